@@ -1,0 +1,55 @@
+import { createHash } from "node:crypto";
+import { splitText, type Splitter, type TextSpan } from "./splitter.js";
+import type { PlannedChunk } from "./store/chunk-difference.js";
+import { isBlank } from "./text.js";
+import type { NormalizedTraining, Source } from "./training-input.js";
+
+/** Stands between the texts of documents in the content that offsets count in. */
+export const DOCUMENT_SEPARATOR = "\n\n";
+
+/** The chunks that a training is to have. */
+export interface ChunkPlan {
+  chunks: PlannedChunk[];
+  /** Hex digest of all that decides the chunks: the same one means that there is nothing to do. */
+  fingerprint: string;
+}
+
+/**
+ * Splits a training into its chunks. The fingerprint is taken of the outcome, not of the settings that led to
+ * it, so that it holds for any splitter.
+ */
+export async function planChunks(training: NormalizedTraining, splitter: Splitter): Promise<ChunkPlan> {
+  const chunks: PlannedChunk[] = [];
+  let base = 0;
+  for (const source of training.sources) {
+    const spans = training.split ? await splitText(source.text, splitter) : wholeText(source.text);
+    for (const span of spans) chunks.push(planChunk(source, span, base, training.split));
+    base += source.text.length + DOCUMENT_SEPARATOR.length;
+  }
+  const decisive = chunks.map(({ hash, id, start, end, metadata }) => [hash, id, start, end, metadata]);
+  return { chunks, fingerprint: sha256(JSON.stringify([training.metadata, decisive])) };
+}
+
+function planChunk(source: Source, { start, end }: TextSpan, base: number, split: boolean): PlannedChunk {
+  const content = source.text.slice(start, end);
+  return {
+    content,
+    metadata: source.metadata,
+    // A text with a vector of its own must not share one with the same text embedded.
+    hash: source.vector ? sha256(content, "\0", new Uint8Array(source.vector.buffer)) : sha256(content),
+    id: split ? undefined : source.id,
+    vector: source.vector,
+    start: base + start,
+    end: base + end,
+  };
+}
+
+function wholeText(text: string): TextSpan[] {
+  return isBlank(text) ? [] : [{ start: 0, end: text.length }];
+}
+
+function sha256(...parts: (string | Uint8Array)[]): string {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(part);
+  return hash.digest("hex");
+}

@@ -1,0 +1,155 @@
+import type { EmbeddingsInterface } from "@langchain/core/embeddings";
+import { batches } from "../batches.js";
+import {
+  EmbeddingError,
+  InvalidArgumentError,
+  TrainingIndexError,
+  orAbort,
+  throwIfAborted,
+} from "../errors.js";
+import type { EmbeddingProfile } from "./profiles.js";
+
+/**
+ * What one request holds, in texts and in characters: a batch saves Ollama HTTP only, as it embeds text by text,
+ * and a large one runs into time-outs.
+ */
+const REQUEST_LIMITS = { items: 64, size: 64_000 };
+
+/** Options of {@link Embedder.embedDocuments}. */
+export interface EmbedOptions {
+  signal?: AbortSignal | undefined;
+  /** Called after each request with the number of texts embedded so far. */
+  onBatch?: ((embedded: number) => void) | undefined;
+}
+
+/**
+ * Stands in front of every embedding model: bounded requests, prefixes, and no vector gets through that
+ * cannot be stored and compared. LangChain's embedders return fewer vectors than texts, empty ones or NaN
+ * without an error of their own (research: sync.md §5, langchain.md §6).
+ */
+export class Embedder {
+  readonly #embeddings: EmbeddingsInterface;
+  readonly #profile: EmbeddingProfile;
+  readonly #addsPrefixes: boolean;
+
+  constructor(embeddings: EmbeddingsInterface, { profile, addsPrefixes }: ResolvedProfile) {
+    this.#embeddings = embeddings;
+    this.#profile = profile;
+    this.#addsPrefixes = addsPrefixes;
+  }
+
+  /** One vector for each text, in order. @throws {@link EmbeddingError} | {@link AbortError} */
+  async embedDocuments(texts: readonly string[], options: EmbedOptions = {}): Promise<Float32Array[]> {
+    const prefix = this.#addsPrefixes ? this.#profile.documentPrefix : "";
+    const vectors: Float32Array[] = [];
+    for (const batch of batches(texts, (text) => text.length, REQUEST_LIMITS)) {
+      throwIfAborted(options.signal);
+      const prefixed = batch.map((text) => prefix + text);
+      const returned = await this.#call(() => this.#embeddings.embedDocuments(prefixed), options.signal);
+      if (!Array.isArray(returned) || returned.length !== batch.length) {
+        const count = Array.isArray(returned) ? returned.length : 0;
+        throw invalid(`returned ${count} vectors for ${batch.length} texts`);
+      }
+      for (const vector of returned) vectors.push(checkVector(vector, this.#profile));
+      options.onBatch?.(vectors.length);
+    }
+    return vectors;
+  }
+
+  /** The vector of a query. @throws {@link EmbeddingError} | {@link AbortError} */
+  async embedQuery(text: string, signal?: AbortSignal): Promise<Float32Array> {
+    const prefix = this.#addsPrefixes ? this.#profile.queryPrefix : "";
+    const vector = await this.#call(() => this.#embeddings.embedQuery(prefix + text), signal);
+    return checkVector(vector, this.#profile);
+  }
+
+  async #call<T>(call: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+    try {
+      return await orAbort(call(), signal);
+    } catch (error) {
+      if (error instanceof TrainingIndexError) throw error;
+      throw new EmbeddingError(
+        "EMBEDDING_FAILED",
+        `The embedder of model ${this.#profile.model} failed`,
+        !isFinalFailure(error),
+        error,
+      );
+    }
+  }
+}
+
+/** Request time-out and too many requests: the two client errors that heal by themselves. */
+const TRANSIENT_CLIENT_ERRORS = [408, 429];
+
+/** Whether an embedder's error is an HTTP answer that the same request will meet again. */
+export function isFinalFailure(error: unknown): boolean {
+  // `status_code` is what Ollama's client calls it; LangChain's own retry looks at `status` only.
+  const { status, status_code } = (error ?? {}) as { status?: unknown; status_code?: unknown };
+  const code = typeof status_code === "number" ? status_code : status;
+  if (typeof code !== "number" || TRANSIENT_CLIENT_ERRORS.includes(code)) return false;
+  return code >= 400 && code < 500;
+}
+
+/**
+ * Narrows a vector to the 32 bits that pgvector stores.
+ *
+ * @returns the vector, or what is wrong with it: another number of dimensions, NaN, infinity (also one that only
+ * comes about at 32 bits), or no direction
+ */
+export function narrowVector(vector: ArrayLike<number>, dimensions: number): Float32Array | string {
+  if (vector.length !== dimensions) return `${vector.length} dimensions; this index stores ${dimensions}`;
+  const narrowed = Float32Array.from(vector);
+  let squares = 0;
+  for (const component of narrowed) squares += component * component;
+  if (!Number.isFinite(squares)) return "NaN or infinity";
+  return squares === 0 ? "a vector of zeros, which has no direction" : narrowed;
+}
+
+function checkVector(vector: readonly number[], { model, dimensions }: EmbeddingProfile): Float32Array {
+  const checked = narrowVector(Array.isArray(vector) ? vector : [], dimensions);
+  if (typeof checked === "string") throw invalid(`of model ${model} returned ${checked}`);
+  return checked;
+}
+
+function invalid(what: string): EmbeddingError {
+  return new EmbeddingError("EMBEDDING_INVALID", `The embedder ${what}`, false);
+}
+
+/** Who the embedder is, and who puts the prefixes before the texts. */
+export interface ResolvedProfile {
+  profile: EmbeddingProfile;
+  /** `false` when the embedder does it itself, as `ollamaEmbeddings` does. */
+  addsPrefixes: boolean;
+}
+
+/**
+ * Finds out which model an embedder speaks for: the profile given by hand, else the `profile` of this
+ * library's embedders, else LangChain's `model` or `modelName`.
+ *
+ * @param dimensions - what the database stores, for an embedder that does not say
+ * @throws {@link InvalidArgumentError} when it cannot be known
+ */
+export function resolveProfile(
+  embeddings: EmbeddingsInterface,
+  given: Partial<EmbeddingProfile> | undefined,
+  dimensions: number,
+): ResolvedProfile {
+  const own = embeddings as { profile?: EmbeddingProfile; model?: unknown; modelName?: unknown };
+  if (!given && own.profile) return { profile: own.profile, addsPrefixes: false };
+  const model = given?.model ?? own.model ?? own.modelName;
+  if (typeof model !== "string" || model === "") {
+    throw new InvalidArgumentError(
+      "embeddings",
+      'does not name its model, which is recorded with the vectors: pass profile: { model: "..." }',
+    );
+  }
+  return {
+    profile: {
+      model,
+      dimensions: given?.dimensions ?? dimensions,
+      queryPrefix: given?.queryPrefix ?? "",
+      documentPrefix: given?.documentPrefix ?? "",
+    },
+    addsPrefixes: true,
+  };
+}

@@ -1,0 +1,78 @@
+import { Embeddings } from "@langchain/core/embeddings";
+import { OllamaEmbeddings, type OllamaEmbeddingsParams } from "@langchain/ollama";
+import { InvalidArgumentError } from "../errors.js";
+import { isFinalFailure } from "./embedder.js";
+import { embeddingProfiles, type EmbeddingProfile } from "./profiles.js";
+
+export { embeddingProfiles };
+export type { EmbeddingProfile, OllamaModel, OllamaProfile } from "./profiles.js";
+
+const DEFAULT_MODEL = "mxbai-embed-large";
+const LATEST_TAG = ":latest";
+
+/** Options of {@link ollamaEmbeddings}; those of `OllamaEmbeddings`, and the profile. */
+export interface OllamaEmbeddingsOptions extends Omit<OllamaEmbeddingsParams, "model" | "baseUrl"> {
+  /** Ollama's name for the model. Default `mxbai-embed-large`. */
+  model?: string | undefined;
+  /** Where Ollama listens. Default `http://localhost:11434`; the environment is not read. */
+  baseUrl?: string | undefined;
+  /** For a model that {@link embeddingProfiles} does not have, or to overrule what it says. */
+  profile?: Partial<Omit<EmbeddingProfile, "model">> | undefined;
+}
+
+/** LangChain's `OllamaEmbeddings` with the prompts that the model was trained with. */
+export class ProfiledOllamaEmbeddings extends Embeddings {
+  readonly profile: EmbeddingProfile;
+  readonly #ollama: OllamaEmbeddings;
+
+  constructor(ollama: OllamaEmbeddings, profile: EmbeddingProfile) {
+    super({});
+    this.#ollama = ollama;
+    this.profile = profile;
+  }
+
+  /** One vector for each text, in order, of texts with the model's document prefix. */
+  embedDocuments(documents: string[]): Promise<number[][]> {
+    return this.#ollama.embedDocuments(documents.map((text) => this.profile.documentPrefix + text));
+  }
+
+  /** The vector of the text with the model's query prefix. */
+  embedQuery(document: string): Promise<number[]> {
+    return this.#ollama.embedQuery(this.profile.queryPrefix + document);
+  }
+}
+
+/**
+ * An embedder on a server of Ollama, with the prefixes and dimensions of the model's profile. LangChain's own
+ * class sends no query prompt and retries errors that cannot heal.
+ *
+ * @throws {@link InvalidArgumentError} for a model without a profile when none is given
+ */
+export function ollamaEmbeddings(options: OllamaEmbeddingsOptions = {}): ProfiledOllamaEmbeddings {
+  const { model: tag = DEFAULT_MODEL, baseUrl = "http://localhost:11434", profile: given, ...rest } = options;
+  const model = tag.endsWith(LATEST_TAG) ? tag.slice(0, -LATEST_TAG.length) : tag;
+  const known: EmbeddingProfile | undefined = Object.hasOwn(embeddingProfiles, model)
+    ? embeddingProfiles[model as keyof typeof embeddingProfiles]
+    : undefined;
+  const dimensions = given?.dimensions ?? rest.dimensions ?? known?.dimensions;
+  if (dimensions === undefined) {
+    throw new InvalidArgumentError(
+      "model",
+      `${JSON.stringify(model)} has no profile here: pass profile: { dimensions, queryPrefix, documentPrefix }`,
+    );
+  }
+  return new ProfiledOllamaEmbeddings(
+    new OllamaEmbeddings({ onFailedAttempt: stopWhenFinal, ...rest, model: tag, baseUrl }),
+    {
+      model,
+      dimensions,
+      queryPrefix: given?.queryPrefix ?? known?.queryPrefix ?? "",
+      documentPrefix: given?.documentPrefix ?? known?.documentPrefix ?? "",
+    },
+  );
+}
+
+/** An error that the same request will meet again ends the retries: LangChain would send it seven times. */
+function stopWhenFinal(error: unknown): void {
+  if (isFinalFailure(error)) throw error as Error;
+}

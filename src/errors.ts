@@ -1,0 +1,146 @@
+/**
+ * What went wrong, as a constant that code can branch on.
+ *
+ * | code | class | meaning |
+ * |---|---|---|
+ * | `INVALID_ARGUMENT` | {@link InvalidArgumentError} | the call itself is wrong |
+ * | `SCHEMA_MISSING` | {@link SchemaError} | `migrate` has not run in this schema |
+ * | `SCHEMA_OUTDATED` | {@link SchemaError} | the schema is older than this library: run `migrate` |
+ * | `SCHEMA_NEWER` | {@link SchemaError} | the schema is newer than this library: upgrade the library |
+ * | `SCHEMA_CONFLICT` | {@link SchemaError} | the schema stands, but was made with other options |
+ * | `EXTENSION_MISSING` | {@link SchemaError} | pgvector is not installed |
+ * | `EXTENSION_OUTDATED` | {@link SchemaError} | pgvector is older than 0.8.0 |
+ * | `INSUFFICIENT_PRIVILEGE` | {@link SchemaError} | the role lacks a right |
+ * | `PROFILE_MISMATCH` | {@link SchemaError} | the index holds vectors of another embedding model |
+ * | `EMBEDDING_FAILED` | {@link EmbeddingError} | the embedder threw |
+ * | `EMBEDDING_INVALID` | {@link EmbeddingError} | the embedder returned vectors that cannot be stored |
+ * | `DATABASE_FAILED` | {@link DatabaseError} | Postgres rejected a statement |
+ * | `CONNECTION_FAILED` | {@link DatabaseError} | the connection to Postgres could not be made, or broke |
+ * | `CONFLICT` | {@link DatabaseError} | a concurrent change got in between; the same call again can succeed |
+ * | `ABORTED` | {@link AbortError} | the caller's `AbortSignal` fired |
+ */
+export type ErrorCode =
+  | "INVALID_ARGUMENT"
+  | "SCHEMA_MISSING"
+  | "SCHEMA_OUTDATED"
+  | "SCHEMA_NEWER"
+  | "SCHEMA_CONFLICT"
+  | "EXTENSION_MISSING"
+  | "EXTENSION_OUTDATED"
+  | "INSUFFICIENT_PRIVILEGE"
+  | "PROFILE_MISMATCH"
+  | "EMBEDDING_FAILED"
+  | "EMBEDDING_INVALID"
+  | "DATABASE_FAILED"
+  | "CONNECTION_FAILED"
+  | "CONFLICT"
+  | "ABORTED";
+
+/** What every error of this library carries besides its message. */
+export interface ErrorDetails {
+  code: ErrorCode;
+  /** Whether the same call can succeed later without a change by the caller. */
+  retryable: boolean;
+  /** The error underneath, as its thrower made it. It may hold what our messages leave out. */
+  cause?: unknown;
+}
+
+/**
+ * The class of all errors that this library throws.
+ *
+ * A message names the option or object at fault and the remedy. It never holds a training's text,
+ * a vector or a connection string.
+ */
+export class TrainingIndexError extends Error {
+  override readonly name: string = "TrainingIndexError";
+  readonly code: ErrorCode;
+  readonly retryable: boolean;
+
+  constructor(message: string, details: ErrorDetails) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = details.code;
+    this.retryable = details.retryable;
+  }
+}
+
+/** An argument or option is not usable. `option` names it. Never worth a retry. */
+export class InvalidArgumentError extends TrainingIndexError {
+  override readonly name = "InvalidArgumentError";
+  /** The argument at fault, as the caller wrote it: `k`, `filter.grupo`, `training.id`. */
+  readonly option: string;
+
+  constructor(option: string, problem: string, cause?: unknown) {
+    super(`${option} ${problem}`, { code: "INVALID_ARGUMENT", retryable: false, cause });
+    this.option = option;
+  }
+}
+
+/** The database is not prepared for this call: a migration, an extension, a right or the recorded model. */
+export class SchemaError extends TrainingIndexError {
+  override readonly name = "SchemaError";
+
+  constructor(code: ErrorCode, message: string, cause?: unknown) {
+    super(message, { code, retryable: false, cause });
+  }
+}
+
+/** The embedder failed, or returned something that is not one usable vector for each text. */
+export class EmbeddingError extends TrainingIndexError {
+  override readonly name = "EmbeddingError";
+
+  constructor(
+    code: "EMBEDDING_FAILED" | "EMBEDDING_INVALID",
+    message: string,
+    retryable: boolean,
+    cause?: unknown,
+  ) {
+    super(message, { code, retryable, cause });
+  }
+}
+
+/** Postgres rejected a statement, or could not be reached. */
+export class DatabaseError extends TrainingIndexError {
+  override readonly name = "DatabaseError";
+  /** The SQLSTATE of Postgres; `undefined` when the connection itself failed. */
+  readonly sqlState: string | undefined;
+
+  constructor(message: string, details: ErrorDetails & { sqlState?: string | undefined }) {
+    super(message, details);
+    this.sqlState = details.sqlState;
+  }
+}
+
+/** The caller's `AbortSignal` fired. `cause` is the signal's reason. Nothing of the call was stored. */
+export class AbortError extends TrainingIndexError {
+  override readonly name = "AbortError";
+
+  constructor(reason: unknown) {
+    super("The operation was aborted", { code: "ABORTED", retryable: false, cause: reason });
+  }
+}
+
+/** Throws {@link AbortError} when the signal has fired. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new AbortError(signal.reason);
+}
+
+/**
+ * Settles as `promise` does, or rejects with {@link AbortError} as soon as the signal fires.
+ * What `promise` stands for goes on: an embedder has no way to be told.
+ */
+export async function orAbort<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise;
+  throwIfAborted(signal);
+  let onAbort: (() => void) | undefined;
+  const aborted = new Promise<never>((_resolve, reject) => {
+    onAbort = () => {
+      reject(new AbortError(signal.reason));
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    if (onAbort) signal.removeEventListener("abort", onAbort);
+  }
+}

@@ -1,0 +1,51 @@
+/**
+ * Keeps the vectors of a bot's trainings in Postgres + pgvector, in step with their texts, and finds the passages
+ * that answer a question, from LangChain.js.
+ *
+ * @module
+ */
+export { formatContext, type FormatContextOptions, type Passage } from "./context.js";
+export type { EmbeddingProfile } from "./embedding/profiles.js";
+export { configFromEnv, type EnvironmentConfig } from "./environment.js";
+export {
+  AbortError,
+  DatabaseError,
+  EmbeddingError,
+  InvalidArgumentError,
+  SchemaError,
+  TrainingIndexError,
+  type ErrorCode,
+  type ErrorDetails,
+} from "./errors.js";
+export type { DeleteOptions, TrainingIndexOptions, UpsertOptions } from "./options.js";
+export type { PreparedTraining } from "./prepared-training.js";
+export {
+  TrainingRetriever,
+  type RetrievedMetadata,
+  type SearchableIndex,
+  type TrainingRetrieverOptions,
+} from "./retriever.js";
+export type { Splitter } from "./splitter.js";
+export type { DatabaseClient, DatabasePool, Queryable } from "./store/database.js";
+export { TrainingIndex } from "./training-index.js";
+export type {
+  ChunkHit,
+  DeleteResult,
+  DeleteStatus,
+  DocumentsTraining,
+  Filter,
+  IdType,
+  IndexingProgress,
+  Metadata,
+  PythonDocument,
+  Revision,
+  SimilarOptions,
+  TextTraining,
+  Training,
+  TrainingDocument,
+  TrainingId,
+  TrainingSelection,
+  UpsertResult,
+  UpsertStatus,
+} from "./types.js";
+export { TrainingVectorStore, type VectorStoreSelection } from "./vector-store.js";

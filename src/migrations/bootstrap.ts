@@ -1,0 +1,53 @@
+import { SchemaError } from "../errors.js";
+import { readCatalog, type InstalledExtension } from "../store/catalog.js";
+import { query, type Queryable } from "../store/database.js";
+import { quoteIdentifier } from "../store/identifiers.js";
+import { FIRST_PROFILE_ID, type Names } from "../store/layout.js";
+import type { Migration } from "./list.js";
+import { type MigrationPlan } from "./options.js";
+import { run } from "./run.js";
+
+/** The statements that install pgvector where it is missing. */
+export function extensionStatements({ extensionSchema }: Pick<MigrationPlan, "extensionSchema">): string[] {
+  const schema = quoteIdentifier(extensionSchema, "extensionSchema");
+  return [
+    ...(extensionSchema === "public" ? [] : [`CREATE SCHEMA IF NOT EXISTS ${schema}`]),
+    `CREATE EXTENSION IF NOT EXISTS vector WITH SCHEMA ${schema}`,
+  ];
+}
+
+export function schemaStatement({ schema }: Names): string {
+  return `CREATE SCHEMA IF NOT EXISTS ${schema}`;
+}
+
+export function migrationTableStatement({ migration }: Names): string {
+  return `CREATE TABLE IF NOT EXISTS ${migration} (
+  version integer PRIMARY KEY,
+  name text NOT NULL,
+  breaking boolean NOT NULL,
+  applied_at timestamptz NOT NULL DEFAULT now()
+)`;
+}
+
+/** Names of migrations are constants of this library, without quotes. */
+export function recordStatement({ version, name, breaking }: Migration, { migration }: Names): string {
+  return `INSERT INTO ${migration} (version, name, breaking) VALUES (${version}, '${name}', ${breaking ? "true" : "false"})`;
+}
+
+/** Installs pgvector. @throws {@link SchemaError} when the server does not have it, or the role may not */
+export async function installExtension(client: Queryable, plan: MigrationPlan): Promise<InstalledExtension> {
+  const available = await query(
+    client,
+    "SELECT FROM pg_catalog.pg_available_extensions WHERE name = 'vector'",
+  );
+  if (available.length === 0) {
+    throw new SchemaError(
+      "EXTENSION_MISSING",
+      "pgvector is not on this server: install its package there, or use an image that has it, as pgvector/pgvector:pg17",
+    );
+  }
+  for (const statement of extensionStatements(plan)) await run(client, statement);
+  const { extension } = await readCatalog(client, plan.schema, FIRST_PROFILE_ID);
+  if (!extension) throw new SchemaError("EXTENSION_MISSING", "pgvector was created, but is not there");
+  return extension;
+}

@@ -1,0 +1,85 @@
+import { SchemaError } from "../errors.js";
+import { query, type Queryable } from "../store/database.js";
+import type { IdType } from "../types.js";
+import type { MigrationPlan, ResolvedHostTable } from "./options.js";
+import { run } from "./run.js";
+
+/** The types of host columns, as `format_type` names them, and what an id of such a column is stored as. */
+const ID_TYPES: Partial<Record<string, IdType>> = {
+  text: "text",
+  "character varying": "text",
+  bigint: "bigint",
+  integer: "integer",
+  uuid: "uuid",
+};
+
+const READ_COLUMN_TYPE = `
+SELECT pg_catalog.format_type(a.atttypid, NULL) AS type
+FROM pg_catalog.pg_namespace n
+JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = $2
+JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = $3 AND a.attnum > 0 AND NOT a.attisdropped
+WHERE n.nspname = $1`;
+
+const READ_FOREIGN_KEYS = `
+SELECT fn.nspname AS schema, fc.relname AS table, fa.attname AS column
+FROM pg_catalog.pg_constraint k
+JOIN pg_catalog.pg_class c ON c.oid = k.conrelid AND c.relname = 'training'
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = $1
+JOIN pg_catalog.pg_class fc ON fc.oid = k.confrelid
+JOIN pg_catalog.pg_namespace fn ON fn.oid = fc.relnamespace
+JOIN pg_catalog.pg_attribute fa ON fa.attrelid = k.confrelid AND fa.attnum = k.confkey[1]
+WHERE k.contype = 'f'`;
+
+/** The id type that fits the host's column. @throws {@link SchemaError} when there is none */
+export async function readHostIdType(client: Queryable, host: ResolvedHostTable): Promise<IdType> {
+  const name = `${host.quotedTable} (${host.quotedColumn})`;
+  const [row] = await query<{ type: string }>(client, READ_COLUMN_TYPE, [
+    host.schema,
+    host.table,
+    host.column,
+  ]);
+  if (!row)
+    throw new SchemaError(
+      "SCHEMA_CONFLICT",
+      `The host's table ${name} does not exist, or this role cannot see it`,
+    );
+  const idType = ID_TYPES[row.type];
+  if (!idType) {
+    throw new SchemaError(
+      "SCHEMA_CONFLICT",
+      `The host's column ${name} has the type ${row.type}; ids can be text, varchar, bigint, integer or uuid`,
+    );
+  }
+  return idType;
+}
+
+/** What follows a column to make it follow the host's. */
+export function hostReference({ quotedTable, quotedColumn }: ResolvedHostTable): string {
+  return `REFERENCES ${quotedTable} (${quotedColumn}) ON DELETE CASCADE`;
+}
+
+/** Adds the foreign key to a schema that was migrated without one. @throws {@link SchemaError} when it has another */
+export async function ensureForeignKey(
+  client: Queryable,
+  { schema, names, trainings }: MigrationPlan,
+): Promise<void> {
+  if (!trainings) return;
+  const keys = await query<{ schema: string; table: string; column: string }>(client, READ_FOREIGN_KEYS, [
+    schema,
+  ]);
+  if (
+    keys.some(
+      (key) =>
+        key.schema === trainings.schema && key.table === trainings.table && key.column === trainings.column,
+    )
+  ) {
+    return;
+  }
+  if (keys.length > 0) {
+    throw new SchemaError(
+      "SCHEMA_CONFLICT",
+      `The trainings of schema ${JSON.stringify(schema)} already follow another table than ${trainings.quotedTable}`,
+    );
+  }
+  await run(client, `ALTER TABLE ${names.training} ADD FOREIGN KEY (id) ${hostReference(trainings)}`);
+}

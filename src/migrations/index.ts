@@ -1,0 +1,9 @@
+/**
+ * Migrations of the index's own schema, for a host's deployment. Imports no LangChain.
+ *
+ * @module
+ */
+export { migrate, type MigrateResult } from "./migrate.js";
+export type { HostTable, MigrateOptions } from "./options.js";
+export { migrationSql, type MigrationSqlOptions } from "./print.js";
+export { migrationStatus, type MigrationStatus } from "./status.js";

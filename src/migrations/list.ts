@@ -1,0 +1,87 @@
+import { FIRST_PROFILE_ID, vectorIndexName } from "../store/layout.js";
+import { hostReference } from "./host-table.js";
+import { type MigrationPlan } from "./options.js";
+
+/** One step from one layout of the schema to the next. A published one is never changed. */
+export interface Migration {
+  version: number;
+  name: string;
+  /** Whether a library that does not know it must not work on the schema any more. */
+  breaking: boolean;
+  statements(plan: MigrationPlan): string[];
+}
+
+/**
+ * All migrations, in order. Which of them run never depends on options; only what they say does.
+ * Every statement is good for `migrate` (in one transaction) and for hosts that run the SQL themselves.
+ */
+export const migrations: readonly Migration[] = [
+  { version: 1, name: "trainings and chunks", breaking: true, statements: trainingsAndChunks },
+];
+
+function trainingsAndChunks({ names, idType, dimensions, hnsw, ...plan }: MigrationPlan): string[] {
+  const { training, indexed, chunk, profile, vector } = names;
+  return [
+    // Orders calls by their start, whatever order they end in.
+    `CREATE SEQUENCE ${names.ticket} AS bigint`,
+
+    `CREATE TABLE ${training} (
+  id ${idType} PRIMARY KEY${plan.trainings ? ` ${hostReference(plan.trainings)}` : ""},
+  ticket bigint NOT NULL, -- of the call that won last
+  content_ticket bigint NOT NULL, -- of the call whose chunks stand: tells one version from the next
+  revision numeric, -- the highest seen
+  barrier bigint NOT NULL, -- ticket of the last call without a revision: what started before it is superseded
+  metadata jsonb NOT NULL,
+  deleted_at timestamptz, -- set: a tombstone, which has no chunks
+  updated_at timestamptz NOT NULL DEFAULT now()
+)`,
+
+    `CREATE TABLE ${profile} (
+  id integer PRIMARY KEY, -- names the tables chunk_<id> and indexed_<id>
+  status text NOT NULL CHECK (status IN ('building', 'active', 'retired')),
+  dimensions integer NOT NULL,
+  model text, -- null until an index is opened
+  query_prefix text,
+  document_prefix text,
+  created_at timestamptz NOT NULL DEFAULT now()
+)`,
+    `CREATE UNIQUE INDEX profile_active ON ${profile} (status) WHERE status = 'active'`,
+    `INSERT INTO ${profile} (id, status, dimensions) VALUES (${FIRST_PROFILE_ID}, 'active', ${dimensions})`,
+
+    // One row a training, beside its chunks: a chunk that only moves changes this row and not its own, so it
+    // does not enter the vector index again (any update that moves a row does).
+    `CREATE TABLE ${indexed} (
+  training_id ${idType} PRIMARY KEY REFERENCES ${training} ON DELETE CASCADE,
+  fingerprint bytea NOT NULL, -- of all that decides the chunks
+  chunk_ids text[] NOT NULL, -- in reading order
+  starts integer[] NOT NULL,
+  ends integer[] NOT NULL
+)`,
+
+    // The vector stays in the row (toast_tuple_target, MAIN). Out of line the planner does not see its size,
+    // takes a sequential scan for cheap, and never touches the vector index; in the row it decides rightly,
+    // and exact scans read a third of the pages.
+    `CREATE TABLE ${chunk} (
+  training_id ${idType} NOT NULL REFERENCES ${training} ON DELETE CASCADE,
+  id text NOT NULL,
+  content text NOT NULL,
+  metadata jsonb NOT NULL,
+  content_hash bytea NOT NULL,
+  embedding ${vector}(${dimensions}) NOT NULL,
+  PRIMARY KEY (training_id, id)
+) WITH (toast_tuple_target = 8160)`,
+    `ALTER TABLE ${chunk} ALTER COLUMN embedding SET STORAGE MAIN`,
+    `CREATE INDEX chunk_1_id ON ${chunk} (id)`,
+    `CREATE INDEX chunk_1_metadata ON ${chunk} USING gin (metadata jsonb_path_ops)`,
+    vectorIndexStatement({ names, hnsw }),
+  ];
+}
+
+/** The statement that makes the vector index. `CONCURRENTLY` cannot run in a transaction. */
+export function vectorIndexStatement(
+  { names, hnsw }: Pick<MigrationPlan, "names" | "hnsw">,
+  concurrently = false,
+): string {
+  return `CREATE INDEX ${concurrently ? "CONCURRENTLY " : ""}${vectorIndexName(FIRST_PROFILE_ID)} ON ${names.chunk}
+  USING hnsw (embedding ${names.cosineOperatorClass}) WITH (m = ${hnsw.m}, ef_construction = ${hnsw.efConstruction})`;
+}

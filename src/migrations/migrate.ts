@@ -1,0 +1,115 @@
+import { SchemaError } from "../errors.js";
+import {
+  readActiveProfile,
+  readCatalog,
+  readMigrations,
+  refuseNewerSchema,
+  requireExtension,
+  type Catalog,
+} from "../store/catalog.js";
+import { inTransaction, query, sqlStateOf, type DatabasePool, type Queryable } from "../store/database.js";
+import { FIRST_PROFILE_ID, SCHEMA_VERSION } from "../store/layout.js";
+import { installExtension, migrationTableStatement, recordStatement, schemaStatement } from "./bootstrap.js";
+import { ensureForeignKey, readHostIdType } from "./host-table.js";
+import { migrations } from "./list.js";
+import { planMigration, type FoundOptions, type MigrateOptions, type MigrationPlan } from "./options.js";
+import { run } from "./run.js";
+import { ensureVectorIndex, refuseOtherParameters } from "./vector-index.js";
+
+/** What a call of `migrate` did. */
+export interface MigrateResult {
+  schema: string;
+  /** The version of the schema now. */
+  version: number;
+  /** The versions that this call applied; none when everything stood. */
+  applied: number[];
+  /** `kept`: it was there. `built`: it was missing or broken, and was built. `building`: another session is at it. */
+  vectorIndex: "kept" | "built" | "building";
+}
+
+/** The first half of the lock's key, ASCII "ltix"; the second is a hash of the schema's name. */
+const LOCK_CLASS = 0x6c746978;
+/** Two schemas that create the extension at once: one meets the other's entry in the catalog. */
+const CREATION_RACES = new Set(["23505", "42710", "42P06", "42P07"]);
+const MAX_ATTEMPTS = 5;
+
+/**
+ * Brings a schema to the layout that this library works on.
+ *
+ * Idempotent: a repeat finds nothing to do. Safe when many processes start at once: they take turns at an
+ * advisory lock, and all migrations commit together with their versions. Only a vector index that is missing,
+ * or whose build broke off, is built outside that transaction, with CREATE INDEX CONCURRENTLY.
+ *
+ * @throws {@link InvalidArgumentError} for an option that is not usable
+ * @throws {@link SchemaError} when pgvector or a right is missing (the message says what to run), when the
+ * schema stands with other options, or when it is newer than the library
+ * @throws {@link DatabaseError} when Postgres cannot be reached
+ */
+export async function migrate(pool: DatabasePool, options: MigrateOptions = {}): Promise<MigrateResult> {
+  const { schema } = planMigration(options); // refuses what is wrong before a connection is taken
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const { plan, applied } = await inTransaction(pool, (client) =>
+        migrateInOrder(client, schema, options),
+      );
+      const vectorIndex =
+        applied.length > 0 && applied[0] === 1 ? "built" : await ensureVectorIndex(pool, plan);
+      return { schema, version: SCHEMA_VERSION, applied, vectorIndex };
+    } catch (error) {
+      if (!CREATION_RACES.has(sqlStateOf(error) ?? "") || attempt === MAX_ATTEMPTS) throw error;
+    }
+  }
+}
+
+async function migrateInOrder(
+  client: Queryable,
+  schema: string,
+  options: MigrateOptions,
+): Promise<{ plan: MigrationPlan; applied: number[] }> {
+  await query(client, "SELECT pg_advisory_xact_lock($1, hashtext($2))", [LOCK_CLASS, schema]);
+  const catalog = await readCatalog(client, schema, FIRST_PROFILE_ID);
+  const applied = catalog.migrated ? await readMigrations(client, schema) : undefined;
+  const plan = await planFor(client, catalog, options, (applied?.version ?? 0) > 0);
+
+  if (applied) refuseNewerSchema(schema, applied);
+  else {
+    if (!catalog.schemaExists) await run(client, schemaStatement(plan.names));
+    await run(client, migrationTableStatement(plan.names));
+  }
+  const pending = migrations.filter(({ version }) => version > (applied?.version ?? 0));
+  for (const migration of pending) {
+    for (const statement of migration.statements(plan)) await run(client, statement);
+    await run(client, recordStatement(migration, plan.names));
+  }
+  await ensureForeignKey(client, plan);
+  return { plan, applied: pending.map(({ version }) => version) };
+}
+
+/** The plan, with what the database has already decided. */
+async function planFor(
+  client: Queryable,
+  catalog: Catalog,
+  options: MigrateOptions,
+  stands: boolean,
+): Promise<MigrationPlan> {
+  const asked = planMigration(options);
+  const extension = requireExtension(catalog.extension ?? (await installExtension(client, asked)));
+  const found: FoundOptions = { extensionSchema: extension.schema };
+  if (asked.trainings) found.hostIdType = await readHostIdType(client, asked.trainings);
+  if (!stands) return planMigration(options, found);
+
+  const { dimensions } = await readActiveProfile(client, asked.schema);
+  const standing = { dimensions, idType: catalog.idType ?? asked.idType };
+  for (const option of ["dimensions", "idType"] as const) {
+    const given = options[option];
+    if (given === undefined || given === standing[option]) continue;
+    throw new SchemaError(
+      "SCHEMA_CONFLICT",
+      `${option} is ${given}, but schema ${JSON.stringify(asked.schema)} was migrated with ${standing[option]}: ` +
+        "leave it out, or migrate another schema",
+    );
+  }
+  const plan = planMigration({ ...options, ...standing }, found);
+  refuseOtherParameters(catalog, options, plan);
+  return plan;
+}

@@ -1,0 +1,121 @@
+import { InvalidArgumentError } from "../errors.js";
+import { quoteIdentifier } from "../store/identifiers.js";
+import { DEFAULT_SCHEMA, FIRST_PROFILE_ID, namesOf, type Names } from "../store/layout.js";
+import { idTypes } from "../store/training-id.js";
+import type { IdType } from "../types.js";
+
+export const DEFAULT_DIMENSIONS = 1024;
+/** Of mxbai-embed-large at 1 M chunks: the values of pgvector, which the first host asked for by name. */
+export const DEFAULT_HNSW = { m: 16, efConstruction: 64 };
+/** @see https://github.com/pgvector/pgvector#hnsw: an HNSW index on `vector` holds up to 2,000 dimensions */
+const MAX_DIMENSIONS = 2000;
+/** @see https://github.com/pgvector/pgvector/blob/v0.8.0/src/hnsw.h HNSW_MIN_M and so on */
+const HNSW_RANGES = { m: [2, 100], efConstruction: [4, 1000] } as const;
+
+/** The table whose rows are the host's trainings. */
+export interface HostTable {
+  /** Default `public`. */
+  schema?: string | undefined;
+  table: string;
+  /** Its primary key, or another unique column. Default `id`. */
+  column?: string | undefined;
+}
+
+/**
+ * Options of the migrations. On a schema that stands already, what is left out stays as it is, and what is
+ * given must be as it is.
+ */
+export interface MigrateOptions {
+  /** The schema that the index has for itself; made where it is missing. Default `training_index`. */
+  schema?: string | undefined;
+  /** Components of a vector, 1 to 2000. Default 1024. */
+  dimensions?: number | undefined;
+  /** The type of training ids. Default: that of the host's column when `trainings` is given, else `text`. */
+  idType?: IdType | undefined;
+  /** Makes a foreign key: a row deleted there takes its chunks along, in the same transaction. */
+  trainings?: HostTable | undefined;
+  /** Parameters of the HNSW index. Default `{ m: 16, efConstruction: 64 }`. */
+  hnsw?: { m?: number | undefined; efConstruction?: number | undefined } | undefined;
+  /** The schema to create pgvector in, if it is not there yet. Default `public`. */
+  extensionSchema?: string | undefined;
+}
+
+/** Options that have been checked, with every default filled in. */
+export interface MigrationPlan {
+  schema: string;
+  names: Names;
+  dimensions: number;
+  idType: IdType;
+  trainings: ResolvedHostTable | undefined;
+  hnsw: { m: number; efConstruction: number };
+  extensionSchema: string;
+}
+
+/** Names as Postgres knows them, and quoted for SQL. */
+export interface ResolvedHostTable {
+  schema: string;
+  table: string;
+  column: string;
+  quotedTable: string;
+  quotedColumn: string;
+}
+
+/** What the database has decided already. */
+export interface FoundOptions {
+  extensionSchema?: string | undefined;
+  /** The type of the host's column. */
+  hostIdType?: IdType | undefined;
+}
+
+/**
+ * Checks options and fills in what is left out.
+ *
+ * @throws {@link InvalidArgumentError} naming the option at fault
+ */
+export function planMigration(options: MigrateOptions, found: FoundOptions = {}): MigrationPlan {
+  const schema = options.schema ?? DEFAULT_SCHEMA;
+  const extensionSchema = found.extensionSchema ?? options.extensionSchema ?? "public";
+  const dimensions = options.dimensions ?? DEFAULT_DIMENSIONS;
+  checkRange("dimensions", dimensions, 1, MAX_DIMENSIONS);
+  const idType = options.idType ?? found.hostIdType ?? "text";
+  if (!idTypes.includes(idType)) {
+    throw new InvalidArgumentError("idType", `must be one of ${idTypes.join(", ")}`);
+  }
+  if (found.hostIdType && idType !== found.hostIdType) {
+    throw new InvalidArgumentError("idType", `is ${idType}, but the host's column is ${found.hostIdType}`);
+  }
+  const hnsw = {
+    m: options.hnsw?.m ?? DEFAULT_HNSW.m,
+    efConstruction: options.hnsw?.efConstruction ?? DEFAULT_HNSW.efConstruction,
+  };
+  checkRange("hnsw.m", hnsw.m, ...HNSW_RANGES.m);
+  checkRange("hnsw.efConstruction", hnsw.efConstruction, ...HNSW_RANGES.efConstruction);
+  if (hnsw.efConstruction < 2 * hnsw.m) {
+    throw new InvalidArgumentError("hnsw.efConstruction", "must be at least twice hnsw.m");
+  }
+  return {
+    schema,
+    names: namesOf({ schema, extensionSchema, profileId: FIRST_PROFILE_ID }),
+    dimensions,
+    idType,
+    trainings: options.trainings && resolveHostTable(options.trainings),
+    hnsw,
+    extensionSchema,
+  };
+}
+
+function resolveHostTable({ schema = "public", table, column = "id" }: HostTable): ResolvedHostTable {
+  return {
+    schema,
+    table,
+    column,
+    quotedTable: `${quoteIdentifier(schema, "trainings.schema")}.${quoteIdentifier(table, "trainings.table")}`,
+    quotedColumn: quoteIdentifier(column, "trainings.column"),
+  };
+}
+
+function checkRange(option: string, value: number, lowest: number, highest: number): void {
+  if (!Number.isInteger(value) || value < lowest || value > highest) {
+    throw new InvalidArgumentError(option, `must be an integer from ${lowest} to ${highest}`);
+  }
+}

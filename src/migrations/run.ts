@@ -1,0 +1,28 @@
+import { DatabaseError, SchemaError } from "../errors.js";
+import { query, sqlStateOf, type Queryable } from "../store/database.js";
+
+/** insufficient_privilege */
+const INSUFFICIENT_PRIVILEGE = "42501";
+
+/**
+ * Runs a statement of a migration. Statements hold names and numbers only, so an error can say which one it
+ * was, for somebody with the right to run it.
+ */
+export async function run(client: Queryable, statement: string): Promise<void> {
+  try {
+    await query(client, statement);
+  } catch (error) {
+    const head = (statement.split("\n")[0] ?? "").replace(/ \($/, "");
+    if (error instanceof SchemaError && sqlStateOf(error.cause) === INSUFFICIENT_PRIVILEGE) {
+      throw new SchemaError(
+        "INSUFFICIENT_PRIVILEGE",
+        `The database role may not run ${head}: grant it the right, or migrate as a role that has it`,
+        error.cause,
+      );
+    }
+    if (error instanceof DatabaseError && error.sqlState !== undefined) {
+      throw new DatabaseError(`${error.message} in ${head}`, error);
+    }
+    throw error;
+  }
+}

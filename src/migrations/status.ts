@@ -1,0 +1,57 @@
+import {
+  readActiveProfile,
+  readCatalog,
+  readMigrations,
+  type InstalledExtension,
+  type VectorIndexState,
+} from "../store/catalog.js";
+import type { Queryable } from "../store/database.js";
+import { FIRST_PROFILE_ID, SCHEMA_VERSION } from "../store/layout.js";
+import type { IdType } from "../types.js";
+import { migrations } from "./list.js";
+import { planMigration, type MigrateOptions } from "./options.js";
+
+/** What stands in a schema, and what is missing. */
+export interface MigrationStatus {
+  schema: string;
+  /** The version that the schema is at; 0 before the first migration. */
+  version: number;
+  /** The version that this library works with. */
+  latest: number;
+  /** Names of the migrations that `migrate` would apply. */
+  pending: string[];
+  /** `undefined` when pgvector is not installed. */
+  extension: Pick<InstalledExtension, "version" | "schema"> | undefined;
+  idType: IdType | undefined;
+  dimensions: number | undefined;
+  /** The recorded model; `undefined` until an index has been opened. */
+  model: string | undefined;
+  /** Whether Postgres can use the vector index. `migrate` builds it where it is missing or invalid. */
+  vectorIndex: VectorIndexState;
+}
+
+/**
+ * Says what `migrate` would find. Reads only.
+ *
+ * @throws {@link DatabaseError} | {@link SchemaError} when the database cannot be reached or read
+ */
+export async function migrationStatus(
+  pool: Queryable,
+  options: Pick<MigrateOptions, "schema"> = {},
+): Promise<MigrationStatus> {
+  const { schema } = planMigration(options);
+  const catalog = await readCatalog(pool, schema, FIRST_PROFILE_ID);
+  const version = catalog.migrated ? (await readMigrations(pool, schema)).version : 0;
+  const profile = version > 0 ? await readActiveProfile(pool, schema) : undefined;
+  return {
+    schema,
+    version,
+    latest: SCHEMA_VERSION,
+    pending: migrations.filter((migration) => migration.version > version).map(({ name }) => name),
+    extension: catalog.extension && { version: catalog.extension.version, schema: catalog.extension.schema },
+    idType: catalog.idType,
+    dimensions: profile?.dimensions,
+    model: profile?.recorded?.model,
+    vectorIndex: catalog.vectorIndex.state,
+  };
+}

@@ -1,0 +1,106 @@
+import type { EmbeddingsInterface } from "@langchain/core/embeddings";
+import { narrowVector } from "./embedding/embedder.js";
+import type { EmbeddingProfile } from "./embedding/profiles.js";
+import { InvalidArgumentError } from "./errors.js";
+import type { Splitter } from "./splitter.js";
+import type { DatabasePool, Queryable } from "./store/database.js";
+import { isBlank, storableText } from "./text.js";
+import type { Filter, IndexingProgress, Revision } from "./types.js";
+
+/** How many chunks a search returns when it is not told. */
+export const DEFAULT_K = 5;
+/** What `hnsw.ef_search` goes up to; more chunks than candidates cannot come back. */
+export const MAX_K = 1000;
+/** pgvector's own default; about .75-.8 of the true neighbours at 0.5 M chunks of real text (research: perf.md §1.8). */
+export const DEFAULT_EF_SEARCH = 40;
+
+/** Options of `TrainingIndex.initialize`. */
+export interface TrainingIndexOptions {
+  /** The host's pool; one client is enough. It is never ended here, and no client is kept. */
+  pool: DatabasePool;
+  /** The schema that `migrate` made. Default `training_index`. */
+  schema?: string | undefined;
+  /**
+   * Narrows the index to the trainings whose metadata has these values, for every read, delete and replacement.
+   * A training that is stored through the index must have them.
+   */
+  filter?: Filter | undefined;
+  hnsw?:
+    | { /** Default of {@link SimilarOptions.efSearch}. Default 40. */ efSearch?: number | undefined }
+    | undefined;
+  /** Default: `RecursiveCharacterTextSplitter` with chunks of 1000 characters that overlap by 150. */
+  splitter?: Splitter | undefined;
+  /**
+   * Who the embedder is, for one that does not say so itself. Prefixes given here are put before the texts by
+   * the index.
+   */
+  profile?: (Partial<EmbeddingProfile> & { model: string }) | undefined;
+}
+
+/** Options of `upsertTraining`. */
+export interface UpsertOptions {
+  /** Ends the call early with `AbortError`; nothing is stored then. */
+  signal?: AbortSignal | undefined;
+  /**
+   * A client in a transaction of the host's: all that is read and written goes through it and stands or falls
+   * with the transaction. To keep the transaction short, use `prepareTraining` and commit with the client.
+   */
+  client?: Queryable | undefined;
+  /** Called after each request to the embedder. */
+  onProgress?: ((progress: IndexingProgress) => void) | undefined;
+}
+
+/** Options of `deleteTraining`. */
+export interface DeleteOptions {
+  /** Only versions with a revision up to this one go. Without it, all that started before this call. */
+  revision?: Revision | undefined;
+  /** A client in a transaction of the host's. */
+  client?: Queryable | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** @throws {@link InvalidArgumentError} */
+export function checkInteger(option: string, value: unknown, lowest: number, highest: number): number {
+  if (typeof value !== "number" || !Number.isInteger(value) || value < lowest || value > highest) {
+    throw new InvalidArgumentError(option, `must be an integer from ${lowest} to ${highest}`);
+  }
+  return value;
+}
+
+/** @throws {@link InvalidArgumentError} for a query that is neither text nor a usable vector */
+export function checkQuery(query: string | ArrayLike<number>, dimensions: number): string | Float32Array {
+  if (typeof query === "string") {
+    if (isBlank(query)) throw new InvalidArgumentError("query", "must not be empty or blank");
+    return storableText(query);
+  }
+  return checkGivenVector(query, dimensions, "query");
+}
+
+/** @throws {@link InvalidArgumentError} saying what is wrong with the vector */
+export function checkGivenVector(
+  vector: ArrayLike<number>,
+  dimensions: number,
+  option: string,
+): Float32Array {
+  const isList = Array.isArray(vector) || ArrayBuffer.isView(vector);
+  const checked = isList ? narrowVector(vector, dimensions) : "no list of numbers";
+  if (typeof checked === "string")
+    throw new InvalidArgumentError(option, `must be a usable vector, but has ${checked}`);
+  return checked;
+}
+
+/** @throws {@link InvalidArgumentError} */
+export function checkPool(pool: DatabasePool | undefined): DatabasePool {
+  if (typeof pool?.connect !== "function" || typeof pool.query !== "function") {
+    throw new InvalidArgumentError("pool", "must be a pg.Pool");
+  }
+  return pool;
+}
+
+/** @throws {@link InvalidArgumentError} */
+export function checkEmbeddings(embeddings: EmbeddingsInterface | undefined): EmbeddingsInterface {
+  if (typeof embeddings?.embedDocuments !== "function" || typeof embeddings.embedQuery !== "function") {
+    throw new InvalidArgumentError("embeddings", "must be LangChain Embeddings");
+  }
+  return embeddings;
+}

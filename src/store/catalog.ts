@@ -1,0 +1,202 @@
+import { SchemaError } from "../errors.js";
+import type { IdType } from "../types.js";
+import { query, type HostNumber, type Queryable } from "./database.js";
+import { quoteIdentifier } from "./identifiers.js";
+import { SCHEMA_VERSION, vectorIndexName } from "./layout.js";
+
+/** Iterative scans came with it, without which a filtered search returns too few rows. */
+const OLDEST_EXTENSION = [0, 8, 0];
+
+/** pgvector, as it is installed in this database. */
+export interface InstalledExtension {
+  version: string;
+  schema: string;
+  /** The oid of the type `vector`. */
+  vectorOid: number;
+}
+
+/** `building`: another session is at it. `invalid`: a build broke off; Postgres does not use it. */
+export type VectorIndexState = "valid" | "invalid" | "building" | "missing";
+
+/** What is there of one schema, read from the system catalogs alone: it works for every role, migrated or not. */
+export interface Catalog {
+  extension: InstalledExtension | undefined;
+  schemaExists: boolean;
+  migrated: boolean;
+  idType: IdType | undefined;
+  vectorIndex: { state: VectorIndexState; m: number | undefined; efConstruction: number | undefined };
+}
+
+interface CatalogRow {
+  extension_version: string | null;
+  extension_schema: string | null;
+  vector_oid: string | null;
+  schema_exists: boolean;
+  migrated: boolean;
+  id_type: IdType | null;
+  index_valid: boolean | null;
+  index_building: boolean;
+  index_options: string | null;
+}
+
+const READ_CATALOG = `
+SELECT
+  e.extversion AS extension_version,
+  en.nspname AS extension_schema,
+  (SELECT t.oid::text FROM pg_catalog.pg_type t WHERE t.typnamespace = en.oid AND t.typname = 'vector') AS vector_oid,
+  n.oid IS NOT NULL AS schema_exists,
+  m.oid IS NOT NULL AS migrated,
+  (SELECT pg_catalog.format_type(a.atttypid, NULL) FROM pg_catalog.pg_class c
+     JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = 'id'
+    WHERE c.relnamespace = n.oid AND c.relname = 'training') AS id_type,
+  i.indisvalid AS index_valid,
+  EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid) AS index_building,
+  pg_catalog.array_to_string(ic.reloptions, ',') AS index_options
+FROM (SELECT) AS one
+LEFT JOIN pg_catalog.pg_extension e ON e.extname = 'vector'
+LEFT JOIN pg_catalog.pg_namespace en ON en.oid = e.extnamespace
+LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = $1
+LEFT JOIN pg_catalog.pg_class m ON m.relnamespace = n.oid AND m.relname = 'migration'
+LEFT JOIN pg_catalog.pg_class ic ON ic.relnamespace = n.oid AND ic.relname = $2
+LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = ic.oid`;
+
+export async function readCatalog(database: Queryable, schema: string, profileId: number): Promise<Catalog> {
+  const [row] = await query<CatalogRow>(database, READ_CATALOG, [schema, vectorIndexName(profileId)]);
+  if (!row) throw new SchemaError("SCHEMA_MISSING", "The system catalogs of the database could not be read");
+  const options = new Map((row.index_options ?? "").split(",").map((option) => splitOption(option)));
+  return {
+    extension:
+      row.extension_version === null || row.extension_schema === null
+        ? undefined
+        : {
+            version: row.extension_version,
+            schema: row.extension_schema,
+            vectorOid: Number(row.vector_oid),
+          },
+    schemaExists: row.schema_exists,
+    migrated: row.migrated,
+    idType: row.id_type ?? undefined,
+    vectorIndex: {
+      state: indexState(row),
+      m: options.get("m"),
+      efConstruction: options.get("ef_construction"),
+    },
+  };
+}
+
+function splitOption(option: string): [string, number] {
+  const [name = "", value] = option.split("=");
+  return [name, Number(value)];
+}
+
+function indexState({ index_valid: valid, index_building: building }: CatalogRow): VectorIndexState {
+  if (valid === null) return "missing";
+  if (valid) return "valid";
+  return building ? "building" : "invalid";
+}
+
+/** @throws {@link SchemaError} when pgvector is missing or too old, with the statement to run */
+export function requireExtension(extension: InstalledExtension | undefined): InstalledExtension {
+  if (!extension) {
+    throw new SchemaError(
+      "EXTENSION_MISSING",
+      "pgvector is not installed in this database: run CREATE EXTENSION vector, or migrate as a role that may",
+    );
+  }
+  const parts = extension.version.split(".").map(Number);
+  const index = OLDEST_EXTENSION.findIndex((part, place) => (parts[place] ?? 0) !== part);
+  if (index >= 0 && (parts[index] ?? 0) < (OLDEST_EXTENSION[index] ?? 0)) {
+    throw new SchemaError(
+      "EXTENSION_OUTDATED",
+      `pgvector is ${extension.version}, but ${OLDEST_EXTENSION.join(".")} is needed: ` +
+        "install a newer one on the server, then run ALTER EXTENSION vector UPDATE",
+    );
+  }
+  return extension;
+}
+
+/** The migrations that have run. */
+export interface AppliedMigrations {
+  /** The highest version; 0 for none. */
+  version: number;
+  /** The highest version that older libraries must not work with. */
+  breakingVersion: number;
+}
+
+export async function readMigrations(database: Queryable, schema: string): Promise<AppliedMigrations> {
+  const migration = `${quoteIdentifier(schema, "schema")}.migration`;
+  const [row] = await query<{ version: string | null; breaking: string | null }>(
+    database,
+    `SELECT max(version)::text AS version, max(version) FILTER (WHERE breaking)::text AS breaking FROM ${migration}`,
+  );
+  return { version: Number(row?.version ?? 0), breakingVersion: Number(row?.breaking ?? 0) };
+}
+
+/** @throws {@link SchemaError} when a migration ran that this library's statements do not fit any more */
+export function refuseNewerSchema(schema: string, { breakingVersion }: AppliedMigrations): void {
+  if (breakingVersion <= SCHEMA_VERSION) return;
+  throw new SchemaError(
+    "SCHEMA_NEWER",
+    `Schema ${JSON.stringify(schema)} is at version ${breakingVersion}, this library knows ${SCHEMA_VERSION}: upgrade it`,
+  );
+}
+
+/** The profile whose chunk table is searched. */
+export interface ActiveProfile {
+  id: number;
+  dimensions: number;
+  /** `undefined` until an index has been opened on it. */
+  recorded: { model: string; queryPrefix: string; documentPrefix: string } | undefined;
+}
+
+interface ProfileRow {
+  id: HostNumber;
+  dimensions: HostNumber;
+  model: string | null;
+  query_prefix: string | null;
+  document_prefix: string | null;
+}
+
+export async function readActiveProfile(database: Queryable, schema: string): Promise<ActiveProfile> {
+  const profile = `${quoteIdentifier(schema, "schema")}.profile`;
+  const [row] = await query<ProfileRow>(
+    database,
+    `SELECT id, dimensions, model, query_prefix, document_prefix FROM ${profile} WHERE status = 'active'`,
+  );
+  if (!row) {
+    throw new SchemaError(
+      "SCHEMA_MISSING",
+      `Schema ${JSON.stringify(schema)} has no active profile: run migrate`,
+    );
+  }
+  return {
+    id: Number(row.id),
+    dimensions: Number(row.dimensions),
+    recorded:
+      row.model === null
+        ? undefined
+        : {
+            model: row.model,
+            queryPrefix: row.query_prefix ?? "",
+            documentPrefix: row.document_prefix ?? "",
+          },
+  };
+}
+
+/** Records the model of the vectors, unless another one is recorded already; then that one is returned. */
+export async function claimProfile(
+  database: Queryable,
+  schema: string,
+  active: ActiveProfile,
+  claim: NonNullable<ActiveProfile["recorded"]>,
+): Promise<NonNullable<ActiveProfile["recorded"]>> {
+  if (active.recorded) return active.recorded;
+  await query(
+    database,
+    `UPDATE ${quoteIdentifier(schema, "schema")}.profile SET model = $2, query_prefix = $3, document_prefix = $4
+      WHERE id = $1 AND model IS NULL`,
+    [active.id, claim.model, claim.queryPrefix, claim.documentPrefix],
+  );
+  const { recorded } = await readActiveProfile(database, schema);
+  return recorded ?? claim;
+}

@@ -1,0 +1,135 @@
+import { randomUUID } from "node:crypto";
+
+/** A chunk as it is to stand. */
+export interface PlannedChunk {
+  content: string;
+  /** Canonical JSON. */
+  metadata: string;
+  /** Hex digest of what is embedded: chunks with the same one share a vector. */
+  hash: string;
+  /** The id that the caller chose. */
+  id: string | undefined;
+  /** The vector that the caller brought along. */
+  vector: Float32Array | undefined;
+  start: number;
+  end: number;
+}
+
+/** A version of a training that is ready to take the place of the stored one. */
+export interface PlannedTraining {
+  /** The id as Postgres takes it. */
+  key: string;
+  ticket: string;
+  revision: string | null;
+  metadata: string;
+  /** Hex digest of all that decides the chunks. */
+  fingerprint: string;
+  /** The stored version whose chunks are the same as these, if there is one. */
+  unchangedSince: string | undefined;
+  chunks: readonly PlannedChunk[];
+}
+
+/** A chunk as it stands. */
+export interface StandingChunk {
+  key: string;
+  id: string;
+  hash: string;
+}
+
+/**
+ * The stored chunks are not what the preparation saw: texts that were to keep their vectors are gone, or a
+ * version that was the same has been replaced. The transaction is to be rolled back, and prepared again.
+ */
+export class StalePreparation extends Error {}
+
+/** Vectors by content hash. */
+export type Vectors = ReadonlyMap<string, Float32Array>;
+
+/** A chunk with the id that it has or gets. */
+export interface PlacedChunk {
+  key: string;
+  id: string;
+  chunk: PlannedChunk;
+}
+
+/** What to do, so that the new chunks stand in the place of the old ones. */
+export interface Difference {
+  /** Rows to write; also those whose id stands with another text. */
+  added: PlacedChunk[];
+  /** Rows that stay as they are, but for their metadata. */
+  kept: PlacedChunk[];
+  removed: StandingChunk[];
+  /** The chunk ids of each training, in reading order. */
+  ids: Map<PlannedTraining, string[]>;
+}
+
+/**
+ * Pairs new chunks with standing ones of the same text; each standing one at most once.
+ *
+ * @throws {@link StalePreparation} for a text that has a vector neither among the given nor among the standing
+ */
+export function compareChunks(
+  trainings: readonly PlannedTraining[],
+  standing: readonly StandingChunk[],
+  vectors: Vectors,
+): Difference {
+  const difference: Difference = { added: [], kept: [], removed: [], ids: new Map() };
+  const groups = groupBy(standing, ({ key }) => key);
+  for (const training of trainings) {
+    const { key } = training;
+    const rows = new StandingRows(groups.get(key) ?? [], training.chunks);
+    const ids = training.chunks.map((chunk) => {
+      const keptId = rows.claim(chunk);
+      const id = keptId ?? chunk.id ?? randomUUID();
+      if (keptId !== undefined) difference.kept.push({ key, id, chunk });
+      else if (vectors.has(chunk.hash)) difference.added.push({ key, id, chunk });
+      // A copy reads a standing row, so it has to come before a row that takes that one's place.
+      else if (rows.had(chunk)) difference.added.unshift({ key, id, chunk });
+      else throw new StalePreparation();
+      return id;
+    });
+    difference.ids.set(training, ids);
+    const written = new Set(ids);
+    difference.removed.push(...rows.unclaimed().filter(({ id }) => !written.has(id)));
+  }
+  return difference;
+}
+
+/** The standing chunks of one training, and which of them no new chunk has claimed yet. */
+class StandingRows {
+  readonly #unclaimed: Map<string, StandingChunk[]>;
+  /** Ids that new chunks bring along: a row that has one is kept for the chunk that asks for it. */
+  readonly #chosenIds: Set<string | undefined>;
+
+  constructor(standing: readonly StandingChunk[], planned: readonly PlannedChunk[]) {
+    this.#unclaimed = groupBy(standing, ({ hash }) => hash);
+    this.#chosenIds = new Set(planned.map(({ id }) => id));
+  }
+
+  /** Takes a row with the chunk's text, and with its id where the caller chose one. */
+  claim({ hash, id }: PlannedChunk): string | undefined {
+    const same = this.#unclaimed.get(hash) ?? [];
+    const index = same.findIndex((row) => (id === undefined ? !this.#chosenIds.has(row.id) : row.id === id));
+    return index < 0 ? undefined : same.splice(index, 1)[0]?.id;
+  }
+
+  /** Whether the text stood here, claimed by now or not. */
+  had({ hash }: PlannedChunk): boolean {
+    return this.#unclaimed.has(hash);
+  }
+
+  unclaimed(): StandingChunk[] {
+    return [...this.#unclaimed.values()].flat();
+  }
+}
+
+/** The items under their keys, each group in the order of the items. */
+export function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const group = groups.get(keyOf(item));
+    if (group) group.push(item);
+    else groups.set(keyOf(item), [item]);
+  }
+  return groups;
+}

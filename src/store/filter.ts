@@ -1,0 +1,35 @@
+import { InvalidArgumentError } from "../errors.js";
+import { canonicalMetadata } from "../text.js";
+import type { Filter } from "../types.js";
+
+/**
+ * Conditions on metadata as `jsonb` texts; a row meets a condition when its metadata contains it (`@>`), and
+ * has to meet them all. Keys and values only ever travel as bound values.
+ */
+export type Conditions = readonly string[];
+
+/**
+ * @param option - what the caller calls the filter, for errors
+ * @throws {@link InvalidArgumentError} for an empty filter and for any value that is no scalar: a filter that
+ * is not understood must never mean 'all rows'
+ */
+export function compileFilter(filter: Filter | undefined, option = "filter"): Conditions {
+  if (filter === undefined) return [];
+  if (typeof filter !== "object" || (filter as unknown) === null || Array.isArray(filter)) {
+    throw new InvalidArgumentError(option, "must be an object of metadata keys and values");
+  }
+  const entries = Object.entries(filter);
+  if (entries.length === 0) {
+    throw new InvalidArgumentError(option, "must not be empty: leave it out to mean everything");
+  }
+  for (const [key, value] of entries) {
+    const isScalar = typeof value === "string" || typeof value === "boolean" || Number.isFinite(value);
+    if (!isScalar) {
+      throw new InvalidArgumentError(
+        `${option}.${key}`,
+        "must be a string, a finite number or a boolean: only equality is known",
+      );
+    }
+  }
+  return [canonicalMetadata(filter, option)];
+}

@@ -1,0 +1,68 @@
+import type { IdType } from "../types.js";
+import { quoteIdentifier } from "./identifiers.js";
+
+/** A schema of its own: a host's migration tool once dropped an index on a table that it thought it owned. */
+export const DEFAULT_SCHEMA = "training_index";
+
+/** The chunk table that the first migration makes. */
+export const FIRST_PROFILE_ID = 1;
+
+/** The version of the layout that this library's statements are written for: the last of `migrations/list.ts`. */
+export const SCHEMA_VERSION = 1;
+
+/** The names and types that SQL texts are made of: where the index lives, and how ids are stored. */
+export interface Layout {
+  /** As the caller gave it. */
+  schema: string;
+  idType: IdType;
+  /** The schema that pgvector was created in. */
+  extensionSchema: string;
+  /** Which chunk table: one for each embedding profile. */
+  profileId: number;
+}
+
+/** Every name qualified and quoted: neither the host's `search_path` nor a hostile name has any say. */
+export interface Names {
+  schema: string;
+  ticket: string;
+  migration: string;
+  profile: string;
+  training: string;
+  indexed: string;
+  chunk: string;
+  /** The type `vector`. */
+  vector: string;
+  /** The cosine distance operator. */
+  distance: string;
+  cosineOperatorClass: string;
+}
+
+/** @throws {@link InvalidArgumentError} for names that Postgres cannot hold */
+export function namesOf({ schema, extensionSchema, profileId }: Omit<Layout, "idType">): Names {
+  const own = quoteIdentifier(schema, "schema");
+  const extension = quoteIdentifier(extensionSchema, "extensionSchema");
+  return {
+    schema: own,
+    ticket: `${own}.ticket`,
+    migration: `${own}.migration`,
+    profile: `${own}.profile`,
+    training: `${own}.training`,
+    indexed: `${own}.${indexedTable(profileId)}`,
+    chunk: `${own}.${chunkTable(profileId)}`,
+    vector: `${extension}.vector`,
+    distance: `OPERATOR(${extension}.<=>)`,
+    cosineOperatorClass: `${extension}.vector_cosine_ops`,
+  };
+}
+
+export function chunkTable(profileId: number): string {
+  return `chunk_${profileId}`;
+}
+
+export function indexedTable(profileId: number): string {
+  return `indexed_${profileId}`;
+}
+
+export function vectorIndexName(profileId: number): string {
+  return `chunk_${profileId}_embedding`;
+}

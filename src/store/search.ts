@@ -1,0 +1,111 @@
+import { InvalidArgumentError } from "../errors.js";
+import type { ChunkHit, Metadata } from "../types.js";
+import { query, type HostNumber, type Queryable } from "./database.js";
+import type { Conditions } from "./filter.js";
+import type { Layout } from "./layout.js";
+import * as sql from "./search-sql.js";
+import { decodeTrainingId } from "./training-id.js";
+import { decodeVector, encodeVector } from "./vector-codec.js";
+
+/** A search whose arguments have been checked. */
+export interface Search {
+  vector: Float32Array;
+  k: number;
+  efSearch: number;
+  conditions: Conditions;
+  withEmbedding?: boolean | undefined;
+}
+
+/** A hit, with its vector where that was asked for. */
+export interface FoundChunk {
+  hit: ChunkHit;
+  embedding: number[] | undefined;
+}
+
+interface HitRow {
+  key: string;
+  id: string;
+  content: string;
+  metadata: string;
+  distance: HostNumber;
+  position: HostNumber;
+  start: HostNumber;
+  end: HostNumber;
+  embedding?: string;
+}
+
+/** The nearest chunks, nearest first. One statement, one round trip, no transaction. */
+export async function search(
+  database: Queryable,
+  layout: Layout,
+  { vector, k, efSearch, conditions, withEmbedding = false }: Search,
+): Promise<FoundChunk[]> {
+  const text = sql.searchChunks(layout, { limit: k, conditions: conditions.length, withEmbedding });
+  const rows = await query<HitRow>(database, text, [
+    encodeVector(vector),
+    Math.max(efSearch, k).toString(),
+    ...conditions,
+  ]);
+  return rows.map((row) => ({
+    hit: toHit(row, layout),
+    embedding: row.embedding === undefined ? undefined : decodeVector(row.embedding),
+  }));
+}
+
+function toHit(row: HitRow, { idType }: Layout): ChunkHit {
+  const distance = Number(row.distance);
+  return {
+    trainingId: decodeTrainingId(row.key, idType),
+    chunkId: row.id,
+    position: Number(row.position),
+    start: Number(row.start),
+    end: Number(row.end),
+    content: row.content,
+    metadata: JSON.parse(row.metadata) as Metadata,
+    score: 1 - distance,
+    distance,
+  };
+}
+
+/** A chunk without its place. */
+export interface StoredChunk {
+  id: string;
+  content: string;
+  metadata: Metadata;
+}
+
+/** The chunks with these ids, in the order of the ids; unknown ids are left out. */
+export async function readById(
+  database: Queryable,
+  layout: Layout,
+  ids: readonly string[],
+  conditions: Conditions,
+): Promise<StoredChunk[]> {
+  const rows = await query<{ id: string; content: string; metadata: string }>(
+    database,
+    sql.readChunksById(layout),
+    [ids, conditions],
+  );
+  const byId = new Map(
+    rows.map(({ id, content, metadata }) => [
+      id,
+      { id, content, metadata: JSON.parse(metadata) as Metadata },
+    ]),
+  );
+  return ids.flatMap((id) => byId.get(id) ?? []);
+}
+
+/** @throws {@link InvalidArgumentError} when an id is that of a chunk which is one of several of a training */
+export async function refusePartsOfTrainings(
+  database: Queryable,
+  layout: Layout,
+  ids: readonly string[],
+): Promise<void> {
+  const rows = await query<{ id: string }>(database, sql.findPartsOfTrainings(layout), [ids]);
+  const [part] = rows;
+  if (!part) return;
+  throw new InvalidArgumentError(
+    `ids[${ids.indexOf(part.id)}]`,
+    "names a chunk of a longer training, not a training: delete that by its own id",
+  );
+}

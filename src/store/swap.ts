@@ -1,0 +1,172 @@
+import { batches } from "../batches.js";
+import type { UpsertStatus } from "../types.js";
+import {
+  compareChunks,
+  groupBy,
+  StalePreparation,
+  type PlacedChunk,
+  type PlannedTraining,
+  type StandingChunk,
+  type Vectors,
+} from "./chunk-difference.js";
+import { query, type Queryable } from "./database.js";
+import type { Conditions } from "./filter.js";
+import type { Layout } from "./layout.js";
+import { encodeVectorArray } from "./vector-codec.js";
+import * as sql from "./write-sql.js";
+
+/** Where a swap writes to. */
+export interface WriteTarget {
+  layout: Layout;
+  /** The oid of pgvector's type. */
+  vectorOid: number;
+  /** What a training's metadata must meet for this index to replace or delete it. */
+  scope: Conditions;
+}
+
+/** What a swap did to one training. */
+export interface SwapOutcome {
+  status: UpsertStatus;
+  removed: number;
+}
+
+/** What one statement inserts, in rows and bytes: few round trips, and no parameter anywhere near 1 GB. */
+const INSERT_LIMITS = { items: 1000, size: 4 * 1024 * 1024 };
+
+/**
+ * Puts new versions in the place of the stored ones, all in the transaction that `client` is in. A reader sees
+ * each training whole, before or after. Each id at most once.
+ *
+ * @returns one outcome for each training, in order
+ * @throws {@link StalePreparation} before anything that could not be rolled back
+ */
+export async function swap(
+  client: Queryable,
+  target: WriteTarget,
+  trainings: readonly PlannedTraining[],
+  vectors: Vectors,
+): Promise<SwapOutcome[]> {
+  const passed = await passFence(client, target, trainings);
+  const changed: PlannedTraining[] = [];
+  const outcomes = new Map<PlannedTraining, SwapOutcome>();
+  for (const training of trainings) {
+    const inserted = passed.get(training.key);
+    if (training.unchangedSince !== undefined) {
+      // It would have come through, had the version still been there; and a new row has no chunks yet.
+      if (inserted !== false) throw new StalePreparation();
+      outcomes.set(training, { status: "unchanged", removed: 0 });
+    } else if (inserted === undefined) {
+      outcomes.set(training, { status: "superseded", removed: 0 });
+    } else {
+      changed.push(training);
+    }
+  }
+  const standing = await readStandingChunks(
+    client,
+    target,
+    changed.filter(({ key }) => passed.get(key) === false),
+  );
+  const difference = compareChunks(changed, standing, vectors);
+  await insertChunks(client, target, difference.added, vectors);
+  await updateMetadata(client, target, difference.kept);
+  await deleteChunks(client, target, difference.removed);
+  await writeIndexed(client, target, difference.ids);
+  const removed = groupBy(difference.removed, ({ key }) => key);
+  for (const training of changed) {
+    outcomes.set(training, { status: "indexed", removed: removed.get(training.key)?.length ?? 0 });
+  }
+  return trainings.map((training) => outcomes.get(training) ?? { status: "superseded", removed: 0 });
+}
+
+/** The keys that came through, with whether their rows are new. */
+async function passFence(
+  client: Queryable,
+  { layout, scope }: WriteTarget,
+  trainings: readonly PlannedTraining[],
+): Promise<Map<string, boolean>> {
+  const rows = await query<{ key: string; inserted: boolean }>(client, sql.passFence(layout), [
+    trainings.map(({ key }) => key),
+    trainings.map(({ ticket }) => ticket),
+    trainings.map(({ ticket, unchangedSince }) => unchangedSince ?? ticket),
+    trainings.map(({ revision }) => revision),
+    trainings.map(({ metadata }) => metadata),
+    false,
+    scope,
+  ]);
+  return new Map(rows.map(({ key, inserted }) => [key, inserted]));
+}
+
+async function readStandingChunks(
+  client: Queryable,
+  { layout }: WriteTarget,
+  trainings: readonly PlannedTraining[],
+): Promise<StandingChunk[]> {
+  if (trainings.length === 0) return [];
+  return query<StandingChunk>(client, sql.readChunks(layout), [trainings.map(({ key }) => key)]);
+}
+
+async function insertChunks(
+  client: Queryable,
+  { layout, vectorOid }: WriteTarget,
+  added: readonly PlacedChunk[],
+  vectors: Vectors,
+): Promise<void> {
+  const sizeOf = ({ chunk }: PlacedChunk): number =>
+    chunk.content.length + chunk.metadata.length + (vectors.get(chunk.hash)?.byteLength ?? 0);
+  for (const rows of batches(added, sizeOf, INSERT_LIMITS)) {
+    await query(client, sql.insertChunks(layout), [
+      rows.map(({ key }) => key),
+      rows.map(({ id }) => id),
+      rows.map(({ chunk }) => chunk.content),
+      rows.map(({ chunk }) => chunk.metadata),
+      rows.map(({ chunk }) => `\\x${chunk.hash}`),
+      encodeVectorArray(
+        rows.map(({ chunk }) => vectors.get(chunk.hash)),
+        vectorOid,
+      ),
+    ]);
+  }
+}
+
+async function updateMetadata(
+  client: Queryable,
+  { layout }: WriteTarget,
+  kept: readonly PlacedChunk[],
+): Promise<void> {
+  if (kept.length === 0) return;
+  await query(client, sql.updateMetadata(layout), [
+    kept.map(({ key }) => key),
+    kept.map(({ id }) => id),
+    kept.map(({ chunk }) => chunk.metadata),
+  ]);
+}
+
+async function deleteChunks(
+  client: Queryable,
+  { layout }: WriteTarget,
+  removed: readonly StandingChunk[],
+): Promise<void> {
+  if (removed.length === 0) return;
+  await query(client, sql.deleteChunks(layout), [removed.map(({ key }) => key), removed.map(({ id }) => id)]);
+}
+
+async function writeIndexed(
+  client: Queryable,
+  { layout }: WriteTarget,
+  ids: ReadonlyMap<PlannedTraining, string[]>,
+): Promise<void> {
+  if (ids.size === 0) return;
+  const trainings = [...ids.keys()];
+  await query(client, sql.writeIndexed(layout), [
+    trainings.map(({ key }) => key),
+    trainings.map(({ fingerprint }) => `\\x${fingerprint}`),
+    [...ids.values()].map(arrayLiteral),
+    trainings.map(({ chunks }) => arrayLiteral(chunks.map(({ start }) => start.toString()))),
+    trainings.map(({ chunks }) => arrayLiteral(chunks.map(({ end }) => end.toString()))),
+  ]);
+}
+
+/** Arrays of different lengths cannot travel as one array, so each is sent in its text form. */
+function arrayLiteral(elements: readonly string[]): string {
+  return `{${elements.map((element) => `"${element.replace(/["\\]/g, "\\$&")}"`).join(",")}}`;
+}

@@ -1,0 +1,72 @@
+import { InvalidArgumentError } from "../errors.js";
+import type { IdType, TrainingId } from "../types.js";
+
+/** Keeps an id well under the 2,704 bytes that a B-tree entry can hold. */
+const MAX_TEXT_ID_BYTES = 1024;
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const RANGES = {
+  integer: [-(2n ** 31n), 2n ** 31n - 1n],
+  bigint: [-(2n ** 63n), 2n ** 63n - 1n],
+} as const;
+
+export const idTypes: readonly IdType[] = ["text", "bigint", "integer", "uuid"];
+
+/**
+ * The text that Postgres gets for an id. Strict about the JavaScript type, so that what a search
+ * returns compares equal to what was given: `text` and `uuid` columns take strings, `bigint` and
+ * `integer` columns numbers or bigints.
+ *
+ * @throws {@link InvalidArgumentError} naming the option, the column's type and the remedy
+ */
+export function encodeTrainingId(id: TrainingId, idType: IdType, option: string): string {
+  return idType === "bigint" || idType === "integer"
+    ? encodeInteger(id, idType, option)
+    : encodeString(id, idType, option);
+}
+
+/** The id as the caller knows it. A bigint beyond the safe integers comes back as a `bigint`. */
+export function decodeTrainingId(text: string, idType: IdType): TrainingId {
+  if (idType === "text" || idType === "uuid") return text;
+  const number = Number(text);
+  return Number.isSafeInteger(number) ? number : BigInt(text);
+}
+
+function encodeInteger(id: TrainingId, idType: "bigint" | "integer", option: string): string {
+  if (typeof id === "string") {
+    throw new InvalidArgumentError(
+      option,
+      `is a string, but this index stores ids as ${idType}: pass a number or a bigint`,
+    );
+  }
+  if (typeof id === "number" ? !Number.isSafeInteger(id) : typeof id !== "bigint") {
+    throw new InvalidArgumentError(option, "must be a safe integer or a bigint");
+  }
+  const [lowest, highest] = RANGES[idType];
+  if (id < lowest || id > highest) {
+    throw new InvalidArgumentError(option, `is out of the range of ${idType}`);
+  }
+  return id.toString();
+}
+
+function encodeString(id: TrainingId, idType: "text" | "uuid", option: string): string {
+  if (typeof id !== "string") {
+    throw new InvalidArgumentError(
+      option,
+      typeof id === "number" || typeof id === "bigint"
+        ? `is a ${typeof id}, but this index stores ids as ${idType}: pass a string, or migrate with idType "bigint"`
+        : "must be a string",
+    );
+  }
+  if (idType === "uuid") {
+    if (!UUID.test(id)) throw new InvalidArgumentError(option, "must be a uuid");
+    return id.toLowerCase();
+  }
+  if (id.trim() === "") throw new InvalidArgumentError(option, "must not be empty or blank");
+  if (id.includes("\0") || !id.isWellFormed()) {
+    throw new InvalidArgumentError(option, "must not hold NUL or a lone surrogate");
+  }
+  if (Buffer.byteLength(id) > MAX_TEXT_ID_BYTES) {
+    throw new InvalidArgumentError(option, `must not be longer than ${MAX_TEXT_ID_BYTES} bytes`);
+  }
+  return id;
+}

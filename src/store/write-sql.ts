@@ -1,0 +1,171 @@
+/**
+ * The statements of the write path: one pure function a statement. Values are bound, lists through `unnest`,
+ * ids and big numbers as text, so that a host's own type parsers of `pg` have no say in what is read.
+ */
+import { namesOf, type Layout } from "./layout.js";
+
+/** A ticket for a call that starts now. */
+export function takeTicket(layout: Layout): string {
+  return `SELECT ${nextTicket(layout)} AS ticket`;
+}
+
+function nextTicket(layout: Layout): string {
+  return `nextval('${namesOf(layout).ticket.replaceAll("'", "''")}')::text`;
+}
+
+/** $1 ids, $2 revisions, $3 the scope. A ticket for each, and what is stored of it now, in the order of the ids. */
+export function takeTickets(layout: Layout): string {
+  return `
+SELECT ${nextTicket(layout)} AS ticket, t.revision > n.revision IS TRUE AS outdated, ${stateColumns("$3")}
+FROM unnest($1::${layout.idType}[], $2::numeric[]) WITH ORDINALITY AS n (id, revision, place)
+${stateTables(layout)}`;
+}
+
+/** $1 ids, $2 revisions, $3 the scope, $4 tickets. The same for a call that has its tickets. */
+export function readStates(layout: Layout): string {
+  return `
+SELECT t.id IS NOT NULL AND (${isNewer("n", "t")}) IS NOT TRUE AS outdated, ${stateColumns("$3")}
+FROM unnest($1::${layout.idType}[], $2::numeric[], $4::bigint[]) WITH ORDINALITY AS n (id, revision, ticket, place)
+${stateTables(layout)}`;
+}
+
+function stateColumns(scope: string): string {
+  return `
+  CASE WHEN t.deleted_at IS NULL THEN t.content_ticket::text END AS content_ticket,
+  (t.metadata @> ALL (${scope}::jsonb[]) OR t.deleted_at IS NOT NULL) IS NOT FALSE AS in_scope,
+  encode(i.fingerprint, 'hex') AS fingerprint`;
+}
+
+function stateTables(layout: Layout): string {
+  const { training, indexed } = namesOf(layout);
+  return `LEFT JOIN ${training} t ON t.id = n.id
+LEFT JOIN ${indexed} i ON i.training_id = n.id
+ORDER BY n.place`;
+}
+
+/**
+ * Whether a call's ticket and revision win over the stored ones. Revisions decide where both have one and they
+ * differ, else the call that started later wins; but what started before a call without a revision never wins
+ * over it. Equal tickets are one call's: it may come again, when a host's transaction rolled back or a connection
+ * broke at COMMIT.
+ */
+function isNewer(call: string, stored: string): string {
+  return `${call}.ticket >= ${stored}.barrier AND CASE
+    WHEN ${call}.revision > ${stored}.revision THEN true
+    WHEN ${call}.revision < ${stored}.revision THEN false
+    ELSE ${call}.ticket >= ${stored}.ticket END`;
+}
+
+/** $1 ids. Which texts already have vectors there. */
+export function readHashes(layout: Layout): string {
+  return `
+SELECT training_id::text AS key, encode(content_hash, 'hex') AS hash
+FROM ${namesOf(layout).chunk} WHERE training_id = ANY ($1::${layout.idType}[])`;
+}
+
+/**
+ * The fence: locks the trainings' rows, in the order of their ids, and lets those through that are newer than
+ * what is stored. A row that comes back is this call's until its transaction ends; one that does not come back
+ * is superseded.
+ *
+ * $1 ids, $2 tickets, $3 content tickets, $4 revisions, $5 metadata, $6 whether it is a delete, $7 the scope.
+ *
+ * A content ticket other than the call's own ticket means 'the chunks of that version are also mine': then the
+ * row comes through only while just that version stands.
+ */
+export function passFence(layout: Layout): string {
+  return `
+INSERT INTO ${namesOf(layout).training} AS t
+  (id, ticket, content_ticket, revision, barrier, metadata, deleted_at)
+SELECT n.id, n.ticket, n.content_ticket, n.revision, CASE WHEN n.revision IS NULL THEN n.ticket ELSE 0 END,
+  n.metadata, CASE WHEN $6::boolean THEN now() END
+FROM unnest($1::${layout.idType}[], $2::bigint[], $3::bigint[], $4::numeric[], $5::jsonb[])
+  AS n (id, ticket, content_ticket, revision, metadata)
+ORDER BY n.id
+ON CONFLICT (id) DO UPDATE SET
+  ticket = excluded.ticket,
+  content_ticket = excluded.content_ticket,
+  revision = greatest(t.revision, excluded.revision),
+  barrier = greatest(t.barrier, excluded.barrier),
+  metadata = CASE WHEN $6::boolean THEN t.metadata ELSE excluded.metadata END,
+  deleted_at = excluded.deleted_at,
+  updated_at = now()
+WHERE ${isNewer("excluded", "t")}
+  AND (excluded.content_ticket = excluded.ticket
+    OR (t.content_ticket = excluded.content_ticket AND t.deleted_at IS NULL))
+  AND (t.deleted_at IS NOT NULL OR t.metadata @> ALL ($7::jsonb[]))
+RETURNING t.id::text AS key, t.xmax = 0 AS inserted`;
+}
+
+/** $1 ids. The chunks that stand, to be compared with the new ones. */
+export function readChunks(layout: Layout): string {
+  return `
+SELECT training_id::text AS key, id, encode(content_hash, 'hex') AS hash
+FROM ${namesOf(layout).chunk} WHERE training_id = ANY ($1::${layout.idType}[])
+ORDER BY training_id, id`;
+}
+
+/**
+ * $1 training ids, $2 chunk ids, $3 contents, $4 metadata, $5 hashes, $6 vectors.
+ * A NULL vector is copied from a chunk of the same training with the same text. A chunk id that the caller
+ * chose may stand already, with another text.
+ */
+export function insertChunks(layout: Layout): string {
+  const { chunk, vector } = namesOf(layout);
+  return `
+INSERT INTO ${chunk} AS c (training_id, id, content, metadata, content_hash, embedding)
+SELECT n.training_id, n.id, n.content, n.metadata, n.content_hash, coalesce(n.embedding,
+  (SELECT s.embedding FROM ${chunk} s
+    WHERE s.training_id = n.training_id AND s.content_hash = n.content_hash LIMIT 1))
+FROM unnest($1::${layout.idType}[], $2::text[], $3::text[], $4::jsonb[], $5::bytea[], $6::${vector}[])
+  AS n (training_id, id, content, metadata, content_hash, embedding)
+ON CONFLICT (training_id, id) DO UPDATE SET content = excluded.content, metadata = excluded.metadata,
+  content_hash = excluded.content_hash, embedding = excluded.embedding`;
+}
+
+/** $1 training ids, $2 chunk ids, $3 metadata. Touches no row whose metadata is the same. */
+export function updateMetadata(layout: Layout): string {
+  return `
+UPDATE ${namesOf(layout).chunk} c SET metadata = n.metadata
+FROM unnest($1::${layout.idType}[], $2::text[], $3::jsonb[]) AS n (training_id, id, metadata)
+WHERE c.training_id = n.training_id AND c.id = n.id AND c.metadata <> n.metadata`;
+}
+
+/** $1 training ids, $2 chunk ids. */
+export function deleteChunks(layout: Layout): string {
+  return `
+DELETE FROM ${namesOf(layout).chunk} c
+USING unnest($1::${layout.idType}[], $2::text[]) AS n (training_id, id)
+WHERE c.training_id = n.training_id AND c.id = n.id`;
+}
+
+/** $1 training ids, $2 fingerprints, and as array literals $3 chunk ids, $4 starts, $5 ends. */
+export function writeIndexed(layout: Layout): string {
+  return `
+INSERT INTO ${namesOf(layout).indexed} AS i (training_id, fingerprint, chunk_ids, starts, ends)
+SELECT n.training_id, n.fingerprint, n.chunk_ids::text[], n.starts::integer[], n.ends::integer[]
+FROM unnest($1::${layout.idType}[], $2::bytea[], $3::text[], $4::text[], $5::text[])
+  AS n (training_id, fingerprint, chunk_ids, starts, ends)
+ON CONFLICT (training_id) DO UPDATE SET fingerprint = excluded.fingerprint, chunk_ids = excluded.chunk_ids,
+  starts = excluded.starts, ends = excluded.ends`;
+}
+
+/** $1 ids. Returns those that were indexed, with the number of their chunks. */
+export function deleteIndexed(layout: Layout): string {
+  return `
+DELETE FROM ${namesOf(layout).indexed} WHERE training_id = ANY ($1::${layout.idType}[])
+RETURNING training_id::text AS key, cardinality(chunk_ids) AS chunks`;
+}
+
+/** $1 ids. */
+export function deleteAllChunks(layout: Layout): string {
+  return `DELETE FROM ${namesOf(layout).chunk} WHERE training_id = ANY ($1::${layout.idType}[])`;
+}
+
+/** $1 conditions on the metadata, $2 ids or NULL for any. The living trainings that meet all conditions. */
+export function findTrainings(layout: Layout): string {
+  return `
+SELECT id::text AS key FROM ${namesOf(layout).training}
+WHERE deleted_at IS NULL AND metadata @> ALL ($1::jsonb[])
+  AND ($2::${layout.idType}[] IS NULL OR id = ANY ($2)) ORDER BY id`;
+}

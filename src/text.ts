@@ -1,0 +1,49 @@
+import { InvalidArgumentError } from "./errors.js";
+
+const NUL = /\0/g;
+const NON_BLANK = /\S/;
+const REPLACEMENT_CHARACTER = "\uFFFD";
+
+/**
+ * The text that Postgres can hold: NUL and lone surrogates become U+FFFD. One unit for one unit, so offsets
+ * in the caller's text stay right, and nothing around them is lost (extracted PDFs are full of NULs).
+ */
+export function storableText(text: string): string {
+  return text.replace(NUL, REPLACEMENT_CHARACTER).toWellFormed();
+}
+
+/** Whether a text has nothing but white space, as JavaScript counts it. */
+export function isBlank(text: string): boolean {
+  return !NON_BLANK.test(text);
+}
+
+/**
+ * JSON for a `jsonb` parameter: storable, and the same text for the same object whatever the order of its
+ * keys, so that it can be compared and hashed.
+ *
+ * @throws {@link InvalidArgumentError} for what is no plain object, and for what JSON cannot say
+ */
+export function canonicalMetadata(metadata: unknown, option: string): string {
+  if (typeof metadata !== "object" || metadata === null || Array.isArray(metadata)) {
+    throw new InvalidArgumentError(option, "must be an object");
+  }
+  let json: string | undefined;
+  try {
+    json = JSON.stringify(metadata, canonicalValue);
+  } catch (error) {
+    throw new InvalidArgumentError(option, "cannot be written as JSON (a cycle or a bigint?)", error);
+  }
+  // A Date or another object with a toJSON of its own passes for an object until here.
+  if (!json?.startsWith("{")) throw new InvalidArgumentError(option, "must be a plain object");
+  return json;
+}
+
+function canonicalValue(_key: string, value: unknown): unknown {
+  if (typeof value === "string") return storableText(value);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .map(([key, entry]) => [storableText(key), entry] as const)
+      .sort(([left], [right]) => (left < right ? -1 : left > right ? 1 : 0)),
+  );
+}

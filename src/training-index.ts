@@ -1,0 +1,269 @@
+import type { EmbeddingsInterface } from "@langchain/core/embeddings";
+import { RecursiveCharacterTextSplitter } from "@langchain/textsplitters";
+import { InvalidArgumentError, throwIfAborted } from "./errors.js";
+import { Indexer } from "./indexer.js";
+import { openIndex, type OpenIndex } from "./open-index.js";
+import {
+  checkEmbeddings,
+  checkGivenVector,
+  checkInteger,
+  checkPool,
+  checkQuery,
+  DEFAULT_EF_SEARCH,
+  DEFAULT_K,
+  MAX_K,
+  type DeleteOptions,
+  type TrainingIndexOptions,
+  type UpsertOptions,
+} from "./options.js";
+import { PreparedTraining } from "./prepared-training.js";
+import { Remover } from "./remover.js";
+import { TrainingRetriever, type TrainingRetrieverOptions } from "./retriever.js";
+import { DEFAULT_CHUNK_OVERLAP, DEFAULT_CHUNK_SIZE } from "./splitter.js";
+import type { DatabasePool } from "./store/database.js";
+import { compileFilter, type Conditions } from "./store/filter.js";
+import { quoteIdentifier } from "./store/identifiers.js";
+import { DEFAULT_SCHEMA } from "./store/layout.js";
+import { readById, refusePartsOfTrainings, search, type FoundChunk } from "./store/search.js";
+import { decodeTrainingId, encodeTrainingId } from "./store/training-id.js";
+import { encodeRevision, normalizeTraining } from "./training-input.js";
+import type {
+  ChunkHit,
+  DeleteResult,
+  SimilarOptions,
+  Training,
+  TrainingId,
+  TrainingSelection,
+  UpsertResult,
+} from "./types.js";
+import { upsertAll } from "./upsert-all.js";
+import { TrainingVectorStore, type VectorStoreOperations } from "./vector-store.js";
+
+/** The parts of an index, once its schema has been looked at. */
+interface IndexParts extends OpenIndex {
+  embeddings: EmbeddingsInterface;
+  pool: DatabasePool;
+  indexer: Indexer;
+  remover: Remover;
+  /** The filter of the index, compiled. */
+  scope: Conditions;
+  efSearch: number;
+}
+
+/**
+ * Keeps the vectors of trainings in step with their texts, and finds the passages that answer a question.
+ *
+ * Holds no connection and no state between calls: any number of them, in any number of processes, work on one
+ * schema. All methods are safe to call at once, also for one id.
+ */
+export class TrainingIndex {
+  readonly #parts: IndexParts;
+  #vectorStore: TrainingVectorStore | undefined;
+
+  private constructor(parts: IndexParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Opens an index on a schema that `migrate` has made. The first index that is opened on it records the model of
+   * its embeddings; later ones must have the same.
+   *
+   * @throws {@link InvalidArgumentError} for an option that is not usable
+   * @throws {@link SchemaError} when the schema is missing or outdated, or holds vectors of another model
+   * @throws {@link DatabaseError} when Postgres cannot be reached
+   */
+  static async initialize(
+    embeddings: EmbeddingsInterface,
+    options: TrainingIndexOptions,
+  ): Promise<TrainingIndex> {
+    checkEmbeddings(embeddings);
+    const pool = checkPool((options as TrainingIndexOptions | undefined)?.pool);
+    const schema = options.schema ?? DEFAULT_SCHEMA;
+    quoteIdentifier(schema, "schema");
+    const scope = compileFilter(options.filter);
+    const efSearch = checkInteger("hnsw.efSearch", options.hnsw?.efSearch ?? DEFAULT_EF_SEARCH, 1, MAX_K);
+    const splitter = options.splitter ?? defaultSplitter();
+
+    const open = await openIndex(embeddings, pool, schema, options.profile);
+    const target = { layout: open.layout, vectorOid: open.vectorOid, scope };
+    const indexer = new Indexer({ pool, target, embedder: open.embedder, splitter });
+    const remover = new Remover(pool, target);
+    return new TrainingIndex({ ...open, embeddings, pool, indexer, remover, scope, efSearch });
+  }
+
+  /**
+   * Makes this version of a training the one that is found. Texts that the stored version has too keep their rows
+   * and vectors; only new ones are embedded. Readers see the old version until the new one is whole.
+   *
+   * A repeat is `unchanged`. A call that is overtaken by a newer upsert or delete is `superseded`, which is no error.
+   *
+   * @throws {@link InvalidArgumentError} for what cannot be indexed, before anything is done
+   * @throws {@link EmbeddingError} when the embedder fails; the stored version stays
+   * @throws {@link DatabaseError} when Postgres fails; the stored version stays
+   * @throws {@link AbortError} when the signal fires
+   */
+  async upsertTraining(training: Training, options: UpsertOptions = {}): Promise<UpsertResult> {
+    const prepared = await this.#prepare(training, options);
+    return prepared.commit(options.client);
+  }
+
+  /**
+   * Does all of an upsert that takes time, and opens no transaction. What is left is `commit`, which takes
+   * milliseconds, and can be part of a transaction of the host's.
+   *
+   * @throws as {@link upsertTraining}
+   */
+  async prepareTraining(
+    training: Training,
+    options: Omit<UpsertOptions, "client"> = {},
+  ): Promise<PreparedTraining> {
+    return this.#prepare(training, options);
+  }
+
+  /**
+   * Upserts many trainings, a batch at a time: texts of several are embedded in one request, and stored in one
+   * transaction. Memory is bounded by the batch. Of an id that comes twice the later one stands.
+   *
+   * @returns the results, in order, as they come about. What was yielded is stored when a later one throws.
+   * @throws as {@link upsertTraining}
+   */
+  async *upsertTrainings(
+    trainings: Iterable<Training> | AsyncIterable<Training>,
+    options: Pick<UpsertOptions, "signal"> = {},
+  ): AsyncGenerator<UpsertResult, void, undefined> {
+    const { indexer, layout } = this.#parts;
+    yield* upsertAll(indexer, layout.idType, trainings, options);
+  }
+
+  /**
+   * Deletes a training with its chunks. An upsert of it that is under way is superseded, and one that starts
+   * later brings it back. A repeat is `absent`.
+   *
+   * @throws {@link InvalidArgumentError} | {@link DatabaseError} | {@link AbortError}
+   */
+  async deleteTraining(id: TrainingId, options: DeleteOptions = {}): Promise<DeleteResult> {
+    const { layout, remover } = this.#parts;
+    const key = encodeTrainingId(id, layout.idType, "id");
+    const revision = encodeRevision(options.revision, "revision");
+    const [outcome] = await remover.remove([key], { ...options, revision });
+    return { id, status: outcome?.status ?? "absent", removed: outcome?.removed ?? 0 };
+  }
+
+  /**
+   * Deletes trainings by id, or those whose own metadata matches a filter.
+   *
+   * @returns one result for each id, or for each training found
+   * @throws {@link InvalidArgumentError} unless exactly one of both is given; for an empty filter. Nothing is
+   * deleted then.
+   */
+  async deleteTrainings(
+    selection: TrainingSelection,
+    options: Omit<DeleteOptions, "revision"> = {},
+  ): Promise<DeleteResult[]> {
+    const { layout, remover } = this.#parts;
+    const { ids, filter } = selection;
+    if ((ids === undefined) === (filter === undefined)) {
+      throw new InvalidArgumentError("selection", "must have either ids or a filter");
+    }
+    if (ids === undefined) {
+      const found = await remover.removeMatching(compileFilter(filter), options);
+      return found.map(({ key, outcome }) => ({ id: decodeTrainingId(key, layout.idType), ...outcome }));
+    }
+    const keys = ids.map((id, index) => encodeTrainingId(id, layout.idType, `ids[${index}]`));
+    const distinct = [...new Set(keys)];
+    const outcomes = await remover.remove(distinct, options);
+    return ids.flatMap((id, index) => {
+      const outcome = outcomes[distinct.indexOf(keys[index] ?? "")];
+      return outcome ? [{ id, ...outcome }] : [];
+    });
+  }
+
+  /**
+   * The chunks nearest to a question, nearest first. A text is embedded as a query; a vector is taken as it is.
+   *
+   * @throws {@link InvalidArgumentError} for a blank query, a vector that cannot be compared, or a bad option
+   * @throws {@link EmbeddingError} | {@link DatabaseError} | {@link AbortError}
+   */
+  async similar(query: string | ArrayLike<number>, options: SimilarOptions = {}): Promise<ChunkHit[]> {
+    const found = await this.#search(query, options);
+    return found.map(({ hit }) => hit);
+  }
+
+  /**
+   * The index as a LangChain retriever.
+   *
+   * @throws {@link InvalidArgumentError} for a bad option, at once
+   */
+  asRetriever(options: TrainingRetrieverOptions = {}): TrainingRetriever {
+    this.#checkSearch(options);
+    return new TrainingRetriever(this, options);
+  }
+
+  /** The same rows as a LangChain vector store, with the filter of this index. Always the same object. */
+  get vectorStore(): TrainingVectorStore {
+    const { embeddings, pool, layout } = this.#parts;
+    return (this.#vectorStore ??= new TrainingVectorStore(
+      embeddings,
+      pool,
+      layout,
+      this.#vectorStoreOperations(),
+    ));
+  }
+
+  #vectorStoreOperations(): VectorStoreOperations {
+    const { pool, layout, profile, embedder, indexer, scope } = this.#parts;
+    return {
+      upsert: async (trainings, vectors) => {
+        const given = vectors?.map((vector, index) =>
+          checkGivenVector(vector, profile.dimensions, `vectors[${index}]`),
+        );
+        const results: UpsertResult[] = [];
+        for await (const result of upsertAll(indexer, layout.idType, trainings, {}, given))
+          results.push(result);
+        return results;
+      },
+      delete: async (selection) => {
+        if (selection.ids) await refusePartsOfTrainings(pool, layout, selection.ids);
+        await this.deleteTrainings(selection);
+      },
+      embedQuery: async (text) => Array.from(await embedder.embedQuery(text)),
+      search: (query, { k, filter, withEmbedding }) => this.#search(query, { k, filter }, withEmbedding),
+      readById: (ids) => readById(pool, layout, ids, scope),
+    };
+  }
+
+  async #prepare(training: Training, options: UpsertOptions): Promise<PreparedTraining> {
+    const { indexer, layout } = this.#parts;
+    const normalized = normalizeTraining(training, layout.idType);
+    return new PreparedTraining(await indexer.prepare([normalized], options));
+  }
+
+  #checkSearch(options: SimilarOptions): { k: number; efSearch: number; conditions: Conditions } {
+    const { scope, efSearch } = this.#parts;
+    return {
+      k: checkInteger("k", options.k ?? DEFAULT_K, 1, MAX_K),
+      efSearch: checkInteger("efSearch", options.efSearch ?? efSearch, 1, MAX_K),
+      conditions: [...scope, ...compileFilter(options.filter)],
+    };
+  }
+
+  async #search(
+    query: string | ArrayLike<number>,
+    options: SimilarOptions,
+    withEmbedding = false,
+  ): Promise<FoundChunk[]> {
+    const { pool, layout, profile, embedder } = this.#parts;
+    const checked = this.#checkSearch(options);
+    const given = checkQuery(query, profile.dimensions);
+    const vector = typeof given === "string" ? await embedder.embedQuery(given, options.signal) : given;
+    throwIfAborted(options.signal);
+    return search(pool, layout, { ...checked, vector, withEmbedding });
+  }
+}
+
+function defaultSplitter(): RecursiveCharacterTextSplitter {
+  return new RecursiveCharacterTextSplitter({
+    chunkSize: DEFAULT_CHUNK_SIZE,
+    chunkOverlap: DEFAULT_CHUNK_OVERLAP,
+  });
+}

@@ -1,0 +1,131 @@
+import { InvalidArgumentError } from "./errors.js";
+import { encodeTrainingId } from "./store/training-id.js";
+import { canonicalMetadata, storableText } from "./text.js";
+import type {
+  IdType,
+  Metadata,
+  PythonDocument,
+  Revision,
+  Training,
+  TrainingDocument,
+  TrainingId,
+} from "./types.js";
+
+/** A training that has been checked; everything in it can be stored as it is. */
+export interface NormalizedTraining {
+  /** As it was given. */
+  id: TrainingId;
+  /** As Postgres takes it. */
+  key: string;
+  /** Decimal text; `null` without a revision. */
+  revision: string | null;
+  /** Canonical JSON. */
+  metadata: string;
+  sources: readonly Source[];
+  split: boolean;
+}
+
+/** One text of a training: its content, or one of its documents. */
+export interface Source {
+  text: string;
+  /** Canonical JSON: the training's metadata under the document's. */
+  metadata: string;
+  /** The id that the document brought along. */
+  id: string | undefined;
+  /** A ready vector, for a text that is not to be embedded. */
+  vector?: Float32Array | undefined;
+}
+
+/**
+ * Checks a training and brings its forms into one.
+ *
+ * @param option - what the caller calls it, for errors
+ * @throws {@link InvalidArgumentError} naming the part at fault
+ */
+export function normalizeTraining(
+  training: Training,
+  idType: IdType,
+  option = "training",
+): NormalizedTraining {
+  if (typeof training !== "object" || (training as unknown) === null) {
+    throw new InvalidArgumentError(option, "must be an object");
+  }
+  const metadata = training.metadata ?? {};
+  const common = {
+    id: training.id,
+    key: encodeTrainingId(training.id, idType, `${option}.id`),
+    revision: encodeRevision(training.revision, `${option}.revision`),
+    metadata: canonicalMetadata(metadata, `${option}.metadata`),
+  };
+  const { content, documents } = training as { content?: unknown; documents?: unknown };
+  if (content !== undefined && documents !== undefined) {
+    throw new InvalidArgumentError(option, "must have either content or documents, not both");
+  }
+  if (training.documents === undefined) {
+    if (typeof training.content !== "string") {
+      throw new InvalidArgumentError(`${option}.content`, "must be a string");
+    }
+    const source = { text: storableText(training.content), metadata: common.metadata, id: undefined };
+    return { ...common, sources: [source], split: true };
+  }
+  if (!Array.isArray(training.documents)) {
+    throw new InvalidArgumentError(`${option}.documents`, "must be an array");
+  }
+  const split = training.split ?? true;
+  const sources = training.documents.map((document: TrainingDocument, index) =>
+    normalizeDocument(document, metadata, `${option}.documents[${index}]`),
+  );
+  if (!split) refuseRepeatedIds(sources, option);
+  return { ...common, sources, split };
+}
+
+/** @throws {@link InvalidArgumentError} for what cannot be ordered: NaN, infinity, an invalid date */
+export function encodeRevision(revision: Revision | undefined, option: string): string | null {
+  if (revision === undefined) return null;
+  const value = revision instanceof Date ? revision.getTime() : revision;
+  if (typeof value === "bigint" || (typeof value === "number" && Number.isFinite(value))) {
+    return value.toString();
+  }
+  throw new InvalidArgumentError(option, "must be a finite number, a bigint or a valid Date");
+}
+
+function normalizeDocument(document: TrainingDocument, metadata: Metadata, option: string): Source {
+  const object = typeof document === "string" ? parseDocument(document, option) : document;
+  if (typeof object !== "object" || (object as unknown) === null) {
+    throw new InvalidArgumentError(option, "must be a document");
+  }
+  const text = "pageContent" in object ? object.pageContent : object.page_content;
+  if (typeof text !== "string") {
+    throw new InvalidArgumentError(option, "must have a pageContent or page_content that is a string");
+  }
+  const own = canonicalMetadata(object.metadata ?? {}, `${option}.metadata`);
+  const id = object.id ?? undefined;
+  return {
+    text: storableText(text),
+    metadata: canonicalMetadata({ ...metadata, ...(JSON.parse(own) as Metadata) }, `${option}.metadata`),
+    id: id === undefined ? undefined : encodeTrainingId(id, "text", `${option}.id`),
+  };
+}
+
+/** Reads what Python's `Document.model_dump_json()` wrote. */
+function parseDocument(json: string, option: string): PythonDocument {
+  try {
+    return JSON.parse(json) as PythonDocument;
+  } catch (error) {
+    throw new InvalidArgumentError(option, "is a string, but not the JSON of a document", error);
+  }
+}
+
+function refuseRepeatedIds(sources: readonly Source[], option: string): void {
+  const seen = new Set<string>();
+  for (const { id } of sources) {
+    if (id === undefined) continue;
+    if (seen.has(id)) {
+      throw new InvalidArgumentError(
+        `${option}.documents`,
+        "hold the same id twice; ids name chunks when split is false",
+      );
+    }
+    seen.add(id);
+  }
+}

@@ -1,0 +1,151 @@
+import type { Document } from "@langchain/core/documents";
+
+/** The column type that holds training ids; chosen in `migrate`. */
+export type IdType = "text" | "bigint" | "integer" | "uuid";
+
+/**
+ * The host's id of a training. `text` and `uuid` columns take strings; `bigint` and `integer` columns
+ * take numbers or bigints. What searches return is a string or a number accordingly, and a `bigint` only
+ * where a number could not hold it exactly.
+ */
+export type TrainingId = string | number | bigint;
+
+/** Any JSON object. Strings in it may hold anything; NUL and lone surrogates are stored as U+FFFD. */
+export type Metadata = Record<string, unknown>;
+
+/**
+ * Orders the versions of one training, whatever order their calls arrive in: an `updated_at`, a counter,
+ * a log position. Of one training all revisions must be of one kind. A `Date` counts in milliseconds.
+ */
+export type Revision = number | bigint | Date;
+
+/** A document in the JSON form of Python's LangChain. */
+export interface PythonDocument {
+  page_content: string;
+  metadata?: Metadata | undefined;
+  id?: string | null | undefined;
+}
+
+/** A document as LangChain.js, Python's LangChain, or `Document.model_dump_json()` has it. */
+export type TrainingDocument =
+  | Document
+  | { pageContent: string; metadata?: Metadata | undefined; id?: string | undefined }
+  | PythonDocument
+  | string;
+
+interface TrainingBase {
+  /** The host's id. The same id again replaces the training. */
+  id: TrainingId;
+  /** On every chunk, where filters see it. Default `{}`. */
+  metadata?: Metadata | undefined;
+  /** See {@link Revision}. Without one, the call that started later wins. */
+  revision?: Revision | undefined;
+}
+
+/** A training given as one text, split by the index's splitter. Blank content means no chunks. */
+export interface TextTraining extends TrainingBase {
+  content: string;
+  documents?: undefined;
+  split?: undefined;
+}
+
+/**
+ * A training given as documents. Its content is their texts, joined by a blank line: offsets count there.
+ * A document's own metadata wins over the training's.
+ */
+export interface DocumentsTraining extends TrainingBase {
+  content?: undefined;
+  documents: readonly TrainingDocument[];
+  /** `false` keeps each document as one chunk, under the document's own id where it has one. Default `true`. */
+  split?: boolean | undefined;
+}
+
+/** What `upsertTraining` takes. */
+export type Training = TextTraining | DocumentsTraining;
+
+/** Work done so far on one call, in chunks. */
+export interface IndexingProgress {
+  embedded: number;
+  reused: number;
+  total: number;
+}
+
+/**
+ * - `indexed`: this version stands now.
+ * - `unchanged`: the stored version is the same in all that decides the chunks; nothing was embedded or written to them.
+ * - `superseded`: a newer version or a newer delete stands; nothing was changed.
+ */
+export type UpsertStatus = "indexed" | "unchanged" | "superseded";
+
+/** The outcome of an upsert. */
+export interface UpsertResult {
+  /** As it was given. */
+  id: TrainingId;
+  status: UpsertStatus;
+  /** Chunks of the given version. */
+  chunks: number;
+  /** Texts sent to the embedder. */
+  embedded: number;
+  /** Chunks that needed no embedding: kept from the stored version, or repeated within the training. */
+  reused: number;
+  /** Chunk rows of the earlier version that are gone. */
+  removed: number;
+}
+
+/**
+ * - `deleted`: the training and its chunks are gone.
+ * - `absent`: there was none. An upsert that started before this call will still be superseded.
+ * - `superseded`: a newer version stands; nothing was changed.
+ */
+export type DeleteStatus = "deleted" | "absent" | "superseded";
+
+/** The outcome of a delete. */
+export interface DeleteResult {
+  /** As it was given; as stored for deletes by filter. */
+  id: TrainingId;
+  status: DeleteStatus;
+  /** Chunk rows that are gone. */
+  removed: number;
+}
+
+/** Which trainings to delete: one of both. */
+export type TrainingSelection =
+  { ids: readonly TrainingId[]; filter?: undefined } | { ids?: undefined; filter: Filter };
+
+/** Equality on metadata: a row matches when it has all of these keys with these values. At least one key. */
+export type Filter = Record<string, string | number | boolean>;
+
+/** A chunk that answers a query. */
+export interface ChunkHit {
+  trainingId: TrainingId;
+  chunkId: string;
+  /** Place of the chunk in its training, from 0. */
+  position: number;
+  /** Where the chunk begins in the training's content, in UTF-16 units. */
+  start: number;
+  /** Where it ends, exclusive: `content.slice(start, end)` is the chunk's text. */
+  end: number;
+  content: string;
+  metadata: Metadata;
+  /** `1 - distance`: 1 for the same direction, 0 for unrelated, higher is better. */
+  score: number;
+  /** pgvector's cosine distance, 0 to 2, lower is better. */
+  distance: number;
+}
+
+/** Options of one search. */
+export interface SimilarOptions {
+  /** How many chunks to return at most, 1 to 1000. Default 5. */
+  k?: number | undefined;
+  /** Narrows the search; ANDed with the filter of the index. */
+  filter?: Filter | undefined;
+  /**
+   * Candidates that the HNSW scan keeps: higher finds more of the true neighbours and costs time.
+   * 1 to 1000, default that of the index (40), never less than `k`.
+   *
+   * @see https://github.com/pgvector/pgvector#query-options
+   */
+  efSearch?: number | undefined;
+  /** Ends the call early with `AbortError`. */
+  signal?: AbortSignal | undefined;
+}

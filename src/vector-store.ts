@@ -1,0 +1,259 @@
+import { randomUUID } from "node:crypto";
+import { Document } from "@langchain/core/documents";
+import type { EmbeddingsInterface } from "@langchain/core/embeddings";
+import { maximalMarginalRelevance } from "@langchain/core/utils/math";
+import type { MaxMarginalRelevanceSearchOptions } from "@langchain/core/vectorstores";
+import { InvalidArgumentError } from "./errors.js";
+import { PGVectorStoreBase } from "./pgvector-store.js";
+import type { DatabasePool } from "./store/database.js";
+import { chunkTable, type Layout } from "./store/layout.js";
+import type { FoundChunk, StoredChunk } from "./store/search.js";
+import type { Filter, Training, UpsertResult } from "./types.js";
+
+/** What a vector store needs of the index that it is a view of. */
+export interface VectorStoreOperations {
+  /** @param vectors - ready vectors, one for each training, for trainings of one ready chunk */
+  upsert(trainings: readonly Training[], vectors?: readonly number[][]): Promise<UpsertResult[]>;
+  /** Refuses ids of chunks that are parts of longer trainings. */
+  delete(selection: VectorStoreSelection): Promise<void>;
+  embedQuery(text: string): Promise<number[]>;
+  search(query: string | number[], search: VectorStoreSearch): Promise<FoundChunk[]>;
+  readById(ids: readonly string[]): Promise<StoredChunk[]>;
+}
+
+/** A search as a vector store asks for it. */
+export interface VectorStoreSearch {
+  k: number;
+  filter: Filter | undefined;
+  withEmbedding?: boolean;
+}
+
+/** What `delete` takes: one of both. */
+export type VectorStoreSelection =
+  { ids: string[]; filter?: undefined } | { ids?: undefined; filter: Filter };
+
+/** LangChain's default for the candidates of an MMR search, and for their weight against diversity. */
+const DEFAULT_FETCH_K = 20;
+const DEFAULT_LAMBDA = 0.5;
+const DEFAULT_K = 4;
+
+/**
+ * The rows of a `TrainingIndex` as LangChain's `PGVectorStore`, for whatever takes a vector store.
+ *
+ * Each document added is a training of one ready chunk; its id is `ids[i]`, else the document's own, else a new
+ * uuid, and names both. Adding an id again replaces it. What differs from `PGVectorStore`: ids are returned, a
+ * score is a similarity (1 - cosine distance), filters are bound and refused when not understood, the filter of
+ * the index applies everywhere, nothing is ever deleted without a selection, and the host's pool is never ended.
+ */
+export class TrainingVectorStore extends PGVectorStoreBase {
+  declare FilterType: Filter;
+  readonly #operations: VectorStoreOperations;
+
+  constructor(
+    embeddings: EmbeddingsInterface,
+    pool: DatabasePool,
+    layout: Layout,
+    operations: VectorStoreOperations,
+  ) {
+    super(embeddings, {
+      pool,
+      tableName: chunkTable(layout.profileId),
+      schemaName: layout.schema,
+      extensionSchemaName: layout.extensionSchema,
+      columns: {
+        idColumnName: "id",
+        vectorColumnName: "embedding",
+        contentColumnName: "content",
+        metadataColumnName: "metadata",
+      },
+      distanceStrategy: "cosine",
+      scoreNormalization: "similarity",
+      skipInitializationCheck: true,
+    });
+    this.#operations = operations;
+  }
+
+  override _vectorstoreType(): string {
+    return "training_index";
+  }
+
+  /**
+   * Adds documents, each as one chunk.
+   *
+   * @returns their ids, in order
+   * @throws {@link InvalidArgumentError} for an id that comes twice, or a count of ids other than that of documents
+   */
+  override async addDocuments(documents: Document[], options?: { ids?: string[] }): Promise<string[]> {
+    const trainings = toTrainings(documents, options?.ids);
+    await this.#operations.upsert(trainings);
+    return trainings.map(({ id }) => id);
+  }
+
+  /** As `addDocuments`, with ready vectors: nothing is embedded. */
+  override async addVectors(
+    vectors: number[][],
+    documents: Document[],
+    options?: { ids?: string[] },
+  ): Promise<string[]> {
+    if (vectors.length !== documents.length) {
+      throw new InvalidArgumentError("vectors", "must be as many as the documents");
+    }
+    const trainings = toTrainings(documents, options?.ids);
+    await this.#operations.upsert(trainings, vectors);
+    return trainings.map(({ id }) => id);
+  }
+
+  /**
+   * Deletes trainings by id or by filter. Unknown ids are no error.
+   *
+   * @throws {@link InvalidArgumentError} unless exactly one of both is given; for an empty filter; for the id of a
+   * chunk that is part of a longer training, which would be left with a hole. Nothing is deleted then.
+   */
+  override async delete(selection: VectorStoreSelection): Promise<void> {
+    const { ids, filter } = (selection as VectorStoreSelection | undefined) ?? {};
+    if ((ids === undefined) === (filter === undefined)) {
+      throw new InvalidArgumentError("delete", "takes either ids or a filter");
+    }
+    await this.#operations.delete(selection);
+  }
+
+  /** The chunks with these ids, in their order; unknown ids are left out. */
+  async getByIds(ids: string[]): Promise<Document[]> {
+    const chunks = await this.#operations.readById(ids);
+    return chunks.map(({ id, content, metadata }) => new Document({ id, pageContent: content, metadata }));
+  }
+
+  override async similaritySearch(query: string, k = DEFAULT_K, filter?: Filter): Promise<Document[]> {
+    const found = await this.#search(query, k, filter);
+    return found.map(([document]) => document);
+  }
+
+  /** Documents with their scores, best first; a score is a similarity, higher is better. */
+  override similaritySearchWithScore(
+    query: string,
+    k = DEFAULT_K,
+    filter?: Filter,
+  ): Promise<[Document, number][]> {
+    return this.#search(query, k, filter);
+  }
+
+  override similaritySearchVectorWithScore(
+    query: number[],
+    k: number,
+    filter?: Filter,
+  ): Promise<[Document, number][]> {
+    return this.#search(query, k, filter);
+  }
+
+  /** Both readings of each hit, as `PGVectorStore` has it. */
+  async similaritySearchVectorWithScores(
+    query: number[],
+    k: number,
+    filter?: Filter,
+  ): Promise<[Document, { distance: number; similarity: number }][]> {
+    const found = await this.#operations.search(query, { k, filter });
+    return found.map((chunk) => {
+      const { distance, score } = chunk.hit;
+      return [toDocument(chunk), { distance, similarity: score }];
+    });
+  }
+
+  /** Relevant and unlike each other: `k` of the `fetchK` nearest, in the order in which MMR chose them. */
+  override async maxMarginalRelevanceSearch(
+    query: string,
+    options: MaxMarginalRelevanceSearchOptions<Filter>,
+  ): Promise<Document[]> {
+    const { k, fetchK = DEFAULT_FETCH_K, lambda = DEFAULT_LAMBDA, filter } = options;
+    const vector = await this.#operations.embedQuery(query);
+    const found = await this.#operations.search(vector, {
+      k: Math.max(k, fetchK),
+      filter,
+      withEmbedding: true,
+    });
+    const chosen = maximalMarginalRelevance(
+      vector,
+      found.map(({ embedding }) => embedding ?? []),
+      lambda,
+      k,
+    );
+    return chosen.flatMap((index) => {
+      const chunk = found[index];
+      return chunk ? [toDocument(chunk)] : [];
+    });
+  }
+
+  /** Does nothing: the pool is the host's. */
+  end(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** @throws {@link InvalidArgumentError} always: tables are made by `migrate`, not at run time */
+  ensureTableInDatabase(): Promise<never> {
+    return refuseDdl("ensureTableInDatabase");
+  }
+
+  /** @throws {@link InvalidArgumentError} always: there are no collections; use a schema, or metadata and a filter */
+  ensureCollectionTableInDatabase(): Promise<never> {
+    return refuseDdl("ensureCollectionTableInDatabase");
+  }
+
+  /** @throws {@link InvalidArgumentError} always: the index is made and kept by `migrate` */
+  createHnswIndex(): Promise<never> {
+    return refuseDdl("createHnswIndex");
+  }
+
+  /** @throws {@link InvalidArgumentError} always: a store comes from `TrainingIndex.vectorStore` */
+  static initialize(): Promise<never> {
+    return refuseConstruction("initialize");
+  }
+
+  /** @throws {@link InvalidArgumentError} always: a store comes from `TrainingIndex.vectorStore` */
+  static fromTexts(): Promise<never> {
+    return refuseConstruction("fromTexts");
+  }
+
+  /** @throws {@link InvalidArgumentError} always: a store comes from `TrainingIndex.vectorStore` */
+  static fromDocuments(): Promise<never> {
+    return refuseConstruction("fromDocuments");
+  }
+
+  async #search(query: string | number[], k: number, filter?: Filter): Promise<[Document, number][]> {
+    const found = await this.#operations.search(query, { k, filter });
+    return found.map((chunk) => [toDocument(chunk), chunk.hit.score]);
+  }
+}
+
+/** The document as it was added: scores travel beside it, not in its metadata. */
+function toDocument({ hit }: FoundChunk): Document {
+  return new Document({ id: hit.chunkId, pageContent: hit.content, metadata: hit.metadata });
+}
+
+function toTrainings(
+  documents: readonly Document[],
+  ids: readonly string[] | undefined,
+): (Training & { id: string })[] {
+  if (ids && ids.length !== documents.length) {
+    throw new InvalidArgumentError("ids", "must be as many as the documents");
+  }
+  const seen = new Set<string>();
+  return documents.map((document, index) => {
+    const id = ids?.[index] ?? document.id ?? randomUUID();
+    if (seen.has(id)) throw new InvalidArgumentError(`ids[${index}]`, "comes twice in one call");
+    seen.add(id);
+    const { pageContent, metadata } = document;
+    return { id, metadata, documents: [{ id, pageContent, metadata }], split: false };
+  });
+}
+
+function refuseDdl(method: string): Promise<never> {
+  return Promise.reject(new InvalidArgumentError(method, "makes no tables here: run migrate(pool)"));
+}
+
+function refuseConstruction(method: string): Promise<never> {
+  return Promise.reject(
+    new InvalidArgumentError(
+      method,
+      "makes no store here: use (await TrainingIndex.initialize(...)).vectorStore",
+    ),
+  );
+}

@@ -22,7 +22,7 @@ export default defineConfig(
     rules: { "no-console": "error", "no-restricted-globals": ["error", "process"] },
   },
   {
-    files: ["*.config.ts", "eslint.config.js"],
+    files: ["*.config.ts", "eslint.config.js", "test/support/global-setup.ts"],
     rules: { "no-restricted-exports": "off" },
   },
 );

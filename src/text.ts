@@ -27,14 +27,15 @@ export function canonicalMetadata(metadata: unknown, option: string): string {
   if (typeof metadata !== "object" || metadata === null || Array.isArray(metadata)) {
     throw new InvalidArgumentError(option, "must be an object");
   }
-  let json: string | undefined;
+  let json: unknown;
   try {
     json = JSON.stringify(metadata, canonicalValue);
   } catch (error) {
     throw new InvalidArgumentError(option, "cannot be written as JSON (a cycle or a bigint?)", error);
   }
   // A Date or another object with a toJSON of its own passes for an object until here.
-  if (!json?.startsWith("{")) throw new InvalidArgumentError(option, "must be a plain object");
+  if (typeof json !== "string" || !json.startsWith("{"))
+    throw new InvalidArgumentError(option, "must be a plain object");
   return json;
 }
 

@@ -1,0 +1,41 @@
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vitest/config";
+
+const source = (path: string): string => fileURLToPath(new URL(`./src/${path}`, import.meta.url));
+
+/** Tests import the package by its name, as its users do, and get the sources. */
+const alias = [
+  { find: /^langchain-training-index$/, replacement: source("index.ts") },
+  { find: "langchain-training-index/migrations", replacement: source("migrations/index.ts") },
+  { find: "langchain-training-index/ollama", replacement: source("embedding/ollama.ts") },
+  { find: "langchain-training-index/embedded", replacement: source("embedded.ts") },
+  { find: "langchain-training-index/testing", replacement: source("embedding/hashing.ts") },
+  { find: "langchain-training-index/http", replacement: source("http.ts") },
+];
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        resolve: { alias },
+        test: { name: "unit", include: ["test/**/*.test.ts"], exclude: ["test/**/*.int.test.ts"] },
+      },
+      {
+        resolve: { alias },
+        test: {
+          name: "integration",
+          include: ["test/**/*.int.test.ts"],
+          globalSetup: ["test/support/global-setup.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+    coverage: {
+      provider: "v8",
+      include: ["src/**"],
+      reporter: ["text-summary", "html"],
+      thresholds: { lines: 90, functions: 90, statements: 90, branches: 85 },
+    },
+  },
+});

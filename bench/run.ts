@@ -12,10 +12,10 @@ import { PGVectorStore } from "@langchain/community/vectorstores/pgvector";
 import { Document } from "@langchain/core/documents";
 import { FakeEmbeddings } from "@langchain/core/utils/testing";
 import { PostgreSqlContainer } from "@testcontainers/postgresql";
-import Table from "cli-table3";
 import { configFromEnv, TrainingIndex } from "langchain-training-index";
 import { migrate } from "langchain-training-index/migrations";
 import pg from "pg";
+import { table } from "../examples/support/table.js";
 import { ClusteredVectors, randomNumbers, text } from "./vectors.js";
 
 const DIMENSIONS = 1024;
@@ -164,9 +164,12 @@ async function print(rows: [string, Timing][]): Promise<void> {
     `${chunkCount} chunks x ${DIMENSIONS} dimensions, k = ${K}, ${queryCount} queries one after the other`,
   );
   const base = rows[0]?.[1].p50 ?? 1;
-  const table = new Table({ head: ["", "p50 ms", "p95 ms", "rows", "x bare SQL"], style: { head: [] } });
-  for (const [label, { p50, p95, rows: found }] of rows) {
-    table.push([label, p50.toFixed(2), p95.toFixed(2), found.toFixed(2), (p50 / base).toFixed(2)]);
-  }
-  console.log(table.toString());
+  const cells = rows.map(([label, { p50, p95, rows: found }]) => [
+    label,
+    p50.toFixed(2),
+    p95.toFixed(2),
+    found.toFixed(2),
+    (p50 / base).toFixed(2),
+  ]);
+  console.log(table(["", "p50 ms", "p95 ms", "rows", "x bare SQL"], cells));
 }

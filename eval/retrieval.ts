@@ -14,10 +14,10 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Embeddings } from "@langchain/core/embeddings";
 import { SingleBar } from "cli-progress";
-import Table from "cli-table3";
 import { TrainingIndex, type ChunkHit } from "langchain-training-index";
 import { migrate } from "langchain-training-index/migrations";
 import { scriptEnvironment } from "../examples/support/environment.js";
+import { table } from "../examples/support/table.js";
 
 interface EvaluationDocument {
   id: string;
@@ -136,21 +136,24 @@ function answers(query: EvaluationQuery, hit: ChunkHit): boolean {
 
 function print(indexing: Awaited<ReturnType<typeof indexDocuments>>, { ranks, seconds }: Searching): void {
   const share = (part: number): string => (part / ranks.length).toFixed(3);
-  const table = new Table({ head: ["measure", "value"], style: { head: [] } });
-  for (const limit of RANKS) {
-    table.push([`R@${limit}`, share(ranks.filter((rank) => rank !== undefined && rank <= limit).length)]);
-  }
-  table.push(
-    ["MRR@10", share(ranks.reduce<number>((sum, rank) => sum + (rank === undefined ? 0 : 1 / rank), 0))],
-    ["trainings", documents.length],
-    ["chunks", indexing.chunks],
-    ["questions", queries.length],
-    ["texts embedded", indexing.embedded + queries.length],
-    ["embedding calls", calls.made],
-    ["seconds to index", indexing.seconds.toFixed(1)],
-    ["seconds to ask", seconds.toFixed(1)],
+  const found = (limit: number): number => ranks.filter((rank) => rank !== undefined && rank <= limit).length;
+  const reciprocal = ranks.reduce<number>((sum, rank) => sum + (rank === undefined ? 0 : 1 / rank), 0);
+  console.log(
+    table(
+      ["measure", "value"],
+      [
+        ...RANKS.map((limit) => [`R@${limit}`, share(found(limit))]),
+        ["MRR@10", share(reciprocal)],
+        ["trainings", documents.length],
+        ["chunks", indexing.chunks],
+        ["questions", queries.length],
+        ["texts embedded", indexing.embedded + queries.length],
+        ["embedding calls", calls.made],
+        ["seconds to index", indexing.seconds.toFixed(1)],
+        ["seconds to ask", seconds.toFixed(1)],
+      ],
+    ),
   );
-  console.log(table.toString());
 }
 
 function secondsSince(started: number): number {

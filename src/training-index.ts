@@ -26,7 +26,12 @@ import { quoteIdentifier } from "./store/identifiers.js";
 import { DEFAULT_SCHEMA } from "./store/layout.js";
 import { readById, refusePartsOfTrainings, search, type FoundChunk } from "./store/search.js";
 import { decodeTrainingId, encodeTrainingId } from "./store/training-id.js";
-import { encodeRevision, normalizeTraining } from "./training-input.js";
+import {
+  encodeRevision,
+  normalizeTraining,
+  requireScope,
+  type NormalizedTraining,
+} from "./training-input.js";
 import type {
   ChunkHit,
   DeleteResult,
@@ -131,8 +136,7 @@ export class TrainingIndex {
     trainings: Iterable<Training> | AsyncIterable<Training>,
     options: Pick<UpsertOptions, "signal"> = {},
   ): AsyncGenerator<UpsertResult, void, undefined> {
-    const { indexer, layout } = this.#parts;
-    yield* upsertAll(indexer, layout.idType, trainings, options);
+    yield* upsertAll(this.#parts.indexer, this.#normalize, trainings, options);
   }
 
   /**
@@ -218,7 +222,7 @@ export class TrainingIndex {
           checkGivenVector(vector, profile.dimensions, `vectors[${index}]`),
         );
         const results: UpsertResult[] = [];
-        for await (const result of upsertAll(indexer, layout.idType, trainings, {}, given))
+        for await (const result of upsertAll(indexer, this.#normalize, trainings, {}, given))
           results.push(result);
         return results;
       },
@@ -233,10 +237,14 @@ export class TrainingIndex {
   }
 
   async #prepare(training: Training, options: UpsertOptions): Promise<PreparedTraining> {
-    const { indexer, layout } = this.#parts;
-    const normalized = normalizeTraining(training, layout.idType);
-    return new PreparedTraining(await indexer.prepare([normalized], options));
+    const { indexer } = this.#parts;
+    return new PreparedTraining(await indexer.prepare([this.#normalize(training)], options));
   }
+
+  #normalize = (training: Training, option?: string): NormalizedTraining => {
+    const { layout, scope } = this.#parts;
+    return requireScope(normalizeTraining(training, layout.idType, option), scope, option);
+  };
 
   #checkSearch(options: SimilarOptions): { k: number; efSearch: number; conditions: Conditions } {
     const { scope, efSearch } = this.#parts;

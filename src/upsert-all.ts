@@ -1,6 +1,6 @@
 import type { Indexer } from "./indexer.js";
-import { normalizeTraining, type NormalizedTraining } from "./training-input.js";
-import type { IdType, Training, UpsertResult } from "./types.js";
+import type { NormalizedTraining } from "./training-input.js";
+import type { Training, UpsertResult } from "./types.js";
 
 /** What is prepared and stored at once, in trainings and characters. */
 const BATCH_LIMITS = { items: 100, size: 1_000_000 };
@@ -9,11 +9,12 @@ const BATCH_LIMITS = { items: 100, size: 1_000_000 };
  * Upserts trainings in batches, in order. A batch ends before an id that it holds already, so that the later
  * version of two is stored later.
  *
+ * @param normalize - checks a training, whose place in the list is the option to blame
  * @param vectors - ready vectors, one for each training, which is then of one ready chunk
  */
 export async function* upsertAll(
   indexer: Indexer,
-  idType: IdType,
+  normalize: (training: Training, option: string) => NormalizedTraining,
   trainings: Iterable<Training> | AsyncIterable<Training>,
   options: { signal?: AbortSignal | undefined },
   vectors?: readonly Float32Array[],
@@ -28,7 +29,7 @@ export async function* upsertAll(
     return batch.length === 0 ? [] : (await indexer.prepare(batch, options)).commit();
   };
   for await (const training of trainings) {
-    const normalized = normalizeTraining(training, idType, `trainings[${index}]`);
+    const normalized = normalize(training, `trainings[${index}]`);
     attachVector(normalized, vectors?.[index]);
     index += 1;
     if (pending.has(normalized.key)) yield* await flush();

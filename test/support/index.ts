@@ -1,5 +1,10 @@
 import { HashingEmbeddings } from "langchain-training-index/testing";
-import { TrainingIndex, type TrainingIndexOptions } from "langchain-training-index";
+import {
+  TrainingIndex,
+  type ChunkHit,
+  type Queryable,
+  type TrainingIndexOptions,
+} from "langchain-training-index";
 import { migrate, type MigrateOptions } from "langchain-training-index/migrations";
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import type pg from "pg";
@@ -70,4 +75,71 @@ export class CountingEmbeddings implements EmbeddingsInterface {
   embedQuery(text: string): Promise<number[]> {
     return this.#hashing.embedQuery(text);
   }
+}
+
+/** A paragraph of a length that fills one chunk: no other fits beside it. */
+export function paragraph(topic: string): string {
+  return `${topic}: ${"a loja atende de segunda a sexta e responde por mensagem no mesmo dia. ".repeat(9)}`.trim();
+}
+
+/** A text of five chunks, one for each paragraph. */
+export const FIVE_PARAGRAPHS = ["Entregas", "Trocas", "Pagamentos", "Garantia", "Horários"]
+  .map(paragraph)
+  .join("\n\n");
+
+/** A training of one chunk. */
+export function smallTraining(id: string): { id: string; content: string } {
+  return { id, content: `a loja ${id}` };
+}
+
+/** The chunk rows of a training as they lie in the table: `version` changes with every write to a row. */
+export async function storedRows(
+  { pool, schema }: TestIndex,
+  id = "a",
+): Promise<{ id: string; content: string; version: string }[]> {
+  const { rows } = await pool.query<{ id: string; content: string; version: string }>(
+    `SELECT c.id, c.content, c.xmin::text || c.ctid::text AS version FROM ${schema}.indexed_1 i
+      JOIN ${schema}.chunk_1 c USING (training_id) WHERE c.training_id = $1
+      ORDER BY array_position(i.chunk_ids, c.id)`,
+    [id],
+  );
+  return rows;
+}
+
+/** All chunks of a training, in reading order. */
+export async function chunksOf({ index }: TestIndex, id = "a"): Promise<ChunkHit[]> {
+  const hits = await index.similar("loja", { k: 1000 });
+  return hits
+    .filter(({ trainingId }) => trainingId === id)
+    .sort((left, right) => left.position - right.position);
+}
+
+/** Runs `body` in a transaction as a host would. */
+export async function inHostTransaction(
+  pool: pg.Pool,
+  end: "COMMIT" | "ROLLBACK",
+  body: (client: Queryable) => Promise<unknown>,
+): Promise<void> {
+  const client = await pool.connect();
+  try {
+    await client.query("BEGIN");
+    await body(client);
+    await client.query(end);
+  } finally {
+    client.release();
+  }
+}
+
+/** A promise that a test resolves when it is time. */
+export function gateOf(): { promise: Promise<void>; resolve: () => void } {
+  let resolve: () => void = () => undefined;
+  const promise = new Promise<void>((open) => {
+    resolve = open;
+  });
+  return { promise, resolve };
+}
+
+/** Waits until something has come about elsewhere. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 5));
 }

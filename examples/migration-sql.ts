@@ -1,0 +1,6 @@
+/**
+ * The migration as SQL, for hosts with a migration tool of their own (Django's RunSQL, Prisma, Flyway).
+ */
+import { migrationSql } from "langchain-training-index/migrations";
+
+console.log(migrationSql({ trainings: { table: "oraculo_treinamento" }, idType: "integer" }));

@@ -1,0 +1,369 @@
+import { DatabaseError, InvalidArgumentError, SchemaError, TrainingIndex } from "langchain-training-index";
+import { embeddedPool } from "langchain-training-index/embedded";
+import { migrate, migrationSql, migrationStatus } from "langchain-training-index/migrations";
+import { HashingEmbeddings } from "langchain-training-index/testing";
+import pg from "pg";
+import { expect, it, onTestFinished } from "vitest";
+import { describeOnEach, describeOnServer, requireServerUrl, uniqueName } from "../support/databases.js";
+import { DIMENSIONS, dropAtEnd, migratedSchema } from "../support/index.js";
+
+/** All that a schema consists of, as the catalogs describe it, with its own name left out. */
+async function describeSchema(pool: pg.Pool, schema: string): Promise<string[]> {
+  const { rows } = await pool.query<{ line: string }>(
+    `SELECT format('column %s.%s %s %s %s %s', c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
+        a.attnotnull, a.attstorage, array_to_string(c.reloptions, ',')) AS line
+      FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+      WHERE c.relnamespace = $1::regnamespace AND c.relkind IN ('r', 'S')
+    UNION ALL SELECT pg_get_indexdef(i.indexrelid) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+      WHERE c.relnamespace = $1::regnamespace
+    UNION ALL SELECT pg_get_constraintdef(k.oid) FROM pg_constraint k WHERE k.connamespace = $1::regnamespace
+    ORDER BY 1`,
+    [`"${schema}"`],
+  );
+  return rows.map(({ line }) => line.replaceAll(schema, "schema"));
+}
+
+describeOnEach("migrate", (database) => {
+  it("makes the schema, and finds nothing to do the second time", async () => {
+    const { pool } = database;
+    const schema = uniqueName();
+    dropAtEnd(pool, schema);
+    expect(await migrate(pool, { schema })).toEqual({
+      schema,
+      version: 1,
+      applied: [1],
+      vectorIndex: "built",
+    });
+    const made = await describeSchema(pool, schema);
+    expect(await migrate(pool, { schema })).toEqual({ schema, version: 1, applied: [], vectorIndex: "kept" });
+    expect(await describeSchema(pool, schema)).toEqual(made);
+    expect(made).toContain("column chunk_1.embedding vector(1024) t m toast_tuple_target=8160");
+  });
+
+  it("builds the HNSW index for cosine distance with the parameters given", async () => {
+    const { pool } = database;
+    const schema = await migratedSchema(pool, { hnsw: { m: 8, efConstruction: 32 } });
+    const { rows } = await pool.query<{ definition: string }>(
+      "SELECT pg_get_indexdef($1::regclass) AS definition",
+      [`${schema}.chunk_1_embedding`],
+    );
+    expect(rows[0]?.definition).toContain("USING hnsw (embedding vector_cosine_ops)");
+    expect(rows[0]?.definition).toMatch(/m='?8'?, ef_construction='?32'?/);
+  });
+
+  it("leaves one schema when many start at once", async () => {
+    const { pool } = database;
+    const schema = uniqueName();
+    dropAtEnd(pool, schema);
+    const results = await Promise.all(Array.from({ length: 20 }, () => migrate(pool, { schema })));
+    expect(results.filter(({ applied }) => applied.length > 0)).toHaveLength(1);
+    const { rows } = await pool.query(`SELECT version FROM ${schema}.migration`);
+    expect(rows).toEqual([{ version: 1 }]);
+  });
+
+  it("prints the SQL that it runs", async () => {
+    const { pool } = database;
+    const migrated = await migratedSchema(pool, { dimensions: 8, idType: "bigint" });
+    const printed = uniqueName();
+    dropAtEnd(pool, printed);
+    await pool.query(migrationSql({ schema: printed, dimensions: 8, idType: "bigint" }));
+    expect(await describeSchema(pool, printed)).toEqual(await describeSchema(pool, migrated));
+    expect(await migrate(pool, { schema: printed })).toMatchObject({ applied: [], vectorIndex: "kept" });
+  });
+
+  it.each([
+    'with "quotes"',
+    "with space",
+    "MixedCase",
+    "select",
+    "é".repeat(31),
+    "x'; DROP SCHEMA public; --",
+  ])("takes the schema name %j as a name and nothing else", async (name) => {
+    const { pool } = database;
+    dropAtEnd(pool, name);
+    await migrate(pool, { schema: name, dimensions: DIMENSIONS });
+    const index = await TrainingIndex.initialize(new HashingEmbeddings({ dimensions: DIMENSIONS }), {
+      pool,
+      schema: name,
+    });
+    await index.upsertTraining({ id: "a", content: "O prazo é de três dias." });
+    expect(await index.similar("prazo")).toHaveLength(1);
+    expect((await index.deleteTraining("a")).status).toBe("deleted");
+    expect((await migrationStatus(pool, { schema: name })).version).toBe(1);
+  });
+
+  it.each(["", "x".repeat(64), "é".repeat(32), "nul\0", "lone \ud800"])(
+    "refuses the schema name %j before anything reaches the database",
+    async (name) => {
+      const unused = { connect: expect.unreachable, query: expect.unreachable };
+      const failure = await migrate(unused, { schema: name }).catch((error: unknown) => error);
+      expect(failure).toBeInstanceOf(InvalidArgumentError);
+      expect(failure).toMatchObject({ option: "schema", code: "INVALID_ARGUMENT" });
+    },
+  );
+
+  it("refuses other dimensions, another id type or other parameters than those that stand", async () => {
+    const { pool } = database;
+    const schema = await migratedSchema(pool, { dimensions: 8 });
+    for (const options of [{ dimensions: 16 }, { idType: "uuid" as const }, { hnsw: { m: 32 } }]) {
+      const failure = await migrate(pool, { schema, ...options }).catch((error: unknown) => error);
+      expect(failure).toBeInstanceOf(SchemaError);
+      expect(failure).toMatchObject({ code: "SCHEMA_CONFLICT" });
+    }
+    // What is left out stays as it is.
+    expect(await migrate(pool, { schema })).toMatchObject({ applied: [] });
+  });
+
+  it("builds the vector index anew when somebody dropped it", async () => {
+    const { pool } = database;
+    const schema = await migratedSchema(pool);
+    await pool.query(`DROP INDEX ${schema}.chunk_1_embedding`);
+    expect((await migrationStatus(pool, { schema })).vectorIndex).toBe("missing");
+    expect(await migrate(pool, { schema, hnsw: { m: 4, efConstruction: 16 } })).toMatchObject({
+      applied: [],
+      vectorIndex: "built",
+    });
+    expect((await migrationStatus(pool, { schema })).vectorIndex).toBe("valid");
+  });
+
+  it("replaces an index that a broken build left invalid", async () => {
+    const { pool } = database;
+    const schema = await migratedSchema(pool);
+    await pool.query("UPDATE pg_index SET indisvalid = false WHERE indexrelid = $1::regclass", [
+      `${schema}.chunk_1_embedding`,
+    ]);
+    expect((await migrationStatus(pool, { schema })).vectorIndex).toBe("invalid");
+    expect(await migrate(pool, { schema })).toMatchObject({ vectorIndex: "built" });
+    expect((await migrationStatus(pool, { schema })).vectorIndex).toBe("valid");
+  });
+
+  it("refuses to touch a schema that is newer than the library", async () => {
+    const { pool } = database;
+    const schema = await migratedSchema(pool);
+    await pool.query(`INSERT INTO ${schema}.migration (version, name, breaking) VALUES (99, 'later', true)`);
+    await expect(migrate(pool, { schema })).rejects.toMatchObject({ code: "SCHEMA_NEWER" });
+    const open = TrainingIndex.initialize(new HashingEmbeddings({ dimensions: DIMENSIONS }), {
+      pool,
+      schema,
+    });
+    await expect(open).rejects.toMatchObject({ code: "SCHEMA_NEWER" });
+  });
+
+  it("works on with a newer schema that does not break it", async () => {
+    const { pool } = database;
+    const schema = await migratedSchema(pool);
+    await pool.query(`INSERT INTO ${schema}.migration (version, name, breaking) VALUES (99, 'later', false)`);
+    expect(await migrate(pool, { schema })).toMatchObject({ applied: [] });
+    const open = TrainingIndex.initialize(new HashingEmbeddings({ dimensions: DIMENSIONS }), {
+      pool,
+      schema,
+    });
+    await expect(open).resolves.toBeInstanceOf(TrainingIndex);
+  });
+});
+
+describeOnEach("the foreign key to the host's table", (database) => {
+  it.each([
+    { hostType: "serial", idType: "integer", id: 1 },
+    { hostType: "bigserial", idType: "bigint", id: 1 },
+    { hostType: "text", idType: "text", id: "um" },
+    { hostType: "varchar(40)", idType: "text", id: "um" },
+    { hostType: "uuid", idType: "uuid", id: "6f1c7a52-0f4d-4d39-9d3b-0d2c1a7f9f10" },
+  ])(
+    "takes the ids' type from a $hostType column, and chunks go with the host's row",
+    async ({ hostType, idType, id }) => {
+      const { pool } = database;
+      const host = await hostTable(pool, hostType);
+      await pool.query(`INSERT INTO ${host} (id) VALUES ($1)`, [id]);
+      const schema = await migratedSchema(pool, { trainings: { table: host } });
+      expect((await migrationStatus(pool, { schema })).idType).toBe(idType);
+
+      const index = await TrainingIndex.initialize(new HashingEmbeddings({ dimensions: DIMENSIONS }), {
+        pool,
+        schema,
+      });
+      await index.upsertTraining({ id, content: "A garantia é de um ano." });
+      expect(await index.similar("garantia")).toMatchObject([{ trainingId: id }]);
+      await pool.query(`DELETE FROM ${host}`);
+      expect(await index.similar("garantia")).toEqual([]);
+      const { rows } = await pool.query(`SELECT FROM ${schema}.training`);
+      expect(rows).toEqual([]);
+    },
+  );
+
+  it("supersedes an upsert, and calls a delete absent, when the host has no such row", async () => {
+    const { pool } = database;
+    const host = await hostTable(pool, "serial");
+    const schema = await migratedSchema(pool, { trainings: { table: host } });
+    const index = await TrainingIndex.initialize(new HashingEmbeddings({ dimensions: DIMENSIONS }), {
+      pool,
+      schema,
+    });
+    expect(await index.upsertTraining({ id: 7, content: "nada" })).toMatchObject({ status: "superseded" });
+    expect(await index.deleteTraining(7)).toEqual({ id: 7, status: "absent", removed: 0 });
+  });
+
+  it("is added to a schema that was migrated without it, once", async () => {
+    const { pool } = database;
+    const host = await hostTable(pool, "serial");
+    const schema = await migratedSchema(pool, { idType: "integer" });
+    await migrate(pool, { schema, trainings: { table: host } });
+    await migrate(pool, { schema, trainings: { table: host } });
+    const { rows } = await pool.query(
+      "SELECT FROM pg_constraint WHERE conrelid = $1::regclass AND contype = 'f'",
+      [`${schema}.training`],
+    );
+    expect(rows).toHaveLength(1);
+  });
+
+  it("refuses a table that is not there, a type that cannot be an id, and a second table", async () => {
+    const { pool } = database;
+    const host = await hostTable(pool, "serial");
+    const other = await hostTable(pool, "serial");
+    const dated = await hostTable(pool, "date");
+    const schema = await migratedSchema(pool, { trainings: { table: host } });
+    await expect(migrate(pool, { schema: uniqueName(), trainings: { table: "nowhere" } })).rejects.toThrow(
+      /"public"."nowhere" \("id"\) does not exist/,
+    );
+    await expect(migrate(pool, { schema: uniqueName(), trainings: { table: dated } })).rejects.toThrow(
+      /has the type date/,
+    );
+    await expect(migrate(pool, { schema, trainings: { table: other } })).rejects.toMatchObject({
+      code: "SCHEMA_CONFLICT",
+    });
+    await expect(
+      migrate(pool, { schema: uniqueName(), idType: "text", trainings: { table: host } }),
+    ).rejects.toMatchObject({ option: "idType" });
+  });
+});
+
+async function hostTable(pool: pg.Pool, idType: string): Promise<string> {
+  const table = uniqueName("host");
+  await pool.query(`CREATE TABLE public.${table} (id ${idType} PRIMARY KEY)`);
+  onTestFinished(async () => {
+    await pool.query(`DROP TABLE public.${table} CASCADE`);
+  });
+  return table;
+}
+
+describeOnServer("a database of its own", () => {
+  it("has pgvector in a schema that no search_path names", async () => {
+    const pool = await freshDatabase();
+    await pool.query("CREATE SCHEMA extensions; CREATE EXTENSION vector SCHEMA extensions");
+    await migrate(pool, { dimensions: DIMENSIONS });
+    const index = await TrainingIndex.initialize(new HashingEmbeddings({ dimensions: DIMENSIONS }), { pool });
+    await index.upsertTraining({ id: "a", content: "O prazo é de três dias." });
+    expect(await index.similar("prazo")).toHaveLength(1);
+    expect((await migrationStatus(pool)).extension?.schema).toBe("extensions");
+  });
+
+  it("gets pgvector, in the schema that is asked for", async () => {
+    const pool = await freshDatabase();
+    await migrate(pool, { extensionSchema: "my extensions" });
+    expect((await migrationStatus(pool)).extension?.schema).toBe("my extensions");
+  });
+
+  it("gets pgvector once when many schemas are migrated at once", async () => {
+    const pool = await freshDatabase();
+    const schemas = Array.from({ length: 8 }, () => uniqueName());
+    const results = await Promise.all(schemas.map((schema) => migrate(pool, { schema })));
+    expect(results.map(({ applied }) => applied)).toEqual(schemas.map(() => [1]));
+  });
+
+  it("says what is missing before the first migration", async () => {
+    const pool = await freshDatabase();
+    expect(await migrationStatus(pool)).toEqual({
+      schema: "training_index",
+      version: 0,
+      latest: 1,
+      pending: ["trainings and chunks"],
+      extension: undefined,
+      idType: undefined,
+      dimensions: undefined,
+      model: undefined,
+      vectorIndex: "missing",
+    });
+    const open = TrainingIndex.initialize(new HashingEmbeddings(), { pool });
+    await expect(open).rejects.toMatchObject({ code: "EXTENSION_MISSING" });
+  });
+
+  it("is told which right a role lacks, and which statement to run", async () => {
+    const owner = await freshDatabase();
+    const role = uniqueName("role");
+    await owner.query(`CREATE ROLE ${role} LOGIN PASSWORD 'x'`);
+    onTestFinished(async () => {
+      await owner.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+    });
+    const { database } =
+      (await owner.query<{ database: string }>("SELECT current_database() AS database")).rows[0] ?? {};
+    const url = new URL(requireServerUrl());
+    Object.assign(url, { username: role, password: "x", pathname: `/${database ?? ""}` });
+    const pool = openPool(url.href);
+    const withoutExtension = await migrate(pool).catch((error: unknown) => error);
+    expect(withoutExtension).toBeInstanceOf(SchemaError);
+    expect(withoutExtension).toMatchObject({ code: "INSUFFICIENT_PRIVILEGE" });
+    expect((withoutExtension as Error).message).toContain(
+      'CREATE EXTENSION IF NOT EXISTS vector WITH SCHEMA "public"',
+    );
+
+    await owner.query("CREATE EXTENSION vector");
+    const withoutSchema = await migrate(pool).catch((error: unknown) => error);
+    expect((withoutSchema as Error).message).toContain('CREATE SCHEMA IF NOT EXISTS "training_index"');
+
+    await migrate(owner, { dimensions: DIMENSIONS });
+    const open = TrainingIndex.initialize(new HashingEmbeddings({ dimensions: DIMENSIONS }), { pool });
+    await expect(open).rejects.toMatchObject({ code: "INSUFFICIENT_PRIVILEGE" });
+  });
+
+  it("cannot be reached: a typed error without the address", async () => {
+    const pool = openPool("postgres://user:secret@127.0.0.1:1/none");
+    const failure = await migrate(pool).catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(DatabaseError);
+    expect(failure).toMatchObject({ code: "CONNECTION_FAILED", retryable: true, sqlState: undefined });
+    expect((failure as Error).message).not.toMatch(/secret|127\.0\.0\.1/);
+  });
+});
+
+/** A database that is dropped when the test ends. */
+async function freshDatabase(): Promise<pg.Pool> {
+  const name = uniqueName("database");
+  const admin = openPool(requireServerUrl());
+  await admin.query(`CREATE DATABASE ${name}`);
+  const url = new URL(requireServerUrl());
+  url.pathname = `/${name}`;
+  const pool = new pg.Pool({ connectionString: url.href });
+  pool.on("error", () => undefined);
+  onTestFinished(async () => {
+    await pool.end();
+    await admin.query(`DROP DATABASE ${name} WITH (FORCE)`);
+  });
+  return pool;
+}
+
+function openPool(connectionString: string): pg.Pool {
+  const pool = new pg.Pool({ connectionString });
+  pool.on("error", () => undefined);
+  onTestFinished(() => pool.end());
+  return pool;
+}
+
+it("migrates an embedded database in a folder, and finds it there again", async () => {
+  const { mkdtemp, rm } = await import("node:fs/promises");
+  const folder = await mkdtemp("/tmp/training-index-");
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const first = embeddedPool(folder);
+  await migrate(first, { dimensions: DIMENSIONS });
+  const index = await TrainingIndex.initialize(new HashingEmbeddings({ dimensions: DIMENSIONS }), {
+    pool: first,
+  });
+  await index.upsertTraining({ id: "a", content: "A garantia é de um ano." });
+  await first.end();
+
+  const second = embeddedPool(folder);
+  onTestFinished(() => second.end());
+  expect(await migrate(second)).toMatchObject({ applied: [], vectorIndex: "kept" });
+  const again = await TrainingIndex.initialize(new HashingEmbeddings({ dimensions: DIMENSIONS }), {
+    pool: second,
+  });
+  expect(await again.similar("garantia")).toMatchObject([{ trainingId: "a" }]);
+});

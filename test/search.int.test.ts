@@ -1,0 +1,240 @@
+import { InvalidArgumentError, TrainingIndex } from "langchain-training-index";
+import { Document } from "@langchain/core/documents";
+import { expect, it } from "vitest";
+import { ClusteredVectors } from "../bench/vectors.js";
+import { describeOnEach, describeOnServer } from "./support/databases.js";
+import { CountingEmbeddings, DIMENSIONS, migratedSchema, openTestIndex } from "./support/index.js";
+import { explain, recordingPool } from "./support/recording-pool.js";
+
+const SHOP = [
+  {
+    id: "entregas",
+    content: "O prazo de entrega é de três dias úteis.",
+    metadata: { grupo: "logistica", ano: 2025 },
+  },
+  {
+    id: "frete",
+    content: "O frete de entrega custa doze reais.",
+    metadata: { grupo: "logistica", ano: 2026 },
+  },
+  {
+    id: "pix",
+    content: "No Pix há cinco por cento de desconto.",
+    metadata: { grupo: "financeiro", ativo: true },
+  },
+];
+
+describeOnEach("similar", (database) => {
+  it("returns the nearest chunks, nearest first, with score and distance", async () => {
+    const { index } = await openTestIndex(database);
+    for (const training of SHOP) await index.upsertTraining(training);
+    const hits = await index.similar("Qual é o prazo de entrega?");
+    expect(hits.map(({ trainingId }) => trainingId).slice(0, 2)).toEqual(["entregas", "frete"]);
+    expect(hits).toHaveLength(3);
+    const distances = hits.map(({ distance }) => distance);
+    expect(distances).toEqual([...distances].sort((left, right) => left - right));
+    for (const { score, distance } of hits) expect(score).toBe(1 - distance);
+    expect(Object.keys(hits[0] ?? {}).sort()).toEqual(
+      [
+        "trainingId",
+        "chunkId",
+        "position",
+        "start",
+        "end",
+        "content",
+        "metadata",
+        "score",
+        "distance",
+      ].sort(),
+    );
+  });
+
+  it("returns k chunks, five when not told", async () => {
+    const { index } = await openTestIndex(database);
+    for (let place = 0; place < 7; place++)
+      await index.upsertTraining({ id: `t${place}`, content: `loja ${place}` });
+    expect(await index.similar("loja")).toHaveLength(5);
+    expect(await index.similar("loja", { k: 2 })).toHaveLength(2);
+    expect(await index.similar("loja", { k: 1000 })).toHaveLength(7);
+  });
+
+  it("takes a vector as it is, and embeds nothing", async () => {
+    const { index, embeddings } = await openTestIndex(database);
+    for (const training of SHOP) await index.upsertTraining(training);
+    const vector = await embeddings.embedQuery("No Pix há cinco por cento de desconto.");
+    embeddings.embedQuery = expect.unreachable;
+    for (const query of [vector, Float32Array.from(vector)]) {
+      const [hit] = await index.similar(query, { k: 1 });
+      expect(hit?.trainingId).toBe("pix");
+      expect(hit?.distance).toBeCloseTo(0, 5);
+    }
+  });
+
+  it.each([
+    [{ grupo: "logistica" }, ["entregas", "frete"]],
+    [{ grupo: "logistica", ano: 2026 }, ["frete"]],
+    [{ ativo: true }, ["pix"]],
+    [{ ativo: false }, []],
+    [{ ano: "2026" }, []],
+    [{ "grupo' = '' OR 1=1 --": "x" }, []],
+    [{ grupo: "' OR 1=1 --" }, []],
+  ])("keeps to the filter %j", async (filter, expected) => {
+    const { index } = await openTestIndex(database);
+    for (const training of SHOP) await index.upsertTraining(training);
+    const hits = await index.similar("entrega", { filter: filter as never });
+    expect(hits.map(({ trainingId }) => trainingId).sort()).toEqual(expected);
+  });
+
+  it.each([
+    {},
+    { grupo: { eq: "x" } },
+    { grupo: ["x"] },
+    { grupo: null },
+    { grupo: undefined },
+    { ano: NaN },
+    [],
+    "x",
+    null,
+  ])("refuses the filter %j", async (filter) => {
+    const { index } = await openTestIndex(database);
+    await expect(index.similar("x", { filter: filter as never })).rejects.toBeInstanceOf(
+      InvalidArgumentError,
+    );
+  });
+
+  it.each([0, -1, 1.5, 10_000, NaN, "5"])(
+    "refuses %j for k and for efSearch, naming the option",
+    async (value) => {
+      const { index } = await openTestIndex(database);
+      for (const option of ["k", "efSearch"]) {
+        const failure = await index.similar("x", { [option]: value }).catch((error: unknown) => error);
+        expect(failure).toBeInstanceOf(InvalidArgumentError);
+        expect(failure).toMatchObject({ option, message: `${option} must be an integer from 1 to 1000` });
+      }
+      expect(() => index.asRetriever({ k: value as number })).toThrow(InvalidArgumentError);
+    },
+  );
+
+  it.each([
+    ["", "must not be empty or blank"],
+    [" \n", "must not be empty or blank"],
+    [[], "0 dimensions; this index stores 64"],
+    [new Array<number>(DIMENSIONS).fill(0), "zeros"],
+    [new Array<number>(DIMENSIONS).fill(NaN), "NaN"],
+    [7, "no list of numbers"],
+    [undefined, "no list of numbers"],
+  ])("refuses the query %j", async (query, problem) => {
+    const { index } = await openTestIndex(database);
+    const failure = await index.similar(query as never).catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(InvalidArgumentError);
+    expect(failure).toMatchObject({ option: "query" });
+    expect((failure as Error).message).toContain(problem);
+  });
+
+  it("ends when the signal fires while the query is embedded", async () => {
+    const { index, embeddings } = await openTestIndex(database);
+    embeddings.embedQuery = () => new Promise(() => undefined);
+    const signal = AbortSignal.timeout(20);
+    await expect(index.similar("loja", { signal })).rejects.toMatchObject({ code: "ABORTED" });
+  });
+
+  it("is one statement, outside any transaction, and leaves no setting behind", async () => {
+    const { pool } = database;
+    const schema = await migratedSchema(pool);
+    const recorded = recordingPool(pool);
+    const index = await TrainingIndex.initialize(new CountingEmbeddings(), { pool: recorded.pool, schema });
+    await index.upsertTraining({ id: "a", content: "loja" });
+    recorded.statements.length = 0;
+    await index.similar("loja", { efSearch: 200 });
+    expect(recorded.statements).toHaveLength(1);
+    const { rows } = await pool.query(
+      "SELECT current_setting('hnsw.ef_search', true) AS ef, current_setting('hnsw.iterative_scan', true) AS scan",
+    );
+    expect(rows).toEqual([{ ef: "40", scan: "off" }]);
+  });
+});
+
+describeOnEach("the filter of an index", (database) => {
+  it("applies to every read, replacement and delete", async () => {
+    const { index, pool, schema } = await openTestIndex(database);
+    for (const training of SHOP) await index.upsertTraining(training);
+    const filter = { grupo: "logistica" };
+    const narrow = await TrainingIndex.initialize(new CountingEmbeddings(), { pool, schema, filter });
+    const ids = (hits: { trainingId: unknown }[]): unknown[] =>
+      hits.map(({ trainingId }) => trainingId).sort();
+
+    expect(ids(await narrow.similar("desconto no Pix"))).toEqual(["entregas", "frete"]);
+    expect(ids(await narrow.similar("desconto", { filter: { ano: 2025 } }))).toEqual(["entregas"]);
+    expect(await narrow.similar("desconto", { filter: { grupo: "financeiro" } })).toEqual([]);
+    expect(await narrow.asRetriever().invoke("desconto no Pix")).toHaveLength(2);
+    expect(await narrow.vectorStore.similaritySearch("desconto no Pix")).toHaveLength(2);
+    expect(await narrow.vectorStore.maxMarginalRelevanceSearch("desconto no Pix", { k: 5 })).toHaveLength(2);
+
+    expect(await narrow.deleteTraining("pix")).toEqual({ id: "pix", status: "absent", removed: 0 });
+    expect(await narrow.deleteTrainings({ filter: { ativo: true } })).toEqual([]);
+    await expect(
+      narrow.upsertTraining({ ...SHOP[2], id: "pix", metadata: filter, content: "x" }),
+    ).rejects.toMatchObject({
+      option: "training.id",
+    });
+    expect(ids(await index.similar("desconto no Pix"))).toEqual(["entregas", "frete", "pix"]);
+    expect(await narrow.deleteTraining("frete")).toMatchObject({ status: "deleted" });
+  });
+
+  it("is a condition for what is stored through it", async () => {
+    const { index } = await openTestIndex(database, { filter: { grupo: "logistica" } });
+    const outside = { id: "a", content: "loja", metadata: { grupo: "financeiro" } };
+    await expect(index.upsertTraining(outside)).rejects.toMatchObject({ option: "training.metadata" });
+    await expect(index.upsertTraining({ id: "a", content: "loja" })).rejects.toMatchObject({
+      option: "training.metadata",
+    });
+    const overruled = {
+      id: "a",
+      metadata: { grupo: "logistica" },
+      documents: [{ pageContent: "loja", metadata: { grupo: "financeiro" } }],
+    };
+    await expect(index.upsertTraining(overruled)).rejects.toMatchObject({
+      option: "training.documents[0].metadata",
+    });
+    const inside = { id: "a", content: "loja", metadata: { grupo: "logistica", ano: 2026 } };
+    expect(await index.upsertTraining(inside)).toMatchObject({ status: "indexed" });
+  });
+});
+
+describeOnServer("at 10,000 chunks of 1,024 dimensions", (database) => {
+  it("uses the HNSW index without a filter and with a wide one, and the filter's index with a narrow one", async () => {
+    const { pool } = database;
+    const schema = await migratedSchema(pool, { dimensions: 1024 });
+    const recorded = recordingPool(pool);
+    const index = await TrainingIndex.initialize(new CountingEmbeddings(1024), {
+      pool: recorded.pool,
+      schema,
+    });
+    const vectors = new ClusteredVectors(1024, 100, 7);
+    const documents = Array.from(
+      { length: 10_000 },
+      (_, place) =>
+        new Document({
+          pageContent: `${place} ${"o prazo de entrega da loja ".repeat(30)}`,
+          metadata: { half: place % 2, tenth: place % 10, hundredth: place % 100 },
+        }),
+    );
+    await index.vectorStore.addVectors(
+      documents.map(() => vectors.next()),
+      documents,
+    );
+    await pool.query(`ANALYZE ${schema}.chunk_1`);
+
+    const planOf = async (filter?: Record<string, number>): Promise<string> => {
+      recorded.statements.length = 0;
+      const hits = await index.similar(vectors.next(), { filter, efSearch: 100 });
+      expect(hits).toHaveLength(5);
+      const [statement] = recorded.statements;
+      return statement ? explain(pool, statement) : "";
+    };
+    expect(await planOf()).toContain("Index Scan using chunk_1_embedding on chunk_1");
+    expect(await planOf({ half: 1 })).toContain("Index Scan using chunk_1_embedding on chunk_1");
+    expect(await planOf({ tenth: 3 })).toContain("Index Scan using chunk_1_embedding on chunk_1");
+    expect(await planOf({ hundredth: 7 })).toContain("Bitmap Index Scan on chunk_1_metadata");
+  }, 240_000);
+});

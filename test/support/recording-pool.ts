@@ -1,0 +1,43 @@
+import type { DatabaseClient, DatabasePool } from "langchain-training-index";
+import type pg from "pg";
+
+/** A statement as it went to the database. */
+export interface Statement {
+  text: string;
+  values: unknown[] | undefined;
+}
+
+/** The pool, and a list that all statements sent through it are added to. */
+export function recordingPool(pool: pg.Pool): { pool: DatabasePool; statements: Statement[] } {
+  const statements: Statement[] = [];
+  return {
+    statements,
+    pool: {
+      query: (text, values) => {
+        statements.push({ text, values });
+        return pool.query(text, values);
+      },
+      connect: async () => {
+        const client: DatabaseClient = await pool.connect();
+        return new Proxy(client, {
+          get: (target, property) => {
+            if (property === "query") {
+              return (text: string, values?: unknown[]) => {
+                statements.push({ text, values });
+                return target.query(text, values);
+              };
+            }
+            const value: unknown = Reflect.get(target, property);
+            return typeof value === "function" ? (value.bind(target) as unknown) : value;
+          },
+        });
+      },
+    },
+  };
+}
+
+/** The plan that Postgres makes for a statement, as text. */
+export async function explain(pool: pg.Pool, { text, values }: Statement): Promise<string> {
+  const { rows } = await pool.query<{ "QUERY PLAN": string }>(`EXPLAIN (COSTS OFF) ${text}`, values);
+  return rows.map((row) => row["QUERY PLAN"]).join("\n");
+}

@@ -1,0 +1,301 @@
+import { type Training, type UpsertResult } from "langchain-training-index";
+import { expect, it } from "vitest";
+import { describeOnEach } from "./support/databases.js";
+import {
+  FIVE_PARAGRAPHS,
+  chunksOf,
+  openTestIndex,
+  paragraph,
+  smallTraining,
+  storedRows,
+} from "./support/index.js";
+
+describeOnEach("upsertTraining", (database) => {
+  it("stores one chunk for each part, with its place in the text", async () => {
+    const test = await openTestIndex(database);
+    const result = await test.index.upsertTraining({
+      id: "a",
+      content: FIVE_PARAGRAPHS,
+      metadata: { grupo: "loja" },
+    });
+    expect(result).toEqual({ id: "a", status: "indexed", chunks: 5, embedded: 5, reused: 0, removed: 0 });
+    const chunks = await chunksOf(test);
+    expect(chunks.map(({ position }) => position)).toEqual([0, 1, 2, 3, 4]);
+    for (const { start, end, content, metadata, score, distance } of chunks) {
+      expect(FIVE_PARAGRAPHS.slice(start, end)).toBe(content);
+      expect(metadata).toEqual({ grupo: "loja" });
+      expect(score).toBe(1 - distance);
+    }
+  });
+
+  it("replaces the training: embeds what is new, keeps the rows of what stays, removes the rest", async () => {
+    const test = await openTestIndex(database);
+    await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
+    const before = await storedRows(test);
+    test.embeddings.texts = [];
+
+    const edited = FIVE_PARAGRAPHS.replace(paragraph("Pagamentos"), paragraph("Pix"));
+    expect(await test.index.upsertTraining({ id: "a", content: edited })).toEqual({
+      id: "a",
+      status: "indexed",
+      chunks: 5,
+      embedded: 1,
+      reused: 4,
+      removed: 1,
+    });
+    expect(test.embeddings.texts).toEqual([paragraph("Pix")]);
+    const after = await storedRows(test);
+    for (const place of [0, 1, 3, 4]) expect(after[place]).toEqual(before[place]);
+    expect(after[2]?.content).toBe(paragraph("Pix"));
+  });
+
+  it("leaves the rows of chunks untouched that only move", async () => {
+    const test = await openTestIndex(database);
+    await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
+    const before = await storedRows(test);
+    const moved = `${paragraph("Novidades")}\n\n${FIVE_PARAGRAPHS}`;
+    const result = await test.index.upsertTraining({ id: "a", content: moved });
+    expect(result).toMatchObject({ chunks: 6, embedded: 1, reused: 5, removed: 0 });
+    expect((await storedRows(test)).slice(1)).toEqual(before);
+    for (const { start, end, content } of await chunksOf(test)) expect(moved.slice(start, end)).toBe(content);
+  });
+
+  it("does nothing for the same training again", async () => {
+    const test = await openTestIndex(database);
+    const training = { id: "a", content: FIVE_PARAGRAPHS, metadata: { grupo: "loja", ano: 2026 } };
+    await test.index.upsertTraining(training);
+    const before = await storedRows(test);
+    test.embeddings.calls = 0;
+    const again = { ...training, metadata: { ano: 2026, grupo: "loja" } };
+    expect(await test.index.upsertTraining(again)).toEqual({
+      id: "a",
+      status: "unchanged",
+      chunks: 5,
+      embedded: 0,
+      reused: 5,
+      removed: 0,
+    });
+    expect(test.embeddings.calls).toBe(0);
+    expect(await storedRows(test)).toEqual(before);
+  });
+
+  it("embeds nothing when only the metadata changes", async () => {
+    const test = await openTestIndex(database);
+    await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS, metadata: { grupo: "loja" } });
+    test.embeddings.calls = 0;
+    const result = await test.index.upsertTraining({
+      id: "a",
+      content: FIVE_PARAGRAPHS,
+      metadata: { grupo: "site" },
+    });
+    expect(result).toMatchObject({ status: "indexed", embedded: 0, reused: 5, removed: 0 });
+    expect(test.embeddings.calls).toBe(0);
+    expect(await test.index.similar("loja", { filter: { grupo: "site" } })).toHaveLength(5);
+    expect(await test.index.similar("loja", { filter: { grupo: "loja" } })).toEqual([]);
+  });
+
+  it("embeds a text that repeats once, and copies its vector when it repeats later", async () => {
+    const test = await openTestIndex(database);
+    const repeated = [paragraph("Trocas"), paragraph("Trocas")].join("\n\n");
+    expect(await test.index.upsertTraining({ id: "a", content: repeated })).toMatchObject({
+      chunks: 2,
+      embedded: 1,
+      reused: 1,
+    });
+    const thrice = [repeated, paragraph("Trocas")].join("\n\n");
+    expect(await test.index.upsertTraining({ id: "a", content: thrice })).toMatchObject({
+      chunks: 3,
+      embedded: 0,
+      reused: 3,
+    });
+    const chunks = await chunksOf(test);
+    expect(new Set(chunks.map(({ distance }) => distance)).size).toBe(1);
+    expect(chunks.map(({ start }) => start)).toEqual(
+      [0, 1, 2].map((place) => place * (paragraph("Trocas").length + 2)),
+    );
+  });
+
+  it("leaves no chunk behind when the text shrinks or becomes blank", async () => {
+    const test = await openTestIndex(database);
+    await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
+    expect(await test.index.upsertTraining({ id: "a", content: paragraph("Trocas") })).toMatchObject({
+      chunks: 1,
+      removed: 4,
+    });
+    expect(await storedRows(test)).toHaveLength(1);
+    test.embeddings.calls = 0;
+    for (const content of [" \n\t ", ""]) {
+      const result = await test.index.upsertTraining({ id: "a", content });
+      expect(result).toMatchObject({ chunks: 0, embedded: 0 });
+      expect(await test.index.similar("loja")).toEqual([]);
+    }
+    expect(test.embeddings.calls).toBe(0);
+    expect(await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS })).toMatchObject({
+      embedded: 5,
+    });
+  });
+
+  it("takes documents of LangChain and of Python's LangChain, and counts offsets in their joined text", async () => {
+    const test = await openTestIndex(database);
+    const training: Training = {
+      id: "a",
+      metadata: { grupo: "loja", origem: "treinamento" },
+      documents: [
+        { pageContent: "A loja abre às oito.", metadata: { pagina: 1 } },
+        { page_content: "A loja fecha às seis.", metadata: { pagina: 2, origem: "documento" }, id: null },
+        JSON.stringify({ page_content: "A loja não abre aos domingos.", metadata: {}, type: "Document" }),
+        { pageContent: "  " },
+      ],
+    };
+    expect(await test.index.upsertTraining(training)).toMatchObject({ chunks: 3, embedded: 3 });
+    const joined = "A loja abre às oito.\n\nA loja fecha às seis.\n\nA loja não abre aos domingos.\n\n  ";
+    const chunks = await chunksOf(test);
+    expect(chunks.map(({ start, end }) => joined.slice(start, end))).toEqual(
+      chunks.map(({ content }) => content),
+    );
+    expect(chunks.map(({ metadata }) => metadata)).toEqual([
+      { grupo: "loja", origem: "treinamento", pagina: 1 },
+      { grupo: "loja", origem: "documento", pagina: 2 },
+      { grupo: "loja", origem: "treinamento" },
+    ]);
+  });
+
+  it("keeps ready chunks whole and under their own ids", async () => {
+    const test = await openTestIndex(database);
+    const long = `${paragraph("Entregas")}\n\n${paragraph("Trocas")}`;
+    const documents = [{ id: "um", pageContent: long }, { pageContent: "A loja abre às oito." }];
+    expect(await test.index.upsertTraining({ id: "a", documents, split: false })).toMatchObject({
+      chunks: 2,
+    });
+    expect((await chunksOf(test))[0]).toMatchObject({ chunkId: "um", content: long });
+    // The same id with another text, and the old text under another id.
+    const changed = [
+      { id: "um", pageContent: "A loja abre às nove." },
+      { id: "dois", pageContent: long },
+    ];
+    expect(await test.index.upsertTraining({ id: "a", documents: changed, split: false })).toMatchObject({
+      chunks: 2,
+      embedded: 1,
+      reused: 1,
+    });
+    expect((await chunksOf(test)).map(({ chunkId, content }) => [chunkId, content])).toEqual([
+      ["um", "A loja abre às nove."],
+      ["dois", long],
+    ]);
+  });
+
+  it("stores NUL and lone surrogates as U+FFFD, in text and metadata, and finds them so", async () => {
+    const test = await openTestIndex(database);
+    const content = "A loja\0 abre \ud800às oito. 🌻";
+    await test.index.upsertTraining({ id: "a", content, metadata: { "no\0me": "val\udc00or" } });
+    const [chunk] = await chunksOf(test);
+    expect(chunk?.content).toBe("A loja\ufffd abre \ufffdàs oito. 🌻");
+    expect(content.slice(chunk?.start, chunk?.end)).toBe(content);
+    expect(chunk?.metadata).toEqual({ "no\ufffdme": "val\ufffdor" });
+    expect(await test.index.similar("loja \0\ud800", { filter: { "no\0me": "val\udc00or" } })).toHaveLength(
+      1,
+    );
+  });
+
+  it("reports its progress in chunks", async () => {
+    const { index } = await openTestIndex(database);
+    const seen: unknown[] = [];
+    await index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
+    const edited = `${FIVE_PARAGRAPHS}\n\n${paragraph("Clube")}`;
+    await index.upsertTraining(
+      { id: "a", content: edited },
+      { onProgress: (progress) => seen.push(progress) },
+    );
+    expect(seen).toEqual([{ embedded: 1, reused: 5, total: 6 }]);
+  });
+
+  it("stores a text of a megabyte", async () => {
+    const test = await openTestIndex(database);
+    const content = Array.from({ length: 1100 }, (_, place) => `${place} ${paragraph("Entregas")}`).join(
+      "\n\n",
+    );
+    expect(content.length).toBeGreaterThan(700_000);
+    expect(await test.index.upsertTraining({ id: "a", content })).toMatchObject({
+      chunks: 1100,
+      embedded: 1100,
+    });
+    expect(await storedRows(test)).toHaveLength(1100);
+  });
+
+  it("leaves the pool as it was: open, and with no client out", async () => {
+    const test = await openTestIndex(database);
+    await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
+    await test.index.similar("loja");
+    await test.index.deleteTraining("a");
+    expect(test.pool.idleCount).toBe(test.pool.totalCount);
+    expect(test.pool.ended).toBe(false);
+  });
+});
+
+describeOnEach("many trainings", (database) => {
+  it("come back in order, embedded in few requests, the later of two with one id standing", async () => {
+    const { index, embeddings } = await openTestIndex(database);
+    const trainings = [
+      smallTraining("a"),
+      smallTraining("b"),
+      { ...smallTraining("c"), content: "" },
+      { id: "a", content: "a loja mudou" },
+    ];
+    const results: UpsertResult[] = [];
+    for await (const result of index.upsertTrainings(asyncList(trainings))) results.push(result);
+    expect(results.map(({ id, status, chunks }) => [id, status, chunks])).toEqual([
+      ["a", "indexed", 1],
+      ["b", "indexed", 1],
+      ["c", "indexed", 0],
+      ["a", "indexed", 1],
+    ]);
+    expect(embeddings.calls).toBe(2);
+    expect((await index.similar("a loja mudou", { k: 1 }))[0]).toMatchObject({
+      trainingId: "a",
+      content: "a loja mudou",
+    });
+  });
+
+  it("are stored up to the one that cannot be", async () => {
+    const { index } = await openTestIndex(database);
+    const trainings = [
+      ...Array.from({ length: 100 }, (_, place) => smallTraining(`t${place}`)),
+      { id: " ", content: "x" },
+    ];
+    const done: UpsertResult[] = [];
+    await expect(
+      (async () => {
+        for await (const result of index.upsertTrainings(trainings)) done.push(result);
+      })(),
+    ).rejects.toMatchObject({ option: "trainings[100].id" });
+    expect(done).toHaveLength(100);
+    expect(await index.similar("loja", { k: 200 })).toHaveLength(100);
+  });
+});
+
+describeOnEach("the ids of trainings", (database) => {
+  it.each([
+    { idType: "text" as const, id: "um' OR 1=1; --", other: "x" },
+    { idType: "bigint" as const, id: 42, other: 2n ** 60n },
+    { idType: "integer" as const, id: -7, other: 7 },
+    {
+      idType: "uuid" as const,
+      id: "6f1c7a52-0f4d-4d39-9d3b-0d2c1a7f9f10",
+      other: "00000000-0000-0000-0000-000000000000",
+    },
+  ])("come back from a $idType column as they went in", async ({ idType, id, other }) => {
+    const { index } = await openTestIndex(database, {}, { idType });
+    expect((await index.upsertTraining({ id, content: "loja" })).id).toBe(id);
+    await index.upsertTraining({ id: other, content: "outra" });
+    expect((await index.similar("loja", { k: 1 }))[0]?.trainingId).toBe(id);
+    expect((await index.similar("outra", { k: 1 }))[0]?.trainingId).toBe(other);
+    expect(await index.deleteTraining(id)).toMatchObject({ id, status: "deleted" });
+  });
+});
+
+async function* asyncList<T>(items: T[]): AsyncGenerator<T> {
+  for (const item of items) {
+    await Promise.resolve();
+    yield item;
+  }
+}

@@ -1,0 +1,93 @@
+import type { Document } from "@langchain/core/documents";
+import { RunnableLambda } from "@langchain/core/runnables";
+import { formatContext, type RetrievedMetadata } from "langchain-training-index";
+import { expect, it } from "vitest";
+import { describeOnEach } from "./support/databases.js";
+import { openTestIndex } from "./support/index.js";
+
+describeOnEach("asRetriever", (database) => {
+  it("returns documents that say where they come from, through invoke, batch, stream and pipe", async () => {
+    const { index } = await openTestIndex(database);
+    await index.upsertTraining({
+      id: "pix",
+      content: "No Pix há desconto.",
+      metadata: { tag: "pix", grupo: "financeiro" },
+    });
+    await index.upsertTraining({
+      id: "frete",
+      content: "O frete é grátis.",
+      metadata: { tag: "frete", grupo: "logistica" },
+    });
+    const retriever = index.asRetriever({ k: 1, tags: ["bot"] });
+
+    const [document] = await retriever.invoke("desconto no Pix");
+    const [hit] = await index.similar("desconto no Pix", { k: 1 });
+    expect(document).toMatchObject({
+      id: hit?.chunkId,
+      pageContent: "No Pix há desconto.",
+      metadata: {
+        tag: "pix",
+        grupo: "financeiro",
+        trainingId: "pix",
+        chunkId: hit?.chunkId,
+        position: 0,
+        start: 0,
+        end: 19,
+        score: hit?.score,
+        distance: hit?.distance,
+      },
+    });
+    const idsOf = (documents: Document<RetrievedMetadata>[]): unknown[] =>
+      documents.map(({ metadata }) => metadata.trainingId);
+    const both = await retriever.batch(["desconto no Pix", "o frete"]);
+    expect(both.map(idsOf)).toEqual([["pix"], ["frete"]]);
+    for await (const streamed of await retriever.stream("o frete"))
+      expect(idsOf(streamed)).toEqual(["frete"]);
+    const context = await retriever
+      .pipe(RunnableLambda.from((documents) => formatContext(documents)))
+      .invoke("Pix");
+    expect(context).toBe("[1] pix - financeiro\nNo Pix há desconto.");
+  });
+
+  it("tells callbacks when it starts, ends and fails", async () => {
+    const { index, embeddings } = await openTestIndex(database);
+    await index.upsertTraining({ id: "a", content: "loja" });
+    const events: string[] = [];
+    const retriever = index.asRetriever({
+      tags: ["bot"],
+      metadata: { host: "loja" },
+      callbacks: [
+        {
+          handleRetrieverStart: (_retriever, query, _runId, _parent, tags, metadata) => {
+            events.push(`start ${query} ${JSON.stringify(tags)} ${JSON.stringify(metadata)}`);
+          },
+          handleRetrieverEnd: (documents) => {
+            events.push(`end ${documents.length}`);
+          },
+          handleRetrieverError: (error) => {
+            events.push(`error ${(error as { code: string }).code}`);
+          },
+        },
+      ],
+    });
+    await retriever.invoke("loja");
+    embeddings.embedQuery = () => Promise.reject(new Error("down"));
+    await expect(retriever.invoke("loja")).rejects.toMatchObject({ code: "EMBEDDING_FAILED" });
+    expect(events).toEqual([
+      'start loja ["bot"] {"host":"loja"}',
+      "end 1",
+      'start loja ["bot"] {"host":"loja"}',
+      "error EMBEDDING_FAILED",
+    ]);
+  });
+
+  it("keeps to k and filter", async () => {
+    const { index } = await openTestIndex(database);
+    for (const grupo of ["a", "a", "b"].entries()) {
+      await index.upsertTraining({ id: `t${grupo[0]}`, content: "loja", metadata: { grupo: grupo[1] } });
+    }
+    expect(await index.asRetriever({ k: 3 }).invoke("loja")).toHaveLength(3);
+    expect(await index.asRetriever({ k: 1 }).invoke("loja")).toHaveLength(1);
+    expect(await index.asRetriever({ filter: { grupo: "a" } }).invoke("loja")).toHaveLength(2);
+  });
+});

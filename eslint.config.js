@@ -14,6 +14,7 @@ export default defineConfig(
     rules: {
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
       "@typescript-eslint/consistent-type-imports": "error",
+      "@typescript-eslint/no-import-type-side-effects": "error",
       "no-restricted-exports": ["error", { restrictDefaultExports: { direct: true } }],
     },
   },

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { AbortError, DatabaseError, EmbeddingError, InvalidArgumentError } from "./errors.js";
+import { AbortError, DatabaseError, EmbeddingError, InvalidArgumentError, orAbort } from "./errors.js";
 import type { ChunkHit, Filter, SimilarOptions } from "./types.js";
 
 /** What the handler searches: a `TrainingIndex`. */
@@ -22,10 +22,12 @@ export interface SimilarityHandlerOptions {
   allowFilter?: boolean | undefined;
   /** The largest body, in bytes. Default 65,536. */
   maxBodyBytes?: number | undefined;
-  /** How long a search may take. Default 30,000. */
+  /** How long a request may take, from its headers to the hits. Default 30,000. */
   timeoutMs?: number | undefined;
 }
 
+/** That of `similar`. */
+const DEFAULT_K = 5;
 const DEFAULTS = { maxK: 50, allowFilter: false, maxBodyBytes: 65_536, timeoutMs: 30_000 };
 const BODY_KEYS = new Set(["query", "k", "filter"]);
 
@@ -33,7 +35,7 @@ const BODY_KEYS = new Set(["query", "k", "filter"]);
  * Makes a handler for `POST` with a JSON body `{ query, k?, filter? }`. It answers `{ results: [...] }`, best first,
  * or `{ error }`, which never holds more than what is wrong with the request:
  * 400 for a body that is not as it should be, 405, 413, 415, 503 when the embedder or the database is down,
- * 504 when the time is over, 500 for anything else.
+ * 504 when the time is over or the caller has gone, 500 for anything else.
  *
  * The path, and who may call, are the host's business.
  */
@@ -49,13 +51,16 @@ export function similarityHandler(
     toResult: options.toResult ?? defaultResult,
   };
   return async (request) => {
+    const limit = limitTime(request.signal, settings.timeoutMs);
     try {
-      const { query, k, filter } = parseBody(await readBody(request, settings.maxBodyBytes), settings);
-      const signal = AbortSignal.any([request.signal, AbortSignal.timeout(settings.timeoutMs)]);
-      const hits = await index.similar(query, { k, filter, signal });
-      return Response.json({ results: hits.map(settings.toResult) });
+      const body = await orAbort(readBody(request, settings.maxBodyBytes), limit.signal);
+      const { query, k, filter } = parseBody(body, settings);
+      const hits = await index.similar(query, { k, filter, signal: limit.signal });
+      return Response.json({ results: hits.map((hit) => settings.toResult(hit)) });
     } catch (error) {
       return toResponse(error);
+    } finally {
+      limit.clear();
     }
   };
 }
@@ -70,6 +75,29 @@ class HttpError extends Error {
     this.status = status;
     this.headers = headers;
   }
+}
+
+/**
+ * A signal that fires when the caller goes away or the time is over. `AbortSignal.any` would hold its time-out only
+ * weakly on Node 20, where a garbage collection loses it (nodejs/node#57736).
+ */
+function limitTime(caller: AbortSignal, timeoutMs: number): { signal: AbortSignal; clear: () => void } {
+  const controller = new AbortController();
+  const abort = (): void => {
+    controller.abort(caller.reason);
+  };
+  const timer = setTimeout(() => {
+    controller.abort(new Error("the time is over"));
+  }, timeoutMs);
+  caller.addEventListener("abort", abort, { once: true });
+  if (caller.aborted) abort();
+  return {
+    signal: controller.signal,
+    clear: () => {
+      clearTimeout(timer);
+      caller.removeEventListener("abort", abort);
+    },
+  };
 }
 
 async function readBody(request: Request, maxBytes: number): Promise<unknown> {
@@ -97,7 +125,7 @@ async function readBody(request: Request, maxBytes: number): Promise<unknown> {
 function parseBody(
   body: unknown,
   { maxK, allowFilter }: { maxK: number; allowFilter: boolean },
-): { query: string; k: number | undefined; filter: Filter | undefined } {
+): { query: string; k: number; filter: Filter | undefined } {
   if (typeof body !== "object" || body === null || Array.isArray(body)) {
     throw new HttpError(400, "The body must be an object");
   }
@@ -109,7 +137,11 @@ function parseBody(
     throw new HttpError(400, `k must be an integer from 1 to ${maxK}`);
   }
   if (filter !== undefined && !allowFilter) throw new HttpError(400, "filter is not allowed here");
-  return { query, k: k as number | undefined, filter: filter as Filter | undefined };
+  return {
+    query,
+    k: (k as number | undefined) ?? Math.min(DEFAULT_K, maxK),
+    filter: filter as Filter | undefined,
+  };
 }
 
 function defaultResult({ trainingId, ...hit }: ChunkHit): Record<string, unknown> {
@@ -120,7 +152,7 @@ function toResponse(error: unknown): Response {
   if (error instanceof HttpError) return failure(error.status, error.message, error.headers);
   if (error instanceof InvalidArgumentError) return failure(400, error.message);
   if (error instanceof AbortError) return failure(504, "The search took too long");
-  if (error instanceof EmbeddingError || (error instanceof DatabaseError && error.retryable)) {
+  if ((error instanceof EmbeddingError || error instanceof DatabaseError) && error.retryable) {
     return failure(503, "The search is not available at the moment");
   }
   return failure(500, "The search failed");

@@ -43,4 +43,5 @@ type PGVectorStoreConstructor = abstract new (
   fields: PGVectorStoreFields,
 ) => PGVectorStore;
 
+/** The class itself. */
 export const PGVectorStoreBase = CommunityPGVectorStore as unknown as PGVectorStoreConstructor;

@@ -4,7 +4,7 @@ import { query, type Queryable } from "../store/database.js";
 import { quoteIdentifier } from "../store/identifiers.js";
 import { FIRST_PROFILE_ID, type Names } from "../store/layout.js";
 import type { Migration } from "./list.js";
-import { type MigrationPlan } from "./options.js";
+import type { MigrationPlan } from "./options.js";
 import { run } from "./run.js";
 
 /** The statements that install pgvector where it is missing. */
@@ -16,10 +16,12 @@ export function extensionStatements({ extensionSchema }: Pick<MigrationPlan, "ex
   ];
 }
 
+/** The statement that makes the index's own schema. */
 export function schemaStatement({ schema }: Names): string {
   return `CREATE SCHEMA IF NOT EXISTS ${schema}`;
 }
 
+/** The statement that makes the list of what has been applied. */
 export function migrationTableStatement({ migration }: Names): string {
   return `CREATE TABLE IF NOT EXISTS ${migration} (
   version integer PRIMARY KEY,

@@ -1,6 +1,6 @@
 import { FIRST_PROFILE_ID, vectorIndexName } from "../store/layout.js";
 import { hostReference } from "./host-table.js";
-import { type MigrationPlan } from "./options.js";
+import type { MigrationPlan } from "./options.js";
 
 /** One step from one layout of the schema to the next. A published one is never changed. */
 export interface Migration {

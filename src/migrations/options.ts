@@ -4,8 +4,9 @@ import { DEFAULT_SCHEMA, FIRST_PROFILE_ID, namesOf, type Names } from "../store/
 import { idTypes } from "../store/training-id.js";
 import type { IdType } from "../types.js";
 
+/** Of mxbai-embed-large, and of the multilingual models that can take its place without another table. */
 export const DEFAULT_DIMENSIONS = 1024;
-/** Of mxbai-embed-large at 1 M chunks: the values of pgvector, which the first host asked for by name. */
+/** The defaults of pgvector, which the first host asked for by name. */
 export const DEFAULT_HNSW = { m: 16, efConstruction: 64 };
 /** @see https://github.com/pgvector/pgvector#hnsw: an HNSW index on `vector` holds up to 2,000 dimensions */
 const MAX_DIMENSIONS = 2000;

@@ -4,7 +4,7 @@ import type { DatabasePool } from "../store/database.js";
 import { sqlStateOf } from "../store/database.js";
 import { FIRST_PROFILE_ID, vectorIndexName } from "../store/layout.js";
 import { vectorIndexStatement } from "./list.js";
-import { type MigrateOptions, type MigrationPlan } from "./options.js";
+import type { MigrateOptions, MigrationPlan } from "./options.js";
 import { run } from "./run.js";
 
 /** duplicate_table, which an index counts as */

@@ -60,6 +60,7 @@ LEFT JOIN pg_catalog.pg_class m ON m.relnamespace = n.oid AND m.relname = 'migra
 LEFT JOIN pg_catalog.pg_class ic ON ic.relnamespace = n.oid AND ic.relname = $2
 LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = ic.oid`;
 
+/** @param profileId - whose vector index is looked at */
 export async function readCatalog(database: Queryable, schema: string, profileId: number): Promise<Catalog> {
   const [row] = await query<CatalogRow>(database, READ_CATALOG, [schema, vectorIndexName(profileId)]);
   if (!row) throw new SchemaError("SCHEMA_MISSING", "The system catalogs of the database could not be read");
@@ -123,6 +124,7 @@ export interface AppliedMigrations {
   breakingVersion: number;
 }
 
+/** Reads what has been applied; the schema must be migrated. */
 export async function readMigrations(database: Queryable, schema: string): Promise<AppliedMigrations> {
   const migration = `${quoteIdentifier(schema, "schema")}.migration`;
   const [row] = await query<{ version: string | null; breaking: string | null }>(
@@ -157,6 +159,7 @@ interface ProfileRow {
   document_prefix: string | null;
 }
 
+/** @throws {@link SchemaError} when there is none, as in a schema that somebody emptied */
 export async function readActiveProfile(database: Queryable, schema: string): Promise<ActiveProfile> {
   const profile = `${quoteIdentifier(schema, "schema")}.profile`;
   const [row] = await query<ProfileRow>(

@@ -55,14 +55,17 @@ export function namesOf({ schema, extensionSchema, profileId }: Omit<Layout, "id
   };
 }
 
+/** The name of the table that holds a profile's chunks. */
 export function chunkTable(profileId: number): string {
   return `chunk_${profileId}`;
 }
 
+/** The name of the table that holds a row for each training that a profile has indexed. */
 export function indexedTable(profileId: number): string {
   return `indexed_${profileId}`;
 }
 
+/** The name of the vector index of a profile's chunks. */
 export function vectorIndexName(profileId: number): string {
   return `chunk_${profileId}_embedding`;
 }

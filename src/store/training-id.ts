@@ -9,6 +9,7 @@ const RANGES = {
   bigint: [-(2n ** 63n), 2n ** 63n - 1n],
 } as const;
 
+/** The column types that ids can have. */
 export const idTypes: readonly IdType[] = ["text", "bigint", "integer", "uuid"];
 
 /**

@@ -1,0 +1,396 @@
+/**
+ * The package as npm would publish it, installed into projects of its users. Takes half a minute and the npm
+ * registry.
+ */
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+const ROOT = fileURLToPath(new URL("../", import.meta.url));
+const NAME = "langchain-training-index";
+const PEERS = ["@langchain/core@^1.4", "@langchain/ollama@^1.3", "pg@^8.23"];
+const EMBEDDED_PEERS = ["@electric-sql/pglite@0.5.14", "@electric-sql/pglite-pgvector@0.0.15"];
+const MAX_BYTES = 60_000_000;
+const MAX_PACKAGES = 35;
+const UNWANTED = /@langchain\/community|@langchain\/classic|faiss|torch|playwright|openai/;
+
+/** What each entry exports at run time. */
+const EXPORTS = {
+  ".": [
+    "AbortError",
+    "DatabaseError",
+    "EmbeddingError",
+    "InvalidArgumentError",
+    "SchemaError",
+    "TrainingIndex",
+    "TrainingIndexError",
+    "TrainingRetriever",
+    "TrainingVectorStore",
+    "configFromEnv",
+    "formatContext",
+  ],
+  "./migrations": ["migrate", "migrationSql", "migrationStatus"],
+  "./ollama": ["ProfiledOllamaEmbeddings", "embeddingProfiles", "ollamaEmbeddings"],
+  "./testing": ["HashingEmbeddings"],
+  "./http": ["similarityHandler"],
+};
+
+const SETUP_TIMEOUT = 240_000;
+const NODE_TIMEOUT = 30_000;
+const COMPILER_TIMEOUT = 120_000;
+
+/** A project's kind, and what its scripts load modules with. */
+const kinds = {
+  module: "const load = (name) => import(name);",
+  commonjs: "const load = async (name) => require(name);",
+};
+type Kind = keyof typeof kinds;
+const KINDS = Object.keys(kinds) as Kind[];
+
+let folder = "";
+/** The files of the tarball. */
+let files: string[] = [];
+let tarball = "";
+/** What the first project's node_modules had in it after its installation. */
+let packages: string[] = [];
+let bytes = 0;
+
+const projectOf = (kind: Kind): string => join(folder, kind);
+const installed = (...path: string[]): string => join(projectOf("module"), "node_modules", ...path);
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), `${NAME}-`));
+  await run("npm", ["run", "build", "--silent"], ROOT);
+  const packed = await run("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", folder], ROOT);
+  const [pack] = JSON.parse(packed) as { filename: string; files: { path: string }[] }[];
+  if (!pack) throw new Error(`npm pack made nothing: ${packed}`);
+  files = pack.files.map(({ path }) => path);
+  tarball = join(folder, pack.filename);
+  for (const kind of KINDS) {
+    await mkdir(projectOf(kind));
+    await writeJson(join(projectOf(kind), "package.json"), { name: "consumer", private: true, type: kind });
+  }
+  await install(tarball, ...PEERS);
+  await symlink(installed(), join(projectOf("commonjs"), "node_modules"));
+  packages = await readPackages();
+  bytes = await sizeOf(installed());
+  // Above the projects the compiler finds these, while node_modules stays as npm made it.
+  await mkdir(join(folder, "node_modules"));
+  await symlink(join(ROOT, "node_modules", "@types"), join(folder, "node_modules", "@types"));
+}, SETUP_TIMEOUT);
+
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+describe("the tarball", () => {
+  it("holds what the exports of package.json lead to", async () => {
+    const { exports } = JSON.parse(await readFile(installed(NAME, "package.json"), "utf8")) as {
+      exports: Record<string, unknown>;
+    };
+    expect(Object.keys(exports).sort()).toEqual(
+      [...Object.keys(EXPORTS), "./embedded", "./package.json"].sort(),
+    );
+    const targets = JSON.stringify(exports).match(/"\.\/[^"]*\.(?:js|cjs|ts|cts)"/g) ?? [];
+    expect(targets).toHaveLength(24);
+    expect(targets.map((target) => target.slice(3, -1)).filter((path) => !files.includes(path))).toEqual([]);
+  });
+
+  it("holds the build and papers, and neither sources nor tests", () => {
+    const papers = [
+      "package.json",
+      "README.md",
+      "README.pt-BR.md",
+      "CHANGELOG.md",
+      "LICENSE",
+      "THIRD_PARTY_LICENSES.md",
+    ];
+    expect(files).toContain("package.json");
+    expect(files.filter((path) => !papers.includes(path) && !path.startsWith("dist/"))).toEqual([]);
+    expect(files.filter((path) => /(^|\/)(src|test)\/|\.test\./.test(path))).toEqual([]);
+  });
+
+  it.each(["README.md", "LICENSE"])("holds %s where there is one", (name) => {
+    expect(files.includes(name)).toBe(existsSync(join(ROOT, name)));
+  });
+
+  it("holds the licence of the PGVectorStore that is bundled in it", async () => {
+    expect(files).toContain("THIRD_PARTY_LICENSES.md");
+    expect(await readFile(installed(NAME, "THIRD_PARTY_LICENSES.md"), "utf8")).toContain("LangChain");
+  });
+
+  it("imports @langchain/community nowhere, neither in code nor in declarations", async () => {
+    const code = files.filter((path) => /\.(?:js|cjs|d\.ts|d\.cts)$/.test(path));
+    expect(code.filter((path) => path.endsWith("ts"))).not.toEqual([]);
+    const importing: string[] = [];
+    for (const path of code) {
+      const text = await readFile(installed(NAME, path), "utf8");
+      if (/(?:\bfrom|\bimport|\brequire)\s*\(?\s*["']@langchain\/community/.test(text)) importing.push(path);
+    }
+    expect(importing).toEqual([]);
+  });
+});
+
+describe("an installation", () => {
+  it("has no more packages than it must", () => {
+    expect(packages).toContain(NAME);
+    expect(packages.length, packages.join(", ")).toBeLessThanOrEqual(MAX_PACKAGES);
+  });
+
+  it("takes no more room than it must", () => {
+    expect(bytes).toBeGreaterThan(1_000_000);
+    expect(bytes).toBeLessThanOrEqual(MAX_BYTES);
+  });
+
+  it("has no @langchain/community and nothing of what comes with it", () => {
+    expect(packages).toContain("@langchain/core");
+    expect(packages.filter((name) => UNWANTED.test(name))).toEqual([]);
+  });
+});
+
+describe.each(KINDS)("in a project of type %s", (kind) => {
+  it(
+    "every entry exports what it should, and nothing else",
+    async () => {
+      const names = await runScript(
+        kind,
+        `const names = {};
+        for (const entry of ${JSON.stringify(Object.keys(EXPORTS))}) {
+          names[entry] = Object.keys(await load("${NAME}" + entry.slice(1))).sort();
+        }
+        print(names);`,
+      );
+      expect(names).toEqual(EXPORTS);
+    },
+    NODE_TIMEOUT,
+  );
+
+  it(
+    "an error of any entry is an instance of the class that the main entry exports",
+    async () => {
+      const results = await runScript(
+        kind,
+        `const main = await load("${NAME}");
+        const { migrate } = await load("${NAME}/migrations");
+        const { ollamaEmbeddings } = await load("${NAME}/ollama");
+        const { HashingEmbeddings } = await load("${NAME}/testing");
+        const { similarityHandler } = await load("${NAME}/http");
+        const poolThatFails = (error) => ({ connect: () => Promise.reject(error) });
+        const refused = Object.assign(new Error("denied"), { severity: "FATAL", code: "42501" });
+        const actions = [
+          ["DatabaseError", () => migrate(poolThatFails(new Error("ECONNREFUSED")))],
+          ["SchemaError", () => migrate(poolThatFails(refused))],
+          ["InvalidArgumentError", () => ollamaEmbeddings({ model: "unknown" })],
+          ["InvalidArgumentError", () => new HashingEmbeddings({ dimensions: 1 })],
+        ];
+        const results = [];
+        for (const [name, action] of actions) {
+          const error = await (async () => action())().then(() => undefined, (error) => error);
+          results.push(error instanceof main[name] && error instanceof main.TrainingIndexError ? name : String(error));
+        }
+        const similar = () => Promise.reject(new main.EmbeddingError("EMBEDDING_FAILED", "down", true));
+        const response = await similarityHandler({ similar })(new Request("http://localhost/x", {
+          method: "POST", headers: { "content-type": "application/json" }, body: '{"query":"frete"}',
+        }));
+        results.push(response.status);
+        print(results);`,
+      );
+      expect(results).toEqual([
+        "DatabaseError",
+        "SchemaError",
+        "InvalidArgumentError",
+        "InvalidArgumentError",
+        503,
+      ]);
+    },
+    NODE_TIMEOUT,
+  );
+
+  it(
+    "the entry embedded says which package it lacks",
+    async () => {
+      const message = await runScript(
+        kind,
+        `print(await load("${NAME}/embedded").then(() => "loaded", (error) => error.message));`,
+      );
+      expect(message).toMatch(/^Cannot find (?:package|module) '@electric-sql\/pglite/);
+    },
+    NODE_TIMEOUT,
+  );
+});
+
+describe("the entry migrations", () => {
+  it(
+    "loads no package at all, so that a deployment needs no LangChain",
+    async () => {
+      const loaded = await runScript(
+        "commonjs",
+        `const before = new Set(Object.keys(require.cache));
+        await load("${NAME}/migrations");
+        print(Object.keys(require.cache).filter((path) => !before.has(path)));`,
+      );
+      const paths = loaded as string[];
+      expect(paths.join()).toContain(join(NAME, "dist", "migrations.cjs"));
+      expect(paths.filter((path) => !path.includes(join("node_modules", NAME, "dist")))).toEqual([]);
+    },
+    NODE_TIMEOUT,
+  );
+});
+
+describe("the declarations", () => {
+  const consumer = `
+import type { VectorStore } from "@langchain/core/vectorstores";
+import type { BaseRetriever } from "@langchain/core/retrievers";
+import pg from "pg";
+import { TrainingIndex, type ChunkHit } from "${NAME}";
+import { similarityHandler } from "${NAME}/http";
+import { migrate, type MigrateResult } from "${NAME}/migrations";
+import { ollamaEmbeddings } from "${NAME}/ollama";
+import { HashingEmbeddings } from "${NAME}/testing";
+
+export async function search(pool: pg.Pool): Promise<ChunkHit[]> {
+  const { schema }: MigrateResult = await migrate(pool, { dimensions: 64, idType: "bigint" });
+  await TrainingIndex.initialize(ollamaEmbeddings({ model: "mxbai-embed-large" }), { pool });
+  const index = await TrainingIndex.initialize(new HashingEmbeddings({ dimensions: 64 }), { pool, schema });
+  const store: VectorStore = index.vectorStore;
+  const retriever: BaseRetriever = store.asRetriever(3);
+  await retriever.invoke("frete");
+  const handler: (request: Request) => Promise<Response> = similarityHandler(index, { maxK: 10 });
+  await handler(new Request("http://localhost/x"));
+  // @ts-expect-error: the declarations say what k is
+  await index.similar("frete", { k: "5" });
+  // @ts-expect-error: they do not let everything be anything
+  const text: string = index.vectorStore;
+  return index.similar("frete", { k: text.length });
+}
+`;
+
+  it.each<[string, Kind, string, string]>([
+    ["nodenext in a module", "module", "nodenext", "nodenext"],
+    ["nodenext in CommonJS", "commonjs", "nodenext", "nodenext"],
+    ["a bundler", "module", "bundler", "preserve"],
+  ])(
+    "are right for a strict compiler that resolves modules as %s does",
+    async (_name, kind, moduleResolution, module) => {
+      expect(await compile(kind, consumer, { moduleResolution, module })).toEqual([]);
+    },
+    COMPILER_TIMEOUT,
+  );
+});
+
+describe("the entry embedded, with the packages that it asks for", () => {
+  beforeAll(async () => {
+    await install(...EMBEDDED_PEERS);
+  }, SETUP_TIMEOUT);
+
+  it.each(KINDS)(
+    "is a Postgres in a project of type %s",
+    async (kind) => {
+      const result = await runScript(
+        kind,
+        `const entry = await load("${NAME}/embedded");
+        const pool = entry.embeddedPool();
+        const { rows } = await pool.query("select 1 as one");
+        await pool.end();
+        print([Object.keys(entry), rows]);`,
+      );
+      expect(result).toEqual([["embeddedPool"], [{ one: 1 }]]);
+    },
+    COMPILER_TIMEOUT,
+  );
+
+  it(
+    "has declarations that are right for a strict compiler",
+    async () => {
+      const consumer = `
+import pg from "pg";
+import { TrainingIndex } from "${NAME}";
+import { embeddedPool } from "${NAME}/embedded";
+import { HashingEmbeddings } from "${NAME}/testing";
+export const pool: pg.Pool = embeddedPool();
+export const index: Promise<TrainingIndex> = TrainingIndex.initialize(new HashingEmbeddings(), { pool });
+`;
+      const settings = { moduleResolution: "nodenext", module: "nodenext" };
+      expect(await compile("module", consumer, settings)).toEqual([]);
+    },
+    COMPILER_TIMEOUT,
+  );
+});
+
+/** Runs a program to its end. @returns what it wrote */
+async function run(command: string, args: readonly string[], cwd: string): Promise<string> {
+  try {
+    const { stdout } = await promisify(execFile)(command, args, { cwd, maxBuffer: 64 * 1024 * 1024 });
+    return stdout;
+  } catch (error) {
+    const { stdout = "", stderr = "" } = error as { stdout?: string; stderr?: string };
+    throw new Error(`${command} ${args.join(" ")} failed in ${cwd}\n${stdout}\n${stderr}`, { cause: error });
+  }
+}
+
+/** Installs packages into the first project, whose node_modules the other one shares. */
+async function install(...names: string[]): Promise<void> {
+  await run("npm", ["install", "--no-audit", "--no-fund", ...names], projectOf("module"));
+}
+
+/** Runs a script in a process of its own, in a project. @returns what it gave to `print` */
+async function runScript(kind: Kind, body: string): Promise<unknown> {
+  const script = `${kinds[kind]}
+const print = (value) => console.log(JSON.stringify(value));
+(async () => { ${body} })().catch((error) => { console.error(error); process.exitCode = 1; });`;
+  await writeFile(join(projectOf(kind), "script.js"), script);
+  return JSON.parse(await run(process.execPath, ["script.js"], projectOf(kind)));
+}
+
+/** The errors that the compiler finds in a file of a project, and in our declarations; not those of others. */
+async function compile(kind: Kind, text: string, options: Record<string, string>): Promise<string[]> {
+  const project = projectOf(kind);
+  await writeFile(join(project, "consumer.ts"), text);
+  await writeJson(join(project, "tsconfig.json"), {
+    compilerOptions: {
+      ...options,
+      target: "ES2022",
+      lib: ["ES2022", "DOM"],
+      types: ["node"],
+      strict: true,
+      noEmit: true,
+      skipLibCheck: false,
+    },
+    files: ["consumer.ts"],
+  });
+  const compiler = createRequire(import.meta.url).resolve("typescript/bin/tsc");
+  const args = [compiler, "--project", project, "--pretty", "false", "--listFiles"];
+  const output = await run(process.execPath, args, project).catch(String);
+  // Without this the compiler may have stopped before it looked at anything.
+  expect(output).toContain(join("node_modules", NAME, "dist", "index.d."));
+  const others = new RegExp(`^[^(]*node_modules/(?!${NAME}/)`);
+  return output.split("\n").filter((line) => /\berror TS\d+:/.test(line) && !others.test(line));
+}
+
+/** The names of all packages in the first project's node_modules; one that is there twice comes twice. */
+async function readPackages(): Promise<string[]> {
+  const lock = JSON.parse(await readFile(installed(".package-lock.json"), "utf8")) as {
+    packages: Record<string, unknown>;
+  };
+  const marker = "node_modules/";
+  return Object.keys(lock.packages).map((path) => path.slice(path.lastIndexOf(marker) + marker.length));
+}
+
+/** The sum of the sizes of all files in a folder, in bytes. */
+async function sizeOf(path: string): Promise<number> {
+  const entries = await readdir(path, { recursive: true, withFileTypes: true });
+  const sizes = entries
+    .filter((entry) => entry.isFile())
+    .map(async (entry) => (await lstat(join(entry.parentPath, entry.name))).size);
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+}
+
+async function writeJson(path: string, value: unknown): Promise<void> {
+  await writeFile(path, JSON.stringify(value));
+}

@@ -36,12 +36,16 @@ function planChunk(source: Source, { start, end }: TextSpan, base: number, split
     content,
     metadata: source.metadata,
     // A text with a vector of its own must not share one with the same text embedded.
-    hash: source.vector ? sha256(content, "\0", new Uint8Array(source.vector.buffer)) : sha256(content),
+    hash: source.vector ? sha256(content, "\0", bytesOf(source.vector)) : sha256(content),
     id: split ? undefined : source.id,
     vector: source.vector,
     start: base + start,
     end: base + end,
   };
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 function wholeText(text: string): TextSpan[] {

@@ -55,6 +55,6 @@ function defaultHeader({ metadata }: { metadata: Metadata }): string {
 
 /** Cuts without leaving half a surrogate pair. */
 function cut(text: string, length: number): string {
-  const end = text.slice(0, length);
-  return end.isWellFormed() ? end : end.slice(0, -1);
+  const last = text.charCodeAt(length - 1);
+  return text.slice(0, last >= 0xd800 && last <= 0xdbff ? length - 1 : length);
 }

@@ -22,9 +22,9 @@ export interface EnvironmentConfig {
  */
 export function configFromEnv(env: Record<string, string | undefined>): EnvironmentConfig {
   return {
-    databaseUrl: readUrl(env, "DATABASE_URL", ["postgres:", "postgresql:"]),
-    ollamaBaseUrl: readUrl(env, "OLLAMA_BASE_URL", ["http:", "https:"]),
-    evolutionApiBaseUrl: readUrl(env, "ELOLUTIONAPI_BASE_URL", ["http:", "https:"]),
+    databaseUrl: readUrl(env, "DATABASE_URL", ["postgres://", "postgresql://"]),
+    ollamaBaseUrl: readUrl(env, "OLLAMA_BASE_URL", ["http://", "https://"]),
+    evolutionApiBaseUrl: readUrl(env, "ELOLUTIONAPI_BASE_URL", ["http://", "https://"]),
     embeddingsModel: read(env, "EMBEDDINGS_MODEL"),
     hnsw: {
       m: readInteger(env, "HNSW_M"),
@@ -42,13 +42,12 @@ function read(env: Record<string, string | undefined>, name: string): string | u
 function readUrl(
   env: Record<string, string | undefined>,
   name: string,
-  protocols: readonly string[],
+  starts: readonly string[],
 ): string | undefined {
   const value = read(env, name);
   if (value === undefined) return undefined;
-  const url = URL.canParse(value) ? new URL(value) : undefined;
-  if (!url || !protocols.includes(url.protocol)) {
-    throw new InvalidArgumentError(name, `must be an address that starts with ${protocols.join("// or ")}//`);
+  if (!URL.canParse(value) || !starts.some((start) => value.startsWith(start))) {
+    throw new InvalidArgumentError(name, `must be an address that starts with ${starts.join(" or ")}`);
   }
   return value;
 }

@@ -125,12 +125,12 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
 }
 
 /**
- * Settles as `promise` does, or rejects with {@link AbortError} as soon as the signal fires.
- * What `promise` stands for goes on: an embedder has no way to be told.
+ * Settles as the work does, or rejects with {@link AbortError} as soon as the signal fires. Work that has been
+ * started goes on: an embedder has no way to be told. After the signal none is started.
  */
-export async function orAbort<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise;
+export async function orAbort<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   throwIfAborted(signal);
+  if (!signal) return work();
   let onAbort: (() => void) | undefined;
   const aborted = new Promise<never>((_resolve, reject) => {
     onAbort = () => {
@@ -139,7 +139,7 @@ export async function orAbort<T>(promise: Promise<T>, signal: AbortSignal | unde
     signal.addEventListener("abort", onAbort, { once: true });
   });
   try {
-    return await Promise.race([promise, aborted]);
+    return await Promise.race([work(), aborted]);
   } finally {
     if (onAbort) signal.removeEventListener("abort", onAbort);
   }

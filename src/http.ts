@@ -53,7 +53,7 @@ export function similarityHandler(
   return async (request) => {
     const limit = limitTime(request.signal, settings.timeoutMs);
     try {
-      const body = await orAbort(readBody(request, settings.maxBodyBytes), limit.signal);
+      const body = await orAbort(() => readBody(request, settings.maxBodyBytes), limit.signal);
       const { query, k, filter } = parseBody(body, settings);
       const hits = await index.similar(query, { k, filter, signal: limit.signal });
       return Response.json({ results: hits.map((hit) => settings.toResult(hit)) });

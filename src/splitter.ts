@@ -35,7 +35,7 @@ export async function splitText(text: string, splitter: Splitter): Promise<TextS
   let covered = skipBlank(text, 0);
   let previousStart = 0;
   for (const chunk of await splitter.splitText(text)) {
-    const found = isBlank(chunk) ? undefined : locate(text, chunk, previousStart, covered);
+    const found = locate(text, chunk, previousStart, covered);
     if (!found) continue;
     const start = wholeCharacterStart(text, Math.min(found.start, covered));
     const end = wholeCharacterEnd(text, found.end);
@@ -44,45 +44,51 @@ export async function splitText(text: string, splitter: Splitter): Promise<TextS
     previousStart = found.start;
     covered = skipBlank(text, end);
   }
-  if (spans.length === 0) {
-    throw new InvalidArgumentError("splitter", "returned no text that the content holds");
-  }
-  if (covered < text.length) extendLast(text, spans);
+  if (covered < text.length) holdRest(text, spans, covered);
   return spans;
 }
 
 /**
- * The last occurrence that begins at or before `limit`, else the first one behind it. Taking the last keeps
- * texts that repeat themselves from being found too early, which would leave their ends uncovered.
+ * The last occurrence that begins at or before `limit`, else the first one behind it; none for a chunk without words.
+ * Taking the last keeps texts that repeat themselves from being found too early, which would leave their ends
+ * uncovered.
  */
 function locate(text: string, chunk: string, from: number, limit: number): TextSpan | undefined {
+  if (isBlank(chunk)) return undefined;
   const window = text.slice(from, limit + chunk.length);
   const inWindow = window.lastIndexOf(chunk);
   const start = inWindow >= 0 ? from + inWindow : text.indexOf(chunk, limit);
   if (start >= 0) return { start, end: start + chunk.length };
-  return locateLoosely(text, chunk, limit);
+  return locateLoosely(text, chunk, from, limit);
 }
 
 /**
  * For splitters that change white space (`CharacterTextSplitter` joins with one separator where there were two)
  * or cut inside a character (token splitters leave U+FFFD at the seam): compares the words only.
  */
-function locateLoosely(text: string, chunk: string, limit: number): TextSpan | undefined {
+function locateLoosely(text: string, chunk: string, from: number, limit: number): TextSpan | undefined {
   const words = chunk.replace(/^\uFFFD+|\uFFFD+$/g, "").match(/\S+/g);
   if (!words) return undefined;
   const pattern = new RegExp(words.map(escapeForPattern).join("\\s*"), "g");
-  pattern.lastIndex = Math.max(0, limit - chunk.length);
+  pattern.lastIndex = Math.max(from, limit - chunk.length);
   const match = pattern.exec(text);
-  return match ? { start: match.index, end: match.index + match[0].length } : undefined;
+  if (match) return { start: match.index, end: match.index + match[0].length };
+  // Behind the places looked at it could only repeat what the chunks before it hold.
+  pattern.lastIndex = 0;
+  if (pattern.test(text)) return undefined;
+  throw new InvalidArgumentError("splitter", "returned text that the content does not hold");
 }
 
 function escapeForPattern(word: string): string {
   return word.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
 }
 
-function extendLast(text: string, spans: TextSpan[]): void {
+/** What no chunk holds at the end (a separator that the splitter drops) goes to the last one. */
+function holdRest(text: string, spans: TextSpan[], covered: number): void {
   const last = spans.at(-1);
-  if (last) last.end = text.trimEnd().length;
+  const end = text.trimEnd().length;
+  if (last) last.end = end;
+  else spans.push({ start: covered, end });
 }
 
 function skipBlank(text: string, from: number): number {

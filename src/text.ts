@@ -24,8 +24,9 @@ export function isBlank(text: string): boolean {
  * @throws {@link InvalidArgumentError} for what is no plain object, and for what JSON cannot say
  */
 export function canonicalMetadata(metadata: unknown, option: string): string {
-  if (typeof metadata !== "object" || metadata === null || Array.isArray(metadata)) {
-    throw new InvalidArgumentError(option, "must be an object");
+  // Of a Map or a RegExp JSON would make an empty object.
+  if (Object.prototype.toString.call(metadata) !== "[object Object]") {
+    throw new InvalidArgumentError(option, "must be a plain object");
   }
   let json: unknown;
   try {
@@ -33,7 +34,7 @@ export function canonicalMetadata(metadata: unknown, option: string): string {
   } catch (error) {
     throw new InvalidArgumentError(option, "cannot be written as JSON (a cycle or a bigint?)", error);
   }
-  // A Date or another object with a toJSON of its own passes for an object until here.
+  // An object with a toJSON of its own passes for one until here.
   if (typeof json !== "string" || !json.startsWith("{"))
     throw new InvalidArgumentError(option, "must be a plain object");
   return json;

@@ -18,7 +18,7 @@ export interface NormalizedTraining {
   id: TrainingId;
   /** As Postgres takes it. */
   key: string;
-  /** Decimal text; `null` without a revision. */
+  /** A number as Postgres reads it; `null` without a revision. */
   revision: string | null;
   /** Canonical JSON. */
   metadata: string;
@@ -58,11 +58,14 @@ export function normalizeTraining(
     revision: encodeRevision(training.revision, `${option}.revision`),
     metadata: canonicalMetadata(metadata, `${option}.metadata`),
   };
-  const { content, documents } = training as { content?: unknown; documents?: unknown };
+  const { content, documents, split: asked } = training as Partial<Record<keyof Training, unknown>>;
   if (content !== undefined && documents !== undefined) {
     throw new InvalidArgumentError(option, "must have either content or documents, not both");
   }
   if (training.documents === undefined) {
+    if (asked !== undefined) {
+      throw new InvalidArgumentError(`${option}.split`, "goes with documents only");
+    }
     if (typeof training.content !== "string") {
       throw new InvalidArgumentError(`${option}.content`, "must be a string");
     }
@@ -131,8 +134,13 @@ function normalizeDocument(document: TrainingDocument, metadata: Metadata, optio
   return {
     text: storableText(text),
     metadata: canonicalMetadata({ ...metadata, ...(JSON.parse(own) as Metadata) }, `${option}.metadata`),
-    id: id === undefined ? undefined : encodeTrainingId(id, "text", `${option}.id`),
+    id: id === undefined ? undefined : encodeDocumentId(id, `${option}.id`),
   };
+}
+
+function encodeDocumentId(id: unknown, option: string): string {
+  if (typeof id !== "string") throw new InvalidArgumentError(option, "must be a string");
+  return encodeTrainingId(id, "text", option);
 }
 
 /** Reads what Python's `Document.model_dump_json()` wrote. */

@@ -112,7 +112,7 @@ describeOnServer("a connection that breaks", (database) => {
     host.release();
 
     expect(failure).toBeInstanceOf(DatabaseError);
-    expect(failure).toMatchObject({ code: "DATABASE_FAILED", sqlState: "57P01", retryable: true });
+    expect(failure).toMatchObject({ code: "CONNECTION_FAILED", sqlState: "57P01", retryable: true });
     expect(await storedRows(test)).toMatchObject([{ content: "a loja a" }]);
     expect(await index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS })).toMatchObject({
       status: "indexed",

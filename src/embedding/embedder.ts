@@ -65,7 +65,7 @@ export class Embedder {
 
   async #call<T>(call: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
     try {
-      return await orAbort(call(), signal);
+      return await orAbort(call, signal);
     } catch (error) {
       if (error instanceof TrainingIndexError) throw error;
       throw new EmbeddingError(
@@ -93,16 +93,21 @@ export function isFinalFailure(error: unknown): boolean {
 /**
  * Narrows a vector to the 32 bits that pgvector stores.
  *
- * @returns the vector, or what is wrong with it: another number of dimensions, NaN, infinity (also one that only
- * comes about at 32 bits), or no direction
+ * @returns the vector, or what is wrong with it: another number of dimensions, NaN, infinity, or no direction;
+ * also when these only come about at 32 bits, in which pgvector sums up the squares
  */
-export function narrowVector(vector: ArrayLike<number>, dimensions: number): Float32Array | string {
+export function narrowVector(vector: ArrayLike<unknown>, dimensions: number): Float32Array | string {
   if (vector.length !== dimensions) return `${vector.length} dimensions; this index stores ${dimensions}`;
-  const narrowed = Float32Array.from(vector);
+  const narrowed = new Float32Array(dimensions);
   let squares = 0;
-  for (const component of narrowed) squares += component * component;
-  if (!Number.isFinite(squares)) return "NaN or infinity";
-  return squares === 0 ? "a vector of zeros, which has no direction" : narrowed;
+  for (let index = 0; index < dimensions; index++) {
+    const component = vector[index];
+    if (typeof component !== "number") return "a component that is no number";
+    narrowed[index] = component;
+    squares = Math.fround(squares + Math.fround(component * component));
+  }
+  if (!Number.isFinite(squares)) return "NaN, infinity or components too large to compare";
+  return squares === 0 ? "zeros or components too small to compare: no direction" : narrowed;
 }
 
 function checkVector(vector: readonly number[], { model, dimensions }: EmbeddingProfile): Float32Array {

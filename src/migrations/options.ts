@@ -35,7 +35,7 @@ export interface MigrateOptions {
   idType?: IdType | undefined;
   /** Makes a foreign key: a row deleted there takes its chunks along, in the same transaction. */
   trainings?: HostTable | undefined;
-  /** Parameters of the HNSW index. Default `{ m: 16, efConstruction: 64 }`. */
+  /** Parameters of the HNSW index. Default `{ m: 16, efConstruction: 64 }`; `efConstruction` is at least twice `m`. */
   hnsw?: { m?: number | undefined; efConstruction?: number | undefined } | undefined;
   /** The schema to create pgvector in, if it is not there yet. Default `public`. */
   extensionSchema?: string | undefined;
@@ -85,9 +85,10 @@ export function planMigration(options: MigrateOptions, found: FoundOptions = {})
   if (found.hostIdType && idType !== found.hostIdType) {
     throw new InvalidArgumentError("idType", `is ${idType}, but the host's column is ${found.hostIdType}`);
   }
+  const m = options.hnsw?.m ?? DEFAULT_HNSW.m;
   const hnsw = {
-    m: options.hnsw?.m ?? DEFAULT_HNSW.m,
-    efConstruction: options.hnsw?.efConstruction ?? DEFAULT_HNSW.efConstruction,
+    m,
+    efConstruction: options.hnsw?.efConstruction ?? Math.max(DEFAULT_HNSW.efConstruction, 2 * m),
   };
   checkRange("hnsw.m", hnsw.m, ...HNSW_RANGES.m);
   checkRange("hnsw.efConstruction", hnsw.efConstruction, ...HNSW_RANGES.efConstruction);

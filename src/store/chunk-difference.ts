@@ -54,7 +54,12 @@ export interface PlacedChunk {
 
 /** What to do, so that the new chunks stand in the place of the old ones. */
 export interface Difference {
-  /** Rows to write; also those whose id stands with another text. */
+  /**
+   * Rows to write with the vector of a standing row of the same text, which a row to write may take the place of:
+   * so all of these are written in one statement, before the added ones.
+   */
+  copied: PlacedChunk[];
+  /** Rows to write with a vector of their own; also those whose id stands with another text. */
   added: PlacedChunk[];
   /** Rows that stay as they are, but for their metadata. */
   kept: PlacedChunk[];
@@ -73,7 +78,7 @@ export function compareChunks(
   standing: readonly StandingChunk[],
   vectors: Vectors,
 ): Difference {
-  const difference: Difference = { added: [], kept: [], removed: [], ids: new Map() };
+  const difference: Difference = { copied: [], added: [], kept: [], removed: [], ids: new Map() };
   const groups = groupBy(standing, ({ key }) => key);
   for (const training of trainings) {
     const { key } = training;
@@ -83,8 +88,7 @@ export function compareChunks(
       const id = keptId ?? chunk.id ?? randomUUID();
       if (keptId !== undefined) difference.kept.push({ key, id, chunk });
       else if (vectors.has(chunk.hash)) difference.added.push({ key, id, chunk });
-      // A copy reads a standing row, so it has to come before a row that takes that one's place.
-      else if (rows.had(chunk)) difference.added.unshift({ key, id, chunk });
+      else if (rows.had(chunk)) difference.copied.push({ key, id, chunk });
       else throw new StalePreparation();
       return id;
     });

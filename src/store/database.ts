@@ -1,4 +1,4 @@
-import { DatabaseError, SchemaError, TrainingIndexError } from "../errors.js";
+import { DatabaseError, SchemaError, TrainingIndexError, type ErrorCode } from "../errors.js";
 
 /** What runs one statement: a `pg.Pool`, `pg.PoolClient` or `pg.Client`. */
 export interface Queryable {
@@ -147,11 +147,16 @@ export function translateError(error: unknown): TrainingIndexError {
   const { constraint } = error as PostgresError;
   const named = constraint === undefined ? "" : `, constraint ${constraint}`;
   return new DatabaseError(`Postgres rejected a statement (SQLSTATE ${sqlState}${named})`, {
-    code: "DATABASE_FAILED",
+    code: codeOf(sqlState),
     retryable: TRANSIENT_CLASSES.has(sqlState.slice(0, 2)) || TRANSIENT_STATES.has(sqlState),
     sqlState,
     cause: error,
   });
+}
+
+function codeOf(sqlState: string): ErrorCode {
+  if (sqlState.startsWith("08") || sqlState.startsWith("57P")) return "CONNECTION_FAILED"; // connection, shutdown
+  return sqlState.startsWith("40") ? "CONFLICT" : "DATABASE_FAILED"; // serialization failure, deadlock
 }
 
 function insufficientPrivilegeMessage(error: unknown): string {

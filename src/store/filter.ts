@@ -31,5 +31,6 @@ export function compileFilter(filter: Filter | undefined, option = "filter"): Co
       );
     }
   }
-  return [canonicalMetadata(filter, option)];
+  // Of the entries that were looked at, not of the object, which may have a toJSON of its own.
+  return [canonicalMetadata(Object.fromEntries(entries), option)];
 }

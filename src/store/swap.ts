@@ -67,7 +67,12 @@ export async function swap(
     changed.filter(({ key }) => passed.get(key) === false),
   );
   const difference = compareChunks(changed, standing, vectors);
-  await insertChunks(client, target, difference.added, vectors);
+  if (difference.copied.length > 0) await insertChunks(client, target, difference.copied, vectors);
+  const sizeOf = ({ chunk }: PlacedChunk): number =>
+    chunk.content.length + chunk.metadata.length + (vectors.get(chunk.hash)?.byteLength ?? 0);
+  for (const rows of batches(difference.added, sizeOf, INSERT_LIMITS)) {
+    await insertChunks(client, target, rows, vectors);
+  }
   await updateMetadata(client, target, difference.kept);
   await deleteChunks(client, target, difference.removed);
   await writeIndexed(client, target, difference.ids);
@@ -108,24 +113,20 @@ async function readStandingChunks(
 async function insertChunks(
   client: Queryable,
   { layout, vectorOid }: WriteTarget,
-  added: readonly PlacedChunk[],
+  rows: readonly PlacedChunk[],
   vectors: Vectors,
 ): Promise<void> {
-  const sizeOf = ({ chunk }: PlacedChunk): number =>
-    chunk.content.length + chunk.metadata.length + (vectors.get(chunk.hash)?.byteLength ?? 0);
-  for (const rows of batches(added, sizeOf, INSERT_LIMITS)) {
-    await query(client, sql.insertChunks(layout), [
-      rows.map(({ key }) => key),
-      rows.map(({ id }) => id),
-      rows.map(({ chunk }) => chunk.content),
-      rows.map(({ chunk }) => chunk.metadata),
-      rows.map(({ chunk }) => `\\x${chunk.hash}`),
-      encodeVectorArray(
-        rows.map(({ chunk }) => vectors.get(chunk.hash)),
-        vectorOid,
-      ),
-    ]);
-  }
+  await query(client, sql.insertChunks(layout), [
+    rows.map(({ key }) => key),
+    rows.map(({ id }) => id),
+    rows.map(({ chunk }) => chunk.content),
+    rows.map(({ chunk }) => chunk.metadata),
+    rows.map(({ chunk }) => `\\x${chunk.hash}`),
+    encodeVectorArray(
+      rows.map(({ chunk }) => vectors.get(chunk.hash)),
+      vectorOid,
+    ),
+  ]);
 }
 
 async function updateMetadata(

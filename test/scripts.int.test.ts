@@ -1,0 +1,157 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { describeOnServer, requireServerUrl } from "./support/databases.js";
+import { startOllamaServer } from "./support/ollama-server.js";
+
+const run = promisify(execFile);
+const MINUTE = 60_000;
+
+/** Runs an npm script as a newcomer does: with an environment that configures nothing, but for what is given. */
+async function npm(args: string[], env: Record<string, string> = {}): Promise<string> {
+  const { PATH = "", HOME = "" } = process.env;
+  const { stdout } = await run("npm", ["--silent", ...args], {
+    env: { PATH, HOME, ...env },
+    maxBuffer: 16 * 1024 ** 2,
+  });
+  return stdout;
+}
+
+describe("npm start, with no configuration", () => {
+  it("does the whole of the main job on the embedded database", { timeout: MINUTE }, async () => {
+    const output = await npm(["start"]);
+    expect(output).toContain("database: embedded (PGlite, in memory)");
+    expect(output).toContain("embedder: built-in hashing (set OLLAMA_BASE_URL for a real model)");
+    expect(output).toContain("migrated to version 1, vector index built");
+    expect(output).toMatch(/entregas +│ indexed +│ 4 +│ 4 +│ 0 +│ 0/);
+    expect(output).toMatch(
+      /Qual é o valor do frete\?\n.*\n.*\n│ 0\.\d+ │ entregas +│ O frete custa R\$ 12,00/,
+    );
+    expect(output).toMatch(/entregas +│ indexed +│ 4 +│ 1 +│ 3 +│ 1/);
+    expect(output).toMatch(/│ entregas +│ O frete custa R\$ 9,00/);
+    expect(output).toMatch(/entregas +│ unchanged +│ 4 +│ 0 +│ 4 +│ 0/);
+    expect(output).toContain("deleted training clube: deleted, 1 chunk removed");
+    const [, after = ""] = output.split("after:");
+    expect(after).not.toContain("Clube Girassol custa");
+    expect(output).toContain("[1] cuidados - jardinagem");
+  });
+
+  it("says which variable is wrong, and nothing of its value", { timeout: MINUTE }, async () => {
+    const failure = await npm(["start"], { DATABASE_URL: "mysql://root:secret@db" }).catch(
+      (error: unknown) => error,
+    );
+    const { stderr } = failure as { stderr: string };
+    expect(stderr).toContain("DATABASE_URL must be an address that starts with postgres:// or postgresql://");
+    expect(stderr).not.toContain("secret");
+  });
+});
+
+describeOnServer("npm start", () => {
+  it("runs with Ollama, and leaves nothing behind", { timeout: MINUTE }, async () => {
+    const ollama = await startOllamaServer();
+    onTestFinished(() => ollama.close());
+    const env = { DATABASE_URL: requireServerUrl(), OLLAMA_BASE_URL: ollama.url };
+    const output = await npm(["start"], env);
+    expect(output).toContain("database: the server of DATABASE_URL");
+    expect(output).toContain("embedder: Ollama, mxbai-embed-large");
+    expect(output).toMatch(/entregas +│ unchanged +│ 4 +│ 0 +│ 4 +│ 0/);
+    const inputs = ollama.requests.map(({ body }) => JSON.stringify(body));
+    expect(
+      inputs.some((input) => input.includes("searching relevant passages: Qual é o valor do frete?")),
+    ).toBe(true);
+    expect(await npm(["start"], env)).toContain("deleted training clube: deleted");
+  });
+});
+
+describe("npm run example", () => {
+  it("lists the examples", { timeout: MINUTE }, async () => {
+    const lines = (await npm(["run", "example"])).trim().split("\n");
+    expect(lines.map((line) => line.split(" ")[0])).toEqual([
+      "migration-sql",
+      "retriever",
+      "start",
+      "transaction",
+      "vector-store",
+    ]);
+    for (const line of lines) expect(line).toMatch(/^\S+ +\S.+[.:]$/);
+  });
+
+  it.each([
+    ["migration-sql", 'CREATE TABLE "training_index".chunk_1'],
+    ["retriever", "No Pix há cinco por cento de desconto [1]."],
+    ["transaction", "after the host's DELETE: []"],
+    ["vector-store", "left: [ 'boleto', 'frete' ]"],
+  ])("runs %s to its end", { timeout: MINUTE }, async (name, expected) => {
+    expect(await npm(["run", "example", "--", name])).toContain(expected);
+  });
+
+  it("says which there are when there is no such example", { timeout: MINUTE }, async () => {
+    await expect(npm(["run", "example", "--", "../package"])).rejects.toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("migration-sql, retriever") as unknown,
+    });
+  });
+});
+
+describe("npm run eval", () => {
+  it("prints how well the right passage was found", { timeout: MINUTE }, async () => {
+    const folder = await questionSet();
+    const output = await npm(["run", "eval", "--", folder]);
+    expect(output).toMatch(/R@1 +│ 1\.000/);
+    expect(output).toMatch(/R@5 +│ 1\.000/);
+    expect(output).toMatch(/R@10 +│ 1\.000/);
+    expect(output).toMatch(/MRR@10 +│ 1\.000/);
+    expect(output).toMatch(/chunks +│ 3/);
+    expect(output).toMatch(/embedding calls +│ 3/);
+    expect(output).toMatch(/seconds to index +│ \d+\.\d/);
+  });
+
+  it("needs a folder", { timeout: MINUTE }, async () => {
+    await expect(npm(["run", "eval"])).rejects.toMatchObject({ code: 2 });
+  });
+});
+
+describeOnServer("npm run eval", () => {
+  it("runs on the server", { timeout: MINUTE }, async () => {
+    const output = await npm(["run", "eval", "--", await questionSet()], {
+      DATABASE_URL: requireServerUrl(),
+    });
+    expect(output).toMatch(/MRR@10 +│ 1\.000/);
+  });
+});
+
+describeOnServer("npm run bench", () => {
+  it("measures this library, PGVectorStore and bare SQL side by side", { timeout: 2 * MINUTE }, async () => {
+    const output = await npm(["run", "bench", "--", "--chunks", "300", "--queries", "5"], {
+      DATABASE_URL: requireServerUrl(),
+    });
+    for (const row of ["bare SQL, index used", "this library", "PGVectorStore, filter 10 %"]) {
+      expect(output).toMatch(new RegExp(`│ ${row} +│ +\\d+\\.\\d+ +│ +\\d+\\.\\d+ +│ 5\\.00`));
+    }
+  });
+});
+
+/** A set in the form of the evaluation's: the second half of the first text answers a question of its own. */
+async function questionSet(): Promise<string> {
+  const folder = await mkdtemp("/tmp/training-index-eval-");
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const long = `${"O girassol precisa de sol direto. ".repeat(25)}\n\n${"A orquídea prefere luz indireta. ".repeat(25)}`;
+  const documents = [
+    { id: "flores", lang: "pt", title: "Flores", text: long },
+    { id: "loja", lang: "pt", title: "Loja", text: "A loja abre às oito horas." },
+  ];
+  const answer = (docId: string, found: string, text: string): unknown => {
+    const start = (documents.find(({ id }) => id === docId)?.text ?? "").indexOf(found);
+    return { id: text, text, doc_id: docId, answers: [{ start, end: start + found.length, text: found }] };
+  };
+  const queries = [
+    answer("flores", "luz indireta", "Que luz prefere a orquídea?"),
+    answer("loja", "oito", "Quando abre a loja?"),
+  ];
+  const lines = (rows: unknown[]): string => rows.map((row) => JSON.stringify(row)).join("\n");
+  await writeFile(join(folder, "docs.jsonl"), lines(documents));
+  await writeFile(join(folder, "queries.jsonl"), lines(queries));
+  return folder;
+}

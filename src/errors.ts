@@ -138,6 +138,7 @@ export async function orAbort<T>(work: () => Promise<T>, signal: AbortSignal | u
     };
     signal.addEventListener("abort", onAbort, { once: true });
   });
+  aborted.catch(() => undefined); // work that fires the signal and throws leaves nobody to listen
   try {
     return await Promise.race([work(), aborted]);
   } finally {

@@ -63,24 +63,39 @@ function locate(text: string, chunk: string, from: number, limit: number): TextS
 }
 
 /**
- * For splitters that change white space (`CharacterTextSplitter` joins with one separator where there were two)
- * or cut inside a character (token splitters leave U+FFFD at the seam): compares the words only.
+ * For splitters that change white space or drop separators inside a chunk (`CharacterTextSplitter` does both), or
+ * cut inside a character (token splitters leave U+FFFD at the seam): the tightest place that has the chunk's
+ * characters in order, and that reaches behind `limit`.
  */
 function locateLoosely(text: string, chunk: string, from: number, limit: number): TextSpan | undefined {
-  const words = chunk.replace(/^\uFFFD+|\uFFFD+$/g, "").match(/\S+/g);
-  if (!words) return undefined;
-  const pattern = new RegExp(words.map(escapeForPattern).join("\\s*"), "g");
-  pattern.lastIndex = Math.max(from, limit - chunk.length);
-  const match = pattern.exec(text);
-  if (match) return { start: match.index, end: match.index + match[0].length };
-  // Behind the places looked at it could only repeat what the chunks before it hold.
-  pattern.lastIndex = 0;
-  if (pattern.test(text)) return undefined;
+  const characters = chunk.replace(/[\s\uFFFD]+/g, "");
+  if (characters === "") return undefined;
+  const place = tightestPlace(text, characters, from, limit);
+  if (place) return place;
+  // Before that it could only repeat what the chunks before it hold.
+  if (tightestPlace(text, characters, 0, 0)) return undefined;
   throw new InvalidArgumentError("splitter", "returned text that the content does not hold");
 }
 
-function escapeForPattern(word: string): string {
-  return word.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
+/** What a place may have more than the characters looked for, before it is somewhere else altogether. */
+const MAX_DROPPED_SHARE = 1;
+const MAX_DROPPED_CHARACTERS = 16;
+
+function tightestPlace(text: string, characters: string, from: number, limit: number): TextSpan | undefined {
+  let end = from;
+  for (let index = 0; index < characters.length; index++) {
+    const earliest = index === characters.length - 1 ? Math.max(end, limit) : end;
+    const found = text.indexOf(characters.charAt(index), earliest);
+    if (found < 0) return undefined;
+    end = found + 1;
+  }
+  let start = end;
+  for (let index = characters.length - 1; index >= 0; index--) {
+    start = text.lastIndexOf(characters.charAt(index), start - 1);
+  }
+  const dropped = text.slice(start, end).replace(/\s+/g, "").length - characters.length;
+  const isSamePlace = dropped <= MAX_DROPPED_SHARE * characters.length + MAX_DROPPED_CHARACTERS;
+  return isSamePlace ? { start, end } : undefined;
 }
 
 /** What no chunk holds at the end (a separator that the splitter drops) goes to the last one. */

@@ -24,15 +24,12 @@ export function isBlank(text: string): boolean {
  * @throws {@link InvalidArgumentError} for what is no plain object, and for what JSON cannot say
  */
 export function canonicalMetadata(metadata: unknown, option: string): string {
-  // Of a Map or a RegExp JSON would make an empty object.
-  if (Object.prototype.toString.call(metadata) !== "[object Object]") {
-    throw new InvalidArgumentError(option, "must be a plain object");
-  }
+  if (!isPlainObject(metadata)) throw new InvalidArgumentError(option, "must be a plain object");
   let json: unknown;
   try {
     json = JSON.stringify(metadata, canonicalValue);
   } catch (error) {
-    throw new InvalidArgumentError(option, "cannot be written as JSON (a cycle or a bigint?)", error);
+    throw new InvalidArgumentError(option, "cannot be written as JSON (a cycle, a bigint, a Map?)", error);
   }
   // An object with a toJSON of its own passes for one until here.
   if (typeof json !== "string" || !json.startsWith("{"))
@@ -43,9 +40,15 @@ export function canonicalMetadata(metadata: unknown, option: string): string {
 function canonicalValue(_key: string, value: unknown): unknown {
   if (typeof value === "string") return storableText(value);
   if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  if (!isPlainObject(value)) throw new TypeError("JSON has no such thing");
   return Object.fromEntries(
     Object.entries(value)
       .map(([key, entry]) => [storableText(key), entry] as const)
       .sort(([left], [right]) => (left < right ? -1 : left > right ? 1 : 0)),
   );
+}
+
+/** Whether JSON says all of an object: of a Map or a RegExp it would make an empty one. */
+function isPlainObject(value: unknown): value is object {
+  return Object.prototype.toString.call(value) === "[object Object]";
 }

@@ -176,9 +176,10 @@ export class TrainingIndex {
     const keys = ids.map((id, index) => encodeTrainingId(id, layout.idType, `ids[${index}]`));
     const distinct = [...new Set(keys)];
     const outcomes = await remover.remove(distinct, options);
-    return ids.flatMap((id, index) => {
-      const outcome = outcomes[distinct.indexOf(keys[index] ?? "")];
-      return outcome ? [{ id, ...outcome }] : [];
+    const byKey = new Map(distinct.map((key, index) => [key, outcomes[index]]));
+    return ids.map((id, index) => {
+      const { status, removed } = byKey.get(keys[index] ?? "") ?? { status: "absent", removed: 0 };
+      return { id, status, removed };
     });
   }
 
@@ -222,8 +223,9 @@ export class TrainingIndex {
           checkGivenVector(vector, profile.dimensions, `vectors[${index}]`),
         );
         const results: UpsertResult[] = [];
-        for await (const result of upsertAll(indexer, this.#normalize, trainings, {}, given))
+        for await (const result of upsertAll(indexer, this.#normalize, trainings, {}, given)) {
           results.push(result);
+        }
         return results;
       },
       delete: async (selection) => {

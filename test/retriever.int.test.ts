@@ -1,5 +1,5 @@
+import { BaseCallbackHandler } from "@langchain/core/callbacks/base";
 import type { Document } from "@langchain/core/documents";
-import { RunnableLambda } from "@langchain/core/runnables";
 import { formatContext, type RetrievedMetadata } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { describeOnEach } from "./support/databases.js";
@@ -43,9 +43,7 @@ describeOnEach("asRetriever", (database) => {
     expect(both.map(idsOf)).toEqual([["pix"], ["frete"]]);
     for await (const streamed of await retriever.stream("o frete"))
       expect(idsOf(streamed)).toEqual(["frete"]);
-    const context = await retriever
-      .pipe(RunnableLambda.from((documents) => formatContext(documents)))
-      .invoke("Pix");
+    const context = await retriever.pipe((documents) => formatContext(documents)).invoke("Pix");
     expect(context).toBe("[1] pix - financeiro\nNo Pix há desconto.");
   });
 
@@ -57,7 +55,7 @@ describeOnEach("asRetriever", (database) => {
       tags: ["bot"],
       metadata: { host: "loja" },
       callbacks: [
-        {
+        BaseCallbackHandler.fromMethods({
           handleRetrieverStart: (_retriever, query, _runId, _parent, tags, metadata) => {
             events.push(`start ${query} ${JSON.stringify(tags)} ${JSON.stringify(metadata)}`);
           },
@@ -67,7 +65,7 @@ describeOnEach("asRetriever", (database) => {
           handleRetrieverError: (error) => {
             events.push(`error ${(error as { code: string }).code}`);
           },
-        },
+        }),
       ],
     });
     await retriever.invoke("loja");

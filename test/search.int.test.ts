@@ -81,7 +81,7 @@ describeOnEach("similar", (database) => {
   ])("keeps to the filter %j", async (filter, expected) => {
     const { index } = await openTestIndex(database);
     for (const training of SHOP) await index.upsertTraining(training);
-    const hits = await index.similar("entrega", { filter: filter as never });
+    const hits = await index.similar("entrega", { filter: filter });
     expect(hits.map(({ trainingId }) => trainingId).sort()).toEqual(expected);
   });
 

@@ -1,4 +1,4 @@
-import { type Training, type UpsertResult } from "langchain-training-index";
+import type { Training, UpsertResult } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { describeOnEach } from "./support/databases.js";
 import {
@@ -182,6 +182,50 @@ describeOnEach("upsertTraining", (database) => {
       ["um", "A loja abre às nove."],
       ["dois", long],
     ]);
+  });
+
+  it("keeps the vectors of ready chunks whose ids move on by one, more than one statement can write", async () => {
+    const test = await openTestIndex(database);
+    const texts = Array.from({ length: 1500 }, (_, place) => `pergunta ${place} da loja`);
+    const numbered = (some: string[]): Training => ({
+      id: "a",
+      documents: some.map((pageContent, place) => ({ id: `faq-${place}`, pageContent })),
+      split: false,
+    });
+    await test.index.upsertTraining(numbered(texts));
+    test.embeddings.calls = 0;
+    const moved = texts.slice(1).concat("uma pergunta nova");
+    expect(await test.index.upsertTraining(numbered(moved))).toMatchObject({
+      chunks: 1500,
+      embedded: 1,
+      reused: 1499,
+    });
+    const rows = await storedRows(test);
+    expect(rows.map(({ id }) => id)).toEqual(moved.map((_, place) => `faq-${place}`));
+    expect(rows.map(({ content }) => content)).toEqual(moved);
+    const [nearest] = await test.index.similar("pergunta 77 da loja", { k: 1 });
+    expect(nearest).toMatchObject({ content: "pergunta 77 da loja", chunkId: "faq-76" });
+    expect(nearest?.distance).toBeCloseTo(0, 5);
+  });
+
+  it("gives two ready chunks each other's id", async () => {
+    const test = await openTestIndex(database);
+    const pair = (first: string, second: string): Training => ({
+      id: "a",
+      documents: [
+        { id: "um", pageContent: first },
+        { id: "dois", pageContent: second },
+      ],
+      split: false,
+    });
+    await test.index.upsertTraining(pair("a loja abre às oito", "a loja fecha às seis"));
+    const swapped = await test.index.upsertTraining(pair("a loja fecha às seis", "a loja abre às oito"));
+    expect(swapped).toMatchObject({ embedded: 0, reused: 2, removed: 0 });
+    for (const { content, chunkId } of await chunksOf(test)) {
+      const [hit] = await test.index.similar(content, { k: 1 });
+      expect(hit).toMatchObject({ content, chunkId });
+      expect(hit?.distance).toBeCloseTo(0, 5);
+    }
   });
 
   it("stores NUL and lone surrogates as U+FFFD, in text and metadata, and finds them so", async () => {

@@ -103,8 +103,9 @@ export function narrowVector(vector: ArrayLike<unknown>, dimensions: number): Fl
   for (let index = 0; index < dimensions; index++) {
     const component = vector[index];
     if (typeof component !== "number") return "a component that is no number";
-    narrowed[index] = component;
-    squares = Math.fround(squares + Math.fround(component * component));
+    const stored = Math.fround(component);
+    narrowed[index] = stored;
+    squares = Math.fround(squares + Math.fround(stored * stored));
   }
   if (!Number.isFinite(squares)) return "NaN, infinity or components too large to compare";
   return squares === 0 ? "zeros or components too small to compare: no direction" : narrowed;

@@ -86,11 +86,11 @@ export function planMigration(options: MigrateOptions, found: FoundOptions = {})
     throw new InvalidArgumentError("idType", `is ${idType}, but the host's column is ${found.hostIdType}`);
   }
   const m = options.hnsw?.m ?? DEFAULT_HNSW.m;
+  checkRange("hnsw.m", m, ...HNSW_RANGES.m);
   const hnsw = {
     m,
     efConstruction: options.hnsw?.efConstruction ?? Math.max(DEFAULT_HNSW.efConstruction, 2 * m),
   };
-  checkRange("hnsw.m", hnsw.m, ...HNSW_RANGES.m);
   checkRange("hnsw.efConstruction", hnsw.efConstruction, ...HNSW_RANGES.efConstruction);
   if (hnsw.efConstruction < 2 * hnsw.m) {
     throw new InvalidArgumentError("hnsw.efConstruction", "must be at least twice hnsw.m");

@@ -1,0 +1,456 @@
+import type { EmbeddingsInterface } from "@langchain/core/embeddings";
+import { describe, expect, it } from "vitest";
+import { Embedder, isFinalFailure, narrowVector, resolveProfile } from "../../src/embedding/embedder.js";
+import type { EmbeddingProfile } from "../../src/embedding/profiles.js";
+import { AbortError, DatabaseError, EmbeddingError, InvalidArgumentError } from "../../src/errors.js";
+
+const profile: EmbeddingProfile = {
+  model: "modelo",
+  dimensions: 2,
+  queryPrefix: "consulta: ",
+  documentPrefix: "texto: ",
+};
+
+/** Notes what it is asked for; answers as it is told, else with the length of each text. */
+class NotingEmbeddings implements EmbeddingsInterface {
+  readonly requests: string[][] = [];
+  readonly queries: string[] = [];
+  answer: (texts: string[]) => unknown = (texts) => texts.map((text) => [text.length, 1]);
+
+  embedDocuments(texts: string[]): Promise<number[][]> {
+    this.requests.push(texts);
+    return Promise.resolve(this.answer(texts) as number[][]);
+  }
+
+  embedQuery(text: string): Promise<number[]> {
+    this.queries.push(text);
+    const [vector] = this.answer([text]) as [number[]];
+    return Promise.resolve(vector);
+  }
+}
+
+function setUp(addsPrefixes = false): { embeddings: NotingEmbeddings; embedder: Embedder } {
+  const embeddings = new NotingEmbeddings();
+  return { embeddings, embedder: new Embedder(embeddings, { profile, addsPrefixes }) };
+}
+
+/** An embedder whose model answers with these vectors, whatever it is asked. */
+function answering(vectors: unknown): Embedder {
+  const { embeddings, embedder } = setUp();
+  embeddings.answer = () => vectors;
+  return embedder;
+}
+
+function failing(failure: unknown): Embedder {
+  const { embeddings, embedder } = setUp();
+  embeddings.answer = () => {
+    throw failure as Error;
+  };
+  return embedder;
+}
+
+const invalid = (what: string): EmbeddingError =>
+  new EmbeddingError("EMBEDDING_INVALID", `The embedder ${what}`, false);
+
+describe("Embedder.embedDocuments", () => {
+  it("gives one vector for each text, in order, at 32 bits", async () => {
+    const { embedder } = setUp();
+    await expect(embedder.embedDocuments(["Olá", "prazo"])).resolves.toEqual([
+      Float32Array.of(3, 1),
+      Float32Array.of(5, 1),
+    ]);
+  });
+
+  it("asks for nothing when there are no texts", async () => {
+    const { embeddings, embedder } = setUp();
+    await expect(embedder.embedDocuments([])).resolves.toEqual([]);
+    expect(embeddings.requests).toEqual([]);
+  });
+
+  it("asks for 64 texts at once at most", async () => {
+    const { embeddings, embedder } = setUp();
+    const texts = Array.from({ length: 130 }, (_, index) => "a".repeat(index + 1));
+    const progress: number[] = [];
+    const vectors = await embedder.embedDocuments(texts, { onBatch: (embedded) => progress.push(embedded) });
+    expect(embeddings.requests.map(({ length }) => length)).toEqual([64, 64, 2]);
+    expect(embeddings.requests.flat()).toEqual(texts);
+    expect(vectors.map(([length]) => length)).toEqual(texts.map(({ length }) => length));
+    expect(progress).toEqual([64, 128, 130]);
+  });
+
+  it("asks for 64,000 characters at once at most, and for a longer text by itself", async () => {
+    const { embeddings, embedder } = setUp();
+    const lengths = [32_000, 32_000, 1, 70_000, 2, 63_999];
+    await embedder.embedDocuments(lengths.map((length) => "a".repeat(length)));
+    expect(embeddings.requests.map((texts) => texts.map(({ length }) => length))).toEqual([
+      [32_000, 32_000],
+      [1],
+      [70_000],
+      [2],
+      [63_999],
+    ]);
+  });
+
+  it("puts the prefix of documents before each text where that is its part", async () => {
+    const { embeddings, embedder } = setUp(true);
+    await embedder.embedDocuments(["um", "dois"]);
+    expect(embeddings.requests).toEqual([["texto: um", "texto: dois"]]);
+  });
+
+  it("leaves prefixes to a model that puts them itself", async () => {
+    const { embeddings, embedder } = setUp(false);
+    await embedder.embedDocuments(["um"]);
+    expect(embeddings.requests).toEqual([["um"]]);
+  });
+
+  it.each([
+    ["fewer vectors than texts", [[1, 2]], "returned 1 vectors for 2 texts"],
+    [
+      "more vectors than texts",
+      [
+        [1, 2],
+        [1, 2],
+        [1, 2],
+      ],
+      "returned 3 vectors for 2 texts",
+    ],
+    ["no vectors", [], "returned 0 vectors for 2 texts"],
+    ["nothing", undefined, "returned 0 vectors for 2 texts"],
+    ["an object", { length: 2 }, "returned 0 vectors for 2 texts"],
+    [
+      "a vector that is too short",
+      [[1, 2], [1]],
+      "of model modelo returned 1 dimensions; this index stores 2",
+    ],
+    ["an empty vector", [[], [1, 2]], "of model modelo returned 0 dimensions; this index stores 2"],
+    ["a missing vector", [[1, 2], null], "of model modelo returned 0 dimensions; this index stores 2"],
+    [
+      "NaN",
+      [
+        [1, 2],
+        [1, Number.NaN],
+      ],
+      "of model modelo returned NaN, infinity or components too large to compare",
+    ],
+    [
+      "null in a vector of zeros",
+      [
+        [1, 2],
+        [null, 0],
+      ],
+      "of model modelo returned a component that is no number",
+    ],
+    [
+      "undefined in a vector",
+      [
+        [1, 2],
+        [undefined, 1],
+      ],
+      "of model modelo returned a component that is no number",
+    ],
+    [
+      "bigints in a vector",
+      [
+        [1n, 2n],
+        [1, 2],
+      ],
+      "of model modelo returned a component that is no number",
+    ],
+    [
+      "texts in a vector",
+      [
+        ["1", "2"],
+        [1, 2],
+      ],
+      "of model modelo returned a component that is no number",
+    ],
+    [
+      "components too large to compare",
+      [
+        [1e25, 1],
+        [1, 2],
+      ],
+      "of model modelo returned NaN, infinity or components too large to compare",
+    ],
+    [
+      "components too small to compare",
+      [
+        [1e-25, 0],
+        [1, 2],
+      ],
+      "of model modelo returned zeros or components too small to compare: no direction",
+    ],
+    [
+      "zeros",
+      [
+        [0, 0],
+        [1, 2],
+      ],
+      "of model modelo returned zeros or components too small to compare: no direction",
+    ],
+  ])("refuses a model that returns %s", async (_name, vectors, what) => {
+    await expect(answering(vectors).embedDocuments(["um", "dois"])).rejects.toThrow(invalid(what));
+  });
+
+  it("says which model failed, and keeps its error as the cause", async () => {
+    const failure = new Error("sem memória");
+    await expect(failing(failure).embedDocuments(["um"])).rejects.toThrow(
+      new EmbeddingError("EMBEDDING_FAILED", "The embedder of model modelo failed", true, failure),
+    );
+  });
+
+  it("says that a retry cannot help where the model refuses the request", async () => {
+    const failure = Object.assign(new Error("model not found"), { status_code: 404 });
+    await expect(failing(failure).embedDocuments(["um"])).rejects.toThrow(
+      new EmbeddingError("EMBEDDING_FAILED", "The embedder of model modelo failed", false, failure),
+    );
+  });
+
+  it("takes a model for failed that rejects, and one that throws nothing at all", async () => {
+    const { embeddings, embedder } = setUp();
+    embeddings.embedDocuments = () => Promise.reject(new Error("rejeitado"));
+    await expect(embedder.embedDocuments(["um"])).rejects.toMatchObject({
+      code: "EMBEDDING_FAILED",
+      retryable: true,
+    });
+    await expect(failing(undefined).embedDocuments(["um"])).rejects.toMatchObject({
+      code: "EMBEDDING_FAILED",
+    });
+  });
+
+  it("passes on errors of this library as they are", async () => {
+    const failure = new DatabaseError("rejeitado", { code: "CONFLICT", retryable: true });
+    await expect(failing(failure).embedDocuments(["um"])).rejects.toBe(failure);
+  });
+
+  it("asks for nothing when the signal has fired before", async () => {
+    const { embeddings, embedder } = setUp();
+    await expect(embedder.embedDocuments(["um"], { signal: AbortSignal.abort("antes") })).rejects.toThrow(
+      new AbortError("antes"),
+    );
+    expect(embeddings.requests).toEqual([]);
+  });
+
+  it("asks for no further batch when the signal fires between two", async () => {
+    const { embeddings, embedder } = setUp();
+    const controller = new AbortController();
+    const texts = new Array<string>(100).fill("a");
+    const outcome = embedder.embedDocuments(texts, {
+      signal: controller.signal,
+      onBatch: () => {
+        controller.abort("basta");
+      },
+    });
+    await expect(outcome).rejects.toThrow(new AbortError("basta"));
+    expect(embeddings.requests).toHaveLength(1);
+  });
+
+  it("does not wait for the model when the signal fires meanwhile", async () => {
+    const { embeddings, embedder } = setUp();
+    embeddings.embedDocuments = () => new Promise(() => undefined);
+    const controller = new AbortController();
+    const outcome = embedder.embedDocuments(["um"], { signal: controller.signal });
+    controller.abort("basta");
+    await expect(outcome).rejects.toThrow(new AbortError("basta"));
+  });
+});
+
+describe("Embedder.embedQuery", () => {
+  it("gives the vector of the text, at 32 bits", async () => {
+    const { embeddings, embedder } = setUp();
+    await expect(embedder.embedQuery("Olá")).resolves.toEqual(Float32Array.of(3, 1));
+    expect(embeddings.queries).toEqual(["Olá"]);
+  });
+
+  it("puts the prefix of queries before the text where that is its part", async () => {
+    const { embeddings, embedder } = setUp(true);
+    await embedder.embedQuery("prazo?");
+    expect(embeddings.queries).toEqual(["consulta: prazo?"]);
+  });
+
+  it.each([
+    ["nothing", [undefined], "0 dimensions; this index stores 2"],
+    ["a vector that is too long", [[1, 2, 3]], "3 dimensions; this index stores 2"],
+    ["infinity", [[1, Number.POSITIVE_INFINITY]], "NaN, infinity or components too large to compare"],
+    ["components too large to compare", [[1, -1e20]], "NaN, infinity or components too large to compare"],
+    ["zeros", [[0, 0]], "zeros or components too small to compare: no direction"],
+    ["bigints", [[1n, 2n]], "a component that is no number"],
+  ])("refuses a model that returns %s", async (_name, vectors, what) => {
+    await expect(answering(vectors).embedQuery("prazo?")).rejects.toThrow(
+      invalid(`of model modelo returned ${what}`),
+    );
+  });
+
+  it("says which model failed, and keeps its error as the cause", async () => {
+    const failure = new Error("sem memória");
+    await expect(failing(failure).embedQuery("prazo?")).rejects.toThrow(
+      new EmbeddingError("EMBEDDING_FAILED", "The embedder of model modelo failed", true, failure),
+    );
+  });
+
+  it("does not wait for the model when the signal fires", async () => {
+    const { embeddings, embedder } = setUp();
+    embeddings.embedQuery = () => new Promise(() => undefined);
+    const controller = new AbortController();
+    const outcome = embedder.embedQuery("prazo?", controller.signal);
+    controller.abort("basta");
+    await expect(outcome).rejects.toThrow(new AbortError("basta"));
+    await expect(embedder.embedQuery("prazo?", controller.signal)).rejects.toThrow(new AbortError("basta"));
+  });
+
+  it("asks for nothing when the signal has fired before", async () => {
+    const { embeddings, embedder } = setUp();
+    await expect(embedder.embedQuery("prazo?", AbortSignal.abort("antes"))).rejects.toThrow(
+      new AbortError("antes"),
+    );
+    expect(embeddings.queries).toEqual([]);
+  });
+});
+
+describe("isFinalFailure", () => {
+  it.each([
+    { status: 400 },
+    { status: 404 },
+    { status: 499 },
+    { status_code: 401 },
+    { status_code: 404, status: 500 },
+  ])("is true for %j, which the same request will meet again", (error) => {
+    expect(isFinalFailure(error)).toBe(true);
+  });
+
+  it.each([
+    { status: 408 },
+    { status: 429 },
+    { status_code: 429, status: 400 },
+    { status: 399 },
+    { status: 500 },
+    { status_code: 503 },
+    { status: "404" },
+    {},
+    new Error("fetch failed"),
+    "404",
+    null,
+    undefined,
+  ])("is false for %j, which may heal", (error) => {
+    expect(isFinalFailure(error)).toBe(false);
+  });
+});
+
+describe("narrowVector", () => {
+  const tooLarge = "NaN, infinity or components too large to compare";
+  const tooSmall = "zeros or components too small to compare: no direction";
+
+  it("narrows to the 32 bits that pgvector stores", () => {
+    expect(narrowVector([0.1, -2, 1e-40], 3)).toEqual(Float32Array.of(0.1, -2, 1e-40));
+    expect(narrowVector([1e-25, 1], 2)).toEqual(Float32Array.of(1e-25, 1));
+    expect(narrowVector([1.8e19, 0], 2)).toEqual(Float32Array.of(1.8e19, 0));
+    expect(narrowVector([3e-23, 0], 2)).toEqual(Float32Array.of(3e-23, 0));
+    expect(narrowVector(Float64Array.of(1, 2), 2)).toEqual(Float32Array.of(1, 2));
+  });
+
+  it.each([
+    [[1], "1 dimensions; this index stores 2"],
+    [[], "0 dimensions; this index stores 2"],
+    [[1, 2, 3], "3 dimensions; this index stores 2"],
+    [[Number.NaN, 1], tooLarge],
+    [[1, Number.NEGATIVE_INFINITY], tooLarge],
+    [[Number.MAX_VALUE, 1], tooLarge],
+    [[0, -0], tooSmall],
+    [[1e-60, -1e-60], tooSmall],
+  ])("says what is wrong with %j", (vector, problem) => {
+    expect(narrowVector(vector, 2)).toBe(problem);
+  });
+
+  it.each<[string, ArrayLike<unknown>]>([
+    ["a bigint", [1n, 1]],
+    ["bigints in a typed array", BigInt64Array.of(1n, 2n)],
+    ["undefined", [1, undefined]],
+    ["null", [null, 1]],
+    ["a hole", new Array(2)],
+    ["a text", ["1", 1]],
+    ["true", [1, true]],
+    ["a list", [[1], 1]],
+    ["a boxed number", [Object(1), 1]],
+    ["a text behind NaN", [Number.NaN, "1"]],
+  ])("says that %s is no number", (_name, vector) => {
+    expect(narrowVector(vector, 2)).toBe("a component that is no number");
+  });
+
+  // pgvector sums up at 32 bits: SELECT '[1e25,1]'::vector <=> '[1e25,1]'::vector is NaN, and so is that of 1e-25.
+  it.each([
+    [[1e25, 1], tooLarge],
+    [[1, -1e20], tooLarge],
+    [[1.5e19, 1.5e19], tooLarge],
+    [[1e-25, 0], tooSmall],
+    [[1e-23, -1e-23], tooSmall],
+    [Float32Array.of(1e20, 1), tooLarge],
+  ])("refuses %j, which pgvector cannot compare at 32 bits", (vector, problem) => {
+    expect(narrowVector(vector, 2)).toBe(problem);
+  });
+
+  it.each([
+    ["large", 2 ** 64 * (1 - 2 ** -25), 2 ** 64, tooLarge],
+    ["small", 2 ** -75 * (1 + 2 ** -30), 2 ** -75, tooSmall],
+  ])(
+    "squares what is stored, not what was given: too %s only when rounded",
+    (_name, given, stored, problem) => {
+      expect(Math.fround(given)).toBe(stored);
+      expect(narrowVector([stored, 0], 2)).toBe(problem);
+      expect(narrowVector([given, 0], 2)).toBe(problem);
+    },
+  );
+});
+
+describe("resolveProfile", () => {
+  const embed = new NotingEmbeddings();
+  const named = (properties: object): EmbeddingsInterface =>
+    Object.assign(new NotingEmbeddings(), properties);
+
+  it("takes the profile of an embedder of this library, which puts its prefixes itself", () => {
+    expect(resolveProfile(named({ profile, model: "outro" }), undefined, 1024)).toStrictEqual({
+      profile,
+      addsPrefixes: false,
+    });
+  });
+
+  it("takes the name that a LangChain embedder gives its model", () => {
+    const expected = {
+      profile: { model: "bge-m3", dimensions: 1024, queryPrefix: "", documentPrefix: "" },
+      addsPrefixes: true,
+    };
+    expect(resolveProfile(named({ model: "bge-m3", modelName: "outro" }), undefined, 1024)).toStrictEqual(
+      expected,
+    );
+    expect(resolveProfile(named({ modelName: "bge-m3" }), undefined, 1024)).toStrictEqual(expected);
+  });
+
+  it("lets the profile given by hand win, and puts its prefixes", () => {
+    const given = { model: "meu", dimensions: 3, queryPrefix: "q: ", documentPrefix: "d: " };
+    expect(resolveProfile(named({ profile, model: "outro" }), given, 1024)).toStrictEqual({
+      profile: given,
+      addsPrefixes: true,
+    });
+  });
+
+  it("fills in what a profile given by hand leaves out", () => {
+    expect(resolveProfile(named({ model: "bge-m3" }), { queryPrefix: "q: " }, 64)).toStrictEqual({
+      profile: { model: "bge-m3", dimensions: 64, queryPrefix: "q: ", documentPrefix: "" },
+      addsPrefixes: true,
+    });
+  });
+
+  it.each([
+    [embed, undefined],
+    [named({ model: "" }), undefined],
+    [named({ model: 7 }), undefined],
+    [embed, { dimensions: 3 }],
+    [named({ model: "bge-m3" }), { model: "" }],
+  ])("refuses an embedder without a name for its model (%#)", (embeddings, given) => {
+    expect(() => resolveProfile(embeddings, given, 1024)).toThrow(
+      new InvalidArgumentError(
+        "embeddings",
+        'does not name its model, which is recorded with the vectors: pass profile: { model: "..." }',
+      ),
+    );
+  });
+});

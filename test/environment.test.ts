@@ -1,0 +1,154 @@
+import { describe, expect, it } from "vitest";
+import { configFromEnv } from "../src/environment.js";
+import { InvalidArgumentError } from "../src/errors.js";
+
+const nothingSet = {
+  databaseUrl: undefined,
+  ollamaBaseUrl: undefined,
+  evolutionApiBaseUrl: undefined,
+  embeddingsModel: undefined,
+  hnsw: { m: undefined, efConstruction: undefined, efSearch: undefined },
+};
+
+describe("configFromEnv", () => {
+  it("reads every setting", () => {
+    const env = {
+      DATABASE_URL: "postgres://bot:segredo@localhost:5432/treinos",
+      OLLAMA_BASE_URL: "http://localhost:11434",
+      ELOLUTIONAPI_BASE_URL: "https://evolution.exemplo.com.br/api",
+      EMBEDDINGS_MODEL: "mxbai-embed-large",
+      HNSW_M: "16",
+      HNSW_EF_CONSTRUCTION: "64",
+      HNSW_EF_SEARCH: "100",
+      OUTRA: "ignorada",
+    };
+    expect(configFromEnv(env)).toStrictEqual({
+      databaseUrl: "postgres://bot:segredo@localhost:5432/treinos",
+      ollamaBaseUrl: "http://localhost:11434",
+      evolutionApiBaseUrl: "https://evolution.exemplo.com.br/api",
+      embeddingsModel: "mxbai-embed-large",
+      hnsw: { m: 16, efConstruction: 64, efSearch: 100 },
+    });
+  });
+
+  it("leaves undefined what is not set", () => {
+    expect(configFromEnv({})).toStrictEqual(nothingSet);
+  });
+
+  it("takes an empty or blank value for not set", () => {
+    const env = {
+      DATABASE_URL: "",
+      OLLAMA_BASE_URL: "  ",
+      ELOLUTIONAPI_BASE_URL: "\t",
+      EMBEDDINGS_MODEL: "\n",
+      HNSW_M: "",
+      HNSW_EF_CONSTRUCTION: " ",
+      HNSW_EF_SEARCH: undefined,
+    };
+    expect(configFromEnv(env)).toStrictEqual(nothingSet);
+  });
+
+  it("cuts white space around values", () => {
+    const config = configFromEnv({
+      DATABASE_URL: " postgresql://db/treinos\n",
+      EMBEDDINGS_MODEL: " bge-m3 ",
+      HNSW_M: " 8 ",
+    });
+    expect(config.databaseUrl).toBe("postgresql://db/treinos");
+    expect(config.embeddingsModel).toBe("bge-m3");
+    expect(config.hnsw.m).toBe(8);
+  });
+
+  it("takes the second protocol of each address", () => {
+    const config = configFromEnv({
+      DATABASE_URL: "postgresql:///treinos?host=/var/run/postgresql",
+      OLLAMA_BASE_URL: "https://ollama.exemplo.com.br",
+      ELOLUTIONAPI_BASE_URL: "http://evolution:8080",
+    });
+    expect(config.databaseUrl).toBe("postgresql:///treinos?host=/var/run/postgresql");
+    expect(config.ollamaBaseUrl).toBe("https://ollama.exemplo.com.br");
+    expect(config.evolutionApiBaseUrl).toBe("http://evolution:8080");
+  });
+
+  it.each(["localhost:5432/treinos", "treinos", "http://localhost/treinos", "postgres//bot:segredo@db"])(
+    "refuses %s as the address of the database without repeating it",
+    (value) => {
+      const error = refusal(
+        "DATABASE_URL",
+        "must be an address that starts with postgres:// or postgresql://",
+      );
+      expect(() => configFromEnv({ DATABASE_URL: value })).toThrow(error);
+      expect(error.message).not.toContain(value);
+    },
+  );
+
+  it.each([
+    "postgres:localhost/treinos",
+    "postgres:/localhost/treinos",
+    "postgresql:localhost/treinos",
+    "POSTGRES://localhost/treinos",
+    "Postgresql://localhost/treinos",
+    "postgres:\\\\localhost\\treinos",
+    "post\ngres://localhost/treinos",
+    "postgres+ssl://localhost/treinos",
+  ])("refuses %j as the address of the database, which does not start literally so", (value) => {
+    expect(() => configFromEnv({ DATABASE_URL: value })).toThrow(
+      refusal("DATABASE_URL", "must be an address that starts with postgres:// or postgresql://"),
+    );
+  });
+
+  it.each(["OLLAMA_BASE_URL", "ELOLUTIONAPI_BASE_URL"])(
+    "refuses an address in %s that is not of the web",
+    (name) => {
+      for (const value of [
+        "localhost:11434",
+        "ftp://localhost",
+        "ollama",
+        "http:localhost:11434",
+        "http:/localhost:11434",
+        "https:localhost",
+        "HTTP://localhost:11434",
+        "Https://localhost",
+        "http:\\\\localhost",
+        "ht\ntp://localhost",
+        "http://",
+      ]) {
+        expect(() => configFromEnv({ [name]: value })).toThrow(
+          refusal(name, "must be an address that starts with http:// or https://"),
+        );
+      }
+    },
+  );
+
+  it.each(["HNSW_M", "HNSW_EF_CONSTRUCTION", "HNSW_EF_SEARCH"])(
+    "refuses what is no whole number in %s",
+    (name) => {
+      for (const value of [
+        "dezesseis",
+        "1.5",
+        "-1",
+        "+1",
+        "1e2",
+        "0x10",
+        "1_000",
+        "1234567890",
+        "NaN",
+        "１６",
+      ]) {
+        expect(() => configFromEnv({ [name]: value })).toThrow(refusal(name, "must be a whole number"));
+      }
+    },
+  );
+
+  it("takes zero and nine digits for whole numbers", () => {
+    expect(configFromEnv({ HNSW_M: "0", HNSW_EF_SEARCH: "999999999" }).hnsw).toStrictEqual({
+      m: 0,
+      efConstruction: undefined,
+      efSearch: 999_999_999,
+    });
+  });
+});
+
+function refusal(option: string, problem: string): InvalidArgumentError {
+  return new InvalidArgumentError(option, problem);
+}

@@ -1,0 +1,179 @@
+import { describe, expect, it } from "vitest";
+import { InvalidArgumentError } from "../../src/errors.js";
+import { migrations } from "../../src/migrations/list.js";
+import { migrationSql, type MigrationSqlOptions } from "../../src/migrations/print.js";
+import { SCHEMA_VERSION } from "../../src/store/layout.js";
+
+const HOSTILE = `a"; DROP SCHEMA public; --'$$\n`;
+const HOSTILE_QUOTED = `"a""; DROP SCHEMA public; --'$$\n"`;
+
+/** The statements of a text, without their comments. */
+function statementsOf(sql: string): string[] {
+  return sql
+    .replace(/ --.*$/gm, "")
+    .split(";\n")
+    .map((statement) => statement.trim())
+    .filter((statement) => statement !== "");
+}
+
+describe("migrations", () => {
+  it("have versions from 1 on without gaps", () => {
+    expect(migrations.map(({ version }) => version)).toEqual(migrations.map((_, index) => index + 1));
+  });
+
+  it("end with the version that the statements of the library are written for", () => {
+    expect(migrations.at(-1)?.version).toBe(SCHEMA_VERSION);
+  });
+
+  it("have names that need no escape in SQL, each once", () => {
+    const names = migrations.map(({ name }) => name);
+    for (const name of names) expect(name).toMatch(/^[a-z0-9 ]+$/);
+    expect(new Set(names).size).toBe(names.length);
+  });
+});
+
+describe("migrationSql", () => {
+  it("prints the statements in the order in which migrate runs them", () => {
+    const heads = statementsOf(migrationSql()).map((statement) => statement.split(" (")[0]?.split("\n")[0]);
+    expect(heads).toEqual([
+      'CREATE EXTENSION IF NOT EXISTS vector WITH SCHEMA "public"',
+      'CREATE SCHEMA IF NOT EXISTS "training_index"',
+      'CREATE TABLE IF NOT EXISTS "training_index".migration',
+      'CREATE SEQUENCE "training_index".ticket AS bigint',
+      'CREATE TABLE "training_index".training',
+      'CREATE TABLE "training_index".profile',
+      'CREATE UNIQUE INDEX profile_active ON "training_index".profile',
+      'INSERT INTO "training_index".profile',
+      'CREATE TABLE "training_index".indexed_1',
+      'CREATE TABLE "training_index".chunk_1',
+      'ALTER TABLE "training_index".chunk_1 ALTER COLUMN embedding SET STORAGE MAIN',
+      'CREATE INDEX chunk_1_id ON "training_index".chunk_1',
+      'CREATE INDEX chunk_1_metadata ON "training_index".chunk_1 USING gin',
+      'CREATE INDEX chunk_1_embedding ON "training_index".chunk_1',
+      'INSERT INTO "training_index".migration',
+    ]);
+  });
+
+  it("ends every statement by a semicolon and sets them apart by a blank line", () => {
+    const sql = migrationSql();
+    expect(sql.endsWith(";\n")).toBe(true);
+    expect(sql.split(";\n\n")).toHaveLength(statementsOf(sql).length);
+  });
+
+  it("records each migration that it prints", () => {
+    const records = statementsOf(migrationSql()).filter((statement) =>
+      statement.includes("(version, name, breaking)"),
+    );
+    expect(records).toEqual([
+      `INSERT INTO "training_index".migration (version, name, breaking) VALUES (1, 'trainings and chunks', true)`,
+    ]);
+  });
+
+  it("qualifies and quotes every name", () => {
+    const sql = migrationSql({
+      schema: "treinos",
+      extensionSchema: "ext",
+      idType: "bigint",
+      trainings: { schema: "app", table: "treino", column: "código" },
+    });
+    const statements = statementsOf(sql).join("\n");
+    const named = /(?:TABLE|SEQUENCE|INTO|REFERENCES|INDEX \w+ ON|SCHEMA)(?: IF NOT EXISTS)? (\S+)/g;
+    const names = [...statements.matchAll(named)].map(([, name]) => name);
+    expect([...new Set(names)].sort()).toEqual([
+      '"app"."treino"',
+      '"ext"',
+      '"treinos"',
+      '"treinos".chunk_1',
+      '"treinos".indexed_1',
+      '"treinos".migration',
+      '"treinos".profile',
+      '"treinos".ticket',
+      '"treinos".training',
+    ]);
+    // No table, type or operator class is named anywhere without its schema before it.
+    expect(statements).not.toMatch(
+      /(?<!"\.)\b(?:training|profile|migration|indexed_1|ticket|vector_cosine_ops)\b(?! bigint| text)/,
+    );
+    expect(statements).not.toMatch(/(?<!"ext"\.)\bvector\b(?! WITH SCHEMA "ext")/);
+    expect(statements).toContain('REFERENCES "app"."treino" ("código") ON DELETE CASCADE');
+    expect(statements).toContain('embedding "ext".vector(1024) NOT NULL');
+    expect(statements).toContain('(embedding "ext".vector_cosine_ops)');
+  });
+
+  it.each<[string, (name: string) => MigrationSqlOptions]>([
+    ["schema", (name) => ({ schema: name })],
+    ["extensionSchema", (name) => ({ extensionSchema: name })],
+    ["trainings.schema", (name) => ({ idType: "text", trainings: { schema: name, table: "t" } })],
+    ["trainings.table", (name) => ({ idType: "text", trainings: { table: name } })],
+    ["trainings.column", (name) => ({ idType: "text", trainings: { table: "t", column: name } })],
+  ])("keeps a hostile name in its quotes wherever it stands: %s", (_option, withName) => {
+    const sql = migrationSql(withName(HOSTILE));
+    expect(sql).toContain(HOSTILE_QUOTED);
+    expect(sql.replaceAll(HOSTILE_QUOTED, '"inocente"')).toBe(migrationSql(withName("inocente")));
+  });
+
+  it("writes what the options say", () => {
+    const sql = migrationSql({ dimensions: 384, idType: "uuid", hnsw: { m: 24, efConstruction: 128 } });
+    expect(sql).toContain("  id uuid PRIMARY KEY,");
+    expect(sql.match(/training_id uuid /g)).toHaveLength(2);
+    expect(sql).toContain(`VALUES (1, 'active', 384)`);
+    expect(sql).toContain('embedding "public".vector(384) NOT NULL');
+    expect(sql).toContain("WITH (m = 24, ef_construction = 128)");
+  });
+
+  it("makes a foreign key only for a host's table", () => {
+    expect(migrationSql({ idType: "integer", trainings: { table: "treino" } })).toContain(
+      '  id integer PRIMARY KEY REFERENCES "public"."treino" ("id") ON DELETE CASCADE,',
+    );
+    expect(migrationSql({ idType: "integer" })).toContain("  id integer PRIMARY KEY,");
+  });
+
+  it("makes the schema of pgvector unless that is public", () => {
+    const sql = migrationSql({ extensionSchema: "ext" });
+    expect(statementsOf(sql).slice(0, 2)).toEqual([
+      'CREATE SCHEMA IF NOT EXISTS "ext"',
+      'CREATE EXTENSION IF NOT EXISTS vector WITH SCHEMA "ext"',
+    ]);
+    expect(migrationSql()).not.toContain('CREATE SCHEMA IF NOT EXISTS "public"');
+  });
+
+  it("has nothing that cannot run in a transaction", () => {
+    expect(migrationSql()).not.toMatch(/CONCURRENTLY|BEGIN|COMMIT/);
+  });
+
+  it("prints everything from version 0, and nothing from the last version", () => {
+    expect(migrationSql({ from: 0 })).toBe(migrationSql());
+    expect(migrationSql({ from: undefined })).toBe(migrationSql());
+    expect(migrationSql({ from: SCHEMA_VERSION })).toBe("");
+  });
+
+  it.each([-1, SCHEMA_VERSION + 1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, "0", null])(
+    "refuses to print from %s",
+    (from) => {
+      expect(() => migrationSql({ from: from as never })).toThrow(
+        new InvalidArgumentError("from", `must be an integer from 0 to ${SCHEMA_VERSION}`),
+      );
+    },
+  );
+
+  it("refuses a host's table without a type of ids", () => {
+    expect(() => migrationSql({ trainings: { table: "treino" } })).toThrow(
+      new InvalidArgumentError(
+        "idType",
+        "must be given with trainings: no database is asked for the column's type",
+      ),
+    );
+  });
+
+  it("refuses options that migrate refuses", () => {
+    expect(() => migrationSql({ dimensions: 2001 })).toThrow(
+      new InvalidArgumentError("dimensions", "must be an integer from 1 to 2000"),
+    );
+    expect(() => migrationSql({ schema: "" })).toThrow(
+      new InvalidArgumentError("schema", "must be a non-empty string"),
+    );
+    expect(() => migrationSql({ schema: "a\0", from: SCHEMA_VERSION })).toThrow(
+      new InvalidArgumentError("schema", "must not hold NUL or a lone surrogate"),
+    );
+  });
+});

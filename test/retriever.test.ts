@@ -1,0 +1,182 @@
+import { BaseCallbackHandler } from "@langchain/core/callbacks/base";
+import { awaitAllCallbacks } from "@langchain/core/callbacks/promises";
+import { Document, type DocumentInterface } from "@langchain/core/documents";
+import { RunnableLambda } from "@langchain/core/runnables";
+import { describe, expect, it } from "vitest";
+import { DatabaseError } from "../src/errors.js";
+import { toDocument, TrainingRetriever, type SearchableIndex } from "../src/retriever.js";
+import type { ChunkHit, SimilarOptions } from "../src/types.js";
+
+function hit(content: string, position = 0): ChunkHit {
+  const place = { trainingId: "entregas", chunkId: `c${position}`, position, start: 0, end: content.length };
+  return { ...place, content, metadata: { tag: "entregas" }, score: 0.75, distance: 0.25 };
+}
+
+/** An index that notes what it is asked for and answers with the question. */
+class NotingIndex implements SearchableIndex {
+  readonly asked: [string, SimilarOptions | undefined][] = [];
+
+  similar(query: string, options?: SimilarOptions): Promise<ChunkHit[]> {
+    this.asked.push([query, options]);
+    return Promise.resolve([hit(`${query} Resposta um.`, 0), hit(`${query} Resposta dois.`, 1)]);
+  }
+}
+
+class NotingHandler extends BaseCallbackHandler {
+  name = "noting";
+  readonly events: unknown[] = [];
+
+  override handleRetrieverStart(
+    _retriever: unknown,
+    query: string,
+    _runId: string,
+    _parentRunId?: string,
+    tags?: string[],
+    metadata?: Record<string, unknown>,
+  ): void {
+    this.events.push({ query, tags, metadata });
+  }
+
+  override handleRetrieverEnd(documents: Document[]): void {
+    this.events.push(documents.map(({ id }) => id));
+  }
+
+  override handleRetrieverError(error: Error): void {
+    this.events.push(error);
+  }
+}
+
+describe("toDocument", () => {
+  it("makes a document with the chunk's id and place", () => {
+    const document = toDocument(hit("O prazo é de três dias.", 2));
+    expect(document).toBeInstanceOf(Document);
+    expect(document.id).toBe("c2");
+    expect(document.pageContent).toBe("O prazo é de três dias.");
+    expect(document.metadata).toStrictEqual({
+      tag: "entregas",
+      trainingId: "entregas",
+      chunkId: "c2",
+      position: 2,
+      start: 0,
+      end: 23,
+      score: 0.75,
+      distance: 0.25,
+    });
+  });
+
+  it("lets the place win over metadata of the same name, and leaves the hit as it is", () => {
+    const given = { ...hit("Olá"), metadata: { score: "alto", position: 99 } };
+    expect(toDocument(given).metadata).toMatchObject({ score: 0.75, position: 0 });
+    expect(given.metadata).toStrictEqual({ score: "alto", position: 99 });
+  });
+});
+
+describe("TrainingRetriever", () => {
+  it("returns the hits as documents, nearest first", async () => {
+    const documents = await new TrainingRetriever(new NotingIndex()).invoke("Qual é o prazo?");
+    expect(documents.map(({ id, pageContent }) => [id, pageContent])).toEqual([
+      ["c0", "Qual é o prazo? Resposta um."],
+      ["c1", "Qual é o prazo? Resposta dois."],
+    ]);
+    expect(documents[1]?.metadata.position).toBe(1);
+  });
+
+  it("searches with its options, and keeps those of LangChain from the index", async () => {
+    const index = new NotingIndex();
+    const search = { k: 3, filter: { grupo: "suporte" }, efSearch: 100 };
+    const retriever = new TrainingRetriever(index, {
+      ...search,
+      callbacks: [],
+      tags: ["t"],
+      metadata: { m: 1 },
+      verbose: false,
+    });
+    await retriever.invoke("Qual é o prazo?");
+    expect(index.asked).toStrictEqual([["Qual é o prazo?", search]]);
+  });
+
+  it("searches with no options when it has none", async () => {
+    const index = new NotingIndex();
+    await new TrainingRetriever(index).invoke("Olá");
+    expect(index.asked).toStrictEqual([["Olá", {}]]);
+  });
+
+  it("has LangChain's defaults, or what it is given in their place", () => {
+    const plain = new TrainingRetriever(new NotingIndex());
+    expect([plain.callbacks, plain.tags, plain.metadata, plain.verbose]).toEqual([undefined, [], {}, false]);
+    const callbacks = [new NotingHandler()];
+    const given = new TrainingRetriever(new NotingIndex(), {
+      callbacks,
+      tags: ["faq"],
+      metadata: { bot: 1 },
+      verbose: true,
+    });
+    expect([given.callbacks, given.tags, given.metadata, given.verbose]).toEqual([
+      callbacks,
+      ["faq"],
+      { bot: 1 },
+      true,
+    ]);
+  });
+
+  it("calls callbacks with tags and metadata, its own and those of the call", async () => {
+    const [own, ofCall] = [new NotingHandler(), new NotingHandler()];
+    const retriever = new TrainingRetriever(new NotingIndex(), {
+      callbacks: [own],
+      tags: ["faq"],
+      metadata: { bot: 1 },
+    });
+    await retriever.invoke("Olá", { callbacks: [ofCall], tags: ["agora"] });
+    await awaitAllCallbacks();
+    for (const { events } of [own, ofCall]) {
+      expect(events).toHaveLength(2);
+      expect(events[0]).toMatchObject({ query: "Olá", metadata: { bot: 1 } });
+      expect(events[1]).toEqual(["c0", "c1"]);
+    }
+    const [start] = own.events as [{ tags: string[] }];
+    expect([...start.tags].sort()).toEqual(["agora", "faq"]);
+  });
+
+  it("passes on what the index throws, and tells the callbacks", async () => {
+    const failure = new DatabaseError("sem conexão", { code: "CONNECTION_FAILED", retryable: true });
+    const handler = new NotingHandler();
+    const retriever = new TrainingRetriever(
+      { similar: () => Promise.reject(failure) },
+      { callbacks: [handler] },
+    );
+    await expect(retriever.invoke("Olá")).rejects.toBe(failure);
+    await awaitAllCallbacks();
+    expect(handler.events[1]).toBe(failure);
+  });
+
+  it("answers several questions with batch, in their order", async () => {
+    const answers = await new TrainingRetriever(new NotingIndex()).batch(["Um?", "Dois?"]);
+    expect(answers.map((documents) => documents[0]?.pageContent)).toEqual([
+      "Um? Resposta um.",
+      "Dois? Resposta um.",
+    ]);
+  });
+
+  it("can be piped into another step", async () => {
+    const join = RunnableLambda.from((documents: Document[]) =>
+      documents.map(({ pageContent }) => pageContent).join("\n"),
+    );
+    await expect(new TrainingRetriever(new NotingIndex()).pipe(join).invoke("Olá!")).resolves.toBe(
+      "Olá! Resposta um.\nOlá! Resposta dois.",
+    );
+  });
+
+  it("streams its documents as one piece", async () => {
+    const pieces: DocumentInterface[][] = [];
+    for await (const piece of await new TrainingRetriever(new NotingIndex()).stream("Olá!"))
+      pieces.push(piece);
+    expect(pieces.map((documents) => documents.map(({ id }) => id))).toEqual([["c0", "c1"]]);
+  });
+
+  it("names itself to LangChain", () => {
+    const retriever = new TrainingRetriever(new NotingIndex());
+    expect(TrainingRetriever.lc_name()).toBe("TrainingRetriever");
+    expect(retriever.lc_namespace).toEqual(["langchain_training_index", "retrievers"]);
+    expect(retriever.getName()).toBe("TrainingRetriever");
+  });
+});

@@ -1,0 +1,91 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { decodeVector, encodeVector, encodeVectorArray } from "../../src/store/vector-codec.js";
+
+const components = fc.float32Array({ minLength: 1, maxLength: 40, noNaN: true });
+
+/** Hex with spaces between the fields, for reading. */
+const bytes = (hex: string): Buffer => Buffer.from(hex.replaceAll(" ", ""), "hex");
+
+describe("encodeVector", () => {
+  it("writes what vector_recv reads: dimensions, an unused field, big-endian floats", () => {
+    expect(encodeVector(Float32Array.of(1, -2.5, 0.1))).toEqual(
+      bytes("0003 0000 3f800000 c0200000 3dcccccd"),
+    );
+  });
+
+  it("writes the dimensions in two bytes", () => {
+    const encoded = encodeVector(new Float32Array(2000).fill(1));
+    expect(encoded.subarray(0, 8)).toEqual(bytes("07d0 0000 3f800000"));
+    expect(encoded).toHaveLength(4 + 2000 * 4);
+  });
+
+  it("writes a view by its own components only", () => {
+    const view = Float32Array.of(9, 1, 2, 9).subarray(1, 3);
+    expect(encodeVector(view)).toEqual(bytes("0002 0000 3f800000 40000000"));
+  });
+
+  it("leaves the vector as it is", () => {
+    const vector = Float32Array.of(1, -2.5);
+    encodeVector(vector);
+    expect(vector).toEqual(Float32Array.of(1, -2.5));
+  });
+
+  it("writes every component so that it reads back as the same", () => {
+    fc.assert(
+      fc.property(components, (vector) => {
+        const encoded = encodeVector(vector);
+        expect(encoded).toHaveLength(4 + 4 * vector.length);
+        expect(Array.from(vector, (_, index) => encoded.readFloatBE(4 + 4 * index))).toEqual(
+          Array.from(vector),
+        );
+      }),
+    );
+  });
+});
+
+describe("encodeVectorArray", () => {
+  it("writes what array_recv reads: one dimension, the element type, and each element behind its length", () => {
+    expect(encodeVectorArray([Float32Array.of(1, 2), Float32Array.of(-1)], 16_385)).toEqual(
+      bytes(
+        "00000001 00000000 00004001 00000002 00000001" +
+          "0000000c 0002 0000 3f800000 40000000" +
+          "00000008 0001 0000 bf800000",
+      ),
+    );
+  });
+
+  it("writes a missing vector as NULL, and says that there is one", () => {
+    expect(encodeVectorArray([undefined, Float32Array.of(1), undefined], 5)).toEqual(
+      bytes("00000001 00000001 00000005 00000003 00000001 ffffffff 00000008 0001 0000 3f800000 ffffffff"),
+    );
+  });
+
+  it("writes an empty array", () => {
+    expect(encodeVectorArray([], 5)).toEqual(bytes("00000001 00000000 00000005 00000000 00000001"));
+  });
+
+  it("writes the oid without a sign", () => {
+    expect(encodeVectorArray([], 4_294_967_295).subarray(8, 12)).toEqual(bytes("ffffffff"));
+  });
+
+  it("holds each vector as encodeVector writes it", () => {
+    fc.assert(
+      fc.property(fc.array(fc.option(components, { nil: undefined }), { maxLength: 8 }), (vectors) => {
+        const elements = vectors.map((vector) => {
+          const length = Buffer.alloc(4);
+          const encoded = vector && encodeVector(vector);
+          length.writeInt32BE(encoded?.length ?? -1);
+          return encoded ? Buffer.concat([length, encoded]) : length;
+        });
+        expect(encodeVectorArray(vectors, 5).subarray(20)).toEqual(Buffer.concat(elements));
+      }),
+    );
+  });
+});
+
+describe("decodeVector", () => {
+  it("reads pgvector's text form", () => {
+    expect(decodeVector("[1,-2.5,3e-05,1e+20,0]")).toEqual([1, -2.5, 0.000_03, 1e20, 0]);
+  });
+});

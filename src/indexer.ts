@@ -4,8 +4,8 @@ import { DatabaseError, InvalidArgumentError, throwIfAborted } from "./errors.js
 import type { Splitter } from "./splitter.js";
 import { StalePreparation, type PlannedTraining } from "./store/chunk-difference.js";
 import { query, type DatabasePool, type Queryable } from "./store/database.js";
-import { swap, type SwapOutcome, type WriteTarget } from "./store/swap.js";
-import { write, writeEach } from "./store/write-transaction.js";
+import { swap, touch, type SwapOutcome, type WriteTarget } from "./store/swap.js";
+import { write, writeEach, writeStatement } from "./store/write-transaction.js";
 import * as sql from "./store/write-sql.js";
 import type { NormalizedTraining } from "./training-input.js";
 import type { IndexingProgress, UpsertResult } from "./types.js";
@@ -116,14 +116,7 @@ class Item {
 
   get planned(): PlannedTraining {
     const { key, revision, metadata } = this.training;
-    return {
-      key,
-      revision,
-      metadata,
-      ticket: this.ticket,
-      unchangedSince: this.unchangedSince,
-      ...this.plan,
-    };
+    return { key, revision, metadata, ticket: this.ticket, ...this.plan };
   }
 
   result({ status, removed }: SwapOutcome): UpsertResult {
@@ -204,13 +197,25 @@ export class PreparedBatch {
 
   async #swap(client: Queryable | undefined): Promise<Map<Item, SwapOutcome>> {
     const { pool, target } = this.#parts;
-    const items = this.#items.filter((item) => !item.outdated);
+    const current = this.#items.filter((item) => !item.outdated);
+    const unchanged = current.flatMap((item) => {
+      const { key, revision } = item.training;
+      const { ticket, unchangedSince } = item;
+      return unchangedSince === undefined ? [] : [{ item, key, revision, ticket, unchangedSince }];
+    });
+    if (unchanged.length > 0) {
+      await writeStatement(pool, client, (database) => touch(database, target, unchanged));
+    }
+    const items = current.filter(({ unchangedSince }) => unchangedSince === undefined);
     const swapAll = (some: readonly Item[]): Promise<SwapOutcome[]> => {
       const planned = some.map((item) => item.planned);
       return write(pool, client, (database) => swap(database, target, planned, this.#vectors));
     };
     const outcomes = await writeEach(items, swapAll, SUPERSEDED);
-    return new Map(items.map((item, index) => [item, outcomes[index] ?? SUPERSEDED]));
+    return new Map([
+      ...unchanged.map(({ item }) => [item, UNCHANGED] as const),
+      ...items.map((item, index) => [item, outcomes[index] ?? SUPERSEDED] as const),
+    ]);
   }
 
   /** Looks again at what stands, under the tickets that were taken at the start. */
@@ -238,6 +243,7 @@ export class PreparedBatch {
 }
 
 const SUPERSEDED: SwapOutcome = { status: "superseded", removed: 0 };
+const UNCHANGED: SwapOutcome = { status: "unchanged", removed: 0 };
 
 function conflict(): DatabaseError {
   return new DatabaseError("Another call changed the training between its preparation and its commit", {

@@ -1,6 +1,7 @@
-import type { Training, UpsertResult } from "langchain-training-index";
+import { TrainingIndex, type Training, type UpsertResult } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { describeOnEach } from "./support/databases.js";
+import { recordingPool } from "./support/recording-pool.js";
 import {
   FIVE_PARAGRAPHS,
   chunksOf,
@@ -77,6 +78,17 @@ describeOnEach("upsertTraining", (database) => {
     });
     expect(test.embeddings.calls).toBe(0);
     expect(await storedRows(test)).toEqual(before);
+  });
+
+  it("asks the database twice for the same training again, and opens no transaction", async () => {
+    const { schema, pool } = await openTestIndex(database);
+    const recorded = recordingPool(pool);
+    const index = await TrainingIndex.initialize(new CountingEmbeddings(), { pool: recorded.pool, schema });
+    await index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
+    recorded.statements.length = 0;
+    expect((await index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS })).status).toBe("unchanged");
+    expect(recorded.statements).toHaveLength(2);
+    expect(recorded.statements.map(({ text }) => text).join()).not.toContain("BEGIN");
   });
 
   it("embeds nothing when only the metadata changes", async () => {

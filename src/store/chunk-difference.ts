@@ -24,8 +24,6 @@ export interface PlannedTraining {
   metadata: string;
   /** Hex digest of all that decides the chunks. */
   fingerprint: string;
-  /** The stored version whose chunks are the same as these, if there is one. */
-  unchangedSince: string | undefined;
   chunks: readonly PlannedChunk[];
 }
 

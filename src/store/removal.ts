@@ -32,12 +32,10 @@ export async function remove(
   { layout, scope }: WriteTarget,
   { keys, ticket, revision, conditions }: Removal,
 ): Promise<RemovalOutcome[]> {
-  const tickets = keys.map(() => ticket);
   const limits = [...scope, ...conditions];
   const passed = await query<{ key: string }>(client, sql.passFence(layout), [
     keys,
-    tickets,
-    tickets,
+    keys.map(() => ticket),
     keys.map(() => revision),
     keys.map(() => "{}"),
     true,

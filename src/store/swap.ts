@@ -24,6 +24,15 @@ export interface WriteTarget {
   scope: Conditions;
 }
 
+/** A training whose stored version is the same as the given one. */
+export interface UnchangedTraining {
+  key: string;
+  ticket: string;
+  revision: string | null;
+  /** The ticket of the call that stored the version. */
+  unchangedSince: string;
+}
+
 /** What a swap did to one training. */
 export interface SwapOutcome {
   status: UpsertStatus;
@@ -47,25 +56,8 @@ export async function swap(
   vectors: Vectors,
 ): Promise<SwapOutcome[]> {
   const passed = await passFence(client, target, trainings);
-  const changed: PlannedTraining[] = [];
-  const outcomes = new Map<PlannedTraining, SwapOutcome>();
-  for (const training of trainings) {
-    const inserted = passed.get(training.key);
-    if (training.unchangedSince !== undefined) {
-      // It would have come through, had the version still been there; and a new row has no chunks yet.
-      if (inserted !== false) throw new StalePreparation();
-      outcomes.set(training, { status: "unchanged", removed: 0 });
-    } else if (inserted === undefined) {
-      outcomes.set(training, { status: "superseded", removed: 0 });
-    } else {
-      changed.push(training);
-    }
-  }
-  const standing = await readStandingChunks(
-    client,
-    target,
-    changed.filter(({ key }) => passed.get(key) === false),
-  );
+  const changed = trainings.filter(({ key }) => passed.has(key));
+  const standing = await readStandingChunks(client, target, changed);
   const difference = compareChunks(changed, standing, vectors);
   if (difference.copied.length > 0) await insertChunks(client, target, difference.copied, vectors);
   const sizeOf = ({ chunk }: PlacedChunk): number =>
@@ -77,28 +69,48 @@ export async function swap(
   await deleteChunks(client, target, difference.removed);
   await writeIndexed(client, target, difference.ids);
   const removed = groupBy(difference.removed, ({ key }) => key);
-  for (const training of changed) {
-    outcomes.set(training, { status: "indexed", removed: removed.get(training.key)?.length ?? 0 });
-  }
-  return trainings.map((training) => outcomes.get(training) ?? { status: "superseded", removed: 0 });
+  return trainings.map(({ key }) =>
+    passed.has(key)
+      ? { status: "indexed", removed: removed.get(key)?.length ?? 0 }
+      : { status: "superseded", removed: 0 },
+  );
 }
 
-/** The keys that came through, with whether their rows are new. */
+/**
+ * Lets a newer call stand for versions that are stored already, without touching their chunks.
+ *
+ * @throws {@link StalePreparation} when one of them is not what stands any more
+ */
+export async function touch(
+  database: Queryable,
+  { layout, scope }: WriteTarget,
+  trainings: readonly UnchangedTraining[],
+): Promise<void> {
+  const touched = await query(database, sql.touchTrainings(layout), [
+    trainings.map(({ key }) => key),
+    trainings.map(({ ticket }) => ticket),
+    trainings.map(({ revision }) => revision),
+    trainings.map(({ unchangedSince }) => unchangedSince),
+    scope,
+  ]);
+  if (touched.length < trainings.length) throw new StalePreparation();
+}
+
+/** The keys that came through. */
 async function passFence(
   client: Queryable,
   { layout, scope }: WriteTarget,
   trainings: readonly PlannedTraining[],
-): Promise<Map<string, boolean>> {
-  const rows = await query<{ key: string; inserted: boolean }>(client, sql.passFence(layout), [
+): Promise<Set<string>> {
+  const rows = await query<{ key: string }>(client, sql.passFence(layout), [
     trainings.map(({ key }) => key),
     trainings.map(({ ticket }) => ticket),
-    trainings.map(({ ticket, unchangedSince }) => unchangedSince ?? ticket),
     trainings.map(({ revision }) => revision),
     trainings.map(({ metadata }) => metadata),
     false,
     scope,
   ]);
-  return new Map(rows.map(({ key, inserted }) => [key, inserted]));
+  return new Set(rows.map(({ key }) => key));
 }
 
 async function readStandingChunks(

@@ -64,37 +64,58 @@ FROM ${namesOf(layout).chunk} WHERE training_id = ANY ($1::${layout.idType}[])`;
 }
 
 /**
+ * For trainings whose stored version is the same: takes note that a newer call wants just that version.
+ * $1 ids, $2 tickets, $3 revisions, $4 the content tickets of the versions, $5 the scope. A row that does not come
+ * back has changed, or is newer.
+ *
+ * It looks at one row only: after a wait for a lock Postgres checks the row's new state, but would not look again at
+ * other tables.
+ */
+export function touchTrainings(layout: Layout): string {
+  return `
+UPDATE ${namesOf(layout).training} t SET
+  ticket = n.ticket,
+  revision = greatest(t.revision, n.revision),
+  barrier = greatest(t.barrier, ${barrierOf("n")}),
+  updated_at = now()
+FROM unnest($1::${layout.idType}[], $2::bigint[], $3::numeric[], $4::bigint[])
+  AS n (id, ticket, revision, content_ticket)
+WHERE t.id = n.id AND t.content_ticket = n.content_ticket AND t.deleted_at IS NULL
+  AND ${isNewer("n", "t")}
+  AND t.metadata @> ALL ($5::jsonb[])
+RETURNING t.id::text AS key`;
+}
+
+/** A call without a revision supersedes all that started before it; one with a revision only what is lower. */
+function barrierOf(call: string): string {
+  return `CASE WHEN ${call}.revision IS NULL THEN ${call}.ticket ELSE 0 END`;
+}
+
+/**
  * The fence: locks the trainings' rows, in the order of their ids, and lets those through that are newer than
  * what is stored. A row that comes back is this call's until its transaction ends; one that does not come back
  * is superseded.
  *
- * $1 ids, $2 tickets, $3 content tickets, $4 revisions, $5 metadata, $6 whether it is a delete, $7 the scope.
- *
- * A content ticket other than the call's own ticket means 'the chunks of that version are also mine': then the
- * row comes through only while just that version stands.
+ * $1 ids, $2 tickets, $3 revisions, $4 metadata, $5 whether it is a delete, $6 the scope.
  */
 export function passFence(layout: Layout): string {
   return `
 INSERT INTO ${namesOf(layout).training} AS t
   (id, ticket, content_ticket, revision, barrier, metadata, deleted_at)
-SELECT n.id, n.ticket, n.content_ticket, n.revision, CASE WHEN n.revision IS NULL THEN n.ticket ELSE 0 END,
-  n.metadata, CASE WHEN $6::boolean THEN now() END
-FROM unnest($1::${layout.idType}[], $2::bigint[], $3::bigint[], $4::numeric[], $5::jsonb[])
-  AS n (id, ticket, content_ticket, revision, metadata)
+SELECT n.id, n.ticket, n.ticket, n.revision, ${barrierOf("n")}, n.metadata, CASE WHEN $5::boolean THEN now() END
+FROM unnest($1::${layout.idType}[], $2::bigint[], $3::numeric[], $4::jsonb[]) AS n (id, ticket, revision, metadata)
 ORDER BY n.id
 ON CONFLICT (id) DO UPDATE SET
   ticket = excluded.ticket,
-  content_ticket = excluded.content_ticket,
+  content_ticket = excluded.ticket,
   revision = greatest(t.revision, excluded.revision),
   barrier = greatest(t.barrier, excluded.barrier),
-  metadata = CASE WHEN $6::boolean THEN t.metadata ELSE excluded.metadata END,
+  metadata = CASE WHEN $5::boolean THEN t.metadata ELSE excluded.metadata END,
   deleted_at = excluded.deleted_at,
   updated_at = now()
 WHERE ${isNewer("excluded", "t")}
-  AND (excluded.content_ticket = excluded.ticket
-    OR (t.content_ticket = excluded.content_ticket AND t.deleted_at IS NULL))
-  AND (t.deleted_at IS NOT NULL OR t.metadata @> ALL ($7::jsonb[]))
-RETURNING t.id::text AS key, t.xmax = 0 AS inserted`;
+  AND (t.deleted_at IS NOT NULL OR t.metadata @> ALL ($6::jsonb[]))
+RETURNING t.id::text AS key`;
 }
 
 /** $1 ids. The chunks that stand, to be compared with the new ones. */

@@ -15,10 +15,22 @@ export async function write<T>(
   client: Queryable | undefined,
   body: (client: Queryable) => Promise<T>,
 ): Promise<T> {
-  if (client) return inSavepoint(client, body);
+  return client ? inSavepoint(client, body) : again(() => inTransaction(pool, body));
+}
+
+/** The same for a single statement, which needs no transaction of its own. */
+export async function writeStatement<T>(
+  pool: DatabasePool,
+  client: Queryable | undefined,
+  body: (database: Queryable) => Promise<T>,
+): Promise<T> {
+  return client ? inSavepoint(client, body) : again(() => body(pool));
+}
+
+async function again<T>(work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await inTransaction(pool, body);
+      return await work();
     } catch (error) {
       if (!RETRY_STATES.has(sqlStateOf(error) ?? "") || attempt === MAX_ATTEMPTS) throw error;
     }

@@ -23,7 +23,6 @@ function training(key: string, ...chunks: PlannedChunk[]): PlannedTraining {
     revision: null,
     metadata: "{}",
     fingerprint: "",
-    unchangedSince: undefined,
     chunks,
   };
 }

@@ -3,6 +3,7 @@ import { expect, it } from "vitest";
 import { describeOnEach } from "./support/databases.js";
 import { recordingPool } from "./support/recording-pool.js";
 import {
+  CountingEmbeddings,
   FIVE_PARAGRAPHS,
   chunksOf,
   openTestIndex,

@@ -2,6 +2,7 @@ import { planChunks, type ChunkPlan } from "./chunk-plan.js";
 import type { Embedder } from "./embedding/embedder.js";
 import { DatabaseError, InvalidArgumentError, throwIfAborted } from "./errors.js";
 import type { Splitter } from "./splitter.js";
+import type { StartOrder } from "./start-order.js";
 import { StalePreparation, type PlannedTraining } from "./store/chunk-difference.js";
 import { query, type DatabasePool, type Queryable } from "./store/database.js";
 import { swap, touch, type SwapOutcome, type WriteTarget } from "./store/swap.js";
@@ -16,6 +17,7 @@ export interface IndexerParts {
   target: WriteTarget;
   embedder: Embedder;
   splitter: Splitter;
+  startOrder: StartOrder;
 }
 
 /** Options of {@link Indexer.prepare}. */
@@ -55,12 +57,19 @@ export class Indexer {
     options: PrepareOptions = {},
   ): Promise<PreparedBatch> {
     throwIfAborted(options.signal);
-    const { pool, target, splitter } = this.#parts;
-    const states = await query<StateRow>(options.client ?? pool, sql.takeTickets(target.layout), [
-      trainings.map(({ key }) => key),
-      trainings.map(({ revision }) => revision),
-      target.scope,
-    ]);
+    const { pool, target, splitter, startOrder } = this.#parts;
+    const keys = trainings.map(({ key }) => key);
+    const revisions = trainings.map(({ revision }) => revision);
+    const states = await startOrder.take(
+      keys,
+      () =>
+        query<StateRow>(options.client ?? pool, sql.takeTickets(target.layout), [
+          keys,
+          revisions,
+          target.scope,
+        ]),
+      options.client === undefined,
+    );
     const items: Item[] = [];
     for (const [index, training] of trainings.entries()) {
       throwIfAborted(options.signal);

@@ -1,10 +1,11 @@
 import { throwIfAborted } from "./errors.js";
-import { query, type DatabasePool, type Queryable } from "./store/database.js";
+import { query, type DatabasePool, type HostNumber, type Queryable } from "./store/database.js";
 import type { Conditions } from "./store/filter.js";
 import { remove, type Removal, type RemovalOutcome } from "./store/removal.js";
 import type { WriteTarget } from "./store/swap.js";
 import * as sql from "./store/write-sql.js";
-import { write, writeEach } from "./store/write-transaction.js";
+import type { StartOrder } from "./start-order.js";
+import { write, writeEach, writeStatement } from "./store/write-transaction.js";
 
 /** What to remove, and how. */
 export interface RemoveOptions {
@@ -20,10 +21,12 @@ const ABSENT: RemovalOutcome = { status: "absent", removed: 0 };
 export class Remover {
   readonly #pool: DatabasePool;
   readonly #target: WriteTarget;
+  readonly #startOrder: StartOrder;
 
-  constructor(pool: DatabasePool, target: WriteTarget) {
+  constructor(pool: DatabasePool, target: WriteTarget, startOrder: StartOrder) {
     this.#pool = pool;
     this.#target = target;
+    this.#startOrder = startOrder;
   }
 
   /** @param keys - ids as Postgres takes them, each at most once */
@@ -31,7 +34,7 @@ export class Remover {
     const { client, conditions = [], revision = null } = options;
     throwIfAborted(options.signal);
     if (keys.length === 0) return [];
-    const ticket = await this.#takeTicket(client);
+    const ticket = await this.#takeTicket(keys, client);
     throwIfAborted(options.signal);
     return this.#removeWith(keys, { ticket, revision, conditions }, client);
   }
@@ -43,7 +46,7 @@ export class Remover {
   ): Promise<{ key: string; outcome: RemovalOutcome }[]> {
     const { client } = options;
     throwIfAborted(options.signal);
-    const ticket = await this.#takeTicket(client);
+    const ticket = await this.#takeTicket(undefined, client);
     const { layout, scope } = this.#target;
     const found = await query<{ key: string }>(client ?? this.#pool, sql.findTrainings(layout), [
       [...scope, ...conditions],
@@ -55,8 +58,21 @@ export class Remover {
     return keys.map((key, index) => ({ key, outcome: outcomes[index] ?? ABSENT }));
   }
 
-  async #takeTicket(client: Queryable | undefined): Promise<string> {
-    const [row] = await query<{ ticket: string }>(client ?? this.#pool, sql.takeTicket(this.#target.layout));
+  /** Deletes trainings' tombstones that are older than this. @returns how many */
+  async prune(olderThanMs: number, client: Queryable | undefined): Promise<number> {
+    const pruned = await writeStatement(this.#pool, client, (database) =>
+      query<{ pruned: HostNumber }>(database, sql.pruneTombstones(this.#target.layout), [
+        olderThanMs,
+        this.#target.scope,
+      ]),
+    );
+    return Number(pruned[0]?.pruned ?? 0);
+  }
+
+  async #takeTicket(keys: readonly string[] | undefined, client: Queryable | undefined): Promise<string> {
+    const take = (): Promise<{ ticket: string }[]> =>
+      query(client ?? this.#pool, sql.takeTicket(this.#target.layout));
+    const [row] = await this.#startOrder.take(keys, take, client === undefined);
     return row?.ticket ?? "0";
   }
 

@@ -1,16 +1,13 @@
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import { RecursiveCharacterTextSplitter } from "@langchain/textsplitters";
-import { InvalidArgumentError, throwIfAborted } from "./errors.js";
+import { InvalidArgumentError } from "./errors.js";
 import { Indexer } from "./indexer.js";
 import { openIndex, type OpenIndex } from "./open-index.js";
 import {
   checkEmbeddings,
-  checkGivenVector,
   checkInteger,
   checkPool,
-  checkQuery,
   DEFAULT_EF_SEARCH,
-  DEFAULT_K,
   MAX_K,
   type DeleteOptions,
   type TrainingIndexOptions,
@@ -18,13 +15,14 @@ import {
 } from "./options.js";
 import { PreparedTraining } from "./prepared-training.js";
 import { Remover } from "./remover.js";
+import { Searcher } from "./searcher.js";
 import { TrainingRetriever, type TrainingRetrieverOptions } from "./retriever.js";
 import { DEFAULT_CHUNK_OVERLAP, DEFAULT_CHUNK_SIZE } from "./splitter.js";
-import type { DatabasePool } from "./store/database.js";
+import { StartOrder } from "./start-order.js";
+import type { DatabasePool, Queryable } from "./store/database.js";
 import { compileFilter, type Conditions } from "./store/filter.js";
 import { quoteIdentifier } from "./store/identifiers.js";
 import { DEFAULT_SCHEMA } from "./store/layout.js";
-import { readById, refusePartsOfTrainings, search, type FoundChunk } from "./store/search.js";
 import { decodeTrainingId, encodeTrainingId } from "./store/training-id.js";
 import {
   encodeRevision,
@@ -42,17 +40,18 @@ import type {
   UpsertResult,
 } from "./types.js";
 import { upsertAll } from "./upsert-all.js";
-import { TrainingVectorStore, type VectorStoreOperations } from "./vector-store.js";
+import { vectorStoreOperations } from "./vector-store-operations.js";
+import { TrainingVectorStore } from "./vector-store.js";
 
 /** The parts of an index, once its schema has been looked at. */
 interface IndexParts extends OpenIndex {
   embeddings: EmbeddingsInterface;
   pool: DatabasePool;
-  indexer: Indexer;
-  remover: Remover;
   /** The filter of the index, compiled. */
   scope: Conditions;
-  efSearch: number;
+  indexer: Indexer;
+  remover: Remover;
+  searcher: Searcher;
 }
 
 /**
@@ -90,10 +89,18 @@ export class TrainingIndex {
     const splitter = options.splitter ?? defaultSplitter();
 
     const open = await openIndex(embeddings, pool, schema, options.profile);
-    const target = { layout: open.layout, vectorOid: open.vectorOid, scope };
-    const indexer = new Indexer({ pool, target, embedder: open.embedder, splitter });
-    const remover = new Remover(pool, target);
-    return new TrainingIndex({ ...open, embeddings, pool, indexer, remover, scope, efSearch });
+    const { layout, vectorOid, embedder, profile } = open;
+    const target = { layout, vectorOid, scope };
+    const startOrder = new StartOrder();
+    return new TrainingIndex({
+      ...open,
+      embeddings,
+      pool,
+      scope,
+      indexer: new Indexer({ pool, target, embedder, splitter, startOrder }),
+      remover: new Remover(pool, target, startOrder),
+      searcher: new Searcher({ pool, layout, embedder, dimensions: profile.dimensions, scope, efSearch }),
+    });
   }
 
   /**
@@ -184,13 +191,31 @@ export class TrainingIndex {
   }
 
   /**
+   * Forgets deletes: of each a row stays, so that a call that started before it cannot bring the training back. Older
+   * ones than any such call can be are of no more use. Needed only where many trainings are deleted for good.
+   *
+   * @param options.olderThanMs - age of the deletes to forget, in milliseconds; more than an upsert can take from its
+   * start to its end, retries of a prepared one included
+   * @returns how many were forgotten
+   * @throws {@link InvalidArgumentError} for an age that is no positive number
+   * @throws {@link DatabaseError}
+   */
+  async prune(options: { olderThanMs: number; client?: Queryable | undefined }): Promise<number> {
+    const { olderThanMs, client } = options;
+    if (!(Number.isFinite(olderThanMs) && olderThanMs > 0)) {
+      throw new InvalidArgumentError("olderThanMs", "must be a positive number");
+    }
+    return this.#parts.remover.prune(olderThanMs, client);
+  }
+
+  /**
    * The chunks nearest to a question, nearest first. A text is embedded as a query; a vector is taken as it is.
    *
    * @throws {@link InvalidArgumentError} for a blank query, a vector that cannot be compared, or a bad option
    * @throws {@link EmbeddingError} | {@link DatabaseError} | {@link AbortError}
    */
   async similar(query: string | ArrayLike<number>, options: SimilarOptions = {}): Promise<ChunkHit[]> {
-    const found = await this.#search(query, options);
+    const found = await this.#parts.searcher.search(query, options);
     return found.map(({ hit }) => hit);
   }
 
@@ -200,42 +225,24 @@ export class TrainingIndex {
    * @throws {@link InvalidArgumentError} for a bad option, at once
    */
   asRetriever(options: TrainingRetrieverOptions = {}): TrainingRetriever {
-    this.#checkSearch(options);
+    this.#parts.searcher.check(options);
     return new TrainingRetriever(this, options);
   }
 
   /** The same rows as a LangChain vector store, with the filter of this index. Always the same object. */
   get vectorStore(): TrainingVectorStore {
-    const { embeddings, pool, layout } = this.#parts;
+    const { embeddings, pool, layout, profile } = this.#parts;
     return (this.#vectorStore ??= new TrainingVectorStore(
       embeddings,
       pool,
       layout,
-      this.#vectorStoreOperations(),
+      vectorStoreOperations({
+        ...this.#parts,
+        dimensions: profile.dimensions,
+        normalize: this.#normalize,
+        deleteTrainings: (selection) => this.deleteTrainings(selection),
+      }),
     ));
-  }
-
-  #vectorStoreOperations(): VectorStoreOperations {
-    const { pool, layout, profile, embedder, indexer, scope } = this.#parts;
-    return {
-      upsert: async (trainings, vectors) => {
-        const given = vectors?.map((vector, index) =>
-          checkGivenVector(vector, profile.dimensions, `vectors[${index}]`),
-        );
-        const results: UpsertResult[] = [];
-        for await (const result of upsertAll(indexer, this.#normalize, trainings, {}, given)) {
-          results.push(result);
-        }
-        return results;
-      },
-      delete: async (selection) => {
-        if (selection.ids) await refusePartsOfTrainings(pool, layout, selection.ids);
-        await this.deleteTrainings(selection);
-      },
-      embedQuery: async (text) => Array.from(await embedder.embedQuery(text)),
-      search: (query, { k, filter, withEmbedding }) => this.#search(query, { k, filter }, withEmbedding),
-      readById: (ids) => readById(pool, layout, ids, scope),
-    };
   }
 
   async #prepare(training: Training, options: UpsertOptions): Promise<PreparedTraining> {
@@ -247,28 +254,6 @@ export class TrainingIndex {
     const { layout, scope } = this.#parts;
     return requireScope(normalizeTraining(training, layout.idType, option), scope, option);
   };
-
-  #checkSearch(options: SimilarOptions): { k: number; efSearch: number; conditions: Conditions } {
-    const { scope, efSearch } = this.#parts;
-    return {
-      k: checkInteger("k", options.k ?? DEFAULT_K, 1, MAX_K),
-      efSearch: checkInteger("efSearch", options.efSearch ?? efSearch, 1, MAX_K),
-      conditions: [...scope, ...compileFilter(options.filter)],
-    };
-  }
-
-  async #search(
-    query: string | ArrayLike<number>,
-    options: SimilarOptions,
-    withEmbedding = false,
-  ): Promise<FoundChunk[]> {
-    const { pool, layout, profile, embedder } = this.#parts;
-    const checked = this.#checkSearch(options);
-    const given = checkQuery(query, profile.dimensions);
-    const vector = typeof given === "string" ? await embedder.embedQuery(given, options.signal) : given;
-    throwIfAborted(options.signal);
-    return search(pool, layout, { ...checked, vector, withEmbedding });
-  }
 }
 
 function defaultSplitter(): RecursiveCharacterTextSplitter {

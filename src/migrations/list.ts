@@ -36,6 +36,8 @@ function trainingsAndChunks({ names, idType, dimensions, hnsw, ...plan }: Migrat
   updated_at timestamptz NOT NULL DEFAULT now()
 )`,
 
+    `CREATE INDEX training_deleted ON ${training} (deleted_at) WHERE deleted_at IS NOT NULL`,
+
     `CREATE TABLE ${profile} (
   id integer PRIMARY KEY, -- names the tables chunk_<id> and indexed_<id>
   status text NOT NULL CHECK (status IN ('building', 'active', 'retired')),

@@ -37,7 +37,7 @@ export async function remove(
     keys,
     keys.map(() => ticket),
     keys.map(() => revision),
-    keys.map(() => "{}"),
+    keys.map(() => scope[0] ?? "{}"), // a tombstone of an unknown id belongs where the delete came from
     true,
     limits,
   ]);

@@ -190,3 +190,18 @@ SELECT id::text AS key FROM ${namesOf(layout).training}
 WHERE deleted_at IS NULL AND metadata @> ALL ($1::jsonb[])
   AND ($2::${layout.idType}[] IS NULL OR id = ANY ($2)) ORDER BY id`;
 }
+
+/**
+ * $1 age in milliseconds, $2 the scope. Forgets deletes that are older. A training that came back meanwhile is none of
+ * them: its row is looked at again after a wait for its lock.
+ */
+export function pruneTombstones(layout: Layout): string {
+  return `
+WITH pruned AS (
+  DELETE FROM ${namesOf(layout).training}
+  WHERE deleted_at < now() - $1::double precision * interval '1 millisecond'
+    AND (metadata @> ALL ($2::jsonb[]))
+  RETURNING 1
+)
+SELECT count(*) AS pruned FROM pruned`;
+}

@@ -5,7 +5,7 @@ import { isBlank } from "./text.js";
 import type { NormalizedTraining, Source } from "./training-input.js";
 
 /** Stands between the texts of documents in the content that offsets count in. */
-export const DOCUMENT_SEPARATOR = "\n\n";
+const DOCUMENT_SEPARATOR = "\n\n";
 
 /** The chunks that a training is to have. */
 export interface ChunkPlan {
@@ -20,17 +20,45 @@ export interface ChunkPlan {
  */
 export async function planChunks(training: NormalizedTraining, splitter: Splitter): Promise<ChunkPlan> {
   const chunks: PlannedChunk[] = [];
-  let base = 0;
-  for (const source of training.sources) {
-    const spans = training.split ? await splitText(source.text, splitter) : wholeText(source.text);
-    for (const span of spans) chunks.push(planChunk(source, span, base, training.split));
-    base += source.text.length + DOCUMENT_SEPARATOR.length;
+  for (const placed of placeSources(training)) {
+    const { text } = placed.source;
+    const spans = training.split ? await splitText(text, splitter) : wholeText(text);
+    for (const span of spans) chunks.push(planChunk(placed, span, training.split));
   }
   const decisive = chunks.map(({ hash, id, start, end, metadata }) => [hash, id, start, end, metadata]);
   return { chunks, fingerprint: sha256(JSON.stringify([training.metadata, decisive])) };
 }
 
-function planChunk(source: Source, { start, end }: TextSpan, base: number, split: boolean): PlannedChunk {
+/** A source, and where it begins in the content that offsets count in. */
+export interface PlacedSource {
+  source: Source;
+  base: number;
+}
+
+/** The sources of a training at their places in its content, in order. */
+export function placeSources({ sources }: NormalizedTraining): PlacedSource[] {
+  let base = 0;
+  return sources.map((source) => {
+    const placed = { source, base };
+    base += source.text.length + DOCUMENT_SEPARATOR.length;
+    return placed;
+  });
+}
+
+/** The texts of a training as one. */
+export function contentOf({ sources }: NormalizedTraining): string {
+  return sources.map(({ text }) => text).join(DOCUMENT_SEPARATOR);
+}
+
+/**
+ * @param span - a place in the source's text
+ * @param split - whether the source was split: a part does not have its source's id
+ */
+export function planChunk(
+  { source, base }: PlacedSource,
+  { start, end }: TextSpan,
+  split: boolean,
+): PlannedChunk {
   const content = source.text.slice(start, end);
   return {
     content,

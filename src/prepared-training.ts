@@ -1,4 +1,4 @@
-import type { PreparedBatch } from "./indexer.js";
+import type { PreparedBatch } from "./prepared-batch.js";
 import type { Queryable } from "./store/database.js";
 import type { UpsertResult } from "./types.js";
 

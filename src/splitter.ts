@@ -20,6 +20,24 @@ export const DEFAULT_CHUNK_SIZE = 1000;
 export const DEFAULT_CHUNK_OVERLAP = 150;
 
 /**
+ * What can be seen of a splitter's settings, as text: its class, and its numbers, flags and lists. Chunks of splitters
+ * with the same description are taken to be made alike.
+ */
+export function describeSplitter(splitter: Splitter): string {
+  const settings = Object.entries(splitter as object).filter(([, value]) => isSetting(value));
+  return JSON.stringify([
+    splitter.constructor.name,
+    settings.sort(([left], [right]) => (left < right ? -1 : 1)),
+  ]);
+}
+
+function isSetting(value: unknown): boolean {
+  return Array.isArray(value)
+    ? value.every(isSetting)
+    : ["string", "number", "boolean"].includes(typeof value);
+}
+
+/**
  * Splits a text and says where each chunk stands in it. Between them the spans hold every non-blank character
  * of the text, in order; no span is blank or cuts a surrogate pair.
  *

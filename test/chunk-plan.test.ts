@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { DOCUMENT_SEPARATOR, planChunks, type ChunkPlan } from "../src/chunk-plan.js";
+import { planChunks, type ChunkPlan } from "../src/chunk-plan.js";
 import { InvalidArgumentError } from "../src/errors.js";
 import type { Splitter } from "../src/splitter.js";
 import { normalizeTraining, type NormalizedTraining, type Source } from "../src/training-input.js";
@@ -56,7 +56,6 @@ describe("planChunks", () => {
     const texts = ["um\ndois", "", " três 😀", "fim"];
     const { chunks } = await plan({ id: "1", documents: texts.map((pageContent) => ({ pageContent })) });
     const content = texts.join("\n\n");
-    expect(DOCUMENT_SEPARATOR).toBe("\n\n");
     expect(chunks.map((chunk) => chunk.content)).toEqual(["um", "dois", " três 😀", "fim"]);
     expect(chunks.map(({ start, end }) => content.slice(start, end))).toEqual([
       "um",

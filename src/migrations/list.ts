@@ -55,6 +55,7 @@ function trainingsAndChunks({ names, idType, dimensions, hnsw, ...plan }: Migrat
     `CREATE TABLE ${indexed} (
   training_id ${idType} PRIMARY KEY REFERENCES ${training} ON DELETE CASCADE,
   fingerprint bytea NOT NULL, -- of all that decides the chunks
+  splitter text NOT NULL, -- which one made them
   chunk_ids text[] NOT NULL, -- in reading order
   starts integer[] NOT NULL,
   ends integer[] NOT NULL

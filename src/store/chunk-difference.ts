@@ -24,6 +24,8 @@ export interface PlannedTraining {
   metadata: string;
   /** Hex digest of all that decides the chunks. */
   fingerprint: string;
+  /** Describes what made the chunks. */
+  splitter: string;
   chunks: readonly PlannedChunk[];
 }
 

@@ -173,6 +173,7 @@ async function writeIndexed(
   await query(client, sql.writeIndexed(layout), [
     trainings.map(({ key }) => key),
     trainings.map(({ fingerprint }) => `\\x${fingerprint}`),
+    trainings.map(({ splitter }) => splitter),
     [...ids.values()].map(arrayLiteral),
     trainings.map(({ chunks }) => arrayLiteral(chunks.map(({ start }) => start.toString()))),
     trainings.map(({ chunks }) => arrayLiteral(chunks.map(({ end }) => end.toString()))),

@@ -63,6 +63,18 @@ SELECT training_id::text AS key, encode(content_hash, 'hex') AS hash
 FROM ${namesOf(layout).chunk} WHERE training_id = ANY ($1::${layout.idType}[])`;
 }
 
+/** $1 ids, $2 a splitter. The texts of chunks that it made, with their places, in reading order. */
+export function readTexts(layout: Layout): string {
+  const { indexed, chunk } = namesOf(layout);
+  return `
+SELECT i.training_id::text AS key, c.content, p.start_at, p.end_at
+FROM ${indexed} i
+CROSS JOIN LATERAL unnest(i.chunk_ids, i.starts, i.ends) WITH ORDINALITY AS p (id, start_at, end_at, place)
+JOIN ${chunk} c ON c.training_id = i.training_id AND c.id = p.id
+WHERE i.training_id = ANY ($1::${layout.idType}[]) AND i.splitter = $2
+ORDER BY i.training_id, p.place`;
+}
+
 /**
  * For trainings whose stored version is the same: takes note that a newer call wants just that version.
  * $1 ids, $2 tickets, $3 revisions, $4 the content tickets of the versions, $5 the scope. A row that does not come
@@ -160,15 +172,15 @@ USING unnest($1::${layout.idType}[], $2::text[]) AS n (training_id, id)
 WHERE c.training_id = n.training_id AND c.id = n.id`;
 }
 
-/** $1 training ids, $2 fingerprints, and as array literals $3 chunk ids, $4 starts, $5 ends. */
+/** $1 training ids, $2 fingerprints, $3 splitters, and as array literals $4 chunk ids, $5 starts, $6 ends. */
 export function writeIndexed(layout: Layout): string {
   return `
-INSERT INTO ${namesOf(layout).indexed} AS i (training_id, fingerprint, chunk_ids, starts, ends)
-SELECT n.training_id, n.fingerprint, n.chunk_ids::text[], n.starts::integer[], n.ends::integer[]
-FROM unnest($1::${layout.idType}[], $2::bytea[], $3::text[], $4::text[], $5::text[])
-  AS n (training_id, fingerprint, chunk_ids, starts, ends)
-ON CONFLICT (training_id) DO UPDATE SET fingerprint = excluded.fingerprint, chunk_ids = excluded.chunk_ids,
-  starts = excluded.starts, ends = excluded.ends`;
+INSERT INTO ${namesOf(layout).indexed} AS i (training_id, fingerprint, splitter, chunk_ids, starts, ends)
+SELECT n.training_id, n.fingerprint, n.splitter, n.chunk_ids::text[], n.starts::integer[], n.ends::integer[]
+FROM unnest($1::${layout.idType}[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::text[])
+  AS n (training_id, fingerprint, splitter, chunk_ids, starts, ends)
+ON CONFLICT (training_id) DO UPDATE SET fingerprint = excluded.fingerprint, splitter = excluded.splitter,
+  chunk_ids = excluded.chunk_ids, starts = excluded.starts, ends = excluded.ends`;
 }
 
 /** $1 ids. Returns those that were indexed, with the number of their chunks. */

@@ -41,6 +41,7 @@ describe("migrationSql", () => {
       'CREATE TABLE IF NOT EXISTS "training_index".migration',
       'CREATE SEQUENCE "training_index".ticket AS bigint',
       'CREATE TABLE "training_index".training',
+      'CREATE INDEX training_deleted ON "training_index".training',
       'CREATE TABLE "training_index".profile',
       'CREATE UNIQUE INDEX profile_active ON "training_index".profile',
       'INSERT INTO "training_index".profile',

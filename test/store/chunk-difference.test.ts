@@ -23,6 +23,7 @@ function training(key: string, ...chunks: PlannedChunk[]): PlannedTraining {
     revision: null,
     metadata: "{}",
     fingerprint: "",
+    splitter: "",
     chunks,
   };
 }

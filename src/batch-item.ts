@@ -1,0 +1,94 @@
+import type { ChunkPlan } from "./chunk-plan.js";
+import { InvalidArgumentError } from "./errors.js";
+import type { PlannedChunk, PlannedTraining } from "./store/chunk-difference.js";
+import type { SwapOutcome, UnchangedTraining } from "./store/swap.js";
+import type { NormalizedTraining } from "./training-input.js";
+import type { UpsertResult } from "./types.js";
+
+/** What is stored of a training while it is being prepared. */
+export interface StoredState {
+  /** The call's own; there when it was just taken. */
+  ticket?: string;
+  /** The ticket of the call whose chunks stand; `null` when none do. */
+  content_ticket: string | null;
+  outdated: boolean;
+  in_scope: boolean;
+  fingerprint: string | null;
+}
+
+/** One training of a batch that is being prepared. */
+export class BatchItem {
+  readonly training: NormalizedTraining;
+  readonly ticket: string;
+  /** Those of a fresh split, or those around an edit. */
+  chunks: readonly PlannedChunk[];
+  /** Texts sent to the embedder for it. */
+  embedded = 0;
+  readonly #plan: ChunkPlan;
+  readonly #splitter: string;
+  #state: StoredState | undefined;
+
+  constructor(
+    training: NormalizedTraining,
+    plan: ChunkPlan,
+    splitter: string,
+    state: StoredState | undefined,
+  ) {
+    this.training = training;
+    this.ticket = state?.ticket ?? "0";
+    this.chunks = plan.chunks;
+    this.#plan = plan;
+    this.#splitter = splitter;
+    this.observe(state);
+  }
+
+  /**
+   * Takes note of what is stored now, and starts over from it.
+   *
+   * @throws {@link InvalidArgumentError} when the id belongs to a training that the index does not see
+   */
+  observe(state: StoredState | undefined): void {
+    if (state?.in_scope === false) {
+      throw new InvalidArgumentError(
+        "training.id",
+        "is taken by a training outside the filter of this index",
+      );
+    }
+    this.#state = state;
+    this.chunks = this.#plan.chunks;
+  }
+
+  /** Something newer is stored: nothing has to be done. */
+  get outdated(): boolean {
+    return this.#state?.outdated ?? false;
+  }
+
+  /** Whether there are chunks of an earlier version. */
+  get stands(): boolean {
+    return this.#state?.content_ticket != null;
+  }
+
+  /** The stored version is the same; what it takes to let this call stand for it. */
+  get unchanged(): UnchangedTraining | undefined {
+    const { key, revision } = this.training;
+    const unchangedSince = this.#state?.content_ticket;
+    const same = unchangedSince != null && this.#state?.fingerprint === this.#plan.fingerprint;
+    return same ? { key, revision, ticket: this.ticket, unchangedSince } : undefined;
+  }
+
+  /** The version as it is to stand. */
+  get planned(): PlannedTraining {
+    const { key, revision, metadata } = this.training;
+    const { fingerprint } = this.#plan;
+    const { ticket, chunks } = this;
+    return { key, revision, metadata, ticket, fingerprint, splitter: this.#splitter, chunks };
+  }
+
+  /** What the caller is told. */
+  result({ status, removed }: SwapOutcome): UpsertResult {
+    const chunks = this.chunks.length;
+    const { embedded } = this;
+    const reused = status === "superseded" ? 0 : chunks - embedded;
+    return { id: this.training.id, status, chunks, embedded, reused, removed };
+  }
+}

@@ -1,0 +1,186 @@
+import type { BatchItem, StoredState } from "./batch-item.js";
+import type { Embedder } from "./embedding/embedder.js";
+import { planEdit, type StandingText } from "./edit-plan.js";
+import { DatabaseError, throwIfAborted } from "./errors.js";
+import { describeSplitter, type Splitter } from "./splitter.js";
+import { groupBy, StalePreparation, type PlannedChunk } from "./store/chunk-difference.js";
+import { query, type DatabasePool, type HostNumber, type Queryable } from "./store/database.js";
+import { swap, touch, type SwapOutcome, type WriteTarget } from "./store/swap.js";
+import { write, writeEach, writeStatement } from "./store/write-transaction.js";
+import * as sql from "./store/write-sql.js";
+import type { IndexingProgress, UpsertResult } from "./types.js";
+
+/** What a batch works with. */
+export interface BatchParts {
+  pool: DatabasePool;
+  target: WriteTarget;
+  embedder: Embedder;
+  splitter: Splitter;
+}
+
+/** Options of a preparation. */
+export interface PrepareOptions {
+  signal?: AbortSignal | undefined;
+  /** Reads through this client, where the pool has no other. */
+  client?: Queryable | undefined;
+  onProgress?: ((progress: IndexingProgress) => void) | undefined;
+}
+
+/** How often a preparation is made anew when others change the same training meanwhile. */
+const MAX_PREPARATIONS = 5;
+/** An edit that makes no more chunks new than this is no matter for {@link planEdit}. */
+const SMALL_EDIT = 1;
+
+const SUPERSEDED: SwapOutcome = { status: "superseded", removed: 0 };
+const UNCHANGED: SwapOutcome = { status: "unchanged", removed: 0 };
+
+/** New versions of some trainings, with all their vectors at hand or known to stand. */
+export class PreparedBatch {
+  readonly #parts: BatchParts;
+  readonly #items: readonly BatchItem[];
+  /** By content hash. */
+  readonly #vectors = new Map<string, Float32Array>();
+  readonly #options: PrepareOptions;
+
+  constructor(parts: BatchParts, items: readonly BatchItem[], options: PrepareOptions) {
+    this.#parts = parts;
+    this.#items = items;
+    this.#options = options;
+    for (const { hash, vector } of items.flatMap(({ chunks }) => chunks)) {
+      if (vector) this.#vectors.set(hash, vector);
+    }
+  }
+
+  /** Embeds each text that has no vector yet, neither here nor in the training's stored chunks. */
+  async embedMissing(database: Queryable): Promise<void> {
+    const items = this.#items.filter((item) => !item.outdated && !item.unchanged);
+    const standing = await this.#readHashes(database, items);
+    const isNew = (item: BatchItem, { hash }: PlannedChunk): boolean =>
+      !this.#vectors.has(hash) && !standing.has(item.training.key + hash);
+    await this.#keepAroundEdits(database, items, isNew);
+
+    const texts = new Map<string, string>();
+    const counts = new Map<BatchItem, number>();
+    for (const item of items) {
+      for (const chunk of item.chunks) {
+        if (texts.has(chunk.hash) || !isNew(item, chunk)) continue;
+        texts.set(chunk.hash, chunk.content);
+        counts.set(item, (counts.get(item) ?? 0) + 1);
+      }
+    }
+    if (texts.size === 0) return;
+    const { signal, onProgress } = this.#options;
+    const total = items.reduce((sum, { chunks }) => sum + chunks.length, 0);
+    const vectors = await this.#parts.embedder.embedDocuments([...texts.values()], {
+      signal,
+      onBatch: (embedded) => onProgress?.({ embedded, reused: total - texts.size, total }),
+    });
+    for (const [index, hash] of [...texts.keys()].entries()) {
+      const vector = vectors[index];
+      if (vector) this.#vectors.set(hash, vector);
+    }
+    for (const [item, count] of counts) item.embedded += count;
+  }
+
+  /**
+   * Puts the prepared versions in the place of the stored ones: in a transaction of its own, or in the one that
+   * `client` is in. A repeat finds its own version and changes nothing.
+   */
+  async commit(client?: Queryable): Promise<UpsertResult[]> {
+    for (let preparation = 1; ; preparation++) {
+      throwIfAborted(this.#options.signal);
+      try {
+        const outcomes = await this.#swap(client);
+        return this.#items.map((item) => item.result(outcomes.get(item) ?? SUPERSEDED));
+      } catch (error) {
+        if (!(error instanceof StalePreparation)) throw error;
+        // In a host's transaction nothing can be embedded: it would hold its locks meanwhile.
+        if (client || preparation === MAX_PREPARATIONS) throw conflict();
+        await this.#prepareAgain();
+      }
+    }
+  }
+
+  async #swap(client: Queryable | undefined): Promise<Map<BatchItem, SwapOutcome>> {
+    const { pool, target } = this.#parts;
+    const outcomes = new Map<BatchItem, SwapOutcome>();
+    const current = this.#items.filter((item) => !item.outdated);
+    const same = current.flatMap(({ unchanged }) => unchanged ?? []);
+    if (same.length > 0) {
+      await writeStatement(pool, client, (database) => touch(database, target, same));
+    }
+    const changed = current.filter((item) => !item.unchanged);
+    const swapAll = (some: readonly BatchItem[]): Promise<SwapOutcome[]> => {
+      const planned = some.map((item) => item.planned);
+      return write(pool, client, (database) => swap(database, target, planned, this.#vectors));
+    };
+    const swapped = await writeEach(changed, swapAll, SUPERSEDED);
+    for (const item of current) if (item.unchanged) outcomes.set(item, UNCHANGED);
+    for (const [index, item] of changed.entries()) outcomes.set(item, swapped[index] ?? SUPERSEDED);
+    return outcomes;
+  }
+
+  /** Looks again at what stands, under the tickets that were taken at the start. */
+  async #prepareAgain(): Promise<void> {
+    const { pool, target } = this.#parts;
+    const states = await query<StoredState>(pool, sql.readStates(target.layout), [
+      this.#items.map(({ training }) => training.key),
+      this.#items.map(({ training }) => training.revision),
+      target.scope,
+      this.#items.map(({ ticket }) => ticket),
+    ]);
+    for (const [index, item] of this.#items.entries()) item.observe(states[index]);
+    await this.embedMissing(pool);
+  }
+
+  /** Where an edit would make many chunks new, plans around the chunks that stand, if that makes fewer new. */
+  async #keepAroundEdits(
+    database: Queryable,
+    items: readonly BatchItem[],
+    isNew: (item: BatchItem, chunk: PlannedChunk) => boolean,
+  ): Promise<void> {
+    const newChunks = (item: BatchItem, chunks: readonly PlannedChunk[]): number =>
+      chunks.filter((chunk) => isNew(item, chunk)).length;
+    const edited = items.filter(
+      (item) => item.stands && item.training.split && newChunks(item, item.chunks) > SMALL_EDIT,
+    );
+    const texts = await this.#readTexts(database, edited);
+    for (const item of edited) {
+      const standing = texts.get(item.training.key);
+      const chunks = standing && (await planEdit(item.training, standing, this.#parts.splitter));
+      if (chunks && newChunks(item, chunks) < newChunks(item, item.chunks)) item.chunks = chunks;
+    }
+  }
+
+  async #readHashes(database: Queryable, items: readonly BatchItem[]): Promise<Set<string>> {
+    const keys = items.filter(({ stands }) => stands).map(({ training }) => training.key);
+    if (keys.length === 0) return new Set();
+    const text = sql.readHashes(this.#parts.target.layout);
+    const rows = await query<{ key: string; hash: string }>(database, text, [keys]);
+    return new Set(rows.map(({ key, hash }) => key + hash));
+  }
+
+  async #readTexts(database: Queryable, items: readonly BatchItem[]): Promise<Map<string, StandingText[]>> {
+    if (items.length === 0) return new Map();
+    const { target, splitter } = this.#parts;
+    const rows = await query<{ key: string; content: string; start_at: HostNumber; end_at: HostNumber }>(
+      database,
+      sql.readTexts(target.layout),
+      [items.map(({ training }) => training.key), describeSplitter(splitter)],
+    );
+    const texts = rows.map(({ key, content, start_at, end_at }) => ({
+      key,
+      content,
+      start: Number(start_at),
+      end: Number(end_at),
+    }));
+    return groupBy(texts, ({ key }) => key);
+  }
+}
+
+function conflict(): DatabaseError {
+  return new DatabaseError("Another call changed the training between its preparation and its commit", {
+    code: "CONFLICT",
+    retryable: true,
+  });
+}

@@ -1,7 +1,10 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { ContractReporter } from "./test/support/contract-reporter.js";
 
-const source = (path: string): string => fileURLToPath(new URL(`./src/${path}`, import.meta.url));
+/** `scripts/contract-mutations.ts` puts changed sources in the place of ours. */
+const sources = process.env["CONTRACT_SOURCES"] ?? "src";
+const source = (path: string): string => fileURLToPath(new URL(`./${sources}/${path}`, import.meta.url));
 
 /** Tests import the package by its name, as its users do, and get the sources. */
 const alias = [
@@ -15,6 +18,7 @@ const alias = [
 
 export default defineConfig({
   test: {
+    reporters: ["default", new ContractReporter()],
     projects: [
       {
         resolve: { alias },

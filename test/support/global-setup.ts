@@ -10,14 +10,21 @@ import type { TestProject } from "vitest/node";
 declare module "vitest" {
   interface ProvidedContext {
     serverUrl: string | undefined;
+    /** Whether tests can start containers of their own. */
+    hasDockerEngine: boolean;
+    /** The Postgres image that they start. */
+    image: string;
   }
 }
 
 const IMAGE = process.env["TEST_POSTGRES_IMAGE"] ?? "pgvector/pgvector:pg17";
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const server = await findServer();
+  const hasDockerEngine = await findDockerEngine();
+  const server = await findServer(hasDockerEngine);
   project.provide("serverUrl", server?.url);
+  project.provide("hasDockerEngine", hasDockerEngine);
+  project.provide("image", IMAGE);
   const description = server ? `${await describeServer(server.url)}, ${server.origin}` : undefined;
   if (!description && process.env["CI"] === "true") {
     throw new Error(
@@ -42,14 +49,19 @@ interface Server {
   container?: StartedPostgreSqlContainer;
 }
 
-async function findServer(): Promise<Server | undefined> {
-  const url = process.env["TEST_DATABASE_URL"];
-  if (url) return { url, origin: "TEST_DATABASE_URL" };
+async function findDockerEngine(): Promise<boolean> {
   try {
     await getContainerRuntimeClient();
+    return true;
   } catch {
-    return undefined;
+    return false;
   }
+}
+
+async function findServer(hasDockerEngine: boolean): Promise<Server | undefined> {
+  const url = process.env["TEST_DATABASE_URL"];
+  if (url) return { url, origin: "TEST_DATABASE_URL" };
+  if (!hasDockerEngine) return undefined;
   // From here on an engine is there: what fails now is a failure, not a reason to leave tests out.
   const container = await new PostgreSqlContainer(IMAGE).withSharedMemorySize(256 * 1024 * 1024).start();
   return { url: container.getConnectionUri(), origin: `container ${IMAGE}`, container };

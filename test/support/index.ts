@@ -11,6 +11,8 @@ import type pg from "pg";
 import { onTestFinished } from "vitest";
 import { uniqueName, type TestDatabase } from "./databases.js";
 
+export { FIVE_PARAGRAPHS, paragraph, smallTraining } from "./texts.js";
+
 /** Few dimensions keep tests quick; what depends on 1024 says so. */
 export const DIMENSIONS = 64;
 
@@ -75,21 +77,6 @@ export class CountingEmbeddings implements EmbeddingsInterface {
   embedQuery(text: string): Promise<number[]> {
     return this.#hashing.embedQuery(text);
   }
-}
-
-/** A paragraph of a length that fills one chunk: no other fits beside it. */
-export function paragraph(topic: string): string {
-  return `${topic}: ${"a loja atende de segunda a sexta e responde por mensagem no mesmo dia. ".repeat(9)}`.trim();
-}
-
-/** A text of five chunks, one for each paragraph. */
-export const FIVE_PARAGRAPHS = ["Entregas", "Trocas", "Pagamentos", "Garantia", "Horários"]
-  .map(paragraph)
-  .join("\n\n");
-
-/** A training of one chunk. */
-export function smallTraining(id: string): { id: string; content: string } {
-  return { id, content: `a loja ${id}` };
 }
 
 /** The chunk rows of a training as they lie in the table: `version` changes with every write to a row. */

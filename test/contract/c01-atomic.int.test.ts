@@ -1,0 +1,158 @@
+import type { ChunkHit, TrainingIndex } from "langchain-training-index";
+import { expect, it } from "vitest";
+import { countRows, holdEmbedding, hookedPool, openAgain, openServerPool } from "../support/contract.js";
+import { describeOnEach, describeOnServer } from "../support/databases.js";
+import { FIVE_PARAGRAPHS, chunksOf, openTestIndex, paragraph } from "../support/index.js";
+
+const IDS = ["entregas", "trocas", "pagamentos"];
+const REPLACEMENTS = 60;
+
+/** A text of `count` chunks, of which the first is in every version: rows that stay and rows that go. */
+function version(id: string, place: number, count: number): string {
+  const own = Array.from({ length: count - 1 }, (_, part) => paragraph(`${id} ${place}, parte ${part}`));
+  return [paragraph(`${id} sempre`), ...own].join("\n\n");
+}
+
+/**
+ * The text that the hits of one training add up to; each has to be there once, at its place.
+ *
+ * @returns `undefined` without hits
+ */
+function textOf(hits: readonly ChunkHit[], trainingId: string): string | undefined {
+  const chunks = hits
+    .filter((hit) => hit.trainingId === trainingId)
+    .sort((left, right) => left.position - right.position);
+  if (chunks.length === 0) return undefined;
+  const text = chunks.map(({ content }) => content).join("\n\n");
+  const isWhole = chunks.every(
+    ({ position, start, end, content }, place) => position === place && text.slice(start, end) === content,
+  );
+  return isWhole ? text : `not whole: ${chunks.map(({ position }) => position).join()}`;
+}
+
+// Guards: embedding before the swap, the swap as one transaction, search as one statement.
+describeOnEach("C1 Atomic", (database) => {
+  it("shows the old version whole while a new one is embedded, and then the new one", async () => {
+    const test = await openTestIndex(database);
+    await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
+    const held = holdEmbedding(test.embeddings, "Pix");
+    const upsert = test.index.upsertTraining({
+      id: "a",
+      content: `${paragraph("Pix")}\n\n${paragraph("Trocas")}`,
+    });
+    await held.reached;
+    expect(textOf(await chunksOf(test), "a")).toBe(FIVE_PARAGRAPHS);
+    held.release();
+    expect(await upsert).toMatchObject({ status: "indexed" });
+    expect(textOf(await chunksOf(test), "a")).toBe(`${paragraph("Pix")}\n\n${paragraph("Trocas")}`);
+  });
+
+  it("shows each training whole when many are stored in one call", async () => {
+    const test = await openTestIndex(database);
+    const trainings = IDS.map((id, place) => ({ id, content: version(id, 0, place + 2) }));
+    for await (const { status } of test.index.upsertTrainings(trainings)) {
+      expect(status).toBe("indexed");
+      const hits = await test.index.similar("loja", { k: 1000 });
+      for (const { id, content } of trainings) expect(textOf(hits, id)).toBe(content);
+    }
+  });
+});
+
+describeOnServer("C1 Atomic", (database) => {
+  it("a reader between any two statements of a swap sees the old version whole", async () => {
+    const test = await openTestIndex(database);
+    await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
+    const seen: (string | undefined)[] = [];
+    const statements: string[] = [];
+    const pool = hookedPool(test.pool, async (text) => {
+      statements.push(text);
+      seen.push(textOf(await chunksOf(test), "a"));
+    });
+    const edited = `${paragraph("Pix")}\n\n${paragraph("Garantia")}`;
+    const index = await openAgain(test, pool);
+    expect(await index.upsertTraining({ id: "a", content: edited, metadata: { ano: 2026 } })).toMatchObject({
+      status: "indexed",
+      reused: 1,
+    });
+    expect(statements.at(-1)).toBe("COMMIT");
+    expect(statements.length).toBeGreaterThan(6);
+    expect(seen).toEqual(statements.map(() => FIVE_PARAGRAPHS));
+    expect(textOf(await chunksOf(test), "a")).toBe(edited);
+  });
+
+  it("a reader between any two statements of a delete sees the training whole", async () => {
+    const test = await openTestIndex(database);
+    await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
+    const seen: (string | undefined)[] = [];
+    const pool = hookedPool(test.pool, async () => {
+      seen.push(textOf(await chunksOf(test), "a"));
+    });
+    await (await openAgain(test, pool)).deleteTraining("a");
+    expect(seen.length).toBeGreaterThan(3);
+    expect(seen).toEqual(seen.map(() => FIVE_PARAGRAPHS));
+    expect(await chunksOf(test)).toEqual([]);
+  });
+
+  it("a reader in parallel never sees a mixture of versions, a gap or a doubled chunk", async () => {
+    const test = await openTestIndex(database);
+    const versions = IDS.map((id) =>
+      Array.from({ length: REPLACEMENTS / IDS.length + 1 }, (_, place) =>
+        version(id, place, 2 + ((place * 5) % 7)),
+      ),
+    );
+    for (const [place, id] of IDS.entries()) {
+      await test.index.upsertTraining({ id, content: versions[place]?.[0] ?? "" });
+    }
+    const reading = readInParallel(await openAgain(test, openServerPool({ max: 2 })), IDS);
+    await Promise.all(
+      IDS.map(async (id, place) => {
+        for (const content of versions[place]?.slice(1) ?? [])
+          await test.index.upsertTraining({ id, content });
+      }),
+    );
+    const seen = await reading.end();
+    for (const [place, id] of IDS.entries()) {
+      const texts = seen.get(id) ?? new Set();
+      const strange = [...texts].filter((text) => text === undefined || !versions[place]?.includes(text));
+      expect(strange, `of ${id}`).toEqual([]);
+      expect(texts.size, "versions seen").toBeGreaterThan(3);
+    }
+  });
+
+  it("a delete is all or nothing for a reader in parallel", async () => {
+    const test = await openTestIndex(database);
+    const reading = readInParallel(await openAgain(test, openServerPool({ max: 2 })), ["a"]);
+    for (let round = 0; round < 30; round++) {
+      await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
+      expect(await test.index.deleteTraining("a")).toMatchObject({ status: "deleted", removed: 5 });
+    }
+    const texts = [...((await reading.end()).get("a") ?? [])];
+    expect(texts).toHaveLength(2);
+    expect(texts).toContain(undefined);
+    expect(texts).toContain(FIVE_PARAGRAPHS);
+    expect(await countRows(test)).toEqual({ training: 1, indexed: 0, chunks: 0 });
+  });
+});
+
+/** Searches on two connections until it is told to end. @returns all texts that were seen of each training */
+function readInParallel(
+  index: TrainingIndex,
+  ids: readonly string[],
+): { end: () => Promise<Map<string, Set<string | undefined>>> } {
+  const seen = new Map(ids.map((id) => [id, new Set<string | undefined>()]));
+  let isOver = false;
+  const read = async (): Promise<void> => {
+    while (!isOver) {
+      const hits = await index.similar("loja", { k: 1000 });
+      for (const id of ids) seen.get(id)?.add(textOf(hits, id));
+    }
+  };
+  const readers = [read(), read()];
+  return {
+    end: async () => {
+      isOver = true;
+      await Promise.all(readers);
+      return seen;
+    },
+  };
+}

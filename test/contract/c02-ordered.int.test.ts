@@ -1,0 +1,319 @@
+import type { Revision, TrainingIndex } from "langchain-training-index";
+import { expect, it } from "vitest";
+import {
+  collect,
+  holdEmbedding,
+  hookedPool,
+  openAgain,
+  openServerPool,
+  placedTexts,
+} from "../support/contract.js";
+import { describeOnEach, describeOnServer } from "../support/databases.js";
+import {
+  CountingEmbeddings,
+  FIVE_PARAGRAPHS,
+  gateOf,
+  inHostTransaction,
+  openTestIndex,
+  paragraph,
+  smallTraining,
+  storedRows,
+  until,
+  type TestIndex,
+} from "../support/index.js";
+
+const statusOf = async (index: TrainingIndex, content: string, revision?: Revision): Promise<string> =>
+  (await index.upsertTraining({ id: "a", content, revision })).status;
+
+/** The text of the training, which has to be whole. */
+async function storedText(test: TestIndex): Promise<string> {
+  const chunks = await placedTexts(test);
+  const text = chunks.map(({ content }) => content).join("\n\n");
+  for (const { start, end, content } of chunks) expect(text.slice(start, end)).toBe(content);
+  const { rows } = await test.pool.query(`SELECT FROM ${test.schema}.chunk_1 WHERE training_id = 'a'`);
+  expect(rows).toHaveLength(chunks.length);
+  return text;
+}
+
+// Guards: the ticket that is taken first, the revision and the barrier in the fence (`isNewer`), and in `touch`.
+describeOnEach("C2 Ordered", (database) => {
+  it("follows revisions where they are given: a lower one is superseded", async () => {
+    const { index, embeddings } = await openTestIndex(database);
+    await index.upsertTraining({ id: "a", content: "versão dois da loja", revision: 2 });
+    embeddings.calls = 0;
+    expect(await index.upsertTraining({ id: "a", content: "versão um da loja", revision: 1 })).toMatchObject({
+      status: "superseded",
+      embedded: 0,
+      reused: 0,
+    });
+    expect(embeddings.calls).toBe(0);
+    expect(
+      await index.upsertTraining({ id: "a", content: "outra dois da loja", revision: 2n }),
+    ).toMatchObject({ status: "indexed" });
+    expect(await index.similar("loja")).toMatchObject([{ content: "outra dois da loja" }]);
+    const dated = await index.upsertTraining({ id: "a", content: "versão de hoje", revision: new Date() });
+    expect(dated.status).toBe("indexed");
+  });
+
+  it("edit during embed keeps the newer version: the call that started later wins", async () => {
+    const { index, embeddings } = await openTestIndex(database);
+    const gate = gateOf();
+    embeddings.before = (texts) => (texts[0]?.includes("primeira") ? gate.promise : undefined);
+    const first = index.upsertTraining({ id: "a", content: "a primeira versão" });
+    await until(() => embeddings.calls === 1);
+    expect(await index.upsertTraining({ id: "a", content: "a segunda versão" })).toMatchObject({
+      status: "indexed",
+    });
+    gate.resolve();
+    expect(await first).toMatchObject({ status: "superseded", chunks: 1, embedded: 1 });
+    expect(await index.similar("versão")).toMatchObject([{ content: "a segunda versão" }]);
+  });
+
+  it("late job of an older version reports superseded, and writes nothing", async () => {
+    const test = await openTestIndex(database);
+    const held = holdEmbedding(test.embeddings, "atrasada");
+    const late = test.index.upsertTraining({ id: "a", content: "a versão atrasada", revision: 1 });
+    await held.reached;
+    await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS, revision: 2 });
+    const before = await storedRows(test);
+    held.release();
+    expect(await late).toEqual({
+      id: "a",
+      status: "superseded",
+      chunks: 1,
+      embedded: 1,
+      reused: 0,
+      removed: 0,
+    });
+    expect(await storedRows(test)).toEqual(before);
+  });
+
+  it("leaves exactly one version of twenty concurrent upserts of one training", async () => {
+    const test = await openTestIndex(database);
+    const versions = Array.from(
+      { length: 20 },
+      (_, place) => `${paragraph(`versão ${place}`)}\n\n${paragraph(`fim ${place}`)}`,
+    );
+    const results = await Promise.all(
+      versions.map((content) => test.index.upsertTraining({ id: "a", content })),
+    );
+    expect(results.filter(({ status }) => status === "indexed").length).toBeGreaterThan(0);
+    // All were made by one index, so the last of them is the one that started last.
+    expect(await storedText(test)).toBe(versions.at(-1));
+  });
+
+  it("with equal revisions the call that started later wins, whichever ends first", async () => {
+    const test = await openTestIndex(database);
+    const held = holdEmbedding(test.embeddings, "primeira");
+    const first = statusOf(test.index, "a primeira versão", 5);
+    await held.reached;
+    expect(await statusOf(test.index, "a segunda versão", 5)).toBe("indexed");
+    held.release();
+    expect(await first).toBe("superseded");
+    expect(await statusOf(test.index, "a terceira versão", 5)).toBe("indexed");
+    expect(await storedText(test)).toBe("a terceira versão");
+  });
+
+  it.each<[string, Revision, Revision]>([
+    ["numbers", 1, 2],
+    ["numbers below zero", -7, -6.5],
+    ["fractions", 1.25, 1.5],
+    ["numbers that are not compared as texts", 9, 10],
+    ["numbers too large for an integer column", 1e21, 2e21],
+    ["bigints", 1n, 2n],
+    ["bigints that a number cannot tell apart", 2n ** 63n, 2n ** 63n + 1n],
+    ["dates", new Date("2026-01-01T00:00:00.000Z"), new Date("2026-01-01T00:00:00.001Z")],
+    ["dates before 1970", new Date("1969-01-01"), new Date("1970-01-01")],
+  ])("orders revisions that are %s", async (_kind, lower, higher) => {
+    const test = await openTestIndex(database);
+    expect(await statusOf(test.index, "uma versão", lower)).toBe("indexed");
+    expect(await statusOf(test.index, "a versão nova", higher)).toBe("indexed");
+    expect(await statusOf(test.index, "uma versão", lower)).toBe("superseded");
+    expect(await statusOf(test.index, "outra versão nova", higher)).toBe("indexed");
+    expect(await storedText(test)).toBe("outra versão nova");
+  });
+
+  it("a call without a revision supersedes what started before it, whatever its revision", async () => {
+    const test = await openTestIndex(database);
+    const held = holdEmbedding(test.embeddings, "numerada");
+    const numbered = statusOf(test.index, "a versão numerada", 100);
+    await held.reached;
+    expect(await statusOf(test.index, "a versão sem número")).toBe("indexed");
+    held.release();
+    expect(await numbered).toBe("superseded");
+    expect(await storedText(test)).toBe("a versão sem número");
+  });
+
+  it("a lower revision that starts later is still superseded by the highest one seen", async () => {
+    const test = await openTestIndex(database);
+    expect(await statusOf(test.index, "a versão cinco", 5)).toBe("indexed");
+    expect(await statusOf(test.index, "a versão sem número")).toBe("indexed");
+    expect(await statusOf(test.index, "a versão quatro", 4)).toBe("superseded");
+    expect(await storedText(test)).toBe("a versão sem número");
+    expect(await statusOf(test.index, "a versão seis", 6)).toBe("indexed");
+  });
+
+  it("a repeat counts with its revision, though it changes nothing", async () => {
+    const test = await openTestIndex(database);
+    expect(await statusOf(test.index, "a versão de sempre", 1)).toBe("indexed");
+    expect(await statusOf(test.index, "a versão de sempre", 9)).toBe("unchanged");
+    expect(await statusOf(test.index, "a versão oito", 8)).toBe("superseded");
+    expect(await statusOf(test.index, "a versão de sempre", 8)).toBe("superseded");
+    expect(await statusOf(test.index, "a versão dez", 10)).toBe("indexed");
+  });
+
+  it("a repeat without a revision supersedes what started before it, whatever its revision", async () => {
+    const test = await openTestIndex(database);
+    await statusOf(test.index, "a versão de sempre", 1);
+    const held = holdEmbedding(test.embeddings, "numerada");
+    const numbered = statusOf(test.index, "a versão numerada", 100);
+    await held.reached;
+    expect(await statusOf(test.index, "a versão de sempre")).toBe("unchanged");
+    held.release();
+    expect(await numbered).toBe("superseded");
+    expect(await storedText(test)).toBe("a versão de sempre");
+  });
+
+  it("a prepared version keeps the place of its start, in whatever order versions are committed", async () => {
+    const test = await openTestIndex(database);
+    const [first, second, third] = [
+      await test.index.prepareTraining({ id: "a", content: "a primeira versão" }),
+      await test.index.prepareTraining({ id: "a", content: "a segunda versão" }),
+      await test.index.prepareTraining({ id: "a", content: "a terceira versão" }),
+    ];
+    expect(await second.commit()).toMatchObject({ status: "indexed" });
+    expect(await first.commit()).toMatchObject({ status: "superseded" });
+    expect(await third.commit()).toMatchObject({ status: "indexed" });
+    expect(await second.commit()).toMatchObject({ status: "superseded" });
+    expect(await storedText(test)).toBe("a terceira versão");
+  });
+
+  // Guards: `#prepareAgain` works with the first ticket; with a new one the older call would count as the later.
+  it("a call that has to prepare again keeps the place of its start", async () => {
+    const test = await openTestIndex(database);
+    await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
+    const repeat = await test.index.prepareTraining({ id: "a", content: FIVE_PARAGRAPHS });
+    await test.index.upsertTraining({ id: "a", content: paragraph("Outra") });
+    expect(await repeat.commit()).toMatchObject({ status: "superseded" });
+    expect(await storedText(test)).toBe(paragraph("Outra"));
+  });
+
+  it("of many trainings in one call only the overtaken one is superseded", async () => {
+    const test = await openTestIndex(database);
+    const held = holdEmbedding(test.embeddings, "a loja b");
+    const batch = collect(test.index.upsertTrainings(["a", "b", "c"].map(smallTraining)));
+    await held.reached;
+    await test.index.upsertTraining({ id: "b", content: "a versão nova" });
+    held.release();
+    expect((await batch).map(({ id, status }) => [id, status])).toEqual([
+      ["a", "indexed"],
+      ["b", "superseded"],
+      ["c", "indexed"],
+    ]);
+    expect(await storedRows(test, "b")).toMatchObject([{ content: "a versão nova" }]);
+  });
+});
+
+describeOnServer("C2 Ordered", (database) => {
+  // Guards: `StartOrder`; without it both race to the sequence on two connections.
+  it("of two calls made right after one another without await the second wins, 50 times in a row", async () => {
+    const test = await openTestIndex(database);
+    await Promise.all(Array.from({ length: 10 }, () => test.pool.query("SELECT pg_sleep(0.01)")));
+    const ids = ["a", "b", "c", "d", "e"];
+    for (let round = 0; round < 50; round++) {
+      const calls = ids.flatMap((id) =>
+        ["primeira", "segunda"].map((name) =>
+          test.index.upsertTraining({ id, content: `a ${name} versão ${round}` }),
+        ),
+      );
+      await Promise.all(calls);
+      const hits = await test.index.similar("versão", { k: 100 });
+      expect(hits.map(({ content }) => content)).toEqual(ids.map(() => `a segunda versão ${round}`));
+    }
+  });
+
+  it("of an upsert and a delete made right after one another the second wins, 50 times in a row", async () => {
+    const { index } = await openTestIndex(database);
+    for (let round = 0; round < 50; round++) {
+      const content = `a versão ${round}`;
+      await Promise.all([index.upsertTraining({ id: "a", content }), index.deleteTraining("a")]);
+      expect(await index.similar("versão")).toEqual([]);
+      await Promise.all([index.deleteTraining("a"), index.upsertTraining({ id: "a", content })]);
+      expect(await index.similar("versão")).toMatchObject([{ content }]);
+    }
+  });
+
+  it("leaves exactly one version of twenty concurrent upserts by twenty processes", async () => {
+    const test = await openTestIndex(database);
+    const pool = openServerPool({ max: 20 });
+    const indexes = await Promise.all(Array.from({ length: 20 }, () => openAgain(test, pool)));
+    for (let round = 0; round < 5; round++) {
+      const versions = indexes.map((_, place) =>
+        [paragraph(`versão ${round} ${place}`), paragraph("em todas"), paragraph(`fim ${place}`)].join(
+          "\n\n",
+        ),
+      );
+      await Promise.all(indexes.map((index, place) => statusOf(index, versions[place] ?? "")));
+      expect(versions).toContain(await storedText(test));
+    }
+  });
+
+  // Guards: the fence's row lock is held until COMMIT, and is taken before the standing chunks are read.
+  it("a later call waits for a swap that is under way, and then takes its place", async () => {
+    const test = await openTestIndex(database);
+    await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
+    const [reached, open] = [gateOf(), gateOf()];
+    const pool = hookedPool(openServerPool(), async (text) => {
+      if (!text.includes("chunk_1 AS c (training_id")) return;
+      reached.resolve();
+      await open.promise;
+    });
+    const slow = statusOf(await openAgain(test, pool), `${paragraph("Lenta")}\n\n${paragraph("Trocas")}`);
+    await reached.promise;
+    const edited = `${paragraph("Nova")}\n\n${paragraph("Garantia")}`;
+    const later = statusOf(await openAgain(test, openServerPool()), edited);
+    await Promise.race([later, new Promise((resolve) => setTimeout(resolve, 300))]);
+    open.resolve();
+    expect([await slow, await later]).toEqual(["indexed", "indexed"]);
+    expect(await storedText(test)).toBe(edited);
+  });
+
+  it.each([
+    { end: "COMMIT", status: "superseded", text: "a segunda versão" },
+    { end: "ROLLBACK", status: "indexed", text: "a primeira versão" },
+  ] as const)(
+    "an earlier call waits for a later one, and on its $end is $status",
+    async ({ end, ...expected }) => {
+      const test = await openTestIndex(database);
+      const first = await test.index.prepareTraining({ id: "a", content: "a primeira versão" });
+      const second = await test.index.prepareTraining({ id: "a", content: "a segunda versão" });
+      let outcome: Promise<{ status: string }> | undefined;
+      await inHostTransaction(test.pool, end, async (client) => {
+        await second.commit(client);
+        outcome = first.commit();
+        await until(async () => {
+          const { rowCount } = await test.pool.query(
+            "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE $1",
+            [`%INSERT INTO "${test.schema}".training%`],
+          );
+          return rowCount === 1;
+        });
+      });
+      expect(await outcome).toMatchObject({ status: expected.status });
+      expect(await storedText(test)).toBe(expected.text);
+    },
+  );
+
+  it("keeps the order between processes: an embedding in one, a newer version from another", async () => {
+    const test = await openTestIndex(database);
+    const embeddings = new CountingEmbeddings();
+    const other = await openAgain(test, openServerPool(), embeddings);
+    const held = holdEmbedding(embeddings, "primeira");
+    const first = statusOf(other, "a primeira versão");
+    await held.reached;
+    expect(await statusOf(test.index, "a segunda versão")).toBe("indexed");
+    held.release();
+    expect(await first).toBe("superseded");
+    expect(await storedText(test)).toBe("a segunda versão");
+  });
+});

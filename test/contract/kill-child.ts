@@ -1,0 +1,68 @@
+/**
+ * A process that kills itself at one point of a call, for `kill.int.test.ts`:
+ *
+ *   tsx kill-child.ts upsert|delete SCHEMA POINT
+ *
+ * Points are counted from 1: before and after each statement, and before and after each request to the embedder. Ends
+ * with 0, and prints how many points there were, when the call has fewer.
+ */
+import { writeSync } from "node:fs";
+import { TrainingIndex, type DatabaseClient, type DatabasePool } from "langchain-training-index";
+import { HashingEmbeddings } from "langchain-training-index/testing";
+import pg from "pg";
+import { DIMENSIONS, EDITED, ID } from "./kill-content.js";
+
+const [call, schema = "", killAt] = process.argv.slice(2);
+const pool = new pg.Pool({ connectionString: process.env["DATABASE_URL"], max: 2 });
+let points = 0;
+let counts = false;
+
+/** Dies here if this is the point; the name tells the parent where. */
+function point(name: string): void {
+  if (!counts) return;
+  points += 1;
+  if (points !== Number(killAt)) return;
+  writeSync(1, name);
+  process.kill(process.pid, "SIGKILL");
+}
+
+async function passing<T>(name: string, work: () => Promise<T>): Promise<T> {
+  point(`before ${name}`);
+  const result = await work();
+  point(`after ${name}`);
+  return result;
+}
+
+const nameOf = (text: string): string => text.trim().split(/\s+/).slice(0, 3).join(" ");
+
+const watched: DatabasePool = {
+  query: (text, values) => passing(nameOf(text), () => pool.query(text, values)),
+  connect: async () => {
+    const client: DatabaseClient = await pool.connect();
+    return {
+      query: (text, values) => passing(nameOf(text), () => client.query(text, values)),
+      release: (error) => {
+        client.release(error);
+      },
+      on: (event, listener) => client.on(event, listener),
+      removeListener: (event, listener) => client.removeListener(event, listener),
+    };
+  },
+};
+
+class WatchedEmbeddings extends HashingEmbeddings {
+  override embedDocuments(documents: string[]): Promise<number[][]> {
+    return passing("embedding", () => super.embedDocuments(documents));
+  }
+}
+
+const index = await TrainingIndex.initialize(new WatchedEmbeddings({ dimensions: DIMENSIONS }), {
+  pool: watched,
+  schema,
+});
+counts = true;
+if (call === "delete") await index.deleteTraining(ID);
+else await index.upsertTraining({ id: ID, content: EDITED, metadata: { version: 2 } });
+counts = false;
+console.log(points);
+await pool.end();

@@ -1,0 +1,117 @@
+import { execFile, type ExecFileException } from "node:child_process";
+import { HashingEmbeddings } from "langchain-training-index/testing";
+import { TrainingIndex } from "langchain-training-index";
+import type pg from "pg";
+import { expect, it } from "vitest";
+import { describeOnServer, requireServerUrl } from "../support/databases.js";
+import { migratedSchema } from "../support/index.js";
+import { DIMENSIONS, EDITED, ID, ORIGINAL } from "./kill-content.js";
+
+/** No call has as many points at which it could be killed. */
+const MAX_POINTS = 60;
+/** Processes at a time. */
+const LANES = 4;
+
+interface Killed {
+  /** The point at which the process died; `undefined` when it came to its end. */
+  point: string | undefined;
+  points: number;
+}
+
+function runChild(call: "upsert" | "delete", schema: string, killAt: number): Promise<Killed> {
+  const child = new URL("kill-child.ts", import.meta.url).pathname;
+  const { PATH = "", HOME = "" } = process.env;
+  const env = { PATH, HOME, DATABASE_URL: requireServerUrl() };
+  return new Promise((resolve, reject) => {
+    const arguments_ = ["--import", "tsx", child, call, schema, `${killAt}`];
+    execFile(process.execPath, arguments_, { env }, (error: ExecFileException | null, stdout, stderr) => {
+      if (!error) resolve({ point: undefined, points: Number(stdout) });
+      else if (error.signal === "SIGKILL") resolve({ point: stdout, points: NaN });
+      else reject(new Error(stderr, { cause: error }));
+    });
+  });
+}
+
+/** Kills the call at each of its points, in schemas of their own, and says what was found after each. */
+async function killEverywhere(
+  pool: pg.Pool,
+  call: "upsert" | "delete",
+  check: (index: TrainingIndex, schema: string, point: string | undefined) => Promise<void>,
+): Promise<string[]> {
+  const points: string[] = [];
+  let next = 1;
+  let last = MAX_POINTS;
+  const lane = async (): Promise<void> => {
+    while (next <= last) {
+      const killAt = next++;
+      const schema = await migratedSchema(pool, { dimensions: DIMENSIONS });
+      const index = await TrainingIndex.initialize(new HashingEmbeddings({ dimensions: DIMENSIONS }), {
+        pool,
+        schema,
+      });
+      await index.upsertTraining({ id: ID, content: ORIGINAL, metadata: { version: 1 } });
+      const { point, points: count } = await runChild(call, schema, killAt);
+      if (point === undefined) last = Math.min(last, count);
+      else points[killAt - 1] = point;
+      await check(index, schema, point);
+    }
+  };
+  await Promise.all(Array.from({ length: LANES }, lane));
+  return points;
+}
+
+/** The training's chunks as a reader sees them, and nothing else. */
+async function readAll(
+  pool: pg.Pool,
+  schema: string,
+): Promise<{ version: number; texts: string[] } | undefined> {
+  const { rows } = await pool.query<{ content: string; version: number }>(
+    `SELECT c.content, (c.metadata->>'version')::int AS version
+      FROM ${schema}.chunk_1 c LEFT JOIN ${schema}.indexed_1 i USING (training_id)
+      ORDER BY array_position(i.chunk_ids, c.id)`,
+  );
+  const [first] = rows;
+  if (!first) return undefined;
+  expect(new Set(rows.map(({ version }) => version)).size).toBe(1);
+  return { version: first.version, texts: rows.map(({ content }) => content) };
+}
+
+// C4 holds by one transaction: whatever was sent before COMMIT is gone with the connection.
+describeOnServer("C4 All or nothing", (database) => {
+  it(
+    "SIGKILL at every await between start and commit leaves the old version whole",
+    { timeout: 240_000 },
+    async () => {
+      const { pool } = database;
+      const points = await killEverywhere(pool, "upsert", async (index, schema, point) => {
+        const isStored = point === undefined || point === "after COMMIT";
+        const expected = isStored
+          ? { version: 2, texts: EDITED.split("\n\n") }
+          : { version: 1, texts: ORIGINAL.split("\n\n") };
+        expect(await readAll(pool, schema), point).toEqual(expected);
+        // Nothing is locked, and the same call again does its work.
+        const again = await index.upsertTraining({ id: ID, content: EDITED, metadata: { version: 2 } });
+        expect(again.status, point).toBe(isStored ? "unchanged" : "indexed");
+        expect(await readAll(pool, schema), point).toEqual({ version: 2, texts: EDITED.split("\n\n") });
+      });
+      expect(points).toContain("before BEGIN ISOLATION LEVEL");
+      expect(points).toContain("after embedding");
+      expect(points).toContain("before COMMIT");
+      expect(points).toContain("after COMMIT");
+      expect(points.length).toBeGreaterThanOrEqual(20);
+    },
+  );
+
+  it("SIGKILL at every await of a delete leaves all chunks or none", { timeout: 120_000 }, async () => {
+    const { pool } = database;
+    const points = await killEverywhere(pool, "delete", async (index, schema, point) => {
+      const isGone = point === undefined || point === "after COMMIT";
+      const expected = isGone ? undefined : { version: 1, texts: ORIGINAL.split("\n\n") };
+      expect(await readAll(pool, schema), point).toEqual(expected);
+      expect((await index.deleteTraining(ID)).status, point).toBe(isGone ? "absent" : "deleted");
+      expect(await readAll(pool, schema), point).toBeUndefined();
+    });
+    expect(points).toContain("after COMMIT");
+    expect(points.length).toBeGreaterThanOrEqual(10);
+  });
+});

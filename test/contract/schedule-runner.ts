@@ -1,0 +1,338 @@
+/** Runs one random schedule of calls against a database, and watches what readers see meanwhile. */
+import { AsyncLocalStorage } from "node:async_hooks";
+import { HashingEmbeddings } from "langchain-training-index/testing";
+import type { TrainingIndex } from "langchain-training-index";
+import type { DeleteResult, TrainingIndexError, UpsertResult } from "langchain-training-index";
+import type { EmbeddingsInterface } from "@langchain/core/embeddings";
+import type pg from "pg";
+import { gateOf } from "../support/index.js";
+import { ModelTraining, winner, type ModelCall } from "./schedule-model.js";
+
+export const SCHEDULE_DIMENSIONS = 8;
+const WORDS = ["prazo", "frete", "troca", "pix", "loja", "flores"];
+export const ID_COUNT = 3;
+export const WORD_COUNT = WORDS.length;
+
+/** How an upsert is committed. */
+export type Ending = "own" | "host commits" | "host rolls back";
+
+/** One step of a schedule. `training` is a place in the list of ids, `words` are places in the list of texts. */
+export type Step =
+  | { do: "upsert"; training: number; words: number[]; revision: number; ending: Ending; wait: boolean }
+  | { do: "repeat"; call: number; wait: boolean }
+  | { do: "delete"; training: number; revision: number; wait: boolean }
+  | { do: "release"; call: number; outcome: "embed" | "fail" | "abort"; wait: boolean }
+  | { do: "release all" };
+
+/**
+ * - `starts`: no call has a revision. `revisions`: all have. Calls end in any order, also at once.
+ * - `mixed`: some have; calls end one after the other.
+ */
+export type Mode = "starts" | "revisions" | "mixed";
+
+export interface Schedule {
+  mode: Mode;
+  steps: Step[];
+}
+
+interface Version {
+  training: number;
+  texts: string[];
+}
+
+/** A call that is under way, or has ended. */
+class Call implements ModelCall {
+  readonly start: number;
+  readonly training: number;
+  readonly revision: number | undefined;
+  readonly version: number | undefined;
+  readonly ending: Ending;
+  readonly controller = new AbortController();
+  readonly gate = gateOf();
+  /** Set when the embedder is to throw. */
+  fails = false;
+  /** Resolves when the call waits for its embedder, or has ended. */
+  readonly reached = gateOf();
+  ended: Promise<void> = Promise.resolve();
+  hasEnded = false;
+  /** What was stored: `undefined` while under way, or when the call failed or was rolled back. */
+  status: UpsertResult["status"] | DeleteResult["status"] | undefined;
+
+  constructor(fields: Pick<Call, "start" | "training" | "revision" | "version" | "ending">) {
+    this.start = fields.start;
+    this.training = fields.training;
+    this.revision = fields.revision;
+    this.version = fields.version;
+    this.ending = fields.ending;
+  }
+
+  get counted(): boolean {
+    return this.status !== undefined && this.status !== "superseded";
+  }
+}
+
+const currentCall = new AsyncLocalStorage<Call>();
+
+/** Waits, throws or embeds as the schedule says for the call that asks. */
+export class ScheduledEmbeddings implements EmbeddingsInterface {
+  readonly #hashing = new HashingEmbeddings({ dimensions: SCHEDULE_DIMENSIONS });
+  readonly profile = this.#hashing.profile;
+
+  async embedDocuments(texts: string[]): Promise<number[][]> {
+    const call = currentCall.getStore();
+    call?.reached.resolve();
+    await call?.gate.promise;
+    if (call?.fails) throw new Error("the schedule says so");
+    return this.#hashing.embedDocuments(texts);
+  }
+
+  embedQuery(text: string): Promise<number[]> {
+    return this.#hashing.embedQuery(text);
+  }
+}
+
+/** Failures that a schedule may bring about; any other ends the test. */
+const EXPECTED_CODES = new Set(["EMBEDDING_FAILED", "ABORTED", "CONFLICT"]);
+
+export class ScheduleRun {
+  readonly #index: TrainingIndex;
+  readonly #pool: pg.Pool;
+  readonly #schema: string;
+  readonly #name: string;
+  readonly #mode: Mode;
+  readonly #versions: Version[] = [];
+  readonly #calls: Call[] = [];
+  readonly #model = Array.from({ length: ID_COUNT }, () => new ModelTraining());
+  /** What went wrong, in words. */
+  readonly violations: string[] = [];
+  reads = 0;
+
+  constructor(index: TrainingIndex, pool: pg.Pool, schema: string, name: string, mode: Mode) {
+    this.#index = index;
+    this.#pool = pool;
+    this.#schema = schema;
+    this.#name = name;
+    this.#mode = mode;
+  }
+
+  get calls(): number {
+    return this.#calls.length;
+  }
+
+  async run(steps: readonly Step[]): Promise<void> {
+    const reader = { stops: false };
+    const reading = this.#readUntil(reader);
+    try {
+      for (const step of steps) await this.#take(step);
+      await this.#releaseAll();
+    } finally {
+      reader.stops = true;
+      await reading;
+    }
+    await this.#checkEnd();
+    await this.#pool.query(`DELETE FROM ${this.#schema}.training WHERE id LIKE $1`, [`${this.#name}/%`]);
+  }
+
+  async #take(step: Step): Promise<void> {
+    switch (step.do) {
+      case "upsert": {
+        const texts = step.words.map((word) => `${this.#name} ${WORDS[word] ?? ""}`);
+        this.#versions.push({ training: step.training, texts });
+        await this.#startUpsert(this.#versions.length - 1, step.revision, step.ending, step.wait);
+        return;
+      }
+      case "repeat": {
+        const repeated = this.#calls[step.call % Math.max(this.#calls.length, 1)];
+        if (repeated?.version === undefined) return;
+        await this.#startUpsert(repeated.version, repeated.revision ?? 0, "own", step.wait);
+        return;
+      }
+      case "delete":
+        await this.#startDelete(step.training, step.revision, step.wait);
+        return;
+      case "release": {
+        const waiting = this.#calls.filter(({ hasEnded }) => !hasEnded);
+        const call = waiting[step.call % Math.max(waiting.length, 1)];
+        if (!call) return;
+        if (step.outcome === "abort") call.controller.abort();
+        call.fails = step.outcome === "fail";
+        call.gate.resolve();
+        if (step.wait || this.#mode === "mixed") await call.ended;
+        return;
+      }
+      case "release all":
+        await this.#releaseAll();
+    }
+  }
+
+  async #releaseAll(): Promise<void> {
+    const waiting = this.#calls.filter(({ hasEnded }) => !hasEnded);
+    for (const call of waiting) {
+      call.gate.resolve();
+      if (this.#mode === "mixed") await call.ended;
+    }
+    await Promise.all(waiting.map(({ ended }) => ended));
+  }
+
+  async #startUpsert(version: number, revision: number, ending: Ending, wait: boolean): Promise<void> {
+    const { training, texts } = this.#versions[version] ?? { training: 0, texts: [] };
+    const call = this.#newCall({ training, revision, version, ending });
+    const { signal } = call.controller;
+    await this.#start(call, wait, async () => {
+      const prepared = await this.#index.prepareTraining(
+        {
+          id: this.#idOf(training),
+          documents: texts.map((pageContent) => ({ pageContent })),
+          split: false,
+          metadata: { version, run: this.#name },
+          revision: call.revision,
+        },
+        { signal },
+      );
+      return ending === "own" ? (await prepared.commit()).status : this.#commitAsHost(call, prepared);
+    });
+  }
+
+  async #commitAsHost(
+    call: Call,
+    prepared: Awaited<ReturnType<TrainingIndex["prepareTraining"]>>,
+  ): Promise<UpsertResult["status"] | undefined> {
+    const client = await this.#pool.connect();
+    try {
+      await client.query("BEGIN");
+      const { status } = await prepared.commit(client);
+      const commits = call.ending === "host commits";
+      await client.query(commits ? "COMMIT" : "ROLLBACK");
+      return commits ? status : undefined;
+    } catch (error) {
+      await client.query("ROLLBACK");
+      throw error;
+    } finally {
+      client.release();
+    }
+  }
+
+  async #startDelete(training: number, revision: number, wait: boolean): Promise<void> {
+    const call = this.#newCall({ training, revision, version: undefined, ending: "own" });
+    await this.#start(call, wait, async () => {
+      const { status } = await this.#index.deleteTraining(this.#idOf(training), { revision: call.revision });
+      return status;
+    });
+  }
+
+  #newCall(fields: {
+    training: number;
+    revision: number;
+    version: number | undefined;
+    ending: Ending;
+  }): Call {
+    const hasRevision = this.#mode === "revisions" || (this.#mode === "mixed" && fields.revision % 2 === 0);
+    const call = new Call({
+      ...fields,
+      start: this.#calls.length + 1,
+      revision: hasRevision ? fields.revision : undefined,
+    });
+    this.#calls.push(call);
+    return call;
+  }
+
+  async #start(call: Call, wait: boolean, work: () => Promise<Call["status"]>): Promise<void> {
+    call.ended = currentCall.run(call, async () => {
+      try {
+        call.status = await work();
+      } catch (error) {
+        if (!EXPECTED_CODES.has((error as TrainingIndexError).code)) throw error;
+      } finally {
+        call.hasEnded = true;
+        call.reached.resolve();
+      }
+      this.#noteEnd(call);
+    });
+    call.ended.catch(() => undefined); // it is awaited in the end
+    if (wait || this.#mode === "mixed") await Promise.race([call.reached.promise, call.ended]);
+  }
+
+  /** Of calls that end one after the other the model says at once whether each counts. */
+  #noteEnd(call: Call): void {
+    if (this.#mode !== "mixed" || call.status === undefined) return;
+    const counts = this.#model[call.training]?.end(call) ?? false;
+    if (call.status === "absent") return; // nothing was there, whether the delete counts or not
+    if (counts !== call.counted) {
+      this.violations.push(
+        `call ${call.start} was ${call.status}, but the model says ${counts ? "newer" : "older"}`,
+      );
+    }
+  }
+
+  async #readUntil(reader: { stops: boolean }): Promise<void> {
+    while (!reader.stops) {
+      await this.#read();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  /** Reads all trainings in one statement, as a search does, and compares each with the version that it claims to be. */
+  async #read(): Promise<(number | undefined)[]> {
+    const mustBeThere = this.#model.map((_, training) => this.#mustBeThere(training));
+    const { rows } = await this.#pool.query<{
+      id: string;
+      content: string;
+      version: number;
+      place: number | null;
+    }>(
+      `SELECT c.training_id AS id, c.content, (c.metadata->>'version')::int AS version,
+        array_position(i.chunk_ids, c.id) AS place
+       FROM ${this.#schema}.chunk_1 c LEFT JOIN ${this.#schema}.indexed_1 i USING (training_id)
+       WHERE c.training_id LIKE $1 ORDER BY c.training_id, place`,
+      [`${this.#name}/%`],
+    );
+    this.reads += 1;
+    return this.#model.map((_, training) => {
+      const chunks = rows.filter(({ id }) => id === this.#idOf(training));
+      const [first] = chunks;
+      if (!first) {
+        if (mustBeThere[training] && this.#mustBeThere(training))
+          this.violations.push(`training ${training} has a gap`);
+        return undefined;
+      }
+      const expected = this.#versions[first.version];
+      const seen = chunks.map(({ content, version, place }) => `${version}: ${place ?? "?"} ${content}`);
+      const whole = expected?.texts.map((text, index) => `${first.version}: ${index + 1} ${text}`);
+      if (expected?.training !== training || seen.join() !== whole?.join()) {
+        this.violations.push(`training ${training} is a mixture: ${seen.join(" | ")}`);
+      }
+      return first.version;
+    });
+  }
+
+  /** A version with chunks has been stored, and no call is known that could have taken it away. */
+  #mustBeThere(training: number): boolean {
+    const calls = this.#calls.filter((call) => call.training === training);
+    const isEmpty = ({ version }: Call): boolean => (this.#versions[version ?? -1]?.texts.length ?? 0) === 0;
+    return calls.some((call) => call.counted && !isEmpty(call)) && !calls.some(isEmpty);
+  }
+
+  async #checkEnd(): Promise<void> {
+    for (const call of this.#calls) await call.ended; // throws what no schedule brings about
+    const found = await this.#read();
+    for (let training = 0; training < ID_COUNT; training++) {
+      const calls = this.#calls.filter((call) => call.training === training && call.status !== undefined);
+      const expected = this.#mode === "mixed" ? this.#model[training]?.version : winner(calls)?.version;
+      const texts = this.#versions[expected ?? -1]?.texts ?? [];
+      const visible = texts.length === 0 ? undefined : expected;
+      if (found[training] !== visible) {
+        this.violations.push(
+          `training ${training} ended as ${found[training] ?? "none"}, not ${visible ?? "none"}`,
+        );
+      }
+      const best = winner(calls);
+      if (this.#mode !== "mixed" && best && !best.counted) {
+        this.violations.push(`call ${best.start} was superseded, but nothing is newer`);
+      }
+    }
+  }
+
+  #idOf(training: number): string {
+    return `${this.#name}/${training}`;
+  }
+}

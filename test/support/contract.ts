@@ -1,0 +1,180 @@
+/** What the tests of the contract share: looks at the tables, ways to stop a call halfway, databases of their own. */
+import {
+  TrainingIndex,
+  TrainingIndexError,
+  type DatabaseClient,
+  type DatabasePool,
+  type TrainingId,
+  type UpsertResult,
+} from "langchain-training-index";
+import pg from "pg";
+import { onTestFinished } from "vitest";
+import { requireServerUrl, uniqueName } from "./databases.js";
+import { CountingEmbeddings, gateOf, type TestIndex } from "./index.js";
+
+/** A pool on the real server that ends with the test. */
+export function openServerPool(options: pg.PoolConfig = {}): pg.Pool {
+  const pool = new pg.Pool({ connectionString: requireServerUrl(), ...options });
+  pool.on("error", () => undefined);
+  onTestFinished(async () => {
+    if (!pool.ended) await pool.end();
+  });
+  return pool;
+}
+
+/** A database of the real server that is dropped when the test ends. */
+export async function freshDatabase(): Promise<{ pool: pg.Pool; url: URL }> {
+  const name = uniqueName("database");
+  const admin = openServerPool();
+  await admin.query(`CREATE DATABASE ${name}`);
+  const url = new URL(requireServerUrl());
+  url.pathname = `/${name}`;
+  const pool = new pg.Pool({ connectionString: url.href });
+  pool.on("error", () => undefined);
+  onTestFinished(async () => {
+    await pool.end();
+    const cleaner = new pg.Client({ connectionString: requireServerUrl() });
+    await cleaner.connect();
+    await cleaner.query(`DROP DATABASE ${name} WITH (FORCE)`);
+    await cleaner.end();
+  });
+  return { pool, url };
+}
+
+/** Another index on the schema of a test, with an embedder of its own. */
+export async function openAgain(
+  { schema }: Pick<TestIndex, "schema">,
+  pool: DatabasePool,
+  embeddings = new CountingEmbeddings(),
+): Promise<TrainingIndex> {
+  return TrainingIndex.initialize(embeddings, { pool, schema });
+}
+
+/** The pool, with a hook in front of each statement that goes through one of its clients. */
+export function hookedPool(
+  pool: pg.Pool,
+  before: (text: string, client: pg.PoolClient) => Promise<void> | void,
+): DatabasePool {
+  return {
+    query: (text, values) => pool.query(text, values),
+    connect: async (): Promise<DatabaseClient> => {
+      const client = await pool.connect();
+      return new Proxy<DatabaseClient>(client, {
+        get: (target, property) => {
+          if (property === "query") {
+            return async (text: string, values?: unknown[]) => {
+              await before(text, client);
+              return target.query(text, values);
+            };
+          }
+          const value: unknown = Reflect.get(target, property);
+          return typeof value === "function" ? (value.bind(target) as unknown) : value;
+        },
+      });
+    },
+  };
+}
+
+/** Requests to the embedder that wait. */
+export interface HeldRequest {
+  /** Settles when the first one has come. */
+  reached: Promise<void>;
+  release: () => void;
+}
+
+/** Lets requests that hold a text with `marker` in it wait until they are released. */
+export function holdEmbedding(embeddings: CountingEmbeddings, marker: string): HeldRequest {
+  const reached = gateOf();
+  const open = gateOf();
+  const earlier = embeddings.before;
+  embeddings.before = async (texts) => {
+    if (!texts.some((text) => text.includes(marker))) return earlier(texts);
+    reached.resolve();
+    return open.promise;
+  };
+  return { reached: reached.promise, release: open.resolve };
+}
+
+/** A table of the host's, dropped when the test ends. */
+export async function hostTable(pool: pg.Pool, name = uniqueName("host"), idType = "text"): Promise<string> {
+  const quoted = pg.escapeIdentifier(name);
+  await pool.query(`CREATE TABLE public.${quoted} (id ${idType} PRIMARY KEY)`);
+  onTestFinished(async () => {
+    await pool.query(`DROP TABLE IF EXISTS public.${quoted} CASCADE`);
+  });
+  return name;
+}
+
+/** How many rows each table has of a training. */
+export async function countRows(
+  { pool, schema }: Pick<TestIndex, "pool" | "schema">,
+  id: TrainingId = "a",
+): Promise<{ training: number; indexed: number; chunks: number }> {
+  const name = pg.escapeIdentifier(schema);
+  const { rows } = await pool.query<{ training: number; indexed: number; chunks: number }>(
+    `SELECT (SELECT count(*)::integer FROM ${name}.training WHERE id::text = $1) AS training,
+      (SELECT count(*)::integer FROM ${name}.indexed_1 WHERE training_id::text = $1) AS indexed,
+      (SELECT count(*)::integer FROM ${name}.chunk_1 WHERE training_id::text = $1) AS chunks`,
+    [id.toString()],
+  );
+  const [row] = rows;
+  if (!row) throw new Error("a count has one row");
+  return row;
+}
+
+/** What a training without chunks leaves: its tombstone. */
+export const TOMBSTONE_ONLY = { training: 1, indexed: 0, chunks: 0 };
+
+/** All rows of the tables that hold chunks, as they lie there: `version` changes with every write to one. */
+export async function allVersions({ pool, schema }: TestIndex): Promise<string[]> {
+  const { rows } = await pool.query<{ line: string }>(
+    `SELECT 'chunk ' || id || ' ' || xmin || ' ' || ctid AS line FROM ${schema}.chunk_1
+    UNION ALL SELECT 'indexed ' || training_id || ' ' || xmin || ' ' || ctid FROM ${schema}.indexed_1 ORDER BY 1`,
+  );
+  return rows.map(({ line }) => line);
+}
+
+/** A chunk with its place, as the tables have it. */
+export interface PlacedText {
+  start: number;
+  end: number;
+  content: string;
+}
+
+/** The chunks of a training in reading order: for trainings of more chunks than a search returns. */
+export async function placedTexts({ pool, schema }: TestIndex, id = "a"): Promise<PlacedText[]> {
+  const { rows } = await pool.query<PlacedText>(
+    `SELECT p.start_at AS start, p.end_at AS "end", c.content FROM ${schema}.indexed_1 i
+      CROSS JOIN LATERAL unnest(i.chunk_ids, i.starts, i.ends) WITH ORDINALITY AS p (id, start_at, end_at, place)
+      LEFT JOIN ${schema}.chunk_1 c ON c.training_id = i.training_id AND c.id = p.id
+      WHERE i.training_id = $1 ORDER BY p.place`,
+    [id],
+  );
+  return rows;
+}
+
+/** The tables of a schema, by name. */
+export async function tablesOf(pool: pg.Pool, schema: string): Promise<string[]> {
+  const { rows } = await pool.query<{ tablename: string }>(
+    "SELECT tablename FROM pg_catalog.pg_tables WHERE schemaname = $1 ORDER BY tablename",
+    [schema],
+  );
+  return rows.map(({ tablename }) => tablename);
+}
+
+/** The error of the library that a call ends with. */
+export async function failureOf(work: Promise<unknown>): Promise<TrainingIndexError> {
+  const outcome = await work.then(
+    () => new Error("the call did not fail"),
+    (error: unknown) => error,
+  );
+  if (outcome instanceof TrainingIndexError) return outcome;
+  throw outcome;
+}
+
+/** All that `upsertTrainings` yields. */
+export async function collect(results: AsyncIterable<UpsertResult>): Promise<UpsertResult[]> {
+  const list: UpsertResult[] = [];
+  for await (const result of results) list.push(result);
+  return list;
+}

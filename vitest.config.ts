@@ -24,16 +24,23 @@ export default defineConfig({
         resolve: { alias },
         test: { name: "unit", include: ["test/**/*.test.ts"], exclude: ["test/**/*.int.test.ts"] },
       },
-      {
-        resolve: { alias },
-        test: {
-          name: "integration",
-          include: ["test/**/*.int.test.ts"],
-          globalSetup: ["test/support/global-setup.ts"],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
-        },
-      },
+      // The same on each way to the real server: see test/support/server-ways.ts.
+      ...["integration", "integration-pgbouncer", "integration-search-path", "integration-role"].map(
+        (name) => ({
+          resolve: { alias },
+          test: {
+            name,
+            include: ["test/**/*.int.test.ts"],
+            exclude:
+              name === "integration"
+                ? []
+                : ["test/{readme,scripts}.int.test.ts", "test/contract/restart.int.test.ts"],
+            globalSetup: ["test/support/global-setup.ts"],
+            testTimeout: 60_000,
+            hookTimeout: 60_000,
+          },
+        }),
+      ),
     ],
     coverage: {
       provider: "v8",

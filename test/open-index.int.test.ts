@@ -9,7 +9,7 @@ import { CountingEmbeddings, dropAtEnd, migratedSchema, openTestIndex } from "./
 describeOnEach("opening an index", (database) => {
   it("says what to run when no migration has", async () => {
     const { pool } = database;
-    await migratedSchema(pool); // so that pgvector is there
+    await migratedSchema(database); // so that pgvector is there
     const schema = uniqueName();
     const failure = await TrainingIndex.initialize(new HashingEmbeddings(), { pool, schema }).catch(
       (error: unknown) => error,
@@ -22,16 +22,16 @@ describeOnEach("opening an index", (database) => {
   it("says so too when the schema is somebody else's", async () => {
     const { pool } = database;
     const schema = uniqueName();
-    dropAtEnd(pool, schema);
-    await pool.query(`CREATE SCHEMA ${schema}; CREATE TABLE ${schema}.training (id integer)`);
+    dropAtEnd(database.owner, schema);
+    await database.owner.query(`CREATE SCHEMA ${schema}; CREATE TABLE ${schema}.training (id integer)`);
     await expect(TrainingIndex.initialize(new HashingEmbeddings(), { pool, schema })).rejects.toMatchObject({
       code: "SCHEMA_MISSING",
     });
   });
 
   it("is a typed error when the schema is dropped later", async () => {
-    const { index, pool, schema } = await openTestIndex(database);
-    await pool.query(`DROP SCHEMA ${schema} CASCADE`);
+    const { index, owner, schema } = await openTestIndex(database);
+    await owner.query(`DROP SCHEMA ${schema} CASCADE`);
     for (const call of [
       () => index.similar("loja"),
       () => index.upsertTraining({ id: "a", content: "loja" }),
@@ -44,7 +44,7 @@ describeOnEach("opening an index", (database) => {
 
   it("records the model, and refuses another one with what differs and what to do", async () => {
     const { pool } = database;
-    const schema = await migratedSchema(pool, { dimensions: 4 });
+    const schema = await migratedSchema(database, { dimensions: 4 });
     const profile = { model: "fake", queryPrefix: "query: " };
     const first = await TrainingIndex.initialize(new FakeEmbeddings(), { pool, schema, profile });
     await first.upsertTraining({ id: "a", content: "loja" });
@@ -74,7 +74,7 @@ describeOnEach("opening an index", (database) => {
 
   it("does not record a model whose dimensions do not fit", async () => {
     const { pool } = database;
-    const schema = await migratedSchema(pool, { dimensions: 16 });
+    const schema = await migratedSchema(database, { dimensions: 16 });
     const open = TrainingIndex.initialize(new CountingEmbeddings(8), { pool, schema });
     await expect(open).rejects.toMatchObject({ code: "PROFILE_MISMATCH" });
     expect((await migrationStatus(pool, { schema })).model).toBeUndefined();
@@ -82,7 +82,7 @@ describeOnEach("opening an index", (database) => {
 
   it("records one model when two are opened at once", async () => {
     const { pool } = database;
-    const schema = await migratedSchema(pool, { dimensions: 4 });
+    const schema = await migratedSchema(database, { dimensions: 4 });
     const outcomes = await Promise.allSettled(
       ["one", "two", "three"].map((model) =>
         TrainingIndex.initialize(new FakeEmbeddings(), { pool, schema, profile: { model } }),
@@ -93,7 +93,7 @@ describeOnEach("opening an index", (database) => {
 
   it("finds the wrong dimensions of an embedder that does not say them at the first text", async () => {
     const { pool } = database;
-    const schema = await migratedSchema(pool, { dimensions: 16 });
+    const schema = await migratedSchema(database, { dimensions: 16 });
     const index = await TrainingIndex.initialize(new FakeEmbeddings(), {
       pool,
       schema,
@@ -112,7 +112,7 @@ describeOnEach("opening an index", (database) => {
 
   it("puts the prefixes of a profile given by hand before the texts", async () => {
     const { pool } = database;
-    const schema = await migratedSchema(pool);
+    const schema = await migratedSchema(database);
     const hashing = new CountingEmbeddings();
     const seen: string[] = [];
     const plain = {
@@ -144,7 +144,7 @@ describeOnEach("opening an index", (database) => {
   ])("refuses a wrong %s", async (option, wrong) => {
     const { pool } = database;
     const { embeddings = new HashingEmbeddings(), ...options } = wrong as { embeddings?: never };
-    const schema = option === "embeddings" ? await migratedSchema(pool) : "unused";
+    const schema = option === "embeddings" ? await migratedSchema(database) : "unused";
     const open = TrainingIndex.initialize(embeddings, { pool, schema, ...options });
     await expect(open).rejects.toMatchObject({ code: "INVALID_ARGUMENT", option });
   });

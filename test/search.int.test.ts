@@ -140,7 +140,7 @@ describeOnEach("similar", (database) => {
 
   it("is one statement, outside any transaction, and leaves no setting behind", async () => {
     const { pool } = database;
-    const schema = await migratedSchema(pool);
+    const schema = await migratedSchema(database);
     const recorded = recordingPool(pool);
     const index = await TrainingIndex.initialize(new CountingEmbeddings(), { pool: recorded.pool, schema });
     await index.upsertTraining({ id: "a", content: "loja" });
@@ -204,7 +204,7 @@ describeOnEach("the filter of an index", (database) => {
 describeOnServer("at 10,000 chunks of 1,024 dimensions", (database) => {
   it("uses the HNSW index without a filter and with a wide one, and the filter's index with a narrow one", async () => {
     const { pool } = database;
-    const schema = await migratedSchema(pool, { dimensions: 1024 });
+    const schema = await migratedSchema(database, { dimensions: 1024 });
     const recorded = recordingPool(pool);
     const index = await TrainingIndex.initialize(new CountingEmbeddings(1024), {
       pool: recorded.pool,

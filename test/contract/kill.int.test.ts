@@ -3,7 +3,7 @@ import { HashingEmbeddings } from "langchain-training-index/testing";
 import { TrainingIndex } from "langchain-training-index";
 import type pg from "pg";
 import { expect, it } from "vitest";
-import { describeOnServer, requireServerUrl } from "../support/databases.js";
+import { describeOnServer, requireServerWay, type TestDatabase } from "../support/databases.js";
 import { migratedSchema } from "../support/index.js";
 import { DIMENSIONS, EDITED, ID, ORIGINAL } from "./kill-content.js";
 
@@ -21,7 +21,7 @@ interface Killed {
 function runChild(call: "upsert" | "delete", schema: string, killAt: number): Promise<Killed> {
   const child = new URL("kill-child.ts", import.meta.url).pathname;
   const { PATH = "", HOME = "" } = process.env;
-  const env = { PATH, HOME, DATABASE_URL: requireServerUrl() };
+  const env = { PATH, HOME, DATABASE_URL: requireServerWay().url };
   return new Promise((resolve, reject) => {
     const arguments_ = ["--import", "tsx", child, call, schema, `${killAt}`];
     execFile(process.execPath, arguments_, { env }, (error: ExecFileException | null, stdout, stderr) => {
@@ -34,17 +34,18 @@ function runChild(call: "upsert" | "delete", schema: string, killAt: number): Pr
 
 /** Kills the call at each of its points, in schemas of their own, and says what was found after each. */
 async function killEverywhere(
-  pool: pg.Pool,
+  database: TestDatabase,
   call: "upsert" | "delete",
   check: (index: TrainingIndex, schema: string, point: string | undefined) => Promise<void>,
 ): Promise<string[]> {
+  const { pool } = database;
   const points: string[] = [];
   let next = 1;
   let last = MAX_POINTS;
   const lane = async (): Promise<void> => {
     while (next <= last) {
       const killAt = next++;
-      const schema = await migratedSchema(pool, { dimensions: DIMENSIONS });
+      const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
       const index = await TrainingIndex.initialize(new HashingEmbeddings({ dimensions: DIMENSIONS }), {
         pool,
         schema,
@@ -83,7 +84,7 @@ describeOnServer("C4 All or nothing", (database) => {
     { timeout: 240_000 },
     async () => {
       const { pool } = database;
-      const points = await killEverywhere(pool, "upsert", async (index, schema, point) => {
+      const points = await killEverywhere(database, "upsert", async (index, schema, point) => {
         const isStored = point === undefined || point === "after COMMIT";
         const expected = isStored
           ? { version: 2, texts: EDITED.split("\n\n") }
@@ -104,7 +105,7 @@ describeOnServer("C4 All or nothing", (database) => {
 
   it("SIGKILL at every await of a delete leaves all chunks or none", { timeout: 120_000 }, async () => {
     const { pool } = database;
-    const points = await killEverywhere(pool, "delete", async (index, schema, point) => {
+    const points = await killEverywhere(database, "delete", async (index, schema, point) => {
       const isGone = point === undefined || point === "after COMMIT";
       const expected = isGone ? undefined : { version: 1, texts: ORIGINAL.split("\n\n") };
       expect(await readAll(pool, schema), point).toEqual(expected);

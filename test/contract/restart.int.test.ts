@@ -1,10 +1,10 @@
-import { createServer, type AddressInfo } from "node:net";
 import { PostgreSqlContainer } from "@testcontainers/postgresql";
 import { TrainingIndex, TrainingIndexError } from "langchain-training-index";
 import { migrate } from "langchain-training-index/migrations";
 import { HashingEmbeddings } from "langchain-training-index/testing";
 import pg from "pg";
 import { describe, expect, inject, it, onTestFinished } from "vitest";
+import { freePort } from "../support/server-ways.js";
 import { paragraph } from "../support/texts.js";
 
 const DIMENSIONS = 16;
@@ -75,12 +75,4 @@ async function untilStored(upsert: () => Promise<unknown>): Promise<number> {
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -74,7 +74,7 @@ describeOnEach("C1 C2 C3 Random schedules", (database) => {
     { timeout },
     async () => {
       const { pool } = database;
-      const schema = await migratedSchema(pool, { dimensions: SCHEDULE_DIMENSIONS });
+      const schema = await migratedSchema(database, { dimensions: SCHEDULE_DIMENSIONS });
       const index = await TrainingIndex.initialize(new ScheduledEmbeddings(), { pool, schema });
       const total = { calls: 0, reads: 0, violations: 0 };
       const property = fc.asyncProperty(schedule, async ({ mode, steps }) => {

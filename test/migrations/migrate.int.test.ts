@@ -25,9 +25,9 @@ async function describeSchema(pool: pg.Pool, schema: string): Promise<string[]> 
 
 describeOnEach("migrate", (database) => {
   it("makes the schema, and finds nothing to do the second time", async () => {
-    const { pool } = database;
+    const { owner: pool } = database;
     const schema = uniqueName();
-    dropAtEnd(pool, schema);
+    dropAtEnd(database.owner, schema);
     expect(await migrate(pool, { schema })).toEqual({
       schema,
       version: 1,
@@ -41,8 +41,8 @@ describeOnEach("migrate", (database) => {
   });
 
   it("builds the HNSW index for cosine distance with the parameters given", async () => {
-    const { pool } = database;
-    const schema = await migratedSchema(pool, { hnsw: { m: 8, efConstruction: 32 } });
+    const { owner: pool } = database;
+    const schema = await migratedSchema(database, { hnsw: { m: 8, efConstruction: 32 } });
     const { rows } = await pool.query<{ definition: string }>(
       "SELECT pg_get_indexdef($1::regclass) AS definition",
       [`${schema}.chunk_1_embedding`],
@@ -52,9 +52,9 @@ describeOnEach("migrate", (database) => {
   });
 
   it("leaves one schema when many start at once", async () => {
-    const { pool } = database;
+    const { owner: pool } = database;
     const schema = uniqueName();
-    dropAtEnd(pool, schema);
+    dropAtEnd(database.owner, schema);
     const results = await Promise.all(Array.from({ length: 20 }, () => migrate(pool, { schema })));
     expect(results.filter(({ applied }) => applied.length > 0)).toHaveLength(1);
     const { rows } = await pool.query(`SELECT version FROM ${schema}.migration`);
@@ -62,10 +62,10 @@ describeOnEach("migrate", (database) => {
   });
 
   it("prints the SQL that it runs", async () => {
-    const { pool } = database;
-    const migrated = await migratedSchema(pool, { dimensions: 8, idType: "bigint" });
+    const { owner: pool } = database;
+    const migrated = await migratedSchema(database, { dimensions: 8, idType: "bigint" });
     const printed = uniqueName();
-    dropAtEnd(pool, printed);
+    dropAtEnd(database.owner, printed);
     await pool.query(migrationSql({ schema: printed, dimensions: 8, idType: "bigint" }));
     expect(await describeSchema(pool, printed)).toEqual(await describeSchema(pool, migrated));
     expect(await migrate(pool, { schema: printed })).toMatchObject({ applied: [], vectorIndex: "kept" });
@@ -79,8 +79,8 @@ describeOnEach("migrate", (database) => {
     "é".repeat(31),
     "x'; DROP SCHEMA public; --",
   ])("takes the schema name %j as a name and nothing else", async (name) => {
-    const { pool } = database;
-    dropAtEnd(pool, name);
+    const { owner: pool } = database;
+    dropAtEnd(database.owner, name);
     await migrate(pool, { schema: name, dimensions: DIMENSIONS });
     const index = await TrainingIndex.initialize(new HashingEmbeddings({ dimensions: DIMENSIONS }), {
       pool,
@@ -103,8 +103,8 @@ describeOnEach("migrate", (database) => {
   );
 
   it("refuses other dimensions, another id type or other parameters than those that stand", async () => {
-    const { pool } = database;
-    const schema = await migratedSchema(pool, { dimensions: 8 });
+    const { owner: pool } = database;
+    const schema = await migratedSchema(database, { dimensions: 8 });
     for (const options of [{ dimensions: 16 }, { idType: "uuid" as const }, { hnsw: { m: 32 } }]) {
       const failure = await migrate(pool, { schema, ...options }).catch((error: unknown) => error);
       expect(failure).toBeInstanceOf(SchemaError);
@@ -115,8 +115,8 @@ describeOnEach("migrate", (database) => {
   });
 
   it("builds the vector index anew when somebody dropped it", async () => {
-    const { pool } = database;
-    const schema = await migratedSchema(pool);
+    const { owner: pool } = database;
+    const schema = await migratedSchema(database);
     await pool.query(`DROP INDEX ${schema}.chunk_1_embedding`);
     expect((await migrationStatus(pool, { schema })).vectorIndex).toBe("missing");
     expect(await migrate(pool, { schema, hnsw: { m: 4, efConstruction: 16 } })).toMatchObject({
@@ -127,8 +127,8 @@ describeOnEach("migrate", (database) => {
   });
 
   it("replaces an index that a broken build left invalid", async () => {
-    const { pool } = database;
-    const schema = await migratedSchema(pool);
+    const { owner: pool } = database;
+    const schema = await migratedSchema(database);
     await pool.query("UPDATE pg_index SET indisvalid = false WHERE indexrelid = $1::regclass", [
       `${schema}.chunk_1_embedding`,
     ]);
@@ -138,8 +138,8 @@ describeOnEach("migrate", (database) => {
   });
 
   it("refuses to touch a schema that is newer than the library", async () => {
-    const { pool } = database;
-    const schema = await migratedSchema(pool);
+    const { owner: pool } = database;
+    const schema = await migratedSchema(database);
     await pool.query(`INSERT INTO ${schema}.migration (version, name, breaking) VALUES (99, 'later', true)`);
     await expect(migrate(pool, { schema })).rejects.toMatchObject({ code: "SCHEMA_NEWER" });
     const open = TrainingIndex.initialize(new HashingEmbeddings({ dimensions: DIMENSIONS }), {
@@ -150,8 +150,8 @@ describeOnEach("migrate", (database) => {
   });
 
   it("works on with a newer schema that does not break it", async () => {
-    const { pool } = database;
-    const schema = await migratedSchema(pool);
+    const { owner: pool } = database;
+    const schema = await migratedSchema(database);
     await pool.query(`INSERT INTO ${schema}.migration (version, name, breaking) VALUES (99, 'later', false)`);
     expect(await migrate(pool, { schema })).toMatchObject({ applied: [] });
     const open = TrainingIndex.initialize(new HashingEmbeddings({ dimensions: DIMENSIONS }), {
@@ -172,10 +172,10 @@ describeOnEach("the foreign key to the host's table", (database) => {
   ])(
     "takes the ids' type from a $hostType column, and chunks go with the host's row",
     async ({ hostType, idType, id }) => {
-      const { pool } = database;
-      const host = await hostTable(pool, hostType);
-      await pool.query(`INSERT INTO ${host} (id) VALUES ($1)`, [id]);
-      const schema = await migratedSchema(pool, { trainings: { table: host } });
+      const { pool, owner } = database;
+      const host = await hostTable(owner, hostType);
+      await owner.query(`INSERT INTO ${host} (id) VALUES ($1)`, [id]);
+      const schema = await migratedSchema(database, { trainings: { table: host } });
       expect((await migrationStatus(pool, { schema })).idType).toBe(idType);
 
       const index = await TrainingIndex.initialize(new HashingEmbeddings({ dimensions: DIMENSIONS }), {
@@ -184,7 +184,7 @@ describeOnEach("the foreign key to the host's table", (database) => {
       });
       await index.upsertTraining({ id, content: "A garantia é de um ano." });
       expect(await index.similar("garantia")).toMatchObject([{ trainingId: id }]);
-      await pool.query(`DELETE FROM ${host}`);
+      await owner.query(`DELETE FROM ${host}`);
       expect(await index.similar("garantia")).toEqual([]);
       const { rows } = await pool.query(`SELECT FROM ${schema}.training`);
       expect(rows).toEqual([]);
@@ -192,9 +192,9 @@ describeOnEach("the foreign key to the host's table", (database) => {
   );
 
   it("supersedes an upsert, and calls a delete absent, when the host has no such row", async () => {
-    const { pool } = database;
-    const host = await hostTable(pool, "serial");
-    const schema = await migratedSchema(pool, { trainings: { table: host } });
+    const { pool, owner } = database;
+    const host = await hostTable(owner, "serial");
+    const schema = await migratedSchema(database, { trainings: { table: host } });
     const index = await TrainingIndex.initialize(new HashingEmbeddings({ dimensions: DIMENSIONS }), {
       pool,
       schema,
@@ -204,11 +204,11 @@ describeOnEach("the foreign key to the host's table", (database) => {
   });
 
   it("is added to a schema that was migrated without it, once", async () => {
-    const { pool } = database;
-    const host = await hostTable(pool, "serial");
-    const schema = await migratedSchema(pool, { idType: "integer" });
-    await migrate(pool, { schema, trainings: { table: host } });
-    await migrate(pool, { schema, trainings: { table: host } });
+    const { pool, owner } = database;
+    const host = await hostTable(owner, "serial");
+    const schema = await migratedSchema(database, { idType: "integer" });
+    await migrate(owner, { schema, trainings: { table: host } });
+    await migrate(owner, { schema, trainings: { table: host } });
     const { rows } = await pool.query(
       "SELECT FROM pg_constraint WHERE conrelid = $1::regclass AND contype = 'f'",
       [`${schema}.training`],
@@ -217,31 +217,31 @@ describeOnEach("the foreign key to the host's table", (database) => {
   });
 
   it("refuses a table that is not there, a type that cannot be an id, and a second table", async () => {
-    const { pool } = database;
-    const host = await hostTable(pool, "serial");
-    const other = await hostTable(pool, "serial");
-    const dated = await hostTable(pool, "date");
-    const schema = await migratedSchema(pool, { trainings: { table: host } });
-    await expect(migrate(pool, { schema: uniqueName(), trainings: { table: "nowhere" } })).rejects.toThrow(
+    const { owner } = database;
+    const host = await hostTable(owner, "serial");
+    const other = await hostTable(owner, "serial");
+    const dated = await hostTable(owner, "date");
+    const schema = await migratedSchema(database, { trainings: { table: host } });
+    await expect(migrate(owner, { schema: uniqueName(), trainings: { table: "nowhere" } })).rejects.toThrow(
       /"public"."nowhere" \("id"\) does not exist/,
     );
-    await expect(migrate(pool, { schema: uniqueName(), trainings: { table: dated } })).rejects.toThrow(
+    await expect(migrate(owner, { schema: uniqueName(), trainings: { table: dated } })).rejects.toThrow(
       /has the type date/,
     );
-    await expect(migrate(pool, { schema, trainings: { table: other } })).rejects.toMatchObject({
+    await expect(migrate(owner, { schema, trainings: { table: other } })).rejects.toMatchObject({
       code: "SCHEMA_CONFLICT",
     });
     await expect(
-      migrate(pool, { schema: uniqueName(), idType: "text", trainings: { table: host } }),
+      migrate(owner, { schema: uniqueName(), idType: "text", trainings: { table: host } }),
     ).rejects.toMatchObject({ option: "idType" });
   });
 });
 
-async function hostTable(pool: pg.Pool, idType: string): Promise<string> {
+async function hostTable(owner: pg.Pool, idType: string): Promise<string> {
   const table = uniqueName("host");
-  await pool.query(`CREATE TABLE public.${table} (id ${idType} PRIMARY KEY)`);
+  await owner.query(`CREATE TABLE public.${table} (id ${idType} PRIMARY KEY)`);
   onTestFinished(async () => {
-    await pool.query(`DROP TABLE public.${table} CASCADE`);
+    await owner.query(`DROP TABLE public.${table} CASCADE`);
   });
   return table;
 }

@@ -9,12 +9,12 @@ import {
 } from "langchain-training-index";
 import pg from "pg";
 import { onTestFinished } from "vitest";
-import { requireServerUrl, uniqueName } from "./databases.js";
+import { requireServerUrl, requireServerWay, uniqueName } from "./databases.js";
 import { CountingEmbeddings, gateOf, type TestIndex } from "./index.js";
 
-/** A pool on the real server that ends with the test. */
+/** A pool on the real server, as the library gets it, that ends with the test. */
 export function openServerPool(options: pg.PoolConfig = {}): pg.Pool {
-  const pool = new pg.Pool({ connectionString: requireServerUrl(), ...options });
+  const pool = new pg.Pool({ connectionString: requireServerWay().url, ...options });
   pool.on("error", () => undefined);
   onTestFinished(async () => {
     if (!pool.ended) await pool.end();
@@ -25,7 +25,7 @@ export function openServerPool(options: pg.PoolConfig = {}): pg.Pool {
 /** A database of the real server that is dropped when the test ends. */
 export async function freshDatabase(): Promise<{ pool: pg.Pool; url: URL }> {
   const name = uniqueName("database");
-  const admin = openServerPool();
+  const admin = openServerPool({ connectionString: requireServerUrl() });
   await admin.query(`CREATE DATABASE ${name}`);
   const url = new URL(requireServerUrl());
   url.pathname = `/${name}`;
@@ -96,11 +96,11 @@ export function holdEmbedding(embeddings: CountingEmbeddings, marker: string): H
 }
 
 /** A table of the host's, dropped when the test ends. */
-export async function hostTable(pool: pg.Pool, name = uniqueName("host"), idType = "text"): Promise<string> {
+export async function hostTable(owner: pg.Pool, name = uniqueName("host"), idType = "text"): Promise<string> {
   const quoted = pg.escapeIdentifier(name);
-  await pool.query(`CREATE TABLE public.${quoted} (id ${idType} PRIMARY KEY)`);
+  await owner.query(`CREATE TABLE public.${quoted} (id ${idType} PRIMARY KEY)`);
   onTestFinished(async () => {
-    await pool.query(`DROP TABLE IF EXISTS public.${quoted} CASCADE`);
+    await owner.query(`DROP TABLE IF EXISTS public.${quoted} CASCADE`);
   });
   return name;
 }

@@ -6,27 +6,44 @@ import { afterAll, beforeAll, describe, inject } from "vitest";
 /** One of the databases that integration tests run on. */
 export interface TestDatabase {
   name: "embedded" | "server";
-  /** The pool of this file; open while its tests run. */
+  /** What the library gets; open while the tests of the file run. */
   readonly pool: pg.Pool;
+  /** Of the role that owns the schemas: for migrations, the host's tables, and whatever makes or drops something. */
+  readonly owner: pg.Pool;
 }
 
 const serverUrl = inject("serverUrl");
+const serverWay = inject("serverWay");
 
 /** Runs a suite on every database there is. */
 export function describeOnEach(title: string, suite: (database: TestDatabase) => void): void {
-  describeOn("embedded", title, suite);
+  if (!inject("isServerOnly")) describeOn("embedded", `${title}, on the embedded database`, suite);
   describeOnServer(title, suite);
 }
 
 /** Runs a suite on the real server; without one it counts as skipped, and `global-setup.ts` says so. */
 export function describeOnServer(title: string, suite: (database: TestDatabase) => void): void {
-  describeOn("server", title, suite);
+  describeOn("server", `${title}, on the ${serverWay?.name ?? "server database"}`, suite);
 }
 
-/** The address of the real server. */
+/** The address of the real server, for a superuser. */
 export function requireServerUrl(): string {
   if (serverUrl === undefined) throw new Error("this test runs on the server only");
   return serverUrl;
+}
+
+/** The way to the real server that this run is about. */
+export function requireServerWay(): NonNullable<typeof serverWay> {
+  if (!serverWay) throw new Error("this test runs on the server only");
+  return serverWay;
+}
+
+/** Gives the role of the library the rights that README.md names, where it is not the owner. */
+export async function grantRights({ name, owner }: TestDatabase, schema: string): Promise<void> {
+  if (name === "embedded" || serverWay?.role === undefined) return;
+  const { grants, role } = serverWay;
+  const quoted = pg.escapeIdentifier(schema);
+  await owner.query(grants.replaceAll("training_index", () => quoted).replaceAll("TO bot", `TO ${role}`));
 }
 
 /** Names a schema that no other test has. */
@@ -39,23 +56,40 @@ function describeOn(
   title: string,
   suite: (database: TestDatabase) => void,
 ): void {
-  const isLeftOut = name === "server" && serverUrl === undefined;
-  describe.skipIf(isLeftOut)(`${title}, on the ${name} database`, () => {
-    let pool: pg.Pool | undefined;
+  describe.skipIf(name === "server" && serverWay === undefined)(title, () => {
+    const pools: Partial<Record<"pool" | "owner", pg.Pool>> = {};
     beforeAll(() => {
-      pool = name === "embedded" ? embeddedPool() : new pg.Pool({ connectionString: serverUrl, max: 10 });
-      // Tests break connections on purpose; an idle one that breaks must not end the run.
-      pool.on("error", () => undefined);
+      if (name === "embedded") {
+        pools.pool = pools.owner = embeddedPool();
+      } else {
+        const { url, ownerUrl } = requireServerWay();
+        pools.pool = openPool(url);
+        pools.owner = ownerUrl === url ? pools.pool : openPool(ownerUrl);
+      }
     });
     afterAll(async () => {
-      await pool?.end();
+      await Promise.all([...new Set(Object.values(pools))].map((pool) => pool.end()));
     });
+    const opened = (which: "pool" | "owner"): pg.Pool => {
+      const pool = pools[which];
+      if (!pool) throw new Error("the pools are open in hooks and tests only");
+      return pool;
+    };
     suite({
       name,
       get pool() {
-        if (!pool) throw new Error("the pool is open in hooks and tests only");
-        return pool;
+        return opened("pool");
+      },
+      get owner() {
+        return opened("owner");
       },
     });
   });
+}
+
+function openPool(connectionString: string): pg.Pool {
+  const pool = new pg.Pool({ connectionString, max: 10 });
+  // Tests break connections on purpose; an idle one that breaks must not end the run.
+  pool.on("error", () => undefined);
+  return pool;
 }

@@ -2,14 +2,22 @@
  * Finds the real Postgres of a run: `TEST_DATABASE_URL` if it is set, else a container where a Docker engine
  * answers, else none, which is said; with `CI=true` that is a failure, so that a run can never seem more than it was.
  */
+import { readFile } from "node:fs/promises";
 import { PostgreSqlContainer, type StartedPostgreSqlContainer } from "@testcontainers/postgresql";
 import pg from "pg";
 import { getContainerRuntimeClient } from "testcontainers";
 import type { TestProject } from "vitest/node";
 
+import { SERVER_WAYS, hasPgBouncer, type ServerWay } from "./server-ways.js";
+
 declare module "vitest" {
   interface ProvidedContext {
+    /** The address of the real server, for a superuser; `undefined` without one. */
     serverUrl: string | undefined;
+    /** How tests reach it. */
+    serverWay: (Omit<ServerWay, "close"> & { name: string; grants: string }) | undefined;
+    /** Whether the run is about this way alone: the embedded database has its turn in `integration`. */
+    isServerOnly: boolean;
     /** Whether tests can start containers of their own. */
     hasDockerEngine: boolean;
     /** The Postgres image that they start. */
@@ -20,27 +28,43 @@ declare module "vitest" {
 const IMAGE = process.env["TEST_POSTGRES_IMAGE"] ?? "pgvector/pgvector:pg17";
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const { name, open } = SERVER_WAYS[project.name as keyof typeof SERVER_WAYS];
   const hasDockerEngine = await findDockerEngine();
-  const server = await findServer(hasDockerEngine);
-  project.provide("serverUrl", server?.url);
-  project.provide("hasDockerEngine", hasDockerEngine);
-  project.provide("image", IMAGE);
-  const description = server ? `${await describeServer(server.url)}, ${server.origin}` : undefined;
-  if (!description && process.env["CI"] === "true") {
+  const lacks = project.name === "integration-pgbouncer" && !(await hasPgBouncer());
+  const server = lacks ? undefined : await findServer(hasDockerEngine);
+  const isCi = process.env["CI"] === "true";
+  if (lacks && isCi) throw new Error("CI=true, but there is no pgbouncer: apt-get install pgbouncer");
+  if (!server && isCi) {
     throw new Error(
       "CI=true, but there is no real Postgres: set TEST_DATABASE_URL, or let a Docker engine answer",
     );
   }
+  const description = server ? `${await describeServer(server.url)}, ${server.origin}` : undefined;
+  const way = server ? await open(server.url) : undefined;
+  project.provide("serverUrl", server?.url);
+  project.provide(
+    "serverWay",
+    way && { ownerUrl: way.ownerUrl, url: way.url, role: way.role, name, grants: await readGrants() },
+  );
+  project.provide("isServerOnly", project.name !== "integration");
+  project.provide("hasDockerEngine", hasDockerEngine);
+  project.provide("image", IMAGE);
   return async () => {
-    console.log("\nDatabases of this run:");
-    console.log("  embedded: PGlite, in this process");
-    console.log(
-      description === undefined
-        ? "  server:   NONE. No TEST_DATABASE_URL and no Docker engine: tests on a real Postgres were left out"
-        : `  server:   ${description}`,
-    );
+    const reason = lacks ? "no pgbouncer on this machine" : "no TEST_DATABASE_URL and no Docker engine";
+    console.log(`\nDatabases of ${project.name}:`);
+    if (project.name === "integration") console.log("  embedded: PGlite, in this process");
+    console.log(`  ${name}: ${description ?? `NONE (${reason}): its tests were left out`}`);
+    await way?.close();
     await server?.container?.stop();
   };
+}
+
+/** The statements that README.md names for a role that indexes and searches. */
+async function readGrants(): Promise<string> {
+  const readme = await readFile("README.md", "utf8");
+  const [, grants] = /^```sql\n(GRANT .*?)^```/ms.exec(readme) ?? [];
+  if (grants === undefined) throw new Error("README.md names no rights");
+  return grants;
 }
 
 interface Server {

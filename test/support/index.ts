@@ -9,7 +9,7 @@ import { migrate, type MigrateOptions } from "langchain-training-index/migration
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import type pg from "pg";
 import { onTestFinished } from "vitest";
-import { uniqueName, type TestDatabase } from "./databases.js";
+import { grantRights, uniqueName, type TestDatabase } from "./databases.js";
 
 export { FIVE_PARAGRAPHS, paragraph, smallTraining } from "./texts.js";
 
@@ -21,33 +21,36 @@ export interface TestIndex {
   index: TrainingIndex;
   embeddings: CountingEmbeddings;
   pool: pg.Pool;
+  owner: pg.Pool;
   schema: string;
 }
 
 /** An index in a schema of its own, which is dropped when the test ends. */
 export async function openTestIndex(
-  { pool }: TestDatabase,
+  database: TestDatabase,
   options: Partial<TrainingIndexOptions> = {},
   migration: MigrateOptions = {},
 ): Promise<TestIndex> {
-  const schema = migration.schema ?? (await migratedSchema(pool, migration));
+  const { pool, owner } = database;
+  const schema = await migratedSchema(database, migration);
   const embeddings = new CountingEmbeddings(migration.dimensions ?? DIMENSIONS);
   const index = await TrainingIndex.initialize(embeddings, { pool, schema, ...options });
-  return { index, embeddings, pool, schema };
+  return { index, embeddings, pool, owner, schema };
 }
 
 /** A migrated schema, dropped when the test ends. */
-export async function migratedSchema(pool: pg.Pool, options: MigrateOptions = {}): Promise<string> {
+export async function migratedSchema(database: TestDatabase, options: MigrateOptions = {}): Promise<string> {
   const schema = options.schema ?? uniqueName();
-  dropAtEnd(pool, schema);
-  await migrate(pool, { dimensions: DIMENSIONS, ...options, schema });
+  dropAtEnd(database.owner, schema);
+  await migrate(database.owner, { dimensions: DIMENSIONS, ...options, schema });
+  await grantRights(database, schema);
   return schema;
 }
 
 /** Drops a schema when the test ends. */
-export function dropAtEnd(pool: pg.Pool, schema: string): void {
+export function dropAtEnd(owner: pg.Pool, schema: string): void {
   onTestFinished(async () => {
-    await pool.query(`DROP SCHEMA IF EXISTS "${schema.replaceAll('"', '""')}" CASCADE`);
+    await owner.query(`DROP SCHEMA IF EXISTS "${schema.replaceAll('"', '""')}" CASCADE`);
   });
 }
 

@@ -1,0 +1,216 @@
+/**
+ * Shows that the tests of the contract prove something: takes one mechanism at a time out of a copy of the sources,
+ * and expects the tests of its clause to fail.
+ *
+ *   npm run test:mutations [-- NAME]
+ *
+ * Needs the real server that `npm test` needs. Ends with 1 when a mechanism can be taken out unnoticed.
+ */
+import { spawnSync } from "node:child_process";
+import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { table } from "../examples/support/table.js";
+
+interface Mutation {
+  /** The mechanism that is taken out. */
+  name: string;
+  /** Files of `test/contract` that have to notice. */
+  noticedBy: string[];
+  file: string;
+  from: string;
+  to: string;
+}
+
+const mutations: Mutation[] = [
+  {
+    name: "the single transaction: each statement of a swap commits by itself",
+    noticedBy: ["c01", "kill"],
+    file: "store/database.ts",
+    from: 'await query(client, "BEGIN ISOLATION LEVEL READ COMMITTED");',
+    to: "",
+  },
+  {
+    name: "the lock: released before the chunks are compared",
+    noticedBy: ["c02"],
+    file: "store/swap.ts",
+    from: "const changed = trainings.filter(({ key }) => passed.has(key));",
+    to: 'const changed = trainings.filter(({ key }) => passed.has(key)); await client.query("COMMIT"); await client.query("BEGIN");',
+  },
+  {
+    name: "the check of tickets: the call that ends last wins",
+    noticedBy: ["c02", "schedules"],
+    file: "store/write-sql.ts",
+    from: "ELSE ${call}.ticket >= ${stored}.ticket END",
+    to: "ELSE true END",
+  },
+  {
+    name: "the check of revisions",
+    noticedBy: ["c02", "schedules"],
+    file: "store/write-sql.ts",
+    from: "WHEN ${call}.revision < ${stored}.revision THEN false",
+    to: "",
+  },
+  {
+    name: "the barrier of calls without a revision",
+    noticedBy: ["c02"],
+    file: "store/write-sql.ts",
+    from: "return `${call}.ticket >= ${stored}.barrier AND CASE",
+    to: "return `CASE",
+  },
+  {
+    name: "the order of starts within a process",
+    noticedBy: ["c02"],
+    file: "start-order.ts",
+    from: "const mine = mayWait ? Promise.allSettled([this.#takingForAll, ...earlier]).then(take) : take();",
+    to: "const mine = take(); void earlier; void mayWait;",
+  },
+  {
+    name: "the tombstone: a delete leaves no row",
+    noticedBy: ["c03", "schedules"],
+    file: "store/removal.ts",
+    from: "await query(client, sql.deleteAllChunks(layout), [passedKeys]);",
+    to: 'await client.query(`DELETE FROM "${layout.schema}".training WHERE id::text = ANY ($1)`, [passedKeys]);',
+  },
+  {
+    name: "embedding before the old version goes: chunks are deleted at the start",
+    noticedBy: ["c04"],
+    file: "prepared-batch.ts",
+    from: "    if (texts.size === 0) return;\n",
+    to: "    if (texts.size === 0) return;\n    await query(database, sql.deleteAllChunks(this.#parts.target.layout), [items.map(({ training }) => training.key)]);\n",
+  },
+  {
+    name: "the check of vectors: their count",
+    noticedBy: ["c04"],
+    file: "embedding/embedder.ts",
+    from: "if (!Array.isArray(returned) || returned.length !== batch.length) {",
+    to: "if (!Array.isArray(returned)) {",
+  },
+  {
+    name: "the fingerprint: every call is a change",
+    noticedBy: ["c05"],
+    file: "batch-item.ts",
+    from: "const same = unchangedSince != null && this.#state?.fingerprint === this.#plan.fingerprint;",
+    to: "const same = false;",
+  },
+  {
+    name: "the ticket of an unchanged training: it stays the older one",
+    noticedBy: ["c05"],
+    file: "store/write-sql.ts",
+    from: "UPDATE ${namesOf(layout).training} t SET\n  ticket = n.ticket,",
+    to: "UPDATE ${namesOf(layout).training} t SET",
+  },
+  {
+    name: "the comparison by content hash: all chunks are written anew",
+    noticedBy: ["c06"],
+    file: "store/chunk-difference.ts",
+    from: "const keptId = rows.claim(chunk);",
+    to: "const keptId = undefined as string | undefined;",
+  },
+  {
+    name: "the plan around an edit: the splitter moves every boundary behind it",
+    noticedBy: ["c06"],
+    file: "prepared-batch.ts",
+    from: "if (chunks && newChunks(item, chunks) < newChunks(item, item.chunks)) item.chunks = chunks;",
+    to: "void chunks;",
+  },
+  {
+    name: "the text that a splitter leaves over at the end",
+    noticedBy: ["c07"],
+    file: "splitter.ts",
+    from: "if (covered < text.length) holdRest(text, spans, covered);",
+    to: "void holdRest;",
+  },
+  {
+    name: "the client's way back to the pool",
+    noticedBy: ["c08"],
+    file: "store/database.ts",
+    from: "client.release(broken);",
+    to: "",
+  },
+  {
+    name: "settings local to their statement",
+    noticedBy: ["c08"],
+    file: "store/search-sql.ts",
+    from: "set_config('hnsw.ef_search', $2, true)",
+    to: "set_config('hnsw.ef_search', $2, false)",
+  },
+  {
+    name: "the recorded model",
+    noticedBy: ["c09"],
+    file: "open-index.ts",
+    from: 'describeDifference("model", recorded?.model, profile.model),',
+    to: "",
+  },
+  {
+    name: "the filter of the index on searches",
+    noticedBy: ["c10"],
+    file: "searcher.ts",
+    from: "conditions: [...scope, ...compileFilter(options.filter)],",
+    to: "conditions: [...compileFilter(options.filter)],",
+  },
+  {
+    name: "the quoting of names",
+    noticedBy: ["c10"],
+    file: "store/identifiers.ts",
+    from: "name.replaceAll('\"', '\"\"')",
+    to: "name",
+  },
+  {
+    name: "errors told apart by SQLSTATE",
+    noticedBy: ["c11"],
+    file: "store/database.ts",
+    from: 'if (sqlState === "42501") {',
+    to: 'if (sqlState === "never") {',
+  },
+];
+
+const root = new URL("..", import.meta.url).pathname;
+const copy = ".mutant";
+const { positionals } = parseArgs({ allowPositionals: true });
+const chosen = mutations.filter(({ name }) => positionals.every((word) => name.includes(word)));
+const rows = chosen.map((mutation) => [mutation.name, mutation.noticedBy.join(", "), isNoticed(mutation)]);
+rmSync(join(root, copy), { recursive: true, force: true });
+console.log(table(["taken out", "tests", "noticed"], rows, [74, 18, 9]));
+if (rows.some(([, , noticed]) => noticed !== "yes")) process.exitCode = 1;
+
+/** `yes` when each of the files fails with the mechanism taken out. */
+function isNoticed({ name, noticedBy, file, from, to }: Mutation): string {
+  rmSync(join(root, copy), { recursive: true, force: true });
+  cpSync(join(root, "src"), join(root, copy), { recursive: true });
+  const path = join(root, copy, file);
+  const source = readFileSync(path, "utf8");
+  if (source.split(from).length !== 2) throw new Error(`${file} does not hold once: ${from}`);
+  writeFileSync(
+    path,
+    source.replace(from, () => to),
+  );
+  const missed = noticedBy.filter((test) => {
+    const { status, stdout } = spawnSync(
+      "npx",
+      [
+        "vitest",
+        "run",
+        "--project",
+        "integration",
+        `test/contract/${test}`,
+        "--bail",
+        "1",
+        "--reporter",
+        "dot",
+      ],
+      { cwd: root, env: { ...process.env, CONTRACT_SOURCES: copy }, encoding: "utf8" },
+    );
+    // A run that did not get as far as its tests proves nothing.
+    if (!/Tests .*\d+ (passed|failed)/.test(stripColours(stdout)))
+      throw new Error(`${name}: no test ran\n${stdout}`);
+    return status === 0;
+  });
+  console.log(`${missed.length === 0 ? "noticed" : `MISSED by ${missed.join(", ")}`}: ${name}`);
+  return missed.length === 0 ? "yes" : "NO";
+}
+
+function stripColours(text: string): string {
+  // eslint-disable-next-line no-control-regex -- the escape is what is looked for
+  return text.replace(/\u001b\[\d+m/g, "");
+}

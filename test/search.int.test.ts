@@ -223,7 +223,7 @@ describeOnServer("at 10,000 chunks of 1,024 dimensions", (database) => {
       documents.map(() => vectors.next()),
       documents,
     );
-    await pool.query(`ANALYZE ${schema}.chunk_1`);
+    await database.owner.query(`ANALYZE ${schema}.chunk_1`);
 
     const planOf = async (filter?: Record<string, number>): Promise<string> => {
       recorded.statements.length = 0;

@@ -2,7 +2,8 @@ import { PGVectorStore } from "@langchain/community/vectorstores/pgvector";
 import { Document } from "@langchain/core/documents";
 import { InvalidArgumentError, TrainingVectorStore } from "langchain-training-index";
 import { expect, it } from "vitest";
-import { describeOnEach } from "./support/databases.js";
+import { openServerPool } from "./support/contract.js";
+import { describeOnEach, requireServerUrl } from "./support/databases.js";
 import { FIVE_PARAGRAPHS, openTestIndex } from "./support/index.js";
 
 function document(
@@ -216,7 +217,10 @@ describeOnEach("the vector store", (database) => {
 
 describeOnEach("an unmodified PGVectorStore of @langchain/community", (database) => {
   it("reads the chunk table", async () => {
-    const { index, embeddings, pool, schema } = await openTestIndex(database);
+    const { index, embeddings, schema } = await openTestIndex(database);
+    // It finds pgvector on the search_path only, and reads whatever its role may.
+    const pool =
+      database.name === "server" ? openServerPool({ connectionString: requireServerUrl() }) : database.pool;
     await index.upsertTraining({
       id: "a",
       content: "O prazo de entrega é de três dias.",

@@ -1,0 +1,19 @@
+/**
+ * A process that migrates, for `processes.int.test.ts`:
+ *
+ *   tsx migrate-child.ts SCHEMA
+ *
+ * Says `ready` when it has a connection, waits for a line, migrates, and prints the result.
+ */
+import { once } from "node:events";
+import { migrate } from "langchain-training-index/migrations";
+import pg from "pg";
+
+const [schema = ""] = process.argv.slice(2);
+const pool = new pg.Pool({ connectionString: process.env["DATABASE_URL"], max: 1 });
+await pool.query("SELECT 1");
+console.log("ready");
+await once(process.stdin, "data");
+console.log(JSON.stringify(await migrate(pool, { schema })));
+await pool.end();
+process.stdin.destroy();

@@ -1,0 +1,70 @@
+import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
+import { once } from "node:events";
+import { migrationStatus, type MigrateResult } from "langchain-training-index/migrations";
+import { expect, it, onTestFinished } from "vitest";
+import { describeOnServer, requireServerWay, uniqueName } from "../support/databases.js";
+import { dropAtEnd } from "../support/index.js";
+
+const PROCESSES = 20;
+
+describeOnServer("migrate, in many processes", (database) => {
+  it("leaves one schema when twenty start at once", { timeout: 180_000 }, async () => {
+    const schema = uniqueName();
+    dropAtEnd(database.owner, schema);
+    const children = Array.from({ length: PROCESSES }, () => new MigratingProcess(schema));
+    await Promise.all(children.map((child) => child.next()));
+    for (const child of children) child.start();
+    const results = await Promise.all(
+      children.map(async (child) => JSON.parse(await child.next()) as MigrateResult),
+    );
+    expect(results.map(({ version }) => version)).toEqual(Array.from(results, () => 1));
+    expect(results.filter(({ applied }) => applied.length > 0)).toHaveLength(1);
+    expect(results.filter(({ vectorIndex }) => vectorIndex === "built")).toHaveLength(1);
+    expect(await migrationStatus(database.owner, { schema })).toMatchObject({
+      version: 1,
+      pending: [],
+      vectorIndex: "valid",
+    });
+    const { rows } = await database.owner.query(`SELECT version FROM ${schema}.migration`);
+    expect(rows).toEqual([{ version: 1 }]);
+  });
+});
+
+/** `migrate-child.ts`, line by line. */
+class MigratingProcess {
+  readonly #child: ChildProcessWithoutNullStreams;
+  #printed = "";
+  #log = "";
+
+  constructor(schema: string) {
+    const { PATH = "", HOME = "" } = process.env;
+    const script = new URL("migrate-child.ts", import.meta.url).pathname;
+    this.#child = spawn(process.execPath, ["--import", "tsx", script, schema], {
+      env: { PATH, HOME, DATABASE_URL: requireServerWay().ownerUrl },
+    });
+    onTestFinished(() => {
+      this.#child.kill();
+    });
+    this.#child.stdout.on("data", (data: Buffer) => {
+      this.#printed += data.toString();
+    });
+    this.#child.stderr.on("data", (data: Buffer) => {
+      this.#log += data.toString();
+    });
+  }
+
+  /** The next line that it prints. */
+  async next(): Promise<string> {
+    while (!this.#printed.includes("\n")) {
+      if (this.#child.exitCode !== null) throw new Error(`the process ended: ${this.#log}`);
+      await Promise.race([once(this.#child.stdout, "data"), once(this.#child, "exit")]);
+    }
+    const [line = "", ...rest] = this.#printed.split("\n");
+    this.#printed = rest.join("\n");
+    return line;
+  }
+
+  start(): void {
+    this.#child.stdin.write("\n");
+  }
+}

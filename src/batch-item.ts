@@ -27,6 +27,7 @@ export class BatchItem {
   readonly #plan: ChunkPlan;
   readonly #splitter: string;
   #state: StoredState | undefined;
+  #isContested = false;
 
   constructor(
     training: NormalizedTraining,
@@ -68,8 +69,17 @@ export class BatchItem {
     return this.#state?.content_ticket != null;
   }
 
+  /**
+   * Takes note that another call changed the training just when this one found it unchanged. From here on it is stored
+   * like any other: among many duplicates it could find it unchanged and changed forever.
+   */
+  contest(): void {
+    this.#isContested = true;
+  }
+
   /** The stored version is the same; what it takes to let this call stand for it. */
   get unchanged(): UnchangedTraining | undefined {
+    if (this.#isContested) return undefined;
     const { key, revision } = this.training;
     const unchangedSince = this.#state?.content_ticket;
     const same = unchangedSince != null && this.#state?.fingerprint === this.#plan.fingerprint;

@@ -106,8 +106,12 @@ export class PreparedBatch {
     const outcomes = new Map<BatchItem, SwapOutcome>();
     const current = this.#items.filter((item) => !item.outdated);
     const same = current.flatMap(({ unchanged }) => unchanged ?? []);
-    if (same.length > 0) {
-      await writeStatement(pool, client, (database) => touch(database, target, same));
+    const touched =
+      same.length === 0
+        ? new Set<string>()
+        : await writeStatement(pool, client, (database) => touch(database, target, same));
+    for (const item of current) {
+      if (item.unchanged && !touched.has(item.training.key)) item.contest();
     }
     const changed = current.filter((item) => !item.unchanged);
     const swapAll = (some: readonly BatchItem[]): Promise<SwapOutcome[]> => {

@@ -1,12 +1,6 @@
 import { expect, it } from "vitest";
 import { describeOnEach } from "./support/databases.js";
-import {
-  FIVE_PARAGRAPHS,
-  inHostTransaction,
-  openTestIndex,
-  paragraph,
-  smallTraining,
-} from "./support/index.js";
+import { FIVE_PARAGRAPHS, inHostTransaction, openTestIndex, smallTraining } from "./support/index.js";
 
 describeOnEach("a prepared training", (database) => {
   it("stands or falls with the host's transaction", async () => {
@@ -48,24 +42,6 @@ describeOnEach("a prepared training", (database) => {
       client.release();
     }
     expect(await index.similar("loja")).toEqual([]);
-  });
-
-  it("leaves the host's transaction usable when texts that it counted on are gone", async () => {
-    const { index, pool } = await openTestIndex(database);
-    await index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
-    const prepared = await index.prepareTraining({
-      id: "a",
-      content: `${FIVE_PARAGRAPHS}\n\n${paragraph("Clube")}`,
-      revision: 9,
-    });
-    await index.upsertTraining({ id: "a", content: paragraph("Outra"), revision: 8 });
-    await inHostTransaction(pool, "COMMIT", async (client) => {
-      await expect(prepared.commit(client)).rejects.toMatchObject({ code: "CONFLICT", retryable: true });
-      await client.query("SELECT 1");
-    });
-    // By itself it embeds what is missing, and commits.
-    expect(await prepared.commit()).toMatchObject({ status: "indexed", chunks: 6, embedded: 6, removed: 1 });
-    expect(await index.similar("loja", { k: 10 })).toHaveLength(6);
   });
 
   it("works in a transaction through upsertTraining and deleteTraining, with a pool that has no other client", async () => {

@@ -1,9 +1,7 @@
-import { TrainingIndex, type Training, type UpsertResult } from "langchain-training-index";
+import type { Training, UpsertResult } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { describeOnEach } from "./support/databases.js";
-import { recordingPool } from "./support/recording-pool.js";
 import {
-  CountingEmbeddings,
   FIVE_PARAGRAPHS,
   chunksOf,
   openTestIndex,
@@ -28,124 +26,6 @@ describeOnEach("upsertTraining", (database) => {
       expect(metadata).toEqual({ grupo: "loja" });
       expect(score).toBe(1 - distance);
     }
-  });
-
-  it("replaces the training: embeds what is new, keeps the rows of what stays, removes the rest", async () => {
-    const test = await openTestIndex(database);
-    await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
-    const before = await storedRows(test);
-    test.embeddings.texts = [];
-
-    const edited = FIVE_PARAGRAPHS.replace(paragraph("Pagamentos"), paragraph("Pix"));
-    expect(await test.index.upsertTraining({ id: "a", content: edited })).toEqual({
-      id: "a",
-      status: "indexed",
-      chunks: 5,
-      embedded: 1,
-      reused: 4,
-      removed: 1,
-    });
-    expect(test.embeddings.texts).toEqual([paragraph("Pix")]);
-    const after = await storedRows(test);
-    for (const place of [0, 1, 3, 4]) expect(after[place]).toEqual(before[place]);
-    expect(after[2]?.content).toBe(paragraph("Pix"));
-  });
-
-  it("leaves the rows of chunks untouched that only move", async () => {
-    const test = await openTestIndex(database);
-    await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
-    const before = await storedRows(test);
-    const moved = `${paragraph("Novidades")}\n\n${FIVE_PARAGRAPHS}`;
-    const result = await test.index.upsertTraining({ id: "a", content: moved });
-    expect(result).toMatchObject({ chunks: 6, embedded: 1, reused: 5, removed: 0 });
-    expect((await storedRows(test)).slice(1)).toEqual(before);
-    for (const { start, end, content } of await chunksOf(test)) expect(moved.slice(start, end)).toBe(content);
-  });
-
-  it("does nothing for the same training again", async () => {
-    const test = await openTestIndex(database);
-    const training = { id: "a", content: FIVE_PARAGRAPHS, metadata: { grupo: "loja", ano: 2026 } };
-    await test.index.upsertTraining(training);
-    const before = await storedRows(test);
-    test.embeddings.calls = 0;
-    const again = { ...training, metadata: { ano: 2026, grupo: "loja" } };
-    expect(await test.index.upsertTraining(again)).toEqual({
-      id: "a",
-      status: "unchanged",
-      chunks: 5,
-      embedded: 0,
-      reused: 5,
-      removed: 0,
-    });
-    expect(test.embeddings.calls).toBe(0);
-    expect(await storedRows(test)).toEqual(before);
-  });
-
-  it("asks the database twice for the same training again, and opens no transaction", async () => {
-    const { schema, pool } = await openTestIndex(database);
-    const recorded = recordingPool(pool);
-    const index = await TrainingIndex.initialize(new CountingEmbeddings(), { pool: recorded.pool, schema });
-    await index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
-    recorded.statements.length = 0;
-    expect((await index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS })).status).toBe("unchanged");
-    expect(recorded.statements).toHaveLength(2);
-    expect(recorded.statements.map(({ text }) => text).join()).not.toContain("BEGIN");
-  });
-
-  it("embeds nothing when only the metadata changes", async () => {
-    const test = await openTestIndex(database);
-    await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS, metadata: { grupo: "loja" } });
-    test.embeddings.calls = 0;
-    const result = await test.index.upsertTraining({
-      id: "a",
-      content: FIVE_PARAGRAPHS,
-      metadata: { grupo: "site" },
-    });
-    expect(result).toMatchObject({ status: "indexed", embedded: 0, reused: 5, removed: 0 });
-    expect(test.embeddings.calls).toBe(0);
-    expect(await test.index.similar("loja", { filter: { grupo: "site" } })).toHaveLength(5);
-    expect(await test.index.similar("loja", { filter: { grupo: "loja" } })).toEqual([]);
-  });
-
-  it("embeds a text that repeats once, and copies its vector when it repeats later", async () => {
-    const test = await openTestIndex(database);
-    const repeated = [paragraph("Trocas"), paragraph("Trocas")].join("\n\n");
-    expect(await test.index.upsertTraining({ id: "a", content: repeated })).toMatchObject({
-      chunks: 2,
-      embedded: 1,
-      reused: 1,
-    });
-    const thrice = [repeated, paragraph("Trocas")].join("\n\n");
-    expect(await test.index.upsertTraining({ id: "a", content: thrice })).toMatchObject({
-      chunks: 3,
-      embedded: 0,
-      reused: 3,
-    });
-    const chunks = await chunksOf(test);
-    expect(new Set(chunks.map(({ distance }) => distance)).size).toBe(1);
-    expect(chunks.map(({ start }) => start)).toEqual(
-      [0, 1, 2].map((place) => place * (paragraph("Trocas").length + 2)),
-    );
-  });
-
-  it("leaves no chunk behind when the text shrinks or becomes blank", async () => {
-    const test = await openTestIndex(database);
-    await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
-    expect(await test.index.upsertTraining({ id: "a", content: paragraph("Trocas") })).toMatchObject({
-      chunks: 1,
-      removed: 4,
-    });
-    expect(await storedRows(test)).toHaveLength(1);
-    test.embeddings.calls = 0;
-    for (const content of [" \n\t ", ""]) {
-      const result = await test.index.upsertTraining({ id: "a", content });
-      expect(result).toMatchObject({ chunks: 0, embedded: 0 });
-      expect(await test.index.similar("loja")).toEqual([]);
-    }
-    expect(test.embeddings.calls).toBe(0);
-    expect(await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS })).toMatchObject({
-      embedded: 5,
-    });
   });
 
   it("takes documents of LangChain and of Python's LangChain, and counts offsets in their joined text", async () => {

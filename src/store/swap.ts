@@ -3,7 +3,6 @@ import type { UpsertStatus } from "../types.js";
 import {
   compareChunks,
   groupBy,
-  StalePreparation,
   type PlacedChunk,
   type PlannedTraining,
   type StandingChunk,
@@ -79,21 +78,21 @@ export async function swap(
 /**
  * Lets a newer call stand for versions that are stored already, without touching their chunks.
  *
- * @throws {@link StalePreparation} when one of them is not what stands any more
+ * @returns the keys of those that still stand so; another call has changed the others, or has overtaken this one
  */
 export async function touch(
   database: Queryable,
   { layout, scope }: WriteTarget,
   trainings: readonly UnchangedTraining[],
-): Promise<void> {
-  const touched = await query(database, sql.touchTrainings(layout), [
+): Promise<Set<string>> {
+  const touched = await query<{ key: string }>(database, sql.touchTrainings(layout), [
     trainings.map(({ key }) => key),
     trainings.map(({ ticket }) => ticket),
     trainings.map(({ revision }) => revision),
     trainings.map(({ unchangedSince }) => unchangedSince),
     scope,
   ]);
-  if (touched.length < trainings.length) throw new StalePreparation();
+  return new Set(touched.map(({ key }) => key));
 }
 
 /** The keys that came through. */

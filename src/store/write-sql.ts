@@ -80,18 +80,23 @@ ORDER BY i.training_id, p.place`;
  * $1 ids, $2 tickets, $3 revisions, $4 the content tickets of the versions, $5 the scope. A row that does not come
  * back has changed, or is newer.
  *
- * It looks at one row only: after a wait for a lock Postgres checks the row's new state, but would not look again at
- * other tables.
+ * Rows are locked in the order of their ids, as by the fence. The conditions look at the training's row only: after a
+ * wait for a lock Postgres checks that row's new state, but would not look again at other tables.
  */
 export function touchTrainings(layout: Layout): string {
+  const { training } = namesOf(layout);
   return `
-UPDATE ${namesOf(layout).training} t SET
+WITH locked AS MATERIALIZED (
+  SELECT id FROM ${training} WHERE id = ANY ($1::${layout.idType}[]) ORDER BY id FOR NO KEY UPDATE
+)
+UPDATE ${training} t SET
   ticket = n.ticket,
   revision = greatest(t.revision, n.revision),
   barrier = greatest(t.barrier, ${barrierOf("n")}),
   updated_at = now()
 FROM unnest($1::${layout.idType}[], $2::bigint[], $3::numeric[], $4::bigint[])
   AS n (id, ticket, revision, content_ticket)
+JOIN locked ON locked.id = n.id
 WHERE t.id = n.id AND t.content_ticket = n.content_ticket AND t.deleted_at IS NULL
   AND ${isNewer("n", "t")}
   AND t.metadata @> ALL ($5::jsonb[])

@@ -10,7 +10,7 @@ import {
 import pg from "pg";
 import { onTestFinished } from "vitest";
 import { requireServerUrl, requireServerWay, uniqueName } from "./databases.js";
-import { CountingEmbeddings, gateOf, type TestIndex } from "./index.js";
+import { CountingEmbeddings, gateOf, until, type TestIndex } from "./index.js";
 
 /** A pool on the real server, as the library gets it, that ends with the test. */
 export function openServerPool(options: pg.PoolConfig = {}): pg.Pool {
@@ -151,6 +151,31 @@ export async function placedTexts({ pool, schema }: TestIndex, id = "a"): Promis
     [id],
   );
   return rows;
+}
+
+/** The text of a training of paragraphs, each a chunk; throws where a chunk is not at its place, or is in no place. */
+export async function wholeText(test: TestIndex, id = "a"): Promise<string> {
+  const chunks = await placedTexts(test, id);
+  const text = chunks.map(({ content }) => content).join("\n\n");
+  const isWhole = chunks.every(({ start, end, content }) => text.slice(start, end) === content);
+  const { chunks: count } = await countRows(test, id);
+  if (!isWhole || count !== chunks.length) throw new Error(`training ${id} is not whole: ${text}`);
+  return text;
+}
+
+/** Waits until so many statements of this kind on the trainings of a test wait for a lock. */
+export async function untilWaiting(
+  { owner, schema }: Pick<TestIndex, "owner" | "schema">,
+  text: "INSERT INTO" | "DELETE FROM" | "UPDATE",
+  count = 1,
+): Promise<void> {
+  await until(async () => {
+    const { rowCount } = await owner.query(
+      "SELECT FROM pg_catalog.pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE $1",
+      [`%${text} "${schema}".training%`],
+    );
+    return rowCount === count;
+  });
 }
 
 /** The tables of a schema, by name. */

@@ -85,23 +85,6 @@ describeOnEach("similar", (database) => {
     expect(hits.map(({ trainingId }) => trainingId).sort()).toEqual(expected);
   });
 
-  it.each([
-    {},
-    { grupo: { eq: "x" } },
-    { grupo: ["x"] },
-    { grupo: null },
-    { grupo: undefined },
-    { ano: NaN },
-    [],
-    "x",
-    null,
-  ])("refuses the filter %j", async (filter) => {
-    const { index } = await openTestIndex(database);
-    await expect(index.similar("x", { filter: filter as never })).rejects.toBeInstanceOf(
-      InvalidArgumentError,
-    );
-  });
-
   it.each([0, -1, 1.5, 10_000, NaN, "5"])(
     "refuses %j for k and for efSearch, naming the option",
     async (value) => {
@@ -136,68 +119,6 @@ describeOnEach("similar", (database) => {
     embeddings.embedQuery = () => new Promise(() => undefined);
     const signal = AbortSignal.timeout(20);
     await expect(index.similar("loja", { signal })).rejects.toMatchObject({ code: "ABORTED" });
-  });
-
-  it("is one statement, outside any transaction, and leaves no setting behind", async () => {
-    const { pool } = database;
-    const schema = await migratedSchema(database);
-    const recorded = recordingPool(pool);
-    const index = await TrainingIndex.initialize(new CountingEmbeddings(), { pool: recorded.pool, schema });
-    await index.upsertTraining({ id: "a", content: "loja" });
-    recorded.statements.length = 0;
-    await index.similar("loja", { efSearch: 200 });
-    expect(recorded.statements).toHaveLength(1);
-    const { rows } = await pool.query(
-      "SELECT current_setting('hnsw.ef_search', true) AS ef, current_setting('hnsw.iterative_scan', true) AS scan",
-    );
-    expect(rows).toEqual([{ ef: "40", scan: "off" }]);
-  });
-});
-
-describeOnEach("the filter of an index", (database) => {
-  it("applies to every read, replacement and delete", async () => {
-    const { index, pool, schema } = await openTestIndex(database);
-    for (const training of SHOP) await index.upsertTraining(training);
-    const filter = { grupo: "logistica" };
-    const narrow = await TrainingIndex.initialize(new CountingEmbeddings(), { pool, schema, filter });
-    const ids = (hits: { trainingId: unknown }[]): unknown[] =>
-      hits.map(({ trainingId }) => trainingId).sort();
-
-    expect(ids(await narrow.similar("desconto no Pix"))).toEqual(["entregas", "frete"]);
-    expect(ids(await narrow.similar("desconto", { filter: { ano: 2025 } }))).toEqual(["entregas"]);
-    expect(await narrow.similar("desconto", { filter: { grupo: "financeiro" } })).toEqual([]);
-    expect(await narrow.asRetriever().invoke("desconto no Pix")).toHaveLength(2);
-    expect(await narrow.vectorStore.similaritySearch("desconto no Pix")).toHaveLength(2);
-    expect(await narrow.vectorStore.maxMarginalRelevanceSearch("desconto no Pix", { k: 5 })).toHaveLength(2);
-
-    expect(await narrow.deleteTraining("pix")).toEqual({ id: "pix", status: "absent", removed: 0 });
-    expect(await narrow.deleteTrainings({ filter: { ativo: true } })).toEqual([]);
-    await expect(
-      narrow.upsertTraining({ ...SHOP[2], id: "pix", metadata: filter, content: "x" }),
-    ).rejects.toMatchObject({
-      option: "training.id",
-    });
-    expect(ids(await index.similar("desconto no Pix"))).toEqual(["entregas", "frete", "pix"]);
-    expect(await narrow.deleteTraining("frete")).toMatchObject({ status: "deleted" });
-  });
-
-  it("is a condition for what is stored through it", async () => {
-    const { index } = await openTestIndex(database, { filter: { grupo: "logistica" } });
-    const outside = { id: "a", content: "loja", metadata: { grupo: "financeiro" } };
-    await expect(index.upsertTraining(outside)).rejects.toMatchObject({ option: "training.metadata" });
-    await expect(index.upsertTraining({ id: "a", content: "loja" })).rejects.toMatchObject({
-      option: "training.metadata",
-    });
-    const overruled = {
-      id: "a",
-      metadata: { grupo: "logistica" },
-      documents: [{ pageContent: "loja", metadata: { grupo: "financeiro" } }],
-    };
-    await expect(index.upsertTraining(overruled)).rejects.toMatchObject({
-      option: "training.documents[0].metadata",
-    });
-    const inside = { id: "a", content: "loja", metadata: { grupo: "logistica", ano: 2026 } };
-    expect(await index.upsertTraining(inside)).toMatchObject({ status: "indexed" });
   });
 });
 

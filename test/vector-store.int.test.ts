@@ -148,20 +148,6 @@ describeOnEach("the vector store", (database) => {
     );
   });
 
-  it.each([
-    {},
-    { ids: undefined },
-    { filter: {} },
-    { filter: { bot: ["1"] } },
-    { filter: { bot: { eq: 1 } } },
-    undefined,
-  ])("deletes nothing for %j", async (selection) => {
-    const { vectorStore } = (await openTestIndex(database)).index;
-    await vectorStore.addDocuments([document("foo", { metadata: { bot: "1" } })]);
-    await expect(vectorStore.delete(selection as never)).rejects.toBeInstanceOf(InvalidArgumentError);
-    expect(await vectorStore.similaritySearch("foo", 1)).toHaveLength(1);
-  });
-
   it("deletes by filter", async () => {
     const { vectorStore } = (await openTestIndex(database)).index;
     await vectorStore.addDocuments([

@@ -1,0 +1,286 @@
+import { CharacterTextSplitter, RecursiveCharacterTextSplitter } from "@langchain/textsplitters";
+import { expect, it } from "vitest";
+import { failureOf, placedTexts, type PlacedText } from "../support/contract.js";
+import { describeOnEach } from "../support/databases.js";
+import {
+  FIVE_PARAGRAPHS,
+  chunksOf,
+  openTestIndex,
+  paragraph,
+  storedRows,
+  type TestIndex,
+} from "../support/index.js";
+
+/** The most chunks that one search returns. */
+const MAX_HITS = 1000;
+/** Most edits move many small chunks, so that the plan around an edit has its part. */
+const SMALL = { chunkSize: 120, chunkOverlap: 20 };
+const EDITS = 30;
+
+/** A text as Postgres can hold it, unit for unit. */
+function asStored(content: string): string {
+  return content.replaceAll("\0", "\ufffd").toWellFormed();
+}
+
+/** What lies in no chunk. */
+function lostText(content: string, chunks: readonly PlacedText[]): string {
+  let covered = 0;
+  let lost = "";
+  for (const { start, end } of chunks) {
+    lost += content.slice(covered, Math.max(start, covered));
+    covered = Math.max(covered, end);
+  }
+  return (lost + content.slice(covered)).replace(/\s+/g, "");
+}
+
+/** Looks at the stored rows, at what was embedded, and at what a search returns. @returns how many chunks there are */
+async function expectWhole(test: TestIndex, content: string, id = "a"): Promise<number> {
+  const stored = asStored(content);
+  const chunks = await placedTexts(test, id);
+  expect(lostText(stored, chunks)).toBe("");
+  expect(chunks.filter((chunk) => chunk.content !== stored.slice(chunk.start, chunk.end))).toEqual([]);
+  expect(chunks.filter((chunk) => chunk.content.trim() === "")).toEqual([]);
+  const embedded = new Set(test.embeddings.texts);
+  expect(chunks.filter((chunk) => !embedded.has(chunk.content))).toEqual([]);
+  if (chunks.length <= MAX_HITS) {
+    const hits = await chunksOf(test, id);
+    expect(hits.map(({ start, end, content: text }) => ({ start, end, content: text }))).toEqual(chunks);
+  }
+  return chunks.length;
+}
+
+/** Numbers from 0 to 1, the same in each run. */
+function randomOf(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+/** A word that does not repeat itself. */
+function longWord(length: number): string {
+  const random = randomOf(length);
+  return Array.from({ length }, () => String.fromCharCode(97 + Math.floor(random() * 26))).join("");
+}
+
+// Guards: the places of chunks in the text, `storableText`, whole characters at the edges, offsets over documents.
+describeOnEach("C7 No text lost", (database) => {
+  it.each([
+    ["precomposed accents", "A informa\u00e7\u00e3o n\u00e3o \u00e9 \u00fanica. ".repeat(90)],
+    ["combining accents", "A informac\u0327a\u0303o na\u0303o e\u0301 u\u0301nica. ".repeat(90)],
+    ["accents of both kinds side by side", "ção c\u0327a\u0303o ".repeat(300)],
+    ["emoji with joiners", "Atendimento 👩‍👩‍👧‍👦 em família 🇧🇷🏳️‍🌈 aqui. ".repeat(80)],
+    ["nothing but emoji, longer than a chunk", "👩🏽‍🚀👨‍👩‍👧".repeat(300)],
+    ["emoji at even places, so that chunks would end inside one", "👍".repeat(2_000)],
+    ["emoji at odd places, so that chunks would begin inside one", `x${"👍".repeat(2_000)}`],
+    ["text from right to left", "שָׁלוֹם לכולם \u202bمرحبا بالعالم\u202c e bem-vindos. ".repeat(70)],
+    ["lines that end in CR LF", `${"O prazo é de três dias.\r\n".repeat(60)}\r\n\r\n`.repeat(3)],
+    ["lines that end in CR", "O prazo é de três dias.\r".repeat(120)],
+    ["lone surrogates", "meio \ud83d caractere \udc00\udc00 e\ud800".repeat(90)],
+    ["NUL", "\0PDF\0 extraído\0\0 ".repeat(150)],
+    ["passages that come again", "Não abrimos aos domingos.\n\n".repeat(400)],
+    ["passages that come again, without a pause", "abab".repeat(2_000)],
+    ["one very long line", Array.from({ length: 6_000 }, (_, place) => `palavra ${place}`).join(" ")],
+    ["white space of all kinds", `\u00a0\u3000 um \u2003${"\u200b".repeat(1_500)}\u2029 dois\t\v\f\ufeff`],
+    ["a rule of signs between passages", `${paragraph("Trocas")}\n${"-".repeat(2_500)}\n${paragraph("Pix")}`],
+    ["a text of nothing but signs", "=-=-=-".repeat(500)],
+    ["a single character", "é"],
+  ])("holds %s", async (_name, content) => {
+    const test = await openTestIndex(database);
+    const result = await test.index.upsertTraining({ id: "a", content });
+    expect(await expectWhole(test, content)).toBe(result.chunks);
+    expect(result.chunks).toBeGreaterThan(0);
+  });
+
+  it.each([
+    ["nothing", ""],
+    ["a blank", " "],
+    ["separators", "\n\n"],
+    ["separators of all kinds", "\r\n\t \u00a0\u3000\u2028"],
+    ["separators, longer than a chunk", "\n \n".repeat(2_000)],
+  ])("makes no chunks of %s, and embeds nothing", async (_name, content) => {
+    const test = await openTestIndex(database);
+    await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
+    test.embeddings.calls = 0;
+    const blank = { status: "indexed", chunks: 0, removed: 5 };
+    expect(await test.index.upsertTraining({ id: "a", content })).toMatchObject(blank);
+    expect(await placedTexts(test)).toEqual([]);
+    expect(test.embeddings.calls).toBe(0);
+  });
+
+  it.each([
+    ["that does not repeat itself", longWord(1_000_000)],
+    ["of one letter", "a".repeat(1_000_000)],
+  ])("holds a word of 1 MB %s", async (_name, word) => {
+    const test = await openTestIndex(database, {}, { dimensions: 8 });
+    await test.index.upsertTraining({ id: "a", content: `antes ${word} depois` });
+    expect(await expectWhole(test, `antes ${word} depois`)).toBeGreaterThan(MAX_HITS);
+  });
+
+  it("holds a text of 10 MB", async () => {
+    const test = await openTestIndex(database, {}, { dimensions: 8, hnsw: { m: 2, efConstruction: 4 } });
+    const random = randomOf(10);
+    test.embeddings.embedDocuments = (texts) => {
+      test.embeddings.texts.push(...texts);
+      return Promise.resolve(texts.map(() => Array.from({ length: 8 }, () => random() - 0.5)));
+    };
+    const content = Array.from({ length: 16_000 }, (_, place) => paragraph(`Loja ${place}`)).join("\n\n");
+    expect(Buffer.byteLength(content)).toBeGreaterThan(10_000_000);
+    await test.index.upsertTraining({ id: "a", content });
+    expect(await expectWhole(test, content)).toBe(16_000);
+  });
+
+  it.each([true, false])("holds documents, at their places in the joined text, split: %s", async (split) => {
+    const test = await openTestIndex(database);
+    const texts = [FIVE_PARAGRAPHS, "", "  o prazo\n", "\n\n", "\ud83d\0 👩‍🚀", paragraph("Pix"), "fim"];
+    const documents = texts.map((pageContent) => ({ pageContent }));
+    await test.index.upsertTraining({ id: "a", documents, split });
+    expect(await expectWhole(test, texts.join("\n\n"))).toBe(split ? 9 : 5);
+  });
+
+  it("holds each of many trainings in one call, the last one too", async () => {
+    const test = await openTestIndex(database, { splitter: new RecursiveCharacterTextSplitter(SMALL) });
+    const trainings = Array.from({ length: 130 }, (_, place) => ({
+      id: `t${place}`,
+      content: `${place} começo. ${"a loja atende. ".repeat(place % 17)}fim ${place}`,
+    }));
+    for await (const { status } of test.index.upsertTrainings(trainings)) expect(status).toBe("indexed");
+    for (const { id, content } of trainings) {
+      expect(lostText(content, await placedTexts(test, id))).toBe("");
+    }
+  });
+});
+
+// Guards: the plan around an edit (`planEdit`): what is kept, what is given up, and the gap between.
+describeOnEach("C7 No text lost", (database) => {
+  const PIECES = [
+    "👩‍🚀",
+    "\0",
+    "\r\n\r\n",
+    "x",
+    "ção. ",
+    "\ud83d",
+    "",
+    "\n\n",
+    "O frete é grátis acima de cem reais. ",
+  ];
+  const START = Array.from(
+    { length: 40 },
+    (_, place) =>
+      `${place}. A loja ${place % 7} atende de segunda a sexta, e no dia ${place} até mais tarde.`,
+  ).join("\n\n");
+
+  /** The text with a random part in the place of another, as often as not at the edge of a chunk. */
+  function edited(text: string, chunks: readonly PlacedText[], random: () => number): string {
+    const edges = chunks.flatMap(({ start, end }) => [start, end]);
+    const pick = <T>(list: readonly T[]): T | undefined => list[Math.floor(random() * list.length)];
+    const anywhere = Math.floor(random() * (text.length + 1));
+    const at = random() < 0.5 ? (pick(edges) ?? anywhere) : anywhere;
+    const removed = random() < 0.5 ? 0 : Math.floor(random() * (random() < 0.2 ? 600 : 40));
+    const added = Array.from({ length: Math.floor(random() * 30) }, () => pick(PIECES) ?? "");
+    return text.slice(0, at) + added.join("") + text.slice(at + removed);
+  }
+
+  it.each([1, 2, 3])("holds the text after each of 30 random edits, seed %i", async (seed) => {
+    const test = await openTestIndex(database, { splitter: new RecursiveCharacterTextSplitter(SMALL) });
+    const random = randomOf(seed);
+    let content = START;
+    let reused = 0;
+    await test.index.upsertTraining({ id: "a", content });
+    for (let edit = 0; edit < EDITS; edit++) {
+      content = edited(content, await placedTexts(test), random);
+      reused += (await test.index.upsertTraining({ id: "a", content })).reused;
+      await expectWhole(test, content);
+    }
+    expect(reused, "chunks kept around the edits").toBeGreaterThan(10 * EDITS);
+  });
+
+  it("holds documents after each of 30 random edits of one of them", async () => {
+    const test = await openTestIndex(database, { splitter: new RecursiveCharacterTextSplitter(SMALL) });
+    const random = randomOf(4);
+    const texts = START.split("\n\n").map((text) => text.repeat(3));
+    const store = async (): Promise<number> => {
+      const documents = texts.map((pageContent) => ({ pageContent }));
+      return (await test.index.upsertTraining({ id: "a", documents })).reused;
+    };
+    await store();
+    let reused = 0;
+    for (let edit = 0; edit < EDITS; edit++) {
+      const place = Math.floor(random() * texts.length);
+      if (random() < 0.2) texts.splice(place, 1);
+      else texts[place] = edited(texts[place] ?? "", [], random);
+      reused += await store();
+      await expectWhole(test, texts.join("\n\n"));
+    }
+    expect(reused, "chunks kept around the edits").toBeGreaterThan(10 * EDITS);
+  });
+
+  it.each([
+    ["put between two chunks", (text: string) => text.replace(/\n\n(?=20\.)/, "\n\nNovo aviso.\n\n")],
+    ["put before the first", (text: string) => `Aviso.\n\n${text}`],
+    ["put behind the last", (text: string) => `${text}\n\nFim.`],
+    ["taken out", (text: string) => text.replace(/\n\n20\.[^\n]*/, "")],
+    ["doubled", (text: string) => text.replace(/\n\n20\.[^\n]*/, (line) => line + line)],
+    ["moved to the end", (text: string) => text.replace(/(\n\n20\.[^\n]*)(.*)$/s, "$2$1")],
+    ["glued to the next", (text: string) => text.replace(/\n\n(?=20\.)/, "")],
+    ["glued to the next by letters", (text: string) => text.replace(/\n\n(?=20\.)/, "ab")],
+    ["glued and another put first", (text: string) => `Aviso.\n\n${text.replace(/\n\n(?=20\.)/, "ab")}`],
+  ])("holds the text after a paragraph is %s", async (_name, change) => {
+    const test = await openTestIndex(database, { splitter: new RecursiveCharacterTextSplitter(SMALL) });
+    await test.index.upsertTraining({ id: "a", content: START });
+    const content = change(START);
+    expect(content).not.toBe(START);
+    await test.index.upsertTraining({ id: "a", content });
+    await expectWhole(test, content);
+  });
+});
+
+/** Keeps some of the chunks that LangChain's splitter makes. */
+class ForgetfulSplitter extends RecursiveCharacterTextSplitter {
+  readonly keep: (chunks: string[]) => string[];
+
+  constructor(keep: (chunks: string[]) => string[]) {
+    super({ chunkSize: 700, chunkOverlap: 0 });
+    this.keep = keep;
+  }
+
+  override async splitText(text: string): Promise<string[]> {
+    return this.keep(await super.splitText(text));
+  }
+}
+
+// Guards: `holdRest`, and that what a splitter leaves out goes to the chunk behind it.
+describeOnEach("C7 No text lost", (database) => {
+  it.each([
+    ["its tail", (chunks: string[]) => chunks.slice(0, -1)],
+    ["the second half of each chunk", (chunks: string[]) => chunks.map((text) => text.slice(0, 300))],
+    ["its head", (chunks: string[]) => chunks.slice(1)],
+    ["every second chunk", (chunks: string[]) => chunks.filter((_, place) => place % 2 === 0)],
+    ["everything", () => []],
+    ["all but a blank", () => [" ", "\n"]],
+  ])("loses nothing when the splitter drops %s", async (_name, keep) => {
+    const test = await openTestIndex(database, { splitter: new ForgetfulSplitter(keep) });
+    await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
+    await expectWhole(test, FIVE_PARAGRAPHS);
+    const edit = FIVE_PARAGRAPHS.replaceAll("Trocas", "Devoluções").replaceAll("Pagamentos", "Pix");
+    await test.index.upsertTraining({ id: "a", content: edit });
+    await expectWhole(test, edit);
+  });
+
+  it("loses nothing when the splitter drops its separators, the last one too", async () => {
+    const splitter = new CharacterTextSplitter({ separator: "§", chunkSize: 30, chunkOverlap: 0 });
+    const test = await openTestIndex(database, { splitter });
+    const content = `§§${"O prazo é de três dias.§".repeat(20)}§`;
+    await test.index.upsertTraining({ id: "a", content });
+    await expectWhole(test, content);
+  });
+
+  it("refuses a splitter that changes the words, rather than lose them", async () => {
+    const shouting = new ForgetfulSplitter((chunks) => chunks.map((text) => text.toUpperCase()));
+    const test = await openTestIndex(database, { splitter: shouting });
+    const failure = await failureOf(test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS }));
+    expect(failure).toMatchObject({ code: "INVALID_ARGUMENT", option: "splitter" });
+    expect(await storedRows(test)).toEqual([]);
+  });
+});

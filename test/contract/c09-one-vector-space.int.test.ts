@@ -1,0 +1,274 @@
+import { FakeEmbeddings } from "@langchain/core/utils/testing";
+import {
+  SchemaError,
+  TrainingIndex,
+  type DatabasePool,
+  type EmbeddingProfile,
+} from "langchain-training-index";
+import { migrate, migrationStatus } from "langchain-training-index/migrations";
+import { HashingEmbeddings } from "langchain-training-index/testing";
+import { expect, it } from "vitest";
+import { collect, failureOf, openServerPool } from "../support/contract.js";
+import { describeOnEach, type TestDatabase } from "../support/databases.js";
+import { CountingEmbeddings, migratedSchema, openTestIndex, smallTraining } from "../support/index.js";
+
+const DIMENSIONS = 4; // those of LangChain's FakeEmbeddings
+const PROFILE = { model: "fake", queryPrefix: "query: ", documentPrefix: "passage: " };
+type GivenProfile = Partial<EmbeddingProfile> & { model: string };
+
+async function open(pool: DatabasePool, schema: string, profile: GivenProfile): Promise<TrainingIndex> {
+  return TrainingIndex.initialize(new FakeEmbeddings(), { pool, schema, profile });
+}
+
+/** What is recorded of the vectors of a schema. */
+async function recordOf({ pool }: TestDatabase, schema: string): Promise<unknown[]> {
+  const { rows } = await pool.query<Record<string, unknown>>(
+    `SELECT id, status, dimensions, model, query_prefix, document_prefix FROM ${schema}.profile ORDER BY id`,
+  );
+  return rows;
+}
+
+const recorded = (model: string | null, query: string | null, document: string | null): unknown => [
+  {
+    id: 1,
+    status: "active",
+    dimensions: DIMENSIONS,
+    model,
+    query_prefix: query,
+    document_prefix: document,
+  },
+];
+
+// Guards: `claimProfile`, and `refuseOtherModel` before and after it.
+describeOnEach("C9 One vector space", (database) => {
+  it("records model and prefixes at the first opening, and nothing before", async () => {
+    const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
+    expect(await recordOf(database, schema)).toEqual(recorded(null, null, null));
+    expect((await migrationStatus(database.pool, { schema })).model).toBeUndefined();
+    await open(database.pool, schema, PROFILE);
+    expect(await recordOf(database, schema)).toEqual(recorded("fake", "query: ", "passage: "));
+    expect((await migrationStatus(database.pool, { schema })).model).toBe("fake");
+    await expect(open(database.pool, schema, PROFILE)).resolves.toBeInstanceOf(TrainingIndex);
+  });
+
+  it("records the model that an embedder of this library names itself", async () => {
+    const { schema } = await openTestIndex(database, {}, { dimensions: 16 });
+    expect(await recordOf(database, schema)).toMatchObject([
+      { model: "hashing-1", query_prefix: "", document_prefix: "" },
+    ]);
+  });
+
+  it.each<[string, GivenProfile, string]>([
+    ["another model", { ...PROFILE, model: "other" }, 'model "fake" is recorded, "other" was opened'],
+    [
+      "a model in other letters",
+      { ...PROFILE, model: "Fake" },
+      'model "fake" is recorded, "Fake" was opened',
+    ],
+    [
+      "another query prefix",
+      { ...PROFILE, queryPrefix: "" },
+      'query prefix "query: " is recorded, "" was opened',
+    ],
+    [
+      "a query prefix with another blank",
+      { ...PROFILE, queryPrefix: "query:" },
+      'query prefix "query: " is recorded, "query:" was opened',
+    ],
+    [
+      "another document prefix",
+      { ...PROFILE, documentPrefix: "x" },
+      'document prefix "passage: " is recorded, "x" was opened',
+    ],
+    ["no prefixes", { model: "fake" }, 'query prefix "query: " is recorded, "" was opened'],
+    ["other dimensions", { ...PROFILE, dimensions: 8 }, "dimensions 4 is recorded, 8 was opened"],
+  ])(
+    "refuses %s, says what differs and what to do, and records nothing",
+    async (_name, other, difference) => {
+      const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
+      const first = await open(database.pool, schema, PROFILE);
+      await first.upsertTraining(smallTraining("a"));
+      const before = await recordOf(database, schema);
+      const failure = await failureOf(open(database.pool, schema, other));
+      expect(failure).toBeInstanceOf(SchemaError);
+      expect(failure).toMatchObject({ code: "PROFILE_MISMATCH", retryable: false });
+      expect(failure.message).toContain(`"${schema}"`);
+      expect(failure.message).toContain(difference);
+      expect(failure.message).toContain("open it with the model that is recorded, or migrate a new schema");
+      expect(await recordOf(database, schema)).toEqual(before);
+      expect(await first.upsertTraining(smallTraining("b"))).toMatchObject({ status: "indexed" });
+      expect(await first.similar("loja")).toHaveLength(2);
+    },
+  );
+
+  it("does not record a model whose dimensions do not fit", async () => {
+    const { pool } = database;
+    const schema = await migratedSchema(database, { dimensions: 16 });
+    const failure = await failureOf(TrainingIndex.initialize(new CountingEmbeddings(8), { pool, schema }));
+    expect(failure).toMatchObject({ code: "PROFILE_MISMATCH" });
+    expect(failure.message).toContain("dimensions 16 is recorded, 8 was opened");
+    expect(await recordOf(database, schema)).toMatchObject([{ model: null, query_prefix: null }]);
+    await expect(
+      TrainingIndex.initialize(new CountingEmbeddings(16), { pool, schema }),
+    ).resolves.toBeInstanceOf(TrainingIndex);
+  });
+
+  it("does not record a model that nobody names", async () => {
+    const { pool } = database;
+    const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
+    const failure = await failureOf(TrainingIndex.initialize(new FakeEmbeddings(), { pool, schema }));
+    expect(failure).toMatchObject({ code: "INVALID_ARGUMENT", option: "embeddings" });
+    expect(await recordOf(database, schema)).toEqual(recorded(null, null, null));
+  });
+
+  it("keeps the model when the schema is migrated again, and refuses other dimensions there", async () => {
+    const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
+    await open(database.pool, schema, PROFILE);
+    await migrate(database.owner, { schema });
+    const other = await failureOf(migrate(database.owner, { schema, dimensions: 8 }));
+    expect(other).toMatchObject({ code: "SCHEMA_CONFLICT" });
+    expect(await recordOf(database, schema)).toEqual(recorded("fake", "query: ", "passage: "));
+  });
+
+  it("each schema has a vector space of its own", async () => {
+    const schemas = [
+      await migratedSchema(database, { dimensions: DIMENSIONS }),
+      await migratedSchema(database, { dimensions: DIMENSIONS }),
+    ] as const;
+    await open(database.pool, schemas[0], { model: "um" });
+    await open(database.pool, schemas[1], { model: "outro" });
+    expect((await migrationStatus(database.pool, { schema: schemas[0] })).model).toBe("um");
+    expect((await migrationStatus(database.pool, { schema: schemas[1] })).model).toBe("outro");
+  });
+
+  // Guards: `resolveProfile`, `Embedder`: what is recorded is what the texts get.
+  it("puts the prefixes of a profile given by hand before the texts", async () => {
+    const { pool } = database;
+    const schema = await migratedSchema(database);
+    const hashing = new CountingEmbeddings();
+    const seen: string[] = [];
+    const plain = {
+      embedDocuments: (texts: string[]) => hashing.embedDocuments(texts),
+      embedQuery: (text: string) => {
+        seen.push(text);
+        return hashing.embedQuery(text);
+      },
+    };
+    const profile = { model: "plain", queryPrefix: "pergunta: ", documentPrefix: "passagem: " };
+    const index = await TrainingIndex.initialize(plain, { pool, schema, profile });
+    await index.upsertTraining({ id: "a", content: "a loja abre às oito" });
+    const [hit] = await index.similar("quando abre?");
+    await index.vectorStore.maxMarginalRelevanceSearch("e quando fecha?", { k: 1 });
+    expect(hashing.texts).toEqual(["passagem: a loja abre às oito"]);
+    expect(seen).toEqual(["pergunta: quando abre?", "pergunta: e quando fecha?"]);
+    expect(hit?.content).toBe("a loja abre às oito");
+  });
+});
+
+// Guards: `narrowVector` on all that comes in: from the embedder, from a caller, at the table itself.
+describeOnEach("C9 One vector space", (database) => {
+  const WRONG = new Array<number>(DIMENSIONS).fill(0.5);
+  const STORED = 16;
+
+  it.each<[string, (index: TrainingIndex) => Promise<unknown>]>([
+    ["an upsert", (index) => index.upsertTraining({ id: "a", content: "loja" })],
+    ["many upserts", (index) => collect(index.upsertTrainings([smallTraining("a")]))],
+    ["a preparation", (index) => index.prepareTraining({ id: "a", content: "loja" })],
+    ["a search", (index) => index.similar("loja")],
+    ["an MMR search", (index) => index.vectorStore.maxMarginalRelevanceSearch("loja", { k: 1 })],
+  ])("finds the wrong dimensions of an embedder that does not say them at %s", async (_name, call) => {
+    const { pool } = database;
+    const schema = await migratedSchema(database, { dimensions: STORED });
+    const index = await open(pool, schema, { model: "fake" });
+    expect(await failureOf(call(index))).toMatchObject({
+      code: "EMBEDDING_INVALID",
+      retryable: false,
+      message: "The embedder of model fake returned 4 dimensions; this index stores 16",
+    });
+    expect((await pool.query(`SELECT FROM ${schema}.chunk_1`)).rows).toEqual([]);
+  });
+
+  it.each<[string, string, (index: TrainingIndex) => Promise<unknown>]>([
+    ["a query", "query", (index) => index.similar(WRONG)],
+    [
+      "a vector that is added",
+      "vectors[0]",
+      (index) => index.vectorStore.addVectors([WRONG], [{ pageContent: "loja", metadata: {} }]),
+    ],
+    [
+      "a query of the vector store",
+      "query",
+      (index) => index.vectorStore.similaritySearchVectorWithScore(WRONG, 1),
+    ],
+  ])("refuses %s of other dimensions", async (_name, option, call) => {
+    const { index, pool, schema } = await openTestIndex(database, {}, { dimensions: STORED });
+    const failure = await failureOf(call(index));
+    expect(failure).toMatchObject({ code: "INVALID_ARGUMENT", option });
+    expect(failure.message).toContain("4 dimensions; this index stores 16");
+    expect((await pool.query(`SELECT FROM ${schema}.chunk_1`)).rows).toEqual([]);
+  });
+
+  it("the table itself takes no vector of other dimensions", async () => {
+    const { index, pool, schema } = await openTestIndex(database, {}, { dimensions: STORED });
+    await index.upsertTraining(smallTraining("a"));
+    const write = pool.query(`UPDATE ${schema}.chunk_1 SET embedding = '[1,2,3,4]'`);
+    await expect(write).rejects.toMatchObject({ code: "22000" });
+  });
+
+  it("an embedder whose dimensions change later is found out, and the old version stays", async () => {
+    const { index, embeddings } = await openTestIndex(database, {}, { dimensions: STORED });
+    await index.upsertTraining(smallTraining("a"));
+    const other = new HashingEmbeddings({ dimensions: 8 });
+    embeddings.embedDocuments = (texts) => other.embedDocuments(texts);
+    const failure = await failureOf(index.upsertTraining({ id: "a", content: "outra loja" }));
+    expect(failure).toMatchObject({ code: "EMBEDDING_INVALID" });
+    expect(await index.similar("loja")).toMatchObject([{ content: "a loja a" }]);
+  });
+});
+
+// Guards: the UPDATE of the profile names `model IS NULL`, and what it left is looked at again.
+describeOnEach("C9 One vector space", (database) => {
+  it("records one model when several are opened at once; the others are refused", async () => {
+    const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
+    const models = Array.from({ length: 8 }, (_, place) => `modelo ${place}`);
+    const pool = database.name === "embedded" ? database.pool : openServerPool({ max: 8 });
+    const outcomes = await Promise.allSettled(models.map((model) => open(pool, schema, { model })));
+    const opened = models.filter((_, place) => outcomes[place]?.status === "fulfilled");
+    expect(opened).toHaveLength(1);
+    expect((await migrationStatus(pool, { schema })).model).toBe(opened[0]);
+    const refused = outcomes.flatMap((outcome): unknown[] =>
+      outcome.status === "rejected" ? [outcome.reason] : [],
+    );
+    expect(refused).toHaveLength(7);
+    for (const reason of refused) {
+      expect(reason).toBeInstanceOf(SchemaError);
+      expect(reason).toMatchObject({ code: "PROFILE_MISMATCH" });
+    }
+  });
+
+  it("a model that is recorded between the look at the profile and its record stands", async () => {
+    const { pool } = database;
+    const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
+    let isFirst = true;
+    const slow: DatabasePool = {
+      connect: () => pool.connect(),
+      query: async (text, values) => {
+        if (isFirst && text.includes("SET model")) {
+          isFirst = false;
+          await open(pool, schema, { model: "quick" });
+        }
+        return pool.query(text, values);
+      },
+    };
+    const failure = await failureOf(open(slow, schema, { model: "slow" }));
+    expect(failure.message).toContain('model "quick" is recorded, "slow" was opened');
+    expect(isFirst).toBe(false);
+    expect(await recordOf(database, schema)).toEqual(recorded("quick", "", ""));
+  });
+
+  it("opens the same model many times at once", async () => {
+    const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
+    await Promise.all(Array.from({ length: 8 }, () => open(database.pool, schema, PROFILE)));
+    expect(await recordOf(database, schema)).toEqual(recorded("fake", "query: ", "passage: "));
+  });
+});

@@ -1,0 +1,515 @@
+import { Document } from "@langchain/core/documents";
+import { InvalidArgumentError, TrainingIndex, type Filter, type Training } from "langchain-training-index";
+import { migrate, migrationSql, migrationStatus } from "langchain-training-index/migrations";
+import pg from "pg";
+import { expect, it } from "vitest";
+import {
+  allVersions,
+  collect,
+  countRows,
+  failureOf,
+  freshDatabase,
+  openAgain,
+  TOMBSTONE_ONLY,
+} from "../support/contract.js";
+import { describeOnEach, describeOnServer, uniqueName } from "../support/databases.js";
+import {
+  CountingEmbeddings,
+  DIMENSIONS,
+  dropAtEnd,
+  migratedSchema,
+  openTestIndex,
+  smallTraining,
+  type TestIndex,
+} from "../support/index.js";
+import { recordingPool } from "../support/recording-pool.js";
+
+const HOSTILE_NAMES = [
+  'with "quotes"',
+  '"; DROP TABLE training; --',
+  "x'; DROP SCHEMA public; --",
+  "select",
+  "user",
+  "MixedCase",
+  "with space",
+  "dots.in.it",
+  "back\\slash",
+  "$1 %s %I {}",
+  "日本語 🙂 ção",
+  "x".repeat(63),
+  "é".repeat(31),
+];
+/** A name like this one that no other run has on the same server; as long as Postgres allows where this one is. */
+function uniqueLike(name: string): string {
+  const suffix = uniqueName("");
+  const characters = Array.from(name);
+  while (Buffer.byteLength(characters.join("") + suffix) > 63) characters.pop();
+  return characters.join("") + suffix;
+}
+
+const UNUSABLE_NAMES = ["", "x".repeat(64), "é".repeat(32), "nul\0", "lone \ud800"];
+
+// Guards: `quoteIdentifier`, and that it is the only way of a name into a statement.
+describeOnEach("C10 No leak, no injection", (database) => {
+  it.each(HOSTILE_NAMES)("takes the schema name %j as a name and nothing else", async (hostile) => {
+    const name = database.name === "embedded" ? hostile : uniqueLike(hostile);
+    await migratedSchema(database, { schema: name });
+    const index = await openAgain({ schema: name }, database.pool);
+    await index.upsertTraining({ id: "a", content: "O prazo é de três dias." });
+    await index.upsertTraining({ id: "a", content: "O prazo é de dois dias.", metadata: { ano: 2026 } });
+    expect(await index.upsertTraining({ id: "b", content: "Pix" })).toMatchObject({ status: "indexed" });
+    expect(await index.similar("prazo", { filter: { ano: 2026 } })).toHaveLength(1);
+    expect(await index.vectorStore.getByIds(["b"])).toEqual([]);
+    expect(await index.vectorStore.maxMarginalRelevanceSearch("prazo", { k: 2 })).toHaveLength(2);
+    expect(await index.deleteTrainings({ filter: { ano: 2026 } })).toMatchObject([{ status: "deleted" }]);
+    expect((await index.deleteTraining("b")).status).toBe("deleted");
+    expect(await countRows({ pool: database.pool, schema: name })).toEqual(TOMBSTONE_ONLY);
+    expect(await migrate(database.owner, { schema: name })).toMatchObject({
+      applied: [],
+      vectorIndex: "kept",
+    });
+    expect((await migrationStatus(database.pool, { schema: name })).version).toBe(1);
+  });
+
+  it.each(HOSTILE_NAMES)("takes %j as the name of the host's schema, table and column", async (name) => {
+    const { owner } = database;
+    const id = pg.escapeIdentifier(name);
+    const host = pg.escapeIdentifier(`${name.slice(0, 20)} ${uniqueName("h")}`);
+    const hostSchema = host.slice(1, -1).replaceAll('""', '"');
+    dropAtEnd(owner, hostSchema);
+    await owner.query(`CREATE SCHEMA ${host}; CREATE TABLE ${host}.${id} (${id} bigint PRIMARY KEY)`);
+    await owner.query(`INSERT INTO ${host}.${id} VALUES (1), (2)`);
+    const trainings = { schema: hostSchema, table: name, column: name };
+    const schema = await migratedSchema(database, { trainings });
+    const index = await openAgain({ schema }, database.pool);
+    for (const key of [1, 2]) await index.upsertTraining({ id: key, content: `a loja ${key}` });
+    await owner.query(`DELETE FROM ${host}.${id} WHERE ${id} = 1`);
+    expect(await index.similar("loja")).toMatchObject([{ trainingId: 2 }]);
+    expect(await migrate(owner, { schema, trainings })).toMatchObject({ applied: [] });
+    const printed = uniqueName();
+    dropAtEnd(owner, printed);
+    await owner.query(migrationSql({ schema: printed, trainings, idType: "bigint", dimensions: DIMENSIONS }));
+    expect((await migrationStatus(owner, { schema: printed })).idType).toBe("bigint");
+  });
+
+  it.each(UNUSABLE_NAMES)("refuses the name %j before anything reaches the database", async (name) => {
+    const pool = { connect: expect.unreachable, query: expect.unreachable };
+    for (const [option, options] of [
+      ["schema", { schema: name }],
+      ["extensionSchema", { extensionSchema: name }],
+      ["trainings.schema", { trainings: { schema: name, table: "host" } }],
+      ["trainings.table", { trainings: { table: name } }],
+      ["trainings.column", { trainings: { table: "host", column: name } }],
+    ] as const) {
+      const failure = await failureOf(migrate(pool, options));
+      expect(failure).toBeInstanceOf(InvalidArgumentError);
+      expect(failure).toMatchObject({ option, code: "INVALID_ARGUMENT" });
+    }
+    const open = TrainingIndex.initialize(new CountingEmbeddings(), { pool, schema: name });
+    expect(await failureOf(open)).toMatchObject({ option: "schema" });
+    expect(await failureOf(migrationStatus(pool, { schema: name }))).toMatchObject({ option: "schema" });
+  });
+});
+
+const HOSTILE_VALUES = [
+  "'; DROP TABLE training CASCADE; --",
+  "' OR 1=1 --",
+  '"quotes" \\"and\\" back\\slashes\\',
+  "{a,b}",
+  "NULL",
+  "$1",
+  '{"grupo": "x"}',
+  "grupo.nome",
+  "a'->>'b",
+  "%_*?",
+  "linha\nnova\u2028e\ttab",
+  "ção 🙂 שלום",
+  "__proto__",
+  "constructor",
+  "toString",
+];
+
+// Guards: bound values, `arrayLiteral`, JSON built from own keys alone.
+describeOnEach("C10 No leak, no injection", (database) => {
+  it.each(HOSTILE_VALUES)("takes %j as a value and nothing else, wherever it stands", async (hostile) => {
+    const { index } = await openTestIndex(database, {
+      filter: { [hostile]: hostile },
+    });
+    const metadata = { [hostile]: hostile, ["dentro"]: { [hostile]: [hostile] } };
+    const filter = { [hostile]: hostile };
+    const documents = [hostile, "outro"].map((id) => ({ id, pageContent: hostile }));
+    const training = { id: hostile, metadata, documents, split: false };
+    expect(await index.upsertTraining(training)).toMatchObject({ status: "indexed", chunks: 2 });
+    expect(await index.upsertTraining(training)).toMatchObject({ status: "unchanged" });
+    const other = { id: "outro", content: "outra loja", metadata: { [hostile]: hostile, ano: 1 } };
+    await index.upsertTraining(other);
+
+    expect(await index.similar(hostile, { filter, k: 10 })).toHaveLength(3);
+    const hits = await index.similar(hostile, { k: 2 });
+    for (const hit of hits) {
+      expect(hit).toMatchObject({ trainingId: hostile, content: hostile });
+      expect(Object.hasOwn(hit.metadata, hostile)).toBe(true);
+      expect(JSON.parse(JSON.stringify(hit.metadata))).toEqual(JSON.parse(JSON.stringify(metadata)));
+    }
+    expect(hits.map(({ chunkId }) => chunkId).sort()).toEqual([hostile, "outro"].sort());
+    expect(await index.similar(hostile, { filter: { [hostile]: "x" } })).toEqual([]);
+    expect(await index.vectorStore.getByIds([hostile])).toMatchObject([{ pageContent: hostile }]);
+    expect(await index.deleteTrainings({ filter: { [hostile]: `${hostile}x` } })).toEqual([]);
+    expect(await index.deleteTrainings({ ids: [hostile] })).toMatchObject([{ id: hostile, removed: 2 }]);
+    expect(await index.deleteTrainings({ filter })).toMatchObject([{ id: "outro", status: "deleted" }]);
+  });
+
+  it("keeps keys of prototypes in metadata and filters to themselves", async () => {
+    const { index } = await openTestIndex(database);
+    const parse = (json: string): Record<string, never> => JSON.parse(json) as Record<string, never>;
+    const metadata = parse('{"__proto__": {"admin": true}, "constructor": {"prototype": {"admin": true}}}');
+    await index.upsertTraining({ id: "a", metadata, documents: [{ pageContent: "loja", metadata }] });
+    const [hit] = await index.similar("loja");
+    expect(JSON.stringify(hit?.metadata)).toContain('"__proto__":{"admin":true}');
+    expect((hit?.metadata as { admin?: unknown }).admin).toBeUndefined();
+    const [found] = await index.asRetriever().invoke("loja");
+    expect((found?.metadata as { admin?: unknown }).admin).toBeUndefined();
+    expect(({} as { admin?: unknown }).admin).toBeUndefined();
+    for (const json of ['{"__proto__": {"admin": true}}', '{"constructor": {}}', '{"toString": null}'])
+      expect(await failureOf(index.similar("loja", { filter: parse(json) }))).toMatchObject({
+        code: "INVALID_ARGUMENT",
+      });
+    expect(await index.similar("loja", { filter: parse('{"__proto__": "x"}') })).toEqual([]);
+    const inherited = Object.create({ grupo: "x" }) as Filter;
+    expect(await failureOf(index.deleteTrainings({ filter: inherited }))).toMatchObject({ option: "filter" });
+  });
+
+  it.each(["5; DROP TABLE training", "5", "1 OFFSET 3", "(SELECT 5)"])(
+    "takes no text %j for a number that stands in a statement",
+    async (text) => {
+      const { index } = await openTestIndex(database);
+      const number = text as unknown as number;
+      for (const call of [
+        () => index.similar("loja", { k: number }),
+        () => index.similar("loja", { efSearch: number }),
+        () => index.vectorStore.similaritySearch("loja", number),
+        () =>
+          index.vectorStore.similaritySearchVectorWithScore(new Array<number>(DIMENSIONS).fill(1), number),
+        () => index.vectorStore.maxMarginalRelevanceSearch("loja", { k: 1, fetchK: `${text} --` as never }),
+      ]) {
+        expect(await failureOf(call())).toBeInstanceOf(InvalidArgumentError);
+      }
+    },
+  );
+
+  it("takes more values than one statement can have parameters: 22,500 chunks, 70,000 ids", async () => {
+    const hnsw = { m: 2, efConstruction: 4 };
+    const { index, ...test } = await openTestIndex(database, {}, { dimensions: 8, hnsw });
+    const documents = Array.from({ length: 22_500 }, (_, place) => ({
+      id: `c${place}`,
+      pageContent: `loja ${place}`,
+    }));
+    expect(await index.upsertTraining({ id: "a", documents, split: false })).toMatchObject({
+      chunks: 22_500,
+    });
+    const metadata = { ano: 2026 };
+    const again = await index.upsertTraining({ id: "a", documents, split: false, metadata });
+    expect(again).toMatchObject({ status: "indexed", embedded: 0, reused: 22_500 });
+    const ids = Array.from({ length: 70_000 }, (_, place) => `c${place}`);
+    expect(await index.vectorStore.getByIds(ids)).toHaveLength(22_500);
+    const deleted = await index.deleteTrainings({ ids: [...ids, "a"] });
+    expect(deleted).toHaveLength(70_001);
+    expect(deleted.at(-1)).toEqual({ id: "a", status: "deleted", removed: 22_500 });
+    expect(await countRows(test)).toEqual(TOMBSTONE_ONLY);
+  }, 120_000);
+});
+
+const MALFORMED: [string, unknown][] = [
+  ["nothing in it", {}],
+  ["null", null],
+  ["a list", []],
+  ["a list of filters", [{ grupo: "x" }]],
+  ["a text", "grupo = 'x'"],
+  ["a number", 1],
+  ["a function", () => true],
+  ["a Map", new Map([["grupo", "x"]])],
+  ["a Date", new Date()],
+  ["an operator", { grupo: { eq: "x" } }],
+  ["an operator of another dialect", { grupo: { $ne: "" } }],
+  ["a logical operator", { $or: [{ grupo: "x" }, { grupo: "y" }] }],
+  ["nested keys", { grupo: { nome: "x" } }],
+  ["an empty object for a value", { grupo: {} }],
+  ["a list for a value", { grupo: ["x"] }],
+  ["null for a value", { grupo: null }],
+  ["undefined for a value", { grupo: undefined }],
+  ["NaN", { ano: NaN }],
+  ["infinity", { ano: Infinity }],
+  ["a bigint", { ano: 1n }],
+  ["a Date for a value", { ano: new Date() }],
+  ["one usable key and one that is not", { grupo: "x", ano: { gt: 1 } }],
+  ["a key that is no text", { [Symbol("grupo")]: "x" }],
+  ["a toJSON that would mean everything", { grupo: "x", toJSON: () => ({}) }],
+];
+
+// Guards: `compileFilter`: what is not understood must never mean 'all rows'.
+describeOnEach("C10 No leak, no injection", (database) => {
+  it.each(MALFORMED)(
+    "refuses a filter with %s everywhere; nothing is read or deleted",
+    async (_name, given) => {
+      const schema = await migratedSchema(database);
+      const { pool, statements } = recordingPool(database.pool);
+      const index = await openAgain({ schema }, pool);
+      await index.upsertTraining({ ...smallTraining("a"), metadata: { grupo: "x" } });
+      const store = index.vectorStore;
+      const vector = new Array<number>(DIMENSIONS).fill(1);
+      const filter = given as Filter;
+      statements.length = 0;
+      for (const call of [
+        () => TrainingIndex.initialize(new CountingEmbeddings(), { pool, schema, filter }),
+        () => index.similar("loja", { filter }),
+        () => index.deleteTrainings({ filter }),
+        () => store.similaritySearch("loja", 1, filter),
+        () => store.similaritySearchWithScore("loja", 1, filter),
+        () => store.similaritySearchVectorWithScore(vector, 1, filter),
+        () => store.similaritySearchVectorWithScores(vector, 1, filter),
+        () => store.maxMarginalRelevanceSearch("loja", { k: 1, filter }),
+        () => store.delete({ filter }),
+      ]) {
+        expect(await failureOf(call())).toBeInstanceOf(InvalidArgumentError);
+      }
+      expect(() => index.asRetriever({ filter })).toThrow(InvalidArgumentError);
+      expect(statements).toEqual([]);
+      expect(await index.similar("loja")).toHaveLength(1);
+    },
+  );
+
+  it.each<[string, unknown]>([
+    ["nothing", undefined],
+    ["an empty object", {}],
+    ["ids that are undefined", { ids: undefined }],
+    ["a filter that is undefined", { filter: undefined }],
+    ["both ids and a filter", { ids: ["a"], filter: { grupo: "x" } }],
+  ])("deletes nothing for %s", async (_name, selection) => {
+    const { index } = await openTestIndex(database);
+    await index.upsertTraining({ ...smallTraining("a"), metadata: { grupo: "x" } });
+    const failure = await failureOf(index.vectorStore.delete(selection as never));
+    expect(failure).toBeInstanceOf(InvalidArgumentError);
+    if (selection !== undefined)
+      expect(await failureOf(index.deleteTrainings(selection as never))).toMatchObject({
+        option: "selection",
+      });
+    expect(await index.similar("loja")).toHaveLength(1);
+  });
+});
+
+/** Trainings of two tenants in one schema; `own` sees those of `a`, `other` those of `b`. */
+interface Tenants extends TestIndex {
+  own: TrainingIndex;
+  other: TrainingIndex;
+}
+
+async function openTenants(test: TestIndex): Promise<Tenants> {
+  const [own, other] = await Promise.all(
+    ["a", "b"].map((bot) => TrainingIndex.initialize(new CountingEmbeddings(), { ...test, filter: { bot } })),
+  );
+  if (!own || !other) throw new Error("there are two tenants");
+  for (const [index, bot, count] of [
+    [own, "a", 3],
+    [other, "b", 30],
+  ] as const) {
+    const trainings = Array.from({ length: count }, (_, place) => trainingOf(bot, `${bot}${place}`, place));
+    for (const { status } of await collect(index.upsertTrainings(trainings))) expect(status).toBe("indexed");
+  }
+  return { ...test, own, other };
+}
+
+/** A training of one chunk, whose id is the training's. */
+function trainingOf(bot: string, id: string, ano = 0): Training & { id: string } {
+  const metadata = { bot, grupo: "x", ano };
+  return { id, metadata, documents: [{ id, pageContent: `a loja ${id}` }], split: false };
+}
+
+const READS: [string, (index: TrainingIndex, filter?: Filter) => Promise<{ metadata: object }[]>][] = [
+  ["similar", (index, filter) => index.similar("loja", { k: 100, filter })],
+  ["a retriever", (index, filter) => index.asRetriever({ k: 100, filter }).invoke("loja")],
+  ["similaritySearch", ({ vectorStore }, filter) => vectorStore.similaritySearch("loja", 100, filter)],
+  [
+    "similaritySearchWithScore",
+    async ({ vectorStore }, filter) =>
+      (await vectorStore.similaritySearchWithScore("loja", 100, filter)).map(([document]) => document),
+  ],
+  [
+    "similaritySearchVectorWithScore",
+    async ({ vectorStore }, filter) => {
+      const vector = await vectorStore.embeddings.embedQuery("loja");
+      const found = await vectorStore.similaritySearchVectorWithScore(vector, 100, filter);
+      return found.map(([document]) => document);
+    },
+  ],
+  [
+    "similaritySearchVectorWithScores",
+    async ({ vectorStore }, filter) => {
+      const vector = await vectorStore.embeddings.embedQuery("loja");
+      const found = await vectorStore.similaritySearchVectorWithScores(vector, 100, filter);
+      return found.map(([document]) => document);
+    },
+  ],
+  [
+    "an MMR search",
+    ({ vectorStore }, filter) =>
+      vectorStore.maxMarginalRelevanceSearch("loja", { k: 100, fetchK: 100, ...(filter && { filter }) }),
+  ],
+  [
+    "a retriever of the vector store",
+    ({ vectorStore }, filter) =>
+      vectorStore.asRetriever({ k: 100, ...(filter && { filter }) }).invoke("loja"),
+  ],
+];
+
+// Guards: the scope in searches, reads by id, the fence, the search for trainings to delete, and `prune`.
+describeOnEach("C10 No leak, no injection", (database) => {
+  const openAll = async (): Promise<Tenants> => openTenants(await openTestIndex(database));
+  const OTHERS = Array.from({ length: 30 }, (_, place) => `b${place}`);
+
+  it.each(READS)("the filter of an index applies to %s", async (_name, read) => {
+    const { index, own, other } = await openAll();
+    const botsOf = async (found: Promise<{ metadata: object }[]>): Promise<unknown[]> =>
+      (await found).map(({ metadata }) => (metadata as { bot?: unknown }).bot).sort();
+    expect(await botsOf(read(own))).toEqual(["a", "a", "a"]);
+    expect(await botsOf(read(own, { grupo: "x" }))).toEqual(["a", "a", "a"]);
+    expect(await botsOf(read(own, { ano: 1 }))).toEqual(["a"]);
+    expect(await botsOf(read(own, { ano: 20 }))).toEqual([]);
+    expect(await botsOf(read(own, { bot: "b" }))).toEqual([]);
+    expect(await botsOf(read(other))).toHaveLength(30);
+    expect(await botsOf(read(index))).toHaveLength(33);
+  });
+
+  it("the filter of an index applies to reads by id", async () => {
+    const { index, own, other } = await openAll();
+    const ids = ["a0", ...OTHERS, "a1"];
+    expect((await own.vectorStore.getByIds(ids)).map(({ id }) => id)).toEqual(["a0", "a1"]);
+    expect((await other.vectorStore.getByIds(ids)).map(({ id }) => id)).toEqual(OTHERS);
+    expect(await index.vectorStore.getByIds(ids)).toHaveLength(32);
+  });
+
+  it.each<[string, (index: TrainingIndex) => Promise<unknown>, unknown]>([
+    ["by id", (index) => index.deleteTraining("b0"), { id: "b0", status: "absent", removed: 0 }],
+    ["by id and revision", (index) => index.deleteTraining("b0", { revision: 9 }), { status: "absent" }],
+    ["by ids", (index) => index.deleteTrainings({ ids: OTHERS }), OTHERS.map(() => ({ status: "absent" }))],
+    ["by a filter that only the other meets", (index) => index.deleteTrainings({ filter: { ano: 20 } }), []],
+    ["by the other's filter", (index) => index.deleteTrainings({ filter: { bot: "b" } }), []],
+    [
+      "by a filter that both meet",
+      (index) => index.deleteTrainings({ filter: { grupo: "x" } }),
+      ["a0", "a1", "a2"].map((id) => ({ id, status: "deleted", removed: 1 })),
+    ],
+    ["by ids in the vector store", (index) => index.vectorStore.delete({ ids: OTHERS }), undefined],
+    [
+      "by filter in the vector store",
+      (index) => index.vectorStore.delete({ filter: { bot: "b" } }),
+      undefined,
+    ],
+    ["of old deletes", (index) => index.prune({ olderThanMs: 1e-9 }), 0],
+  ])("the filter of an index applies to a delete %s", async (_name, remove, outcome) => {
+    const tenants = await openAll();
+    const rowsOf = async (): Promise<string[]> =>
+      (await allVersions(tenants)).filter((line) => !/ a\d /.test(line));
+    const before = await rowsOf();
+    expect(before).toHaveLength(60);
+    const result = await remove(tenants.own);
+    if (typeof outcome === "object") expect(result).toMatchObject(outcome ?? {});
+    else expect(result).toBe(outcome);
+    expect(await rowsOf()).toEqual(before);
+    expect(await tenants.other.upsertTraining(trainingOf("b", "b0"))).toMatchObject({ status: "unchanged" });
+  });
+
+  it.each<[string, string, (index: TrainingIndex) => Promise<unknown>]>([
+    ["of another tenant's id", "training.id", (index) => index.upsertTraining(trainingOf("a", "b0"))],
+    [
+      "of another tenant's id among others",
+      "training.id",
+      (index) => collect(index.upsertTrainings([trainingOf("a", "novo"), trainingOf("a", "b0")])),
+    ],
+    [
+      "of another tenant's id in the vector store",
+      "training.id",
+      ({ vectorStore }) =>
+        vectorStore.addDocuments([new Document({ id: "b0", pageContent: "x", metadata: { bot: "a" } })]),
+    ],
+    ["for another tenant", "training.metadata", (index) => index.upsertTraining(trainingOf("b", "novo"))],
+    ["for nobody", "training.metadata", (index) => index.upsertTraining(smallTraining("novo"))],
+    [
+      "whose document is another tenant's",
+      "training.documents[0].metadata",
+      (index) =>
+        index.upsertTraining({
+          id: "novo",
+          metadata: { bot: "a" },
+          documents: [{ pageContent: "loja", metadata: { bot: "b" } }],
+        }),
+    ],
+    [
+      "for another tenant in the vector store",
+      "trainings[0].metadata",
+      ({ vectorStore }) =>
+        vectorStore.addDocuments([new Document({ pageContent: "x", metadata: { bot: "b" } })]),
+    ],
+  ])("the filter of an index refuses an upsert %s", async (_name, option, upsert) => {
+    const tenants = await openAll();
+    const before = await allVersions(tenants);
+    expect(await failureOf(upsert(tenants.own))).toMatchObject({ code: "INVALID_ARGUMENT", option });
+    expect(await allVersions(tenants)).toEqual(before);
+  });
+
+  it("a training that another tenant makes first is not replaced, nor deleted, by a call under way", async () => {
+    const { own, other } = await openAll();
+    const first = await other.prepareTraining(trainingOf("b", "novo"));
+    const later = await own.prepareTraining(trainingOf("a", "novo"));
+    expect(await first.commit()).toMatchObject({ status: "indexed" });
+    expect(await later.commit()).toMatchObject({ status: "superseded" });
+    expect(await own.deleteTraining("novo")).toMatchObject({ status: "absent" });
+    expect(await other.vectorStore.getByIds(["novo"])).toMatchObject([{ metadata: { bot: "b" } }]);
+  });
+
+  it("a repeat does not stand for a version that has become another tenant's meanwhile", async () => {
+    const { index, own, other } = await openAll();
+    const change = await index.prepareTraining(trainingOf("b", "a0"));
+    const repeat = await own.prepareTraining(trainingOf("a", "a0"));
+    expect(await change.commit()).toMatchObject({ status: "indexed" });
+    expect(await repeat.commit()).toMatchObject({ status: "superseded" });
+    expect(await other.vectorStore.getByIds(["a0"])).toMatchObject([{ metadata: { bot: "b" } }]);
+  });
+
+  it("an id that another tenant has deleted is free, and its deletes are forgotten by itself alone", async () => {
+    const { own, other, ...test } = await openAll();
+    await other.deleteTrainings({ ids: ["b0", "b1"] });
+    expect(await own.upsertTraining(trainingOf("a", "b0"))).toMatchObject({ status: "indexed" });
+    expect(await other.similar("a loja b0", { k: 100 })).toHaveLength(28);
+    expect(await own.similar("a loja b0", { k: 1 })).toMatchObject([{ trainingId: "b0" }]);
+    expect(await own.prune({ olderThanMs: 1e-9 })).toBe(0);
+    expect(await countRows(test, "b1")).toEqual(TOMBSTONE_ONLY);
+    expect(await other.prune({ olderThanMs: 1e-9 })).toBe(1);
+    expect(await countRows(test, "b1")).toEqual({ training: 0, indexed: 0, chunks: 0 });
+  });
+});
+
+// Guards: pgvector's types and operators qualified with the schema that they are in.
+describeOnServer("C10 No leak, no injection", () => {
+  it.each(["extensions", 'my "extensions"; --', "select"])(
+    "works with pgvector in the schema %j, which no search_path names",
+    async (extensionSchema) => {
+      const { pool } = await freshDatabase();
+      const name = pg.escapeIdentifier(extensionSchema);
+      await pool.query(`CREATE SCHEMA ${name}; CREATE EXTENSION vector SCHEMA ${name}`);
+      await migrate(pool, { dimensions: DIMENSIONS });
+      const index = await TrainingIndex.initialize(new CountingEmbeddings(), { pool });
+      await index.upsertTraining({ id: "a", content: "O prazo é de três dias.", metadata: { ano: 2026 } });
+      await index.upsertTraining({ id: "a", content: "O prazo é de dois dias.", metadata: { ano: 2026 } });
+      expect(await index.similar("prazo", { filter: { ano: 2026 } })).toHaveLength(1);
+      expect(await index.vectorStore.maxMarginalRelevanceSearch("prazo", { k: 1 })).toHaveLength(1);
+      expect((await index.deleteTraining("a")).status).toBe("deleted");
+      expect((await migrationStatus(pool)).extension?.schema).toBe(extensionSchema);
+    },
+  );
+
+  it("gets pgvector, in the schema that is asked for", async () => {
+    const { pool } = await freshDatabase();
+    await migrate(pool, { extensionSchema: 'my "extensions"; --' });
+    expect((await migrationStatus(pool)).extension?.schema).toBe('my "extensions"; --');
+  });
+});

@@ -1,0 +1,470 @@
+import * as library from "langchain-training-index";
+import {
+  AbortError,
+  DatabaseError,
+  EmbeddingError,
+  InvalidArgumentError,
+  SchemaError,
+  TrainingIndex,
+  TrainingIndexError,
+  type DatabasePool,
+  type ErrorCode,
+} from "langchain-training-index";
+import { migrate, migrationStatus } from "langchain-training-index/migrations";
+import pg from "pg";
+import { expect, it, onTestFinished } from "vitest";
+import { collect, failureOf, freshDatabase, openAgain, placedTexts } from "../support/contract.js";
+import { describeOnEach, describeOnServer, requireServerUrl, uniqueName } from "../support/databases.js";
+import {
+  CountingEmbeddings,
+  DIMENSIONS,
+  inHostTransaction,
+  migratedSchema,
+  openTestIndex,
+  paragraph,
+  type TestIndex,
+} from "../support/index.js";
+
+/** In texts, passwords, vectors and addresses of these tests; no message may hold one of them. */
+const SECRET = "segredo";
+const SECRETS = [SECRET, "0.123456", "127.0.0.1", "localhost", "postgres://", "postgresql://"];
+const TRAINING = { id: "a", content: paragraph(SECRET) };
+
+/** An error as its reader gets it: no secrets, and all that a handler branches on. */
+function expectTyped(error: TrainingIndexError, expected: object): void {
+  expect(error).toMatchObject(expected);
+  expect(error).toBeInstanceOf(Error);
+  expect(error).toBeInstanceOf(TrainingIndexError);
+  expect(Object.entries(library).filter(([, value]) => value === error.constructor)).toEqual([
+    [error.name, error.constructor],
+  ]);
+  expect(error.message).not.toBe("");
+  expect(typeof error.retryable).toBe("boolean");
+  expect(Object.keys(error)).not.toContain("cause"); // which may hold what the message leaves out
+  const texts = [
+    error.message,
+    String(error),
+    JSON.stringify(error),
+    error.stack?.split("\n    at ")[0] ?? "",
+  ];
+  for (const text of texts) {
+    for (const secret of SECRETS) expect(text).not.toContain(secret);
+  }
+}
+
+/** Lets each write of a chunk fail, as Postgres would, with a message that says everything. */
+async function failWrites(
+  { owner, schema }: TestIndex,
+  sqlState: string,
+  { times = 1_000, table = "chunk_1", message = "permission denied, connection refused: " } = {},
+): Promise<{ attempts: () => Promise<number> }> {
+  await owner.query(`CREATE SEQUENCE ${schema}.attempt;
+    CREATE FUNCTION ${schema}.fail() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+      IF nextval('${schema}.attempt') <= ${times} THEN
+        RAISE EXCEPTION '% %', ${pg.escapeLiteral(message)}, to_jsonb(NEW) USING ERRCODE = '${sqlState}';
+      END IF;
+      RETURN NEW;
+    END $$;
+    CREATE TRIGGER fail BEFORE INSERT OR UPDATE ON ${schema}.${table} FOR EACH ROW EXECUTE FUNCTION ${schema}.fail()`);
+  return {
+    attempts: async () => {
+      const { rows } = await owner.query<{ count: number }>(
+        `SELECT last_value::integer AS count FROM ${schema}.attempt WHERE is_called`,
+      );
+      return rows[0]?.count ?? 0;
+    },
+  };
+}
+
+interface Failure {
+  class: new (...values: never[]) => TrainingIndexError;
+  retryable: boolean;
+  /** Whether there is an error underneath. */
+  cause: boolean;
+  sqlState?: string;
+  /** Needs a database of its own, or roles. */
+  isServerOnly?: boolean;
+  provoke: (test: TestIndex) => Promise<unknown>;
+}
+
+/** Each code, reached by what it is there for; a code without a failure does not compile. */
+const FAILURES: Record<ErrorCode, Failure> = {
+  INVALID_ARGUMENT: {
+    class: InvalidArgumentError,
+    retryable: false,
+    cause: true,
+    provoke: ({ index }) => index.upsertTraining({ id: "a", documents: [`{"page_content": "${SECRET}`] }),
+  },
+  SCHEMA_MISSING: {
+    class: SchemaError,
+    retryable: false,
+    cause: true,
+    provoke: async ({ index, owner, schema }) => {
+      await owner.query(`DROP SCHEMA ${schema} CASCADE`);
+      return index.upsertTraining(TRAINING);
+    },
+  },
+  SCHEMA_OUTDATED: {
+    class: SchemaError,
+    retryable: false,
+    cause: false,
+    provoke: async ({ owner, pool, schema }) => {
+      await owner.query(`DROP TABLE ${schema}.training CASCADE`);
+      return openAgain({ schema }, pool);
+    },
+  },
+  SCHEMA_NEWER: {
+    class: SchemaError,
+    retryable: false,
+    cause: false,
+    provoke: async ({ owner, pool, schema }) => {
+      await owner.query(
+        `INSERT INTO ${schema}.migration (version, name, breaking) VALUES (99, 'later', true)`,
+      );
+      return openAgain({ schema }, pool);
+    },
+  },
+  SCHEMA_CONFLICT: {
+    class: SchemaError,
+    retryable: false,
+    cause: false,
+    provoke: ({ owner, schema }) => migrate(owner, { schema, dimensions: 8 }),
+  },
+  EXTENSION_MISSING: {
+    class: SchemaError,
+    retryable: false,
+    cause: false,
+    isServerOnly: true,
+    provoke: async () => {
+      const { pool } = await freshDatabase();
+      return openAgain({ schema: "nothing" }, pool);
+    },
+  },
+  EXTENSION_OUTDATED: {
+    class: SchemaError,
+    retryable: false,
+    cause: false,
+    isServerOnly: true,
+    provoke: async () => {
+      const { pool } = await freshDatabase();
+      await migrate(pool);
+      await pool.query("UPDATE pg_extension SET extversion = '0.7.4' WHERE extname = 'vector'");
+      return openAgain({ schema: "training_index" }, pool);
+    },
+  },
+  INSUFFICIENT_PRIVILEGE: {
+    class: SchemaError,
+    retryable: false,
+    cause: true,
+    isServerOnly: true,
+    provoke: async ({ owner, schema }) => {
+      const role = uniqueName("role");
+      await owner.query(`CREATE ROLE ${role} LOGIN PASSWORD '${SECRET}'`);
+      onTestFinished(async () => {
+        await owner.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+      });
+      const url = new URL(requireServerUrl());
+      Object.assign(url, { username: role, password: SECRET });
+      return openAgain({ schema }, endingPool({ connectionString: url.href }));
+    },
+  },
+  PROFILE_MISMATCH: {
+    class: SchemaError,
+    retryable: false,
+    cause: false,
+    provoke: ({ pool, schema }) =>
+      TrainingIndex.initialize(new CountingEmbeddings(), { pool, schema, profile: { model: "outro" } }),
+  },
+  EMBEDDING_FAILED: {
+    class: EmbeddingError,
+    retryable: true,
+    cause: true,
+    provoke: ({ index, embeddings }) => {
+      embeddings.before = (texts) => {
+        throw new Error(`http://127.0.0.1:11434 cannot embed ${texts.join()}`);
+      };
+      return index.upsertTraining(TRAINING);
+    },
+  },
+  EMBEDDING_INVALID: {
+    class: EmbeddingError,
+    retryable: false,
+    cause: false,
+    provoke: ({ index, embeddings }) => {
+      embeddings.embedDocuments = (texts) => Promise.resolve(texts.map(() => [0.123456, NaN]));
+      return index.upsertTraining(TRAINING);
+    },
+  },
+  DATABASE_FAILED: {
+    class: DatabaseError,
+    retryable: false,
+    cause: true,
+    sqlState: "23514",
+    provoke: async ({ index, owner, schema }) => {
+      await owner.query(
+        `ALTER TABLE ${schema}.chunk_1 ADD CONSTRAINT decente CHECK (content !~ '${SECRET}')`,
+      );
+      return index.upsertTraining(TRAINING);
+    },
+  },
+  CONNECTION_FAILED: {
+    class: DatabaseError,
+    retryable: true,
+    cause: true,
+    provoke: () =>
+      migrationStatus(endingPool({ connectionString: `postgres://user:${SECRET}@127.0.0.1:1/none` })),
+  },
+  CONFLICT: {
+    class: DatabaseError,
+    retryable: true,
+    cause: true,
+    sqlState: "40001",
+    provoke: async (test) => {
+      await failWrites(test, "40001");
+      return test.index.upsertTraining(TRAINING);
+    },
+  },
+  ABORTED: {
+    class: AbortError,
+    retryable: false,
+    cause: true,
+    provoke: ({ index }) => index.upsertTraining(TRAINING, { signal: AbortSignal.abort(new Error(SECRET)) }),
+  },
+};
+
+function endingPool(config: pg.PoolConfig): pg.Pool {
+  const pool = new pg.Pool(config);
+  pool.on("error", () => undefined);
+  onTestFinished(() => pool.end());
+  return pool;
+}
+
+async function expectFailure(code: string, failure: Failure, test: TestIndex): Promise<void> {
+  const error = await failureOf(failure.provoke(test));
+  expect(error).toBeInstanceOf(failure.class);
+  expectTyped(error, { code, retryable: failure.retryable });
+  expect(error.cause !== undefined, "a cause").toBe(failure.cause);
+  expect((error as Partial<DatabaseError>).sqlState).toBe(failure.sqlState);
+  if (failure.sqlState !== undefined) expect(error.cause).toMatchObject({ code: failure.sqlState });
+}
+
+const entries = Object.entries(FAILURES);
+const UNREACHED = { code: "CONNECTION_FAILED", retryable: true, sqlState: undefined };
+
+// Guards: that each failure passes `translateError`, `Embedder` or a check of arguments, and what these say of it.
+describeOnEach("C11 Typed errors", (database) => {
+  it("exports at most six classes of errors, all of one", () => {
+    const classes = Object.values(library).filter(
+      (value) => typeof value === "function" && value.prototype instanceof Error,
+    );
+    expect(classes).toHaveLength(6);
+    const used = new Set<unknown>(entries.map(([, failure]) => failure.class));
+    for (const one of classes) if (one !== TrainingIndexError) expect(used).toContain(one);
+  });
+
+  it.each(entries.filter(([, { isServerOnly }]) => !isServerOnly))("%s is reached", async (code, failure) => {
+    await expectFailure(code, failure, await openTestIndex(database));
+  });
+
+  it("what failed leaves the old version, and the same call goes through once the reason is gone", async () => {
+    const test = await openTestIndex(database);
+    await test.index.upsertTraining({ id: "a", content: "a loja" });
+    await failWrites(test, "53200", { times: 1 });
+    const error = await failureOf(test.index.upsertTraining(TRAINING));
+    expectTyped(error, { code: "DATABASE_FAILED", retryable: true, sqlState: "53200" });
+    expect(await placedTexts(test)).toMatchObject([{ content: "a loja" }]);
+    expect(await test.index.upsertTraining(TRAINING)).toMatchObject({ status: "indexed" });
+  });
+});
+
+// Guards: the tables of SQLSTATEs in `translateError`; the messages of the server are never looked at.
+describeOnEach("C11 Typed errors", (database) => {
+  it.each<[string, ErrorCode, boolean]>([
+    ["40001", "CONFLICT", true],
+    ["40P01", "CONFLICT", true],
+    ["40003", "CONFLICT", true],
+    ["08006", "CONNECTION_FAILED", true],
+    ["57P01", "CONNECTION_FAILED", true],
+    ["57014", "DATABASE_FAILED", true],
+    ["53100", "DATABASE_FAILED", true],
+    ["53200", "DATABASE_FAILED", true],
+    ["55P03", "DATABASE_FAILED", true],
+    ["55006", "DATABASE_FAILED", true],
+    ["58030", "DATABASE_FAILED", true],
+    ["55000", "DATABASE_FAILED", false],
+    ["22001", "DATABASE_FAILED", false],
+    ["23514", "DATABASE_FAILED", false],
+    ["XX000", "DATABASE_FAILED", false],
+    ["P0001", "DATABASE_FAILED", false],
+    ["42501", "INSUFFICIENT_PRIVILEGE", false],
+    ["42P01", "SCHEMA_MISSING", false],
+    ["42883", "SCHEMA_MISSING", false],
+    ["3F000", "SCHEMA_MISSING", false],
+  ])("SQLSTATE %s is %s, retryable: %s, whatever the message says", async (sqlState, code, retryable) => {
+    const test = await openTestIndex(database);
+    const message = code === "INSUFFICIENT_PRIVILEGE" ? "permissão negada: " : undefined;
+    await failWrites(test, sqlState, message === undefined ? {} : { message });
+    const error = await failureOf(test.index.upsertTraining(TRAINING));
+    expectTyped(error, { code, retryable });
+    expect(error).toBeInstanceOf(
+      code === "INSUFFICIENT_PRIVILEGE" || code === "SCHEMA_MISSING" ? SchemaError : DatabaseError,
+    );
+    expect(error.message).toContain(sqlState);
+    expect(error.cause).toMatchObject({ code: sqlState });
+    if (error instanceof DatabaseError) expect(error.sqlState).toBe(sqlState);
+    expect(await test.index.similar("loja")).toEqual([]);
+  });
+
+  // Guards: `again` in `write` and `writeStatement`, and MAX_ATTEMPTS.
+  it.each(["40001", "40P01"])("is tried five times on %s, and not once more", async (sqlState) => {
+    const test = await openTestIndex(database);
+    const { attempts } = await failWrites(test, sqlState);
+    const error = await failureOf(test.index.upsertTraining(TRAINING));
+    expectTyped(error, { code: "CONFLICT", retryable: true, sqlState });
+    expect(await attempts()).toBe(5);
+    expect(test.embeddings.calls).toBe(1);
+  });
+
+  it.each(["40001", "40P01"])("goes through when %s comes four times", async (sqlState) => {
+    const test = await openTestIndex(database);
+    const { attempts } = await failWrites(test, sqlState, { times: 4 });
+    expect(await test.index.upsertTraining(TRAINING)).toMatchObject({ status: "indexed", chunks: 1 });
+    expect(await attempts()).toBe(5);
+    expect(await placedTexts(test)).toMatchObject([{ content: TRAINING.content }]);
+  });
+
+  it.each<[string, (index: TrainingIndex) => Promise<unknown>, object]>([
+    ["a repeat", (index) => index.upsertTraining(TRAINING), { status: "unchanged" }],
+    ["a delete", (index) => index.deleteTraining("a"), { status: "deleted", removed: 1 }],
+  ])("tries %s again too", async (_name, call, outcome) => {
+    const test = await openTestIndex(database);
+    await test.index.upsertTraining(TRAINING);
+    const { attempts } = await failWrites(test, "40001", { times: 2, table: "training" });
+    expect(await call(test.index)).toMatchObject(outcome);
+    expect(await attempts()).toBeGreaterThan(2);
+  });
+
+  it.each(["23514", "53200", "57014"])("tries nothing again on %s", async (sqlState) => {
+    const test = await openTestIndex(database);
+    const { attempts } = await failWrites(test, sqlState);
+    await failureOf(test.index.upsertTraining(TRAINING));
+    expect(await attempts()).toBe(1);
+  });
+
+  it("tries nothing again in a transaction of the host's, which stands as it was before", async () => {
+    const test = await openTestIndex(database);
+    const prepared = await test.index.prepareTraining(TRAINING);
+    const { attempts } = await failWrites(test, "40001");
+    await inHostTransaction(test.pool, "COMMIT", async (client) => {
+      const error = await failureOf(prepared.commit(client));
+      expectTyped(error, { code: "CONFLICT", retryable: true, sqlState: "40001" });
+      expect((await client.query("SELECT 1 AS one")).rows).toEqual([{ one: 1 }]);
+    });
+    expect(await attempts()).toBe(1);
+  });
+
+  it("a client that is in no transaction is refused by Postgres, as a typed error", async () => {
+    const { index, pool } = await openTestIndex(database);
+    const error = await failureOf(index.upsertTraining(TRAINING, { client: pool }));
+    expectTyped(error, { code: "DATABASE_FAILED", retryable: false, sqlState: "25P01" });
+  });
+
+  it("a preparation that is stale in the host's transaction is a conflict of its own", async () => {
+    const test = await openTestIndex(database);
+    await test.index.upsertTraining(TRAINING);
+    const stale = await test.index.prepareTraining({ ...TRAINING, metadata: { ano: 2026 } }); // keeps the vector
+    await test.owner.query(`DELETE FROM ${test.schema}.chunk_1`);
+    await inHostTransaction(test.pool, "COMMIT", async (client) => {
+      const error = await failureOf(stale.commit(client));
+      expectTyped(error, { name: "DatabaseError", code: "CONFLICT", retryable: true, sqlState: undefined });
+    });
+  });
+});
+
+// Guards: that arguments are checked before the first `await`.
+describeOnEach("C11 Typed errors", (database) => {
+  const vector = new Array<number>(DIMENSIONS).fill(1);
+
+  it.each<[string, (index: TrainingIndex) => Promise<unknown>]>([
+    ["training", (index) => index.upsertTraining(null as never)],
+    ["training.id", (index) => index.upsertTraining({ id: 5, content: SECRET })],
+    ["training.id", (index) => index.prepareTraining({ id: " ", content: SECRET })],
+    ["training.content", (index) => index.upsertTraining({ id: "a", content: 5 } as never)],
+    ["training", (index) => index.upsertTraining({ id: "a", content: SECRET, documents: [] } as never)],
+    ["training.revision", (index) => index.upsertTraining({ ...TRAINING, revision: NaN })],
+    ["training.metadata", (index) => index.upsertTraining({ ...TRAINING, metadata: { preço: 1n } })],
+    [
+      "training.documents[1]",
+      (index) => index.upsertTraining({ id: "a", documents: ['{"page_content": ""}', SECRET] }),
+    ],
+    ["trainings[1].id", (index) => collect(index.upsertTrainings([TRAINING, { ...TRAINING, id: "" }]))],
+    ["id", (index) => index.deleteTraining("nul\0")],
+    ["revision", (index) => index.deleteTraining("a", { revision: Infinity })],
+    ["ids[1]", (index) => index.deleteTrainings({ ids: ["a", ""] })],
+    ["selection", (index) => index.deleteTrainings({} as never)],
+    ["filter", (index) => index.deleteTrainings({ filter: {} })],
+    ["olderThanMs", (index) => index.prune({ olderThanMs: 0 })],
+    ["query", (index) => index.similar(" ")],
+    ["query", (index) => index.similar(vector.slice(1))],
+    ["query", (index) => index.similar(vector.with(0, NaN))],
+    ["k", (index) => index.similar("loja", { k: 0 })],
+    ["efSearch", (index) => index.similar("loja", { efSearch: 1001 })],
+    ["filter.grupo", (index) => index.similar("loja", { filter: { grupo: null } as never })],
+    ["query", (index) => index.asRetriever().invoke("")],
+    ["k", (index) => index.vectorStore.similaritySearch("loja", -1)],
+    ["delete", (index) => index.vectorStore.delete({} as never)],
+    ["ids", ({ vectorStore }) => vectorStore.addDocuments([], { ids: ["a"] })],
+    ["vectors", ({ vectorStore }) => vectorStore.addVectors([vector], [])],
+    [
+      "vectors[0]",
+      ({ vectorStore }) => vectorStore.addVectors([[0.123456]], [{ pageContent: SECRET, metadata: {} }]),
+    ],
+    ["createHnswIndex", ({ vectorStore }) => vectorStore.createHnswIndex()],
+  ])("refuses a wrong %s before pool or embedder are asked for anything", async (option, call) => {
+    const asked: string[] = [];
+    const watched: DatabasePool = {
+      query: (text, values) => {
+        asked.push("query");
+        return database.pool.query(text, values);
+      },
+      connect: () => {
+        asked.push("connect");
+        return database.pool.connect();
+      },
+    };
+    const embeddings = new CountingEmbeddings();
+    const schema = await migratedSchema(database);
+    const index = await openAgain({ schema }, watched, embeddings);
+    embeddings.embedQuery = expect.unreachable;
+    asked.length = 0;
+    expectTyped(await failureOf(call(index)), { name: "InvalidArgumentError", option, retryable: false });
+    expect(asked).toEqual([]);
+    expect(embeddings.calls).toBe(0);
+  });
+});
+
+describeOnServer("C11 Typed errors", (database) => {
+  it.each(entries.filter(([, { isServerOnly }]) => isServerOnly))("%s is reached", async (code, failure) => {
+    await expectFailure(code, failure, await openTestIndex(database));
+  });
+
+  it.each<[string, object, (url: URL) => void]>([
+    ["nothing listens", UNREACHED, (url) => Object.assign(url, { port: "1" })],
+    ["no host has its name", UNREACHED, (url) => Object.assign(url, { hostname: `${SECRET}.invalid` })],
+    ["the role is unknown", {}, (url) => Object.assign(url, { username: SECRET, password: SECRET })],
+    ["there is no such database", {}, (url) => Object.assign(url, { pathname: `/${SECRET}` })],
+  ])("a server where %s is a typed error without the address", async (_name, expected, change) => {
+    const url = new URL(requireServerUrl());
+    change(url);
+    const pool = endingPool({ connectionString: url.href });
+    for (const call of [
+      () => migrate(pool),
+      () => openAgain({ schema: "x" }, pool),
+      () => migrationStatus(pool),
+    ]) {
+      const error = await failureOf(call());
+      expectTyped(error, { name: "DatabaseError", ...expected });
+      expect(error.cause).toBeInstanceOf(Error);
+    }
+  });
+});

@@ -25,7 +25,7 @@ interface Mutation {
 const mutations: Mutation[] = [
   {
     name: "the single transaction: each statement of a swap commits by itself",
-    noticedBy: ["c01", "kill"],
+    noticedBy: ["c01", "c04"],
     file: "store/database.ts",
     from: 'await query(client, "BEGIN ISOLATION LEVEL READ COMMITTED");',
     to: "",
@@ -97,8 +97,8 @@ const mutations: Mutation[] = [
     name: "the ticket of an unchanged training: it stays the older one",
     noticedBy: ["c05"],
     file: "store/write-sql.ts",
-    from: "UPDATE ${namesOf(layout).training} t SET\n  ticket = n.ticket,",
-    to: "UPDATE ${namesOf(layout).training} t SET",
+    from: "UPDATE ${training} t SET\n  ticket = n.ticket,",
+    to: "UPDATE ${training} t SET",
   },
   {
     name: "the comparison by content hash: all chunks are written anew",
@@ -136,6 +136,27 @@ const mutations: Mutation[] = [
     to: "set_config('hnsw.ef_search', $2, false)",
   },
   {
+    name: "the order of locks: the fence takes them as they come",
+    noticedBy: ["c03"],
+    file: "store/write-sql.ts",
+    from: "ORDER BY n.id\nON CONFLICT",
+    to: "ON CONFLICT",
+  },
+  {
+    name: "the order of locks of repeats",
+    noticedBy: ["c03"],
+    file: "store/write-sql.ts",
+    from: "JOIN locked ON locked.id = n.id\n",
+    to: "",
+  },
+  {
+    name: "the way out of a race of duplicates",
+    noticedBy: ["c05"],
+    file: "prepared-batch.ts",
+    from: "if (item.unchanged && !touched.has(item.training.key)) item.contest();",
+    to: "if (item.unchanged && !touched.has(item.training.key)) throw new StalePreparation();",
+  },
+  {
     name: "the recorded model",
     noticedBy: ["c09"],
     file: "open-index.ts",
@@ -148,6 +169,13 @@ const mutations: Mutation[] = [
     file: "searcher.ts",
     from: "conditions: [...scope, ...compileFilter(options.filter)],",
     to: "conditions: [...compileFilter(options.filter)],",
+  },
+  {
+    name: "the filter of the index in the fence",
+    noticedBy: ["c10"],
+    file: "store/write-sql.ts",
+    from: 'WHERE CASE WHEN ${meets("t", "$6")} THEN',
+    to: "WHERE CASE WHEN $6::jsonb[] IS NOT NULL THEN",
   },
   {
     name: "the quoting of names",

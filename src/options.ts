@@ -59,10 +59,90 @@ export interface DeleteOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** What the options of any call can have. */
+interface CallOptions {
+  signal?: AbortSignal | undefined;
+  client?: Queryable | undefined;
+  onProgress?: UpsertOptions["onProgress"];
+}
+
+/**
+ * What each call begins with, whichever of these options it has.
+ *
+ * @throws {@link InvalidArgumentError} for options that are no object, and for one in them that is not usable
+ */
+export function checkCall(options: CallOptions): void {
+  checkOptions(options);
+  checkClient(options.client);
+  checkSignal(options.signal);
+  if (options.onProgress !== undefined && typeof options.onProgress !== "function") {
+    throw new InvalidArgumentError("onProgress", "must be a function");
+  }
+}
+
+/** @throws {@link InvalidArgumentError} */
+export function checkOptions(options: object): void {
+  if (!isObject(options)) throw new InvalidArgumentError("options", "must be an object");
+}
+
+/** @throws {@link InvalidArgumentError} */
+export function checkClient(client: Queryable | null | undefined): void {
+  if (client !== undefined && typeof client?.query !== "function") {
+    throw new InvalidArgumentError("client", "must be a pg.PoolClient or pg.Client");
+  }
+}
+
+function checkSignal(signal: AbortSignal | null | undefined): void {
+  if (signal === undefined) return;
+  const listens =
+    typeof signal?.addEventListener === "function" && typeof signal.removeEventListener === "function";
+  if (!listens || typeof signal.aborted !== "boolean") {
+    throw new InvalidArgumentError("signal", "must be an AbortSignal");
+  }
+}
+
+/** @throws {@link InvalidArgumentError} unless exactly one of both is given; what is in them is not looked at */
+export function checkSelection<Selection extends { ids?: unknown; filter?: unknown }>(
+  selection: Selection | null | undefined,
+  option: string,
+): Selection {
+  if (!isObject(selection) || (selection.ids === undefined) === (selection.filter === undefined)) {
+    throw new InvalidArgumentError(option, "must have either ids or a filter");
+  }
+  return selection;
+}
+
+/** @throws {@link InvalidArgumentError} */
+export function checkList(option: string, list: unknown): void {
+  if (!Array.isArray(list)) throw new InvalidArgumentError(option, "must be a list");
+}
+
+/** @throws {@link InvalidArgumentError} for what `for await` cannot go through */
+export function checkIterable(option: string, given: unknown): void {
+  const { [Symbol.iterator]: iterator, [Symbol.asyncIterator]: asyncIterator } = (given ?? {}) as Partial<
+    Iterable<unknown> & AsyncIterable<unknown>
+  >;
+  if (typeof iterator !== "function" && typeof asyncIterator !== "function") {
+    throw new InvalidArgumentError(option, "must be a list or an iterable");
+  }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
+}
+
 /** @throws {@link InvalidArgumentError} */
 export function checkInteger(option: string, value: unknown, lowest: number, highest: number): number {
   if (typeof value !== "number" || !Number.isInteger(value) || value < lowest || value > highest) {
     throw new InvalidArgumentError(option, `must be an integer from ${lowest} to ${highest}`);
+  }
+  return value;
+}
+
+/** @throws {@link InvalidArgumentError} */
+export function checkNumber(option: string, value: unknown, lowest: number, highest: number): number {
+  if (typeof value !== "number" || !(value >= lowest && value <= highest)) {
+    throw new InvalidArgumentError(option, `must be a number from ${lowest} to ${highest}`);
   }
   return value;
 }
@@ -78,7 +158,7 @@ export function checkQuery(query: string | ArrayLike<number>, dimensions: number
 
 /** @throws {@link InvalidArgumentError} saying what is wrong with the vector */
 export function checkGivenVector(
-  vector: ArrayLike<number>,
+  vector: ArrayLike<number> | undefined,
   dimensions: number,
   option: string,
 ): Float32Array {
@@ -95,6 +175,14 @@ export function checkPool(pool: DatabasePool | undefined): DatabasePool {
     throw new InvalidArgumentError("pool", "must be a pg.Pool");
   }
   return pool;
+}
+
+/** @throws {@link InvalidArgumentError} */
+export function checkSplitter(splitter: Splitter): Splitter {
+  if (typeof (splitter as Partial<Splitter>).splitText !== "function") {
+    throw new InvalidArgumentError("splitter", "must be a text splitter of LangChain");
+  }
+  return splitter;
 }
 
 /** @throws {@link InvalidArgumentError} */

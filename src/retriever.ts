@@ -1,5 +1,7 @@
 import { Document } from "@langchain/core/documents";
 import { BaseRetriever, type BaseRetrieverInput } from "@langchain/core/retrievers";
+import { InvalidArgumentError } from "./errors.js";
+import { checkOptions } from "./options.js";
 import type { ChunkHit, Metadata, SimilarOptions } from "./types.js";
 
 /** What a retriever searches: a `TrainingIndex`. */
@@ -29,7 +31,12 @@ export class TrainingRetriever extends BaseRetriever<RetrievedMetadata> {
   readonly #index: SearchableIndex;
   readonly #options: SimilarOptions;
 
+  /** @throws {@link InvalidArgumentError} for an index that cannot be searched, or options that are no object */
   constructor(index: SearchableIndex, options: TrainingRetrieverOptions = {}) {
+    if (typeof (index as SearchableIndex | undefined)?.similar !== "function") {
+      throw new InvalidArgumentError("index", "must be a TrainingIndex");
+    }
+    checkOptions(options);
     const { callbacks, tags, metadata, verbose, ...search } = options;
     super({
       ...(callbacks === undefined ? {} : { callbacks }),

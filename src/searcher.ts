@@ -1,6 +1,6 @@
 import type { Embedder } from "./embedding/embedder.js";
 import { throwIfAborted } from "./errors.js";
-import { checkInteger, checkQuery, DEFAULT_K, MAX_K } from "./options.js";
+import { checkCall, checkInteger, checkQuery, DEFAULT_K, MAX_K } from "./options.js";
 import type { DatabasePool } from "./store/database.js";
 import { compileFilter, type Conditions } from "./store/filter.js";
 import type { Layout } from "./store/layout.js";
@@ -26,6 +26,14 @@ export interface CheckedSearch {
   conditions: Conditions;
 }
 
+/** The chunks nearest to a query, with all that it takes to choose among them. */
+export interface Candidates {
+  /** Of the query. */
+  vector: number[];
+  /** Nearest first, each with its vector. */
+  found: FoundChunk[];
+}
+
 /** Finds the chunks nearest to a query. */
 export class Searcher {
   readonly #parts: SearcherParts;
@@ -36,6 +44,7 @@ export class Searcher {
 
   /** @throws {@link InvalidArgumentError} naming the option */
   check(options: SimilarOptions): CheckedSearch {
+    checkCall(options);
     const { scope, efSearch } = this.#parts;
     return {
       k: checkInteger("k", options.k ?? DEFAULT_K, 1, MAX_K),
@@ -45,16 +54,27 @@ export class Searcher {
   }
 
   /** Nearest first. @throws {@link InvalidArgumentError} before anything is asked of embedder or database */
-  async search(
+  async search(query: string | ArrayLike<number>, options: SimilarOptions): Promise<FoundChunk[]> {
+    const { found } = await this.#find(query, options, false);
+    return found;
+  }
+
+  /** As {@link search}, with the vectors. */
+  async searchCandidates(query: string | ArrayLike<number>, options: SimilarOptions): Promise<Candidates> {
+    const { vector, found } = await this.#find(query, options, true);
+    return { vector: Array.from(vector), found };
+  }
+
+  async #find(
     query: string | ArrayLike<number>,
     options: SimilarOptions,
-    withEmbedding = false,
-  ): Promise<FoundChunk[]> {
+    withEmbedding: boolean,
+  ): Promise<{ vector: Float32Array; found: FoundChunk[] }> {
     const { pool, layout, embedder, dimensions } = this.#parts;
     const checked = this.check(options);
     const given = checkQuery(query, dimensions);
     const vector = typeof given === "string" ? await embedder.embedQuery(given, options.signal) : given;
     throwIfAborted(options.signal);
-    return search(pool, layout, { ...checked, vector, withEmbedding });
+    return { vector, found: await search(pool, layout, { ...checked, vector, withEmbedding }) };
   }
 }

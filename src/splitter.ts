@@ -44,7 +44,8 @@ function isSetting(value: unknown): boolean {
  * A splitter returns texts, not places, so each is looked for where it can only be: not beyond the first
  * character that no chunk holds yet. What a splitter drops (a separator, say) goes to the chunk behind it.
  *
- * @throws {@link InvalidArgumentError} when the splitter returns text that the content does not hold
+ * @throws {@link InvalidArgumentError} when the splitter returns no list of texts, or text that the content does not
+ * hold
  */
 export async function splitText(text: string, splitter: Splitter): Promise<TextSpan[]> {
   if (isBlank(text)) return [];
@@ -52,7 +53,7 @@ export async function splitText(text: string, splitter: Splitter): Promise<TextS
   /** Everything before it lies in a span, or is blank. */
   let covered = skipBlank(text, 0);
   let previousStart = 0;
-  for (const chunk of await splitter.splitText(text)) {
+  for (const chunk of requireTexts(await splitter.splitText(text))) {
     const found = locate(text, chunk, previousStart, covered);
     if (!found) continue;
     const start = wholeCharacterStart(text, Math.min(found.start, covered));
@@ -64,6 +65,13 @@ export async function splitText(text: string, splitter: Splitter): Promise<TextS
   }
   if (covered < text.length) holdRest(text, spans, covered);
   return spans;
+}
+
+function requireTexts(returned: unknown): string[] {
+  if (!Array.isArray(returned) || !returned.every((chunk) => typeof chunk === "string")) {
+    throw new InvalidArgumentError("splitter", "must return a list of strings");
+  }
+  return returned;
 }
 
 /**

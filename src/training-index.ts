@@ -4,9 +4,13 @@ import { InvalidArgumentError } from "./errors.js";
 import { Indexer } from "./indexer.js";
 import { openIndex, type OpenIndex } from "./open-index.js";
 import {
+  checkCall,
   checkEmbeddings,
   checkInteger,
+  checkIterable,
   checkPool,
+  checkSelection,
+  checkSplitter,
   DEFAULT_EF_SEARCH,
   MAX_K,
   type DeleteOptions,
@@ -23,7 +27,7 @@ import type { DatabasePool, Queryable } from "./store/database.js";
 import { compileFilter, type Conditions } from "./store/filter.js";
 import { quoteIdentifier } from "./store/identifiers.js";
 import { DEFAULT_SCHEMA } from "./store/layout.js";
-import { decodeTrainingId, encodeTrainingId } from "./store/training-id.js";
+import { decodeTrainingId, encodeTrainingId, encodeTrainingIds } from "./store/training-id.js";
 import {
   encodeRevision,
   normalizeTraining,
@@ -42,6 +46,9 @@ import type {
 import { upsertAll } from "./upsert-all.js";
 import { vectorStoreOperations } from "./vector-store-operations.js";
 import { TrainingVectorStore } from "./vector-store.js";
+
+/** Of 1000 years; of about 7000 Postgres could not say when they began. */
+const MAX_AGE_MS = 1000 * 365 * 24 * 60 * 60 * 1000;
 
 /** The parts of an index, once its schema has been looked at. */
 interface IndexParts extends OpenIndex {
@@ -86,7 +93,7 @@ export class TrainingIndex {
     quoteIdentifier(schema, "schema");
     const scope = compileFilter(options.filter);
     const efSearch = checkInteger("hnsw.efSearch", options.hnsw?.efSearch ?? DEFAULT_EF_SEARCH, 1, MAX_K);
-    const splitter = options.splitter ?? defaultSplitter();
+    const splitter = checkSplitter(options.splitter ?? defaultSplitter());
 
     const open = await openIndex(embeddings, pool, schema, options.profile);
     const { layout, vectorOid, embedder, profile } = open;
@@ -143,7 +150,9 @@ export class TrainingIndex {
     trainings: Iterable<Training> | AsyncIterable<Training>,
     options: Pick<UpsertOptions, "signal"> = {},
   ): AsyncGenerator<UpsertResult, void, undefined> {
-    yield* upsertAll(this.#parts.indexer, this.#normalize, trainings, options);
+    checkCall(options);
+    checkIterable("trainings", trainings);
+    yield* upsertAll(this.#parts.indexer, this.#normalizeEach(trainings), options);
   }
 
   /**
@@ -153,6 +162,7 @@ export class TrainingIndex {
    * @throws {@link InvalidArgumentError} | {@link DatabaseError} | {@link AbortError}
    */
   async deleteTraining(id: TrainingId, options: DeleteOptions = {}): Promise<DeleteResult> {
+    checkCall(options);
     const { layout, remover } = this.#parts;
     const key = encodeTrainingId(id, layout.idType, "id");
     const revision = encodeRevision(options.revision, "revision");
@@ -164,23 +174,21 @@ export class TrainingIndex {
    * Deletes trainings by id, or those whose own metadata matches a filter.
    *
    * @returns one result for each id, or for each training found
-   * @throws {@link InvalidArgumentError} unless exactly one of both is given; for an empty filter. Nothing is
-   * deleted then.
+   * @throws {@link InvalidArgumentError} unless exactly one of both is given; for an empty filter; for an id or an
+   * option that is not usable. Nothing is deleted then.
    */
   async deleteTrainings(
     selection: TrainingSelection,
     options: Omit<DeleteOptions, "revision"> = {},
   ): Promise<DeleteResult[]> {
+    checkCall(options);
     const { layout, remover } = this.#parts;
-    const { ids, filter } = selection;
-    if ((ids === undefined) === (filter === undefined)) {
-      throw new InvalidArgumentError("selection", "must have either ids or a filter");
-    }
+    const { ids, filter } = checkSelection(selection, "selection");
     if (ids === undefined) {
       const found = await remover.removeMatching(compileFilter(filter), options);
       return found.map(({ key, outcome }) => ({ id: decodeTrainingId(key, layout.idType), ...outcome }));
     }
-    const keys = ids.map((id, index) => encodeTrainingId(id, layout.idType, `ids[${index}]`));
+    const keys = encodeTrainingIds(ids, layout.idType);
     const distinct = [...new Set(keys)];
     const outcomes = await remover.remove(distinct, options);
     const byKey = new Map(distinct.map((key, index) => [key, outcomes[index]]));
@@ -197,13 +205,14 @@ export class TrainingIndex {
    * @param options.olderThanMs - age of the deletes to forget, in milliseconds; more than an upsert can take from its
    * start to its end, retries of a prepared one included
    * @returns how many were forgotten
-   * @throws {@link InvalidArgumentError} for an age that is no positive number
+   * @throws {@link InvalidArgumentError} for an age that is no positive number, or more than 1000 years
    * @throws {@link DatabaseError}
    */
   async prune(options: { olderThanMs: number; client?: Queryable | undefined }): Promise<number> {
+    checkCall(options);
     const { olderThanMs, client } = options;
-    if (!(Number.isFinite(olderThanMs) && olderThanMs > 0)) {
-      throw new InvalidArgumentError("olderThanMs", "must be a positive number");
+    if (!(Number.isFinite(olderThanMs) && olderThanMs > 0 && olderThanMs <= MAX_AGE_MS)) {
+      throw new InvalidArgumentError("olderThanMs", "must be a positive number, of 1000 years at most");
     }
     return this.#parts.remover.prune(olderThanMs, client);
   }
@@ -246,8 +255,16 @@ export class TrainingIndex {
   }
 
   async #prepare(training: Training, options: UpsertOptions): Promise<PreparedTraining> {
+    checkCall(options);
     const { indexer } = this.#parts;
     return new PreparedTraining(await indexer.prepare([this.#normalize(training)], options));
+  }
+
+  async *#normalizeEach(
+    trainings: Iterable<Training> | AsyncIterable<Training>,
+  ): AsyncGenerator<NormalizedTraining, void, undefined> {
+    let index = 0;
+    for await (const training of trainings) yield this.#normalize(training, `trainings[${index++}]`);
   }
 
   #normalize = (training: Training, option?: string): NormalizedTraining => {

@@ -76,7 +76,7 @@ export function normalizeTraining(
     throw new InvalidArgumentError(`${option}.documents`, "must be an array");
   }
   const split = training.split ?? true;
-  const sources = training.documents.map((document: TrainingDocument, index) =>
+  const sources = Array.from(training.documents, (document: TrainingDocument, index) =>
     normalizeDocument(document, metadata, `${option}.documents[${index}]`),
   );
   if (!split) refuseRepeatedIds(sources, option);

@@ -1,4 +1,3 @@
-import type { Embedder } from "./embedding/embedder.js";
 import type { Indexer } from "./indexer.js";
 import { checkGivenVector } from "./options.js";
 import type { Searcher } from "./searcher.js";
@@ -6,6 +5,7 @@ import type { DatabasePool } from "./store/database.js";
 import type { Conditions } from "./store/filter.js";
 import type { Layout } from "./store/layout.js";
 import { readById, refusePartsOfTrainings } from "./store/search.js";
+import { encodeTrainingIds } from "./store/training-id.js";
 import type { NormalizedTraining } from "./training-input.js";
 import type { Training, TrainingSelection, UpsertResult } from "./types.js";
 import { upsertAll } from "./upsert-all.js";
@@ -15,35 +15,37 @@ import type { VectorStoreOperations } from "./vector-store.js";
 export interface VectorStoreParts {
   pool: DatabasePool;
   layout: Layout;
-  embedder: Embedder;
   dimensions: number;
   scope: Conditions;
   indexer: Indexer;
   searcher: Searcher;
-  normalize: (training: Training, option?: string) => NormalizedTraining;
+  normalize: (training: Training, option: string) => NormalizedTraining;
   deleteTrainings: (selection: TrainingSelection) => Promise<unknown>;
 }
 
 /** The index as a vector store sees it. */
 export function vectorStoreOperations(parts: VectorStoreParts): VectorStoreOperations {
-  const { pool, layout, embedder, dimensions, scope, indexer, searcher } = parts;
+  const { pool, layout, dimensions, scope, indexer, searcher } = parts;
   return {
     upsert: async (trainings, vectors) => {
-      const given = vectors?.map((vector, index) =>
-        checkGivenVector(vector, dimensions, `vectors[${index}]`),
-      );
+      // All of them before the first is stored: here they are at hand.
+      const normalized = trainings.map((training, index) => {
+        const checked = parts.normalize(training, `trainings[${index}]`);
+        if (!vectors) return checked;
+        const vector = checkGivenVector(vectors[index], dimensions, `vectors[${index}]`);
+        return { ...checked, sources: checked.sources.map((source) => ({ ...source, vector })) };
+      });
       const results: UpsertResult[] = [];
-      for await (const result of upsertAll(indexer, parts.normalize, trainings, {}, given)) {
-        results.push(result);
-      }
+      for await (const result of upsertAll(indexer, normalized)) results.push(result);
       return results;
     },
     delete: async (selection) => {
-      if (selection.ids) await refusePartsOfTrainings(pool, layout, selection.ids);
+      if (selection.ids !== undefined) encodeTrainingIds(selection.ids, layout.idType);
+      if (selection.ids) await refusePartsOfTrainings(pool, layout, selection.ids, scope);
       await parts.deleteTrainings(selection);
     },
-    embedQuery: async (text) => Array.from(await embedder.embedQuery(text)),
-    search: (query, { k, filter, withEmbedding }) => searcher.search(query, { k, filter }, withEmbedding),
-    readById: (ids) => readById(pool, layout, ids, scope),
+    search: (query, search) => searcher.search(query, search),
+    searchCandidates: (query, search) => searcher.searchCandidates(query, search),
+    readById: async (ids) => readById(pool, layout, encodeTrainingIds(ids, "text"), scope),
   };
 }

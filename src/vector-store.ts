@@ -1,10 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { Document } from "@langchain/core/documents";
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
-import { maximalMarginalRelevance } from "@langchain/core/utils/math";
 import type { MaxMarginalRelevanceSearchOptions } from "@langchain/core/vectorstores";
 import { InvalidArgumentError } from "./errors.js";
+import { checkMarginalRelevance, chooseUnlike } from "./marginal-relevance.js";
+import { checkList, checkSelection } from "./options.js";
 import { PGVectorStoreBase } from "./pgvector-store.js";
+import type { Candidates } from "./searcher.js";
 import type { DatabasePool } from "./store/database.js";
 import { chunkTable, type Layout } from "./store/layout.js";
 import type { FoundChunk, StoredChunk } from "./store/search.js";
@@ -12,12 +14,17 @@ import type { Filter, Training, UpsertResult } from "./types.js";
 
 /** What a vector store needs of the index that it is a view of. */
 export interface VectorStoreOperations {
-  /** @param vectors - ready vectors, one for each training, for trainings of one ready chunk */
+  /**
+   * Checks all of them first.
+   *
+   * @param vectors - ready vectors, one for each training, for trainings of one ready chunk
+   */
   upsert(trainings: readonly Training[], vectors?: readonly number[][]): Promise<UpsertResult[]>;
   /** Refuses ids of chunks that are parts of longer trainings. */
   delete(selection: VectorStoreSelection): Promise<void>;
-  embedQuery(text: string): Promise<number[]>;
   search(query: string | number[], search: VectorStoreSearch): Promise<FoundChunk[]>;
+  /** As `search`, with the vectors of query and chunks. */
+  searchCandidates(query: string, search: VectorStoreSearch): Promise<Candidates>;
   readById(ids: readonly string[]): Promise<StoredChunk[]>;
 }
 
@@ -25,16 +32,13 @@ export interface VectorStoreOperations {
 export interface VectorStoreSearch {
   k: number;
   filter: Filter | undefined;
-  withEmbedding?: boolean;
 }
 
 /** What `delete` takes: one of both. */
 export type VectorStoreSelection =
   { ids: string[]; filter?: undefined } | { ids?: undefined; filter: Filter };
 
-/** LangChain's default for the candidates of an MMR search, and for their weight against diversity. */
-const DEFAULT_FETCH_K = 20;
-const DEFAULT_LAMBDA = 0.5;
+/** LangChain's default. */
 const DEFAULT_K = 4;
 
 /**
@@ -81,7 +85,8 @@ export class TrainingVectorStore extends PGVectorStoreBase {
    * Adds documents, each as one chunk.
    *
    * @returns their ids, in order
-   * @throws {@link InvalidArgumentError} for an id that comes twice, or a count of ids other than that of documents
+   * @throws {@link InvalidArgumentError} for an id that comes twice, a count of ids other than that of documents, or
+   * what is no document; nothing is stored then
    */
   override async addDocuments(documents: Document[], options?: { ids?: string[] }): Promise<string[]> {
     const trainings = toTrainings(documents, options?.ids);
@@ -95,10 +100,11 @@ export class TrainingVectorStore extends PGVectorStoreBase {
     documents: Document[],
     options?: { ids?: string[] },
   ): Promise<string[]> {
-    if (vectors.length !== documents.length) {
+    checkList("vectors", vectors);
+    const trainings = toTrainings(documents, options?.ids);
+    if (vectors.length !== trainings.length) {
       throw new InvalidArgumentError("vectors", "must be as many as the documents");
     }
-    const trainings = toTrainings(documents, options?.ids);
     await this.#operations.upsert(trainings, vectors);
     return trainings.map(({ id }) => id);
   }
@@ -106,18 +112,19 @@ export class TrainingVectorStore extends PGVectorStoreBase {
   /**
    * Deletes trainings by id or by filter. Unknown ids are no error.
    *
-   * @throws {@link InvalidArgumentError} unless exactly one of both is given; for an empty filter; for the id of a
-   * chunk that is part of a longer training, which would be left with a hole. Nothing is deleted then.
+   * @throws {@link InvalidArgumentError} unless exactly one of both is given; for an empty filter; for an id that is
+   * none; for the id of a chunk that is part of a longer training, which would be left with a hole. Nothing is deleted
+   * then.
    */
   override async delete(selection: VectorStoreSelection): Promise<void> {
-    const { ids, filter } = (selection as VectorStoreSelection | undefined) ?? {};
-    if ((ids === undefined) === (filter === undefined)) {
-      throw new InvalidArgumentError("delete", "takes either ids or a filter");
-    }
-    await this.#operations.delete(selection);
+    await this.#operations.delete(checkSelection(selection, "delete"));
   }
 
-  /** The chunks with these ids, in their order; unknown ids are left out. */
+  /**
+   * The chunks with these ids, in their order; unknown ids are left out.
+   *
+   * @throws {@link InvalidArgumentError} for an id that is none
+   */
   async getByIds(ids: string[]): Promise<Document[]> {
     const chunks = await this.#operations.readById(ids);
     return chunks.map(({ id, content, metadata }) => new Document({ id, pageContent: content, metadata }));
@@ -158,28 +165,19 @@ export class TrainingVectorStore extends PGVectorStoreBase {
     });
   }
 
-  /** Relevant and unlike each other: `k` of the `fetchK` nearest, in the order in which MMR chose them. */
+  /**
+   * Relevant and unlike each other: `k` of the `fetchK` nearest, in the order in which MMR chose them.
+   *
+   * @throws {@link InvalidArgumentError} for a blank query or a bad option, before anything is embedded
+   */
   override async maxMarginalRelevanceSearch(
     query: string,
     options: MaxMarginalRelevanceSearchOptions<Filter>,
   ): Promise<Document[]> {
-    const { k, fetchK = DEFAULT_FETCH_K, lambda = DEFAULT_LAMBDA, filter } = options;
-    const vector = await this.#operations.embedQuery(query);
-    const found = await this.#operations.search(vector, {
-      k: Math.max(k, fetchK),
-      filter,
-      withEmbedding: true,
-    });
-    const chosen = maximalMarginalRelevance(
-      vector,
-      found.map(({ embedding }) => embedding ?? []),
-      lambda,
-      k,
-    );
-    return chosen.flatMap((index) => {
-      const chunk = found[index];
-      return chunk ? [toDocument(chunk)] : [];
-    });
+    const { k, fetchK, lambda } = checkMarginalRelevance(options);
+    const search = { k: Math.max(k, fetchK), filter: options.filter };
+    const candidates = await this.#operations.searchCandidates(query, search);
+    return chooseUnlike(candidates, k, lambda).map(toDocument);
   }
 
   /** Does nothing: the pool is the host's. */
@@ -232,11 +230,17 @@ function toTrainings(
   documents: readonly Document[],
   ids: readonly string[] | undefined,
 ): (Training & { id: string })[] {
+  checkList("documents", documents);
+  if (ids !== undefined) checkList("ids", ids);
   if (ids && ids.length !== documents.length) {
     throw new InvalidArgumentError("ids", "must be as many as the documents");
   }
   const seen = new Set<string>();
-  return documents.map((document, index) => {
+  // Not `map`, which would leave out the holes of a list.
+  return Array.from(documents, (document: Document | null | undefined, index) => {
+    if (typeof document !== "object" || document === null) {
+      throw new InvalidArgumentError(`documents[${index}]`, "must be a document");
+    }
     const id = ids?.[index] ?? document.id ?? randomUUID();
     if (seen.has(id)) throw new InvalidArgumentError(`ids[${index}]`, "comes twice in one call");
     seen.add(id);

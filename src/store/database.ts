@@ -105,6 +105,8 @@ const SQLSTATE = /^[0-9A-Z]{5}$/;
 const TRANSIENT_CLASSES = new Set(["08", "40", "53", "57", "58"]);
 /** lock_not_available, object_in_use */
 const TRANSIENT_STATES = new Set(["55P03", "55006"]);
+/** invalid_authorization_specification, invalid_password, invalid_catalog_name (no such database) */
+const REFUSED_CONNECTION_STATES = new Set(["28000", "28P01", "3D000"]);
 /** undefined_table, undefined_column, undefined_function, undefined_object, invalid_schema_name */
 const MISSING_OBJECT_STATES = new Set(["42P01", "42703", "42883", "42704", "3F000"]);
 
@@ -144,6 +146,14 @@ export function translateError(error: unknown): TrainingIndexError {
       error,
     );
   }
+  if (REFUSED_CONNECTION_STATES.has(sqlState)) {
+    return new DatabaseError(`Postgres refused the connection (SQLSTATE ${sqlState})`, {
+      code: "CONNECTION_FAILED",
+      retryable: false,
+      sqlState,
+      cause: error,
+    });
+  }
   const { constraint } = error as PostgresError;
   const named = constraint === undefined ? "" : `, constraint ${constraint}`;
   return new DatabaseError(`Postgres rejected a statement (SQLSTATE ${sqlState}${named})`, {
@@ -155,7 +165,9 @@ export function translateError(error: unknown): TrainingIndexError {
 }
 
 function codeOf(sqlState: string): ErrorCode {
-  if (sqlState.startsWith("08") || sqlState.startsWith("57P")) return "CONNECTION_FAILED"; // connection, shutdown
+  // connection, shutdown, too_many_connections
+  if (sqlState.startsWith("08") || sqlState.startsWith("57P") || sqlState === "53300")
+    return "CONNECTION_FAILED";
   return sqlState.startsWith("40") ? "CONFLICT" : "DATABASE_FAILED"; // serialization failure, deadlock
 }
 

@@ -49,7 +49,9 @@ SELECT id, content, metadata::text AS metadata FROM ${namesOf(layout).chunk}
 WHERE id = ANY ($1::text[]) AND metadata @> ALL ($2::jsonb[])`;
 }
 
-/** $1 chunk ids. Those that are not at the same time the id of their training. */
+/** $1 chunk ids, $2 conditions. Those that are not at the same time the id of their training. */
 export function findPartsOfTrainings(layout: Layout): string {
-  return `SELECT id FROM ${namesOf(layout).chunk} WHERE id = ANY ($1::text[]) AND id <> training_id::text LIMIT 1`;
+  return `
+SELECT id FROM ${namesOf(layout).chunk}
+WHERE id = ANY ($1::text[]) AND id <> training_id::text AND metadata @> ALL ($2::jsonb[]) LIMIT 1`;
 }

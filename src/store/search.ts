@@ -100,8 +100,9 @@ export async function refusePartsOfTrainings(
   database: Queryable,
   layout: Layout,
   ids: readonly string[],
+  scope: Conditions,
 ): Promise<void> {
-  const rows = await query<{ id: string }>(database, sql.findPartsOfTrainings(layout), [ids]);
+  const rows = await query<{ id: string }>(database, sql.findPartsOfTrainings(layout), [ids, scope]);
   const [part] = rows;
   if (!part) return;
   throw new InvalidArgumentError(

@@ -25,6 +25,13 @@ export function encodeTrainingId(id: TrainingId, idType: IdType, option: string)
     : encodeString(id, idType, option);
 }
 
+/** As {@link encodeTrainingId}, for a list of ids that the caller calls `ids`. */
+export function encodeTrainingIds(ids: readonly TrainingId[], idType: IdType): string[] {
+  if (!Array.isArray(ids)) throw new InvalidArgumentError("ids", "must be a list of ids");
+  // Not `map`, which would leave out the holes of a list.
+  return Array.from(ids, (id: TrainingId, index) => encodeTrainingId(id, idType, `ids[${index}]`));
+}
+
 /** The id as the caller knows it. A bigint beyond the safe integers comes back as a `bigint`. */
 export function decodeTrainingId(text: string, idType: IdType): TrainingId {
   if (idType === "text" || idType === "uuid") return text;

@@ -16,7 +16,8 @@ function nextTicket(layout: Layout): string {
 /** $1 ids, $2 revisions, $3 the scope. A ticket for each, and what is stored of it now, in the order of the ids. */
 export function takeTickets(layout: Layout): string {
   return `
-SELECT ${nextTicket(layout)} AS ticket, t.revision > n.revision IS TRUE AS outdated, ${stateColumns("$3")}
+SELECT ${nextTicket(layout)} AS ticket,
+  (t.revision > n.revision AND ${meets("t", "$3")}) IS TRUE AS outdated, ${stateColumns("$3")}
 FROM unnest($1::${layout.idType}[], $2::numeric[]) WITH ORDINALITY AS n (id, revision, place)
 ${stateTables(layout)}`;
 }
@@ -24,7 +25,7 @@ ${stateTables(layout)}`;
 /** $1 ids, $2 revisions, $3 the scope, $4 tickets. The same for a call that has its tickets. */
 export function readStates(layout: Layout): string {
   return `
-SELECT t.id IS NOT NULL AND (${isNewer("n", "t")}) IS NOT TRUE AS outdated, ${stateColumns("$3")}
+SELECT (${meets("t", "$3")} AND NOT (${isNewer("n", "t")})) IS TRUE AS outdated, ${stateColumns("$3")}
 FROM unnest($1::${layout.idType}[], $2::numeric[], $4::bigint[]) WITH ORDINALITY AS n (id, revision, ticket, place)
 ${stateTables(layout)}`;
 }
@@ -32,7 +33,7 @@ ${stateTables(layout)}`;
 function stateColumns(scope: string): string {
   return `
   CASE WHEN t.deleted_at IS NULL THEN t.content_ticket::text END AS content_ticket,
-  (t.metadata @> ALL (${scope}::jsonb[]) OR t.deleted_at IS NOT NULL) IS NOT FALSE AS in_scope,
+  (${meets("t", scope)} OR t.deleted_at IS NOT NULL) IS NOT FALSE AS in_scope,
   encode(i.fingerprint, 'hex') AS fingerprint`;
 }
 
@@ -54,6 +55,11 @@ function isNewer(call: string, stored: string): string {
     WHEN ${call}.revision > ${stored}.revision THEN true
     WHEN ${call}.revision < ${stored}.revision THEN false
     ELSE ${call}.ticket >= ${stored}.ticket END`;
+}
+
+/** Whether a training meets all conditions on its metadata. */
+function meets(training: string, conditions: string): string {
+  return `${training}.metadata @> ALL (${conditions}::jsonb[])`;
 }
 
 /** $1 ids. Which texts already have vectors there. */
@@ -99,7 +105,7 @@ FROM unnest($1::${layout.idType}[], $2::bigint[], $3::numeric[], $4::bigint[])
 JOIN locked ON locked.id = n.id
 WHERE t.id = n.id AND t.content_ticket = n.content_ticket AND t.deleted_at IS NULL
   AND ${isNewer("n", "t")}
-  AND t.metadata @> ALL ($5::jsonb[])
+  AND ${meets("t", "$5")}
 RETURNING t.id::text AS key`;
 }
 
@@ -113,6 +119,8 @@ function barrierOf(call: string): string {
  * what is stored. A row that comes back is this call's until its transaction ends; one that does not come back
  * is superseded.
  *
+ * A tombstone outside the scope is somebody else's: it holds nothing up, and a delete leaves it as it is.
+ *
  * $1 ids, $2 tickets, $3 revisions, $4 metadata, $5 whether it is a delete, $6 the scope.
  */
 export function passFence(layout: Layout): string {
@@ -125,13 +133,12 @@ ORDER BY n.id
 ON CONFLICT (id) DO UPDATE SET
   ticket = excluded.ticket,
   content_ticket = excluded.ticket,
-  revision = greatest(t.revision, excluded.revision),
-  barrier = greatest(t.barrier, excluded.barrier),
+  revision = CASE WHEN ${meets("t", "$6")} THEN greatest(t.revision, excluded.revision) ELSE excluded.revision END,
+  barrier = CASE WHEN ${meets("t", "$6")} THEN greatest(t.barrier, excluded.barrier) ELSE excluded.barrier END,
   metadata = CASE WHEN $5::boolean THEN t.metadata ELSE excluded.metadata END,
   deleted_at = excluded.deleted_at,
   updated_at = now()
-WHERE ${isNewer("excluded", "t")}
-  AND (t.deleted_at IS NOT NULL OR t.metadata @> ALL ($6::jsonb[]))
+WHERE CASE WHEN ${meets("t", "$6")} THEN ${isNewer("excluded", "t")} ELSE t.deleted_at IS NOT NULL AND NOT $5 END
 RETURNING t.id::text AS key`;
 }
 

@@ -133,6 +133,16 @@ describeOnEach("C2 Ordered", (database) => {
     expect(await storedText(test)).toBe("outra versão nova");
   });
 
+  // Guards: the comparison in the fence; the one at the start knows nothing of a call that is still under way.
+  it("a lower revision that started later does not get past a higher one that was stored meanwhile", async () => {
+    const test = await openTestIndex(database);
+    const higher = await test.index.prepareTraining({ id: "a", content: "a versão cinco", revision: 5 });
+    const lower = await test.index.prepareTraining({ id: "a", content: "a versão quatro", revision: 4 });
+    expect(await higher.commit()).toMatchObject({ status: "indexed" });
+    expect(await lower.commit()).toMatchObject({ status: "superseded" });
+    expect(await storedText(test)).toBe("a versão cinco");
+  });
+
   it("a call without a revision supersedes what started before it, whatever its revision", async () => {
     const test = await openTestIndex(database);
     const held = holdEmbedding(test.embeddings, "numerada");

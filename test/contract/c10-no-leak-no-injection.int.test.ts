@@ -1,17 +1,8 @@
-import { Document } from "@langchain/core/documents";
-import { InvalidArgumentError, TrainingIndex, type Filter, type Training } from "langchain-training-index";
+import { InvalidArgumentError, TrainingIndex, type Filter } from "langchain-training-index";
 import { migrate, migrationSql, migrationStatus } from "langchain-training-index/migrations";
 import pg from "pg";
 import { expect, it } from "vitest";
-import {
-  allVersions,
-  collect,
-  countRows,
-  failureOf,
-  freshDatabase,
-  openAgain,
-  TOMBSTONE_ONLY,
-} from "../support/contract.js";
+import { countRows, failureOf, freshDatabase, openAgain, TOMBSTONE_ONLY } from "../support/contract.js";
 import { describeOnEach, describeOnServer, uniqueName } from "../support/databases.js";
 import {
   CountingEmbeddings,
@@ -20,7 +11,6 @@ import {
   migratedSchema,
   openTestIndex,
   smallTraining,
-  type TestIndex,
 } from "../support/index.js";
 import { recordingPool } from "../support/recording-pool.js";
 
@@ -294,197 +284,6 @@ describeOnEach("C10 No leak, no injection", (database) => {
         option: "selection",
       });
     expect(await index.similar("loja")).toHaveLength(1);
-  });
-});
-
-/** Trainings of two tenants in one schema; `own` sees those of `a`, `other` those of `b`. */
-interface Tenants extends TestIndex {
-  own: TrainingIndex;
-  other: TrainingIndex;
-}
-
-async function openTenants(test: TestIndex): Promise<Tenants> {
-  const [own, other] = await Promise.all(
-    ["a", "b"].map((bot) => TrainingIndex.initialize(new CountingEmbeddings(), { ...test, filter: { bot } })),
-  );
-  if (!own || !other) throw new Error("there are two tenants");
-  for (const [index, bot, count] of [
-    [own, "a", 3],
-    [other, "b", 30],
-  ] as const) {
-    const trainings = Array.from({ length: count }, (_, place) => trainingOf(bot, `${bot}${place}`, place));
-    for (const { status } of await collect(index.upsertTrainings(trainings))) expect(status).toBe("indexed");
-  }
-  return { ...test, own, other };
-}
-
-/** A training of one chunk, whose id is the training's. */
-function trainingOf(bot: string, id: string, ano = 0): Training & { id: string } {
-  const metadata = { bot, grupo: "x", ano };
-  return { id, metadata, documents: [{ id, pageContent: `a loja ${id}` }], split: false };
-}
-
-const READS: [string, (index: TrainingIndex, filter?: Filter) => Promise<{ metadata: object }[]>][] = [
-  ["similar", (index, filter) => index.similar("loja", { k: 100, filter })],
-  ["a retriever", (index, filter) => index.asRetriever({ k: 100, filter }).invoke("loja")],
-  ["similaritySearch", ({ vectorStore }, filter) => vectorStore.similaritySearch("loja", 100, filter)],
-  [
-    "similaritySearchWithScore",
-    async ({ vectorStore }, filter) =>
-      (await vectorStore.similaritySearchWithScore("loja", 100, filter)).map(([document]) => document),
-  ],
-  [
-    "similaritySearchVectorWithScore",
-    async ({ vectorStore }, filter) => {
-      const vector = await vectorStore.embeddings.embedQuery("loja");
-      const found = await vectorStore.similaritySearchVectorWithScore(vector, 100, filter);
-      return found.map(([document]) => document);
-    },
-  ],
-  [
-    "similaritySearchVectorWithScores",
-    async ({ vectorStore }, filter) => {
-      const vector = await vectorStore.embeddings.embedQuery("loja");
-      const found = await vectorStore.similaritySearchVectorWithScores(vector, 100, filter);
-      return found.map(([document]) => document);
-    },
-  ],
-  [
-    "an MMR search",
-    ({ vectorStore }, filter) =>
-      vectorStore.maxMarginalRelevanceSearch("loja", { k: 100, fetchK: 100, ...(filter && { filter }) }),
-  ],
-  [
-    "a retriever of the vector store",
-    ({ vectorStore }, filter) =>
-      vectorStore.asRetriever({ k: 100, ...(filter && { filter }) }).invoke("loja"),
-  ],
-];
-
-// Guards: the scope in searches, reads by id, the fence, the search for trainings to delete, and `prune`.
-describeOnEach("C10 No leak, no injection", (database) => {
-  const openAll = async (): Promise<Tenants> => openTenants(await openTestIndex(database));
-  const OTHERS = Array.from({ length: 30 }, (_, place) => `b${place}`);
-
-  it.each(READS)("the filter of an index applies to %s", async (_name, read) => {
-    const { index, own, other } = await openAll();
-    const botsOf = async (found: Promise<{ metadata: object }[]>): Promise<unknown[]> =>
-      (await found).map(({ metadata }) => (metadata as { bot?: unknown }).bot).sort();
-    expect(await botsOf(read(own))).toEqual(["a", "a", "a"]);
-    expect(await botsOf(read(own, { grupo: "x" }))).toEqual(["a", "a", "a"]);
-    expect(await botsOf(read(own, { ano: 1 }))).toEqual(["a"]);
-    expect(await botsOf(read(own, { ano: 20 }))).toEqual([]);
-    expect(await botsOf(read(own, { bot: "b" }))).toEqual([]);
-    expect(await botsOf(read(other))).toHaveLength(30);
-    expect(await botsOf(read(index))).toHaveLength(33);
-  });
-
-  it("the filter of an index applies to reads by id", async () => {
-    const { index, own, other } = await openAll();
-    const ids = ["a0", ...OTHERS, "a1"];
-    expect((await own.vectorStore.getByIds(ids)).map(({ id }) => id)).toEqual(["a0", "a1"]);
-    expect((await other.vectorStore.getByIds(ids)).map(({ id }) => id)).toEqual(OTHERS);
-    expect(await index.vectorStore.getByIds(ids)).toHaveLength(32);
-  });
-
-  it.each<[string, (index: TrainingIndex) => Promise<unknown>, unknown]>([
-    ["by id", (index) => index.deleteTraining("b0"), { id: "b0", status: "absent", removed: 0 }],
-    ["by id and revision", (index) => index.deleteTraining("b0", { revision: 9 }), { status: "absent" }],
-    ["by ids", (index) => index.deleteTrainings({ ids: OTHERS }), OTHERS.map(() => ({ status: "absent" }))],
-    ["by a filter that only the other meets", (index) => index.deleteTrainings({ filter: { ano: 20 } }), []],
-    ["by the other's filter", (index) => index.deleteTrainings({ filter: { bot: "b" } }), []],
-    [
-      "by a filter that both meet",
-      (index) => index.deleteTrainings({ filter: { grupo: "x" } }),
-      ["a0", "a1", "a2"].map((id) => ({ id, status: "deleted", removed: 1 })),
-    ],
-    ["by ids in the vector store", (index) => index.vectorStore.delete({ ids: OTHERS }), undefined],
-    [
-      "by filter in the vector store",
-      (index) => index.vectorStore.delete({ filter: { bot: "b" } }),
-      undefined,
-    ],
-    ["of old deletes", (index) => index.prune({ olderThanMs: 1e-9 }), 0],
-  ])("the filter of an index applies to a delete %s", async (_name, remove, outcome) => {
-    const tenants = await openAll();
-    const rowsOf = async (): Promise<string[]> =>
-      (await allVersions(tenants)).filter((line) => !/ a\d /.test(line));
-    const before = await rowsOf();
-    expect(before).toHaveLength(60);
-    const result = await remove(tenants.own);
-    if (typeof outcome === "object") expect(result).toMatchObject(outcome ?? {});
-    else expect(result).toBe(outcome);
-    expect(await rowsOf()).toEqual(before);
-    expect(await tenants.other.upsertTraining(trainingOf("b", "b0"))).toMatchObject({ status: "unchanged" });
-  });
-
-  it.each<[string, string, (index: TrainingIndex) => Promise<unknown>]>([
-    ["of another tenant's id", "training.id", (index) => index.upsertTraining(trainingOf("a", "b0"))],
-    [
-      "of another tenant's id among others",
-      "training.id",
-      (index) => collect(index.upsertTrainings([trainingOf("a", "novo"), trainingOf("a", "b0")])),
-    ],
-    [
-      "of another tenant's id in the vector store",
-      "training.id",
-      ({ vectorStore }) =>
-        vectorStore.addDocuments([new Document({ id: "b0", pageContent: "x", metadata: { bot: "a" } })]),
-    ],
-    ["for another tenant", "training.metadata", (index) => index.upsertTraining(trainingOf("b", "novo"))],
-    ["for nobody", "training.metadata", (index) => index.upsertTraining(smallTraining("novo"))],
-    [
-      "whose document is another tenant's",
-      "training.documents[0].metadata",
-      (index) =>
-        index.upsertTraining({
-          id: "novo",
-          metadata: { bot: "a" },
-          documents: [{ pageContent: "loja", metadata: { bot: "b" } }],
-        }),
-    ],
-    [
-      "for another tenant in the vector store",
-      "trainings[0].metadata",
-      ({ vectorStore }) =>
-        vectorStore.addDocuments([new Document({ pageContent: "x", metadata: { bot: "b" } })]),
-    ],
-  ])("the filter of an index refuses an upsert %s", async (_name, option, upsert) => {
-    const tenants = await openAll();
-    const before = await allVersions(tenants);
-    expect(await failureOf(upsert(tenants.own))).toMatchObject({ code: "INVALID_ARGUMENT", option });
-    expect(await allVersions(tenants)).toEqual(before);
-  });
-
-  it("a training that another tenant makes first is not replaced, nor deleted, by a call under way", async () => {
-    const { own, other } = await openAll();
-    const first = await other.prepareTraining(trainingOf("b", "novo"));
-    const later = await own.prepareTraining(trainingOf("a", "novo"));
-    expect(await first.commit()).toMatchObject({ status: "indexed" });
-    expect(await later.commit()).toMatchObject({ status: "superseded" });
-    expect(await own.deleteTraining("novo")).toMatchObject({ status: "absent" });
-    expect(await other.vectorStore.getByIds(["novo"])).toMatchObject([{ metadata: { bot: "b" } }]);
-  });
-
-  it("a repeat does not stand for a version that has become another tenant's meanwhile", async () => {
-    const { index, own, other } = await openAll();
-    const change = await index.prepareTraining(trainingOf("b", "a0"));
-    const repeat = await own.prepareTraining(trainingOf("a", "a0"));
-    expect(await change.commit()).toMatchObject({ status: "indexed" });
-    expect(await repeat.commit()).toMatchObject({ status: "superseded" });
-    expect(await other.vectorStore.getByIds(["a0"])).toMatchObject([{ metadata: { bot: "b" } }]);
-  });
-
-  it("an id that another tenant has deleted is free, and its deletes are forgotten by itself alone", async () => {
-    const { own, other, ...test } = await openAll();
-    await other.deleteTrainings({ ids: ["b0", "b1"] });
-    expect(await own.upsertTraining(trainingOf("a", "b0"))).toMatchObject({ status: "indexed" });
-    expect(await other.similar("a loja b0", { k: 100 })).toHaveLength(28);
-    expect(await own.similar("a loja b0", { k: 1 })).toMatchObject([{ trainingId: "b0" }]);
-    expect(await own.prune({ olderThanMs: 1e-9 })).toBe(0);
-    expect(await countRows(test, "b1")).toEqual(TOMBSTONE_ONLY);
-    expect(await other.prune({ olderThanMs: 1e-9 })).toBe(1);
-    expect(await countRows(test, "b1")).toEqual({ training: 0, indexed: 0, chunks: 0 });
   });
 });
 

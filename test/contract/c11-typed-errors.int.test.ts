@@ -7,50 +7,15 @@ import {
   SchemaError,
   TrainingIndex,
   TrainingIndexError,
-  type DatabasePool,
   type ErrorCode,
 } from "langchain-training-index";
 import { migrate, migrationStatus } from "langchain-training-index/migrations";
 import pg from "pg";
 import { expect, it, onTestFinished } from "vitest";
-import { collect, failureOf, freshDatabase, openAgain, placedTexts } from "../support/contract.js";
+import { failureOf, freshDatabase, openAgain, placedTexts } from "../support/contract.js";
 import { describeOnEach, describeOnServer, requireServerUrl, uniqueName } from "../support/databases.js";
-import {
-  CountingEmbeddings,
-  DIMENSIONS,
-  inHostTransaction,
-  migratedSchema,
-  openTestIndex,
-  paragraph,
-  type TestIndex,
-} from "../support/index.js";
-
-/** In texts, passwords, vectors and addresses of these tests; no message may hold one of them. */
-const SECRET = "segredo";
-const SECRETS = [SECRET, "0.123456", "127.0.0.1", "localhost", "postgres://", "postgresql://"];
-const TRAINING = { id: "a", content: paragraph(SECRET) };
-
-/** An error as its reader gets it: no secrets, and all that a handler branches on. */
-function expectTyped(error: TrainingIndexError, expected: object): void {
-  expect(error).toMatchObject(expected);
-  expect(error).toBeInstanceOf(Error);
-  expect(error).toBeInstanceOf(TrainingIndexError);
-  expect(Object.entries(library).filter(([, value]) => value === error.constructor)).toEqual([
-    [error.name, error.constructor],
-  ]);
-  expect(error.message).not.toBe("");
-  expect(typeof error.retryable).toBe("boolean");
-  expect(Object.keys(error)).not.toContain("cause"); // which may hold what the message leaves out
-  const texts = [
-    error.message,
-    String(error),
-    JSON.stringify(error),
-    error.stack?.split("\n    at ")[0] ?? "",
-  ];
-  for (const text of texts) {
-    for (const secret of SECRETS) expect(text).not.toContain(secret);
-  }
-}
+import { CountingEmbeddings, inHostTransaction, openTestIndex, type TestIndex } from "../support/index.js";
+import { expectTyped, SECRET, TRAINING } from "../support/typed-errors.js";
 
 /** Lets each write of a chunk fail, as Postgres would, with a message that says everything. */
 async function failWrites(
@@ -249,6 +214,7 @@ async function expectFailure(code: string, failure: Failure, test: TestIndex): P
 }
 
 const entries = Object.entries(FAILURES);
+const REFUSED = { code: "CONNECTION_FAILED", retryable: false };
 const UNREACHED = { code: "CONNECTION_FAILED", retryable: true, sqlState: undefined };
 
 // Guards: that each failure passes `translateError`, `Embedder` or a check of arguments, and what these say of it.
@@ -381,68 +347,6 @@ describeOnEach("C11 Typed errors", (database) => {
   });
 });
 
-// Guards: that arguments are checked before the first `await`.
-describeOnEach("C11 Typed errors", (database) => {
-  const vector = new Array<number>(DIMENSIONS).fill(1);
-
-  it.each<[string, (index: TrainingIndex) => Promise<unknown>]>([
-    ["training", (index) => index.upsertTraining(null as never)],
-    ["training.id", (index) => index.upsertTraining({ id: 5, content: SECRET })],
-    ["training.id", (index) => index.prepareTraining({ id: " ", content: SECRET })],
-    ["training.content", (index) => index.upsertTraining({ id: "a", content: 5 } as never)],
-    ["training", (index) => index.upsertTraining({ id: "a", content: SECRET, documents: [] } as never)],
-    ["training.revision", (index) => index.upsertTraining({ ...TRAINING, revision: NaN })],
-    ["training.metadata", (index) => index.upsertTraining({ ...TRAINING, metadata: { preço: 1n } })],
-    [
-      "training.documents[1]",
-      (index) => index.upsertTraining({ id: "a", documents: ['{"page_content": ""}', SECRET] }),
-    ],
-    ["trainings[1].id", (index) => collect(index.upsertTrainings([TRAINING, { ...TRAINING, id: "" }]))],
-    ["id", (index) => index.deleteTraining("nul\0")],
-    ["revision", (index) => index.deleteTraining("a", { revision: Infinity })],
-    ["ids[1]", (index) => index.deleteTrainings({ ids: ["a", ""] })],
-    ["selection", (index) => index.deleteTrainings({} as never)],
-    ["filter", (index) => index.deleteTrainings({ filter: {} })],
-    ["olderThanMs", (index) => index.prune({ olderThanMs: 0 })],
-    ["query", (index) => index.similar(" ")],
-    ["query", (index) => index.similar(vector.slice(1))],
-    ["query", (index) => index.similar(vector.with(0, NaN))],
-    ["k", (index) => index.similar("loja", { k: 0 })],
-    ["efSearch", (index) => index.similar("loja", { efSearch: 1001 })],
-    ["filter.grupo", (index) => index.similar("loja", { filter: { grupo: null } as never })],
-    ["query", (index) => index.asRetriever().invoke("")],
-    ["k", (index) => index.vectorStore.similaritySearch("loja", -1)],
-    ["delete", (index) => index.vectorStore.delete({} as never)],
-    ["ids", ({ vectorStore }) => vectorStore.addDocuments([], { ids: ["a"] })],
-    ["vectors", ({ vectorStore }) => vectorStore.addVectors([vector], [])],
-    [
-      "vectors[0]",
-      ({ vectorStore }) => vectorStore.addVectors([[0.123456]], [{ pageContent: SECRET, metadata: {} }]),
-    ],
-    ["createHnswIndex", ({ vectorStore }) => vectorStore.createHnswIndex()],
-  ])("refuses a wrong %s before pool or embedder are asked for anything", async (option, call) => {
-    const asked: string[] = [];
-    const watched: DatabasePool = {
-      query: (text, values) => {
-        asked.push("query");
-        return database.pool.query(text, values);
-      },
-      connect: () => {
-        asked.push("connect");
-        return database.pool.connect();
-      },
-    };
-    const embeddings = new CountingEmbeddings();
-    const schema = await migratedSchema(database);
-    const index = await openAgain({ schema }, watched, embeddings);
-    embeddings.embedQuery = expect.unreachable;
-    asked.length = 0;
-    expectTyped(await failureOf(call(index)), { name: "InvalidArgumentError", option, retryable: false });
-    expect(asked).toEqual([]);
-    expect(embeddings.calls).toBe(0);
-  });
-});
-
 describeOnServer("C11 Typed errors", (database) => {
   it.each(entries.filter(([, { isServerOnly }]) => isServerOnly))("%s is reached", async (code, failure) => {
     await expectFailure(code, failure, await openTestIndex(database));
@@ -451,8 +355,8 @@ describeOnServer("C11 Typed errors", (database) => {
   it.each<[string, object, (url: URL) => void]>([
     ["nothing listens", UNREACHED, (url) => Object.assign(url, { port: "1" })],
     ["no host has its name", UNREACHED, (url) => Object.assign(url, { hostname: `${SECRET}.invalid` })],
-    ["the role is unknown", {}, (url) => Object.assign(url, { username: SECRET, password: SECRET })],
-    ["there is no such database", {}, (url) => Object.assign(url, { pathname: `/${SECRET}` })],
+    ["the role is unknown", REFUSED, (url) => Object.assign(url, { username: SECRET, password: SECRET })],
+    ["there is no such database", REFUSED, (url) => Object.assign(url, { pathname: `/${SECRET}` })],
   ])("a server where %s is a typed error without the address", async (_name, expected, change) => {
     const url = new URL(requireServerUrl());
     change(url);

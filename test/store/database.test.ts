@@ -328,9 +328,6 @@ describe("translateError", () => {
     ["23502", "DATABASE_FAILED", false],
     ["23505", "DATABASE_FAILED", false],
     ["25P02", "DATABASE_FAILED", false],
-    ["28000", "CONNECTION_FAILED", false],
-    ["28P01", "CONNECTION_FAILED", false],
-    ["3D000", "CONNECTION_FAILED", false],
     ["42601", "DATABASE_FAILED", false],
     ["XX000", "DATABASE_FAILED", false],
   ])("takes %s for %s, and says that a retry can help: %s", (sqlState, code, retryable) => {
@@ -344,6 +341,13 @@ describe("translateError", () => {
       message: `Postgres rejected a statement (SQLSTATE ${sqlState})`,
     });
     expect(error.cause).toBe(cause);
+  });
+
+  it.each(["28000", "28P01", "3D000"])("takes %s for a connection that is refused for good", (sqlState) => {
+    const cause = postgresError(sqlState);
+    const error = translateError(cause);
+    expect(error).toMatchObject({ code: "CONNECTION_FAILED", retryable: false, sqlState, cause });
+    expect(error.message).toBe(`Postgres refused the connection (SQLSTATE ${sqlState})`);
   });
 
   it("names the constraint, and never repeats what the server says", () => {

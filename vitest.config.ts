@@ -19,6 +19,8 @@ const alias = [
 export default defineConfig({
   test: {
     reporters: ["default", new ContractReporter()],
+    // Most of the time a test waits for Postgres; by default a machine of two cores would run one file at a time.
+    maxWorkers: "100%",
     projects: [
       {
         resolve: { alias },

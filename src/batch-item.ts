@@ -1,6 +1,7 @@
 import type { ChunkPlan } from "./chunk-plan.js";
 import { InvalidArgumentError } from "./errors.js";
 import type { PlannedChunk, PlannedTraining } from "./store/chunk-difference.js";
+import type { HostNumber } from "./store/database.js";
 import type { SwapOutcome, UnchangedTraining } from "./store/swap.js";
 import type { NormalizedTraining } from "./training-input.js";
 import type { UpsertResult } from "./types.js";
@@ -14,6 +15,8 @@ export interface StoredState {
   outdated: boolean;
   in_scope: boolean;
   fingerprint: string | null;
+  /** How many chunks stand; `null` when none do. */
+  chunks: HostNumber | null;
 }
 
 /** One training of a batch that is being prepared. */
@@ -96,9 +99,11 @@ export class BatchItem {
 
   /** What the caller is told. */
   result({ status, removed }: SwapOutcome): UpsertResult {
-    const chunks = this.chunks.length;
+    // A stored version can have other chunks than a fresh split: around an edit, or in parts that the model reads.
+    const chunks = status === "unchanged" ? Number(this.#state?.chunks ?? 0) : this.chunks.length;
     const { embedded } = this;
-    const reused = status === "superseded" ? 0 : chunks - embedded;
+    // What was embedded for a plan that another call made stale counts too.
+    const reused = status === "superseded" ? 0 : Math.max(chunks - embedded, 0);
     return { id: this.training.id, status, chunks, embedded, reused, removed };
   }
 }

@@ -1,5 +1,7 @@
 import { createHash } from "node:crypto";
-import { splitText, type Splitter, type TextSpan } from "./splitter.js";
+import type { Chunker } from "./chunker.js";
+import { halve } from "./halving.js";
+import type { TextSpan } from "./splitter.js";
 import type { PlannedChunk } from "./store/chunk-difference.js";
 import { isBlank } from "./text.js";
 import type { NormalizedTraining, Source } from "./training-input.js";
@@ -18,12 +20,12 @@ export interface ChunkPlan {
  * Splits a training into its chunks. The fingerprint is taken of the outcome, not of the settings that led to
  * it, so that it holds for any splitter.
  */
-export async function planChunks(training: NormalizedTraining, splitter: Splitter): Promise<ChunkPlan> {
+export async function planChunks(training: NormalizedTraining, chunker: Chunker): Promise<ChunkPlan> {
   const chunks: PlannedChunk[] = [];
   for (const placed of placeSources(training)) {
     const { text } = placed.source;
-    const spans = training.split ? await splitText(text, splitter) : wholeText(text);
-    for (const span of spans) chunks.push(planChunk(placed, span, training.split));
+    const spans = training.split ? await chunker.split(text, training.header) : wholeText(text);
+    for (const span of spans) chunks.push(planChunk(training, placed, span));
   }
   const decisive = chunks.map(({ hash, id, start, end, metadata }) => [hash, id, start, end, metadata]);
   return { chunks, fingerprint: sha256(JSON.stringify([training.metadata, decisive])) };
@@ -50,26 +52,54 @@ export function contentOf({ sources }: NormalizedTraining): string {
   return sources.map(({ text }) => text).join(DOCUMENT_SEPARATOR);
 }
 
-/**
- * @param span - a place in the source's text
- * @param split - whether the source was split: a part does not have its source's id
- */
+/** The source that a place in the content lies in, or behind; by halves, as a training can have thousands. */
+export function sourceAt(sources: readonly PlacedSource[], offset: number): PlacedSource {
+  let low = 0;
+  let high = sources.length - 1;
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if ((sources[middle]?.base ?? Infinity) <= offset) low = middle;
+    else high = middle - 1;
+  }
+  const found = sources[low];
+  if (!found) throw new RangeError("a training with chunks has sources");
+  return found;
+}
+
+/** @param span - a place in the source's text */
 export function planChunk(
+  { header, split }: NormalizedTraining,
   { source, base }: PlacedSource,
   { start, end }: TextSpan,
-  split: boolean,
 ): PlannedChunk {
   const content = source.text.slice(start, end);
   return {
     content,
     metadata: source.metadata,
-    // A text with a vector of its own must not share one with the same text embedded.
-    hash: source.vector ? sha256(content, "\0", bytesOf(source.vector)) : sha256(content),
-    id: split ? undefined : source.id,
+    hash: hashOf(header, content, source.vector),
+    id: split ? undefined : source.id, // a part does not have its source's id
     vector: source.vector,
     start: base + start,
     end: base + end,
   };
+}
+
+/** What a chunk's vector is made of: its text, below the header of its training. */
+export function embeddedText({ header }: NormalizedTraining, content: string): string {
+  return header === "" ? content : `${header}\n${content}`;
+}
+
+/** The chunk in two, for a model that does not read it whole; `undefined` when it cannot be cut. */
+export function halveChunk(training: NormalizedTraining, chunk: PlannedChunk): PlannedChunk[] | undefined {
+  const placed = sourceAt(placeSources(training), chunk.start);
+  const span = { start: chunk.start - placed.base, end: chunk.end - placed.base };
+  return halve(placed.source.text, span)?.map((part) => planChunk(training, placed, part));
+}
+
+/** A text with a header, or with a vector of its own, must not share a vector with the same text without. */
+function hashOf(header: string, content: string, vector: Float32Array | undefined): string {
+  if (vector) return sha256(content, "\0", bytesOf(vector));
+  return header === "" ? sha256(content) : sha256(header, "\0\0", content);
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {

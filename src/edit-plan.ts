@@ -1,5 +1,6 @@
-import { contentOf, placeSources, planChunk, type PlacedSource } from "./chunk-plan.js";
-import { splitText, type Splitter, type TextSpan } from "./splitter.js";
+import { contentOf, placeSources, planChunk, sourceAt, type PlacedSource } from "./chunk-plan.js";
+import type { Chunker } from "./chunker.js";
+import type { TextSpan } from "./splitter.js";
 import type { PlannedChunk } from "./store/chunk-difference.js";
 import { isBlank } from "./text.js";
 import type { NormalizedTraining } from "./training-input.js";
@@ -17,22 +18,26 @@ export interface StandingText extends TextSpan {
  * FaQuAD's text one inserted sentence made 36 of 243 chunks new, and up to 212 of 212 where it is one long line; here
  * at most 3. The price: after thousands of edits there are 4 to 33 % more chunks than a fresh split would make.
  *
- * @param standing - the stored chunks in reading order, made by the same splitter
+ * @param standing - the stored chunks in reading order, made by the same chunker
  * @returns `undefined` when nothing stays
  */
 export async function planEdit(
   training: NormalizedTraining,
   standing: readonly StandingText[],
-  splitter: Splitter,
+  chunker: Chunker,
 ): Promise<PlannedChunk[] | undefined> {
   const text: PlacedText = { content: contentOf(training), sources: placeSources(training) };
   const { before, after } = absorbFragments(text, keepEnds(text, standing), standing);
   if (before.length + after.length === 0) return undefined;
   const gap = gapBetween(text, { before, after });
-  const spans = [...before, ...(await splitGap(text, gap, splitter)), ...after];
+  const spans = [
+    ...before,
+    ...(await splitGap(text, gap, (part) => chunker.split(part, training.header))),
+    ...after,
+  ];
   return spans.map(({ start, end }) => {
     const placed = sourceAt(text.sources, start);
-    return planChunk(placed, { start: start - placed.base, end: end - placed.base }, true);
+    return planChunk(training, placed, { start: start - placed.base, end: end - placed.base });
   });
 }
 
@@ -101,29 +106,19 @@ function absorbFragments(text: PlacedText, kept: KeptEnds, standing: readonly St
   return { before, after };
 }
 
-async function splitGap({ sources }: PlacedText, gap: TextSpan, splitter: Splitter): Promise<TextSpan[]> {
+async function splitGap(
+  { sources }: PlacedText,
+  gap: TextSpan,
+  split: (text: string) => Promise<TextSpan[]>,
+): Promise<TextSpan[]> {
   const spans: TextSpan[] = [];
   for (const { source, base } of sources) {
     const from = Math.max(gap.start - base, 0);
     const to = Math.min(gap.end - base, source.text.length);
     if (from >= to) continue;
-    for (const { start, end } of await splitText(source.text.slice(from, to), splitter)) {
+    for (const { start, end } of await split(source.text.slice(from, to))) {
       spans.push({ start: base + from + start, end: base + from + end });
     }
   }
   return spans;
-}
-
-/** The source that a place in the content lies in, or behind; by halves, as a training can have thousands. */
-function sourceAt(sources: readonly PlacedSource[], offset: number): PlacedSource {
-  let low = 0;
-  let high = sources.length - 1;
-  while (low < high) {
-    const middle = Math.ceil((low + high) / 2);
-    if ((sources[middle]?.base ?? Infinity) <= offset) low = middle;
-    else high = middle - 1;
-  }
-  const found = sources[low];
-  if (!found) throw new RangeError("a training with chunks has sources");
-  return found;
 }

@@ -14,6 +14,8 @@
  * | `PROFILE_MISMATCH` | {@link SchemaError} | the index holds vectors of another embedding model |
  * | `EMBEDDING_FAILED` | {@link EmbeddingError} | the embedder threw |
  * | `EMBEDDING_INVALID` | {@link EmbeddingError} | the embedder returned vectors that cannot be stored |
+ * | `TEXT_TOO_LONG` | {@link EmbeddingError} | a text is longer than the model reads |
+ * | `MODEL_MISSING` | {@link EmbeddingError} | the server does not have the model |
  * | `DATABASE_FAILED` | {@link DatabaseError} | Postgres rejected a statement |
  * | `CONNECTION_FAILED` | {@link DatabaseError} | the connection to Postgres could not be made, or broke |
  * | `CONFLICT` | {@link DatabaseError} | a concurrent change got in between; the same call again can succeed |
@@ -31,6 +33,8 @@ export type ErrorCode =
   | "PROFILE_MISMATCH"
   | "EMBEDDING_FAILED"
   | "EMBEDDING_INVALID"
+  | "TEXT_TOO_LONG"
+  | "MODEL_MISSING"
   | "DATABASE_FAILED"
   | "CONNECTION_FAILED"
   | "CONFLICT"
@@ -84,16 +88,16 @@ export class SchemaError extends TrainingIndexError {
   }
 }
 
+/** The codes of an {@link EmbeddingError}. */
+export type EmbeddingErrorCode = "EMBEDDING_FAILED" | "EMBEDDING_INVALID" | "TEXT_TOO_LONG" | "MODEL_MISSING";
+
 /** The embedder failed, or returned something that is not one usable vector for each text. */
 export class EmbeddingError extends TrainingIndexError {
   override readonly name = "EmbeddingError";
 
-  constructor(
-    code: "EMBEDDING_FAILED" | "EMBEDDING_INVALID",
-    message: string,
-    retryable: boolean,
-    cause?: unknown,
-  ) {
+  declare readonly code: EmbeddingErrorCode;
+
+  constructor(code: EmbeddingErrorCode, message: string, retryable: boolean, cause?: unknown) {
     super(message, { code, retryable, cause });
   }
 }

@@ -28,6 +28,7 @@ export {
 export type { Splitter } from "./splitter.js";
 export type { DatabaseClient, DatabasePool, Queryable } from "./store/database.js";
 export { TrainingIndex } from "./training-index.js";
+export type { TrainingHeader } from "./training-input.js";
 export type {
   ChunkHit,
   DeleteResult,

@@ -2,7 +2,6 @@ import { BatchItem, type StoredState } from "./batch-item.js";
 import { planChunks } from "./chunk-plan.js";
 import { throwIfAborted } from "./errors.js";
 import { PreparedBatch, type BatchParts, type PrepareOptions } from "./prepared-batch.js";
-import { describeSplitter } from "./splitter.js";
 import type { StartOrder } from "./start-order.js";
 import { query, type Queryable } from "./store/database.js";
 import * as sql from "./store/write-sql.js";
@@ -31,15 +30,14 @@ export class Indexer {
     options: PrepareOptions = {},
   ): Promise<PreparedBatch> {
     throwIfAborted(options.signal);
-    const { pool, splitter } = this.#parts;
+    const { pool, chunker } = this.#parts;
     const database = options.client ?? pool;
     const states = await this.#takeTickets(trainings, database, options.client === undefined);
-    const description = describeSplitter(splitter);
     const items: BatchItem[] = [];
     for (const [index, training] of trainings.entries()) {
       throwIfAborted(options.signal);
-      const plan = await planChunks(training, splitter);
-      items.push(new BatchItem(training, plan, description, states[index]));
+      const plan = await planChunks(training, chunker);
+      items.push(new BatchItem(training, plan, chunker.description, states[index]));
     }
     const batch = new PreparedBatch(this.#parts, items, options);
     await batch.embedMissing(database);

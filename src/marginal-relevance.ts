@@ -1,6 +1,7 @@
 import { maximalMarginalRelevance } from "@langchain/core/utils/math";
 import type { MaxMarginalRelevanceSearchOptions } from "@langchain/core/vectorstores";
-import { checkInteger, checkNumber, checkOptions, MAX_K } from "./options.js";
+import { checkInteger, checkNumber, checkOptions } from "./checks.js";
+import { MAX_K } from "./options.js";
 import type { Candidates } from "./searcher.js";
 import type { FoundChunk } from "./store/search.js";
 

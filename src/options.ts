@@ -1,10 +1,12 @@
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import { narrowVector } from "./embedding/embedder.js";
 import type { EmbeddingProfile } from "./embedding/profiles.js";
+import { checkFunction, checkOptions, isObject } from "./checks.js";
 import { InvalidArgumentError } from "./errors.js";
 import type { Splitter } from "./splitter.js";
 import type { DatabasePool, Queryable } from "./store/database.js";
 import { isBlank, storableText } from "./text.js";
+import type { TrainingHeader } from "./training-input.js";
 import type { Filter, IndexingProgress, Revision } from "./types.js";
 
 /** How many chunks a search returns when it is not told. */
@@ -28,8 +30,16 @@ export interface TrainingIndexOptions {
   hnsw?:
     | { /** Default of {@link SimilarOptions.efSearch}. Default 40. */ efSearch?: number | undefined }
     | undefined;
-  /** Default: `RecursiveCharacterTextSplitter` with chunks of 1000 characters that overlap by 150. */
+  /**
+   * Default: `RecursiveCharacterTextSplitter` with chunks of 1000 characters that overlap by 150, fewer for a model that
+   * reads less than 500 tokens. A chunk that is longer than the model reads is cut again, whatever the splitter.
+   */
   splitter?: Splitter | undefined;
+  /**
+   * Says what is embedded above the text of each chunk, for example its tag and grupo, so that a chunk is found by what
+   * its training is about. It is not stored and not shown. When it changes, the training's chunks are embedded anew.
+   */
+  header?: TrainingHeader | undefined;
   /**
    * Who the embedder is, for one that does not say so itself. Prefixes given here are put before the texts by
    * the index.
@@ -75,14 +85,7 @@ export function checkCall(options: CallOptions): void {
   checkOptions(options);
   checkClient(options.client);
   checkSignal(options.signal);
-  if (options.onProgress !== undefined && typeof options.onProgress !== "function") {
-    throw new InvalidArgumentError("onProgress", "must be a function");
-  }
-}
-
-/** @throws {@link InvalidArgumentError} */
-export function checkOptions(options: object): void {
-  if (!isObject(options)) throw new InvalidArgumentError("options", "must be an object");
+  checkFunction("onProgress", options.onProgress);
 }
 
 /** @throws {@link InvalidArgumentError} */
@@ -110,41 +113,6 @@ export function checkSelection<Selection extends { ids?: unknown; filter?: unkno
     throw new InvalidArgumentError(option, "must have either ids or a filter");
   }
   return selection;
-}
-
-/** @throws {@link InvalidArgumentError} */
-export function checkList(option: string, list: unknown): void {
-  if (!Array.isArray(list)) throw new InvalidArgumentError(option, "must be a list");
-}
-
-/** @throws {@link InvalidArgumentError} for what `for await` cannot go through */
-export function checkIterable(option: string, given: unknown): void {
-  const { [Symbol.iterator]: iterator, [Symbol.asyncIterator]: asyncIterator } = (given ?? {}) as Partial<
-    Iterable<unknown> & AsyncIterable<unknown>
-  >;
-  if (typeof iterator !== "function" && typeof asyncIterator !== "function") {
-    throw new InvalidArgumentError(option, "must be a list or an iterable");
-  }
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === "object" && value !== null;
-}
-
-/** @throws {@link InvalidArgumentError} */
-export function checkInteger(option: string, value: unknown, lowest: number, highest: number): number {
-  if (typeof value !== "number" || !Number.isInteger(value) || value < lowest || value > highest) {
-    throw new InvalidArgumentError(option, `must be an integer from ${lowest} to ${highest}`);
-  }
-  return value;
-}
-
-/** @throws {@link InvalidArgumentError} */
-export function checkNumber(option: string, value: unknown, lowest: number, highest: number): number {
-  if (typeof value !== "number" || !(value >= lowest && value <= highest)) {
-    throw new InvalidArgumentError(option, `must be a number from ${lowest} to ${highest}`);
-  }
-  return value;
 }
 
 /** @throws {@link InvalidArgumentError} for a query that is neither text nor a usable vector */
@@ -178,8 +146,8 @@ export function checkPool(pool: DatabasePool | undefined): DatabasePool {
 }
 
 /** @throws {@link InvalidArgumentError} */
-export function checkSplitter(splitter: Splitter): Splitter {
-  if (typeof (splitter as Partial<Splitter>).splitText !== "function") {
+export function checkSplitter(splitter: Splitter | undefined): Splitter | undefined {
+  if (splitter !== undefined && typeof (splitter as Partial<Splitter>).splitText !== "function") {
     throw new InvalidArgumentError("splitter", "must be a text splitter of LangChain");
   }
   return splitter;

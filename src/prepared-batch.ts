@@ -1,8 +1,9 @@
 import type { BatchItem, StoredState } from "./batch-item.js";
-import type { Embedder } from "./embedding/embedder.js";
+import { embeddedText, halveChunk } from "./chunk-plan.js";
+import type { Chunker } from "./chunker.js";
+import { TOO_LONG, type Embedder } from "./embedding/embedder.js";
 import { planEdit, type StandingText } from "./edit-plan.js";
-import { DatabaseError, throwIfAborted } from "./errors.js";
-import { describeSplitter, type Splitter } from "./splitter.js";
+import { DatabaseError, EmbeddingError, throwIfAborted } from "./errors.js";
 import { groupBy, StalePreparation, type PlannedChunk } from "./store/chunk-difference.js";
 import { query, type DatabasePool, type HostNumber, type Queryable } from "./store/database.js";
 import { swap, touch, type SwapOutcome, type WriteTarget } from "./store/swap.js";
@@ -15,7 +16,7 @@ export interface BatchParts {
   pool: DatabasePool;
   target: WriteTarget;
   embedder: Embedder;
-  splitter: Splitter;
+  chunker: Chunker;
 }
 
 /** Options of a preparation. */
@@ -58,28 +59,50 @@ export class PreparedBatch {
     const isNew = (item: BatchItem, { hash }: PlannedChunk): boolean =>
       !this.#vectors.has(hash) && !standing.has(item.training.key + hash);
     await this.#keepAroundEdits(database, items, isNew);
-
-    const texts = new Map<string, string>();
-    const counts = new Map<BatchItem, number>();
-    for (const item of items) {
-      for (const chunk of item.chunks) {
-        if (texts.has(chunk.hash) || !isNew(item, chunk)) continue;
-        texts.set(chunk.hash, chunk.content);
-        counts.set(item, (counts.get(item) ?? 0) + 1);
+    for (;;) {
+      const missing = new Map<string, MissingText>();
+      for (const item of items) {
+        for (const chunk of item.chunks) {
+          if (!missing.has(chunk.hash) && isNew(item, chunk)) missing.set(chunk.hash, { item, chunk });
+        }
+      }
+      const tooLong = await this.#embed(items, [...missing.values()]);
+      if (tooLong.size === 0) return;
+      for (const item of items) {
+        // Where chunks overlap, halves of one can begin before the last half of the one before it.
+        item.chunks = item.chunks
+          .flatMap((chunk) => (tooLong.has(chunk.hash) ? halves(item, chunk) : [chunk]))
+          .sort((left, right) => left.start - right.start);
       }
     }
-    if (texts.size === 0) return;
+  }
+
+  /** @returns the hashes of the texts that the model does not read whole */
+  async #embed(items: readonly BatchItem[], missing: readonly MissingText[]): Promise<Set<string>> {
+    if (missing.length === 0) return new Set();
     const { signal, onProgress } = this.#options;
     const total = items.reduce((sum, { chunks }) => sum + chunks.length, 0);
-    const vectors = await this.#parts.embedder.embedDocuments([...texts.values()], {
-      signal,
-      onBatch: (embedded) => onProgress?.({ embedded, reused: total - texts.size, total }),
-    });
-    for (const [index, hash] of [...texts.keys()].entries()) {
+    const earlier = items.reduce((sum, { embedded }) => sum + embedded, 0);
+    const reused = Math.max(total - earlier - missing.length, 0);
+    const vectors = await this.#parts.embedder.embedDocuments(
+      missing.map(({ item, chunk }) => embeddedText(item.training, chunk.content)),
+      {
+        signal,
+        onBatch: (embedded) => onProgress?.({ embedded: earlier + embedded, reused, total }),
+        nameOf: (index) => nameOf(missing[index]),
+      },
+    );
+    const tooLong = new Set<string>();
+    for (const [index, { item, chunk }] of missing.entries()) {
       const vector = vectors[index];
-      if (vector) this.#vectors.set(hash, vector);
+      if (vector === undefined || vector === TOO_LONG) {
+        tooLong.add(chunk.hash);
+        continue;
+      }
+      this.#vectors.set(chunk.hash, vector);
+      item.embedded += 1;
     }
-    for (const [item, count] of counts) item.embedded += count;
+    return tooLong;
   }
 
   /**
@@ -151,7 +174,7 @@ export class PreparedBatch {
     const texts = await this.#readTexts(database, edited);
     for (const item of edited) {
       const standing = texts.get(item.training.key);
-      const chunks = standing && (await planEdit(item.training, standing, this.#parts.splitter));
+      const chunks = standing && (await planEdit(item.training, standing, this.#parts.chunker));
       if (chunks && newChunks(item, chunks) < newChunks(item, item.chunks)) item.chunks = chunks;
     }
   }
@@ -166,11 +189,11 @@ export class PreparedBatch {
 
   async #readTexts(database: Queryable, items: readonly BatchItem[]): Promise<Map<string, StandingText[]>> {
     if (items.length === 0) return new Map();
-    const { target, splitter } = this.#parts;
+    const { target, chunker } = this.#parts;
     const rows = await query<{ key: string; content: string; start_at: HostNumber; end_at: HostNumber }>(
       database,
       sql.readTexts(target.layout),
-      [items.map(({ training }) => training.key), describeSplitter(splitter)],
+      [items.map(({ training }) => training.key), chunker.description],
     );
     const texts = rows.map(({ key, content, start_at, end_at }) => ({
       key,
@@ -180,6 +203,28 @@ export class PreparedBatch {
     }));
     return groupBy(texts, ({ key }) => key);
   }
+}
+
+/** A text that has to be embedded, and the first chunk that has it. */
+interface MissingText {
+  item: BatchItem;
+  chunk: PlannedChunk;
+}
+
+/** What errors call a chunk. */
+function nameOf(missing: MissingText | undefined): string {
+  if (!missing) return "a chunk";
+  const { item, chunk } = missing;
+  return `chunk ${item.chunks.indexOf(chunk)} of training ${String(item.training.id)}`;
+}
+
+/** @throws {@link EmbeddingError} for a chunk that is to stay whole, and for one that cannot be cut */
+function halves(item: BatchItem, chunk: PlannedChunk): PlannedChunk[] {
+  const parts = item.training.split ? halveChunk(item.training, chunk) : undefined;
+  if (parts) return parts;
+  const why = item.training.split ? "and cannot be cut" : "and split: false keeps it whole";
+  const name = nameOf({ item, chunk });
+  throw new EmbeddingError("TEXT_TOO_LONG", `A text is longer than the model reads, ${why}: ${name}`, false);
 }
 
 function conflict(): DatabaseError {

@@ -1,7 +1,7 @@
 import { Document } from "@langchain/core/documents";
 import { BaseRetriever, type BaseRetrieverInput } from "@langchain/core/retrievers";
 import { InvalidArgumentError } from "./errors.js";
-import { checkOptions } from "./options.js";
+import { checkOptions } from "./checks.js";
 import type { ChunkHit, Metadata, SimilarOptions } from "./types.js";
 
 /** What a retriever searches: a `TrainingIndex`. */

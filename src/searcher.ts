@@ -1,6 +1,7 @@
 import type { Embedder } from "./embedding/embedder.js";
 import { throwIfAborted } from "./errors.js";
-import { checkCall, checkInteger, checkQuery, DEFAULT_K, MAX_K } from "./options.js";
+import { checkInteger } from "./checks.js";
+import { checkCall, checkQuery, DEFAULT_K, MAX_K } from "./options.js";
 import type { DatabasePool } from "./store/database.js";
 import { compileFilter, type Conditions } from "./store/filter.js";
 import type { Layout } from "./store/layout.js";

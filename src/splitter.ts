@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from "./errors.js";
-import { isBlank } from "./text.js";
+import { isBlank, isInsidePair } from "./text.js";
 
 /** What splits a text; every `TextSplitter` of `@langchain/textsplitters` does. */
 export interface Splitter {
@@ -11,13 +11,6 @@ export interface TextSpan {
   start: number;
   end: number;
 }
-
-/**
- * LangChain's own splitter at 1000/150 characters: of Portuguese prose no such chunk came over the 510 tokens
- * that `mxbai-embed-large` reads (largest seen 375; research: 275,000 characters of UD Bosque, WordPiece count).
- */
-export const DEFAULT_CHUNK_SIZE = 1000;
-export const DEFAULT_CHUNK_OVERLAP = 150;
 
 /**
  * What can be seen of a splitter's settings, as text: its class, and its numbers, flags and lists. Chunks of splitters
@@ -99,7 +92,7 @@ function locateLoosely(text: string, chunk: string, from: number, limit: number)
   const place = tightestPlace(text, characters, from, limit);
   if (place) return place;
   // Before that it could only repeat what the chunks before it hold.
-  if (tightestPlace(text, characters, 0, 0)) return undefined;
+  if (text.includes(chunk) || tightestPlace(text, characters, 0, 0)) return undefined;
   throw new InvalidArgumentError("splitter", "returned text that the content does not hold");
 }
 
@@ -144,10 +137,4 @@ function wholeCharacterStart(text: string, start: number): number {
 
 function wholeCharacterEnd(text: string, end: number): number {
   return isInsidePair(text, end) ? end + 1 : end;
-}
-
-/** Text is well-formed here, so a low surrogate always has its high one before it. */
-function isInsidePair(text: string, index: number): boolean {
-  const unit = text.charCodeAt(index);
-  return index > 0 && unit >= 0xdc00 && unit <= 0xdfff;
 }

@@ -52,3 +52,9 @@ function canonicalValue(_key: string, value: unknown): unknown {
 function isPlainObject(value: unknown): value is object {
   return Object.prototype.toString.call(value) === "[object Object]";
 }
+
+/** Whether an index lies between the two units of one character. Of well-formed text: a low surrogate has its high one. */
+export function isInsidePair(text: string, index: number): boolean {
+  const unit = text.charCodeAt(index);
+  return index > 0 && unit >= 0xdc00 && unit <= 0xdfff;
+}

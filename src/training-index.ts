@@ -1,13 +1,12 @@
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
-import { RecursiveCharacterTextSplitter } from "@langchain/textsplitters";
+import { Chunker } from "./chunker.js";
 import { InvalidArgumentError } from "./errors.js";
 import { Indexer } from "./indexer.js";
 import { openIndex, type OpenIndex } from "./open-index.js";
+import { checkFunction, checkInteger, checkIterable } from "./checks.js";
 import {
   checkCall,
   checkEmbeddings,
-  checkInteger,
-  checkIterable,
   checkPool,
   checkSelection,
   checkSplitter,
@@ -21,7 +20,6 @@ import { PreparedTraining } from "./prepared-training.js";
 import { Remover } from "./remover.js";
 import { Searcher } from "./searcher.js";
 import { TrainingRetriever, type TrainingRetrieverOptions } from "./retriever.js";
-import { DEFAULT_CHUNK_OVERLAP, DEFAULT_CHUNK_SIZE } from "./splitter.js";
 import { StartOrder } from "./start-order.js";
 import type { DatabasePool, Queryable } from "./store/database.js";
 import { compileFilter, type Conditions } from "./store/filter.js";
@@ -33,6 +31,7 @@ import {
   normalizeTraining,
   requireScope,
   type NormalizedTraining,
+  type TrainingHeader,
 } from "./training-input.js";
 import type {
   ChunkHit,
@@ -56,6 +55,7 @@ interface IndexParts extends OpenIndex {
   pool: DatabasePool;
   /** The filter of the index, compiled. */
   scope: Conditions;
+  header: TrainingHeader | undefined;
   indexer: Indexer;
   remover: Remover;
   searcher: Searcher;
@@ -93,18 +93,21 @@ export class TrainingIndex {
     quoteIdentifier(schema, "schema");
     const scope = compileFilter(options.filter);
     const efSearch = checkInteger("hnsw.efSearch", options.hnsw?.efSearch ?? DEFAULT_EF_SEARCH, 1, MAX_K);
-    const splitter = checkSplitter(options.splitter ?? defaultSplitter());
+    const splitter = checkSplitter(options.splitter);
+    const header = checkFunction("header", options.header);
 
     const open = await openIndex(embeddings, pool, schema, options.profile);
     const { layout, vectorOid, embedder, profile } = open;
     const target = { layout, vectorOid, scope };
+    const chunker = new Chunker(splitter, profile);
     const startOrder = new StartOrder();
     return new TrainingIndex({
       ...open,
       embeddings,
       pool,
       scope,
-      indexer: new Indexer({ pool, target, embedder, splitter, startOrder }),
+      header,
+      indexer: new Indexer({ pool, target, embedder, chunker, startOrder }),
       remover: new Remover(pool, target, startOrder),
       searcher: new Searcher({ pool, layout, embedder, dimensions: profile.dimensions, scope, efSearch }),
     });
@@ -268,14 +271,7 @@ export class TrainingIndex {
   }
 
   #normalize = (training: Training, option?: string): NormalizedTraining => {
-    const { layout, scope } = this.#parts;
-    return requireScope(normalizeTraining(training, layout.idType, option), scope, option);
+    const { layout, scope, header } = this.#parts;
+    return requireScope(normalizeTraining(training, layout.idType, option, header), scope, option);
   };
-}
-
-function defaultSplitter(): RecursiveCharacterTextSplitter {
-  return new RecursiveCharacterTextSplitter({
-    chunkSize: DEFAULT_CHUNK_SIZE,
-    chunkOverlap: DEFAULT_CHUNK_OVERLAP,
-  });
 }

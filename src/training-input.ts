@@ -24,7 +24,12 @@ export interface NormalizedTraining {
   metadata: string;
   sources: readonly Source[];
   split: boolean;
+  /** Embedded with each chunk; empty without one. */
+  header: string;
 }
+
+/** Says what is embedded above each chunk of a training. */
+export type TrainingHeader = (training: Training) => string;
 
 /** One text of a training: its content, or one of its documents. */
 export interface Source {
@@ -47,6 +52,7 @@ export function normalizeTraining(
   training: Training,
   idType: IdType,
   option = "training",
+  headerOf?: TrainingHeader,
 ): NormalizedTraining {
   if (typeof training !== "object" || (training as unknown) === null) {
     throw new InvalidArgumentError(option, "must be an object");
@@ -58,6 +64,8 @@ export function normalizeTraining(
     revision: encodeRevision(training.revision, `${option}.revision`),
     metadata: canonicalMetadata(metadata, `${option}.metadata`),
   };
+  /** Only of a training that is known to be whole: the host's code need not check it again. */
+  const header = (): string => (headerOf ? checkHeader(headerOf(training)) : "");
   const { content, documents, split: asked } = training as Partial<Record<keyof Training, unknown>>;
   if (content !== undefined && documents !== undefined) {
     throw new InvalidArgumentError(option, "must have either content or documents, not both");
@@ -70,7 +78,7 @@ export function normalizeTraining(
       throw new InvalidArgumentError(`${option}.content`, "must be a string");
     }
     const source = { text: storableText(training.content), metadata: common.metadata, id: undefined };
-    return { ...common, sources: [source], split: true };
+    return { ...common, sources: [source], split: true, header: header() };
   }
   if (!Array.isArray(training.documents)) {
     throw new InvalidArgumentError(`${option}.documents`, "must be an array");
@@ -80,7 +88,13 @@ export function normalizeTraining(
     normalizeDocument(document, metadata, `${option}.documents[${index}]`),
   );
   if (!split) refuseRepeatedIds(sources, option);
-  return { ...common, sources, split };
+  return { ...common, sources, split, header: header() };
+}
+
+/** @throws {@link InvalidArgumentError} */
+function checkHeader(header: unknown): string {
+  if (typeof header !== "string") throw new InvalidArgumentError("header", "must return a string");
+  return storableText(header.trim());
 }
 
 /**

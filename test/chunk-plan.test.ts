@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { planChunks, type ChunkPlan } from "../src/chunk-plan.js";
+import { embeddedText, halveChunk, planChunks, type ChunkPlan } from "../src/chunk-plan.js";
+import { Chunker } from "../src/chunker.js";
 import { InvalidArgumentError } from "../src/errors.js";
 import type { Splitter } from "../src/splitter.js";
 import { normalizeTraining, type NormalizedTraining, type Source } from "../src/training-input.js";
@@ -10,8 +11,14 @@ const byLine: Splitter = { splitText: (text) => Promise.resolve(text.split("\n")
 const whole: Splitter = { splitText: (text) => Promise.resolve([text]) };
 const sha256 = (bytes: string | Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
-const plan = (training: Training, splitter = byLine): Promise<ChunkPlan> =>
-  planChunks(normalizeTraining(training, "text"), splitter);
+const PROFILE = { model: "modelo", dimensions: 2, queryPrefix: "", documentPrefix: "" };
+const chunkerOf = (splitter: Splitter): Chunker => new Chunker(splitter, PROFILE);
+
+const plan = (training: Training, splitter = byLine, header = ""): Promise<ChunkPlan> =>
+  planChunks(
+    normalizeTraining(training, "text", "training", () => header),
+    chunkerOf(splitter),
+  );
 
 /** The fingerprint of a training of two lines, with what the test changes of it. */
 async function fingerprint(training: Partial<Training>, splitter = byLine): Promise<string> {
@@ -172,10 +179,62 @@ describe("planChunks", () => {
     });
   });
 
+  describe("with a header", () => {
+    const content = "um\ndois";
+
+    it("leaves text, places and metadata of the chunks as they are", async () => {
+      const shown = ({ chunks }: ChunkPlan): unknown[] => chunks.map((chunk) => ({ ...chunk, hash: "" }));
+      const headed = await plan({ id: "1", content }, byLine, "Loja");
+      expect(shown(headed)).toEqual(shown(await plan({ id: "1", content })));
+    });
+
+    it("has hashes and a fingerprint of its own, the same for the same header", async () => {
+      const plans = await Promise.all(["", "Loja", "Site"].map((header) => plan({ id: "1", content }, byLine, header))); // prettier-ignore
+      const hashes = plans.flatMap(({ chunks }) => chunks.map(({ hash }) => hash));
+      expect(new Set(hashes).size).toBe(6);
+      expect(new Set(plans.map(({ fingerprint: digest }) => digest)).size).toBe(3);
+      expect(await plan({ id: "1", content }, byLine, "Loja")).toEqual(plans[1]);
+    });
+
+    it("tells header and text apart, wherever one ends and the other begins", async () => {
+      const cases = [
+        ["", "Loja\num"],
+        ["Loja", "um"],
+        ["Lojau", "m"],
+        ["Loja\n", "um"],
+        ["Loja\0", "um"],
+      ] as const;
+      const texts = cases.map(([header, text]) => plan({ id: "1", content: text }, whole, header));
+      const hashes = (await Promise.all(texts)).map(({ chunks }) => chunks[0]?.hash);
+      // White space around a header is none of it.
+      expect(hashes[3]).toBe(hashes[1]);
+      expect(new Set(hashes).size).toBe(4);
+    });
+
+    it("counts in the hash of a document that stays whole, and not in that of a ready vector", async () => {
+      const documents = [{ pageContent: "um" }];
+      const [plain, headed] = await Promise.all(
+        ["", "Loja"].map((header) => plan({ id: "1", documents, split: false }, byLine, header)),
+      );
+      expect(headed?.chunks[0]?.hash).not.toBe(plain?.chunks[0]?.hash);
+      const training = withVectors(Float32Array.of(1, 2));
+      const ready = await planChunks(training, chunkerOf(whole));
+      expect((await planChunks({ ...training, header: "Loja" }, chunkerOf(whole))).chunks).toEqual(
+        ready.chunks,
+      );
+    });
+
+    it("is embedded above the text", () => {
+      const training = normalizeTraining({ id: "1", content }, "text", "training", () => " Loja: trocas\n");
+      expect(embeddedText(training, "um")).toBe("Loja: trocas\num");
+      expect(embeddedText({ ...training, header: "" }, "um")).toBe("um");
+    });
+  });
+
   describe("with ready vectors", () => {
     it("carries the vector, and does not share it with the same text embedded", async () => {
       const vector = Float32Array.of(1, 2);
-      const [chunk] = (await planChunks(withVectors(vector), whole)).chunks;
+      const [chunk] = (await planChunks(withVectors(vector), chunkerOf(whole))).chunks;
       expect(chunk?.vector).toBe(vector);
       expect(chunk?.content).toBe("um");
       expect(chunk?.hash).toMatch(/^[0-9a-f]{64}$/);
@@ -184,14 +243,14 @@ describe("planChunks", () => {
 
     it("shares a hash between the same vectors of the same text only", async () => {
       const vectors = [Float32Array.of(1, 2), Float32Array.of(1, 2), Float32Array.of(2, 1)];
-      const { chunks } = await planChunks(withVectors(...vectors), whole);
+      const { chunks } = await planChunks(withVectors(...vectors), chunkerOf(whole));
       expect(chunks[1]?.hash).toBe(chunks[0]?.hash);
       expect(chunks[2]?.hash).not.toBe(chunks[0]?.hash);
     });
 
     it("tells vectors apart that are views of one buffer", async () => {
       const all = Float32Array.of(1, 2, 3, 4);
-      const { chunks } = await planChunks(withVectors(all.subarray(0, 2), all.subarray(2)), whole);
+      const { chunks } = await planChunks(withVectors(all.subarray(0, 2), all.subarray(2)), chunkerOf(whole));
       expect(chunks[1]?.hash).not.toBe(chunks[0]?.hash);
     });
 
@@ -199,7 +258,7 @@ describe("planChunks", () => {
       const all = Float32Array.of(7, 1, 2, 8);
       const other = Float32Array.of(1, 2, 9);
       const views = [Float32Array.of(1, 2), all.subarray(1, 3), other.subarray(0, 2)];
-      const { chunks } = await planChunks(withVectors(...views), whole);
+      const { chunks } = await planChunks(withVectors(...views), chunkerOf(whole));
       const bytes = Buffer.from(Float32Array.of(1, 2).buffer);
       const expected = sha256(Buffer.concat([Buffer.from("um\0"), bytes]));
       expect(chunks.map(({ hash }) => hash)).toEqual([expected, expected, expected]);
@@ -207,8 +266,36 @@ describe("planChunks", () => {
   });
 });
 
+describe("halveChunk", () => {
+  it("makes two chunks with their places in the joined documents, each under the header and the metadata", async () => {
+    const documents = [
+      { pageContent: "Trocas em trinta dias.", metadata: { n: 1 } },
+      { pageContent: " Frete grátis. Prazo de três dias.", metadata: { n: 2 } },
+    ];
+    const training = normalizeTraining({ id: "1", documents }, "text", "training", () => "Loja");
+    const { chunks } = await planChunks(training, chunkerOf(whole));
+    const [, second] = chunks;
+    if (!second) throw new Error("there are two chunks");
+    const halves = halveChunk(training, second);
+    const content = documents.map(({ pageContent }) => pageContent).join("\n\n");
+    expect(halves?.map((half) => half.content)).toEqual(["Frete grátis.", "Prazo de três dias."]);
+    for (const half of halves ?? []) {
+      expect(content.slice(half.start, half.end)).toBe(half.content);
+      expect(half).toMatchObject({ metadata: '{"n":2}', id: undefined, vector: undefined });
+      const alone = await plan({ id: "1", content: half.content }, whole, "Loja");
+      expect(half.hash).toBe(alone.chunks[0]?.hash);
+    }
+  });
+
+  it("does not cut a single character", async () => {
+    const training = normalizeTraining({ id: "1", content: "😀" }, "text");
+    const { chunks } = await planChunks(training, chunkerOf(whole));
+    expect(chunks.map((chunk) => halveChunk(training, chunk))).toEqual([undefined]);
+  });
+});
+
 /** A training of one document for each vector, all with the same text. */
 function withVectors(...vectors: Float32Array[]): NormalizedTraining {
   const sources = vectors.map((vector): Source => ({ text: "um", metadata: "{}", id: undefined, vector }));
-  return { id: "1", key: "1", revision: null, metadata: "{}", sources, split: false };
+  return { id: "1", key: "1", revision: null, metadata: "{}", sources, split: false, header: "" };
 }

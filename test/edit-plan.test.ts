@@ -2,23 +2,28 @@ import { RecursiveCharacterTextSplitter } from "@langchain/textsplitters";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { contentOf, planChunks } from "../src/chunk-plan.js";
+import { Chunker } from "../src/chunker.js";
 import { planEdit } from "../src/edit-plan.js";
+import { estimateTokens } from "../src/embedding/tokens.js";
 import type { PlannedChunk } from "../src/store/chunk-difference.js";
 import { normalizeTraining, type NormalizedTraining } from "../src/training-input.js";
 import type { Training } from "../src/types.js";
 
-const splitter = new RecursiveCharacterTextSplitter({ chunkSize: 1000, chunkOverlap: 150 });
+const PROFILE = { model: "modelo", dimensions: 2, queryPrefix: "", documentPrefix: "" };
+const chunkerOf = (chunkSize: number, chunkOverlap: number, maxTokens?: number): Chunker =>
+  new Chunker(new RecursiveCharacterTextSplitter({ chunkSize, chunkOverlap }), { ...PROFILE, maxTokens });
+const chunker = chunkerOf(1000, 150);
 
-function normalized(content: string | string[]): NormalizedTraining {
+function normalized(content: string | string[], header = ""): NormalizedTraining {
   const training: Training =
     typeof content === "string"
       ? { id: "a", content }
       : { id: "a", documents: content.map((pageContent) => ({ pageContent })) };
-  return normalizeTraining(training, "text");
+  return normalizeTraining(training, "text", "training", () => header);
 }
 
 async function fresh(content: string | string[]): Promise<PlannedChunk[]> {
-  return (await planChunks(normalized(content), splitter)).chunks;
+  return (await planChunks(normalized(content), chunker)).chunks;
 }
 
 /** A paragraph of about 230 characters: four fill a chunk, so that every boundary moves behind an insertion. */
@@ -61,7 +66,7 @@ describe("planEdit", () => {
     for (const place of [0, 1, 2, 3, 4, 99, 250, 401, 577, 800, 997, 998, 999]) {
       const paragraphs = PARAGRAPHS.with(place, edit(PARAGRAPHS[place] ?? "")).filter((text) => text !== "");
       const training = normalized(paragraphs.join("\n\n"));
-      const chunks = (await planEdit(training, standing, splitter)) ?? [];
+      const chunks = (await planEdit(training, standing, chunker)) ?? [];
       expectWhole(chunks, training);
       expect(newTexts(chunks, standing)).toBeLessThanOrEqual(3);
     }
@@ -83,7 +88,7 @@ describe("planEdit", () => {
           ? paragraphs.toSpliced(place, 0, paragraph(`novo ${edit}`).trim())
           : paragraphs.with(place, `${paragraphs[place] ?? ""} Mudança ${edit}.`);
       const training = normalized(paragraphs.join("\n\n"));
-      const planned = (await planEdit(training, chunks, splitter)) ?? [];
+      const planned = (await planEdit(training, chunks, chunker)) ?? [];
       expect(newTexts(planned, chunks)).toBeLessThanOrEqual(3);
       chunks = planned;
       expectWhole(chunks, training);
@@ -94,21 +99,21 @@ describe("planEdit", () => {
 
   it("keeps nothing of another text, and says so", async () => {
     const standing = await fresh("O prazo de entrega é de três dias.");
-    expect(await planEdit(normalized("Trocas em até trinta dias."), standing, splitter)).toBeUndefined();
-    expect(await planEdit(normalized(""), standing, splitter)).toBeUndefined();
+    expect(await planEdit(normalized("Trocas em até trinta dias."), standing, chunker)).toBeUndefined();
+    expect(await planEdit(normalized(""), standing, chunker)).toBeUndefined();
   });
 
   it("keeps all chunks of the same text", async () => {
     const content = PARAGRAPHS.slice(0, 20).join("\n\n");
     const standing = await fresh(content);
-    expect(await planEdit(normalized(content), standing, splitter)).toEqual(standing);
+    expect(await planEdit(normalized(content), standing, chunker)).toEqual(standing);
   });
 
   it("splits anew what takes the place of white space between two chunks", async () => {
     const content = `${"a".repeat(900)}\n\n${"b".repeat(900)}`;
     const standing = await fresh(content);
     const training = normalized(content.replace("\n\n", "xy"));
-    const chunks = (await planEdit(training, standing, splitter)) ?? [];
+    const chunks = (await planEdit(training, standing, chunker)) ?? [];
     expectWhole(chunks, training);
   });
 
@@ -120,17 +125,47 @@ describe("planEdit", () => {
       [...documents.slice(25), paragraph("novo")].join("\n\n"),
     ];
     const training = normalized(edited);
-    const chunks = (await planEdit(training, standing, splitter)) ?? [];
+    const chunks = (await planEdit(training, standing, chunker)) ?? [];
     expectWhole(chunks, training);
     const boundary = (edited[0] ?? "").length;
     for (const { start, end } of chunks) expect(start >= boundary || end <= boundary).toBe(true);
+  });
+
+  it("keeps chunks under the same header, and no hash of them under another one", async () => {
+    const content = PARAGRAPHS.slice(0, 40).join("\n\n");
+    const { chunks: standing } = await planChunks(normalized(content, "Loja"), chunker);
+    const edited = content.replace("loja", "floricultura");
+    const kept = (await planEdit(normalized(edited, "Loja"), standing, chunker)) ?? [];
+    expectWhole(kept, normalized(edited));
+    expect(newTexts(kept, standing)).toBeLessThanOrEqual(3);
+    const moved = (await planEdit(normalized(edited, "Site"), standing, chunker)) ?? [];
+    expectWhole(moved, normalized(edited));
+    expect(newTexts(moved, standing)).toBe(moved.length);
+  });
+
+  it("cuts what it splits anew to the window that the header leaves", async () => {
+    const small = chunkerOf(1000, 150, 256);
+    const header = "Assunto: trocas e devoluções da loja. ".repeat(7).trim();
+    const content = PARAGRAPHS.slice(0, 10).join("\n\n");
+    const added = ["novo", "mais novo", "novíssimo", "último"].map((name) => paragraph(name).trim());
+    const training = normalized(
+      [...PARAGRAPHS.slice(0, 5), ...added, ...PARAGRAPHS.slice(5, 10)].join("\n\n"),
+      header,
+    );
+    const { chunks: standing } = await planChunks(normalized(content, header), small);
+    const chunks = (await planEdit(training, standing, small)) ?? [];
+    expectWhole(chunks, training);
+    expect(newTexts(chunks, standing)).toBeGreaterThan(0);
+    for (const chunk of chunks) {
+      expect(estimateTokens(header) + estimateTokens(chunk.content)).toBeLessThanOrEqual(254);
+    }
   });
 
   it("holds every character of any text after any edit", async () => {
     const words = fc.array(fc.constantFrom("loja", "é", "🌻", "prazo", "\n\n", "\r\n", " ", "  ", "\n"), {
       maxLength: 60,
     });
-    const small = new RecursiveCharacterTextSplitter({ chunkSize: 20, chunkOverlap: 5 });
+    const small = chunkerOf(20, 5);
     await fc.assert(
       fc.asyncProperty(words, words, words, words, async (head, before, after, tail) => {
         const text = (middle: string[]): string => [...head, ...middle, ...tail].join(" ");

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { InvalidArgumentError } from "../src/errors.js";
-import { checkEmbeddings, checkGivenVector, checkInteger, checkPool, checkQuery } from "../src/options.js";
+import { checkInteger } from "../src/checks.js";
+import { checkEmbeddings, checkGivenVector, checkPool, checkQuery } from "../src/options.js";
 
 const refusal = (option: string, problem: string): InvalidArgumentError =>
   new InvalidArgumentError(option, problem);

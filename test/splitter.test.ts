@@ -2,14 +2,9 @@ import { CharacterTextSplitter, RecursiveCharacterTextSplitter } from "@langchai
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { InvalidArgumentError } from "../src/errors.js";
-import {
-  DEFAULT_CHUNK_OVERLAP,
-  DEFAULT_CHUNK_SIZE,
-  splitText,
-  type Splitter,
-  type TextSpan,
-} from "../src/splitter.js";
+import { splitText, type Splitter, type TextSpan } from "../src/splitter.js";
 import { isBlank, storableText } from "../src/text.js";
+import { PORTUGUESE_PARAGRAPHS } from "./support/portuguese-sample.js";
 
 /** A splitter that gives these texts. */
 const giving = (...chunks: string[]): Splitter => ({ splitText: () => Promise.resolve(chunks) });
@@ -59,12 +54,7 @@ describe("splitText", () => {
 
   it("gives a short text as one span", async () => {
     const text = "O prazo de entrega é de três dias úteis.";
-    const splitter = recursive(DEFAULT_CHUNK_SIZE, DEFAULT_CHUNK_OVERLAP);
-    await expect(splitText(text, splitter)).resolves.toEqual([{ start: 0, end: 40 }]);
-  });
-
-  it("has defaults of 1000 characters that overlap by 150", () => {
-    expect([DEFAULT_CHUNK_SIZE, DEFAULT_CHUNK_OVERLAP]).toEqual([1000, 150]);
+    await expect(splitText(text, recursive(1000, 150))).resolves.toEqual([{ start: 0, end: 40 }]);
   });
 
   it("leaves out white space around the text", async () => {
@@ -180,6 +170,15 @@ describe("splitText", () => {
     }
   });
 
+  it("leaves out a passage that repeats itself and finds no place behind the others", async () => {
+    for (const paragraph of PORTUGUESE_PARAGRAPHS) {
+      for (const times of [12, 13, 14, 17, 20]) {
+        const text = `${paragraph}${"ação".repeat(times)}`;
+        expect(problemsOf(text, await splitText(text, recursive(20, 10)))).toEqual([]);
+      }
+    }
+  });
+
   it("looks for no chunk before the one that it stands behind", async () => {
     // With more white space than the text the chunk seems to begin before the text does.
     await expect(splitText("a b a b", giving("a", "b", "a      b"))).resolves.toEqual([
@@ -264,7 +263,7 @@ describe("splitText", () => {
   });
 
   it.each<[string, Splitter]>([
-    ["RecursiveCharacterTextSplitter 1000/150", recursive(DEFAULT_CHUNK_SIZE, DEFAULT_CHUNK_OVERLAP)],
+    ["RecursiveCharacterTextSplitter 1000/150", recursive(1000, 150)],
     ["RecursiveCharacterTextSplitter 20/5", recursive(20, 5)],
     ["RecursiveCharacterTextSplitter 20/10", recursive(20, 10)],
     ["RecursiveCharacterTextSplitter 6/4", recursive(6, 4)],

@@ -169,8 +169,8 @@ describe("the rooms of the house", () => {
   });
 
   it("has an embedding that knows nothing of the store or the index", () => {
-    const allowed = ["src/embedding/", "src/errors.ts", "src/batches.ts", "src/types.ts", "src/text.ts"];
-    expect(importsBeyond("src/embedding/", allowed)).toEqual([]);
+    const allowed = ["errors", "checks", "batches", "types", "text"].map((name) => `src/${name}.ts`);
+    expect(importsBeyond("src/embedding/", ["src/embedding/", ...allowed])).toEqual([]);
   });
 
   it("has migrations that know nothing of embedding or the index", () => {

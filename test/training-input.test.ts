@@ -25,6 +25,7 @@ describe("normalizeTraining", () => {
         { text: "O prazo é de três dias.", metadata: '{"grupo":"suporte","tag":"entregas"}', id: undefined },
       ],
       split: true,
+      header: "",
     });
   });
 
@@ -343,6 +344,80 @@ describe("normalizeTraining", () => {
     expect(() =>
       normalizeTraining({ id: 1, documents: [{ pageContent: "a", id: 7 as never }] }, "integer"),
     ).toThrow(refusal("training.documents[0].id", "must be a string"));
+  });
+});
+
+describe("normalizeTraining with a header", () => {
+  const training: Training = { id: "1", content: "Olá", metadata: { tag: "trocas" } };
+  const headerOf = (headed: Training, returned: unknown): string =>
+    normalizeTraining(headed, "text", "training", () => returned as string).header;
+
+  it("asks for the header of the training as it was given, once", () => {
+    const asked: Training[] = [];
+    const { header } = normalizeTraining(training, "text", "training", (given) => {
+      asked.push(given);
+      return `Assunto: ${String(given.metadata?.["tag"])}`;
+    });
+    expect(header).toBe("Assunto: trocas");
+    expect(asked).toEqual([training]);
+    expect(asked[0]).toBe(training);
+  });
+
+  it("asks for it with documents too", () => {
+    expect(headerOf({ id: "1", documents: [{ pageContent: "Olá" }] }, "Loja")).toBe("Loja");
+    expect(headerOf({ id: "1", documents: [], split: false }, "Loja")).toBe("Loja");
+  });
+
+  it("leaves out white space around it", () => {
+    expect(headerOf(training, " \nLoja\nTrocas\u00a0\r\n")).toBe("Loja\nTrocas");
+  });
+
+  it.each(["", " ", "\n\t\u00a0"])("takes the blank header %j for none", (header) => {
+    expect(headerOf(training, header)).toBe("");
+  });
+
+  it("makes it storable", () => {
+    expect(headerOf(training, "Lo\0ja \ud800")).toBe("Lo\uFFFDja \uFFFD");
+  });
+
+  it.each([undefined, null, 7, ["Loja"], {}, Promise.resolve("Loja")])(
+    "refuses %o for a header, which is no text",
+    (header) => {
+      expect(() => headerOf(training, header)).toThrow(refusal("header", "must return a string"));
+    },
+  );
+
+  it("passes on what the header throws", () => {
+    const failure = new Error("sem assunto");
+    const failing = (): string => {
+      throw failure;
+    };
+    expect(() => normalizeTraining(training, "text", "training", failing)).toThrow(failure);
+  });
+
+  it.each<[string, unknown]>([
+    ["an id", { ...training, id: "" }],
+    ["metadata", { ...training, metadata: [] }],
+    ["content", { ...training, content: 7 }],
+    ["documents", { id: "1", documents: [null] }],
+    [
+      "repeated ids",
+      {
+        id: "1",
+        documents: [
+          { pageContent: "a", id: "d" },
+          { pageContent: "b", id: "d" },
+        ],
+        split: false,
+      },
+    ],
+  ])("does not ask for the header of a training that it refuses for its %s", (_name, refused) => {
+    let asked = 0;
+    const header = (): string => `${++asked}`;
+    expect(() => normalizeTraining(refused as Training, "text", "training", header)).toThrow(
+      InvalidArgumentError,
+    );
+    expect(asked).toBe(0);
   });
 });
 

@@ -10,17 +10,32 @@ import {
 import type { EmbeddingProfile } from "./profiles.js";
 
 /**
- * What one request holds, in texts and in characters: a batch saves Ollama HTTP only, as it embeds text by text,
- * and a large one runs into time-outs.
+ * What is asked for at a time, in texts and in characters. It bounds the vectors that are held as JavaScript's numbers,
+ * of twice the size, and the requests of an embedder that sends all its texts in one.
  */
 const REQUEST_LIMITS = { items: 64, size: 64_000 };
 
-/** Options of {@link Embedder.embedDocuments}. */
+/** Options of a call to an embedder. */
 export interface EmbedOptions {
   signal?: AbortSignal | undefined;
+}
+
+/** An embedder that tells texts that cannot be embedded from the others, and can be told to stop. */
+export interface EmbeddingsOfEach extends EmbeddingsInterface {
+  embedEach(documents: readonly string[], options?: EmbedOptions): Promise<(number[] | EmbeddingError)[]>;
+  embedQuery(document: string, options?: EmbedOptions): Promise<number[]>;
+}
+
+/** Options of {@link Embedder.embedDocuments}. */
+export interface EmbedDocumentsOptions extends EmbedOptions {
   /** Called after each request with the number of texts embedded so far. */
   onBatch?: ((embedded: number) => void) | undefined;
+  /** What an error calls a text, by its place. */
+  nameOf?: ((index: number) => string) | undefined;
 }
+
+/** Instead of a vector: the model does not read a text of this length. */
+export const TOO_LONG = "too long" as const;
 
 /**
  * Stands in front of every embedding model: bounded requests, prefixes, and no vector gets through that
@@ -38,20 +53,28 @@ export class Embedder {
     this.#addsPrefixes = addsPrefixes;
   }
 
-  /** One vector for each text, in order. @throws {@link EmbeddingError} | {@link AbortError} */
-  async embedDocuments(texts: readonly string[], options: EmbedOptions = {}): Promise<Float32Array[]> {
+  /**
+   * One vector for each text, in order, or {@link TOO_LONG}.
+   *
+   * @throws {@link EmbeddingError} | {@link AbortError}
+   */
+  async embedDocuments(
+    texts: readonly string[],
+    options: EmbedDocumentsOptions = {},
+  ): Promise<(Float32Array | typeof TOO_LONG)[]> {
+    const { signal, onBatch, nameOf = (index) => `texts[${index}]` } = options;
     const prefix = this.#addsPrefixes ? this.#profile.documentPrefix : "";
-    const vectors: Float32Array[] = [];
+    const vectors: (Float32Array | typeof TOO_LONG)[] = [];
     for (const batch of batches(texts, (text) => text.length, REQUEST_LIMITS)) {
-      throwIfAborted(options.signal);
+      throwIfAborted(signal);
       const prefixed = batch.map((text) => prefix + text);
-      const returned = await this.#call(() => this.#embeddings.embedDocuments(prefixed), options.signal);
-      if (!Array.isArray(returned) || returned.length !== batch.length) {
-        const count = Array.isArray(returned) ? returned.length : 0;
+      const outcomes = await this.#call(() => this.#embedEach(prefixed, signal), signal);
+      if (!Array.isArray(outcomes) || outcomes.length !== batch.length) {
+        const count = Array.isArray(outcomes) ? outcomes.length : 0;
         throw invalid(`returned ${count} vectors for ${batch.length} texts`);
       }
-      for (const vector of returned) vectors.push(checkVector(vector, this.#profile));
-      options.onBatch?.(vectors.length);
+      for (const outcome of outcomes) vectors.push(this.#check(outcome, () => nameOf(vectors.length)));
+      onBatch?.(vectors.length);
     }
     return vectors;
   }
@@ -59,8 +82,28 @@ export class Embedder {
   /** The vector of a query. @throws {@link EmbeddingError} | {@link AbortError} */
   async embedQuery(text: string, signal?: AbortSignal): Promise<Float32Array> {
     const prefix = this.#addsPrefixes ? this.#profile.queryPrefix : "";
-    const vector = await this.#call(() => this.#embeddings.embedQuery(prefix + text), signal);
+    const embeddings = this.#embeddings;
+    const vector = await this.#call(
+      () =>
+        embedsEach(embeddings)
+          ? embeddings.embedQuery(prefix + text, { signal })
+          : embeddings.embedQuery(prefix + text),
+      signal,
+    );
     return checkVector(vector, this.#profile);
+  }
+
+  #embedEach(texts: string[], signal: AbortSignal | undefined): Promise<(number[] | EmbeddingError)[]> {
+    const embeddings = this.#embeddings;
+    return embedsEach(embeddings)
+      ? embeddings.embedEach(texts, { signal })
+      : embeddings.embedDocuments(texts);
+  }
+
+  #check(outcome: number[] | EmbeddingError, name: () => string): Float32Array | typeof TOO_LONG {
+    if (!(outcome instanceof EmbeddingError)) return checkVector(outcome, this.#profile, name);
+    if (outcome.code === "TEXT_TOO_LONG") return TOO_LONG;
+    throw new EmbeddingError(outcome.code, `${outcome.message}: ${name()}`, outcome.retryable, outcome);
   }
 
   async #call<T>(call: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
@@ -71,23 +114,31 @@ export class Embedder {
       throw new EmbeddingError(
         "EMBEDDING_FAILED",
         `The embedder of model ${this.#profile.model} failed`,
-        !isFinalFailure(error),
+        !isFinalStatus(httpStatusOf(error) ?? 0),
         error,
       );
     }
   }
 }
 
+function embedsEach(embeddings: EmbeddingsInterface): embeddings is EmbeddingsOfEach {
+  return "embedEach" in embeddings;
+}
+
 /** Request time-out and too many requests: the two client errors that heal by themselves. */
 const TRANSIENT_CLIENT_ERRORS = [408, 429];
 
-/** Whether an embedder's error is an HTTP answer that the same request will meet again. */
-export function isFinalFailure(error: unknown): boolean {
+/** Whether the same request will meet an HTTP answer of this status again. */
+export function isFinalStatus(status: number): boolean {
+  return status >= 400 && status < 500 && !TRANSIENT_CLIENT_ERRORS.includes(status);
+}
+
+/** The status of the HTTP answer that an embedder's error stands for; `undefined` for any other error. */
+export function httpStatusOf(error: unknown): number | undefined {
   // `status_code` is what Ollama's client calls it; LangChain's own retry looks at `status` only.
   const { status, status_code } = (error ?? {}) as { status?: unknown; status_code?: unknown };
   const code = typeof status_code === "number" ? status_code : status;
-  if (typeof code !== "number" || TRANSIENT_CLIENT_ERRORS.includes(code)) return false;
-  return code >= 400 && code < 500;
+  return typeof code === "number" ? code : undefined;
 }
 
 /**
@@ -111,9 +162,15 @@ export function narrowVector(vector: ArrayLike<unknown>, dimensions: number): Fl
   return squares === 0 ? "zeros or components too small to compare: no direction" : narrowed;
 }
 
-function checkVector(vector: readonly number[], { model, dimensions }: EmbeddingProfile): Float32Array {
+function checkVector(
+  vector: readonly number[],
+  { model, dimensions }: EmbeddingProfile,
+  name?: () => string,
+): Float32Array {
   const checked = narrowVector(Array.isArray(vector) ? vector : [], dimensions);
-  if (typeof checked === "string") throw invalid(`of model ${model} returned ${checked}`);
+  if (typeof checked === "string") {
+    throw invalid(`of model ${model} returned ${checked}${name ? ` (${name()})` : ""}`);
+  }
   return checked;
 }
 
@@ -155,6 +212,7 @@ export function resolveProfile(
       dimensions: given?.dimensions ?? dimensions,
       queryPrefix: given?.queryPrefix ?? "",
       documentPrefix: given?.documentPrefix ?? "",
+      maxTokens: given?.maxTokens,
     },
     addsPrefixes: true,
   };

@@ -1,7 +1,11 @@
 import { Embeddings } from "@langchain/core/embeddings";
-import { OllamaEmbeddings, type OllamaEmbeddingsParams } from "@langchain/ollama";
-import { InvalidArgumentError } from "../errors.js";
-import { isFinalFailure } from "./embedder.js";
+import type { OllamaEmbeddingsParams } from "@langchain/ollama";
+import { batches } from "../batches.js";
+import { EmbeddingError, InvalidArgumentError } from "../errors.js";
+import { checkInteger } from "../checks.js";
+import { bisect, type TextOutcome } from "./bisection.js";
+import type { EmbedOptions, EmbeddingsOfEach } from "./embedder.js";
+import { OllamaRequester } from "./ollama-request.js";
 import { embeddingProfiles, type EmbeddingProfile, type OllamaModel } from "./profiles.js";
 
 export { embeddingProfiles };
@@ -14,7 +18,7 @@ const LATEST_TAG = ":latest";
 /** Options of {@link ollamaEmbeddings}: those of LangChain's `OllamaEmbeddings`, and what a profile says. */
 export interface OllamaEmbeddingsOptions extends Omit<
   OllamaEmbeddingsParams,
-  "model" | "baseUrl" | "dimensions" | "onFailedAttempt"
+  "model" | "baseUrl" | "dimensions" | "maxConcurrency" | "maxRetries" | "onFailedAttempt"
 > {
   /** Ollama's name for the model. Default `mxbai-embed-large`. */
   model?: string | undefined;
@@ -26,35 +30,161 @@ export interface OllamaEmbeddingsOptions extends Omit<
   queryPrefix?: string | undefined;
   /** Put before each chunk. Default: that of the model's profile, else nothing. */
   documentPrefix?: string | undefined;
+  /** Tokens that one text may have. Default: those of the model's profile. Longer chunks are split. */
+  maxTokens?: number | undefined;
+  /** Requests under way at a time. Default 2: Ollama embeds one text after the other, so one waits at its door. */
+  maxConcurrency?: number | undefined;
+  /** Texts of one request. Default 32. */
+  maxTextsPerRequest?: number | undefined;
+  /** Characters of one request, prefixes included; one text alone may have more. Default 32,000. */
+  maxCharactersPerRequest?: number | undefined;
+  /** For one request to a model that is loaded. Default 60,000. */
+  requestTimeoutMs?: number | undefined;
+  /** For one request that may find the model not loaded, the first one above all. Default 240,000. */
+  loadTimeoutMs?: number | undefined;
+  /**
+   * How long a request is tried again that failed for what can heal: network, time-outs, 408, 429, 5xx, a runner that
+   * died. Default 120,000. What cannot heal fails at once.
+   */
+  retryBudgetMs?: number | undefined;
 }
 
-/** LangChain's `OllamaEmbeddings` with the prompts that the model was trained with. */
-export class ProfiledOllamaEmbeddings extends Embeddings {
+/** Limits of the requests that texts are sent in. */
+interface RequestLimits {
+  items: number;
+  size: number;
+  concurrency: number;
+  retryBudgetMs: number;
+}
+
+/** The longest that a timer of Node can wait. */
+const MAX_TIME = 2 ** 31 - 1;
+/** A request of so many texts shows reliably whether a server keeps their order. */
+const ENOUGH_TO_TRUST = 8;
+/** Vectors of the same text from one request are the same but for rounding. */
+const SAME_VECTOR_TOLERANCE = 1e-3;
+
+/**
+ * LangChain's `OllamaEmbeddings` with the prompts that the model was trained with, in bounded requests with time-outs.
+ * A text that fails is told from those that do not.
+ */
+export class ProfiledOllamaEmbeddings extends Embeddings implements EmbeddingsOfEach {
   readonly profile: EmbeddingProfile;
-  readonly #ollama: OllamaEmbeddings;
+  readonly #requester: OllamaRequester;
+  readonly #limits: RequestLimits;
+  #keepsOrder = false;
 
-  constructor(ollama: OllamaEmbeddings, profile: EmbeddingProfile) {
+  constructor(requester: OllamaRequester, profile: EmbeddingProfile, limits: RequestLimits) {
     super({});
-    this.#ollama = ollama;
+    this.#requester = requester;
     this.profile = profile;
+    this.#limits = limits;
   }
 
-  /** One vector for each text, in order, of texts with the model's document prefix. */
-  embedDocuments(documents: string[]): Promise<number[][]> {
-    return this.#ollama.embedDocuments(documents.map((text) => this.profile.documentPrefix + text));
+  /**
+   * One vector for each text, in order, of texts with the model's document prefix.
+   *
+   * @throws {@link EmbeddingError} of the first text that failed; its place is in the message
+   */
+  async embedDocuments(documents: string[], options: EmbedOptions = {}): Promise<number[][]> {
+    const outcomes = await this.embedEach(documents, options);
+    return outcomes.map((outcome, index) => {
+      if (!(outcome instanceof EmbeddingError)) return outcome;
+      const { code, message, retryable } = outcome;
+      throw new EmbeddingError(code, `${message}: texts[${index}]`, retryable, outcome);
+    });
   }
 
-  /** The vector of the text with the model's query prefix. */
-  embedQuery(document: string): Promise<number[]> {
-    return this.#ollama.embedQuery(this.profile.queryPrefix + document);
+  /**
+   * The same, with an error in the place of the vector for each text that cannot be embedded.
+   *
+   * @throws {@link EmbeddingError} | {@link AbortError} for what concerns all texts
+   */
+  async embedEach(documents: readonly string[], { signal }: EmbedOptions = {}): Promise<TextOutcome[]> {
+    const { concurrency, retryBudgetMs, ...limits } = this.#limits;
+    const texts = documents.map((text, index) => ({ index, text: this.profile.documentPrefix + text }));
+    const requests = batches(texts, ({ text }) => text.length, limits);
+    const outcomes: TextOutcome[] = [];
+    const failed = new AbortController();
+    const either = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal;
+    const lane = async (): Promise<void> => {
+      for (const request of requests) {
+        const deadline = performance.now() + retryBudgetMs;
+        const send = (some: string[]): Promise<number[][]> => this.#send(some, deadline, either);
+        const sent = request.map(({ text }) => text);
+        const found = await bisect(sent, send, deadline);
+        for (const [place, { index }] of request.entries()) outcomes[index] = found[place] ?? [];
+      }
+    };
+    try {
+      await Promise.all(Array.from({ length: concurrency }, lane));
+    } catch (error) {
+      failed.abort(); // what the others get would be thrown away
+      throw error;
+    }
+    return outcomes;
+  }
+
+  /** The vector of the text with the model's query prefix. @throws {@link EmbeddingError} | {@link AbortError} */
+  async embedQuery(document: string, { signal }: EmbedOptions = {}): Promise<number[]> {
+    const deadline = performance.now() + this.#limits.retryBudgetMs;
+    const send = (texts: string[]): Promise<number[][]> => this.#send(texts, deadline, signal);
+    const [outcome = []] = await bisect([this.profile.queryPrefix + document], send, deadline);
+    if (outcome instanceof EmbeddingError) throw outcome;
+    return outcome;
+  }
+
+  /**
+   * Some versions of Ollama answered a request's texts in another order (ollama#6187), which nothing in the answer shows.
+   * So the second text comes again at the end, until a server has been seen to keep the order. (With the first one, the
+   * reverse order would look right.)
+   */
+  async #send(texts: string[], deadline: number, signal: AbortSignal | undefined): Promise<number[][]> {
+    const [, second] = texts;
+    const sentinel = this.#keepsOrder || second === undefined ? [] : [second];
+    const vectors = await this.#requester.send([...texts, ...sentinel], deadline, signal);
+    const expected = texts.length + sentinel.length;
+    if (!Array.isArray(vectors) || vectors.length !== expected) {
+      const count = Array.isArray(vectors) ? vectors.length : 0;
+      throw this.#invalid(`returned ${count} vectors for ${expected} texts`);
+    }
+    if (sentinel.length > 0) {
+      if (!areSame(vectors[1], vectors[texts.length])) {
+        throw this.#invalid("returned vectors in another order than the texts (ollama#6187): upgrade Ollama");
+      }
+      if (texts.length >= ENOUGH_TO_TRUST) this.#keepsOrder = true;
+    }
+    return vectors.slice(0, texts.length);
+  }
+
+  #invalid(what: string): EmbeddingError {
+    return new EmbeddingError("EMBEDDING_INVALID", `Ollama's model ${this.profile.model} ${what}`, false);
+  }
+}
+
+/** What is no vector at all is for others to find out. */
+function areSame(left: unknown, right: unknown): boolean {
+  if (!Array.isArray(left) || !Array.isArray(right)) return left === right;
+  return left.every(
+    (component, index) => !(Math.abs(Number(component) - Number(right[index])) > SAME_VECTOR_TOLERANCE),
+  );
+}
+
+/** @throws {@link InvalidArgumentError} for what can be no address, also when completed as Ollama's client does it */
+function checkBaseUrl(baseUrl: string): void {
+  const host = baseUrl.startsWith(":") ? `localhost${baseUrl}` : baseUrl || "localhost";
+  const address = host.includes("://") ? host : `http://${host}`;
+  if (!URL.canParse(address) || !/^https?:$/.test(new URL(address).protocol)) {
+    throw new InvalidArgumentError("baseUrl", "must be an address that starts with http:// or https://");
   }
 }
 
 /**
- * An embedder on a server of Ollama, with the prefixes and dimensions of the model's profile. LangChain's own
- * class sends no query prompt and retries errors that cannot heal.
+ * An embedder on a server of Ollama, with the prefixes and dimensions of the model's profile. LangChain's own class sends
+ * all texts in one request and no query prompt, has no time-out, and retries what cannot heal.
  *
- * @throws {@link InvalidArgumentError} for a model without a profile when `dimensions` is not given
+ * @throws {@link InvalidArgumentError} for a model without a profile when `dimensions` is not given, for limits that are
+ * no positive numbers, and for a `baseUrl` that is no address
  */
 export function ollamaEmbeddings(options: OllamaEmbeddingsOptions = {}): ProfiledOllamaEmbeddings {
   const {
@@ -63,6 +193,13 @@ export function ollamaEmbeddings(options: OllamaEmbeddingsOptions = {}): Profile
     dimensions,
     queryPrefix,
     documentPrefix,
+    maxTokens,
+    maxConcurrency = 2,
+    maxTextsPerRequest = 32,
+    maxCharactersPerRequest = 32_000,
+    requestTimeoutMs = 60_000,
+    loadTimeoutMs = 240_000,
+    retryBudgetMs = 120_000,
     ...rest
   } = options;
   const model = tag.endsWith(LATEST_TAG) ? tag.slice(0, -LATEST_TAG.length) : tag;
@@ -76,20 +213,25 @@ export function ollamaEmbeddings(options: OllamaEmbeddingsOptions = {}): Profile
       `${JSON.stringify(model)} has no profile here: pass its dimensions, and the prefixes that its card names`,
     );
   }
-  const fields = { ...rest, model: tag, baseUrl, onFailedAttempt: stopWhenFinal };
+  const limits = { maxConcurrency, maxTextsPerRequest, maxCharactersPerRequest };
+  const times = { requestTimeoutMs, loadTimeoutMs };
+  for (const [option, value] of Object.entries({ ...limits, ...times }))
+    checkInteger(option, value, 1, MAX_TIME);
+  checkInteger("retryBudgetMs", retryBudgetMs, 0, MAX_TIME);
+  for (const [option, value] of Object.entries({ dimensions, maxTokens })) {
+    if (value !== undefined) checkInteger(option, value, 1, MAX_TIME);
+  }
+  checkBaseUrl(baseUrl);
+  const target = { ...rest, model: tag, baseUrl };
   return new ProfiledOllamaEmbeddings(
-    new OllamaEmbeddings(dimensions === undefined ? fields : { ...fields, dimensions }),
+    new OllamaRequester(dimensions === undefined ? target : { ...target, dimensions }, times),
     {
       model,
       dimensions: profileDimensions,
       queryPrefix: queryPrefix ?? known?.queryPrefix ?? "",
       documentPrefix: documentPrefix ?? known?.documentPrefix ?? "",
+      maxTokens: maxTokens ?? known?.maxTokens,
     },
+    { items: maxTextsPerRequest, size: maxCharactersPerRequest, concurrency: maxConcurrency, retryBudgetMs },
   );
-}
-
-/** An error that the same request will meet again ends the retries: LangChain would send it seven times. */
-function stopWhenFinal(error: unknown): void {
-  if (isFinalFailure(error) || (error as { name?: unknown } | undefined)?.name === "AbortError")
-    throw error as Error;
 }

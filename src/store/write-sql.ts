@@ -34,7 +34,7 @@ function stateColumns(scope: string): string {
   return `
   CASE WHEN t.deleted_at IS NULL THEN t.content_ticket::text END AS content_ticket,
   (${meets("t", scope)} OR t.deleted_at IS NOT NULL) IS NOT FALSE AS in_scope,
-  encode(i.fingerprint, 'hex') AS fingerprint`;
+  encode(i.fingerprint, 'hex') AS fingerprint, cardinality(i.chunk_ids) AS chunks`;
 }
 
 function stateTables(layout: Layout): string {

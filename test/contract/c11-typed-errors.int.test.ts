@@ -15,6 +15,8 @@ import { expect, it, onTestFinished } from "vitest";
 import { failureOf, freshDatabase, openAgain, placedTexts } from "../support/contract.js";
 import { describeOnEach, describeOnServer, requireServerUrl, uniqueName } from "../support/databases.js";
 import { CountingEmbeddings, inHostTransaction, openTestIndex, type TestIndex } from "../support/index.js";
+import { openOllama } from "../support/ollama.js";
+import type { OllamaServerOptions } from "../support/ollama-server.js";
 import { expectTyped, SECRET, TRAINING } from "../support/typed-errors.js";
 
 /** Lets each write of a chunk fail, as Postgres would, with a message that says everything. */
@@ -160,6 +162,21 @@ const FAILURES: Record<ErrorCode, Failure> = {
       return index.upsertTraining(TRAINING);
     },
   },
+  TEXT_TOO_LONG: {
+    class: EmbeddingError,
+    retryable: false,
+    cause: false,
+    provoke: async (test) => {
+      const index = await openOnOllama(test, { maxTokens: 10 });
+      return index.upsertTraining({ id: "a", documents: [{ pageContent: TRAINING.content }], split: false });
+    },
+  },
+  MODEL_MISSING: {
+    class: EmbeddingError,
+    retryable: false,
+    cause: true,
+    provoke: async (test) => (await openOnOllama(test, { models: [] })).upsertTraining(TRAINING),
+  },
   DATABASE_FAILED: {
     class: DatabaseError,
     retryable: false,
@@ -196,6 +213,16 @@ const FAILURES: Record<ErrorCode, Failure> = {
     provoke: ({ index }) => index.upsertTraining(TRAINING, { signal: AbortSignal.abort(new Error(SECRET)) }),
   },
 };
+
+/** An index on the schema of a test, with a stand-in of Ollama for the model that is recorded there. */
+async function openOnOllama(
+  { pool, schema, embeddings: { profile } }: TestIndex,
+  options: OllamaServerOptions,
+): Promise<TrainingIndex> {
+  const { dimensions } = profile;
+  const { embeddings } = await openOllama({ dimensions, ...options }, { dimensions });
+  return TrainingIndex.initialize(embeddings, { pool, schema, profile });
+}
 
 function endingPool(config: pg.PoolConfig): pg.Pool {
   const pool = new pg.Pool(config);

@@ -1,6 +1,14 @@
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import { describe, expect, it } from "vitest";
-import { Embedder, isFinalFailure, narrowVector, resolveProfile } from "../../src/embedding/embedder.js";
+import {
+  Embedder,
+  httpStatusOf,
+  isFinalStatus,
+  narrowVector,
+  resolveProfile,
+  type EmbeddingsOfEach,
+  type EmbedOptions,
+} from "../../src/embedding/embedder.js";
 import type { EmbeddingProfile } from "../../src/embedding/profiles.js";
 import { AbortError, DatabaseError, EmbeddingError, InvalidArgumentError } from "../../src/errors.js";
 
@@ -74,7 +82,7 @@ describe("Embedder.embedDocuments", () => {
     const vectors = await embedder.embedDocuments(texts, { onBatch: (embedded) => progress.push(embedded) });
     expect(embeddings.requests.map(({ length }) => length)).toEqual([64, 64, 2]);
     expect(embeddings.requests.flat()).toEqual(texts);
-    expect(vectors.map(([length]) => length)).toEqual(texts.map(({ length }) => length));
+    expect(vectors.map((vector) => vector[0])).toEqual(texts.map(({ length }) => length));
     expect(progress).toEqual([64, 128, 130]);
   });
 
@@ -120,17 +128,25 @@ describe("Embedder.embedDocuments", () => {
     [
       "a vector that is too short",
       [[1, 2], [1]],
-      "of model modelo returned 1 dimensions; this index stores 2",
+      "of model modelo returned 1 dimensions; this index stores 2 (texts[1])",
     ],
-    ["an empty vector", [[], [1, 2]], "of model modelo returned 0 dimensions; this index stores 2"],
-    ["a missing vector", [[1, 2], null], "of model modelo returned 0 dimensions; this index stores 2"],
+    [
+      "an empty vector",
+      [[], [1, 2]],
+      "of model modelo returned 0 dimensions; this index stores 2 (texts[0])",
+    ],
+    [
+      "a missing vector",
+      [[1, 2], null],
+      "of model modelo returned 0 dimensions; this index stores 2 (texts[1])",
+    ],
     [
       "NaN",
       [
         [1, 2],
         [1, Number.NaN],
       ],
-      "of model modelo returned NaN, infinity or components too large to compare",
+      "of model modelo returned NaN, infinity or components too large to compare (texts[1])",
     ],
     [
       "null in a vector of zeros",
@@ -138,7 +154,7 @@ describe("Embedder.embedDocuments", () => {
         [1, 2],
         [null, 0],
       ],
-      "of model modelo returned a component that is no number",
+      "of model modelo returned a component that is no number (texts[1])",
     ],
     [
       "undefined in a vector",
@@ -146,7 +162,7 @@ describe("Embedder.embedDocuments", () => {
         [1, 2],
         [undefined, 1],
       ],
-      "of model modelo returned a component that is no number",
+      "of model modelo returned a component that is no number (texts[1])",
     ],
     [
       "bigints in a vector",
@@ -154,7 +170,7 @@ describe("Embedder.embedDocuments", () => {
         [1n, 2n],
         [1, 2],
       ],
-      "of model modelo returned a component that is no number",
+      "of model modelo returned a component that is no number (texts[0])",
     ],
     [
       "texts in a vector",
@@ -162,7 +178,7 @@ describe("Embedder.embedDocuments", () => {
         ["1", "2"],
         [1, 2],
       ],
-      "of model modelo returned a component that is no number",
+      "of model modelo returned a component that is no number (texts[0])",
     ],
     [
       "components too large to compare",
@@ -170,7 +186,7 @@ describe("Embedder.embedDocuments", () => {
         [1e25, 1],
         [1, 2],
       ],
-      "of model modelo returned NaN, infinity or components too large to compare",
+      "of model modelo returned NaN, infinity or components too large to compare (texts[0])",
     ],
     [
       "components too small to compare",
@@ -178,7 +194,7 @@ describe("Embedder.embedDocuments", () => {
         [1e-25, 0],
         [1, 2],
       ],
-      "of model modelo returned zeros or components too small to compare: no direction",
+      "of model modelo returned zeros or components too small to compare: no direction (texts[0])",
     ],
     [
       "zeros",
@@ -186,7 +202,7 @@ describe("Embedder.embedDocuments", () => {
         [0, 0],
         [1, 2],
       ],
-      "of model modelo returned zeros or components too small to compare: no direction",
+      "of model modelo returned zeros or components too small to compare: no direction (texts[0])",
     ],
   ])("refuses a model that returns %s", async (_name, vectors, what) => {
     await expect(answering(vectors).embedDocuments(["um", "dois"])).rejects.toThrow(invalid(what));
@@ -255,6 +271,83 @@ describe("Embedder.embedDocuments", () => {
   });
 });
 
+/** An embedder that tells texts apart, and notes the signals that it gets. */
+class EachEmbeddings extends NotingEmbeddings implements EmbeddingsOfEach {
+  readonly signals: (AbortSignal | undefined)[] = [];
+  outcomes: unknown = [];
+
+  embedEach(texts: readonly string[], { signal }: EmbedOptions = {}): Promise<(number[] | EmbeddingError)[]> {
+    this.requests.push([...texts]);
+    this.signals.push(signal);
+    return Promise.resolve(this.outcomes as (number[] | EmbeddingError)[]);
+  }
+
+  override embedQuery(text: string, { signal }: EmbedOptions = {}): Promise<number[]> {
+    this.signals.push(signal);
+    return super.embedQuery(text);
+  }
+}
+
+describe("an embedder that embeds each text", () => {
+  const setUpEach = (outcomes: unknown): { embeddings: EachEmbeddings; embedder: Embedder } => {
+    const embeddings = new EachEmbeddings();
+    embeddings.outcomes = outcomes;
+    return { embeddings, embedder: new Embedder(embeddings, { profile, addsPrefixes: false }) };
+  };
+  const { signal } = new AbortController();
+  const tooLong = new EmbeddingError("TEXT_TOO_LONG", "A text is too long", false);
+
+  it("is asked for each, with the signal", async () => {
+    const { embeddings, embedder } = setUpEach([[1, 2]]);
+    expect(await embedder.embedDocuments(["um"], { signal })).toEqual([Float32Array.of(1, 2)]);
+    await embedder.embedQuery("prazo?", signal);
+    expect(embeddings.requests).toEqual([["um"]]);
+    expect(embeddings.queries).toEqual(["prazo?"]);
+    expect(embeddings.signals).toEqual([signal, signal]);
+  });
+
+  it("says which texts are too long, and the others have their vectors", async () => {
+    const { embedder } = setUpEach([tooLong, [1, 2], tooLong]);
+    expect(await embedder.embedDocuments(["um", "dois", "três"])).toEqual([
+      "too long",
+      Float32Array.of(1, 2),
+      "too long",
+    ]);
+  });
+
+  it("has any other failure of a text thrown, with the name of the text", async () => {
+    const failure = new EmbeddingError("EMBEDDING_FAILED", "Ollama failed", true);
+    const { embedder } = setUpEach([[1, 2], failure, tooLong]);
+    const thrown = (message: string): EmbeddingError =>
+      new EmbeddingError("EMBEDDING_FAILED", message, true, failure);
+    const given = ["um", "dois", "três"];
+    await expect(embedder.embedDocuments(given)).rejects.toThrow(thrown("Ollama failed: texts[1]"));
+    const nameOf = (index: number): string => `chunk ${index} of training a`;
+    await expect(embedder.embedDocuments(given, { nameOf })).rejects.toThrow(
+      thrown("Ollama failed: chunk 1 of training a"),
+    );
+    await expect(embedder.embedDocuments(given)).rejects.toMatchObject({ retryable: true });
+  });
+
+  it("counts the names of texts through all batches", async () => {
+    const { embeddings, embedder } = setUpEach(undefined);
+    embeddings.embedEach = (texts) =>
+      Promise.resolve(texts.map((text) => (text === "mau" ? [0, 0] : [1, 2])));
+    const given = new Array<string>(70).fill("bom").with(65, "mau");
+    await expect(embedder.embedDocuments(given)).rejects.toThrow("no direction (texts[65])");
+  });
+
+  it.each([[[[1, 2]]], [undefined], [[]]])(
+    "is refused when it returns %j for two texts",
+    async (outcomes) => {
+      const { embedder } = setUpEach(outcomes);
+      await expect(embedder.embedDocuments(["um", "dois"])).rejects.toMatchObject({
+        code: "EMBEDDING_INVALID",
+      });
+    },
+  );
+});
+
 describe("Embedder.embedQuery", () => {
   it("gives the vector of the text, at 32 bits", async () => {
     const { embeddings, embedder } = setUp();
@@ -307,32 +400,30 @@ describe("Embedder.embedQuery", () => {
   });
 });
 
-describe("isFinalFailure", () => {
-  it.each([
-    { status: 400 },
-    { status: 404 },
-    { status: 499 },
-    { status_code: 401 },
-    { status_code: 404, status: 500 },
-  ])("is true for %j, which the same request will meet again", (error) => {
-    expect(isFinalFailure(error)).toBe(true);
+describe("isFinalStatus", () => {
+  it.each([400, 401, 404, 413, 499])("is true for %d, which the same request will meet again", (status) => {
+    expect(isFinalStatus(status)).toBe(true);
   });
 
+  it.each([0, 200, 399, 408, 429, 500, 503])("is false for %d, which may heal", (status) => {
+    expect(isFinalStatus(status)).toBe(false);
+  });
+});
+
+describe("httpStatusOf", () => {
   it.each([
-    { status: 408 },
-    { status: 429 },
-    { status_code: 429, status: 400 },
-    { status: 399 },
-    { status: 500 },
-    { status_code: 503 },
-    { status: "404" },
-    {},
-    new Error("fetch failed"),
-    "404",
-    null,
-    undefined,
-  ])("is false for %j, which may heal", (error) => {
-    expect(isFinalFailure(error)).toBe(false);
+    [{ status: 400 }, 400],
+    [{ status_code: 401 }, 401],
+    [{ status_code: 404, status: 500 }, 404],
+    [{ status_code: "404", status: 500 }, 500],
+    [{ status: "404" }, undefined],
+    [{}, undefined],
+    [new Error("fetch failed"), undefined],
+    ["404", undefined],
+    [null, undefined],
+    [undefined, undefined],
+  ])("of %j is %s", (error, status) => {
+    expect(httpStatusOf(error)).toBe(status);
   });
 });
 
@@ -415,7 +506,13 @@ describe("resolveProfile", () => {
 
   it("takes the name that a LangChain embedder gives its model", () => {
     const expected = {
-      profile: { model: "bge-m3", dimensions: 1024, queryPrefix: "", documentPrefix: "" },
+      profile: {
+        model: "bge-m3",
+        dimensions: 1024,
+        queryPrefix: "",
+        documentPrefix: "",
+        maxTokens: undefined,
+      },
       addsPrefixes: true,
     };
     expect(resolveProfile(named({ model: "bge-m3", modelName: "outro" }), undefined, 1024)).toStrictEqual(
@@ -425,7 +522,7 @@ describe("resolveProfile", () => {
   });
 
   it("lets the profile given by hand win, and puts its prefixes", () => {
-    const given = { model: "meu", dimensions: 3, queryPrefix: "q: ", documentPrefix: "d: " };
+    const given = { model: "meu", dimensions: 3, queryPrefix: "q: ", documentPrefix: "d: ", maxTokens: 512 };
     expect(resolveProfile(named({ profile, model: "outro" }), given, 1024)).toStrictEqual({
       profile: given,
       addsPrefixes: true,
@@ -434,7 +531,13 @@ describe("resolveProfile", () => {
 
   it("fills in what a profile given by hand leaves out", () => {
     expect(resolveProfile(named({ model: "bge-m3" }), { queryPrefix: "q: " }, 64)).toStrictEqual({
-      profile: { model: "bge-m3", dimensions: 64, queryPrefix: "q: ", documentPrefix: "" },
+      profile: {
+        model: "bge-m3",
+        dimensions: 64,
+        queryPrefix: "q: ",
+        documentPrefix: "",
+        maxTokens: undefined,
+      },
       addsPrefixes: true,
     });
   });

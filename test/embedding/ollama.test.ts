@@ -1,29 +1,37 @@
 import { OllamaEmbeddings } from "@langchain/ollama";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { Embedder, type EmbeddingsOfEach } from "../../src/embedding/embedder.js";
 import { HashingEmbeddings } from "../../src/embedding/hashing.js";
 import { embeddingProfiles, ollamaEmbeddings } from "../../src/embedding/ollama.js";
 import { InvalidArgumentError } from "../../src/errors.js";
-import { startOllamaServer, type OllamaServer, type OllamaServerOptions } from "../support/ollama-server.js";
+import { openOllama, startOllama } from "../support/ollama.js";
+import type { OllamaServer } from "../support/ollama-server.js";
 
 const QUERY_PROMPT = "Represent this sentence for searching relevant passages: ";
-/** The first retry waits a second or two. */
-const RETRY_TIMEOUT = 20_000;
 
-const servers: OllamaServer[] = [];
-
-afterEach(async () => {
+afterEach(() => {
   vi.unstubAllEnvs();
-  await Promise.all(servers.splice(0).map((server) => server.close()));
 });
-
-async function start(options?: OllamaServerOptions): Promise<OllamaServer> {
-  const server = await startOllamaServer(options);
-  servers.push(server);
-  return server;
-}
 
 function lastBody(server: OllamaServer): Record<string, unknown> {
   return server.requests.at(-1)?.body as Record<string, unknown>;
+}
+
+/** The vectors of the server's model, as they come over HTTP. */
+async function vectorsOf(texts: string[], dimensions: number): Promise<number[][]> {
+  const vectors = await new HashingEmbeddings({ dimensions }).embedDocuments(texts);
+  return vectors.map((vector) => {
+    const norm = Math.hypot(...vector);
+    return vector.map((component) => Math.fround(component / norm));
+  });
+}
+
+/** Texts of which no two are the same. */
+function manyTexts(count: number): string[] {
+  return Array.from(
+    { length: count },
+    (_, index) => `treinamento ${index} sobre a entrega ${(index * 7) % count}`,
+  );
 }
 
 /** The error that a function throws. */
@@ -38,7 +46,7 @@ function thrownBy(action: () => unknown): unknown {
 
 describe("the profile of ollamaEmbeddings", () => {
   it("is that of mxbai-embed-large by default, and so is the model that is asked for", async () => {
-    const server = await start();
+    const server = await startOllama();
     const embeddings = ollamaEmbeddings({ baseUrl: server.url });
     const [vector] = await embeddings.embedDocuments(["horário de entrega"]);
     expect(embeddings.profile).toEqual({
@@ -46,6 +54,7 @@ describe("the profile of ollamaEmbeddings", () => {
       dimensions: 1024,
       queryPrefix: QUERY_PROMPT,
       documentPrefix: "",
+      maxTokens: 512,
     });
     expect(vector).toHaveLength(1024);
     expect(server.requests).toHaveLength(1);
@@ -54,7 +63,7 @@ describe("the profile of ollamaEmbeddings", () => {
   });
 
   it("has no :latest in its model, while Ollama gets the tag as it was given", async () => {
-    const server = await start();
+    const server = await startOllama();
     const embeddings = ollamaEmbeddings({ baseUrl: server.url, model: "mxbai-embed-large:latest" });
     await embeddings.embedQuery("frete");
     expect(embeddings.profile).toEqual(ollamaEmbeddings().profile);
@@ -66,7 +75,7 @@ describe("the profile of ollamaEmbeddings", () => {
     expect(profile.model).toBe("nomic-embed-text:v1.5");
   });
 
-  it.each(["bge-m3", "mxbai-embed-large:335m", "constructor", ""])(
+  it.each(["qwen3-embedding", "mxbai-embed-large:335m", "constructor", ""])(
     "is missing for the model %j, which is refused by name",
     (model) => {
       const error = thrownBy(() => ollamaEmbeddings({ model }));
@@ -77,32 +86,33 @@ describe("the profile of ollamaEmbeddings", () => {
   );
 
   it("is not made up from prefixes alone", () => {
-    const error = thrownBy(() => ollamaEmbeddings({ model: "bge-m3", queryPrefix: "query: " }));
+    const error = thrownBy(() => ollamaEmbeddings({ model: "qwen3-embedding", queryPrefix: "query: " }));
     expect(error).toMatchObject({ name: "InvalidArgumentError", option: "model" });
   });
 
   it("can be given by its dimensions", async () => {
-    const server = await start({ models: ["bge-m3"], dimensions: 256 });
-    const embeddings = ollamaEmbeddings({ baseUrl: server.url, model: "bge-m3", dimensions: 256 });
+    const server = await startOllama({ models: ["meu-modelo"], dimensions: 256 });
+    const embeddings = ollamaEmbeddings({ baseUrl: server.url, model: "meu-modelo", dimensions: 256 });
     const vector = await embeddings.embedQuery("frete");
     expect(embeddings.profile).toEqual({
-      model: "bge-m3",
+      model: "meu-modelo",
       dimensions: 256,
       queryPrefix: "",
       documentPrefix: "",
+      maxTokens: undefined,
     });
     expect(vector).toHaveLength(256);
     expect(lastBody(server)["input"]).toEqual(["frete"]);
   });
 
   it("leaves it to Ollama how many dimensions the model has, unless told", async () => {
-    const server = await start();
+    const server = await startOllama();
     await ollamaEmbeddings({ baseUrl: server.url }).embedQuery("frete");
     expect(lastBody(server)).not.toHaveProperty("dimensions");
   });
 
   it("follows the dimensions that Ollama is asked to cut vectors to", async () => {
-    const server = await start();
+    const server = await startOllama();
     const embeddings = ollamaEmbeddings({ baseUrl: server.url, dimensions: 512 });
     const vector = await embeddings.embedQuery("frete");
     expect(embeddings.profile.dimensions).toBe(512);
@@ -112,7 +122,7 @@ describe("the profile of ollamaEmbeddings", () => {
   });
 
   it("lets prefixes that are given win over those of the model", async () => {
-    const server = await start();
+    const server = await startOllama();
     const embeddings = ollamaEmbeddings({
       baseUrl: server.url,
       queryPrefix: "busca: ",
@@ -120,49 +130,54 @@ describe("the profile of ollamaEmbeddings", () => {
     });
     await embeddings.embedQuery("frete");
     expect(lastBody(server)["input"]).toEqual(["busca: frete"]);
-    await embeddings.embedDocuments(["frete", "prazo"]);
-    expect(lastBody(server)["input"]).toEqual(["trecho: frete", "trecho: prazo"]);
+    await embeddings.embedDocuments(["frete"]);
+    expect(lastBody(server)["input"]).toEqual(["trecho: frete"]);
     expect(embeddings.profile).toMatchObject({ dimensions: 1024, queryPrefix: "busca: " });
   });
 
   it("lets an empty prefix win over that of the model", async () => {
-    const server = await start();
+    const server = await startOllama();
     const embeddings = ollamaEmbeddings({ baseUrl: server.url, queryPrefix: "" });
     await embeddings.embedQuery("frete");
     expect(lastBody(server)["input"]).toEqual(["frete"]);
+  });
+
+  it("lets tokens that are given win over those of the model", () => {
+    expect(ollamaEmbeddings({ model: "bge-m3", maxTokens: 8192 }).profile.maxTokens).toBe(8192);
+    expect(embeddingProfiles["bge-m3"].maxTokens).toBe(2048);
   });
 });
 
 describe("requests of ollamaEmbeddings", () => {
   it("have the query prompt before queries", async () => {
-    const server = await start();
+    const server = await startOllama();
     await ollamaEmbeddings({ baseUrl: server.url }).embedQuery("qual o prazo de entrega?");
     expect(lastBody(server)["input"]).toEqual([`${QUERY_PROMPT}qual o prazo de entrega?`]);
   });
 
   it("have nothing before documents", async () => {
-    const server = await start();
-    await ollamaEmbeddings({ baseUrl: server.url }).embedDocuments(["entregamos em 3 dias", "frete grátis"]);
-    expect(lastBody(server)["input"]).toEqual(["entregamos em 3 dias", "frete grátis"]);
+    const server = await startOllama();
+    await ollamaEmbeddings({ baseUrl: server.url }).embedDocuments(["entregamos em 3 dias"]);
+    expect(lastBody(server)["input"]).toEqual(["entregamos em 3 dias"]);
   });
 
   it("do not let Ollama cut a text in silence", async () => {
-    const server = await start();
+    const server = await startOllama();
     await ollamaEmbeddings({ baseUrl: server.url }).embedDocuments(["frete"]);
     expect(lastBody(server)["truncate"]).toBe(false);
   });
 
   it("bring back vectors in the order of the texts", async () => {
-    const server = await start();
+    const server = await startOllama();
     const texts = Array.from({ length: 20 }, (_, index) => `treinamento ${(index * 7) % 20} sobre entregas`);
     const vectors = await ollamaEmbeddings({ baseUrl: server.url }).embedDocuments(texts);
-    expect(vectors).toEqual(await new HashingEmbeddings().embedDocuments(texts));
+    expect(vectors).toEqual(await vectorsOf(texts, 1024));
     expect(new Set(vectors.map((vector) => vector.join())).size).toBe(20);
   });
 
   it("go to localhost by default, whatever OLLAMA_BASE_URL says", async () => {
     vi.stubEnv("OLLAMA_BASE_URL", "http://127.0.0.1:9");
-    const server = await start();
+    const server = await startOllama();
     const addresses: string[] = [];
     const toServer = (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
       addresses.push(input instanceof Request ? input.url : String(input));
@@ -181,122 +196,160 @@ describe("requests of ollamaEmbeddings", () => {
 
   it("go to baseUrl, whatever OLLAMA_BASE_URL says", async () => {
     vi.stubEnv("OLLAMA_BASE_URL", "http://127.0.0.1:9");
-    const server = await start();
-    await ollamaEmbeddings({ baseUrl: server.url, maxRetries: 0 }).embedQuery("frete");
-    expect(server.requests).toHaveLength(1);
-  });
-});
-
-describe("failures of Ollama", () => {
-  it("are not retried when the model has not been pulled", async () => {
-    const server = await start({ models: ["nomic-embed-text"] });
-    const embeddings = ollamaEmbeddings({ baseUrl: server.url });
-    await expect(embeddings.embedDocuments(["frete"])).rejects.toMatchObject({
-      message: 'model "mxbai-embed-large" not found, try pulling it first',
-      status_code: 404,
-    });
+    const server = await startOllama();
+    await ollamaEmbeddings({ baseUrl: server.url }).embedQuery("frete");
     expect(server.requests).toHaveLength(1);
   });
 
-  it("are not retried when a text is too long", async () => {
-    const server = await start({ maxTokens: 10 });
-    const embeddings = ollamaEmbeddings({ baseUrl: server.url });
-    await expect(
-      embeddings.embedDocuments(["curto", "um texto de mais de cinco palavras"]),
-    ).rejects.toMatchObject({
-      message: "the input length exceeds the context length",
-      status_code: 400,
-    });
-    expect(server.requests).toHaveLength(1);
-  });
-
-  it(
-    "are retried, and heal, when the server is busy",
-    async () => {
-      const server = await start({ busyRequests: 1 });
-      const embeddings = ollamaEmbeddings({ baseUrl: server.url, maxRetries: 1 });
-      await expect(embeddings.embedDocuments(["frete"])).resolves.toHaveLength(1);
-      expect(server.requests).toHaveLength(2);
-      expect(server.requests[1]).toEqual(server.requests[0]);
-    },
-    RETRY_TIMEOUT,
-  );
-
-  it(
-    "end when the server stays busy",
-    async () => {
-      const server = await start({ busyRequests: 9 });
-      const embeddings = ollamaEmbeddings({ baseUrl: server.url, maxRetries: 1 });
-      await expect(embeddings.embedQuery("frete")).rejects.toMatchObject({ status_code: 503 });
-      expect(server.requests).toHaveLength(2);
-    },
-    RETRY_TIMEOUT,
-  );
-
-  it("are not made again when the caller's fetch is aborted", async () => {
-    let requests = 0;
-    const embeddings = ollamaEmbeddings({
-      fetch: () => {
-        requests += 1;
-        return Promise.reject(new DOMException("aborted", "AbortError"));
+  it("carry the model's time to stay and its options as Ollama spells them", async () => {
+    const { server, embeddings } = await openOllama(
+      {},
+      {
+        keepAlive: "30m",
+        requestOptions: { numBatch: 8192, numCtx: 8192 },
+        headers: { "x-loja": "centro" },
       },
+    );
+    await embeddings.embedQuery("frete");
+    expect(lastBody(server)).toMatchObject({
+      keep_alive: "30m",
+      options: { num_batch: 8192, num_ctx: 8192 },
     });
-    await expect(embeddings.embedQuery("frete")).rejects.toThrow("aborted");
-    expect(requests).toBe(1);
-  });
-});
-
-describe("embeddingProfiles", () => {
-  it("knows mxbai-embed-large as its makers describe it", () => {
-    expect(embeddingProfiles["mxbai-embed-large"]).toEqual({
-      model: "mxbai-embed-large",
-      dimensions: 1024,
-      queryPrefix: QUERY_PROMPT,
-      documentPrefix: "",
-      maxTokens: 512,
-      languages: ["en"],
-      license: "Apache-2.0",
-      source: "https://ollama.com/library/mxbai-embed-large",
-    });
+    expect(server.requests[0]?.headers).toMatchObject({ "x-loja": "centro" });
   });
 
-  it("has each profile under the name of its model, without a tag", () => {
-    for (const [name, profile] of Object.entries(embeddingProfiles)) {
-      expect(profile.model).toBe(name);
-      expect(name).not.toMatch(/:latest$/);
-    }
-  });
-});
-
-describe("the server of these tests", () => {
-  const post = async (server: OllamaServer, path: string, body: unknown): Promise<[number, unknown]> => {
-    const response = await fetch(server.url + path, { method: "POST", body: JSON.stringify(body) });
-    return [response.status, await response.json()];
-  };
-  const model = "mxbai-embed-large";
-
-  it("answers no vector for empty input, as Ollama does", async () => {
-    const server = await start();
-    expect(await post(server, "/api/embed", { model, input: "" })).toEqual([200, { model, embeddings: [] }]);
-  });
-
-  it("cuts a long text unless the request forbids it, as Ollama does", async () => {
-    const server = await start({ maxTokens: 4 });
-    const [status, body] = await post(server, "/api/embed", { model, input: "um dois três" });
-    expect(status).toBe(200);
-    expect(body).toMatchObject({ model, prompt_eval_count: 4 });
-    const refused = await post(server, "/api/embed", { model, input: "um dois três", truncate: false });
-    expect(refused).toEqual([400, { error: "the input length exceeds the context length" }]);
-  });
-
-  it("lists and shows the models that it has", async () => {
-    const server = await start();
-    const tags: unknown = await (await fetch(`${server.url}/api/tags`)).json();
-    expect(tags).toMatchObject({ models: [{ name: "mxbai-embed-large:latest" }] });
-    expect(await post(server, "/api/show", { model })).toMatchObject([
-      200,
-      { model_info: { "bert.context_length": 512, "bert.embedding_length": 1024 } },
+  it("carry a name and a password of baseUrl in a header, as fetch refuses them in an address", async () => {
+    const server = await startOllama();
+    const baseUrl = server.url.replace("//", "//ana:se%40gredo@");
+    await ollamaEmbeddings({ baseUrl }).embedQuery("frete");
+    const given = { authorization: "Bearer x" };
+    await ollamaEmbeddings({ baseUrl, headers: given }).embedQuery("frete");
+    expect(server.requests.map(({ headers }) => headers.authorization)).toEqual([
+      `Basic ${btoa("ana:se@gredo")}`,
+      "Bearer x",
     ]);
-    expect(await post(server, "/api/show", { model: "x" })).toEqual([404, { error: "model 'x' not found" }]);
   });
+
+  it("are none for no texts", async () => {
+    const { server, embeddings } = await openOllama();
+    expect(await embeddings.embedDocuments([])).toEqual([]);
+    expect(server.requests).toEqual([]);
+  });
+});
+
+describe("the second text again at the end of a request", () => {
+  it("comes until a request of eight texts came back in order", async () => {
+    const { server, embeddings } = await openOllama();
+    for (const count of [1, 2, 7, 8, 8, 2]) await embeddings.embedDocuments(manyTexts(count));
+    expect(server.inputs().map(({ length }) => length)).toEqual([1, 3, 8, 9, 8, 2]);
+    expect(server.inputs()[1]).toEqual([...manyTexts(2), manyTexts(2)[1]]);
+  });
+
+  it("does not come back when a small request ends behind a large one", async () => {
+    const { server, embeddings } = await openOllama(
+      { faults: [{ kind: "slow", ms: 100, marker: "devagar" }] },
+      { maxTextsPerRequest: 8 },
+    );
+    await embeddings.embedDocuments([...manyTexts(8), "devagar", "um", "dois"]);
+    await embeddings.embedDocuments(manyTexts(2));
+    expect(server.inputs().map(({ length }) => length)).toEqual([9, 4, 2]);
+  });
+
+  it("leaves no vector in the outcome", async () => {
+    const { embeddings } = await openOllama();
+    const texts = manyTexts(3);
+    expect(await embeddings.embedDocuments(texts)).toEqual(await vectorsOf(texts, 16));
+  });
+});
+
+describe("the limits of requests", () => {
+  it("hold for 5,000 texts, whose vectors come in order", { timeout: 30_000 }, async () => {
+    const { server, embeddings } = await openOllama();
+    const texts = manyTexts(5_000);
+    expect(await embeddings.embedDocuments(texts)).toEqual(await vectorsOf(texts, 16));
+    const inputs = server.inputs();
+    const [first = []] = inputs;
+    expect(first).toHaveLength(33);
+    expect(inputs.length).toBeLessThan(5_000 / 32 + 2);
+    for (const input of inputs) {
+      expect(input.length).toBeLessThanOrEqual(33);
+      expect(input.join("").length).toBeLessThanOrEqual(33_000);
+    }
+    expect(server.mostAtOnce()).toBe(2);
+  });
+
+  it(
+    "hold memory, too: no more than 64 vectors are held at JavaScript's 64 bits",
+    { timeout: 30_000 },
+    async () => {
+      const { server, embeddings } = await openOllama({}, { dimensions: 16 });
+      const asked: number[] = [];
+      const noting: EmbeddingsOfEach = {
+        embedEach: (texts) => {
+          asked.push(texts.length);
+          return embeddings.embedEach(texts);
+        },
+        embedDocuments: (texts) => embeddings.embedDocuments(texts),
+        embedQuery: (text) => embeddings.embedQuery(text),
+      };
+      const embedder = new Embedder(noting, { profile: embeddings.profile, addsPrefixes: false });
+      const vectors = await embedder.embedDocuments(manyTexts(5_000));
+      expect(vectors).toHaveLength(5_000);
+      expect(Math.max(...asked)).toBe(64);
+      for (const vector of vectors) expect((vector as Float32Array).buffer.byteLength).toBe(16 * 4);
+      expect(server.mostAtOnce()).toBe(2);
+    },
+  );
+
+  it("can be given: texts, and requests at a time", async () => {
+    const { server, embeddings } = await openOllama(
+      { faults: [{ kind: "slow", ms: 20 }] },
+      { maxTextsPerRequest: 5, maxConcurrency: 4 },
+    );
+    await embeddings.embedDocuments(manyTexts(60));
+    expect(server.inputs().map(({ length }) => length)).toEqual(new Array(12).fill(6));
+    expect(server.mostAtOnce()).toBe(4);
+  });
+
+  it("count the characters with their prefix, and let a longer text go by itself", async () => {
+    const { server, embeddings } = await openOllama(
+      {},
+      { maxCharactersPerRequest: 100, maxConcurrency: 1, documentPrefix: "d: " },
+    );
+    const lengths = [47, 47, 1, 300, 2];
+    await embeddings.embedDocuments(lengths.map((length) => "a".repeat(length)));
+    expect(server.inputs().map((input) => input.map(({ length }) => length))).toEqual([
+      [50, 50, 50],
+      [4],
+      [303],
+      [5],
+    ]);
+  });
+
+  it.each([
+    ["maxConcurrency", 0],
+    ["maxTextsPerRequest", 1.5],
+    ["maxTextsPerRequest", "32"],
+    ["maxCharactersPerRequest", -1],
+    ["requestTimeoutMs", Number.NaN],
+    ["requestTimeoutMs", 2 ** 31],
+    ["loadTimeoutMs", Number.POSITIVE_INFINITY],
+    ["retryBudgetMs", -1],
+    ["dimensions", 0],
+    ["maxTokens", 0],
+    ["baseUrl", "ftp://ollama:11434"],
+    ["baseUrl", "http://"],
+    ["baseUrl", "http://ollama:porta"],
+  ])("are checked: %s = %s is refused", (option, value) => {
+    const error = thrownBy(() => ollamaEmbeddings({ [option]: value }));
+    expect(error).toBeInstanceOf(InvalidArgumentError);
+    expect(error).toMatchObject({ option });
+  });
+
+  it.each(["", "ollama", "ollama:11434", ":11434", "https://ollama.exemplo/api-ia"])(
+    "are checked: the address %j is one that Ollama's client completes",
+    (baseUrl) => {
+      expect(() => ollamaEmbeddings({ baseUrl, retryBudgetMs: 0 })).not.toThrow();
+    },
+  );
 });

@@ -142,7 +142,10 @@ export interface PlacedText {
 }
 
 /** The chunks of a training in reading order: for trainings of more chunks than a search returns. */
-export async function placedTexts({ pool, schema }: TestIndex, id = "a"): Promise<PlacedText[]> {
+export async function placedTexts(
+  { pool, schema }: Pick<TestIndex, "pool" | "schema">,
+  id = "a",
+): Promise<PlacedText[]> {
   const { rows } = await pool.query<PlacedText>(
     `SELECT p.start_at AS start, p.end_at AS "end", c.content FROM ${schema}.indexed_1 i
       CROSS JOIN LATERAL unnest(i.chunk_ids, i.starts, i.ends) WITH ORDINALITY AS p (id, start_at, end_at, place)

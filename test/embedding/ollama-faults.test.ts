@@ -1,0 +1,367 @@
+import { describe, expect, it, vi } from "vitest";
+import { Embedder } from "../../src/embedding/embedder.js";
+import { ollamaEmbeddings } from "../../src/embedding/ollama.js";
+import { AbortError, EmbeddingError, InvalidArgumentError } from "../../src/errors.js";
+import { failureIn, openOllama, startOllama, summaryOf } from "../support/ollama.js";
+import type { OllamaServerOptions } from "../support/ollama-server.js";
+import type { Fault } from "../support/ollama-faults.js";
+
+const MODEL = '"mxbai-embed-large"';
+/** What a call may take beside its waits and its time-outs, on a machine that has other work. */
+const SLACK_MS = 1_500;
+/** Time-outs of calls that are to run into them. */
+const SHORT = { requestTimeoutMs: 150, loadTimeoutMs: 150 };
+/** Of more than five words: too long for a server of 10 tokens. */
+const LONG = "um texto de mais de cinco palavras";
+
+const texts = (count: number): string[] => Array.from({ length: count }, (_, index) => `texto ${index}`);
+
+/** Faults that go away by themselves, and what it takes to notice them. */
+const PASSING: [string, Fault, object?][] = [
+  ["the queue is full", { kind: "busy" }],
+  ["the model could not be loaded", { kind: "loadFailure" }],
+  ["the runner has not come up", { kind: "notReady" }],
+  ["the runner dies", { kind: "crash" }],
+  ["the runner has died", { kind: "dead" }],
+  ["the connection breaks", { kind: "reset" }],
+  ["a proxy finds nobody behind it", { kind: "proxy" }],
+  ["a proxy waits in vain", { kind: "proxy", status: 504 }],
+  ["there were too many requests", { kind: "proxy", status: 429 }],
+  ["the request took too long to arrive", { kind: "proxy", status: 408 }],
+  ["nothing answers", { kind: "hang" }, SHORT],
+  ["an answer breaks off", { kind: "stall" }, SHORT],
+];
+
+describe("a failure that can heal", () => {
+  it.each(PASSING)("heals when %s once", async (_name, fault, options) => {
+    const { server, embeddings } = await openOllama({ faults: [{ ...fault, times: 1 }] }, options);
+    await expect(embeddings.embedDocuments(["frete"])).resolves.toHaveLength(1);
+    expect(server.inputs()).toEqual([["frete"], ["frete"]]);
+  });
+
+  const lasting = PASSING.filter(([, { status }]) => status === undefined);
+  it.each(lasting)("is retryable for the caller when %s all the time", async (_name, fault, options) => {
+    const retryBudgetMs = 500;
+    const { server, embeddings } = await openOllama({ faults: [fault] }, { retryBudgetMs, ...options });
+    const { error, elapsedMs } = await failureIn(() => embeddings.embedQuery("frete"));
+    expect(error).toMatchObject({ code: "EMBEDDING_FAILED", retryable: true });
+    expect((error as Error).constructor).toBe(EmbeddingError);
+    expect((error as Error).message).toContain(MODEL);
+    expect(elapsedMs).toBeLessThan(retryBudgetMs + SLACK_MS);
+    expect(server.requests.length).toBeGreaterThan(1);
+    expect(server.requests.length).toBeLessThan(6);
+  });
+
+  it("is tried once when there is no time to try again", async () => {
+    const { server, embeddings } = await openOllama({ faults: [{ kind: "busy" }] }, { retryBudgetMs: 0 });
+    await expect(embeddings.embedQuery("frete")).rejects.toMatchObject({ retryable: true });
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it("is one of the network where nothing listens", async () => {
+    const server = await startOllama();
+    await server.close();
+    const embeddings = ollamaEmbeddings({ baseUrl: server.url, retryBudgetMs: 300 });
+    await expect(embeddings.embedQuery("frete")).rejects.toMatchObject({
+      code: "EMBEDDING_FAILED",
+      message: `Ollama could not be reached for model ${MODEL}`,
+      retryable: true,
+    });
+  });
+
+  it("says which status it was, and keeps what was said as the cause", async () => {
+    const { embeddings } = await openOllama({ faults: [{ kind: "busy" }] }, { retryBudgetMs: 0 });
+    const { error } = await failureIn(() => embeddings.embedQuery("frete"));
+    expect(error).toMatchObject({
+      message: `Ollama failed for model ${MODEL} (HTTP 503)`,
+      cause: { message: "server busy, please try again.  maximum pending requests exceeded" },
+    });
+  });
+});
+
+describe("a failure that cannot heal", () => {
+  it.each<[string, OllamaServerOptions, string, string]>([
+    ["a text is too long", { maxTokens: 10 }, LONG, "TEXT_TOO_LONG"],
+    ["a vector is no number", { faults: [{ kind: "nan" }] }, "frete", "EMBEDDING_INVALID"],
+    ["a vector is missing", { faults: [{ kind: "short" }] }, "frete", "EMBEDDING_INVALID"],
+    ["the model is missing", { models: ["bge-m3"] }, "frete", "MODEL_MISSING"],
+    ["the request is bad", { faults: [proxy(400, "invalid options")] }, "frete", "EMBEDDING_FAILED"],
+    ["the caller is nobody", { faults: [proxy(401, "unauthorized")] }, "frete", "EMBEDDING_FAILED"],
+    ["the request is too large", { faults: [proxy(413, "model too large")] }, "frete", "EMBEDDING_FAILED"],
+    ["nothing is at the address", { faults: [proxy(404, "not found")] }, "frete", "EMBEDDING_FAILED"],
+  ])("makes one request when %s", async (_name, options, text, code) => {
+    const { server, embeddings } = await openOllama(options);
+    const { error } = await failureIn(() => embeddings.embedQuery(text));
+    expect(error).toMatchObject({ code, retryable: false });
+    expect((error as Error).constructor).toBe(EmbeddingError);
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it("makes one request of several texts, too, when it concerns them all", async () => {
+    const { server, embeddings } = await openOllama({ faults: [proxy(400, "invalid options")] });
+    await expect(embeddings.embedEach(texts(20))).rejects.toMatchObject({ code: "EMBEDDING_FAILED" });
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it("says how to get a model that is missing", async () => {
+    const { embeddings } = await openOllama({ models: [] });
+    await expect(embeddings.embedDocuments(["frete"])).rejects.toMatchObject({
+      code: "MODEL_MISSING",
+      message: `Ollama has no model ${MODEL}: run "ollama pull mxbai-embed-large" where it runs`,
+    });
+  });
+
+  it("ends the requests beside it", async () => {
+    const faults: Fault[] = [
+      { kind: "hang", marker: "espera" },
+      { ...proxy(400, "invalid options"), marker: "mau" },
+    ];
+    const { server, embeddings } = await openOllama({ faults }, { maxTextsPerRequest: 1 });
+    await expect(embeddings.embedEach(["espera", "mau", "nunca"])).rejects.toMatchObject({
+      code: "EMBEDDING_FAILED",
+      retryable: false,
+    });
+    await vi.waitUntil(() => server.requests[0]?.wasCut);
+    expect(server.inputs()).toEqual([["espera"], ["mau"]]);
+  });
+
+  it("is that of a caller's fetch that was aborted", async () => {
+    let requests = 0;
+    const aborting = (): Promise<Response> => {
+      requests += 1;
+      return Promise.reject(new DOMException("aborted", "AbortError"));
+    };
+    const embeddings = ollamaEmbeddings({ fetch: aborting });
+    await expect(embeddings.embedQuery("frete")).rejects.toMatchObject({ retryable: false });
+    expect(requests).toBe(1);
+  });
+});
+
+describe("a text that fails", () => {
+  it.each([0, 13, 31])(
+    "is told from the others of its request when it is too long, at place %d",
+    async (place) => {
+      const { server, embeddings } = await openOllama({ maxTokens: 10 });
+      const given = texts(32).with(place, LONG);
+      const outcomes = await embeddings.embedEach(given);
+      expect(summaryOf(outcomes)).toEqual(texts(32).fill("vector").with(place, "TEXT_TOO_LONG"));
+      expect(server.requests.length).toBeLessThanOrEqual(1 + 2 * Math.log2(32));
+      await expect(embeddings.embedDocuments(given)).rejects.toMatchObject({
+        code: "TEXT_TOO_LONG",
+        message: `A text is longer than model ${MODEL} reads: texts[${place}]`,
+      });
+    },
+  );
+
+  it("is found in any request, and so is a second one", async () => {
+    const faults: Fault[] = [{ kind: "nan", marker: "sem vetor" }];
+    const { embeddings } = await openOllama({ maxTokens: 10, faults }, { maxTextsPerRequest: 8 });
+    const given = texts(30).with(3, "sem vetor").with(4, LONG).with(29, "sem vetor");
+    const expected = texts(30)
+      .fill("vector")
+      .with(3, "EMBEDDING_INVALID")
+      .with(4, "TEXT_TOO_LONG")
+      .with(29, "EMBEDDING_INVALID");
+    expect(summaryOf(await embeddings.embedEach(given))).toEqual(expected);
+  });
+
+  it("is each one where all are too long", async () => {
+    const { embeddings } = await openOllama({ maxTokens: 10 });
+    expect(summaryOf(await embeddings.embedEach([LONG, LONG, LONG]))).toEqual(texts(3).fill("TEXT_TOO_LONG"));
+  });
+
+  it("is found when the runner dies of it, within the time there is", { timeout: 20_000 }, async () => {
+    const retryBudgetMs = 2_500;
+    const faults: Fault[] = [{ kind: "crash", marker: "veneno" }];
+    const { embeddings } = await openOllama({ faults }, { retryBudgetMs });
+    const start = performance.now();
+    const outcomes = await embeddings.embedEach(texts(4).with(1, "veneno"));
+    expect(performance.now() - start).toBeLessThan(retryBudgetMs + SLACK_MS);
+    expect(summaryOf(outcomes)).toEqual(["vector", "EMBEDDING_FAILED", "vector", "vector"]);
+    expect(outcomes[1]).toMatchObject({ retryable: true });
+  });
+
+  it("is named by whoever asks through an Embedder", async () => {
+    const faults: Fault[] = [{ kind: "zeros", marker: "vazio" }];
+    const { server, embeddings } = await openOllama({ maxTokens: 10, faults }, { dimensions: 16 });
+    const embedder = new Embedder(embeddings, { profile: embeddings.profile, addsPrefixes: false });
+    expect(await embedder.embedDocuments(["frete", LONG])).toEqual([expect.any(Float32Array), "too long"]);
+    await expect(embedder.embedDocuments(["frete", "vazio"])).rejects.toMatchObject({
+      code: "EMBEDDING_INVALID",
+      message: expect.stringContaining("no direction (texts[1])") as string,
+    });
+    server.fault({ kind: "nan", marker: "estranho" });
+    const nameOf = (index: number): string => `trecho ${index}`;
+    await expect(embedder.embedDocuments(["frete", "estranho"], { nameOf })).rejects.toMatchObject({
+      code: "EMBEDDING_INVALID",
+      message: `Model ${MODEL} made NaN or infinity of a text: trecho 1`,
+    });
+  });
+});
+
+describe("vectors that do not belong to their texts", () => {
+  it.each<[Fault["kind"], string]>([
+    ["short", "returned 3 vectors for 4 texts"],
+    ["shuffled", "returned vectors in another order than the texts (ollama#6187): upgrade Ollama"],
+  ])("are refused at once: %s", async (kind, what) => {
+    const { server, embeddings } = await openOllama({ faults: [{ kind }] });
+    await expect(embeddings.embedDocuments(texts(3))).rejects.toMatchObject({
+      code: "EMBEDDING_INVALID",
+      message: `Ollama's model mxbai-embed-large ${what}`,
+      retryable: false,
+    });
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it.each([
+    ["no list", '{"embeddings":"x"}'],
+    ["nothing", "{}"],
+    ["null for each", '{"embeddings":[null,null,null]}'],
+  ])("are refused by an Embedder when they are %s", async (_name, body) => {
+    const faults: Fault[] = [{ kind: "proxy", status: 200, type: "application/json", body }];
+    const { embeddings } = await openOllama({ faults });
+    const embedder = new Embedder(embeddings, { profile: embeddings.profile, addsPrefixes: false });
+    await expect(embedder.embedDocuments(texts(2))).rejects.toMatchObject({ code: "EMBEDDING_INVALID" });
+  });
+});
+
+describe("the time-outs", () => {
+  it("do not let a call hang on a server that never answers", async () => {
+    const { embeddings } = await openOllama({ faults: [{ kind: "hang" }] }, { ...SHORT, retryBudgetMs: 300 });
+    const { error, elapsedMs } = await failureIn(() => embeddings.embedEach(texts(4)));
+    expect(error).toMatchObject({
+      code: "EMBEDDING_FAILED",
+      message: `Ollama did not answer for model ${MODEL} within 150 ms`,
+      retryable: true,
+    });
+    expect((error as Error).constructor).toBe(EmbeddingError);
+    expect(elapsedMs).toBeLessThan(300 + SLACK_MS);
+  });
+
+  it("leave the first request the time to load the model, and the others less", async () => {
+    const limits = { requestTimeoutMs: 150, loadTimeoutMs: 10_000, retryBudgetMs: 0 };
+    const { server, embeddings } = await openOllama({ loadMs: 400 }, limits);
+    await expect(embeddings.embedQuery("frete")).resolves.toHaveLength(16);
+    server.fault({ kind: "slow", ms: 10_000 });
+    const { error, elapsedMs } = await failureIn(() => embeddings.embedQuery("frete"));
+    expect((error as Error).message).toContain("within 150 ms");
+    expect(elapsedMs).toBeLessThan(150 + SLACK_MS);
+  });
+
+  it.each<Fault["kind"]>(["crash", "dead"])(
+    "leave it the time again after the runner died: %s",
+    async (kind) => {
+      const limits = { requestTimeoutMs: 150, loadTimeoutMs: 10_000, retryBudgetMs: 500 };
+      const { server, embeddings } = await openOllama({ loadMs: 400 }, limits);
+      await embeddings.embedQuery("frete");
+      server.fault({ kind, times: 1 });
+      await expect(embeddings.embedQuery("frete")).resolves.toHaveLength(16);
+      expect(server.requests).toHaveLength(3);
+    },
+  );
+
+  it("let texts that take too long together go apart", { timeout: 20_000 }, async () => {
+    const limits = { requestTimeoutMs: 500, loadTimeoutMs: 500, retryBudgetMs: 5_000 };
+    const { embeddings } = await openOllama({ faults: [{ kind: "slow", msPerText: 250 }] }, limits);
+    await expect(embeddings.embedDocuments(texts(2))).resolves.toHaveLength(2);
+  });
+});
+
+describe("an abort", () => {
+  const reason = new Error("basta");
+
+  it("lets no request be made when it comes before", async () => {
+    const { server, embeddings } = await openOllama();
+    const signal = AbortSignal.abort(reason);
+    await expect(embeddings.embedEach(["frete"], { signal })).rejects.toThrow(new AbortError(reason));
+    await expect(embeddings.embedQuery("frete", { signal })).rejects.toThrow(new AbortError(reason));
+    expect(server.requests).toEqual([]);
+  });
+
+  it.each<[string, Fault]>([
+    ["during a request", { kind: "hang" }],
+    ["during an answer", { kind: "stall" }],
+    ["during a slow request", { kind: "slow", ms: 10_000 }],
+  ])("ends a call within 100 ms, and its connections: %s", async (_name, fault) => {
+    const { server, embeddings } = await openOllama({ faults: [fault] }, { maxTextsPerRequest: 1 });
+    const controller = new AbortController();
+    const call = embeddings.embedEach(texts(5), { signal: controller.signal });
+    const ended = failureIn(() => call);
+    await vi.waitUntil(() => server.requests.length === 2);
+    const start = performance.now();
+    controller.abort(reason);
+    const { error } = await ended;
+    expect(performance.now() - start).toBeLessThan(100);
+    expect(error).toBeInstanceOf(AbortError);
+    expect((error as Error).cause).toBe(reason);
+    await vi.waitUntil(() => server.requests.every(({ wasCut }) => wasCut));
+    expect(server.requests).toHaveLength(2);
+  });
+
+  it("ends the wait for another attempt within 100 ms", async () => {
+    const faults: Fault[] = [{ kind: "proxy" }];
+    const { server, embeddings } = await openOllama({ faults }, { retryBudgetMs: 60_000 });
+    const controller = new AbortController();
+    const ended = failureIn(() => embeddings.embedQuery("frete", { signal: controller.signal }));
+    await vi.waitUntil(() => server.requests.length === 4, { timeout: 10_000 }); // a second and more to the fifth
+    const start = performance.now();
+    controller.abort("basta");
+    const { error } = await ended;
+    expect(performance.now() - start).toBeLessThan(100);
+    expect(error).toMatchObject({ code: "ABORTED", cause: "basta" });
+    expect(server.requests).toHaveLength(4);
+  });
+});
+
+describe("what others get to see", () => {
+  it.each([
+    ["a page", proxy(502, "<html>segredo</html>", "text/html")],
+    ["JSON that breaks off", proxy(502, '{"error": "seg', "application/json")],
+    ["JSON of another kind", proxy(502, "null", "application/json")],
+    ["nothing", proxy(502, "", "application/json")],
+    ["a page of status 200", proxy(200, "<html>segredo</html>", "text/html")],
+  ])("on the console is nothing when the answer is %s", async (_name, fault) => {
+    const spies = (["log", "info", "warn", "error", "debug"] as const).map((name) =>
+      vi.spyOn(console, name).mockImplementation(() => undefined),
+    );
+    const { embeddings } = await openOllama({ faults: [fault] }, { retryBudgetMs: 0 });
+    await expect(embeddings.embedQuery("frete")).rejects.toMatchObject({ code: "EMBEDDING_FAILED" });
+    for (const spy of spies) {
+      expect(spy).not.toHaveBeenCalled();
+      spy.mockRestore();
+    }
+  });
+
+  it.each<[string, Fault | undefined]>([
+    ["nothing listens", undefined],
+    ["the connection breaks", { kind: "reset" }],
+    ["nothing answers", { kind: "hang" }],
+    ["the runner dies", { kind: "crash" }],
+    ["a vector is no number", { kind: "nan" }],
+    ["a vector is missing", { kind: "short" }],
+    ["the order is another", { kind: "shuffled" }],
+    ["an answer repeats the text", proxy(400, "cannot embed segredo at 127.0.0.1")],
+    ["an answer is a page", proxy(404, "<html>segredo at 127.0.0.1</html>", "text/html")],
+  ])("in a message is no address, no password and no text when %s", async (_name, fault) => {
+    const server = await startOllama({ dimensions: 16, faults: fault ? [fault] : [] });
+    if (!fault) await server.close();
+    const baseUrl = server.url.replace("//", "//ana:segredo@");
+    const embeddings = ollamaEmbeddings({ baseUrl, ...SHORT, retryBudgetMs: 0 });
+    const { error } = await failureIn(() => embeddings.embedDocuments(["segredo", "segredo 2"]));
+    expect(error).toBeInstanceOf(EmbeddingError);
+    const { message, stack } = error as Error;
+    for (const text of [message, String(error), JSON.stringify(error), stack?.split("\n    at ")[0]]) {
+      expect(text).not.toMatch(/segredo|127\.0\.0\.1|ana|http:/);
+    }
+  });
+
+  it("of an address that cannot be one is not the address", () => {
+    const open = (): unknown => ollamaEmbeddings({ baseUrl: "http://ana:segredo@ollama:porta" });
+    expect(open).toThrow(InvalidArgumentError);
+    expect(open).not.toThrow(/segredo/);
+  });
+});
+
+function proxy(status: number, body: string, type = "text/plain"): Fault {
+  return { kind: "proxy", status, body, type };
+}

@@ -1,0 +1,74 @@
+import { describe, expect, it, vi } from "vitest";
+import { retry } from "../../src/embedding/retry.js";
+
+/** Work that fails so many times. */
+function failing(times: number): { work: () => Promise<string>; starts: number[] } {
+  const starts: number[] = [];
+  const work = (): Promise<string> => {
+    starts.push(performance.now());
+    return starts.length > times
+      ? Promise.resolve("ok")
+      : Promise.reject(new Error(`attempt ${starts.length}`));
+  };
+  return { work, starts };
+}
+
+const inMs = (ms: number): number => performance.now() + ms;
+const always = (): boolean => true;
+
+describe("retry", () => {
+  it("does work that goes well once, also when the time is over", async () => {
+    const { work, starts } = failing(0);
+    expect(await retry(work, { deadline: inMs(-1), canHeal: always })).toBe("ok");
+    expect(starts).toHaveLength(1);
+  });
+
+  it("does it again until it goes well, and waits longer each time", async () => {
+    const { work, starts } = failing(2);
+    expect(await retry(work, { deadline: inMs(5_000), canHeal: always })).toBe("ok");
+    const [first = 0, second = 0, third = 0] = starts;
+    expect(starts).toHaveLength(3);
+    // Timers may be a millisecond early, and late on a busy machine.
+    expect(second - first).toBeGreaterThanOrEqual(124);
+    expect(third - second).toBeGreaterThanOrEqual(249);
+  });
+
+  it("starts no attempt after the deadline, and throws what the last one threw", async () => {
+    const { work, starts } = failing(100);
+    const deadline = inMs(500);
+    const thrown = await retry(work, { deadline, canHeal: always }).catch(String);
+    expect(thrown).toBe(`Error: attempt ${starts.length}`);
+    expect(starts.length).toBeGreaterThan(1);
+    expect(starts.length).toBeLessThan(5);
+    expect(performance.now()).toBeLessThan(deadline + 250);
+  });
+
+  it("asks after each attempt whether another one can help", async () => {
+    const { work, starts } = failing(100);
+    const canHeal = vi.fn((_error: unknown, attempts: number) => attempts < 2);
+    await expect(retry(work, { deadline: inMs(5_000), canHeal })).rejects.toThrow("attempt 2");
+    expect(starts).toHaveLength(2);
+    expect(canHeal.mock.calls.map(([error, attempts]) => [(error as Error).message, attempts])).toEqual([
+      ["attempt 1", 1],
+      ["attempt 2", 2],
+    ]);
+  });
+
+  it("waits no longer when the signal fires, and leaves it to the work to notice", async () => {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const work = (): Promise<string> => {
+      if (!signal.aborted) return Promise.reject(new Error("down"));
+      return Promise.reject(new Error("noticed"));
+    };
+    const canHeal = (error: unknown): boolean => {
+      setTimeout(() => {
+        controller.abort();
+      });
+      return (error as Error).message === "down";
+    };
+    const start = performance.now();
+    await expect(retry(work, { deadline: inMs(60_000), canHeal, signal })).rejects.toThrow("noticed");
+    expect(performance.now() - start).toBeLessThan(100);
+  });
+});

@@ -1,0 +1,49 @@
+/** What tests with a stand-in of Ollama share. */
+import { performance } from "node:perf_hooks";
+import {
+  ollamaEmbeddings,
+  type OllamaEmbeddingsOptions,
+  type ProfiledOllamaEmbeddings,
+} from "langchain-training-index/ollama";
+import { EmbeddingError } from "langchain-training-index";
+import { onTestFinished } from "vitest";
+import { startOllamaServer, type OllamaServer, type OllamaServerOptions } from "./ollama-server.js";
+
+/** Starts a server that ends with the test. */
+export async function startOllama(options?: OllamaServerOptions): Promise<OllamaServer> {
+  const server = await startOllamaServer(options);
+  onTestFinished(() => server.close());
+  return server;
+}
+
+/** A server that ends with the test, and an embedder on it that gives up soon. */
+export async function openOllama(
+  server: OllamaServerOptions = {},
+  options: OllamaEmbeddingsOptions = {},
+): Promise<{ server: OllamaServer; embeddings: ProfiledOllamaEmbeddings }> {
+  const started = await startOllama({ dimensions: 16, ...server });
+  const embeddings = ollamaEmbeddings({ baseUrl: started.url, retryBudgetMs: 1_000, ...options });
+  return { server: started, embeddings };
+}
+
+/** How a call ended, and how long it took. */
+export interface Ended {
+  error: unknown;
+  elapsedMs: number;
+}
+
+/** Waits for a call that fails. */
+export async function failureIn(call: () => Promise<unknown>): Promise<Ended> {
+  const start = performance.now();
+  try {
+    await call();
+  } catch (error) {
+    return { error, elapsedMs: performance.now() - start };
+  }
+  throw new Error("the call did not fail");
+}
+
+/** What came of texts, in short: `vector`, or the code of an error. */
+export function summaryOf(outcomes: readonly (number[] | EmbeddingError)[]): string[] {
+  return outcomes.map((outcome) => (outcome instanceof EmbeddingError ? outcome.code : "vector"));
+}

@@ -267,6 +267,9 @@ describe("the time-outs", () => {
   });
 });
 
+/** A machine that has other work may need more than one attempt to show what is a matter of milliseconds. */
+const BUSY = { retry: 2 };
+
 describe("an abort", () => {
   const reason = new Error("basta");
 
@@ -282,7 +285,7 @@ describe("an abort", () => {
     ["during a request", { kind: "hang" }],
     ["during an answer", { kind: "stall" }],
     ["during a slow request", { kind: "slow", ms: 10_000 }],
-  ])("ends a call within 100 ms, and its connections: %s", async (_name, fault) => {
+  ])("ends a call within 100 ms, and its connections: %s", BUSY, async (_name, fault) => {
     const { server, embeddings } = await openOllama({ faults: [fault] }, { maxTextsPerRequest: 1 });
     const controller = new AbortController();
     const call = embeddings.embedEach(texts(5), { signal: controller.signal });
@@ -298,7 +301,7 @@ describe("an abort", () => {
     expect(server.requests).toHaveLength(2);
   });
 
-  it("ends the wait for another attempt within 100 ms", async () => {
+  it("ends the wait for another attempt within 100 ms", BUSY, async () => {
     const faults: Fault[] = [{ kind: "proxy" }];
     const { server, embeddings } = await openOllama({ faults }, { retryBudgetMs: 60_000 });
     const controller = new AbortController();

@@ -122,6 +122,7 @@ export class ScheduleRun {
   async run(steps: readonly Step[]): Promise<void> {
     const reader = { stops: false };
     const reading = this.#readUntil(reader);
+    reading.catch(() => undefined); // it is told below, also when it comes while nobody waits
     try {
       for (const step of steps) await this.#take(step);
       await this.#releaseAll();

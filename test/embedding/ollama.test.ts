@@ -5,6 +5,7 @@ import { HashingEmbeddings } from "../../src/embedding/hashing.js";
 import { embeddingProfiles, ollamaEmbeddings } from "../../src/embedding/ollama.js";
 import { InvalidArgumentError } from "../../src/errors.js";
 import { openOllama, startOllama } from "../support/ollama.js";
+import type { Fault } from "../support/ollama-faults.js";
 import type { OllamaServer } from "../support/ollama-server.js";
 
 const QUERY_PROMPT = "Represent this sentence for searching relevant passages: ";
@@ -262,9 +263,12 @@ describe("the second text again at the end of a request", () => {
   });
 });
 
+/** The first two requests last so long that the server surely has both at a time. */
+const SLOW_AT_FIRST: Fault = { kind: "slow", ms: 250, times: 2 };
+
 describe("the limits of requests", () => {
   it("hold for 5,000 texts, whose vectors come in order", { timeout: 30_000 }, async () => {
-    const { server, embeddings } = await openOllama();
+    const { server, embeddings } = await openOllama({ faults: [SLOW_AT_FIRST] });
     const texts = manyTexts(5_000);
     expect(await embeddings.embedDocuments(texts)).toEqual(await vectorsOf(texts, 16));
     const inputs = server.inputs();
@@ -282,7 +286,7 @@ describe("the limits of requests", () => {
     "hold memory, too: no more than 64 vectors are held at JavaScript's 64 bits",
     { timeout: 30_000 },
     async () => {
-      const { server, embeddings } = await openOllama({}, { dimensions: 16 });
+      const { server, embeddings } = await openOllama({ faults: [SLOW_AT_FIRST] }, { dimensions: 16 });
       const asked: number[] = [];
       const noting: EmbeddingsOfEach = {
         embedEach: (texts) => {

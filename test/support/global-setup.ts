@@ -55,6 +55,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     if (project.name === "integration") console.log("  embedded: PGlite, in this process");
     console.log(`  ${name}: ${description ?? `NONE (${reason}): its tests were left out`}`);
     await way?.close();
+    if (server?.crashes?.length) console.error(`  It crashed:\n${server.crashes.join("")}`);
     await server?.container?.stop();
   };
 }
@@ -71,7 +72,12 @@ interface Server {
   url: string;
   origin: string;
   container?: StartedPostgreSqlContainer;
+  /** What the container's log says of crashes, which take the connections of tests with them. */
+  crashes?: string[];
 }
+
+/** How Postgres says that it lost a process of its own, or gave itself up. */
+const CRASH = /PANIC|was terminated by signal|interrupted; last known up/;
 
 async function findDockerEngine(): Promise<boolean> {
   try {
@@ -87,12 +93,18 @@ async function findServer(hasDockerEngine: boolean): Promise<Server | undefined>
   if (url) return { url, origin: "TEST_DATABASE_URL" };
   if (!hasDockerEngine) return undefined;
   // From here on an engine is there: what fails now is a failure, not a reason to leave tests out.
+  const crashes: string[] = [];
   const container = await new PostgreSqlContainer(IMAGE)
+    .withLogConsumer((log) => {
+      log.on("data", (line: Buffer | string) => {
+        if (CRASH.test(line.toString())) crashes.push(line.toString());
+      });
+    })
     .withSharedMemorySize(256 * 1024 * 1024)
     // Nothing in it outlives the run; waiting for the disk at each COMMIT took half of the time.
     .withCommand(["postgres", "-c", "fsync=off", "-c", "full_page_writes=off"])
     .start();
-  return { url: container.getConnectionUri(), origin: `container ${IMAGE}`, container };
+  return { url: container.getConnectionUri(), origin: `container ${IMAGE}`, container, crashes };
 }
 
 async function describeServer(connectionString: string): Promise<string> {

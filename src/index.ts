@@ -4,6 +4,7 @@
  *
  * @module
  */
+export type { BulkLoadOptions } from "./bulk-load.js";
 export { formatContext, type FormatContextOptions, type Passage } from "./context.js";
 export type { EmbeddingProfile } from "./embedding/profiles.js";
 export { configFromEnv, type EnvironmentConfig } from "./environment.js";
@@ -17,7 +18,7 @@ export {
   type ErrorCode,
   type ErrorDetails,
 } from "./errors.js";
-export type { DeleteOptions, TrainingIndexOptions, UpsertOptions } from "./options.js";
+export type { DeleteOptions, TrainingIndexOptions, UpsertManyOptions, UpsertOptions } from "./options.js";
 export type { PreparedTraining } from "./prepared-training.js";
 export {
   TrainingRetriever,
@@ -27,6 +28,7 @@ export {
 } from "./retriever.js";
 export type { Splitter } from "./splitter.js";
 export type { DatabaseClient, DatabasePool, Queryable } from "./store/database.js";
+export type { IndexProgress } from "./store/index-progress.js";
 export { TrainingIndex } from "./training-index.js";
 export type { TrainingHeader } from "./training-input.js";
 export type {

@@ -1,7 +1,7 @@
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import { narrowVector } from "./embedding/embedder.js";
 import type { EmbeddingProfile } from "./embedding/profiles.js";
-import { checkFunction, checkOptions, isObject } from "./checks.js";
+import { checkFunction, checkInteger, checkOptions, isObject } from "./checks.js";
 import { InvalidArgumentError } from "./errors.js";
 import type { Splitter } from "./splitter.js";
 import type { DatabasePool, Queryable } from "./store/database.js";
@@ -15,6 +15,12 @@ export const DEFAULT_K = 5;
 export const MAX_K = 1000;
 /** pgvector's own default; about .75-.8 of the true neighbours at 0.5 M chunks of real text (research: perf.md §1.8). */
 export const DEFAULT_EF_SEARCH = 40;
+/** Measured (docs/performance.md): at ten candidates for each chunk a `bit` index finds what a `vector` index does. */
+export const DEFAULT_RERANK_FACTOR = 10;
+/** A pool has ten clients by default, and Postgres takes a hundred. */
+const MAX_CONCURRENCY = 32;
+/** A hundred times the work of a search that returns the candidates themselves. */
+export const MAX_RERANK_FACTOR = 100;
 
 /** Options of `TrainingIndex.initialize`. */
 export interface TrainingIndexOptions {
@@ -58,6 +64,23 @@ export interface UpsertOptions {
   client?: Queryable | undefined;
   /** Called after each request to the embedder. */
   onProgress?: ((progress: IndexingProgress) => void) | undefined;
+}
+
+/** Options of `upsertTrainings`. */
+export interface UpsertManyOptions {
+  /**
+   * Batches under way at a time, 1 to 32: while some are embedded, others are stored. Each holds a client of the pool
+   * while it is stored; where the pool has fewer, they wait. Default 4.
+   */
+  concurrency?: number | undefined;
+  /** Ends the call early with `AbortError`; what was yielded is stored. */
+  signal?: AbortSignal | undefined;
+}
+
+/** @throws {@link InvalidArgumentError} */
+export function checkUpsertMany(options: UpsertManyOptions): void {
+  checkCall(options);
+  if (options.concurrency !== undefined) checkInteger("concurrency", options.concurrency, 1, MAX_CONCURRENCY);
 }
 
 /** Options of `deleteTraining`. */

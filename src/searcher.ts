@@ -1,19 +1,22 @@
 import type { Embedder } from "./embedding/embedder.js";
 import { throwIfAborted } from "./errors.js";
 import { checkInteger } from "./checks.js";
-import { checkCall, checkQuery, DEFAULT_K, MAX_K } from "./options.js";
-import type { DatabasePool } from "./store/database.js";
+import {
+  checkCall,
+  checkQuery,
+  DEFAULT_K,
+  DEFAULT_RERANK_FACTOR,
+  MAX_K,
+  MAX_RERANK_FACTOR,
+} from "./options.js";
 import { compileFilter, type Conditions } from "./store/filter.js";
-import type { Layout } from "./store/layout.js";
-import { search, type FoundChunk } from "./store/search.js";
+import { search, type FoundChunk, type SearchTarget } from "./store/search.js";
 import type { SimilarOptions } from "./types.js";
 
 /** What a {@link Searcher} works with. */
 export interface SearcherParts {
-  pool: DatabasePool;
-  layout: Layout;
+  target: SearchTarget;
   embedder: Embedder;
-  dimensions: number;
   /** The filter of the index, compiled. */
   scope: Conditions;
   /** The index's default of `efSearch`. */
@@ -24,6 +27,7 @@ export interface SearcherParts {
 export interface CheckedSearch {
   k: number;
   efSearch: number;
+  rerankFactor: number;
   conditions: Conditions;
 }
 
@@ -50,6 +54,12 @@ export class Searcher {
     return {
       k: checkInteger("k", options.k ?? DEFAULT_K, 1, MAX_K),
       efSearch: checkInteger("efSearch", options.efSearch ?? efSearch, 1, MAX_K),
+      rerankFactor: checkInteger(
+        "rerankFactor",
+        options.rerankFactor ?? DEFAULT_RERANK_FACTOR,
+        1,
+        MAX_RERANK_FACTOR,
+      ),
       conditions: [...scope, ...compileFilter(options.filter)],
     };
   }
@@ -71,11 +81,11 @@ export class Searcher {
     options: SimilarOptions,
     withEmbedding: boolean,
   ): Promise<{ vector: Float32Array; found: FoundChunk[] }> {
-    const { pool, layout, embedder, dimensions } = this.#parts;
+    const { target, embedder } = this.#parts;
     const checked = this.check(options);
-    const given = checkQuery(query, dimensions);
+    const given = checkQuery(query, target.dimensions);
     const vector = typeof given === "string" ? await embedder.embedQuery(given, options.signal) : given;
     throwIfAborted(options.signal);
-    return { vector, found: await search(pool, layout, { ...checked, vector, withEmbedding }) };
+    return { vector, found: await search(target, { ...checked, vector, withEmbedding }) };
   }
 }

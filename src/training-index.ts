@@ -1,37 +1,27 @@
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
-import { Chunker } from "./chunker.js";
+import { bulkLoad, type BulkLoadOptions } from "./bulk-load.js";
 import { InvalidArgumentError } from "./errors.js";
-import { Indexer } from "./indexer.js";
-import { openIndex, type OpenIndex } from "./open-index.js";
-import { checkFunction, checkInteger, checkIterable } from "./checks.js";
+import { checkIterable } from "./checks.js";
+import { openParts, type IndexParts } from "./index-parts.js";
 import {
   checkCall,
-  checkEmbeddings,
-  checkPool,
   checkSelection,
-  checkSplitter,
-  DEFAULT_EF_SEARCH,
-  MAX_K,
+  checkUpsertMany,
   type DeleteOptions,
   type TrainingIndexOptions,
+  type UpsertManyOptions,
   type UpsertOptions,
 } from "./options.js";
 import { PreparedTraining } from "./prepared-training.js";
-import { Remover } from "./remover.js";
-import { Searcher } from "./searcher.js";
 import { TrainingRetriever, type TrainingRetrieverOptions } from "./retriever.js";
-import { StartOrder } from "./start-order.js";
-import type { DatabasePool, Queryable } from "./store/database.js";
-import { compileFilter, type Conditions } from "./store/filter.js";
-import { quoteIdentifier } from "./store/identifiers.js";
-import { DEFAULT_SCHEMA } from "./store/layout.js";
+import type { Queryable } from "./store/database.js";
+import { compileFilter } from "./store/filter.js";
 import { decodeTrainingId, encodeTrainingId, encodeTrainingIds } from "./store/training-id.js";
 import {
   encodeRevision,
   normalizeTraining,
   requireScope,
   type NormalizedTraining,
-  type TrainingHeader,
 } from "./training-input.js";
 import type {
   ChunkHit,
@@ -48,18 +38,6 @@ import { TrainingVectorStore } from "./vector-store.js";
 
 /** Of 1000 years; of about 7000 Postgres could not say when they began. */
 const MAX_AGE_MS = 1000 * 365 * 24 * 60 * 60 * 1000;
-
-/** The parts of an index, once its schema has been looked at. */
-interface IndexParts extends OpenIndex {
-  embeddings: EmbeddingsInterface;
-  pool: DatabasePool;
-  /** The filter of the index, compiled. */
-  scope: Conditions;
-  header: TrainingHeader | undefined;
-  indexer: Indexer;
-  remover: Remover;
-  searcher: Searcher;
-}
 
 /**
  * Keeps the vectors of trainings in step with their texts, and finds the passages that answer a question.
@@ -87,30 +65,7 @@ export class TrainingIndex {
     embeddings: EmbeddingsInterface,
     options: TrainingIndexOptions,
   ): Promise<TrainingIndex> {
-    checkEmbeddings(embeddings);
-    const pool = checkPool((options as TrainingIndexOptions | undefined)?.pool);
-    const schema = options.schema ?? DEFAULT_SCHEMA;
-    quoteIdentifier(schema, "schema");
-    const scope = compileFilter(options.filter);
-    const efSearch = checkInteger("hnsw.efSearch", options.hnsw?.efSearch ?? DEFAULT_EF_SEARCH, 1, MAX_K);
-    const splitter = checkSplitter(options.splitter);
-    const header = checkFunction("header", options.header);
-
-    const open = await openIndex(embeddings, pool, schema, options.profile);
-    const { layout, vectorOid, embedder, profile } = open;
-    const target = { layout, vectorOid, scope };
-    const chunker = new Chunker(splitter, profile);
-    const startOrder = new StartOrder();
-    return new TrainingIndex({
-      ...open,
-      embeddings,
-      pool,
-      scope,
-      header,
-      indexer: new Indexer({ pool, target, embedder, chunker, startOrder }),
-      remover: new Remover(pool, target, startOrder),
-      searcher: new Searcher({ pool, layout, embedder, dimensions: profile.dimensions, scope, efSearch }),
-    });
+    return new TrainingIndex(await openParts(embeddings, options));
   }
 
   /**
@@ -143,19 +98,50 @@ export class TrainingIndex {
   }
 
   /**
-   * Upserts many trainings, a batch at a time: texts of several are embedded in one request, and stored in one
-   * transaction. Memory is bounded by the batch. Of an id that comes twice the later one stands.
+   * Upserts many trainings, in batches: texts of several are embedded in one request, and stored in one transaction.
+   * While one batch is stored, the next is embedded. Memory is bounded by `concurrency` batches of some 250,000
+   * characters: trainings are taken from the source no sooner than there is room. Of an id that comes twice the later one
+   * stands.
    *
-   * @returns the results, in order, as they come about. What was yielded is stored when a later one throws.
+   * @returns the results, in order, as they come about. What was yielded is stored when a later one throws; of the
+   * trainings behind it a few can be stored, too.
    * @throws as {@link upsertTraining}
    */
   async *upsertTrainings(
     trainings: Iterable<Training> | AsyncIterable<Training>,
-    options: Pick<UpsertOptions, "signal"> = {},
+    options: UpsertManyOptions = {},
   ): AsyncGenerator<UpsertResult, void, undefined> {
-    checkCall(options);
+    checkUpsertMany(options);
     checkIterable("trainings", trainings);
     yield* upsertAll(this.#parts.indexer, this.#normalizeEach(trainings), options);
+  }
+
+  /**
+   * The first load: {@link upsertTrainings} without the vector index, which is built when all are stored. Several times
+   * faster than to add each chunk to it; meanwhile searches are exact, and slower. For a role that owns the tables. A
+   * load that broke off is completed by the same call.
+   *
+   * @throws as {@link upsertTrainings}; {@link InvalidArgumentError} for an index that holds chunks, without `rebuild`;
+   * {@link SchemaError} for a role that does not own the tables
+   */
+  async *bulkLoad(
+    trainings: Iterable<Training> | AsyncIterable<Training>,
+    options: UpsertManyOptions & BulkLoadOptions = {},
+  ): AsyncGenerator<UpsertResult, void, undefined> {
+    checkUpsertMany(options);
+    const { pool, layout, indexer, serving } = this.#parts;
+    yield* bulkLoad(
+      {
+        pool,
+        layout,
+        upsert: (given: typeof trainings) => upsertAll(indexer, this.#normalizeEach(given), options),
+        onIndexChanged: () => {
+          serving.forget();
+        },
+      },
+      trainings,
+      options,
+    );
   }
 
   /**

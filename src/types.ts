@@ -146,6 +146,11 @@ export interface SimilarOptions {
    * @see https://github.com/pgvector/pgvector#query-options
    */
   efSearch?: number | undefined;
+  /**
+   * Only with a vector index of type `bit`: how many candidates for each chunk to return are compared again on their
+   * full vectors. 1 to 100, default 10.
+   */
+  rerankFactor?: number | undefined;
   /** Ends the call early with `AbortError`. */
   signal?: AbortSignal | undefined;
 }

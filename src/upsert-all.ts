@@ -1,32 +1,156 @@
+import { orAbort } from "./errors.js";
 import type { Indexer } from "./indexer.js";
 import type { NormalizedTraining } from "./training-input.js";
 import type { UpsertResult } from "./types.js";
 
-/** What is prepared and stored at once, in trainings and characters. */
-const BATCH_LIMITS = { items: 100, size: 1_000_000 };
+/** What is prepared and stored at once, in trainings and characters: some 250 chunks, whose swap is soon over. */
+const BATCH_LIMITS = { items: 100, size: 250_000 };
+
+/** Enough to keep two cores busy with loading alone; more brought nothing (docs/performance.md). */
+const DEFAULT_CONCURRENCY = 4;
+
+/** Options of {@link upsertAll}. */
+export interface UpsertAllOptions {
+  /** Batches under way at a time. Default 4. */
+  concurrency?: number | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** Trainings by their ids. */
+type Batch = ReadonlyMap<string, NormalizedTraining>;
 
 /**
- * Upserts trainings in batches, in order. A batch ends before an id that it holds already, so that the later
- * version of two is stored later.
+ * Upserts trainings in batches, some of them at a time. Results come in the order of the trainings, each as soon as all
+ * before it have ended. Batches that have an id in common are never under way together, so that the later version of two
+ * is stored later.
+ *
+ * A batch is taken from the source only when it may begin, which bounds how many trainings are in memory. When one fails,
+ * those behind it are stopped; when the source fails, those before are finished first.
  */
 export async function* upsertAll(
   indexer: Indexer,
   trainings: Iterable<NormalizedTraining> | AsyncIterable<NormalizedTraining>,
-  options: { signal?: AbortSignal | undefined } = {},
+  { concurrency = DEFAULT_CONCURRENCY, signal }: UpsertAllOptions = {},
 ): AsyncGenerator<UpsertResult, void, undefined> {
-  let pending = new Map<string, NormalizedTraining>();
-  let characters = 0;
-  const flush = async (): Promise<UpsertResult[]> => {
-    const batch = [...pending.values()];
-    pending = new Map();
-    characters = 0;
-    return batch.length === 0 ? [] : (await indexer.prepare(batch, options)).commit();
-  };
-  for await (const training of trainings) {
-    if (pending.has(training.key)) yield* await flush();
-    pending.set(training.key, training);
-    characters += training.sources.reduce((sum, { text }) => sum + text.length, 0);
-    if (pending.size >= BATCH_LIMITS.items || characters >= BATCH_LIMITS.size) yield* await flush();
+  const source = cutIntoBatches(trainings);
+  const pipeline = new Pipeline(indexer, signal);
+  let next: Promise<IteratorResult<Batch, void>> | undefined;
+  try {
+    for (;;) {
+      while (pipeline.size >= concurrency) yield* await pipeline.finishOldest();
+      const arriving = (next ??= source.next());
+      // Results do not wait for a slow source.
+      if (await orAbort(() => pipeline.oldestEndsBefore(arriving), signal)) {
+        yield* await pipeline.finishOldest();
+        continue;
+      }
+      next = undefined;
+      const { batch, failure } = await takeArrived(arriving);
+      while (pipeline.size > 0 && (!batch || pipeline.sharesAnId(batch)))
+        yield* await pipeline.finishOldest();
+      if (failure) throw failure.error;
+      if (!batch) return;
+      pipeline.begin(batch);
+    }
+  } finally {
+    await pipeline.stop();
+    const closed = source.return();
+    // A source that is waited for would hold up the caller, who has turned away.
+    if (next === undefined) await closed;
+    else closed.catch(noop);
   }
-  yield* await flush();
+}
+
+/** What came of a look for the next batch: neither at the end of the source. */
+async function takeArrived(
+  arriving: Promise<IteratorResult<Batch, void>>,
+): Promise<{ batch?: Batch | undefined; failure?: { error: unknown } }> {
+  try {
+    const { value } = await arriving;
+    return { batch: value ?? undefined };
+  } catch (error) {
+    return { failure: { error } };
+  }
+}
+
+/** Each id at most once in a batch. */
+async function* cutIntoBatches(
+  trainings: Iterable<NormalizedTraining> | AsyncIterable<NormalizedTraining>,
+): AsyncGenerator<Batch, void, undefined> {
+  let batch = new Map<string, NormalizedTraining>();
+  let characters = 0;
+  for await (const training of trainings) {
+    if (batch.has(training.key)) {
+      yield batch;
+      batch = new Map();
+      characters = 0;
+    }
+    batch.set(training.key, training);
+    characters += training.sources.reduce((sum, { text }) => sum + text.length, 0);
+    if (batch.size >= BATCH_LIMITS.items || characters >= BATCH_LIMITS.size) {
+      yield batch;
+      batch = new Map();
+      characters = 0;
+    }
+  }
+  if (batch.size > 0) yield batch;
+}
+
+/** The batches under way, in order. */
+class Pipeline {
+  readonly #indexer: Indexer;
+  readonly #signal: AbortSignal;
+  readonly #stopping = new AbortController();
+  readonly #underWay: { batch: Batch; results: Promise<UpsertResult[]> }[] = [];
+
+  constructor(indexer: Indexer, signal: AbortSignal | undefined) {
+    this.#indexer = indexer;
+    this.#signal = signal ? AbortSignal.any([signal, this.#stopping.signal]) : this.#stopping.signal;
+  }
+
+  get size(): number {
+    return this.#underWay.length;
+  }
+
+  begin(batch: Batch): void {
+    const preparation = this.#indexer.prepare([...batch.values()], { signal: this.#signal });
+    const results = preparation.then((prepared) => prepared.commit());
+    results.catch(noop); // told when its turn comes
+    this.#underWay.push({ batch, results });
+  }
+
+  sharesAnId(batch: Batch): boolean {
+    return this.#underWay.some((work) => [...batch.keys()].some((key) => work.batch.has(key)));
+  }
+
+  /** Whether the oldest one has ended when something else does. */
+  async oldestEndsBefore(other: Promise<unknown>): Promise<boolean> {
+    const [oldest] = this.#underWay;
+    const otherEnds = other.then(never, never);
+    if (!oldest) return otherEnds;
+    return Promise.race([oldest.results.then(always, always), otherEnds]);
+  }
+
+  /** @throws what the oldest one failed for */
+  async finishOldest(): Promise<UpsertResult[]> {
+    return (await this.#underWay.shift()?.results) ?? [];
+  }
+
+  /** Stops what is under way, and waits until it has stopped. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await Promise.allSettled(this.#underWay.map(({ results }) => results));
+  }
+}
+
+function always(): boolean {
+  return true;
+}
+
+function never(): boolean {
+  return false;
+}
+
+function noop(): void {
+  // Nobody is to be told.
 }

@@ -1,11 +1,7 @@
-import { InvalidArgumentError, TrainingIndex } from "langchain-training-index";
-import { Document } from "@langchain/core/documents";
-import { migrate } from "langchain-training-index/migrations";
+import { InvalidArgumentError } from "langchain-training-index";
 import { expect, it } from "vitest";
-import { ClusteredVectors } from "../bench/vectors.js";
-import { describeOnEach, describeOnServer } from "./support/databases.js";
-import { CountingEmbeddings, DIMENSIONS, migratedSchema, openTestIndex } from "./support/index.js";
-import { explain, recordingPool } from "./support/recording-pool.js";
+import { describeOnEach } from "./support/databases.js";
+import { DIMENSIONS, openTestIndex } from "./support/index.js";
 
 const SHOP = [
   {
@@ -121,47 +117,4 @@ describeOnEach("similar", (database) => {
     const signal = AbortSignal.timeout(20);
     await expect(index.similar("loja", { signal })).rejects.toMatchObject({ code: "ABORTED" });
   });
-});
-
-describeOnServer("at 10,000 chunks of 1,024 dimensions", (database) => {
-  it("uses the HNSW index without a filter and with a wide one, and the filter's index with a narrow one", async () => {
-    const { pool } = database;
-    const schema = await migratedSchema(database, { dimensions: 1024 });
-    const recorded = recordingPool(pool);
-    const index = await TrainingIndex.initialize(new CountingEmbeddings(1024), {
-      pool: recorded.pool,
-      schema,
-    });
-    const vectors = new ClusteredVectors(1024, 100, 7);
-    const documents = Array.from(
-      { length: 10_000 },
-      (_, place) =>
-        new Document({
-          pageContent: `${place} ${"o prazo de entrega da loja ".repeat(30)}`,
-          metadata: { half: place % 2, tenth: place % 10, hundredth: place % 100 },
-        }),
-    );
-    // Building the index after the load takes a third of the time.
-    await database.owner.query(`DROP INDEX ${schema}.chunk_1_embedding`);
-    await index.vectorStore.addVectors(
-      documents.map(() => vectors.next()),
-      documents,
-    );
-    expect(await migrate(database.owner, { schema, dimensions: 1024 })).toMatchObject({
-      vectorIndex: "built",
-    });
-    await database.owner.query(`ANALYZE ${schema}.chunk_1`);
-
-    const planOf = async (filter?: Record<string, number>): Promise<string> => {
-      recorded.statements.length = 0;
-      const hits = await index.similar(vectors.next(), { filter, efSearch: 100 });
-      expect(hits).toHaveLength(5);
-      const [statement] = recorded.statements;
-      return statement ? explain(pool, statement) : "";
-    };
-    expect(await planOf()).toContain("Index Scan using chunk_1_embedding on chunk_1");
-    expect(await planOf({ half: 1 })).toContain("Index Scan using chunk_1_embedding on chunk_1");
-    expect(await planOf({ tenth: 3 })).toContain("Index Scan using chunk_1_embedding on chunk_1");
-    expect(await planOf({ hundredth: 7 })).toContain("Bitmap Index Scan on chunk_1_metadata");
-  }, 240_000);
 });

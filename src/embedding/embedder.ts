@@ -73,7 +73,13 @@ export class Embedder {
         const count = Array.isArray(outcomes) ? outcomes.length : 0;
         throw invalid(`returned ${count} vectors for ${batch.length} texts`);
       }
-      for (const outcome of outcomes) vectors.push(this.#check(outcome, () => nameOf(vectors.length)));
+      // One piece of memory for all of them: thousands of small ones keep the garbage collector busy.
+      const { dimensions } = this.#profile;
+      const memory = new Float32Array(batch.length * dimensions);
+      for (const [place, outcome] of outcomes.entries()) {
+        const room = memory.subarray(place * dimensions, (place + 1) * dimensions);
+        vectors.push(this.#check(outcome, room, () => nameOf(vectors.length)));
+      }
       onBatch?.(vectors.length);
     }
     return vectors;
@@ -90,7 +96,7 @@ export class Embedder {
           : embeddings.embedQuery(prefix + text),
       signal,
     );
-    return checkVector(vector, this.#profile);
+    return checkVector(vector, this.#profile, new Float32Array(this.#profile.dimensions));
   }
 
   #embedEach(texts: string[], signal: AbortSignal | undefined): Promise<(number[] | EmbeddingError)[]> {
@@ -100,8 +106,12 @@ export class Embedder {
       : embeddings.embedDocuments(texts);
   }
 
-  #check(outcome: number[] | EmbeddingError, name: () => string): Float32Array | typeof TOO_LONG {
-    if (!(outcome instanceof EmbeddingError)) return checkVector(outcome, this.#profile, name);
+  #check(
+    outcome: number[] | EmbeddingError,
+    room: Float32Array,
+    name: () => string,
+  ): Float32Array | typeof TOO_LONG {
+    if (!(outcome instanceof EmbeddingError)) return checkVector(outcome, this.#profile, room, name);
     if (outcome.code === "TEXT_TOO_LONG") return TOO_LONG;
     throw new EmbeddingError(outcome.code, `${outcome.message}: ${name()}`, outcome.retryable, outcome);
   }
@@ -144,12 +154,16 @@ export function httpStatusOf(error: unknown): number | undefined {
 /**
  * Narrows a vector to the 32 bits that pgvector stores.
  *
+ * @param narrowed - where to, of `dimensions` components
  * @returns the vector, or what is wrong with it: another number of dimensions, NaN, infinity, or no direction;
  * also when these only come about at 32 bits, in which pgvector sums up the squares
  */
-export function narrowVector(vector: ArrayLike<unknown>, dimensions: number): Float32Array | string {
+export function narrowVector(
+  vector: ArrayLike<unknown>,
+  dimensions: number,
+  narrowed: Float32Array = new Float32Array(dimensions),
+): Float32Array | string {
   if (vector.length !== dimensions) return `${vector.length} dimensions; this index stores ${dimensions}`;
-  const narrowed = new Float32Array(dimensions);
   let squares = 0;
   for (let index = 0; index < dimensions; index++) {
     const component = vector[index];
@@ -165,9 +179,10 @@ export function narrowVector(vector: ArrayLike<unknown>, dimensions: number): Fl
 function checkVector(
   vector: readonly number[],
   { model, dimensions }: EmbeddingProfile,
+  room: Float32Array,
   name?: () => string,
 ): Float32Array {
-  const checked = narrowVector(Array.isArray(vector) ? vector : [], dimensions);
+  const checked = narrowVector(Array.isArray(vector) ? vector : [], dimensions, room);
   if (typeof checked === "string") {
     throw invalid(`of model ${model} returned ${checked}${name ? ` (${name()})` : ""}`);
   }

@@ -3,6 +3,7 @@ import type { OllamaEmbeddingsParams } from "@langchain/ollama";
 import { batches } from "../batches.js";
 import { EmbeddingError, InvalidArgumentError } from "../errors.js";
 import { checkInteger } from "../checks.js";
+import { ConcurrencyLimit } from "./concurrency-limit.js";
 import { bisect, type TextOutcome } from "./bisection.js";
 import type { EmbedOptions, EmbeddingsOfEach } from "./embedder.js";
 import { OllamaRequester } from "./ollama-request.js";
@@ -32,7 +33,10 @@ export interface OllamaEmbeddingsOptions extends Omit<
   documentPrefix?: string | undefined;
   /** Tokens that one text may have. Default: those of the model's profile. Longer chunks are split. */
   maxTokens?: number | undefined;
-  /** Requests under way at a time. Default 2: Ollama embeds one text after the other, so one waits at its door. */
+  /**
+   * Requests for documents under way at a time, of all calls together. Default 2: Ollama embeds one text after the other,
+   * so one waits at its door.
+   */
   maxConcurrency?: number | undefined;
   /** Texts of one request. Default 32. */
   maxTextsPerRequest?: number | undefined;
@@ -72,6 +76,8 @@ export class ProfiledOllamaEmbeddings extends Embeddings implements EmbeddingsOf
   readonly profile: EmbeddingProfile;
   readonly #requester: OllamaRequester;
   readonly #limits: RequestLimits;
+  /** Of all calls together. A query waits for none of them. */
+  readonly #slots: ConcurrencyLimit;
   #keepsOrder = false;
 
   constructor(requester: OllamaRequester, profile: EmbeddingProfile, limits: RequestLimits) {
@@ -79,6 +85,7 @@ export class ProfiledOllamaEmbeddings extends Embeddings implements EmbeddingsOf
     this.#requester = requester;
     this.profile = profile;
     this.#limits = limits;
+    this.#slots = new ConcurrencyLimit(limits.concurrency);
   }
 
   /**
@@ -109,10 +116,11 @@ export class ProfiledOllamaEmbeddings extends Embeddings implements EmbeddingsOf
     const either = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal;
     const lane = async (): Promise<void> => {
       for (const request of requests) {
-        const deadline = performance.now() + retryBudgetMs;
-        const send = (some: string[]): Promise<number[][]> => this.#send(some, deadline, either);
         const sent = request.map(({ text }) => text);
-        const found = await bisect(sent, send, deadline);
+        const found = await this.#slots.run(() => {
+          const deadline = performance.now() + retryBudgetMs;
+          return bisect(sent, (some) => this.#send(some, deadline, either), deadline);
+        });
         for (const [place, { index }] of request.entries()) outcomes[index] = found[place] ?? [];
       }
     };

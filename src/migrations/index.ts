@@ -6,4 +6,5 @@
 export { migrate, type MigrateResult } from "./migrate.js";
 export type { HostTable, MigrateOptions } from "./options.js";
 export { migrationSql, type MigrationSqlOptions } from "./print.js";
+export type { VectorIndexType } from "../store/vector-index.js";
 export { migrationStatus, type MigrationStatus } from "./status.js";

@@ -1,4 +1,6 @@
-import { FIRST_PROFILE_ID, vectorIndexName } from "../store/layout.js";
+import { FIRST_PROFILE_ID } from "../store/layout.js";
+import { vectorIndexTypes } from "../store/vector-index.js";
+import { createVectorIndex } from "../store/vector-index-sql.js";
 import { hostReference } from "./host-table.js";
 import type { MigrationPlan } from "./options.js";
 
@@ -17,9 +19,11 @@ export interface Migration {
  */
 export const migrations: readonly Migration[] = [
   { version: 1, name: "trainings and chunks", breaking: true, statements: trainingsAndChunks },
+  { version: 2, name: "recorded index", breaking: false, statements: recordedVectorIndex },
 ];
 
-function trainingsAndChunks({ names, idType, dimensions, hnsw, ...plan }: MigrationPlan): string[] {
+function trainingsAndChunks(plan: MigrationPlan): string[] {
+  const { names, idType, dimensions } = plan;
   const { training, indexed, chunk, profile, vector } = names;
   return [
     // Orders calls by their start, whatever order they end in.
@@ -76,15 +80,24 @@ function trainingsAndChunks({ names, idType, dimensions, hnsw, ...plan }: Migrat
     `ALTER TABLE ${chunk} ALTER COLUMN embedding SET STORAGE MAIN`,
     `CREATE INDEX chunk_1_id ON ${chunk} (id)`,
     `CREATE INDEX chunk_1_metadata ON ${chunk} USING gin (metadata jsonb_path_ops)`,
-    vectorIndexStatement({ names, hnsw }),
+    createVectorIndex(names, FIRST_PROFILE_ID, { type: plan.vectorIndex, dimensions, ...plan.hnsw }),
   ];
 }
 
-/** The statement that makes the vector index. `CONCURRENTLY` cannot run in a transaction. */
-export function vectorIndexStatement(
-  { names, hnsw }: Pick<MigrationPlan, "names" | "hnsw">,
-  concurrently = false,
-): string {
-  return `CREATE INDEX ${concurrently ? "CONCURRENTLY " : ""}${vectorIndexName(FIRST_PROFILE_ID)} ON ${names.chunk}
-  USING hnsw (embedding ${names.cosineOperatorClass}) WITH (m = ${hnsw.m}, ef_construction = ${hnsw.efConstruction})`;
+/** So that an index that somebody dropped is built again as it was. */
+function recordedVectorIndex({ names, vectorIndex, hnsw }: MigrationPlan): string[] {
+  const isType = `IN (${vectorIndexTypes.map((type) => `'${type}'`).join(", ")})`;
+  return [
+    `ALTER TABLE ${names.profile}
+  ADD COLUMN vector_index text NOT NULL DEFAULT '${vectorIndex}' CHECK (vector_index ${isType}),
+  ADD COLUMN vector_index_next text CHECK (vector_index_next ${isType}), -- is built beside it, to take its place
+  ADD COLUMN vector_index_claimed_at timestamptz, -- by a process that is about to build
+  ADD COLUMN hnsw_m integer NOT NULL DEFAULT ${hnsw.m},
+  ADD COLUMN hnsw_ef_construction integer NOT NULL DEFAULT ${hnsw.efConstruction}`,
+    // They were for the profile that stands; another one has to say what it has.
+    `ALTER TABLE ${names.profile}
+  ALTER COLUMN vector_index DROP DEFAULT,
+  ALTER COLUMN hnsw_m DROP DEFAULT,
+  ALTER COLUMN hnsw_ef_construction DROP DEFAULT`,
+  ];
 }

@@ -1,4 +1,4 @@
-import { SchemaError } from "../errors.js";
+import { InvalidArgumentError, SchemaError } from "../errors.js";
 import {
   readActiveProfile,
   readCatalog,
@@ -9,12 +9,20 @@ import {
 } from "../store/catalog.js";
 import { inTransaction, query, sqlStateOf, type DatabasePool, type Queryable } from "../store/database.js";
 import { FIRST_PROFILE_ID, SCHEMA_VERSION } from "../store/layout.js";
+import { MAX_DIMENSIONS } from "../store/vector-index.js";
 import { installExtension, migrationTableStatement, recordStatement, schemaStatement } from "./bootstrap.js";
 import { ensureForeignKey, readHostIdType } from "./host-table.js";
 import { migrations } from "./list.js";
-import { planMigration, type FoundOptions, type MigrateOptions, type MigrationPlan } from "./options.js";
+import {
+  planMigration,
+  widerType,
+  type FoundOptions,
+  type MigrateOptions,
+  type MigrationPlan,
+} from "./options.js";
 import { run } from "./run.js";
-import { ensureVectorIndex, refuseOtherParameters } from "./vector-index.js";
+import { ensureVectorIndex } from "./vector-index.js";
+import { askedType, recordVectorIndex, refuseOtherParameters, standingHnsw } from "./vector-index-record.js";
 
 /** What a call of `migrate` did. */
 export interface MigrateResult {
@@ -23,7 +31,10 @@ export interface MigrateResult {
   version: number;
   /** The versions that this call applied; none when everything stood. */
   applied: number[];
-  /** `kept`: it was there. `built`: it was missing or broken, and was built. `building`: another session is at it. */
+  /**
+   * `kept`: it was there. `built`: it was missing, broken or of another type, and was built. `building`: another session
+   * is at it.
+   */
   vectorIndex: "kept" | "built" | "building";
 }
 
@@ -38,7 +49,9 @@ const MAX_ATTEMPTS = 5;
  *
  * Idempotent: a repeat finds nothing to do. Safe when many processes start at once: they take turns at an
  * advisory lock, and all migrations commit together with their versions. Only a vector index that is missing,
- * or whose build broke off, is built outside that transaction, with CREATE INDEX CONCURRENTLY.
+ * whose build broke off, or that is to be of another type, is built outside that transaction, with CREATE INDEX
+ * CONCURRENTLY; the one that it replaces is dropped when it is there. A call that is killed meanwhile is completed by
+ * the next one.
  *
  * @throws {@link InvalidArgumentError} for an option that is not usable
  * @throws {@link SchemaError} when pgvector or a right is missing (the message says what to run), when the
@@ -82,6 +95,7 @@ async function migrateInOrder(
     await run(client, recordStatement(migration, plan.names));
   }
   await ensureForeignKey(client, plan);
+  if (applied) await recordVectorIndex(client, catalog, options, plan);
   return { plan, applied: pending.map(({ version }) => version) };
 }
 
@@ -109,7 +123,17 @@ async function planFor(
         "leave it out, or migrate another schema",
     );
   }
-  const plan = planMigration({ ...options, ...standing }, found);
+  const type = askedType(catalog, options);
+  if (dimensions > MAX_DIMENSIONS[type]) {
+    throw new InvalidArgumentError(
+      "vectorIndex",
+      `is ${type}, which holds up to ${MAX_DIMENSIONS[type]} dimensions, but schema ${JSON.stringify(asked.schema)} ` +
+        `has ${dimensions}: ${widerType(dimensions) ?? "no type"} can hold them`,
+    );
+  }
+  const { vectorIndex } = catalog;
+  const hnsw = standingHnsw(catalog, options);
+  const plan = planMigration({ ...options, ...standing, vectorIndex: vectorIndex.type, hnsw }, found);
   refuseOtherParameters(catalog, options, plan);
   return plan;
 }

@@ -2,14 +2,13 @@ import { InvalidArgumentError } from "../errors.js";
 import { quoteIdentifier } from "../store/identifiers.js";
 import { DEFAULT_SCHEMA, FIRST_PROFILE_ID, namesOf, type Names } from "../store/layout.js";
 import { idTypes } from "../store/training-id.js";
+import { MAX_DIMENSIONS, vectorIndexTypes, type VectorIndexType } from "../store/vector-index.js";
 import type { IdType } from "../types.js";
 
 /** Of mxbai-embed-large, and of the multilingual models that can take its place without another table. */
 export const DEFAULT_DIMENSIONS = 1024;
 /** The defaults of pgvector, which the first host asked for by name. */
 export const DEFAULT_HNSW = { m: 16, efConstruction: 64 };
-/** @see https://github.com/pgvector/pgvector#hnsw: an HNSW index on `vector` holds up to 2,000 dimensions */
-const MAX_DIMENSIONS = 2000;
 /** @see https://github.com/pgvector/pgvector/blob/v0.8.0/src/hnsw.h HNSW_MIN_M and so on */
 const HNSW_RANGES = { m: [2, 100], efConstruction: [4, 1000] } as const;
 
@@ -24,17 +23,23 @@ export interface HostTable {
 
 /**
  * Options of the migrations. On a schema that stands already, what is left out stays as it is, and what is
- * given must be as it is.
+ * given must be as it is, but for `vectorIndex`.
  */
 export interface MigrateOptions {
   /** The schema that the index has for itself; made where it is missing. Default `training_index`. */
   schema?: string | undefined;
-  /** Components of a vector, 1 to 2000. Default 1024. */
+  /** Components of a vector, 1 to 2000; to 4000 with a `halfvec` index, to 16000 with a `bit` index. Default 1024. */
   dimensions?: number | undefined;
   /** The type of training ids. Default: that of the host's column when `trainings` is given, else `text`. */
   idType?: IdType | undefined;
   /** Makes a foreign key: a row deleted there takes its chunks along, in the same transaction. */
   trainings?: HostTable | undefined;
+  /**
+   * What the vector index holds of each vector; the vectors themselves are always stored whole. Default `vector`.
+   * `migrate` changes it on a schema that stands: it builds the new index beside the old one, and searches and writes
+   * go on.
+   */
+  vectorIndex?: VectorIndexType | undefined;
   /** Parameters of the HNSW index. Default `{ m: 16, efConstruction: 64 }`; `efConstruction` is at least twice `m`. */
   hnsw?: { m?: number | undefined; efConstruction?: number | undefined } | undefined;
   /** The schema to create pgvector in, if it is not there yet. Default `public`. */
@@ -48,6 +53,7 @@ export interface MigrationPlan {
   dimensions: number;
   idType: IdType;
   trainings: ResolvedHostTable | undefined;
+  vectorIndex: VectorIndexType;
   hnsw: { m: number; efConstruction: number };
   extensionSchema: string;
 }
@@ -77,7 +83,11 @@ export function planMigration(options: MigrateOptions, found: FoundOptions = {})
   const schema = options.schema ?? DEFAULT_SCHEMA;
   const extensionSchema = found.extensionSchema ?? options.extensionSchema ?? "public";
   const dimensions = options.dimensions ?? DEFAULT_DIMENSIONS;
-  checkRange("dimensions", dimensions, 1, MAX_DIMENSIONS);
+  const vectorIndex = options.vectorIndex ?? "vector";
+  if (!vectorIndexTypes.includes(vectorIndex)) {
+    throw new InvalidArgumentError("vectorIndex", `must be one of ${vectorIndexTypes.join(", ")}`);
+  }
+  checkDimensions(dimensions, vectorIndex);
   const idType = options.idType ?? found.hostIdType ?? "text";
   if (!idTypes.includes(idType)) {
     throw new InvalidArgumentError("idType", `must be one of ${idTypes.join(", ")}`);
@@ -101,6 +111,7 @@ export function planMigration(options: MigrateOptions, found: FoundOptions = {})
     dimensions,
     idType,
     trainings: options.trainings && resolveHostTable(options.trainings),
+    vectorIndex,
     hnsw,
     extensionSchema,
   };
@@ -114,6 +125,26 @@ function resolveHostTable({ schema = "public", table, column = "id" }: HostTable
     quotedTable: `${quoteIdentifier(schema, "trainings.schema")}.${quoteIdentifier(table, "trainings.table")}`,
     quotedColumn: quoteIdentifier(column, "trainings.column"),
   };
+}
+
+function checkDimensions(dimensions: number, type: VectorIndexType): void {
+  const wider = widerType(dimensions);
+  if (wider === undefined || dimensions <= MAX_DIMENSIONS[type]) {
+    checkRange("dimensions", dimensions, 1, MAX_DIMENSIONS[type]);
+    return;
+  }
+  throw new InvalidArgumentError(
+    "dimensions",
+    `must be an integer from 1 to ${MAX_DIMENSIONS[type]}, or vectorIndex be ${JSON.stringify(wider)}, which holds ` +
+      `up to ${MAX_DIMENSIONS[wider]}`,
+  );
+}
+
+/** The first type of index that can hold vectors of so many dimensions. */
+export function widerType(dimensions: number): VectorIndexType | undefined {
+  return Number.isInteger(dimensions)
+    ? vectorIndexTypes.find((type) => dimensions <= MAX_DIMENSIONS[type])
+    : undefined;
 }
 
 function checkRange(option: string, value: number, lowest: number, highest: number): void {

@@ -11,14 +11,18 @@ import { planMigration, type MigrateOptions } from "./options.js";
 
 /** Options of {@link migrationSql}. */
 export interface MigrationSqlOptions extends MigrateOptions {
-  /** The version that the schema is at: only what comes after it is printed. Default 0. */
+  /**
+   * The version that the schema is at: only what comes after it is printed. Default 0. From version 1 on `hnsw` must be
+   * said where the index was built with other parameters than the defaults.
+   */
   from?: number | undefined;
 }
 
 /**
  * The statements of `migrate` as one text, for hosts with a migration tool of their own (Django's `RunSQL`,
  * Prisma, Flyway). To be run once, in one transaction. No database is asked, so `extensionSchema` must be said
- * when pgvector is in another schema than `public`, and `idType` when `trainings` is given.
+ * when pgvector is in another schema than `public`, and `idType` when `trainings` is given. A vector index that stands
+ * is not changed into another type: that takes statements which cannot run in a transaction.
  *
  * @throws {@link InvalidArgumentError} for an option that is not usable
  */
@@ -34,6 +38,13 @@ export function migrationSql(options: MigrationSqlOptions = {}): string {
     );
   }
   const plan = planMigration(options);
+  if (from === 1 && plan.vectorIndex !== "vector") {
+    throw new InvalidArgumentError(
+      "vectorIndex",
+      'can only be "vector" from version 1, which has such an index: print the statements without it, run them, and ' +
+        "then migrate(pool, { vectorIndex }) to change it",
+    );
+  }
   const preparation =
     from > 0
       ? []

@@ -1,12 +1,8 @@
-import {
-  readActiveProfile,
-  readCatalog,
-  readMigrations,
-  type InstalledExtension,
-  type VectorIndexState,
-} from "../store/catalog.js";
+import { readActiveProfile, readCatalog, readMigrations, type InstalledExtension } from "../store/catalog.js";
 import type { Queryable } from "../store/database.js";
 import { FIRST_PROFILE_ID, SCHEMA_VERSION } from "../store/layout.js";
+import type { VectorIndexState } from "../store/vector-index-catalog.js";
+import type { VectorIndexType } from "../store/vector-index.js";
 import type { IdType } from "../types.js";
 import { migrations } from "./list.js";
 import { planMigration, type MigrateOptions } from "./options.js";
@@ -28,6 +24,8 @@ export interface MigrationStatus {
   model: string | undefined;
   /** Whether Postgres can use the vector index. `migrate` builds it where it is missing or invalid. */
   vectorIndex: VectorIndexState;
+  /** What the vector index holds, as recorded; `undefined` before the first migration. */
+  vectorIndexType: VectorIndexType | undefined;
 }
 
 /**
@@ -53,5 +51,6 @@ export async function migrationStatus(
     dimensions: profile?.dimensions,
     model: profile?.recorded?.model,
     vectorIndex: catalog.vectorIndex.state,
+    vectorIndexType: version > 0 ? catalog.vectorIndex.type : undefined,
   };
 }

@@ -1,56 +1,70 @@
-import { SchemaError } from "../errors.js";
-import { readCatalog, type Catalog } from "../store/catalog.js";
+import { setTimeout as sleep } from "node:timers/promises";
+import { DatabaseError } from "../errors.js";
+import { readCatalog } from "../store/catalog.js";
 import type { DatabasePool } from "../store/database.js";
-import { sqlStateOf } from "../store/database.js";
-import { FIRST_PROFILE_ID, vectorIndexName } from "../store/layout.js";
-import { vectorIndexStatement } from "./list.js";
-import type { MigrateOptions, MigrationPlan } from "./options.js";
+import { FIRST_PROFILE_ID } from "../store/layout.js";
+import { vectorIndexTypes, type VectorIndexType } from "../store/vector-index.js";
+import { dropVectorIndex } from "../store/vector-index-sql.js";
+import type { MigrationPlan } from "./options.js";
 import { run } from "./run.js";
+import { buildVectorIndex, resetParallelWorkers } from "./vector-index-build.js";
+import { claimBuild, recordReplacement, releaseBuild } from "./vector-index-record.js";
 
-/** duplicate_table, which an index counts as */
-const DUPLICATE = "42P07";
+/** A change of the type takes four; more are left for others that get in between. */
+const MAX_STEPS = 20;
+/** How often a process that waits for its turn looks again. */
+const POLL_MS = 200;
 
 /**
- * Builds the vector index when it is missing (a host's migration tool has dropped one that it thought it
- * owned) or when a build broke off, which leaves an index that Postgres never uses. Reads and writes go on.
+ * Brings the vector index to what is recorded, one step after the other, each of which looks at what there is: so it
+ * does not matter where an earlier call was killed, or how many are at it. An index that is missing (a host's migration
+ * tool has dropped one that it thought it owned) is built, as is one whose build broke off, which Postgres never uses.
+ * One of another type is dropped when its successor is there. Reads and writes go on.
  */
 export async function ensureVectorIndex(
   pool: DatabasePool,
   plan: MigrationPlan,
 ): Promise<"kept" | "built" | "building"> {
-  const { vectorIndex } = await readCatalog(pool, plan.schema, FIRST_PROFILE_ID);
-  if (vectorIndex.state === "valid") return "kept";
-  if (vectorIndex.state === "building") return "building";
-  if (vectorIndex.state === "invalid") {
-    await run(
-      pool,
-      `DROP INDEX CONCURRENTLY IF EXISTS ${plan.names.schema}.${vectorIndexName(FIRST_PROFILE_ID)}`,
-    );
-  }
+  const drop = (type: VectorIndexType): Promise<void> =>
+    run(pool, dropVectorIndex(plan.names, FIRST_PROFILE_ID, type));
+  let outcome: "kept" | "built" = "kept";
+  let isOurTurn = false;
   try {
-    await run(pool, vectorIndexStatement(plan, true));
-    return "built";
-  } catch (error) {
-    if (sqlStateOf(error) === DUPLICATE) return "building"; // another process was quicker
-    throw error;
+    for (let steps = 0; steps < MAX_STEPS;) {
+      const catalog = await readCatalog(pool, plan.schema, FIRST_PROFILE_ID);
+      const { vectorIndex, vectorIndexStates: states, recordedHnsw = plan.hnsw } = catalog;
+      const wanted = vectorIndex.next ?? vectorIndex.type;
+      const replaced = vectorIndexTypes.find(
+        (type) => type !== wanted && (states[type] === "valid" || states[type] === "invalid"),
+      );
+      if (states[wanted] === "building") return "building";
+      if (states[wanted] === "invalid" || states[wanted] === "missing") {
+        const hadTurn = isOurTurn;
+        isOurTurn = await claimBuild(pool, plan, isOurTurn);
+        if (!isOurTurn) await sleep(POLL_MS);
+        if (!hadTurn) continue; // until the claim stood, another process could do this
+        if (states[wanted] === "invalid") await drop(wanted);
+        else {
+          const definition = { type: wanted, dimensions: plan.dimensions, ...recordedHnsw };
+          const built = await buildVectorIndex(pool, plan, catalog, definition);
+          if (built === "locked") continue;
+          if (built === "built") outcome = "built";
+        }
+      } else if (vectorIndex.next) {
+        await recordReplacement(pool, plan, wanted);
+      } else if (replaced) {
+        await drop(replaced);
+      } else {
+        if (catalog.parallelWorkers === 0) await resetParallelWorkers(pool, plan); // an earlier call was killed
+        return outcome;
+      }
+      steps += 1;
+    }
+  } finally {
+    if (isOurTurn) await releaseBuild(pool, plan);
   }
-}
-
-/** @throws {@link SchemaError} when parameters are given that are not those of the index that stands */
-export function refuseOtherParameters(
-  { vectorIndex }: Catalog,
-  { hnsw }: MigrateOptions,
-  { names }: MigrationPlan,
-): void {
-  if (vectorIndex.state === "missing") return; // it is built with what is given
-  const index = `${names.schema}.${vectorIndexName(FIRST_PROFILE_ID)}`;
-  for (const parameter of ["m", "efConstruction"] as const) {
-    const [given, standing] = [hnsw?.[parameter], vectorIndex[parameter]];
-    if (given === undefined || standing === undefined || given === standing) continue;
-    throw new SchemaError(
-      "SCHEMA_CONFLICT",
-      `hnsw.${parameter} is ${given}, but the index was built with ${standing}: ` +
-        `run DROP INDEX CONCURRENTLY ${index}, then migrate again to build it anew`,
-    );
-  }
+  throw new DatabaseError("Other sessions keep changing the vector index", {
+    code: "CONFLICT",
+    retryable: true,
+  });
 }

@@ -2,10 +2,11 @@ import { SchemaError } from "../errors.js";
 import type { IdType } from "../types.js";
 import { query, type HostNumber, type Queryable } from "./database.js";
 import { quoteIdentifier } from "./identifiers.js";
-import { SCHEMA_VERSION, vectorIndexName } from "./layout.js";
+import { SCHEMA_VERSION } from "./layout.js";
+import { readVectorIndexes, type VectorIndexes } from "./vector-index-catalog.js";
 
 /** Iterative scans came with it, without which a filtered search returns too few rows. */
-const OLDEST_EXTENSION = [0, 8, 0];
+const OLDEST_EXTENSION = "0.8.0";
 
 /** pgvector, as it is installed in this database. */
 export interface InstalledExtension {
@@ -15,16 +16,12 @@ export interface InstalledExtension {
   vectorOid: number;
 }
 
-/** `building`: another session is at it. `invalid`: a build broke off; Postgres does not use it. */
-export type VectorIndexState = "valid" | "invalid" | "building" | "missing";
-
-/** What is there of one schema, read from the system catalogs alone: it works for every role, migrated or not. */
-export interface Catalog {
+/** What is there of one schema. It can be read whether the schema is migrated or not. */
+export interface Catalog extends VectorIndexes {
   extension: InstalledExtension | undefined;
   schemaExists: boolean;
   migrated: boolean;
   idType: IdType | undefined;
-  vectorIndex: { state: VectorIndexState; m: number | undefined; efConstruction: number | undefined };
 }
 
 interface CatalogRow {
@@ -34,9 +31,7 @@ interface CatalogRow {
   schema_exists: boolean;
   migrated: boolean;
   id_type: IdType | null;
-  index_valid: boolean | null;
-  index_building: boolean;
-  index_options: string | null;
+  has_record: boolean;
 }
 
 const READ_CATALOG = `
@@ -49,22 +44,19 @@ SELECT
   (SELECT pg_catalog.format_type(a.atttypid, NULL) FROM pg_catalog.pg_class c
      JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = 'id'
     WHERE c.relnamespace = n.oid AND c.relname = 'training') AS id_type,
-  i.indisvalid AS index_valid,
-  EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid) AS index_building,
-  pg_catalog.array_to_string(ic.reloptions, ',') AS index_options
+  EXISTS (SELECT FROM pg_catalog.pg_class c
+     JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = 'vector_index_next'
+    WHERE c.relnamespace = n.oid AND c.relname = 'profile') AS has_record
 FROM (SELECT) AS one
 LEFT JOIN pg_catalog.pg_extension e ON e.extname = 'vector'
 LEFT JOIN pg_catalog.pg_namespace en ON en.oid = e.extnamespace
 LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = $1
-LEFT JOIN pg_catalog.pg_class m ON m.relnamespace = n.oid AND m.relname = 'migration'
-LEFT JOIN pg_catalog.pg_class ic ON ic.relnamespace = n.oid AND ic.relname = $2
-LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = ic.oid`;
+LEFT JOIN pg_catalog.pg_class m ON m.relnamespace = n.oid AND m.relname = 'migration'`;
 
-/** @param profileId - whose vector index is looked at */
+/** @param profileId - whose vector indexes are looked at */
 export async function readCatalog(database: Queryable, schema: string, profileId: number): Promise<Catalog> {
-  const [row] = await query<CatalogRow>(database, READ_CATALOG, [schema, vectorIndexName(profileId)]);
+  const [row] = await query<CatalogRow>(database, READ_CATALOG, [schema]);
   if (!row) throw new SchemaError("SCHEMA_MISSING", "The system catalogs of the database could not be read");
-  const options = new Map((row.index_options ?? "").split(",").map((option) => splitOption(option)));
   return {
     extension:
       row.extension_version === null || row.extension_schema === null
@@ -77,23 +69,17 @@ export async function readCatalog(database: Queryable, schema: string, profileId
     schemaExists: row.schema_exists,
     migrated: row.migrated,
     idType: row.id_type ?? undefined,
-    vectorIndex: {
-      state: indexState(row),
-      m: options.get("m"),
-      efConstruction: options.get("ef_construction"),
-    },
+    ...(await readVectorIndexes(database, schema, profileId, row.has_record)),
   };
 }
 
-function splitOption(option: string): [string, number] {
-  const [name = "", value] = option.split("=");
-  return [name, Number(value)];
-}
-
-function indexState({ index_valid: valid, index_building: building }: CatalogRow): VectorIndexState {
-  if (valid === null) return "missing";
-  if (valid) return "valid";
-  return building ? "building" : "invalid";
+/** Whether a version of pgvector is `wanted` or a later one. What is not a number in it, as in `0.8.0-yb-1.0`, has no say. */
+export function isVersionAtLeast(version: string, wanted: string): boolean {
+  const [has, needs] = [version, wanted].map((text) =>
+    text.split(".").map((part) => Number.parseInt(part, 10) || 0),
+  );
+  const place = needs?.findIndex((part, index) => (has?.[index] ?? 0) !== part) ?? -1;
+  return place < 0 || (has?.[place] ?? 0) > (needs?.[place] ?? 0);
 }
 
 /** @throws {@link SchemaError} when pgvector is missing or too old, with the statement to run */
@@ -104,12 +90,10 @@ export function requireExtension(extension: InstalledExtension | undefined): Ins
       "pgvector is not installed in this database: run CREATE EXTENSION vector, or migrate as a role that may",
     );
   }
-  const parts = extension.version.split(".").map(Number);
-  const index = OLDEST_EXTENSION.findIndex((part, place) => (parts[place] ?? 0) !== part);
-  if (index >= 0 && (parts[index] ?? 0) < (OLDEST_EXTENSION[index] ?? 0)) {
+  if (!isVersionAtLeast(extension.version, OLDEST_EXTENSION)) {
     throw new SchemaError(
       "EXTENSION_OUTDATED",
-      `pgvector is ${extension.version}, but ${OLDEST_EXTENSION.join(".")} is needed: ` +
+      `pgvector is ${extension.version}, but ${OLDEST_EXTENSION} is needed: ` +
         "install a newer one on the server, then run ALTER EXTENSION vector UPDATE",
     );
   }

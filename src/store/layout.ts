@@ -8,7 +8,7 @@ export const DEFAULT_SCHEMA = "training_index";
 export const FIRST_PROFILE_ID = 1;
 
 /** The version of the layout that this library's statements are written for: the last of `migrations/list.ts`. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 /** The names and types that SQL texts are made of: where the index lives, and how ids are stored. */
 export interface Layout {
@@ -32,9 +32,16 @@ export interface Names {
   chunk: string;
   /** The type `vector`. */
   vector: string;
-  /** The cosine distance operator. */
+  /** The type `halfvec`. */
+  halfvec: string;
+  /** The function that keeps the sign of each component. */
+  binaryQuantize: string;
+  /** The cosine distance operator, of `vector` and of `halfvec`. */
   distance: string;
-  cosineOperatorClass: string;
+  /** The operator that counts the bits that differ. */
+  hammingDistance: string;
+  /** pgvector's own schema, for its operator classes. */
+  extension: string;
 }
 
 /** @throws {@link InvalidArgumentError} for names that Postgres cannot hold */
@@ -50,8 +57,11 @@ export function namesOf({ schema, extensionSchema, profileId }: Omit<Layout, "id
     indexed: `${own}.${indexedTable(profileId)}`,
     chunk: `${own}.${chunkTable(profileId)}`,
     vector: `${extension}.vector`,
+    halfvec: `${extension}.halfvec`,
+    binaryQuantize: `${extension}.binary_quantize`,
     distance: `OPERATOR(${extension}.<=>)`,
-    cosineOperatorClass: `${extension}.vector_cosine_ops`,
+    hammingDistance: `OPERATOR(${extension}.<~>)`,
+    extension,
   };
 }
 
@@ -63,9 +73,4 @@ export function chunkTable(profileId: number): string {
 /** The name of the table that holds a row for each training that a profile has indexed. */
 export function indexedTable(profileId: number): string {
   return `indexed_${profileId}`;
-}
-
-/** The name of the vector index of a profile's chunks. */
-export function vectorIndexName(profileId: number): string {
-  return `chunk_${profileId}_embedding`;
 }

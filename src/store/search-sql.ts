@@ -1,4 +1,5 @@
 import { namesOf, type Layout } from "./layout.js";
+import { indexedForm, indexOperator, type VectorIndexType } from "./vector-index.js";
 
 /** What a search statement depends on besides its bound values. */
 export interface SearchShape {
@@ -7,6 +8,12 @@ export interface SearchShape {
   /** How many conditions on the metadata are bound. */
   conditions: number;
   withEmbedding: boolean;
+  /** The type of the vector index; without one the order is that of the vectors themselves. */
+  type: VectorIndexType | undefined;
+  /** Of the vectors. */
+  dimensions: number;
+  /** How many rows of a compact index are compared again on their full vectors, at least `limit`. */
+  candidates: number;
 }
 
 /** The parameters before the conditions: the vector, and `hnsw.ef_search`. */
@@ -15,31 +22,53 @@ const FIRST_CONDITION = 3;
 /**
  * The nearest chunks, in one statement. $1 vector, $2 ef_search as text, $3... conditions.
  *
+ * OFFSET 0 keeps the place of a chunk from being looked for once for each column that is made of it: it costs a walk
+ * through the chunk ids of the training.
+ */
+export function searchChunks(layout: Layout, shape: SearchShape): string {
+  const { indexed } = namesOf(layout);
+  const embedding = shape.withEmbedding ? ", c.embedding::text AS embedding" : "";
+  return `
+SELECT c.training_id::text AS key, c.id, c.content, c.metadata::text AS metadata, c.distance,
+  p.place - 1 AS position, i.starts[p.place] AS start, i.ends[p.place] AS "end"${embedding}
+FROM (${nearestChunks(layout, shape)}
+) c
+JOIN ${indexed} i ON i.training_id = c.training_id
+CROSS JOIN LATERAL (SELECT array_position(i.chunk_ids, c.id) AS place OFFSET 0) p
+ORDER BY c.distance, c.training_id, p.place`;
+}
+
+const COLUMNS = "training_id, id, content, metadata, embedding";
+
+/**
  * The settings are those of the scan, not of the session: the subquery is a one-time filter, evaluated before
  * the first row, and `true` makes them local to the transaction, which is this statement. `iterative_scan`
  * goes on past the first `ef_search` candidates until the filter has let enough through (pgvector >= 0.8).
  */
-export function searchChunks(layout: Layout, { limit, conditions, withEmbedding }: SearchShape): string {
-  const { chunk, indexed, vector, distance } = namesOf(layout);
+function nearestChunks(layout: Layout, shape: SearchShape): string {
+  const { limit, conditions, type = "vector", dimensions, candidates } = shape;
+  const names = namesOf(layout);
   const filters = Array.from(
     { length: conditions },
     (_, index) => `\n    AND metadata @> $${FIRST_CONDITION + index}::jsonb`,
   ).join("");
-  const embedding = withEmbedding ? ", c.embedding::text AS embedding" : "";
-  return `
-SELECT c.training_id::text AS key, c.id, c.content, c.metadata::text AS metadata, c.distance,
-  p.place - 1 AS position, i.starts[p.place] AS start, i.ends[p.place] AS "end"${embedding}
-FROM (
-  SELECT training_id, id, content, metadata, embedding, embedding ${distance} $1::${vector} AS distance
-  FROM ${chunk}
+  const indexedOrder = ["embedding", `$1::${names.vector}`]
+    .map((vector) => indexedForm(type, names, dimensions, vector))
+    .join(` ${indexOperator(type, names)} `);
+  const distance = `embedding ${names.distance} $1::${names.vector}`;
+  const nearest = (columns: string, count: number): string => `
+  SELECT ${columns}
+  FROM ${names.chunk}
   WHERE (SELECT set_config('hnsw.ef_search', $2, true) || set_config('hnsw.iterative_scan', 'strict_order', true))
     IS NOT NULL${filters}
-  ORDER BY embedding ${distance} $1::${vector}
-  LIMIT ${limit}
-) c
-JOIN ${indexed} i ON i.training_id = c.training_id
-CROSS JOIN LATERAL (SELECT array_position(i.chunk_ids, c.id) AS place) p
-ORDER BY c.distance, c.training_id, p.place`;
+  ORDER BY ${indexedOrder}
+  LIMIT ${count}`;
+  if (type === "vector") return nearest(`${COLUMNS}, ${distance} AS distance`, limit);
+  return `
+  SELECT ${COLUMNS}, ${distance} AS distance
+  FROM (${nearest(COLUMNS, candidates)}) n
+  ORDER BY distance
+  LIMIT ${limit}`;
 }
 
 /** $1 chunk ids, $2 conditions. */

@@ -3,9 +3,11 @@ import type { ChunkHit, Metadata } from "../types.js";
 import { query, type HostNumber, type Queryable } from "./database.js";
 import type { Conditions } from "./filter.js";
 import type { Layout } from "./layout.js";
+import type { NamedStatements } from "./named-statements.js";
 import * as sql from "./search-sql.js";
+import type { ServingIndex } from "./serving-index.js";
 import { decodeTrainingId } from "./training-id.js";
-import { decodeVector, encodeVector } from "./vector-codec.js";
+import { decodeVector, encodeVector } from "./codec.js";
 
 /** A search whose arguments have been checked. */
 export interface Search {
@@ -14,7 +16,25 @@ export interface Search {
   efSearch: number;
   conditions: Conditions;
   withEmbedding?: boolean | undefined;
+  /** How many candidates of a `bit` index are compared on their full vectors for each chunk that is returned. */
+  rerankFactor: number;
 }
+
+/** What searches run on. */
+export interface SearchTarget {
+  statements: NamedStatements;
+  layout: Layout;
+  dimensions: number;
+  serving: ServingIndex;
+}
+
+/**
+ * From here on the planner takes the vector index whatever it knows about the table, and so does a plan that is kept.
+ * Below it the plan of the moment is the better one, and costs less than what it finds.
+ */
+const FEWEST_PAGES_TO_KEEP_A_PLAN = 100;
+/** What `hnsw.ef_search` goes up to. */
+const MAX_EF_SEARCH = 1000;
 
 /** A hit, with its vector where that was asked for. */
 export interface FoundChunk {
@@ -36,16 +56,27 @@ interface HitRow {
 
 /** The nearest chunks, nearest first. One statement, one round trip, no transaction. */
 export async function search(
-  database: Queryable,
-  layout: Layout,
-  { vector, k, efSearch, conditions, withEmbedding = false }: Search,
+  { statements, layout, dimensions, serving }: SearchTarget,
+  { vector, k, efSearch, rerankFactor, conditions, withEmbedding = false }: Search,
 ): Promise<FoundChunk[]> {
-  const text = sql.searchChunks(layout, { limit: k, conditions: conditions.length, withEmbedding });
-  const rows = await query<HitRow>(database, text, [
+  const { type, pages } = await serving.current();
+  const candidates = type === "bit" ? Math.max(k * rerankFactor, efSearch) : k;
+  const text = sql.searchChunks(layout, {
+    limit: k,
+    conditions: conditions.length,
+    withEmbedding,
+    type,
+    dimensions,
+    candidates,
+  });
+  const values = [
     encodeVector(vector),
-    Math.max(efSearch, k).toString(),
+    Math.min(Math.max(efSearch, candidates), MAX_EF_SEARCH).toString(),
     ...conditions,
-  ]);
+  ];
+  // The right plan for a filter depends on its values, so it is made for them.
+  const keepsPlan = conditions.length === 0 && pages >= FEWEST_PAGES_TO_KEEP_A_PLAN;
+  const rows = await statements.query<HitRow>(text, values, { keepsPlan });
   return rows.map((row) => ({
     hit: toHit(row, layout),
     embedding: row.embedding === undefined ? undefined : decodeVector(row.embedding),

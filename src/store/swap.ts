@@ -11,7 +11,7 @@ import {
 import { query, type Queryable } from "./database.js";
 import type { Conditions } from "./filter.js";
 import type { Layout } from "./layout.js";
-import { encodeVectorArray } from "./vector-codec.js";
+import { encodeTextArray, encodeVectorArray } from "./codec.js";
 import * as sql from "./write-sql.js";
 
 /** Where a swap writes to. */
@@ -39,7 +39,7 @@ export interface SwapOutcome {
 }
 
 /** What one statement inserts, in rows and bytes: few round trips, and no parameter anywhere near 1 GB. */
-const INSERT_LIMITS = { items: 1000, size: 4 * 1024 * 1024 };
+const INSERT_LIMITS = { items: 500, size: 4 * 1024 * 1024 };
 
 /**
  * Puts new versions in the place of the stored ones, all in the transaction that `client` is in. A reader sees
@@ -58,7 +58,7 @@ export async function swap(
   const changed = trainings.filter(({ key }) => passed.has(key));
   const standing = await readStandingChunks(client, target, changed);
   const difference = compareChunks(changed, standing, vectors);
-  if (difference.copied.length > 0) await insertChunks(client, target, difference.copied, vectors);
+  await copyChunks(client, target, difference.copied);
   const sizeOf = ({ chunk }: PlacedChunk): number =>
     chunk.content.length + chunk.metadata.length + (vectors.get(chunk.hash)?.byteLength ?? 0);
   for (const rows of batches(difference.added, sizeOf, INSERT_LIMITS)) {
@@ -127,17 +127,31 @@ async function insertChunks(
   rows: readonly PlacedChunk[],
   vectors: Vectors,
 ): Promise<void> {
+  const embeddings = rows.flatMap(({ chunk }) => vectors.get(chunk.hash) ?? []);
   await query(client, sql.insertChunks(layout), [
+    ...columnsOf(rows),
+    encodeVectorArray(embeddings, vectorOid),
+  ]);
+}
+
+async function copyChunks(
+  client: Queryable,
+  { layout }: WriteTarget,
+  rows: readonly PlacedChunk[],
+): Promise<void> {
+  if (rows.length === 0) return;
+  await query(client, sql.copyChunks(layout), columnsOf(rows));
+}
+
+/** All columns of the chunk table but the vector. */
+function columnsOf(rows: readonly PlacedChunk[]): unknown[] {
+  return [
     rows.map(({ key }) => key),
     rows.map(({ id }) => id),
-    rows.map(({ chunk }) => chunk.content),
+    encodeTextArray(rows.map(({ chunk }) => chunk.content)),
     rows.map(({ chunk }) => chunk.metadata),
     rows.map(({ chunk }) => `\\x${chunk.hash}`),
-    encodeVectorArray(
-      rows.map(({ chunk }) => vectors.get(chunk.hash)),
-      vectorOid,
-    ),
-  ]);
+  ];
 }
 
 async function updateMetadata(

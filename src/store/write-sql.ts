@@ -151,22 +151,41 @@ ORDER BY training_id, id`;
 }
 
 /**
- * $1 training ids, $2 chunk ids, $3 contents, $4 metadata, $5 hashes, $6 vectors.
- * A NULL vector is copied from a chunk of the same training with the same text. A chunk id that the caller
- * chose may stand already, with another text.
+ * $1 training ids, $2 chunk ids, $3 contents, $4 metadata, $5 hashes, $6 vectors. A chunk id that the caller chose may
+ * stand already, with another text.
+ *
+ * The lists are unnested side by side in the SELECT, which hands row after row to the INSERT; in a FROM they would all be
+ * written down first, for lists of vectors in a file.
  */
 export function insertChunks(layout: Layout): string {
-  const { chunk, vector } = namesOf(layout);
   return `
-INSERT INTO ${chunk} AS c (training_id, id, content, metadata, content_hash, embedding)
-SELECT n.training_id, n.id, n.content, n.metadata, n.content_hash, coalesce(n.embedding,
-  (SELECT s.embedding FROM ${chunk} s
-    WHERE s.training_id = n.training_id AND s.content_hash = n.content_hash LIMIT 1))
-FROM unnest($1::${layout.idType}[], $2::text[], $3::text[], $4::jsonb[], $5::bytea[], $6::${vector}[])
-  AS n (training_id, id, content, metadata, content_hash, embedding)
-ON CONFLICT (training_id, id) DO UPDATE SET content = excluded.content, metadata = excluded.metadata,
-  content_hash = excluded.content_hash, embedding = excluded.embedding`;
+${insertIntoChunk(layout)}
+SELECT unnest($1::${layout.idType}[]), unnest($2::text[]), unnest($3::text[]), unnest($4::jsonb[]),
+  unnest($5::bytea[]), unnest($6::${namesOf(layout).vector}[])
+${REPLACE_CHUNK}`;
 }
+
+/**
+ * $1 training ids, $2 chunk ids, $3 contents, $4 metadata, $5 hashes. Each gets the vector of a standing chunk of its
+ * training that has the same text.
+ */
+export function copyChunks(layout: Layout): string {
+  return `
+${insertIntoChunk(layout)}
+SELECT n.training_id, n.id, n.content, n.metadata, n.content_hash,
+  (SELECT s.embedding FROM ${namesOf(layout).chunk} s
+    WHERE s.training_id = n.training_id AND s.content_hash = n.content_hash LIMIT 1)
+FROM unnest($1::${layout.idType}[], $2::text[], $3::text[], $4::jsonb[], $5::bytea[])
+  AS n (training_id, id, content, metadata, content_hash)
+${REPLACE_CHUNK}`;
+}
+
+function insertIntoChunk(layout: Layout): string {
+  return `INSERT INTO ${namesOf(layout).chunk} (training_id, id, content, metadata, content_hash, embedding)`;
+}
+
+const REPLACE_CHUNK = `ON CONFLICT (training_id, id) DO UPDATE SET content = excluded.content, metadata = excluded.metadata,
+  content_hash = excluded.content_hash, embedding = excluded.embedding`;
 
 /** $1 training ids, $2 chunk ids, $3 metadata. Touches no row whose metadata is the same. */
 export function updateMetadata(layout: Layout): string {

@@ -274,7 +274,7 @@ describeOnServer("C2 Ordered", (database) => {
     await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
     const [reached, open] = [gateOf(), gateOf()];
     const pool = hookedPool(openServerPool(), async (text) => {
-      if (!text.includes("chunk_1 AS c (training_id")) return;
+      if (!text.includes("chunk_1 (training_id")) return;
       reached.resolve();
       await open.promise;
     });

@@ -30,12 +30,12 @@ describeOnEach("migrate", (database) => {
     dropAtEnd(database.owner, schema);
     expect(await migrate(pool, { schema })).toEqual({
       schema,
-      version: 1,
-      applied: [1],
+      version: 2,
+      applied: [1, 2],
       vectorIndex: "built",
     });
     const made = await describeSchema(pool, schema);
-    expect(await migrate(pool, { schema })).toEqual({ schema, version: 1, applied: [], vectorIndex: "kept" });
+    expect(await migrate(pool, { schema })).toEqual({ schema, version: 2, applied: [], vectorIndex: "kept" });
     expect(await describeSchema(pool, schema)).toEqual(made);
     // The type is named with its schema where that is not on the search_path.
     expect(made.map((line) => line.replace("public.vector", "vector"))).toContain(
@@ -60,8 +60,8 @@ describeOnEach("migrate", (database) => {
     dropAtEnd(database.owner, schema);
     const results = await Promise.all(Array.from({ length: 20 }, () => migrate(pool, { schema })));
     expect(results.filter(({ applied }) => applied.length > 0)).toHaveLength(1);
-    const { rows } = await pool.query(`SELECT version FROM ${schema}.migration`);
-    expect(rows).toEqual([{ version: 1 }]);
+    const { rows } = await pool.query(`SELECT version FROM ${schema}.migration ORDER BY version`);
+    expect(rows).toEqual([{ version: 1 }, { version: 2 }]);
   });
 
   it("prints the SQL that it runs", async () => {
@@ -89,13 +89,20 @@ describeOnEach("migrate", (database) => {
   it("builds the vector index anew when somebody dropped it", async () => {
     const { owner: pool } = database;
     const schema = await migratedSchema(database);
-    await pool.query(`DROP INDEX ${schema}.chunk_1_embedding`);
-    expect((await migrationStatus(pool, { schema })).vectorIndex).toBe("missing");
-    expect(await migrate(pool, { schema, hnsw: { m: 4, efConstruction: 16 } })).toMatchObject({
-      applied: [],
-      vectorIndex: "built",
-    });
-    expect((await migrationStatus(pool, { schema })).vectorIndex).toBe("valid");
+    for (const options of [{ hnsw: { m: 4, efConstruction: 16 } }, {}]) {
+      await pool.query(`DROP INDEX ${schema}.chunk_1_embedding`);
+      expect((await migrationStatus(pool, { schema })).vectorIndex).toBe("missing");
+      expect(await migrate(pool, { schema, ...options })).toMatchObject({
+        applied: [],
+        vectorIndex: "built",
+      });
+      expect((await migrationStatus(pool, { schema })).vectorIndex).toBe("valid");
+      // What was given the first time is recorded for the second.
+      const described = await describeSchema(pool, schema);
+      expect(described.find((line) => line.includes("chunk_1_embedding"))).toMatch(
+        /m='?4'?, ef_construction='?16'?/,
+      );
+    }
   });
 
   it("replaces an index that a broken build left invalid", async () => {
@@ -223,7 +230,7 @@ describeOnServer("a database of its own", () => {
     const pool = await freshDatabase();
     const schemas = Array.from({ length: 8 }, () => uniqueName());
     const results = await Promise.all(schemas.map((schema) => migrate(pool, { schema })));
-    expect(results.map(({ applied }) => applied)).toEqual(schemas.map(() => [1]));
+    expect(results.map(({ applied }) => applied)).toEqual(schemas.map(() => [1, 2]));
   });
 
   it("says what is missing before the first migration", async () => {
@@ -231,13 +238,14 @@ describeOnServer("a database of its own", () => {
     expect(await migrationStatus(pool)).toEqual({
       schema: "training_index",
       version: 0,
-      latest: 1,
-      pending: ["trainings and chunks"],
+      latest: 2,
+      pending: ["trainings and chunks", "recorded index"],
       extension: undefined,
       idType: undefined,
       dimensions: undefined,
       model: undefined,
       vectorIndex: "missing",
+      vectorIndexType: undefined,
     });
     const open = TrainingIndex.initialize(new HashingEmbeddings(), { pool });
     await expect(open).rejects.toMatchObject({ code: "EXTENSION_MISSING" });

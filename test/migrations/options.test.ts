@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { InvalidArgumentError } from "../../src/errors.js";
 import { planMigration, type MigrateOptions } from "../../src/migrations/options.js";
+import type { VectorIndexType } from "../../src/store/vector-index.js";
 
 const refusal = (option: string, problem: string): InvalidArgumentError =>
   new InvalidArgumentError(option, problem);
@@ -18,12 +19,16 @@ describe("planMigration", () => {
         indexed: '"training_index".indexed_1',
         chunk: '"training_index".chunk_1',
         vector: '"public".vector',
+        halfvec: '"public".halfvec',
+        binaryQuantize: '"public".binary_quantize',
         distance: 'OPERATOR("public".<=>)',
-        cosineOperatorClass: '"public".vector_cosine_ops',
+        hammingDistance: 'OPERATOR("public".<~>)',
+        extension: '"public"',
       },
       dimensions: 1024,
       idType: "text",
       trainings: undefined,
+      vectorIndex: "vector",
       hnsw: { m: 16, efConstruction: 64 },
       extensionSchema: "public",
     });
@@ -34,6 +39,7 @@ describe("planMigration", () => {
       schema: "treinos",
       dimensions: 384,
       idType: "uuid",
+      vectorIndex: "bit",
       hnsw: { m: 24, efConstruction: 128 },
       extensionSchema: "extensões",
     });
@@ -41,6 +47,7 @@ describe("planMigration", () => {
       schema: "treinos",
       dimensions: 384,
       idType: "uuid",
+      vectorIndex: "bit",
       hnsw: { m: 24, efConstruction: 128 },
       extensionSchema: "extensões",
     });
@@ -54,6 +61,7 @@ describe("planMigration", () => {
       dimensions: undefined,
       idType: undefined,
       trainings: undefined,
+      vectorIndex: undefined,
       hnsw: { m: undefined },
     };
     expect(planMigration(options)).toEqual(planMigration({}));
@@ -102,7 +110,33 @@ describe("planMigration", () => {
     expect(planMigration({ dimensions }).dimensions).toBe(dimensions);
   });
 
-  it.each([0, 2001, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, "1024"])(
+  it.each<[VectorIndexType, number]>([
+    ["halfvec", 4000],
+    ["bit", 16_000],
+  ])("takes as many dimensions as a %s index holds, %d", (vectorIndex, dimensions) => {
+    expect(planMigration({ vectorIndex, dimensions }).dimensions).toBe(dimensions);
+    expect(() => planMigration({ vectorIndex, dimensions: 16_001 })).toThrow(
+      refusal("dimensions", `must be an integer from 1 to ${dimensions}`),
+    );
+  });
+
+  it.each<[VectorIndexType | undefined, number, string]>([
+    [undefined, 2001, '2000, or vectorIndex be "halfvec", which holds up to 4000'],
+    ["vector", 4001, '2000, or vectorIndex be "bit", which holds up to 16000'],
+    ["halfvec", 4001, '4000, or vectorIndex be "bit", which holds up to 16000'],
+  ])("says which index holds what one of %s does not: %d dimensions", (vectorIndex, dimensions, rest) => {
+    expect(() => planMigration({ vectorIndex, dimensions })).toThrow(
+      refusal("dimensions", `must be an integer from 1 to ${rest}`),
+    );
+  });
+
+  it.each(["", "hnsw", "VECTOR", 7, "bit) --"])("refuses an index that holds %j", (vectorIndex) => {
+    expect(() => planMigration({ vectorIndex: vectorIndex as never })).toThrow(
+      refusal("vectorIndex", "must be one of vector, halfvec, bit"),
+    );
+  });
+
+  it.each([0, 16_001, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, "1024"])(
     "refuses %s dimensions",
     (dimensions) => {
       expect(() => planMigration({ dimensions: dimensions as never })).toThrow(

@@ -3,6 +3,7 @@ import { InvalidArgumentError } from "../../src/errors.js";
 import { migrations } from "../../src/migrations/list.js";
 import { migrationSql, type MigrationSqlOptions } from "../../src/migrations/print.js";
 import { SCHEMA_VERSION } from "../../src/store/layout.js";
+import type { VectorIndexType } from "../../src/store/vector-index.js";
 
 const HOSTILE = `a"; DROP SCHEMA public; --'$$\n`;
 const HOSTILE_QUOTED = `"a""; DROP SCHEMA public; --'$$\n"`;
@@ -52,6 +53,9 @@ describe("migrationSql", () => {
       'CREATE INDEX chunk_1_metadata ON "training_index".chunk_1 USING gin',
       'CREATE INDEX chunk_1_embedding ON "training_index".chunk_1',
       'INSERT INTO "training_index".migration',
+      'ALTER TABLE "training_index".profile',
+      'ALTER TABLE "training_index".profile',
+      'INSERT INTO "training_index".migration',
     ]);
   });
 
@@ -67,6 +71,7 @@ describe("migrationSql", () => {
     );
     expect(records).toEqual([
       `INSERT INTO "training_index".migration (version, name, breaking) VALUES (1, 'trainings and chunks', true)`,
+      `INSERT INTO "training_index".migration (version, name, breaking) VALUES (2, 'recorded index', false)`,
     ]);
   });
 
@@ -95,7 +100,7 @@ describe("migrationSql", () => {
     expect(statements).not.toMatch(
       /(?<!"\.)\b(?:training|profile|migration|indexed_1|ticket|vector_cosine_ops)\b(?! bigint| text)/,
     );
-    expect(statements).not.toMatch(/(?<!"ext"\.)\bvector\b(?! WITH SCHEMA "ext")/);
+    expect(statements).not.toMatch(/(?<!"ext"\.|')\bvector\b(?! WITH SCHEMA "ext")/);
     expect(statements).toContain('REFERENCES "app"."treino" ("código") ON DELETE CASCADE');
     expect(statements).toContain('embedding "ext".vector(1024) NOT NULL');
     expect(statements).toContain('(embedding "ext".vector_cosine_ops)');
@@ -120,7 +125,42 @@ describe("migrationSql", () => {
     expect(sql).toContain(`VALUES (1, 'active', 384)`);
     expect(sql).toContain('embedding "public".vector(384) NOT NULL');
     expect(sql).toContain("WITH (m = 24, ef_construction = 128)");
+    expect(sql).toContain("hnsw_m integer NOT NULL DEFAULT 24");
+    expect(sql).toContain("hnsw_ef_construction integer NOT NULL DEFAULT 128");
   });
+
+  it.each<[VectorIndexType, string, string]>([
+    ["vector", "chunk_1_embedding", 'embedding "ext".vector_cosine_ops'],
+    ["halfvec", "chunk_1_embedding_halfvec", '(embedding::"ext".halfvec(8)) "ext".halfvec_cosine_ops'],
+    ["bit", "chunk_1_embedding_bit", '("ext".binary_quantize(embedding)::bit(8)) "ext".bit_hamming_ops'],
+  ])("makes and records an index of type %s", (vectorIndex, name, indexed) => {
+    const sql = migrationSql({ vectorIndex, dimensions: 8, extensionSchema: "ext" });
+    expect(sql).toContain(
+      `CREATE INDEX ${name} ON "training_index".chunk_1\n  USING hnsw (${indexed}) WITH (m = 16, ef_construction = 64)`,
+    );
+    expect(sql).toContain(`vector_index text NOT NULL DEFAULT '${vectorIndex}'`);
+    expect(sql.match(/USING hnsw/g)).toHaveLength(1);
+  });
+
+  it("prints what records the vector index of a schema at version 1", () => {
+    const sql = migrationSql({ from: 1, hnsw: { m: 8 } });
+    expect(sql).toContain("vector_index text NOT NULL DEFAULT 'vector'");
+    expect(sql).toContain("hnsw_m integer NOT NULL DEFAULT 8");
+    expect(sql).not.toContain("CREATE");
+  });
+
+  it.each<VectorIndexType>(["halfvec", "bit"])(
+    "refuses to change the index into one of type %s",
+    (vectorIndex) => {
+      expect(() => migrationSql({ from: 1, vectorIndex })).toThrow(
+        new InvalidArgumentError(
+          "vectorIndex",
+          'can only be "vector" from version 1, which has such an index: print the statements without it, run them, and ' +
+            "then migrate(pool, { vectorIndex }) to change it",
+        ),
+      );
+    },
+  );
 
   it("makes a foreign key only for a host's table", () => {
     expect(migrationSql({ idType: "integer", trainings: { table: "treino" } })).toContain(
@@ -167,7 +207,7 @@ describe("migrationSql", () => {
   });
 
   it("refuses options that migrate refuses", () => {
-    expect(() => migrationSql({ dimensions: 2001 })).toThrow(
+    expect(() => migrationSql({ dimensions: 0 })).toThrow(
       new InvalidArgumentError("dimensions", "must be an integer from 1 to 2000"),
     );
     expect(() => migrationSql({ schema: "" })).toThrow(

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { migrationStatus, type MigrateResult } from "langchain-training-index/migrations";
 import { expect, it, onTestFinished } from "vitest";
 import { describeOnServer, requireServerWay, uniqueName } from "../support/databases.js";
-import { dropAtEnd } from "../support/index.js";
+import { dropAtEnd, migratedSchema, until } from "../support/index.js";
 
 const PROCESSES = 20;
 
@@ -17,16 +17,42 @@ describeOnServer("migrate, in many processes", (database) => {
     const results = await Promise.all(
       children.map(async (child) => JSON.parse(await child.next()) as MigrateResult),
     );
-    expect(results.map(({ version }) => version)).toEqual(Array.from(results, () => 1));
+    expect(results.map(({ version }) => version)).toEqual(Array.from(results, () => 2));
     expect(results.filter(({ applied }) => applied.length > 0)).toHaveLength(1);
     expect(results.filter(({ vectorIndex }) => vectorIndex === "built")).toHaveLength(1);
     expect(await migrationStatus(database.owner, { schema })).toMatchObject({
-      version: 1,
+      version: 2,
       pending: [],
       vectorIndex: "valid",
     });
-    const { rows } = await database.owner.query(`SELECT version FROM ${schema}.migration`);
-    expect(rows).toEqual([{ version: 1 }]);
+    const { rows } = await database.owner.query(`SELECT version FROM ${schema}.migration ORDER BY version`);
+    expect(rows).toEqual([{ version: 1 }, { version: 2 }]);
+  });
+
+  it("build one index of another type when twenty start at once", { timeout: 180_000 }, async () => {
+    const schema = await migratedSchema(database);
+    // The build waits for whoever writes, and so lasts as long as the test wants.
+    const writer = await database.owner.connect();
+    onTestFinished(() => {
+      writer.release();
+    });
+    await writer.query(`BEGIN; LOCK TABLE ${schema}.chunk_1 IN ROW EXCLUSIVE MODE`);
+    const children = Array.from({ length: PROCESSES }, () => new MigratingProcess(schema, "bit"));
+    await Promise.all(children.map((child) => child.next()));
+    for (const child of children) child.start();
+    const results: MigrateResult[] = [];
+    const ends = children.map(async (child) => {
+      results.push(JSON.parse(await child.next()) as MigrateResult);
+    });
+    await until(() => results.length === PROCESSES - 1);
+    expect(new Set(results.map(({ vectorIndex }) => vectorIndex))).toEqual(new Set(["building"]));
+    await writer.query("COMMIT");
+    await Promise.all(ends);
+    expect(results.at(-1)).toMatchObject({ applied: [], vectorIndex: "built" });
+    expect(await migrationStatus(database.owner, { schema })).toMatchObject({
+      vectorIndex: "valid",
+      vectorIndexType: "bit",
+    });
   });
 });
 
@@ -36,10 +62,10 @@ class MigratingProcess {
   #printed = "";
   #log = "";
 
-  constructor(schema: string) {
+  constructor(schema: string, vectorIndex?: string) {
     const { PATH = "", HOME = "" } = process.env;
     const script = new URL("migrate-child.ts", import.meta.url).pathname;
-    this.#child = spawn(process.execPath, ["--import", "tsx", script, schema], {
+    this.#child = spawn(process.execPath, ["--import", "tsx", script, schema, vectorIndex ?? ""], {
       env: { PATH, HOME, DATABASE_URL: requireServerWay().ownerUrl },
     });
     onTestFinished(() => {

@@ -15,6 +15,10 @@ export interface TestDatabase {
 const serverUrl = inject("serverUrl");
 const serverWay = inject("serverWay");
 
+/** One for all suites of a file: each start takes seconds. */
+let embedded: pg.Pool | undefined;
+afterAll(() => embedded?.end());
+
 /** Runs a suite on every database there is. */
 export function describeOnEach(title: string, suite: (database: TestDatabase) => void): void {
   if (!inject("isServerOnly")) describeOn("embedded", `${title}, on the embedded database`, suite);
@@ -60,7 +64,8 @@ function describeOn(
     const pools: Partial<Record<"pool" | "owner", pg.Pool>> = {};
     beforeAll(() => {
       if (name === "embedded") {
-        pools.pool = pools.owner = embeddedPool();
+        embedded ??= embeddedPool();
+        pools.pool = pools.owner = embedded;
       } else {
         const { url, ownerUrl } = requireServerWay();
         pools.pool = openPool(url);
@@ -68,6 +73,7 @@ function describeOn(
       }
     });
     afterAll(async () => {
+      if (name === "embedded") return; // the next suite goes on with it
       await Promise.all([...new Set(Object.values(pools))].map((pool) => pool.end()));
     });
     const opened = (which: "pool" | "owner"): pg.Pool => {

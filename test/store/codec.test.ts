@@ -1,6 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decodeVector, encodeVector, encodeVectorArray } from "../../src/store/vector-codec.js";
+import {
+  decodeVector,
+  encodeTextArray,
+  encodeVector,
+  encodeVectorArray,
+} from "../../src/store/codec.js";
 
 const components = fc.float32Array({ minLength: 1, maxLength: 40, noNaN: true });
 
@@ -55,14 +60,8 @@ describe("encodeVectorArray", () => {
     );
   });
 
-  it("writes a missing vector as NULL, and says that there is one", () => {
-    expect(encodeVectorArray([undefined, Float32Array.of(1), undefined], 5)).toEqual(
-      bytes("00000001 00000001 00000005 00000003 00000001 ffffffff 00000008 0001 0000 3f800000 ffffffff"),
-    );
-  });
-
   it("writes an empty array", () => {
-    expect(encodeVectorArray([], 5)).toEqual(bytes("00000001 00000000 00000005 00000000 00000001"));
+    expect(encodeVectorArray([], 5)).toEqual(bytes("00000000 00000000 00000005 00000000 00000001"));
   });
 
   it("writes the oid without a sign", () => {
@@ -71,14 +70,42 @@ describe("encodeVectorArray", () => {
 
   it("holds each vector as encodeVector writes it", () => {
     fc.assert(
-      fc.property(fc.array(fc.option(components, { nil: undefined }), { maxLength: 8 }), (vectors) => {
+      fc.property(fc.array(components, { maxLength: 8 }), (vectors) => {
         const elements = vectors.map((vector) => {
           const length = Buffer.alloc(4);
-          const encoded = vector && encodeVector(vector);
-          length.writeInt32BE(encoded?.length ?? -1);
-          return encoded ? Buffer.concat([length, encoded]) : length;
+          const encoded = encodeVector(vector);
+          length.writeInt32BE(encoded.length);
+          return Buffer.concat([length, encoded]);
         });
         expect(encodeVectorArray(vectors, 5).subarray(20)).toEqual(Buffer.concat(elements));
+      }),
+    );
+  });
+});
+
+describe("encodeTextArray", () => {
+  it("writes what array_recv reads: one dimension, the type text, and each text in UTF-8 behind its bytes", () => {
+    expect(encodeTextArray(["é", "", "a"])).toEqual(
+      bytes("00000001 00000000 00000019 00000003 00000001" + "00000002 c3a9" + "00000000" + "00000001 61"),
+    );
+  });
+
+  it("writes an empty array", () => {
+    expect(encodeTextArray([])).toEqual(bytes("00000000 00000000 00000019 00000000 00000001"));
+  });
+
+  it("holds every text as it is", () => {
+    fc.assert(
+      fc.property(fc.array(fc.string({ unit: "binary" }), { maxLength: 8 }), (texts) => {
+        const buffer = encodeTextArray(texts);
+        let offset = 20;
+        const found = texts.map(() => {
+          const length = buffer.readInt32BE(offset);
+          offset += 4 + length;
+          return buffer.toString("utf8", offset - length, offset);
+        });
+        expect(found).toEqual(texts);
+        expect(offset).toBe(buffer.length);
       }),
     );
   });

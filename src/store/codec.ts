@@ -5,7 +5,6 @@ const VECTOR_HEADER_BYTES = 4;
 /** Dimensions, null flag, element type, and the length and lower bound of the one dimension, int32 each. */
 const ARRAY_HEADER_BYTES = 20;
 const LENGTH_BYTES = 4;
-const NULL_LENGTH = -1;
 
 const swapsBytes = endianness() === "LE";
 
@@ -22,32 +21,50 @@ export function encodeVector(vector: Float32Array): Buffer {
 }
 
 /**
- * Encodes vectors as the one parameter for `$n::vector[]`; `undefined` becomes NULL.
+ * Encodes vectors as the one parameter for `$n::vector[]`.
  *
  * @param elementTypeOid - the oid of pgvector's `vector` type in this database
  * @see https://www.postgresql.org/docs/current/arrays.html and `array_recv` of Postgres
  */
-export function encodeVectorArray(
-  vectors: readonly (Float32Array | undefined)[],
-  elementTypeOid: number,
-): Buffer {
-  let bytes = ARRAY_HEADER_BYTES;
-  for (const vector of vectors) {
-    bytes += LENGTH_BYTES + (vector ? VECTOR_HEADER_BYTES + vector.byteLength : 0);
-  }
-  const buffer = Buffer.from(new ArrayBuffer(bytes));
-  buffer.writeInt32BE(1, 0);
-  buffer.writeInt32BE(vectors.includes(undefined) ? 1 : 0, 4);
-  buffer.writeUInt32BE(elementTypeOid, 8);
-  buffer.writeInt32BE(vectors.length, 12);
-  buffer.writeInt32BE(1, 16);
-
+export function encodeVectorArray(vectors: readonly Float32Array[], elementTypeOid: number): Buffer {
+  const bytes = vectors.reduce(
+    (sum, { byteLength }) => sum + LENGTH_BYTES + VECTOR_HEADER_BYTES + byteLength,
+    0,
+  );
+  const buffer = newArray(vectors.length, elementTypeOid, bytes);
   let offset = ARRAY_HEADER_BYTES;
   for (const vector of vectors) {
-    buffer.writeInt32BE(vector ? VECTOR_HEADER_BYTES + vector.byteLength : NULL_LENGTH, offset);
-    offset += LENGTH_BYTES;
-    if (vector) offset = writeVector(buffer, offset, vector);
+    buffer.writeInt32BE(VECTOR_HEADER_BYTES + vector.byteLength, offset);
+    offset = writeVector(buffer, offset + LENGTH_BYTES, vector);
   }
+  return buffer;
+}
+
+/** The oid of Postgres' own type `text`. */
+const TEXT_OID = 25;
+
+/** Encodes texts as the one parameter for `$n::text[]`: neither side has to look at each character for quotes. */
+export function encodeTextArray(texts: readonly string[]): Buffer {
+  const bytes = texts.reduce((sum, text) => sum + LENGTH_BYTES + Buffer.byteLength(text), 0);
+  const buffer = newArray(texts.length, TEXT_OID, bytes);
+  let offset = ARRAY_HEADER_BYTES;
+  for (const text of texts) {
+    const length = buffer.write(text, offset + LENGTH_BYTES);
+    buffer.writeInt32BE(length, offset);
+    offset += LENGTH_BYTES + length;
+  }
+  return buffer;
+}
+
+/** An array of one dimension without NULL, but for its elements. */
+function newArray(count: number, elementTypeOid: number, bytes: number): Buffer {
+  // Not from the pool of small buffers: the vectors in it have to be aligned.
+  const buffer = Buffer.from(new ArrayBuffer(ARRAY_HEADER_BYTES + bytes));
+  buffer.writeInt32BE(count === 0 ? 0 : 1, 0);
+  buffer.writeInt32BE(0, 4);
+  buffer.writeUInt32BE(elementTypeOid, 8);
+  buffer.writeInt32BE(count, 12);
+  buffer.writeInt32BE(1, 16);
   return buffer;
 }
 

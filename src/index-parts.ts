@@ -1,0 +1,77 @@
+import type { EmbeddingsInterface } from "@langchain/core/embeddings";
+import { checkFunction, checkInteger } from "./checks.js";
+import { Chunker } from "./chunker.js";
+import { Indexer } from "./indexer.js";
+import { openIndex, type OpenIndex } from "./open-index.js";
+import {
+  checkEmbeddings,
+  checkPool,
+  checkSplitter,
+  DEFAULT_EF_SEARCH,
+  MAX_K,
+  type TrainingIndexOptions,
+} from "./options.js";
+import { Remover } from "./remover.js";
+import { Searcher } from "./searcher.js";
+import { StartOrder } from "./start-order.js";
+import type { DatabasePool } from "./store/database.js";
+import { compileFilter, type Conditions } from "./store/filter.js";
+import { quoteIdentifier } from "./store/identifiers.js";
+import { DEFAULT_SCHEMA } from "./store/layout.js";
+import { NamedStatements } from "./store/named-statements.js";
+import { ServingIndex } from "./store/serving-index.js";
+import type { TrainingHeader } from "./training-input.js";
+
+/** The parts of an index, once its schema has been looked at. */
+export interface IndexParts extends OpenIndex {
+  embeddings: EmbeddingsInterface;
+  pool: DatabasePool;
+  /** The filter of the index, compiled. */
+  scope: Conditions;
+  header: TrainingHeader | undefined;
+  indexer: Indexer;
+  remover: Remover;
+  searcher: Searcher;
+  serving: ServingIndex;
+}
+
+/**
+ * Checks the options of an index, looks at its schema, and puts its parts together.
+ *
+ * @throws {@link InvalidArgumentError} before the first look at the database
+ * @throws {@link SchemaError} | {@link DatabaseError}
+ */
+export async function openParts(
+  embeddings: EmbeddingsInterface,
+  options: TrainingIndexOptions,
+): Promise<IndexParts> {
+  checkEmbeddings(embeddings);
+  const pool = checkPool((options as TrainingIndexOptions | undefined)?.pool);
+  const schema = options.schema ?? DEFAULT_SCHEMA;
+  quoteIdentifier(schema, "schema");
+  const scope = compileFilter(options.filter);
+  const efSearch = checkInteger("hnsw.efSearch", options.hnsw?.efSearch ?? DEFAULT_EF_SEARCH, 1, MAX_K);
+  const splitter = checkSplitter(options.splitter);
+  const header = checkFunction("header", options.header);
+
+  const open = await openIndex(embeddings, pool, schema, options.profile);
+  const { layout, vectorOid, embedder, profile } = open;
+  const target = { layout, vectorOid, scope };
+  const chunker = new Chunker(splitter, profile);
+  const startOrder = new StartOrder();
+  const serving = new ServingIndex(pool, layout);
+  await serving.current(); // so that the first search is one statement, too
+  const statements = new NamedStatements(pool);
+  const searchTarget = { statements, layout, dimensions: profile.dimensions, serving };
+  return {
+    ...open,
+    embeddings,
+    pool,
+    scope,
+    header,
+    indexer: new Indexer({ pool, target, embedder, chunker, startOrder }),
+    remover: new Remover(pool, target, startOrder),
+    searcher: new Searcher({ target: searchTarget, embedder, scope, efSearch }),
+    serving,
+  };
+}

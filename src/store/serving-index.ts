@@ -1,0 +1,79 @@
+import { query, type HostNumber, type Queryable } from "./database.js";
+import { chunkTable, namesOf, type Layout } from "./layout.js";
+import { vectorIndexName, vectorIndexTypes, type VectorIndexType } from "./vector-index.js";
+
+/** What stands behind the searches at the moment. */
+export interface ServingState {
+  /** The type of the vector index that Postgres can use; `undefined` without one: then every search is exact. */
+  type: VectorIndexType | undefined;
+  /** Size of the chunk table, in pages. */
+  pages: number;
+}
+
+/** How long a look at the catalogs is good for: a migration changes the index at most a few times in its life. */
+const MAX_AGE_MS = 60_000;
+
+/**
+ * Knows which vector index serves the searches of a process that goes on while a migration puts another one in its
+ * place. Looks again when its knowledge is old, as part of a search.
+ */
+export class ServingIndex {
+  readonly #database: Queryable;
+  readonly #layout: Layout;
+  readonly #maxAgeMs: number;
+  #state: Promise<ServingState> | undefined;
+  #readAt = 0;
+
+  constructor(database: Queryable, layout: Layout, maxAgeMs = MAX_AGE_MS) {
+    this.#database = database;
+    this.#layout = layout;
+    this.#maxAgeMs = maxAgeMs;
+  }
+
+  /** @throws {@link DatabaseError} */
+  current(): Promise<ServingState> {
+    if (this.#state && performance.now() - this.#readAt < this.#maxAgeMs) return this.#state;
+    this.#readAt = performance.now();
+    const state = readServingState(this.#database, this.#layout);
+    this.#state = state;
+    state.catch(() => {
+      if (this.#state === state) this.forget();
+    });
+    return state;
+  }
+
+  /** For a change that this process makes itself: the next search looks again. */
+  forget(): void {
+    this.#state = undefined;
+  }
+}
+
+async function readServingState(database: Queryable, layout: Layout): Promise<ServingState> {
+  const { schema, profileId } = layout;
+  const [row] = await query<{
+    recorded: string;
+    indexes: string | null;
+    bytes: HostNumber;
+    page: HostNumber;
+  }>(
+    database,
+    `SELECT p.vector_index AS recorded, pg_catalog.pg_relation_size(c.oid) AS bytes,
+      pg_catalog.current_setting('block_size') AS page,
+      (SELECT pg_catalog.json_agg(ic.relname)::text FROM pg_catalog.pg_index i
+        JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
+        WHERE i.indrelid = c.oid AND i.indisvalid) AS indexes
+    FROM ${namesOf(layout).profile} p
+    JOIN pg_catalog.pg_namespace n ON n.nspname = $1
+    JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = $2
+    WHERE p.id = $3`,
+    [schema, chunkTable(profileId), profileId],
+  );
+  if (!row) return { type: undefined, pages: 0 };
+  const valid = new Set(JSON.parse(row.indexes ?? "[]") as string[]);
+  const usable = vectorIndexTypes.filter((type) => valid.has(vectorIndexName(profileId, type)));
+  return {
+    // While one takes the place of another both are good; the recorded one is there to stay.
+    type: usable.find((type) => type === row.recorded) ?? usable.at(-1),
+    pages: Number(row.bytes) / Number(row.page),
+  };
+}

@@ -1,0 +1,165 @@
+import { TrainingIndex, type ChunkHit, type Metadata, type SimilarOptions } from "langchain-training-index";
+import { migrate, type MigrateOptions } from "langchain-training-index/migrations";
+import { expect, it } from "vitest";
+import { ClusteredVectors } from "../bench/vectors.js";
+import { describeOnEach, describeOnServer, type TestDatabase } from "./support/databases.js";
+import { CountingEmbeddings, migratedSchema } from "./support/index.js";
+import { explain, recordingPool } from "./support/recording-pool.js";
+
+interface FilledIndex {
+  schema: string;
+  index: TrainingIndex;
+  /** A vector from the same clusters. */
+  query: () => number[];
+  /** Finds, and says how Postgres did. */
+  findWithPlan: (options: SimilarOptions) => Promise<{ hits: ChunkHit[]; plan: string }>;
+}
+
+/** Fills a schema without its vector index, and builds that afterwards: it takes a third of the time. */
+async function openFilled(
+  database: TestDatabase,
+  count: number,
+  metadataOf: (place: number) => Metadata,
+  options: MigrateOptions = {},
+): Promise<FilledIndex> {
+  const { pool, owner } = database;
+  const migration = { dimensions: 1024, ...options };
+  const schema = await migratedSchema(database, migration);
+  const recorded = recordingPool(pool);
+  const vectors = new ClusteredVectors(1024, 100, 7);
+  const given = new Map(
+    Array.from({ length: count }, (_, place) => [
+      `${place} ${"o prazo de entrega da loja ".repeat(30)}`,
+      vectors.next(),
+    ]),
+  );
+  const embeddings = {
+    embedDocuments: (texts: string[]) => Promise.resolve(texts.map((text) => given.get(text) ?? [])),
+    embedQuery: (text: string) => new CountingEmbeddings(1024).embedQuery(text),
+  };
+  const index = await TrainingIndex.initialize(embeddings, {
+    pool: recorded.pool,
+    schema,
+    profile: { model: "agrupado" },
+  });
+  await owner.query(`DROP INDEX ${schema}.${await vectorIndexOf(database, schema)}`);
+  const documents = [...given.keys()].map((pageContent, place) => ({
+    pageContent,
+    metadata: metadataOf(place),
+  }));
+  const trainings = Array.from({ length: count / 10 }, (_, place) => ({
+    id: `t${place}`,
+    documents: documents.slice(place * 10, place * 10 + 10),
+    split: false,
+  }));
+  for await (const { status } of index.upsertTrainings(trainings)) expect(status).toBe("indexed");
+  expect(await migrate(owner, { ...migration, schema })).toMatchObject({ vectorIndex: "built" });
+  return {
+    schema,
+    index,
+    query: () => vectors.next(),
+    findWithPlan: async (search) => {
+      recorded.statements.length = 0;
+      const hits = await index.similar(vectors.next(), search);
+      const statement = recorded.statements.at(-1);
+      return { hits, plan: statement ? await explain(pool, statement) : "" };
+    },
+  };
+}
+
+async function vectorIndexOf({ pool }: TestDatabase, schema: string): Promise<string> {
+  const { rows } = await pool.query<{ indexname: string }>(
+    "SELECT indexname FROM pg_catalog.pg_indexes WHERE schemaname = $1 AND indexdef LIKE '%hnsw%'",
+    [schema],
+  );
+  return rows[0]?.indexname ?? "";
+}
+
+const BY_VECTOR_INDEX = /Index Scan using chunk_1_embedding(_halfvec|_bit)? on chunk_1/;
+const BY_FILTER_INDEX = "Bitmap Index Scan on chunk_1_metadata";
+
+describeOnServer("at 10,000 chunks of 1,024 dimensions", (database) => {
+  it("the vector index serves without a filter and with a wide one, the filter's index with a narrow one", async () => {
+    const metadataOf = (place: number): Metadata => ({
+      half: place % 2,
+      tenth: place % 10,
+      hundredth: place % 100,
+    });
+    const { schema, findWithPlan } = await openFilled(database, 10_000, metadataOf);
+    // As the table is before autovacuum has looked at it.
+    expect((await findWithPlan({ k: 5 })).plan).toMatch(BY_VECTOR_INDEX);
+    for (const filter of [{ half: 1 }, { hundredth: 7 }, { hundredth: 100 }]) {
+      const { hits } = await findWithPlan({ k: 5, filter });
+      expect(hits).toHaveLength(filter.hundredth === 100 ? 0 : 5);
+    }
+
+    await database.owner.query(`ANALYZE ${schema}.chunk_1`);
+    for (const k of [5, 40]) {
+      const plain = await findWithPlan({ k });
+      expect(plain.plan).toMatch(BY_VECTOR_INDEX);
+      expect(plain.hits).toHaveLength(k);
+      const wide = await findWithPlan({ k, filter: { half: 1 } });
+      expect(wide.plan).toMatch(BY_VECTOR_INDEX);
+      expect(wide.hits).toHaveLength(k);
+      const narrow = await findWithPlan({ k, filter: { hundredth: 7 } });
+      expect(narrow.plan).toContain(BY_FILTER_INDEX);
+      expect(narrow.hits).toHaveLength(k);
+      const none = await findWithPlan({ k, filter: { hundredth: 100 } });
+      expect(none.plan).toContain(BY_FILTER_INDEX);
+      expect(none.hits).toEqual([]);
+    }
+    expect((await findWithPlan({ k: 5, filter: { tenth: 3 }, efSearch: 100 })).plan).toMatch(BY_VECTOR_INDEX);
+    expect((await findWithPlan({ k: 5, filter: { tenth: 3, half: 1 } })).hits).toHaveLength(5);
+  }, 240_000);
+});
+
+describeOnEach("a compact vector index", (database) => {
+  it.each(["halfvec", "bit"] as const)(
+    "of type %s serves with and without a filter, and gives the distances of the full vectors",
+    async (vectorIndex) => {
+      const metadataOf = (place: number): Metadata => ({ half: place % 2 });
+      const { index, query, findWithPlan } = await openFilled(database, 500, metadataOf, { vectorIndex });
+      const { plan } = await findWithPlan({ k: 5 });
+      expect(plan).toContain(`Index Scan using chunk_1_embedding_${vectorIndex} on chunk_1`);
+      const vector = query();
+      const hits = await index.similar(vector, { k: 20 });
+      const all = await index.similar(vector, { k: 500 });
+      expect(hits).toEqual(all.slice(0, 20));
+      for (const [place, { distance, score }] of hits.entries()) {
+        expect(score).toBe(1 - distance);
+        expect(distance).toBeGreaterThanOrEqual(hits[place - 1]?.distance ?? 0);
+      }
+      const filtered = await index.similar(vector, { k: 20, filter: { half: 1 } });
+      expect(filtered).toEqual(all.filter(({ metadata }) => metadata["half"] === 1).slice(0, 20));
+    },
+  );
+
+  it("of type bit finds more of the true neighbours among more candidates", async () => {
+    const { index, query } = await openFilled(database, 500, () => ({}), { vectorIndex: "bit" });
+    const found = { few: 0, many: 0 };
+    for (let round = 0; round < 20; round++) {
+      const vector = query();
+      const ids = async (options: SimilarOptions): Promise<string[]> =>
+        (await index.similar(vector, options)).map(({ chunkId }) => chunkId);
+      const nearest = await ids({ k: 10, rerankFactor: 50 });
+      const few = await ids({ k: 10, rerankFactor: 1, efSearch: 10 });
+      const many = await ids({ k: 10, rerankFactor: 10 });
+      found.few += few.filter((id) => nearest.includes(id)).length;
+      found.many += many.filter((id) => nearest.includes(id)).length;
+    }
+    expect(found.many).toBeGreaterThan(160);
+    expect(found.few).toBeLessThan(found.many);
+  });
+});
+
+describeOnEach("a search that was opened before the vector index changed", (database) => {
+  it("finds the same through the new one, and without any", async () => {
+    const { schema, index, query } = await openFilled(database, 200, () => ({}));
+    const vector = query();
+    const before = await index.similar(vector, { k: 10 });
+    await migrate(database.owner, { schema, vectorIndex: "bit" });
+    expect(await index.similar(vector, { k: 10 })).toEqual(before);
+    await database.owner.query(`DROP INDEX ${schema}.chunk_1_embedding_bit`);
+    expect(await index.similar(vector, { k: 10 })).toEqual(before);
+  });
+});

@@ -1,0 +1,122 @@
+import { TrainingIndex } from "langchain-training-index";
+import pg from "pg";
+import { expect, it } from "vitest";
+import { failureOf, openServerPool } from "../support/contract.js";
+import {
+  describeOnEach,
+  describeOnServer,
+  requireServerUrl,
+  type TestDatabase,
+} from "../support/databases.js";
+import { CountingEmbeddings, openTestIndex, type TestIndex } from "../support/index.js";
+
+/** A chunk table that is large enough for a plan to be kept. */
+async function openFilled(database: TestDatabase): Promise<TestIndex> {
+  const test = await openTestIndex(database, {}, { dimensions: 1024 });
+  const content = Array.from({ length: 150 }, (_, place) => ({ pageContent: `a loja ${place}` }));
+  await test.index.upsertTraining({ id: "a", documents: content, split: false });
+  return { ...test, index: await openWith(test, test.pool) };
+}
+
+/** The size of the table is looked at once a minute, and when an index is opened. */
+async function openWith({ schema }: Pick<TestIndex, "schema">, pool: pg.Pool): Promise<TrainingIndex> {
+  return TrainingIndex.initialize(new CountingEmbeddings(1024), { pool, schema });
+}
+
+interface Prepared {
+  name: string;
+  statement: string;
+  generic_plans: string;
+}
+
+async function preparedOn(pool: pg.Pool, schema: string): Promise<Prepared[]> {
+  const { rows } = await pool.query<Prepared>(
+    "SELECT name, statement, generic_plans FROM pg_prepared_statements WHERE statement LIKE $1",
+    [`%${schema}%`],
+  );
+  return rows;
+}
+
+describeOnEach("a search again and again", (database) => {
+  it("finds the same, on one connection and on many at once", async () => {
+    const { index } = await openFilled(database);
+    const first = await index.similar("a loja 7", { k: 3 });
+    expect(first).toHaveLength(3);
+    for (let round = 0; round < 10; round++) expect(await index.similar("a loja 7", { k: 3 })).toEqual(first);
+    const together = await Promise.all(Array.from({ length: 40 }, () => index.similar("a loja 7", { k: 3 })));
+    for (const hits of together) expect(hits).toEqual(first);
+  });
+});
+
+// Straight to the server: behind PgBouncer a connection has no session of its own to look at.
+describeOnServer("the statement of a search", (database) => {
+  const openSession = (): pg.Pool => openServerPool({ connectionString: requireServerUrl(), max: 1 });
+
+  it("is parsed and planned once a connection, and its plan uses the vector index", async () => {
+    const test = await openFilled(database);
+    const pool = openSession();
+    const index = await openWith(test, pool);
+    for (let round = 0; round < 12; round++) await index.similar("a loja 7");
+    const [prepared, ...others] = await preparedOn(pool, test.schema);
+    expect(others).toEqual([]);
+    expect(Number(prepared?.generic_plans)).toBeGreaterThan(0);
+    const vector = JSON.stringify(await new CountingEmbeddings(1024).embedQuery("a loja 7"));
+    const { rows } = await pool.query<{ "QUERY PLAN": string }>(
+      `EXPLAIN (COSTS OFF) EXECUTE ${prepared?.name ?? ""}('${vector}', '40')`,
+    );
+    const plan = rows.map((row) => row["QUERY PLAN"]).join("\n");
+    expect(plan).toContain("Index Scan using chunk_1_embedding on chunk_1");
+    expect(plan).toContain("(embedding <=> $1)");
+  });
+
+  it("has no name with a filter, whose values decide on the plan", async () => {
+    const test = await openFilled(database);
+    const pool = openSession();
+    const index = await openWith(test, pool);
+    await index.similar("a loja 7", { filter: { grupo: "g" } });
+    expect(await preparedOn(pool, test.schema)).toEqual([]);
+  });
+
+  it("has no name while the table is small, where a kept plan would soon be the wrong one", async () => {
+    const test = await openTestIndex(database, {}, { dimensions: 1024 });
+    await test.index.upsertTraining({ id: "a", content: "a loja" });
+    const pool = openSession();
+    const index = await openWith(test, pool);
+    expect(await index.similar("a loja")).toHaveLength(1);
+    expect(await preparedOn(pool, test.schema)).toEqual([]);
+  });
+
+  // What a pooler in transaction mode brings about that does not know named statements.
+  it("goes on without a name when the session has lost it", async () => {
+    const test = await openFilled(database);
+    const pool = openSession();
+    const index = await openWith(test, pool);
+    const hits = await index.similar("a loja 7");
+    expect(await preparedOn(pool, test.schema)).toHaveLength(1);
+    await pool.query("DEALLOCATE ALL");
+    expect(await index.similar("a loja 7")).toEqual(hits);
+    expect(await index.similar("a loja 7")).toEqual(hits);
+    expect(await preparedOn(pool, test.schema)).toEqual([]);
+  });
+
+  it("goes on without a name when the session has it from another client", async () => {
+    const test = await openFilled(database);
+    const first = openSession();
+    const hits = await (await openWith(test, first)).similar("a loja 7");
+    const [prepared] = await preparedOn(first, test.schema);
+    const second = openSession();
+    await second.query(`PREPARE ${prepared?.name ?? ""} AS SELECT 'de outro'`);
+    const index = await openWith(test, second);
+    expect(await index.similar("a loja 7")).toEqual(hits);
+    expect(await index.similar("a loja 7")).toEqual(hits);
+  });
+
+  it("keeps its other failures", async () => {
+    const test = await openFilled(database);
+    const pool = openSession();
+    const index = await openWith(test, pool);
+    await index.similar("a loja 7");
+    await test.owner.query(`ALTER TABLE ${test.schema}.indexed_1 RENAME TO perdida`);
+    expect(await failureOf(index.similar("a loja 7"))).toMatchObject({ code: "SCHEMA_MISSING" });
+  });
+});

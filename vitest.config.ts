@@ -36,7 +36,7 @@ export default defineConfig({
             exclude:
               name === "integration"
                 ? []
-                : ["test/{readme,scripts}.int.test.ts", "test/contract/restart.int.test.ts"],
+                : ["test/{readme,scripts,search-plans}.int.test.ts", "test/contract/restart.int.test.ts"],
             globalSetup: ["test/support/global-setup.ts"],
             testTimeout: 60_000,
             hookTimeout: 60_000,

@@ -46,6 +46,7 @@ function expectOutput(output: string): void {
   expect(output).toMatch(/^true 0\.\d+$/m);
   expect(output).toMatch(/^200 \{/m);
   expect(output).toContain("chunk_text: 'A garantia é de dois anos.'");
+  expect(lines).toContain("loaded boleto indexed");
   expect(output).toContain("vectorIndex: 'valid'");
   expect(output).toContain('REFERENCES "public"."oraculo_treinamento" ("id") ON DELETE CASCADE');
   expect(lines.at(-2)).toBe("true true undefined undefined");

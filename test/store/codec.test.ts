@@ -1,11 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import {
-  decodeVector,
-  encodeTextArray,
-  encodeVector,
-  encodeVectorArray,
-} from "../../src/store/codec.js";
+import { decodeVector, encodeTextArray, encodeVector, encodeVectorArray } from "../../src/store/codec.js";
 
 const components = fc.float32Array({ minLength: 1, maxLength: 40, noNaN: true });
 

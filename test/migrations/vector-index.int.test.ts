@@ -1,9 +1,10 @@
-import { SchemaError } from "langchain-training-index";
+import { SchemaError, type DatabasePool } from "langchain-training-index";
 import {
   migrate,
   migrationSql,
   migrationStatus,
   type MigrateOptions,
+  type MigrateResult,
   type VectorIndexType,
 } from "langchain-training-index/migrations";
 import pg from "pg";
@@ -13,7 +14,7 @@ import { migrations } from "../../src/migrations/list.js";
 import { planMigration } from "../../src/migrations/options.js";
 import { freshDatabase } from "../support/contract.js";
 import { describeOnEach, describeOnServer, uniqueName, type TestDatabase } from "../support/databases.js";
-import { DIMENSIONS, dropAtEnd, migratedSchema, until } from "../support/index.js";
+import { DIMENSIONS, dropAtEnd, gateOf, migratedSchema, until } from "../support/index.js";
 import { recordingPool } from "../support/recording-pool.js";
 
 const NAMES: Record<VectorIndexType, string> = {
@@ -396,6 +397,40 @@ describeOnServer("a build of the vector index", (database) => {
     await reader.query("COMMIT");
     reader.release();
     expect(await change).toMatchObject({ vectorIndex: "built" });
+  });
+
+  it("is begun by one of those that find it missing at the same moment", async () => {
+    const { owner } = database;
+    const schema = await migratedSchema(database);
+    await owner.query(`DROP INDEX ${schema}.chunk_1_embedding`);
+    const writer = await holdWrite(owner, schema);
+    const count = 5;
+    const everyoneLooked = gateOf();
+    let looks = 0;
+    const results: MigrateResult[] = [];
+    const calls = Array.from({ length: count }, async () => {
+      let hasLooked = false;
+      const pool: DatabasePool = {
+        connect: () => owner.connect(),
+        query: async (text, values) => {
+          const found = await owner.query(text, values);
+          if (!hasLooked && text.includes("pg_stat_progress_create_index")) {
+            hasLooked = true;
+            looks += 1;
+            if (looks === count) everyoneLooked.resolve();
+            await everyoneLooked.promise;
+          }
+          return found;
+        },
+      };
+      results.push(await migrate(pool, { schema }));
+    });
+    await until(() => results.length === count - 1);
+    expect(new Set(results.map(({ vectorIndex }) => vectorIndex))).toEqual(new Set(["building"]));
+    await writer.release();
+    await Promise.all(calls);
+    expect(results.at(-1)).toMatchObject({ vectorIndex: "built" });
+    expect(await vectorIndexes(owner, schema)).toEqual([expect.not.stringMatching("INVALID")]);
   });
 
   it("is told to others that migrate as one that is under way", async () => {

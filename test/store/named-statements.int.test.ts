@@ -1,5 +1,5 @@
 import { TrainingIndex } from "langchain-training-index";
-import pg from "pg";
+import type pg from "pg";
 import { expect, it } from "vitest";
 import { failureOf, openServerPool } from "../support/contract.js";
 import {

@@ -36,14 +36,31 @@ export class ClusteredVectors {
   }
 }
 
-/** Text of a length, of words that mean nothing. */
+/** Text of a length, give or take a word: words that texts share, and words of which each text has its own. */
 export function text(random: () => number, length: number): string {
   let words = "";
-  while (words.length < length) words += `${WORDS[Math.floor(random() * WORDS.length)] ?? ""} `;
+  while (words.length < length) {
+    const word = random() < COMMON_SHARE ? pick(COMMON_WORDS, random) : pick(RARE_WORDS, random);
+    words += `${word} `;
+  }
   return words.trimEnd();
 }
 
-const WORDS =
-  "prazo entrega troca garantia pedido loja cliente produto pagamento boleto cartão frete desconto estoque".split(
-    " ",
-  );
+const COMMON_SHARE = 0.5;
+
+const COMMON_WORDS =
+  `prazo entrega troca garantia pedido loja cliente produto pagamento boleto cartão frete desconto
+  estoque devolução nota fiscal endereço telefone horário atendimento transportadora vencimento parcela crédito débito
+  conta cadastro senha promoção cupom catálogo fornecedor embalagem etiqueta rastreamento município bairro domingo
+  não são também até após durante conforme exceto somente qualquer nenhum cada`.split(/\s+/);
+
+const SYLLABLES = "ba ção de fi gu lha mo nei pra quê ri são tro vel xu zi can dor ple".split(" ");
+
+/** Made up: a text of common words alone would be near every other. */
+const RARE_WORDS = SYLLABLES.flatMap((first) =>
+  SYLLABLES.flatMap((second) => SYLLABLES.map((third) => first + second + third)),
+);
+
+function pick(words: readonly string[], random: () => number): string {
+  return words[Math.floor(random() * words.length)] ?? "";
+}

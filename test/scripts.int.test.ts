@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -24,7 +24,7 @@ describe("npm start, with no configuration", () => {
     const output = await npm(["start"]);
     expect(output).toContain("database: embedded (PGlite, in memory)");
     expect(output).toContain("embedder: built-in hashing (set OLLAMA_BASE_URL for a real model)");
-    expect(output).toContain("migrated to version 1, vector index built");
+    expect(output).toContain("migrated to version 2, vector index built");
     expect(output).toMatch(/entregas +│ indexed +│ 4 +│ 4 +│ 0 +│ 0/);
     expect(output).toMatch(
       /Qual é o valor do frete\?\n.*\n.*\n│ 0\.\d+ │ entregas +│ O frete custa R\$ 12,00/,
@@ -124,12 +124,15 @@ describeOnServer("npm run eval", () => {
 
 describeOnServer("npm run bench", () => {
   it("measures this library, PGVectorStore and bare SQL side by side", { timeout: 2 * MINUTE }, async () => {
-    const output = await npm(["run", "bench", "--", "--chunks", "300", "--queries", "5"], {
-      DATABASE_URL: requireServerUrl(),
-    });
-    for (const row of ["bare SQL, index used", "this library", "PGVectorStore, filter 10 %"]) {
-      expect(output).toMatch(new RegExp(`│ ${row} +│ +\\d+\\.\\d+ +│ +\\d+\\.\\d+ +│ 5\\.00`));
+    const folder = await mkdtemp("/tmp/training-index-bench-");
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const sizes = ["--chunks", "300", "--queries", "5", "--rounds", "1"];
+    const options = [...sizes, "--parts", "searches", "--output", folder];
+    const output = await npm(["run", "bench", "--", ...options], { DATABASE_URL: requireServerUrl() });
+    for (const row of ["bare SQL, index used", "this library", "PGVectorStore"]) {
+      expect(output).toMatch(new RegExp(`│ ${row} +│ +\\d+\\.\\d+ +│ +\\d+\\.\\d+ +│ 5 `));
     }
+    expect(await readFile(`${folder}/results.json`, "utf8")).toContain('"searches"');
   });
 });
 

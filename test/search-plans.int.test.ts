@@ -2,15 +2,21 @@ import { TrainingIndex, type ChunkHit, type Metadata, type SimilarOptions } from
 import { migrate, type MigrateOptions } from "langchain-training-index/migrations";
 import { expect, it } from "vitest";
 import { ClusteredVectors } from "../bench/vectors.js";
-import { describeOnEach, describeOnServer, type TestDatabase } from "./support/databases.js";
+import { openServerPool } from "./support/contract.js";
+import {
+  describeOnEach,
+  describeOnServer,
+  requireServerUrl,
+  type TestDatabase,
+} from "./support/databases.js";
 import { CountingEmbeddings, migratedSchema } from "./support/index.js";
 import { explain, recordingPool } from "./support/recording-pool.js";
 
 interface FilledIndex {
   schema: string;
   index: TrainingIndex;
-  /** A vector from the same clusters. */
-  query: () => number[];
+  /** More vectors from the same clusters. */
+  vectors: ClusteredVectors;
   /** Finds, and says how Postgres did. */
   findWithPlan: (options: SimilarOptions) => Promise<{ hits: ChunkHit[]; plan: string }>;
 }
@@ -57,7 +63,7 @@ async function openFilled(
   return {
     schema,
     index,
-    query: () => vectors.next(),
+    vectors,
     findWithPlan: async (search) => {
       recorded.statements.length = 0;
       const hits = await index.similar(vectors.next(), search);
@@ -85,7 +91,7 @@ describeOnServer("at 10,000 chunks of 1,024 dimensions", (database) => {
       tenth: place % 10,
       hundredth: place % 100,
     });
-    const { schema, findWithPlan } = await openFilled(database, 10_000, metadataOf);
+    const { schema, index, vectors, findWithPlan } = await openFilled(database, 10_000, metadataOf);
     // As the table is before autovacuum has looked at it.
     expect((await findWithPlan({ k: 5 })).plan).toMatch(BY_VECTOR_INDEX);
     for (const filter of [{ half: 1 }, { hundredth: 7 }, { hundredth: 100 }]) {
@@ -110,6 +116,32 @@ describeOnServer("at 10,000 chunks of 1,024 dimensions", (database) => {
     }
     expect((await findWithPlan({ k: 5, filter: { tenth: 3 }, efSearch: 100 })).plan).toMatch(BY_VECTOR_INDEX);
     expect((await findWithPlan({ k: 5, filter: { tenth: 3, half: 1 } })).hits).toHaveLength(5);
+
+    // The same where plans are kept, which do not know the filter's values.
+    const session = openServerPool({ connectionString: requireServerUrl(), max: 1 });
+    const keeping = await TrainingIndex.initialize(new CountingEmbeddings(1024), {
+      pool: session,
+      schema,
+      profile: { model: "agrupado" },
+    });
+    const filters = [{ half: 1 }, { hundredth: 7 }, { hundredth: 100 }, { half: 1, tenth: 3 }];
+    for (let round = 0; round < 8; round++) {
+      for (const filter of filters) {
+        const vector = vectors.next();
+        const expected = await index.similar(vector, { k: 5, filter, efSearch: 200 });
+        expect(await keeping.similar(vector, { k: 5, filter, efSearch: 200 })).toEqual(expected);
+      }
+    }
+    const { rows } = await session.query<{ name: string }>("SELECT name FROM pg_prepared_statements");
+    expect(rows).toHaveLength(2);
+    const kept: string[] = [];
+    for (const { name } of rows) {
+      const call = `${name}('${JSON.stringify(vectors.next())}', '200', '{"hundredth": 7}')`;
+      const plan = await session.query<{ "QUERY PLAN": string }>(`EXPLAIN (COSTS OFF) EXECUTE ${call}`);
+      kept.push(plan.rows.map((line) => line["QUERY PLAN"]).join("\n"));
+    }
+    expect(kept.filter((plan) => BY_VECTOR_INDEX.test(plan))).toHaveLength(1);
+    expect(kept.filter((plan) => plan.includes(BY_FILTER_INDEX))).toHaveLength(1);
   }, 240_000);
 });
 
@@ -118,10 +150,10 @@ describeOnEach("a compact vector index", (database) => {
     "of type %s serves with and without a filter, and gives the distances of the full vectors",
     async (vectorIndex) => {
       const metadataOf = (place: number): Metadata => ({ half: place % 2 });
-      const { index, query, findWithPlan } = await openFilled(database, 500, metadataOf, { vectorIndex });
+      const { index, vectors, findWithPlan } = await openFilled(database, 500, metadataOf, { vectorIndex });
       const { plan } = await findWithPlan({ k: 5 });
       expect(plan).toContain(`Index Scan using chunk_1_embedding_${vectorIndex} on chunk_1`);
-      const vector = query();
+      const vector = vectors.next();
       const hits = await index.similar(vector, { k: 20 });
       const all = await index.similar(vector, { k: 500 });
       expect(hits).toEqual(all.slice(0, 20));
@@ -135,10 +167,10 @@ describeOnEach("a compact vector index", (database) => {
   );
 
   it("of type bit finds more of the true neighbours among more candidates", async () => {
-    const { index, query } = await openFilled(database, 500, () => ({}), { vectorIndex: "bit" });
+    const { index, vectors } = await openFilled(database, 500, () => ({}), { vectorIndex: "bit" });
     const found = { few: 0, many: 0 };
     for (let round = 0; round < 20; round++) {
-      const vector = query();
+      const vector = vectors.next();
       const ids = async (options: SimilarOptions): Promise<string[]> =>
         (await index.similar(vector, options)).map(({ chunkId }) => chunkId);
       const nearest = await ids({ k: 10, rerankFactor: 50 });
@@ -154,8 +186,8 @@ describeOnEach("a compact vector index", (database) => {
 
 describeOnEach("a search that was opened before the vector index changed", (database) => {
   it("finds the same through the new one, and without any", async () => {
-    const { schema, index, query } = await openFilled(database, 200, () => ({}));
-    const vector = query();
+    const { schema, index, vectors } = await openFilled(database, 200, () => ({}));
+    const vector = vectors.next();
     const before = await index.similar(vector, { k: 10 });
     await migrate(database.owner, { schema, vectorIndex: "bit" });
     expect(await index.similar(vector, { k: 10 })).toEqual(before);

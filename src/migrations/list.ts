@@ -84,6 +84,8 @@ function trainingsAndChunks(plan: MigrationPlan): string[] {
   ];
 }
 
+const PENDING_KILOBYTES = 64;
+
 /** So that an index that somebody dropped is built again as it was. */
 function recordedVectorIndex({ names, vectorIndex, hnsw }: MigrationPlan): string[] {
   const isType = `IN (${vectorIndexTypes.map((type) => `'${type}'`).join(", ")})`;
@@ -99,5 +101,8 @@ function recordedVectorIndex({ names, vectorIndex, hnsw }: MigrationPlan): strin
   ALTER COLUMN vector_index DROP DEFAULT,
   ALTER COLUMN hnsw_m DROP DEFAULT,
   ALTER COLUMN hnsw_ef_construction DROP DEFAULT`,
+    // Each filtered search walks through what has not been sorted into the index yet: 4 MB of it by default took four
+    // times as long as the search itself.
+    `ALTER INDEX ${names.schema}.chunk_1_metadata SET (gin_pending_list_limit = ${PENDING_KILOBYTES})`,
   ];
 }

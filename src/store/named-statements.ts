@@ -27,6 +27,21 @@ export class NamedStatements {
     this.#areKept = takesNames(pool);
   }
 
+  /** Whether a statement may be run under a name at all. */
+  get areKept(): boolean {
+    return this.#areKept;
+  }
+
+  /** The plan that Postgres makes for a statement and its values; nothing is run. */
+  async explain(text: string, values: unknown[]): Promise<string> {
+    const rows = await query<Record<"QUERY PLAN", string>>(
+      this.#pool,
+      `EXPLAIN (COSTS OFF, VERBOSE OFF) ${text}`,
+      values,
+    );
+    return rows.map((row) => row["QUERY PLAN"]).join("\n");
+  }
+
   /**
    * @param keepsPlan - whether the plan may be kept, whatever the values
    * @throws {@link DatabaseError} | {@link SchemaError}

@@ -1,6 +1,15 @@
 import { namesOf, type Layout } from "./layout.js";
 import { indexedForm, indexOperator, type VectorIndexType } from "./vector-index.js";
 
+/**
+ * How a search finds the nearest chunks: as the planner sees fit; by the vector index, looking at each row whether the
+ * filter lets it through; or by the filter's index, comparing all that it lets through.
+ *
+ * A plan that is kept does not know the filter's values, so for those the last two say it for it. Neither forces
+ * anything: they are written so that the other way does not come into question.
+ */
+export type SearchPlan = "planner's" | "by vector" | "by filter";
+
 /** What a search statement depends on besides its bound values. */
 export interface SearchShape {
   /** A checked integer: Citus pushes only constants down, and the planner prices a bound LIMIT as 10 % of all rows. */
@@ -12,6 +21,7 @@ export interface SearchShape {
   type: VectorIndexType | undefined;
   /** Of the vectors. */
   dimensions: number;
+  plan: SearchPlan;
   /** How many rows of a compact index are compared again on their full vectors, at least `limit`. */
   candidates: number;
 }
@@ -46,12 +56,8 @@ const COLUMNS = "training_id, id, content, metadata, embedding";
  * goes on past the first `ef_search` candidates until the filter has let enough through (pgvector >= 0.8).
  */
 function nearestChunks(layout: Layout, shape: SearchShape): string {
-  const { limit, conditions, type = "vector", dimensions, candidates } = shape;
+  const { limit, type = "vector", dimensions, candidates, plan } = shape;
   const names = namesOf(layout);
-  const filters = Array.from(
-    { length: conditions },
-    (_, index) => `\n    AND metadata @> $${FIRST_CONDITION + index}::jsonb`,
-  ).join("");
   const indexedOrder = ["embedding", `$1::${names.vector}`]
     .map((vector) => indexedForm(type, names, dimensions, vector))
     .join(` ${indexOperator(type, names)} `);
@@ -60,8 +66,8 @@ function nearestChunks(layout: Layout, shape: SearchShape): string {
   SELECT ${columns}
   FROM ${names.chunk}
   WHERE (SELECT set_config('hnsw.ef_search', $2, true) || set_config('hnsw.iterative_scan', 'strict_order', true))
-    IS NOT NULL${filters}
-  ORDER BY ${indexedOrder}
+    IS NOT NULL${filterOf(shape)}
+  ORDER BY ${plan === "by filter" ? `(${indexedOrder}) + 0` : indexedOrder}
   LIMIT ${count}`;
   if (type === "vector") return nearest(`${COLUMNS}, ${distance} AS distance`, limit);
   return `
@@ -69,6 +75,16 @@ function nearestChunks(layout: Layout, shape: SearchShape): string {
   FROM (${nearest(COLUMNS, candidates)}) n
   ORDER BY distance
   LIMIT ${limit}`;
+}
+
+/** CASE keeps the condition from the filter's index, and is taken to let half of the rows through. */
+function filterOf({ conditions, plan }: SearchShape): string {
+  if (conditions === 0) return "";
+  const all = Array.from(
+    { length: conditions },
+    (_, index) => `metadata @> $${FIRST_CONDITION + index}::jsonb`,
+  ).join(" AND ");
+  return `\n    AND ${plan === "by vector" ? `CASE WHEN ${all} THEN true ELSE false END` : all}`;
 }
 
 /** $1 chunk ids, $2 conditions. */

@@ -5,7 +5,8 @@ import type { Conditions } from "./filter.js";
 import type { Layout } from "./layout.js";
 import type { NamedStatements } from "./named-statements.js";
 import * as sql from "./search-sql.js";
-import type { ServingIndex } from "./serving-index.js";
+import type { SearchPlan } from "./search-sql.js";
+import type { ServingIndex, ServingState } from "./serving-index.js";
 import { decodeTrainingId } from "./training-id.js";
 import { decodeVector, encodeVector } from "./codec.js";
 
@@ -59,29 +60,56 @@ export async function search(
   { statements, layout, dimensions, serving }: SearchTarget,
   { vector, k, efSearch, rerankFactor, conditions, withEmbedding = false }: Search,
 ): Promise<FoundChunk[]> {
-  const { type, pages } = await serving.current();
-  const candidates = type === "bit" ? Math.max(k * rerankFactor, efSearch) : k;
-  const text = sql.searchChunks(layout, {
-    limit: k,
-    conditions: conditions.length,
-    withEmbedding,
-    type,
-    dimensions,
-    candidates,
-  });
+  const state = await serving.current();
+  const candidates = state.type === "bit" ? Math.max(k * rerankFactor, efSearch) : k;
   const values = [
     encodeVector(vector),
     Math.min(Math.max(efSearch, candidates), MAX_EF_SEARCH).toString(),
     ...conditions,
   ];
-  // The right plan for a filter depends on its values, so it is made for them.
-  const keepsPlan = conditions.length === 0 && pages >= FEWEST_PAGES_TO_KEEP_A_PLAN;
-  const rows = await statements.query<HitRow>(text, values, { keepsPlan });
+  const statement = (plan: SearchPlan): string =>
+    sql.searchChunks(layout, {
+      limit: k,
+      conditions: conditions.length,
+      withEmbedding,
+      // What the filter lets through is few: their full vectors can be compared at once.
+      type: plan === "by filter" ? undefined : state.type,
+      dimensions,
+      candidates,
+      plan,
+    });
+  const keepsPlan = statements.areKept && state.pages >= FEWEST_PAGES_TO_KEEP_A_PLAN;
+  const plan =
+    keepsPlan && conditions.length > 0
+      ? await learnPlan(state, [k, candidates, ...conditions].join(" "), () =>
+          statements.explain(statement("planner's"), values),
+        )
+      : "planner's";
+  const rows = await statements.query<HitRow>(statement(plan), values, { keepsPlan });
   return rows.map((row) => ({
     hit: toHit(row, layout),
     embedding: row.embedding === undefined ? undefined : decodeVector(row.embedding),
   }));
 }
+
+/** How many filters are kept in mind; those of a host are few, and these are forgotten every minute. */
+const MOST_PLANS = 1000;
+
+/** Asks the planner how it would search, and keeps that in mind: it takes as long as the search itself. */
+async function learnPlan(
+  { plans }: ServingState,
+  key: string,
+  explain: () => Promise<string>,
+): Promise<SearchPlan> {
+  const known = plans.get(key);
+  if (known) return known;
+  const learning = explain().then((plan) => (VECTOR_INDEX_SCAN.test(plan) ? "by vector" : "by filter"));
+  if (plans.size < MOST_PLANS) plans.set(key, learning);
+  learning.catch(() => plans.delete(key));
+  return learning;
+}
+
+const VECTOR_INDEX_SCAN = /Index Scan using \S*_embedding/;
 
 function toHit(row: HitRow, { idType }: Layout): ChunkHit {
   const distance = Number(row.distance);

@@ -1,5 +1,6 @@
 import { query, type HostNumber, type Queryable } from "./database.js";
 import { chunkTable, namesOf, type Layout } from "./layout.js";
+import type { SearchPlan } from "./search-sql.js";
 import { vectorIndexName, vectorIndexTypes, type VectorIndexType } from "./vector-index.js";
 
 /** What stands behind the searches at the moment. */
@@ -8,6 +9,8 @@ export interface ServingState {
   type: VectorIndexType | undefined;
   /** Size of the chunk table, in pages. */
   pages: number;
+  /** How the planner searched for some filters, and for some numbers of chunks; as old as the rest of this. */
+  plans: Map<string, Promise<SearchPlan>>;
 }
 
 /** How long a look at the catalogs is good for: a migration changes the index at most a few times in its life. */
@@ -68,12 +71,13 @@ async function readServingState(database: Queryable, layout: Layout): Promise<Se
     WHERE p.id = $3`,
     [schema, chunkTable(profileId), profileId],
   );
-  if (!row) return { type: undefined, pages: 0 };
+  if (!row) return { type: undefined, pages: 0, plans: new Map() };
   const valid = new Set(JSON.parse(row.indexes ?? "[]") as string[]);
   const usable = vectorIndexTypes.filter((type) => valid.has(vectorIndexName(profileId, type)));
   return {
     // While one takes the place of another both are good; the recorded one is there to stay.
     type: usable.find((type) => type === row.recorded) ?? usable.at(-1),
     pages: Number(row.bytes) / Number(row.page),
+    plans: new Map(),
   };
 }

@@ -37,6 +37,11 @@ async function preparedOn(pool: pg.Pool, schema: string): Promise<Prepared[]> {
   return rows;
 }
 
+async function explainPrepared(pool: pg.Pool, call: string): Promise<string> {
+  const { rows } = await pool.query<{ "QUERY PLAN": string }>(`EXPLAIN (COSTS OFF) EXECUTE ${call}`);
+  return rows.map((row) => row["QUERY PLAN"]).join("\n");
+}
+
 describeOnEach("a search again and again", (database) => {
   it("finds the same, on one connection and on many at once", async () => {
     const { index } = await openFilled(database);
@@ -61,20 +66,35 @@ describeOnServer("the statement of a search", (database) => {
     expect(others).toEqual([]);
     expect(Number(prepared?.generic_plans)).toBeGreaterThan(0);
     const vector = JSON.stringify(await new CountingEmbeddings(1024).embedQuery("a loja 7"));
-    const { rows } = await pool.query<{ "QUERY PLAN": string }>(
-      `EXPLAIN (COSTS OFF) EXECUTE ${prepared?.name ?? ""}('${vector}', '40')`,
-    );
-    const plan = rows.map((row) => row["QUERY PLAN"]).join("\n");
+    const plan = await explainPrepared(pool, `${prepared?.name ?? ""}('${vector}', '40')`);
     expect(plan).toContain("Index Scan using chunk_1_embedding on chunk_1");
     expect(plan).toContain("(embedding <=> $1)");
   });
 
-  it("has no name with a filter, whose values decide on the plan", async () => {
-    const test = await openFilled(database);
+  it("has a name with a filter, too, and the plan that suits its values (a wide one: search-plans)", async () => {
+    const filter = { lugar: 7 };
+    const test = await openTestIndex(database, {}, { dimensions: 1024 });
+    const documents = Array.from({ length: 200 }, (_, lugar) => ({
+      pageContent: `a loja ${lugar}`,
+      metadata: { lugar },
+    }));
+    await test.index.upsertTraining({ id: "a", documents, split: false });
+    await test.owner.query(`VACUUM ANALYZE ${test.schema}.chunk_1`);
     const pool = openSession();
     const index = await openWith(test, pool);
-    await index.similar("a loja 7", { filter: { grupo: "g" } });
-    expect(await preparedOn(pool, test.schema)).toEqual([]);
+    const hits = await index.similar("a loja 7", { filter });
+    expect(hits).toHaveLength(1);
+    for (let round = 0; round < 12; round++)
+      expect(await index.similar("a loja 7", { filter })).toEqual(hits);
+    const [prepared, ...others] = await preparedOn(pool, test.schema);
+    expect(others).toEqual([]);
+    expect(Number(prepared?.generic_plans)).toBeGreaterThan(0);
+    const vector = JSON.stringify(await new CountingEmbeddings(1024).embedQuery("a loja 7"));
+    const plan = await explainPrepared(
+      pool,
+      `${prepared?.name ?? ""}('${vector}', '40', '${JSON.stringify(filter)}')`,
+    );
+    expect(plan).toContain("Bitmap Index Scan on chunk_1_metadata");
   });
 
   it("has no name while the table is small, where a kept plan would soon be the wrong one", async () => {

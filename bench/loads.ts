@@ -1,0 +1,191 @@
+import { BareTable } from "./contenders/bare-sql.js";
+import {
+  BARE_SQL_WRITE,
+  BARE_SQL_WRITE_METADATA_INDEX,
+  LIBRARY,
+  LIBRARY_BIT,
+  LIBRARY_HALFVEC,
+  LLAMAINDEX,
+  MASTRA,
+  PGVECTOR_STORE,
+} from "./contenders/contender.js";
+import type { KnownVectors } from "./contenders/known-vectors.js";
+import { LibraryContender, type VectorIndex } from "./contenders/library.js";
+import { LlamaIndexContender } from "./contenders/llamaindex.js";
+import { MastraContender } from "./contenders/mastra.js";
+import { PgVectorStoreContender } from "./contenders/pgvector-store.js";
+import type { Dataset } from "./data.js";
+import type { WriteFigure } from "./results.js";
+import type { BenchServer } from "./server.js";
+import { measureWrites, type Writer, type WriteTarget } from "./write-rounds.js";
+
+/** The contenders with all chunks in them and their vector indexes built. */
+export interface Loaded {
+  library: LibraryContender;
+  halfvec: LibraryContender | undefined;
+  bit: LibraryContender | undefined;
+  bareTable: BareTable;
+  pgVectorStore: PgVectorStoreContender | undefined;
+  mastra: MastraContender | undefined;
+  llamaIndex: LlamaIndexContender | undefined;
+}
+
+/** Lets go of the connections that some contenders keep for themselves. */
+export async function closeLoaded({ mastra, llamaIndex }: Loaded): Promise<void> {
+  await mastra?.close();
+  await llamaIndex?.close();
+}
+
+/** What is loaded, and how often. */
+export interface LoadOptions {
+  rounds: number;
+  /** Whether only this library and bare SQL are loaded: the others take too long for many chunks. */
+  onlyQuick: boolean;
+  /** Rows that are enough to know the pace of a load into a vector index that is there from the start. */
+  rowsWithIndex: number;
+}
+
+/** Loads the chunks into all contenders. Each load is measured; what the last round has loaded stays. */
+export class Loader {
+  readonly #server: BenchServer;
+  readonly #embeddings: KnownVectors;
+  readonly #dataset: Dataset;
+  readonly #options: LoadOptions;
+  readonly #loaded: Partial<Loaded> = {};
+
+  constructor(server: BenchServer, embeddings: KnownVectors, dataset: Dataset, options: LoadOptions) {
+    this.#server = server;
+    this.#embeddings = embeddings;
+    this.#dataset = dataset;
+    this.#options = options;
+  }
+
+  async load(): Promise<{ loaded: Loaded; figures: WriteFigure[] }> {
+    const { onlyQuick, rounds } = this.#options;
+    const figures: WriteFigure[] = [];
+    const options = { rounds, rowsBefore: 0 };
+    if (!onlyQuick) {
+      const writers = await this.#writersWithoutIndex();
+      figures.push(...(await measureWrites(this.#server, "no vector index", writers, options)));
+      await this.#loaded.pgVectorStore?.createIndex();
+      await this.#loaded.mastra?.createIndex();
+    }
+    const writers = this.#writersWithIndex();
+    figures.push(...(await measureWrites(this.#server, "first load with vector index", writers, options)));
+    const { library, bareTable, halfvec, bit, pgVectorStore, mastra, llamaIndex } = this.#loaded;
+    if (!library || !bareTable) throw new Error("Nothing was loaded");
+    return { loaded: { library, bareTable, halfvec, bit, pgVectorStore, mastra, llamaIndex }, figures };
+  }
+
+  async #writersWithoutIndex(): Promise<Writer[]> {
+    const mastra = await MastraContender.open(this.#server, this.#dataset.dimensions);
+    const llamaIndex = await LlamaIndexContender.open(this.#server, this.#dataset.dimensions);
+    Object.assign(this.#loaded, { mastra, llamaIndex });
+    return [
+      this.#writer(BARE_SQL_WRITE, () => this.#openBareTable({ metadataIndex: false })),
+      this.#writer(BARE_SQL_WRITE_METADATA_INDEX, () => this.#openBareTable({ metadataIndex: true })),
+      this.#writer(LIBRARY, () => this.#openLibraryWithoutIndex()),
+      this.#writer(PGVECTOR_STORE, (isLast) => this.#openPgVectorStore(isLast)),
+      ...(mastra ? [this.#onlyOnce(MASTRA, mastra)] : []),
+      ...(llamaIndex ? [this.#onlyOnce(LLAMAINDEX, llamaIndex)] : []),
+    ];
+  }
+
+  #writersWithIndex(): Writer[] {
+    const library = (name: string, vectorIndex: VectorIndex): Writer =>
+      this.#writer(name, (isLast) => this.#openLibrary(name, vectorIndex, isLast));
+    const writers = [
+      this.#writer(BARE_SQL_WRITE_METADATA_INDEX, (isLast) => this.#openBareTableToBuild(isLast)),
+      library(LIBRARY, "vector"),
+    ];
+    if (this.#options.onlyQuick) return writers;
+    const fewer = this.#dataset.chunks.slice(0, this.#options.rowsWithIndex);
+    return [
+      ...writers,
+      library(LIBRARY_HALFVEC, "halfvec"),
+      library(LIBRARY_BIT, "bit"),
+      // It has nothing for a first load: its index is there from the start, and fewer rows show its pace, which falls
+      // with each row.
+      { ...this.#writer(PGVECTOR_STORE, () => this.#openPgVectorStoreWithIndex()), chunksOf: () => fewer },
+    ];
+  }
+
+  #writer(name: string, open: Writer["open"]): Writer {
+    return { name, open, chunksOf: () => this.#dataset.chunks };
+  }
+
+  #onlyOnce(name: string, contender: MastraContender | LlamaIndexContender): Writer {
+    const target: WriteTarget = { write: (chunks) => contender.addVectors(chunks) };
+    return { ...this.#writer(name, () => Promise.resolve(target)), onlyOnce: true, keepsAll: true };
+  }
+
+  async #openBareTable({ metadataIndex }: { metadataIndex: boolean }): Promise<WriteTarget> {
+    const table = await BareTable.create(this.#server, this.#dataset.dimensions);
+    if (metadataIndex) await table.createMetadataIndex();
+    return { write: (chunks) => table.insert(chunks), drop: () => this.#server.dropSchema(table.schema) };
+  }
+
+  async #openBareTableToBuild(isLast: boolean): Promise<WriteTarget> {
+    const table = await BareTable.create(this.#server, this.#dataset.dimensions);
+    await table.createMetadataIndex();
+    this.#loaded.bareTable = table;
+    return {
+      write: async (chunks) => {
+        await table.insert(chunks);
+        await table.createVectorIndex();
+      },
+      drop: isLast ? undefined : () => this.#server.dropSchema(table.schema),
+    };
+  }
+
+  async #openLibraryWithoutIndex(): Promise<WriteTarget> {
+    const library = await this.#newLibrary(LIBRARY, "vector");
+    await library.dropVectorIndex();
+    return {
+      write: (chunks) => library.upsert(chunks),
+      drop: () => this.#server.dropSchema(library.schema),
+    };
+  }
+
+  async #openLibrary(name: string, vectorIndex: VectorIndex, isLast: boolean): Promise<WriteTarget> {
+    const library = await this.#newLibrary(name, vectorIndex);
+    this.#loaded[vectorIndex === "vector" ? "library" : vectorIndex] = library;
+    return {
+      write: (chunks) => library.bulkLoad(chunks),
+      drop: isLast ? undefined : () => this.#server.dropSchema(library.schema),
+    };
+  }
+
+  async #openPgVectorStore(isLast: boolean): Promise<WriteTarget> {
+    const store = await this.#newPgVectorStore();
+    this.#loaded.pgVectorStore = store;
+    return {
+      write: (chunks) => store.addVectors(chunks),
+      drop: isLast ? undefined : () => this.#server.dropSchema(store.schema),
+    };
+  }
+
+  async #openPgVectorStoreWithIndex(): Promise<WriteTarget> {
+    const store = await this.#newPgVectorStore();
+    await store.createIndex();
+    return {
+      write: (chunks) => store.addVectors(chunks),
+      drop: () => this.#server.dropSchema(store.schema),
+    };
+  }
+
+  #newLibrary(name: string, vectorIndex: VectorIndex): Promise<LibraryContender> {
+    const { dimensions } = this.#dataset;
+    return LibraryContender.open(this.#server, {
+      name,
+      dimensions,
+      vectorIndex,
+      embeddings: this.#embeddings,
+    });
+  }
+
+  #newPgVectorStore(): Promise<PgVectorStoreContender> {
+    const { dimensions } = this.#dataset;
+    return PgVectorStoreContender.open(this.#server, { dimensions, embeddings: this.#embeddings });
+  }
+}

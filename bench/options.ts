@@ -1,0 +1,94 @@
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+/** What a run can leave out. */
+const PARTS = ["searches", "throughput", "writes", "edits", "real", "stream"] as const;
+
+/** A part of a run. */
+export type Part = (typeof PARTS)[number];
+
+/** The arguments of `npm run bench`. */
+export interface BenchOptions {
+  /** Draws the chart again from the results that stand. */
+  chartOnly: boolean;
+  /** Sizes of the seeded data, ascending; writes and edits are measured at the first. */
+  chunkCounts: number[];
+  queries: number;
+  rounds: number;
+  liveRows: number;
+  streamMegabytes: number;
+  allAtEverySize: boolean;
+  parts: ReadonlySet<Part>;
+  /** The folder of `results.json` and `chart.svg`. */
+  output: string;
+}
+
+const USAGE = `npm run bench -- [chart]
+  --chunks 10000,100000   sizes of the seeded data; writes and edits are measured at the first
+  --queries 200           questions asked of each contender
+  --rounds 3              how often each write is measured
+  --live 1000             rows of a round of writes with the vector index live
+  --stream-mb 200         megabytes of text streamed through upsertTrainings
+  --all-at-every-size     the slow contenders at all sizes, not only at the first: takes hours
+  --parts ${PARTS.join(",")}
+  --output bench          the folder of results.json and chart.svg
+chart draws chart.svg again from results.json, and measures nothing.`;
+
+/** Reads the command line; ends the process where it makes no sense. */
+export function readOptions(): BenchOptions {
+  try {
+    return parseOptions();
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`);
+    process.exit(2);
+  }
+}
+
+function parseOptions(): BenchOptions {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      chunks: { type: "string", default: "10000,100000" },
+      queries: { type: "string", default: "200" },
+      rounds: { type: "string", default: "3" },
+      live: { type: "string", default: "1000" },
+      "stream-mb": { type: "string", default: "200" },
+      "all-at-every-size": { type: "boolean", default: false },
+      parts: { type: "string", default: PARTS.join(",") },
+      output: { type: "string", default: fileURLToPath(new URL(".", import.meta.url)) },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) {
+    console.log(USAGE);
+    process.exit(0);
+  }
+  if (positionals.some((positional) => positional !== "chart")) {
+    throw new Error(`There is no ${positionals.join(" ")}`);
+  }
+  return {
+    chartOnly: positionals.length > 0,
+    chunkCounts: values.chunks
+      .split(",")
+      .map((count) => wholeNumber("chunks", count))
+      .sort((left, right) => left - right),
+    queries: wholeNumber("queries", values.queries),
+    rounds: wholeNumber("rounds", values.rounds),
+    liveRows: wholeNumber("live", values.live),
+    streamMegabytes: wholeNumber("stream-mb", values["stream-mb"]),
+    allAtEverySize: values["all-at-every-size"],
+    parts: new Set(values.parts.split(",").map(toPart)),
+    output: values.output,
+  };
+}
+
+function wholeNumber(option: string, value: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(value)) throw new Error(`--${option} takes whole numbers, not ${value}`);
+  return Number(value);
+}
+
+function toPart(name: string): Part {
+  const part = PARTS.find((candidate) => candidate === name);
+  if (part === undefined) throw new Error(`--parts knows ${PARTS.join(", ")}, not ${name}`);
+  return part;
+}

@@ -1,0 +1,132 @@
+import type { Contender } from "./contenders/contender.js";
+import { isSelected, type Dataset, type Selection } from "./data.js";
+import { findExactly, recallOf, type ExactAnswers } from "./exact.js";
+import type { SearchFigure } from "./results.js";
+import { mean, quantile, rotate } from "./statistics.js";
+
+/** How many chunks each question asks for. */
+const KS = [5, 40];
+const RECALL_K = 10;
+const MAX_RECALL_QUERIES = 100;
+const FEWEST_RECALL_QUERIES = 20;
+const RECALL_MILLISECONDS = 2000;
+
+const ROUNDS = 5;
+const WARM_UP_QUERIES = 10;
+const WARM_UP_MILLISECONDS = 200;
+/** Of one contender's turn: the slow answer fewer queries, or a run would take hours. */
+const TURN_MILLISECONDS = 600;
+const FEWEST_ANSWERS_OF_A_TURN = 3;
+
+/** What each selection is asked of: its own contenders, as some plans make no sense without a filter. */
+export interface SelectionContenders {
+  selection: Selection;
+  contenders: readonly Contender[];
+}
+
+/**
+ * Asks all contenders the same questions, one after the other. They take turns, each round in another order, so that a
+ * machine that grows slow or a cache that another has filled is everyone's trouble; each turn begins with questions
+ * that are not timed.
+ */
+export async function measureSearches(
+  dataset: Dataset,
+  cases: readonly SelectionContenders[],
+): Promise<SearchFigure[]> {
+  const asked: Dataset = { ...dataset, queries: dataset.queries.slice(0, MAX_RECALL_QUERIES) };
+  const exact = findExactly(
+    asked,
+    cases.map(({ selection }) => selection),
+    RECALL_K,
+  );
+  const figures: SearchFigure[] = [];
+  for (const { selection, contenders } of cases) {
+    const matchingChunks = dataset.chunks.filter((chunk) => isSelected(chunk, selection)).length;
+    const recalls = new Map<Contender, number>();
+    for (const contender of contenders) {
+      recalls.set(contender, await measureRecall(contender, asked.queries, selection, exact));
+    }
+    for (const k of KS) {
+      const timings = await timeInTurns(contenders, dataset.queries, k, selection);
+      for (const [contender, { milliseconds, rows }] of timings) {
+        figures.push({
+          data: dataset.name,
+          chunks: dataset.chunks.length,
+          contender: contender.name,
+          k,
+          filter: selection.name,
+          matchingChunks,
+          p50Milliseconds: quantile(milliseconds, 0.5),
+          p95Milliseconds: quantile(milliseconds, 0.95),
+          fewestRows: Math.min(...rows),
+          recallAt10: matchingChunks === 0 ? null : (recalls.get(contender) ?? null),
+          answers: milliseconds.length,
+        });
+      }
+    }
+  }
+  return figures;
+}
+
+interface Timings {
+  milliseconds: number[];
+  rows: number[];
+}
+
+async function timeInTurns(
+  contenders: readonly Contender[],
+  queries: readonly number[][],
+  k: number,
+  { filter }: Selection,
+): Promise<Map<Contender, Timings>> {
+  const timings = new Map<Contender, Timings>(
+    contenders.map((contender) => [contender, { milliseconds: [], rows: [] }]),
+  );
+  const turnLength = Math.ceil(queries.length / ROUNDS);
+  for (let round = 0; round < ROUNDS; round++) {
+    const turn = queries.slice(round * turnLength, (round + 1) * turnLength);
+    for (const contender of rotate(contenders, round)) {
+      await warmUp(contender, queries, k, filter);
+      const { milliseconds, rows } = timings.get(contender) ?? { milliseconds: [], rows: [] };
+      const began = performance.now();
+      for (const [index, vector] of turn.entries()) {
+        const started = performance.now();
+        if (index >= FEWEST_ANSWERS_OF_A_TURN && started - began > TURN_MILLISECONDS) break;
+        const found = await contender.search({ vector, k, filter });
+        milliseconds.push(performance.now() - started);
+        rows.push(found.length);
+      }
+    }
+  }
+  return timings;
+}
+
+async function warmUp(
+  contender: Contender,
+  queries: readonly number[][],
+  k: number,
+  filter: Selection["filter"],
+): Promise<void> {
+  const began = performance.now();
+  for (const vector of queries.slice(-WARM_UP_QUERIES)) {
+    await contender.search({ vector, k, filter });
+    if (performance.now() - began > WARM_UP_MILLISECONDS) return;
+  }
+}
+
+async function measureRecall(
+  contender: Contender,
+  queries: readonly number[][],
+  selection: Selection,
+  exact: ExactAnswers,
+): Promise<number> {
+  const recalls: number[] = [];
+  const began = performance.now();
+  for (const [index, vector] of queries.entries()) {
+    const isSlow = performance.now() - began > RECALL_MILLISECONDS;
+    if (isSlow && index >= FEWEST_RECALL_QUERIES) break;
+    const found = await contender.search({ vector, k: RECALL_K, filter: selection.filter });
+    recalls.push(recallOf(found, exact.get(selection)?.[index] ?? []));
+  }
+  return mean(recalls);
+}

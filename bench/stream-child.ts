@@ -1,0 +1,93 @@
+/**
+ * Streams so many megabytes of text through `upsertTrainings` and prints, as JSON, what memory it took. A process of
+ * its own, started by `memory.ts`: what a run of the bench has in memory is not in the figure.
+ */
+import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { Embeddings } from "@langchain/core/embeddings";
+import { TrainingIndex, type Training } from "langchain-training-index";
+import { migrate } from "langchain-training-index/migrations";
+import pg from "pg";
+import { dropVectorIndexes } from "./contenders/library.js";
+import { DIMENSIONS } from "./data.js";
+import type { StreamFigure } from "./results.js";
+import { ClusteredVectors, randomNumbers, text } from "./vectors.js";
+
+const MEGABYTE = 1_000_000;
+const PARAGRAPHS_OF_A_TRAINING = 200;
+const PARAGRAPH_CHARACTERS = 450; // two of them fill a chunk
+const VECTORS = 64;
+
+/** Costs nothing: vectors that were made before, in turn. */
+class ReadyEmbeddings extends Embeddings {
+  readonly #vectors: number[][];
+  #given = 0;
+
+  constructor() {
+    super({});
+    const vectors = new ClusteredVectors(DIMENSIONS, 1, 1);
+    this.#vectors = Array.from({ length: VECTORS }, () => vectors.next());
+  }
+
+  async embedDocuments(texts: string[]): Promise<number[][]> {
+    return Promise.all(texts.map(() => this.embedQuery()));
+  }
+
+  embedQuery(): Promise<number[]> {
+    return Promise.resolve(this.#vectors[this.#given++ % VECTORS] ?? []);
+  }
+}
+
+const { values } = parseArgs({ options: { schema: { type: "string" }, megabytes: { type: "string" } } });
+const { schema = "", megabytes = "" } = values;
+const pool = new pg.Pool({ connectionString: process.env["DATABASE_URL"] });
+try {
+  await migrate(pool, { schema, dimensions: DIMENSIONS });
+  await dropVectorIndexes(pool, schema); // its upkeep is the server's work, and takes an hour
+  const index = await TrainingIndex.initialize(new ReadyEmbeddings(), {
+    pool,
+    schema,
+    profile: { model: "bench", dimensions: DIMENSIONS },
+  });
+  const residentMegabytesAtStart = toMegabytes(process.memoryUsage.rss());
+  const started = performance.now();
+  let chunks = 0;
+  for await (const result of index.upsertTrainings(trainings(Number(megabytes)))) chunks += result.chunks;
+  const figure: StreamFigure = {
+    megabytes: Number(megabytes),
+    chunks,
+    seconds: (performance.now() - started) / 1000,
+    residentMegabytesAtStart,
+    peakResidentMegabytes: peakResidentMegabytes(),
+  };
+  console.log(JSON.stringify(figure));
+} finally {
+  await pool.end();
+}
+
+/** Texts that come as they are asked for, as from a cursor or a file. */
+async function* trainings(count: number): AsyncGenerator<Training> {
+  const random = randomNumbers(1);
+  for (let bytes = 0, id = 0; bytes < count * MEGABYTE; id++) {
+    const paragraphs = Array.from({ length: PARAGRAPHS_OF_A_TRAINING }, () =>
+      text(random, PARAGRAPH_CHARACTERS),
+    );
+    const content = paragraphs.join("\n\n");
+    bytes += Buffer.byteLength(content);
+    yield await Promise.resolve({ id: `training-${id}`, content });
+  }
+}
+
+/** Linux counts into `maxRSS` what the parent had when it started this process, so its own figure is asked first. */
+function peakResidentMegabytes(): number {
+  try {
+    const [, kibibytes = ""] = /VmHWM:\s+(\d+) kB/.exec(readFileSync("/proc/self/status", "utf8")) ?? [];
+    return toMegabytes(Number(kibibytes) * 1024);
+  } catch {
+    return toMegabytes(process.resourceUsage().maxRSS * 1024);
+  }
+}
+
+function toMegabytes(bytes: number): number {
+  return Math.round(bytes / MEGABYTE);
+}

@@ -27,7 +27,7 @@ const USAGE = `npm run bench -- [chart]
   --chunks 10000,100000   sizes of the seeded data; writes and edits are measured at the first
   --queries 200           questions asked of each contender
   --rounds 3              how often each write is measured
-  --live 1000             rows of a round of writes with the vector index live
+  --live 2000             rows of a round of writes with the vector index live
   --stream-mb 200         megabytes of text streamed through upsertTrainings
   --all-at-every-size     the slow contenders at all sizes, not only at the first: takes hours
   --parts ${PARTS.join(",")}
@@ -51,7 +51,7 @@ function parseOptions(): BenchOptions {
       chunks: { type: "string", default: "10000,100000" },
       queries: { type: "string", default: "200" },
       rounds: { type: "string", default: "3" },
-      live: { type: "string", default: "1000" },
+      live: { type: "string", default: "2000" },
       "stream-mb": { type: "string", default: "200" },
       "all-at-every-size": { type: "boolean", default: false },
       parts: { type: "string", default: PARTS.join(",") },

@@ -55,7 +55,7 @@ describe("migrationSql", () => {
       'INSERT INTO "training_index".migration',
       'ALTER TABLE "training_index".profile',
       'ALTER TABLE "training_index".profile',
-      'ALTER INDEX "training_index".chunk_1_metadata SET (gin_pending_list_limit = 64)',
+      'ALTER INDEX "training_index".chunk_1_metadata SET',
       'INSERT INTO "training_index".migration',
     ]);
   });

@@ -5,14 +5,15 @@ import { checkFunction, checkInteger, checkOptions, isObject } from "./checks.js
 import { InvalidArgumentError } from "./errors.js";
 import type { Splitter } from "./splitter.js";
 import type { DatabasePool, Queryable } from "./store/database.js";
+import { MAX_EF_SEARCH } from "./store/search.js";
 import { isBlank, storableText } from "./text.js";
 import type { TrainingHeader } from "./training-input.js";
 import type { Filter, IndexingProgress, Revision } from "./types.js";
 
 /** How many chunks a search returns when it is not told. */
 export const DEFAULT_K = 5;
-/** What `hnsw.ef_search` goes up to; more chunks than candidates cannot come back. */
-export const MAX_K = 1000;
+/** More chunks than candidates cannot come back. */
+export const MAX_K = MAX_EF_SEARCH;
 /** pgvector's own default; about .75-.8 of the true neighbours at 0.5 M chunks of real text (research: perf.md §1.8). */
 export const DEFAULT_EF_SEARCH = 40;
 /** Measured (docs/performance.md): at ten candidates for each chunk a `bit` index finds what a `vector` index does. */

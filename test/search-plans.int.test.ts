@@ -142,6 +142,12 @@ describeOnServer("at 10,000 chunks of 1,024 dimensions", (database) => {
     }
     expect(kept.filter((plan) => BY_VECTOR_INDEX.test(plan))).toHaveLength(1);
     expect(kept.filter((plan) => plan.includes(BY_FILTER_INDEX))).toHaveLength(1);
+
+    // A scan that gives up early, as one does after 20,000 rows.
+    await session.query("SET hnsw.max_scan_tuples = 1");
+    for (const filter of [{ half: 1 }, { half: 0 }]) {
+      expect(await keeping.similar(vectors.next(), { k: 60, filter })).toHaveLength(60);
+    }
   }, 240_000);
 });
 

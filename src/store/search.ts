@@ -35,7 +35,7 @@ export interface SearchTarget {
  */
 const FEWEST_PAGES_TO_KEEP_A_PLAN = 100;
 /** What `hnsw.ef_search` goes up to. */
-const MAX_EF_SEARCH = 1000;
+export const MAX_EF_SEARCH = 1000;
 
 /** A hit, with its vector where that was asked for. */
 export interface FoundChunk {
@@ -55,7 +55,10 @@ interface HitRow {
   embedding?: string;
 }
 
-/** The nearest chunks, nearest first. One statement, one round trip, no transaction. */
+/**
+ * The nearest chunks, nearest first. One statement, one round trip, no transaction; one more for a look at the catalogs
+ * once a minute, for a filter that was not asked for in that time, and where the vector index has found too few.
+ */
 export async function search(
   { statements, layout, dimensions, serving }: SearchTarget,
   { vector, k, efSearch, rerankFactor, conditions, withEmbedding = false }: Search,
@@ -78,14 +81,22 @@ export async function search(
       candidates,
       plan,
     });
-  const keepsPlan = statements.areKept && state.pages >= FEWEST_PAGES_TO_KEEP_A_PLAN;
+  const isLarge = state.pages >= FEWEST_PAGES_TO_KEEP_A_PLAN;
+  const keepsPlan = statements.areKept && isLarge;
+  const run = (plan: SearchPlan): Promise<HitRow[]> =>
+    statements.query<HitRow>(statement(plan), values, { keepsPlan });
+  const question = [k, candidates, ...conditions].join(" ");
   const plan =
     keepsPlan && conditions.length > 0
-      ? await learnPlan(state, [k, candidates, ...conditions].join(" "), () =>
-          statements.explain(statement("planner's"), values),
-        )
+      ? await learnPlan(state, question, () => statements.explain(statement("planner's"), values))
       : "planner's";
-  const rows = await statements.query<HitRow>(statement(plan), values, { keepsPlan });
+  let rows = await run(plan);
+  // The scan of the vector index gives up after 20,000 rows (hnsw.max_scan_tuples), though what the filter lets through
+  // may lie behind them.
+  if (rows.length < k && conditions.length > 0 && isLarge && plan !== "by filter") {
+    if (keepsPlan) state.plans.set(question, Promise.resolve("by filter"));
+    rows = await run("by filter");
+  }
   return rows.map((row) => ({
     hit: toHit(row, layout),
     embedding: row.embedding === undefined ? undefined : decodeVector(row.embedding),

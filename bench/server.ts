@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { PostgreSqlContainer } from "@testcontainers/postgresql";
 import { configFromEnv } from "langchain-training-index";
 import pg from "pg";
+import { postgresContainer } from "../test/support/postgres-container.js";
 
 /** Connections that each pool may open: one for each caller of the widest throughput test. */
 export const POOL_SIZE = 16;
@@ -153,7 +153,7 @@ export class BenchServer {
 
 async function startContainer(): Promise<{ url: string; stop?: () => Promise<unknown> }> {
   const settings = Object.entries(SETTINGS).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
-  const container = await new PostgreSqlContainer(IMAGE)
+  const container = await postgresContainer(IMAGE)
     .withSharedMemorySize(SHARED_MEMORY_BYTES) // parallel builds of an index share their memory there
     .withCommand(["postgres", ...settings])
     .start();

@@ -1,9 +1,9 @@
-import { PostgreSqlContainer } from "@testcontainers/postgresql";
 import { TrainingIndex, TrainingIndexError } from "langchain-training-index";
 import { migrate } from "langchain-training-index/migrations";
 import { HashingEmbeddings } from "langchain-training-index/testing";
 import pg from "pg";
 import { describe, expect, inject, it, onTestFinished } from "vitest";
+import { postgresContainer } from "../support/postgres-container.js";
 import { freePort } from "../support/server-ways.js";
 import { paragraph } from "../support/texts.js";
 
@@ -15,7 +15,7 @@ const VERSIONS = 25;
 describe.skipIf(!inject("hasDockerEngine"))("C4 All or nothing, on a server that restarts", () => {
   it("the server restarted in mid-run: every training is whole, and jobs that try again lose nothing", async () => {
     const port = await freePort();
-    const container = await new PostgreSqlContainer(inject("image"))
+    const container = await postgresContainer(inject("image"))
       .withExposedPorts({ container: 5432, host: port })
       .start();
     onTestFinished(async () => {

@@ -3,11 +3,12 @@
  * answers, else none, which is said; with `CI=true` that is a failure, so that a run can never seem more than it was.
  */
 import { readFile } from "node:fs/promises";
-import { PostgreSqlContainer, type StartedPostgreSqlContainer } from "@testcontainers/postgresql";
+import type { StartedPostgreSqlContainer } from "@testcontainers/postgresql";
 import pg from "pg";
 import { getContainerRuntimeClient } from "testcontainers";
 import type { TestProject } from "vitest/node";
 
+import { postgresContainer } from "./postgres-container.js";
 import { SERVER_WAYS, hasPgBouncer, type ServerWay } from "./server-ways.js";
 
 declare module "vitest" {
@@ -94,7 +95,7 @@ async function findServer(hasDockerEngine: boolean): Promise<Server | undefined>
   if (!hasDockerEngine) return undefined;
   // From here on an engine is there: what fails now is a failure, not a reason to leave tests out.
   const crashes: string[] = [];
-  const container = await new PostgreSqlContainer(IMAGE)
+  const container = await postgresContainer(IMAGE)
     .withLogConsumer((log) => {
       log.on("data", (line: Buffer | string) => {
         if (CRASH.test(line.toString())) crashes.push(line.toString());

@@ -26,6 +26,10 @@ export async function drawChart(folder: string): Promise<void> {
     return;
   }
   const results = JSON.parse(await readFile(join(folder, "results.json"), "utf8")) as Results;
+  if (results.searches.length === 0 || results.writes.length === 0) {
+    console.error("No chart: it shows searches and writes, and this run left one of them out");
+    return;
+  }
   const { spec } = vegaLite.compile(chartSpecification(results));
   const svg = await new vega.View(vega.parse(spec), { renderer: "none" }).toSVG();
   await writeFile(join(folder, "chart.svg"), `${svg}\n`);

@@ -23,17 +23,27 @@ export interface Writer {
   keepsAll?: boolean;
 }
 
-/** Of writes that are not timed, before those that are: code that has not run yet is slow. */
-const WARM_UP_ROWS = 1000;
+/** How it is measured. */
+export interface WriteOptions {
+  rounds: number;
+  /** What is there before. */
+  rowsBefore: number;
+  /** What is written before anything is timed: code that has not run yet is slow. */
+  warmUp: {
+    rows: number;
+    /** Those rows are written into something new until so much time has passed; at least once. */
+    milliseconds: number;
+  };
+}
 
 /** Lets all write in turns, each round in another order; of each the median round counts. */
 export async function measureWrites(
   server: BenchServer,
   situation: WriteSituation,
   writers: readonly Writer[],
-  options: { rounds: number; rowsBefore: number },
+  options: WriteOptions,
 ): Promise<WriteFigure[]> {
-  for (const writer of writers) await warmUp(writer);
+  for (const writer of writers) await warmUp(writer, options.warmUp);
   const milliseconds = new Map<Writer, number[]>(writers.map((writer) => [writer, []]));
   for (let round = 0; round < options.rounds; round++) {
     for (const writer of rotate(writers, round)) {
@@ -61,9 +71,12 @@ export async function measureWrites(
 }
 
 /** Leaves out those that keep what is written; they are slow enough for it not to matter. */
-async function warmUp(writer: Writer): Promise<void> {
+async function warmUp(writer: Writer, { rows, milliseconds }: WriteOptions["warmUp"]): Promise<void> {
   if (writer.keepsAll === true) return;
-  const target = await writer.open(false);
-  await target.write(writer.chunksOf(0).slice(0, WARM_UP_ROWS));
-  await target.drop?.();
+  const began = performance.now();
+  do {
+    const target = await writer.open(false);
+    await target.write(writer.chunksOf(0).slice(0, rows));
+    await target.drop?.();
+  } while (performance.now() - began < milliseconds);
 }

@@ -38,6 +38,13 @@ const mutations: Mutation[] = [
     to: 'const changed = trainings.filter(({ key }) => passed.has(key)); await client.query("COMMIT"); await client.query("BEGIN");',
   },
   {
+    name: "the version that is replaced: chunks that were read before the lock count, whatever came between",
+    noticedBy: ["c02", "schedules"],
+    file: "store/swap.ts",
+    from: "if (replaced !== null && replaced === standing?.contentTicket)",
+    to: "if (replaced !== null && standing)",
+  },
+  {
     name: "the check of tickets: the call that ends last wins",
     noticedBy: ["c02", "schedules"],
     file: "store/write-sql.ts",

@@ -1,6 +1,11 @@
 import type { ChunkPlan } from "./chunk-plan.js";
 import { InvalidArgumentError } from "./errors.js";
-import type { PlannedChunk, PlannedTraining } from "./store/chunk-difference.js";
+import type {
+  PlannedChunk,
+  PlannedTraining,
+  StandingChunk,
+  StandingVersion,
+} from "./store/chunk-difference.js";
 import type { HostNumber } from "./store/database.js";
 import type { SwapOutcome, UnchangedTraining } from "./store/swap.js";
 import type { NormalizedTraining } from "./training-input.js";
@@ -30,6 +35,9 @@ export class BatchItem {
   readonly #plan: ChunkPlan;
   readonly #splitter: string;
   #state: StoredState | undefined;
+  /** Undefined until it is read. */
+  #standing: StandingVersion | undefined;
+  #standingHashes: ReadonlySet<string> = new Set();
   #isContested = false;
 
   constructor(
@@ -60,6 +68,20 @@ export class BatchItem {
     }
     this.#state = state;
     this.chunks = this.#plan.chunks;
+    this.#standing = undefined;
+    this.#standingHashes = new Set();
+  }
+
+  /** Takes note of the stored chunks; read after the state, so that they are of its version or of a later one. */
+  observeChunks(chunks: readonly StandingChunk[]): void {
+    const contentTicket = this.#state?.content_ticket;
+    this.#standing = contentTicket == null ? undefined : { contentTicket, chunks };
+    this.#standingHashes = new Set(chunks.map(({ hash }) => hash));
+  }
+
+  /** Whether a text with this hash has a vector among the stored chunks. */
+  hasStanding(hash: string): boolean {
+    return this.#standingHashes.has(hash);
   }
 
   /** Something newer is stored: nothing has to be done. */
@@ -94,7 +116,8 @@ export class BatchItem {
     const { key, revision, metadata } = this.training;
     const { fingerprint } = this.#plan;
     const { ticket, chunks } = this;
-    return { key, revision, metadata, ticket, fingerprint, splitter: this.#splitter, chunks };
+    const splitter = this.#splitter;
+    return { key, revision, metadata, ticket, fingerprint, splitter, chunks, standing: this.#standing };
   }
 
   /** What the caller is told. */

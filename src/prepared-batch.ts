@@ -6,7 +6,7 @@ import { planEdit, type StandingText } from "./edit-plan.js";
 import { DatabaseError, EmbeddingError, throwIfAborted } from "./errors.js";
 import { groupBy, StalePreparation, type PlannedChunk } from "./store/chunk-difference.js";
 import { query, type DatabasePool, type HostNumber, type Queryable } from "./store/database.js";
-import { swap, touch, type SwapOutcome, type WriteTarget } from "./store/swap.js";
+import { readChunks, swap, touch, type SwapOutcome, type WriteTarget } from "./store/swap.js";
 import { write, writeEach, writeStatement } from "./store/write-transaction.js";
 import * as sql from "./store/write-sql.js";
 import type { IndexingProgress, UpsertResult } from "./types.js";
@@ -55,9 +55,9 @@ export class PreparedBatch {
   /** Embeds each text that has no vector yet, neither here nor in the training's stored chunks. */
   async embedMissing(database: Queryable): Promise<void> {
     const items = this.#items.filter((item) => !item.outdated && !item.unchanged);
-    const standing = await this.#readHashes(database, items);
+    await this.#readStanding(database, items);
     const isNew = (item: BatchItem, { hash }: PlannedChunk): boolean =>
-      !this.#vectors.has(hash) && !standing.has(item.training.key + hash);
+      !this.#vectors.has(hash) && !item.hasStanding(hash);
     await this.#keepAroundEdits(database, items, isNew);
     for (;;) {
       const missing = new Map<string, MissingText>();
@@ -179,12 +179,12 @@ export class PreparedBatch {
     }
   }
 
-  async #readHashes(database: Queryable, items: readonly BatchItem[]): Promise<Set<string>> {
-    const keys = items.filter(({ stands }) => stands).map(({ training }) => training.key);
-    if (keys.length === 0) return new Set();
-    const text = sql.readHashes(this.#parts.target.layout);
-    const rows = await query<{ key: string; hash: string }>(database, text, [keys]);
-    return new Set(rows.map(({ key, hash }) => key + hash));
+  async #readStanding(database: Queryable, items: readonly BatchItem[]): Promise<void> {
+    const standing = items.filter(({ stands }) => stands);
+    const keys = standing.map(({ training }) => training.key);
+    const rows = await readChunks(database, this.#parts.target.layout, keys);
+    const chunks = groupBy(rows, ({ key }) => key);
+    for (const item of standing) item.observeChunks(chunks.get(item.training.key) ?? []);
   }
 
   async #readTexts(database: Queryable, items: readonly BatchItem[]): Promise<Map<string, StandingText[]>> {

@@ -41,11 +41,17 @@ function canonicalValue(_key: string, value: unknown): unknown {
   if (typeof value === "string") return storableText(value);
   if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
   if (!isPlainObject(value)) throw new TypeError("JSON has no such thing");
+  if (Object.keys(value).every(isCanonicalKey)) return value;
   return Object.fromEntries(
     Object.entries(value)
       .map(([key, entry]) => [storableText(key), entry] as const)
       .sort(([left], [right]) => (left < right ? -1 : left > right ? 1 : 0)),
   );
+}
+
+/** Whether a key can be stored, and comes after the one before it. */
+function isCanonicalKey(key: string, index: number, keys: readonly string[]): boolean {
+  return (index === 0 || (keys[index - 1] ?? "") < key) && storableText(key) === key;
 }
 
 /** Whether JSON says all of an object: of a Map or a RegExp it would make an empty one. */

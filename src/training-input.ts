@@ -144,10 +144,13 @@ function normalizeDocument(document: TrainingDocument, metadata: Metadata, optio
     throw new InvalidArgumentError(option, "must have a pageContent or page_content that is a string");
   }
   const own = canonicalMetadata(object.metadata ?? {}, `${option}.metadata`);
+  const inherits = Object.keys(metadata).length > 0;
   const id = object.id ?? undefined;
   return {
     text: storableText(text),
-    metadata: canonicalMetadata({ ...metadata, ...(JSON.parse(own) as Metadata) }, `${option}.metadata`),
+    metadata: inherits
+      ? canonicalMetadata({ ...metadata, ...(JSON.parse(own) as Metadata) }, `${option}.metadata`)
+      : own,
     id: id === undefined ? undefined : encodeDocumentId(id, `${option}.id`),
   };
 }

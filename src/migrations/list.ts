@@ -20,6 +20,7 @@ export interface Migration {
 export const migrations: readonly Migration[] = [
   { version: 1, name: "trainings and chunks", breaking: true, statements: trainingsAndChunks },
   { version: 2, name: "recorded index", breaking: false, statements: recordedVectorIndex },
+  { version: 3, name: "replaced version", breaking: false, statements: replacedVersion },
 ];
 
 function trainingsAndChunks(plan: MigrationPlan): string[] {
@@ -82,6 +83,14 @@ function trainingsAndChunks(plan: MigrationPlan): string[] {
     `CREATE INDEX chunk_1_metadata ON ${chunk} USING gin (metadata jsonb_path_ops)`,
     createVectorIndex(names, FIRST_PROFILE_ID, { type: plan.vectorIndex, dimensions, ...plan.hnsw }),
   ];
+}
+
+/**
+ * The content ticket of the version before, NULL where none stood: so a write that has read the chunks before it took the
+ * lock knows whether they are the ones that it replaces.
+ */
+function replacedVersion({ names }: MigrationPlan): string[] {
+  return [`ALTER TABLE ${names.training} ADD COLUMN replaced_ticket bigint`];
 }
 
 const PENDING_KILOBYTES = 64;

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { canonicalMetadata } from "../text.js";
 
 /** A chunk as it is to stand. */
 export interface PlannedChunk {
@@ -27,6 +28,15 @@ export interface PlannedTraining {
   /** Describes what made the chunks. */
   splitter: string;
   chunks: readonly PlannedChunk[];
+  /** What stood when the new version was prepared; `undefined` when it was not looked at. */
+  standing: StandingVersion | undefined;
+}
+
+/** The stored chunks of a training, as they were read without a lock. */
+export interface StandingVersion {
+  /** The ticket of the call that stored them. */
+  contentTicket: string;
+  chunks: readonly StandingChunk[];
 }
 
 /** A chunk as it stands. */
@@ -34,6 +44,8 @@ export interface StandingChunk {
   key: string;
   id: string;
   hash: string;
+  /** As Postgres writes `jsonb`. */
+  metadata: string;
 }
 
 /**
@@ -59,10 +71,14 @@ export interface Difference {
    * so all of these are written in one statement, before the added ones.
    */
   copied: PlacedChunk[];
-  /** Rows to write with a vector of their own; also those whose id stands with another text. */
+  /** Rows to write with a vector of their own. */
   added: PlacedChunk[];
-  /** Rows that stay as they are, but for their metadata. */
+  /** Rows that make way for added ones: the caller chose the id of a standing row for another text. */
+  replaced: StandingChunk[];
+  /** Rows that stay as they are. */
   kept: PlacedChunk[];
+  /** Rows that stay, with other metadata. */
+  described: PlacedChunk[];
   removed: StandingChunk[];
   /** The chunk ids of each training, in reading order. */
   ids: Map<PlannedTraining, string[]>;
@@ -78,23 +94,41 @@ export function compareChunks(
   standing: readonly StandingChunk[],
   vectors: Vectors,
 ): Difference {
-  const difference: Difference = { copied: [], added: [], kept: [], removed: [], ids: new Map() };
+  const difference: Difference = {
+    copied: [],
+    added: [],
+    replaced: [],
+    kept: [],
+    described: [],
+    removed: [],
+    ids: new Map(),
+  };
+  const writtenByPostgres = new CanonicalTexts();
   const groups = groupBy(standing, ({ key }) => key);
   for (const training of trainings) {
     const { key } = training;
     const rows = new StandingRows(groups.get(key) ?? [], training.chunks);
+    const added = new Set<string>();
     const ids = training.chunks.map((chunk) => {
-      const keptId = rows.claim(chunk);
-      const id = keptId ?? chunk.id ?? randomUUID();
-      if (keptId !== undefined) difference.kept.push({ key, id, chunk });
-      else if (vectors.has(chunk.hash)) difference.added.push({ key, id, chunk });
-      else if (rows.had(chunk)) difference.copied.push({ key, id, chunk });
+      const row = rows.claim(chunk);
+      const id = row?.id ?? chunk.id ?? randomUUID();
+      const placed = { key, id, chunk };
+      if (row) {
+        const isSame = writtenByPostgres.get(row.metadata) === chunk.metadata;
+        (isSame ? difference.kept : difference.described).push(placed);
+      } else if (vectors.has(chunk.hash)) {
+        difference.added.push(placed);
+        added.add(id);
+      } else if (rows.had(chunk)) difference.copied.push(placed);
       else throw new StalePreparation();
       return id;
     });
     difference.ids.set(training, ids);
     const written = new Set(ids);
-    difference.removed.push(...rows.unclaimed().filter(({ id }) => !written.has(id)));
+    for (const row of rows.unclaimed()) {
+      if (!written.has(row.id)) difference.removed.push(row);
+      else if (added.has(row.id)) difference.replaced.push(row);
+    }
   }
   return difference;
 }
@@ -111,10 +145,10 @@ class StandingRows {
   }
 
   /** Takes a row with the chunk's text, and with its id where the caller chose one. */
-  claim({ hash, id }: PlannedChunk): string | undefined {
+  claim({ hash, id }: PlannedChunk): StandingChunk | undefined {
     const same = this.#unclaimed.get(hash) ?? [];
     const index = same.findIndex((row) => (id === undefined ? !this.#chosenIds.has(row.id) : row.id === id));
-    return index < 0 ? undefined : same.splice(index, 1)[0]?.id;
+    return index < 0 ? undefined : same.splice(index, 1)[0];
   }
 
   /** Whether the text stood here, claimed by now or not. */
@@ -124,6 +158,20 @@ class StandingRows {
 
   unclaimed(): StandingChunk[] {
     return [...this.#unclaimed.values()].flat();
+  }
+}
+
+/** Metadata in the form of planned chunks, by the text that Postgres makes of it; many chunks have the same. */
+class CanonicalTexts {
+  readonly #texts = new Map<string, string>();
+
+  get(text: string): string {
+    let canonical = this.#texts.get(text);
+    if (canonical === undefined) {
+      canonical = canonicalMetadata(JSON.parse(text), "metadata");
+      this.#texts.set(text, canonical);
+    }
+    return canonical;
   }
 }
 

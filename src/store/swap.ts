@@ -56,16 +56,16 @@ export async function swap(
 ): Promise<SwapOutcome[]> {
   const passed = await passFence(client, target, trainings);
   const changed = trainings.filter(({ key }) => passed.has(key));
-  const standing = await readStandingChunks(client, target, changed);
+  const standing = await readStandingChunks(client, target, changed, passed);
   const difference = compareChunks(changed, standing, vectors);
   await copyChunks(client, target, difference.copied);
+  await deleteChunks(client, target, [...difference.removed, ...difference.replaced]);
   const sizeOf = ({ chunk }: PlacedChunk): number =>
     chunk.content.length + chunk.metadata.length + (vectors.get(chunk.hash)?.byteLength ?? 0);
   for (const rows of batches(difference.added, sizeOf, INSERT_LIMITS)) {
     await insertChunks(client, target, rows, vectors);
   }
-  await updateMetadata(client, target, difference.kept);
-  await deleteChunks(client, target, difference.removed);
+  await updateMetadata(client, target, difference.described);
   await writeIndexed(client, target, difference.ids);
   const removed = groupBy(difference.removed, ({ key }) => key);
   return trainings.map(({ key }) =>
@@ -95,13 +95,13 @@ export async function touch(
   return new Set(touched.map(({ key }) => key));
 }
 
-/** The keys that came through. */
+/** The content tickets of the versions that are replaced, by the keys that came through; `null` where none stands. */
 async function passFence(
   client: Queryable,
   { layout, scope }: WriteTarget,
   trainings: readonly PlannedTraining[],
-): Promise<Set<string>> {
-  const rows = await query<{ key: string }>(client, sql.passFence(layout), [
+): Promise<Map<string, string | null>> {
+  const rows = await query<{ key: string; replaced_ticket: string | null }>(client, sql.passFence(layout), [
     trainings.map(({ key }) => key),
     trainings.map(({ ticket }) => ticket),
     trainings.map(({ revision }) => revision),
@@ -109,16 +109,36 @@ async function passFence(
     false,
     scope,
   ]);
-  return new Set(rows.map(({ key }) => key));
+  return new Map(rows.map(({ key, replaced_ticket }) => [key, replaced_ticket]));
 }
 
+/**
+ * What the preparation read is what stands, if it is of the version that the fence says is replaced; else it is read
+ * again, now under the lock.
+ */
 async function readStandingChunks(
   client: Queryable,
   { layout }: WriteTarget,
   trainings: readonly PlannedTraining[],
+  replacedTickets: ReadonlyMap<string, string | null>,
 ): Promise<StandingChunk[]> {
-  if (trainings.length === 0) return [];
-  return query<StandingChunk>(client, sql.readChunks(layout), [trainings.map(({ key }) => key)]);
+  const known: StandingChunk[] = [];
+  const unknown: string[] = [];
+  for (const { key, standing } of trainings) {
+    const replaced = replacedTickets.get(key) ?? null;
+    if (replaced !== null && replaced === standing?.contentTicket) known.push(...standing.chunks);
+    else if (replaced !== null) unknown.push(key);
+  }
+  return [...known, ...(await readChunks(client, layout, unknown))];
+}
+
+/** The chunks of trainings by their keys, ordered within each. */
+export async function readChunks(
+  database: Queryable,
+  layout: Layout,
+  keys: readonly string[],
+): Promise<StandingChunk[]> {
+  return keys.length === 0 ? [] : query<StandingChunk>(database, sql.readChunks(layout), [keys]);
 }
 
 async function insertChunks(
@@ -143,37 +163,37 @@ async function copyChunks(
   await query(client, sql.copyChunks(layout), columnsOf(rows));
 }
 
-/** All columns of the chunk table but the vector. */
-function columnsOf(rows: readonly PlacedChunk[]): unknown[] {
+/** All columns of the chunk table but the vector, as text. */
+function columnsOf(rows: readonly PlacedChunk[]): Buffer[] {
   return [
     rows.map(({ key }) => key),
     rows.map(({ id }) => id),
-    encodeTextArray(rows.map(({ chunk }) => chunk.content)),
+    rows.map(({ chunk }) => chunk.content),
     rows.map(({ chunk }) => chunk.metadata),
     rows.map(({ chunk }) => `\\x${chunk.hash}`),
-  ];
+  ].map(encodeTextArray);
 }
 
 async function updateMetadata(
   client: Queryable,
   { layout }: WriteTarget,
-  kept: readonly PlacedChunk[],
+  rows: readonly PlacedChunk[],
 ): Promise<void> {
-  if (kept.length === 0) return;
+  if (rows.length === 0) return;
   await query(client, sql.updateMetadata(layout), [
-    kept.map(({ key }) => key),
-    kept.map(({ id }) => id),
-    kept.map(({ chunk }) => chunk.metadata),
+    rows.map(({ key }) => key),
+    rows.map(({ id }) => id),
+    rows.map(({ chunk }) => chunk.metadata),
   ]);
 }
 
 async function deleteChunks(
   client: Queryable,
   { layout }: WriteTarget,
-  removed: readonly StandingChunk[],
+  rows: readonly StandingChunk[],
 ): Promise<void> {
-  if (removed.length === 0) return;
-  await query(client, sql.deleteChunks(layout), [removed.map(({ key }) => key), removed.map(({ id }) => id)]);
+  if (rows.length === 0) return;
+  await query(client, sql.deleteChunks(layout), [rows.map(({ key }) => key), rows.map(({ id }) => id)]);
 }
 
 async function writeIndexed(

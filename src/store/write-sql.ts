@@ -62,13 +62,6 @@ function meets(training: string, conditions: string): string {
   return `${training}.metadata @> ALL (${conditions}::jsonb[])`;
 }
 
-/** $1 ids. Which texts already have vectors there. */
-export function readHashes(layout: Layout): string {
-  return `
-SELECT training_id::text AS key, encode(content_hash, 'hex') AS hash
-FROM ${namesOf(layout).chunk} WHERE training_id = ANY ($1::${layout.idType}[])`;
-}
-
 /** $1 ids, $2 a splitter. The texts of chunks that it made, with their places, in reading order. */
 export function readTexts(layout: Layout): string {
   const { indexed, chunk } = namesOf(layout);
@@ -116,8 +109,8 @@ function barrierOf(call: string): string {
 
 /**
  * The fence: locks the trainings' rows, in the order of their ids, and lets those through that are newer than
- * what is stored. A row that comes back is this call's until its transaction ends; one that does not come back
- * is superseded.
+ * what is stored. A row that comes back is this call's until its transaction ends, and says which version it
+ * replaces; one that does not come back is superseded.
  *
  * A tombstone outside the scope is somebody else's: it holds nothing up, and a delete leaves it as it is.
  *
@@ -133,26 +126,27 @@ ORDER BY n.id
 ON CONFLICT (id) DO UPDATE SET
   ticket = excluded.ticket,
   content_ticket = excluded.ticket,
+  replaced_ticket = CASE WHEN t.deleted_at IS NULL THEN t.content_ticket END,
   revision = CASE WHEN ${meets("t", "$6")} THEN greatest(t.revision, excluded.revision) ELSE excluded.revision END,
   barrier = CASE WHEN ${meets("t", "$6")} THEN greatest(t.barrier, excluded.barrier) ELSE excluded.barrier END,
   metadata = CASE WHEN $5::boolean THEN t.metadata ELSE excluded.metadata END,
   deleted_at = excluded.deleted_at,
   updated_at = now()
 WHERE CASE WHEN ${meets("t", "$6")} THEN ${isNewer("excluded", "t")} ELSE t.deleted_at IS NOT NULL AND NOT $5 END
-RETURNING t.id::text AS key`;
+RETURNING t.id::text AS key, t.replaced_ticket::text AS replaced_ticket`;
 }
 
 /** $1 ids. The chunks that stand, to be compared with the new ones. */
 export function readChunks(layout: Layout): string {
   return `
-SELECT training_id::text AS key, id, encode(content_hash, 'hex') AS hash
+SELECT training_id::text AS key, id, encode(content_hash, 'hex') AS hash, metadata::text AS metadata
 FROM ${namesOf(layout).chunk} WHERE training_id = ANY ($1::${layout.idType}[])
 ORDER BY training_id, id`;
 }
 
 /**
- * $1 training ids, $2 chunk ids, $3 contents, $4 metadata, $5 hashes, $6 vectors. A chunk id that the caller chose may
- * stand already, with another text.
+ * Texts: $1 training ids, $2 chunk ids, $3 contents, $4 metadata, $5 hashes; $6 vectors. None of the ids may stand: that
+ * makes it a plain INSERT, which need not look into the primary key for each row before it enters it there.
  *
  * The lists are unnested side by side in the SELECT, which hands row after row to the INSERT; in a FROM they would all be
  * written down first, for lists of vectors in a file.
@@ -160,34 +154,31 @@ ORDER BY training_id, id`;
 export function insertChunks(layout: Layout): string {
   return `
 ${insertIntoChunk(layout)}
-SELECT unnest($1::${layout.idType}[]), unnest($2::text[]), unnest($3::text[]), unnest($4::jsonb[]),
-  unnest($5::bytea[]), unnest($6::${namesOf(layout).vector}[])
-${REPLACE_CHUNK}`;
+SELECT unnest($1::text[])::${layout.idType}, unnest($2::text[]), unnest($3::text[]), unnest($4::text[])::jsonb,
+  unnest($5::text[])::bytea, unnest($6::${namesOf(layout).vector}[])`;
 }
 
 /**
- * $1 training ids, $2 chunk ids, $3 contents, $4 metadata, $5 hashes. Each gets the vector of a standing chunk of its
- * training that has the same text.
+ * Texts: $1 training ids, $2 chunk ids, $3 contents, $4 metadata, $5 hashes. Each gets the vector of a standing chunk of
+ * its training that has the same text. A chunk id that the caller chose may stand already, with another text.
  */
 export function copyChunks(layout: Layout): string {
   return `
 ${insertIntoChunk(layout)}
-SELECT n.training_id, n.id, n.content, n.metadata, n.content_hash,
+SELECT n.training_id, n.id, n.content, n.metadata::jsonb, n.content_hash,
   (SELECT s.embedding FROM ${namesOf(layout).chunk} s
     WHERE s.training_id = n.training_id AND s.content_hash = n.content_hash LIMIT 1)
-FROM unnest($1::${layout.idType}[], $2::text[], $3::text[], $4::jsonb[], $5::bytea[])
-  AS n (training_id, id, content, metadata, content_hash)
-${REPLACE_CHUNK}`;
+FROM (SELECT unnest($1::text[])::${layout.idType}, unnest($2::text[]), unnest($3::text[]), unnest($4::text[]),
+  unnest($5::text[])::bytea) AS n (training_id, id, content, metadata, content_hash)
+ON CONFLICT (training_id, id) DO UPDATE SET content = excluded.content, metadata = excluded.metadata,
+  content_hash = excluded.content_hash, embedding = excluded.embedding`;
 }
 
 function insertIntoChunk(layout: Layout): string {
   return `INSERT INTO ${namesOf(layout).chunk} (training_id, id, content, metadata, content_hash, embedding)`;
 }
 
-const REPLACE_CHUNK = `ON CONFLICT (training_id, id) DO UPDATE SET content = excluded.content, metadata = excluded.metadata,
-  content_hash = excluded.content_hash, embedding = excluded.embedding`;
-
-/** $1 training ids, $2 chunk ids, $3 metadata. Touches no row whose metadata is the same. */
+/** $1 training ids, $2 chunk ids, $3 metadata. */
 export function updateMetadata(layout: Layout): string {
   return `
 UPDATE ${namesOf(layout).chunk} c SET metadata = n.metadata

@@ -199,6 +199,17 @@ describeOnEach("C2 Ordered", (database) => {
   });
 
   // Guards: `#prepareAgain` works with the first ticket; with a new one the older call would count as the later.
+  it("replaces what stands at the commit, whatever stood when the version was prepared", async () => {
+    const test = await openTestIndex(database);
+    const [one, two, three, four] = ["Entregas", "Trocas", "Garantia", "Horários"].map(paragraph);
+    await test.index.upsertTraining({ id: "a", content: `${one}\n\n${two}` });
+    const first = await test.index.prepareTraining({ id: "a", content: `${three}\n\n${one}` });
+    const second = await test.index.prepareTraining({ id: "a", content: `${two}\n\n${one}\n\n${four}` });
+    expect(await first.commit()).toMatchObject({ status: "indexed", removed: 1 });
+    expect(await second.commit()).toMatchObject({ status: "indexed", removed: 1 });
+    expect(await storedText(test)).toBe(`${two}\n\n${one}\n\n${four}`);
+  });
+
   it("a call that has to prepare again keeps the place of its start", async () => {
     const test = await openTestIndex(database);
     await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });

@@ -365,8 +365,9 @@ describeOnEach("C11 Typed errors", (database) => {
   it("a preparation that is stale in the host's transaction is a conflict of its own", async () => {
     const test = await openTestIndex(database);
     await test.index.upsertTraining(TRAINING);
+    const other = await test.index.prepareTraining({ ...TRAINING, content: "Outro texto." });
     const stale = await test.index.prepareTraining({ ...TRAINING, metadata: { ano: 2026 } }); // keeps the vector
-    await test.owner.query(`DELETE FROM ${test.schema}.chunk_1`);
+    await other.commit();
     await inHostTransaction(test.pool, "COMMIT", async (client) => {
       const error = await failureOf(stale.commit(client));
       expectTyped(error, { name: "DatabaseError", code: "CONFLICT", retryable: true, sqlState: undefined });

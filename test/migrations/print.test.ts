@@ -57,6 +57,8 @@ describe("migrationSql", () => {
       'ALTER TABLE "training_index".profile',
       'ALTER INDEX "training_index".chunk_1_metadata SET',
       'INSERT INTO "training_index".migration',
+      'ALTER TABLE "training_index".training ADD COLUMN replaced_ticket bigint',
+      'INSERT INTO "training_index".migration',
     ]);
   });
 
@@ -73,6 +75,7 @@ describe("migrationSql", () => {
     expect(records).toEqual([
       `INSERT INTO "training_index".migration (version, name, breaking) VALUES (1, 'trainings and chunks', true)`,
       `INSERT INTO "training_index".migration (version, name, breaking) VALUES (2, 'recorded index', false)`,
+      `INSERT INTO "training_index".migration (version, name, breaking) VALUES (3, 'replaced version', false)`,
     ]);
   });
 

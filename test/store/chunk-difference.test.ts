@@ -25,10 +25,16 @@ function training(key: string, ...chunks: PlannedChunk[]): PlannedTraining {
     fingerprint: "",
     splitter: "",
     chunks,
+    standing: undefined,
   };
 }
 
-const row = (key: string, id: string, hash: string): StandingChunk => ({ key, id, hash });
+const row = (key: string, id: string, hash: string, metadata = "{}"): StandingChunk => ({
+  key,
+  id,
+  hash,
+  metadata,
+});
 const vectorsOf = (...hashes: string[]): Map<string, Float32Array> =>
   new Map(hashes.map((hash) => [hash, Float32Array.of(1)]));
 const shown = (placed: Difference["added"]): string[] =>
@@ -119,7 +125,15 @@ describe("compareChunks", () => {
 
   it("has nothing to do for no trainings", () => {
     const difference = compareChunks([], [row("t", "a", "um")], vectorsOf());
-    expect(difference).toEqual({ copied: [], added: [], kept: [], removed: [], ids: new Map() });
+    expect(difference).toEqual({
+      copied: [],
+      added: [],
+      replaced: [],
+      kept: [],
+      described: [],
+      removed: [],
+      ids: new Map(),
+    });
   });
 
   it("gives a chunk the id that the caller chose", () => {
@@ -137,14 +151,37 @@ describe("compareChunks", () => {
     expect(removed).toEqual([row("t", "a", "um")]);
   });
 
-  it("writes over a row whose id the caller chose for another text, and does not remove it", () => {
-    const { copied, added, removed } = compareChunks(
+  it("replaces a row whose id the caller chose for another text, and does not count it as removed", () => {
+    const { copied, added, replaced, removed } = compareChunks(
       [training("t", chunk("dois", "a"))],
       [row("t", "a", "um")],
       vectorsOf("dois"),
     );
     expect(shown(added)).toEqual(["t/a: dois"]);
+    expect(replaced).toEqual([row("t", "a", "um")]);
     expect([copied, removed]).toEqual([[], []]);
+  });
+
+  it("replaces no row of one training for an id that another one adds", () => {
+    const planned = [training("t1", chunk("novo", "a")), training("t2", chunk("um", "a"), chunk("um", "b"))];
+    const standing = [row("t2", "a", "velho"), row("t2", "c", "um")];
+    const { copied, added, replaced, removed } = compareChunks(planned, standing, vectorsOf("novo"));
+    expect(shown(added)).toEqual(["t1/a: novo"]);
+    expect(shown(copied)).toEqual(["t2/a: um", "t2/b: um"]);
+    expect(replaced).toEqual([]);
+    expect(removed).toEqual([row("t2", "c", "um")]);
+  });
+
+  it("tells rows that keep their metadata from those that get others, in whatever form Postgres wrote them", () => {
+    const canonical = { ...chunk("um"), metadata: '{"a":{"c":[1,2.5]},"b":1}' };
+    const other = { ...chunk("dois"), metadata: '{"a":2}' };
+    const standing = [
+      row("t", "x", "um", '{"a": {"c": [1, 2.5]}, "b": 1}'),
+      row("t", "y", "dois", '{"a": 1}'),
+    ];
+    const { kept, described } = compareChunks([training("t", canonical, other)], standing, vectorsOf());
+    expect(shown(kept)).toEqual(["t/x: um"]);
+    expect(shown(described)).toEqual(["t/y: dois"]);
   });
 
   it("copies a text to a chosen id under which it does not stand", () => {

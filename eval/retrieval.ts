@@ -1,48 +1,45 @@
 /**
- * How well the right passage is found, on real input.
+ * How well the right passage is found, on real input, by each mode of search.
  *
- *   npm run eval -- DIR
+ *   npm run eval -- DIR [--split auto|passages] [--language portuguese]
  *
  * DIR holds `docs.jsonl` ({ id, title?, text }) and `queries.jsonl` ({ id, text, doc_id, answers: [{ start, end }] },
  * offsets in UTF-16 units of the doc's text), as `../shared/data/faquad-pt` does. Each doc becomes a training, split
- * as the library splits by default. A hit is a chunk that overlaps one of the answers of the question.
+ * as the library splits by default; a hit is a chunk that overlaps one of the answers of the question. With
+ * `--split passages` each text of `passages.jsonl` ({ id, doc_id, title?, text }) is one chunk, and a hit is the one that
+ * the question names (`passage_id`).
  * The environment chooses database and embedder, see `.env.example`.
  */
 import { randomBytes } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Embeddings } from "@langchain/core/embeddings";
 import { SingleBar } from "cli-progress";
-import { TrainingIndex, type ChunkHit } from "langchain-training-index";
-import { migrate } from "langchain-training-index/migrations";
+import { TrainingIndex, type SearchMode } from "langchain-training-index";
+import { migrate, type TextSearchLanguage } from "langchain-training-index/migrations";
 import { scriptEnvironment } from "../examples/support/environment.js";
 import { table } from "../examples/support/table.js";
-
-interface EvaluationDocument {
-  id: string;
-  title?: string;
-  text: string;
-}
-
-interface EvaluationQuery {
-  text: string;
-  doc_id: string;
-  answers: { start: number; end: number }[];
-}
+import { readQuestionSet, type QuestionSet, type Split } from "./question-set.js";
 
 const K = 10;
 const RANKS = [1, 5, 10];
+const MODES: readonly SearchMode[] = ["vector", "text", "hybrid"];
 
-const { positionals } = parseArgs({ allowPositionals: true });
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    split: { type: "string", default: "auto" },
+    language: { type: "string", default: "portuguese" },
+  },
+});
 const [directory] = positionals;
-if (directory === undefined) {
-  console.error("usage: npm run eval -- DIR     (a folder with docs.jsonl and queries.jsonl)");
+if (directory === undefined || !["auto", "passages"].includes(values.split)) {
+  console.error(
+    "usage: npm run eval -- DIR [--split auto|passages] [--language portuguese]     (DIR holds docs.jsonl and queries.jsonl)",
+  );
   process.exit(2);
 }
 
-const documents = await readLines<EvaluationDocument>(join(directory, "docs.jsonl"));
-const queries = await readLines<EvaluationQuery>(join(directory, "queries.jsonl"));
+const set = await readQuestionSet(directory, values.split as Split);
 const { config, pool, embeddings, ...chosen } = scriptEnvironment();
 const calls = countCalls(embeddings);
 console.log(`database: ${chosen.database}\nembedder: ${chosen.embedder}`);
@@ -52,14 +49,16 @@ try {
     schema,
     dimensions: embeddings.profile.dimensions,
     hnsw: { m: config.hnsw.m, efConstruction: config.hnsw.efConstruction },
+    textSearch: values.language as TextSearchLanguage,
   });
   const index = await TrainingIndex.initialize(embeddings, {
     pool,
     schema,
     hnsw: { efSearch: config.hnsw.efSearch },
   });
-  const indexing = await indexDocuments(index);
-  const searching = await askQuestions(index);
+  const indexing = await indexTrainings(index, set);
+  const searching: Searching[] = [];
+  for (const mode of MODES) searching.push(await askQuestions(index, set, mode));
   print(indexing, searching);
 } finally {
   await pool.query(`DROP SCHEMA IF EXISTS ${schema} CASCADE`);
@@ -81,22 +80,17 @@ function countCalls(counted: Embeddings): { made: number } {
   return count;
 }
 
-async function readLines<T>(path: string): Promise<T[]> {
-  const text = await readFile(path, "utf8");
-  return text
-    .split("\n")
-    .filter((line) => line.trim() !== "")
-    .map((line) => JSON.parse(line) as T);
+interface Indexing {
+  chunks: number;
+  embedded: number;
+  seconds: number;
 }
 
-async function indexDocuments(
-  index: TrainingIndex,
-): Promise<{ chunks: number; embedded: number; seconds: number }> {
-  const bar = new SingleBar({ format: "indexing  {bar} {value}/{total} docs", clearOnComplete: true });
+async function indexTrainings(index: TrainingIndex, { trainings }: QuestionSet): Promise<Indexing> {
+  const bar = new SingleBar({ format: "indexing  {bar} {value}/{total} trainings", clearOnComplete: true });
   const started = performance.now();
   const total = { chunks: 0, embedded: 0 };
-  bar.start(documents.length, 0);
-  const trainings = documents.map(({ id, title, text }) => ({ id, content: text, metadata: { title } }));
+  bar.start(trainings.length, 0);
   for await (const result of index.upsertTrainings(trainings)) {
     total.chunks += result.chunks;
     total.embedded += result.embedded;
@@ -107,50 +101,62 @@ async function indexDocuments(
 }
 
 interface Searching {
+  mode: SearchMode;
   /** For each question the place of the first hit, from 1; `undefined` when there is none among the first ten. */
   ranks: (number | undefined)[];
   seconds: number;
 }
 
-async function askQuestions(index: TrainingIndex): Promise<Searching> {
-  const bar = new SingleBar({ format: "asking    {bar} {value}/{total} questions", clearOnComplete: true });
+async function askQuestions(
+  index: TrainingIndex,
+  { questions, isRight }: QuestionSet,
+  mode: SearchMode,
+): Promise<Searching> {
+  const format = `asking    {bar} {value}/{total} questions, ${mode}`;
+  const bar = new SingleBar({ format, clearOnComplete: true });
   const started = performance.now();
   const ranks: Searching["ranks"] = [];
-  bar.start(queries.length, 0);
-  for (const query of queries) {
-    const hits = await index.similar(query.text, { k: K });
-    const place = hits.findIndex((hit) => answers(query, hit));
+  bar.start(questions.length, 0);
+  for (const question of questions) {
+    const hits = await index.similar<SearchMode>(question.text, { k: K, mode });
+    const place = hits.findIndex((hit) => isRight(question, hit));
     ranks.push(place < 0 ? undefined : place + 1);
     bar.increment();
   }
   bar.stop();
-  return { ranks, seconds: secondsSince(started) };
+  return { mode, ranks, seconds: secondsSince(started) };
 }
 
-function answers(query: EvaluationQuery, hit: ChunkHit): boolean {
-  return (
-    hit.trainingId === query.doc_id &&
-    query.answers.some(({ start, end }) => hit.start < end && hit.end > start)
-  );
-}
-
-function print(indexing: Awaited<ReturnType<typeof indexDocuments>>, { ranks, seconds }: Searching): void {
-  const share = (part: number): string => (part / ranks.length).toFixed(3);
-  const found = (limit: number): number => ranks.filter((rank) => rank !== undefined && rank <= limit).length;
-  const reciprocal = ranks.reduce<number>((sum, rank) => sum + (rank === undefined ? 0 : 1 / rank), 0);
+function print(indexing: Indexing, searching: readonly Searching[]): void {
+  const row = (measure: string, of: (searched: Searching) => string): string[] => [
+    measure,
+    ...searching.map((searched) => of(searched)),
+  ];
+  const share = (part: number, { ranks }: Searching): string => (part / ranks.length).toFixed(3);
+  const found = ({ ranks }: Searching, limit: number): number =>
+    ranks.filter((rank) => rank !== undefined && rank <= limit).length;
+  const reciprocal = ({ ranks }: Searching): number =>
+    ranks.reduce<number>((sum, rank) => sum + (rank === undefined ? 0 : 1 / rank), 0);
   console.log(
     table(
-      ["measure", "value"],
+      ["measure", ...searching.map(({ mode }) => mode)],
       [
-        ...RANKS.map((limit) => [`R@${limit}`, share(found(limit))]),
-        ["MRR@10", share(reciprocal)],
-        ["trainings", documents.length],
+        ...RANKS.map((limit) => row(`R@${limit}`, (searched) => share(found(searched, limit), searched))),
+        row("MRR@10", (searched) => share(reciprocal(searched), searched)),
+        row("ms a question", ({ seconds, ranks }) => ((seconds * 1000) / ranks.length).toFixed(1)),
+      ],
+    ),
+  );
+  console.log(
+    table(
+      ["indexed", ""],
+      [
+        ["trainings", set.trainings.length],
         ["chunks", indexing.chunks],
-        ["questions", queries.length],
-        ["texts embedded", indexing.embedded + queries.length],
+        ["questions", set.questions.length],
+        ["texts embedded", indexing.embedded],
         ["embedding calls", calls.made],
         ["seconds to index", indexing.seconds.toFixed(1)],
-        ["seconds to ask", seconds.toFixed(1)],
       ],
     ),
   );

@@ -51,7 +51,13 @@ export async function openIndex(
   const recorded = await claimProfile(pool, schema, active, resolved.profile);
   refuseOtherModel(schema, { ...active, recorded }, resolved.profile);
   return {
-    layout: { schema, idType: catalog.idType, extensionSchema: extension.schema, profileId: active.id },
+    layout: {
+      schema,
+      idType: catalog.idType,
+      extensionSchema: extension.schema,
+      profileId: active.id,
+      textSearch: active.textSearch,
+    },
     vectorOid: extension.vectorOid,
     profile: resolved.profile,
     embedder: new Embedder(embeddings, resolved),

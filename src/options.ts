@@ -8,7 +8,7 @@ import type { DatabasePool, Queryable } from "./store/database.js";
 import { MAX_EF_SEARCH } from "./store/search.js";
 import { isBlank, storableText } from "./text.js";
 import type { TrainingHeader } from "./training-input.js";
-import type { Filter, IndexingProgress, Revision } from "./types.js";
+import type { Filter, IndexingProgress, Revision, SimilarOptions } from "./types.js";
 
 /** How many chunks a search returns when it is not told. */
 export const DEFAULT_K = 5;
@@ -20,6 +20,8 @@ export const DEFAULT_EF_SEARCH = 40;
 export const DEFAULT_RERANK_FACTOR = 10;
 /** A pool has ten clients by default, and Postgres takes a hundred. */
 const MAX_CONCURRENCY = 32;
+/** More would leave nothing of the other search. */
+const MAX_WEIGHT = 1000;
 /** A hundred times the work of a search that returns the candidates themselves. */
 export const MAX_RERANK_FACTOR = 100;
 
@@ -146,6 +148,20 @@ export function checkQuery(query: string | ArrayLike<number>, dimensions: number
     return storableText(query);
   }
   return checkGivenVector(query, dimensions, "query");
+}
+
+/** How much each search of a hybrid one counts. @throws {@link InvalidArgumentError} */
+export function checkWeights(weights: SimilarOptions["weights"]): { vector: number; text: number } {
+  if (weights !== undefined && !isObject(weights))
+    throw new InvalidArgumentError("weights", "must be an object");
+  const { vector = 1, text = 1 } = weights ?? {};
+  for (const [name, weight] of Object.entries({ vector, text })) {
+    if (!Number.isFinite(weight) || weight < 0 || weight > MAX_WEIGHT) {
+      throw new InvalidArgumentError(`weights.${name}`, `must be a number from 0 to ${MAX_WEIGHT}`);
+    }
+  }
+  if (vector === 0 && text === 0) throw new InvalidArgumentError("weights", "must not both be 0");
+  return { vector, text };
 }
 
 /** @throws {@link InvalidArgumentError} saying what is wrong with the vector */

@@ -2,22 +2,24 @@ import { Document } from "@langchain/core/documents";
 import { BaseRetriever, type BaseRetrieverInput } from "@langchain/core/retrievers";
 import { InvalidArgumentError } from "./errors.js";
 import { checkOptions } from "./checks.js";
-import type { ChunkHit, Metadata, SimilarOptions } from "./types.js";
+import type { ChunkPassage, Hit, HybridHit, Metadata, SearchMode, SimilarOptions } from "./types.js";
 
 /** What a retriever searches: a `TrainingIndex`. */
 export interface SearchableIndex {
-  similar(query: string, options?: SimilarOptions): Promise<ChunkHit[]>;
+  similar(query: string, options?: SimilarOptions<SearchMode>): Promise<Hit[]>;
 }
 
 /** Options of {@link TrainingRetriever}: those of a search, and LangChain's `callbacks`, `tags`, `metadata`. */
-export interface TrainingRetrieverOptions extends BaseRetrieverInput, Omit<SimilarOptions, "signal"> {}
+export interface TrainingRetrieverOptions
+  extends BaseRetrieverInput, Omit<SimilarOptions<SearchMode>, "signal"> {}
 
 /** The metadata of a document that a retriever returns: the chunk's own, and where it comes from. */
 export type RetrievedMetadata = Metadata &
-  Pick<ChunkHit, "trainingId" | "chunkId" | "position" | "start" | "end" | "score" | "distance">;
+  Pick<ChunkPassage, "trainingId" | "chunkId" | "position" | "start" | "end"> &
+  Partial<Pick<HybridHit, "score" | "distance" | "textScore" | "fusedScore">>;
 
 /** A hit as LangChain passes it on. `id` is the chunk's. */
-export function toDocument({ content, metadata, ...place }: ChunkHit): Document<RetrievedMetadata> {
+export function toDocument({ content, metadata, ...place }: Hit): Document<RetrievedMetadata> {
   return new Document({ id: place.chunkId, pageContent: content, metadata: { ...metadata, ...place } });
 }
 
@@ -29,7 +31,7 @@ export class TrainingRetriever extends BaseRetriever<RetrievedMetadata> {
 
   override lc_namespace = ["langchain_training_index", "retrievers"];
   readonly #index: SearchableIndex;
-  readonly #options: SimilarOptions;
+  readonly #options: SimilarOptions<SearchMode>;
 
   /** @throws {@link InvalidArgumentError} for an index that cannot be searched, or options that are no object */
   constructor(index: SearchableIndex, options: TrainingRetrieverOptions = {}) {
@@ -48,7 +50,7 @@ export class TrainingRetriever extends BaseRetriever<RetrievedMetadata> {
     this.#options = search;
   }
 
-  /** The chunks nearest to the query, nearest first, with their scores in the metadata. */
+  /** The chunks that answer the query, best first, with their scores in the metadata. */
   override async _getRelevantDocuments(query: string): Promise<Document<RetrievedMetadata>[]> {
     const hits = await this.#index.similar(query, this.#options);
     return hits.map(toDocument);

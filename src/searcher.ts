@@ -1,9 +1,10 @@
 import type { Embedder } from "./embedding/embedder.js";
-import { throwIfAborted } from "./errors.js";
-import { checkInteger } from "./checks.js";
+import { checkFunction, checkInteger } from "./checks.js";
+import { EmbeddingError, InvalidArgumentError, throwIfAborted } from "./errors.js";
 import {
   checkCall,
   checkQuery,
+  checkWeights,
   DEFAULT_K,
   DEFAULT_RERANK_FACTOR,
   MAX_K,
@@ -11,7 +12,8 @@ import {
 } from "./options.js";
 import { compileFilter, type Conditions } from "./store/filter.js";
 import { search, type FoundChunk, type SearchTarget } from "./store/search.js";
-import type { SimilarOptions } from "./types.js";
+import { requireTextSearch, searchHybrid, searchText, searchTextOnly } from "./store/text-search.js";
+import type { ChunkHit, Hit, HybridHit, SearchMode, SimilarOptions } from "./types.js";
 
 /** What a {@link Searcher} works with. */
 export interface SearcherParts {
@@ -29,7 +31,11 @@ export interface CheckedSearch {
   efSearch: number;
   rerankFactor: number;
   conditions: Conditions;
+  mode: SearchMode;
+  weights: { vector: number; text: number };
 }
+
+const searchModes: readonly SearchMode[] = ["vector", "text", "hybrid"];
 
 /** The chunks nearest to a query, with all that it takes to choose among them. */
 export interface Candidates {
@@ -48,10 +54,18 @@ export class Searcher {
   }
 
   /** @throws {@link InvalidArgumentError} naming the option */
-  check(options: SimilarOptions): CheckedSearch {
+  check(options: SimilarOptions<SearchMode>): CheckedSearch {
     checkCall(options);
-    const { scope, efSearch } = this.#parts;
+    const { scope, efSearch, target } = this.#parts;
+    const { mode = "vector" } = options;
+    if (!searchModes.includes(mode)) {
+      throw new InvalidArgumentError("mode", `must be one of ${searchModes.join(", ")}`);
+    }
+    if (mode !== "vector") requireTextSearch(target);
+    checkFunction("onTextOnly", options.onTextOnly);
     return {
+      mode,
+      weights: checkWeights(options.weights),
       k: checkInteger("k", options.k ?? DEFAULT_K, 1, MAX_K),
       efSearch: checkInteger("efSearch", options.efSearch ?? efSearch, 1, MAX_K),
       rerankFactor: checkInteger(
@@ -64,21 +78,67 @@ export class Searcher {
     };
   }
 
+  /** Best first. @throws {@link InvalidArgumentError} before anything is asked of embedder or database */
+  async find(query: string | ArrayLike<number>, options: SimilarOptions<SearchMode>): Promise<Hit[]> {
+    const { mode } = options;
+    if (mode === "text" || mode === "hybrid") return this.#findByWords(query, options);
+    const found = await this.search(query, options);
+    return found.map(({ hit }): ChunkHit => hit);
+  }
+
   /** Nearest first. @throws {@link InvalidArgumentError} before anything is asked of embedder or database */
-  async search(query: string | ArrayLike<number>, options: SimilarOptions): Promise<FoundChunk[]> {
+  async search(
+    query: string | ArrayLike<number>,
+    options: SimilarOptions<SearchMode>,
+  ): Promise<FoundChunk[]> {
     const { found } = await this.#find(query, options, false);
     return found;
   }
 
   /** As {@link search}, with the vectors. */
-  async searchCandidates(query: string | ArrayLike<number>, options: SimilarOptions): Promise<Candidates> {
+  async searchCandidates(
+    query: string | ArrayLike<number>,
+    options: SimilarOptions<SearchMode>,
+  ): Promise<Candidates> {
     const { vector, found } = await this.#find(query, options, true);
     return { vector: Array.from(vector), found };
   }
 
+  async #findByWords(query: string | ArrayLike<number>, options: SimilarOptions<SearchMode>): Promise<Hit[]> {
+    const { target } = this.#parts;
+    const checked = this.check(options);
+    const question = checkQuery(query, target.dimensions);
+    if (typeof question !== "string") {
+      throw new InvalidArgumentError(
+        "query",
+        `must be a text in mode ${checked.mode}: a vector has no words`,
+      );
+    }
+    const search = { ...checked, question };
+    if (checked.mode === "hybrid") return this.#findByBoth(search, options);
+    throwIfAborted(options.signal);
+    return searchText(target, search);
+  }
+
+  async #findByBoth(
+    search: CheckedSearch & { question: string },
+    { signal, onTextOnly }: SimilarOptions<SearchMode>,
+  ): Promise<HybridHit[]> {
+    const { target, embedder } = this.#parts;
+    try {
+      const vector = await embedder.embedQuery(search.question, signal);
+      throwIfAborted(signal);
+      return await searchHybrid(target, { ...search, vector });
+    } catch (error) {
+      if (!onTextOnly || !(error instanceof EmbeddingError)) throw error;
+      onTextOnly(error);
+      return searchTextOnly(target, search);
+    }
+  }
+
   async #find(
     query: string | ArrayLike<number>,
-    options: SimilarOptions,
+    options: SimilarOptions<SearchMode>,
     withEmbedding: boolean,
   ): Promise<{ vector: Float32Array; found: FoundChunk[] }> {
     const { target, embedder } = this.#parts;

@@ -24,8 +24,9 @@ import {
   type NormalizedTraining,
 } from "./training-input.js";
 import type {
-  ChunkHit,
   DeleteResult,
+  Hit,
+  SearchMode,
   SimilarOptions,
   Training,
   TrainingId,
@@ -207,14 +208,17 @@ export class TrainingIndex {
   }
 
   /**
-   * The chunks nearest to a question, nearest first. A text is embedded as a query; a vector is taken as it is.
+   * The chunks that answer a question, best first: by its vector, by its words, or by both (`mode`). A text is embedded as
+   * a query; a vector is taken as it is.
    *
    * @throws {@link InvalidArgumentError} for a blank query, a vector that cannot be compared, or a bad option
    * @throws {@link EmbeddingError} | {@link DatabaseError} | {@link AbortError}
    */
-  async similar(query: string | ArrayLike<number>, options: SimilarOptions = {}): Promise<ChunkHit[]> {
-    const found = await this.#parts.searcher.search(query, options);
-    return found.map(({ hit }) => hit);
+  async similar<Mode extends SearchMode = "vector">(
+    query: string | ArrayLike<number>,
+    options: SimilarOptions<Mode> = {},
+  ): Promise<Hit<Mode>[]> {
+    return (await this.#parts.searcher.find(query, options)) as Hit<Mode>[];
   }
 
   /**

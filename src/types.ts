@@ -115,8 +115,8 @@ export type TrainingSelection =
 /** Equality on metadata: a row matches when it has all of these keys with these values. At least one key. */
 export type Filter = Record<string, string | number | boolean>;
 
-/** A chunk that answers a query. */
-export interface ChunkHit {
+/** A chunk that was found. */
+export interface ChunkPassage {
   trainingId: TrainingId;
   chunkId: string;
   /** Place of the chunk in its training, from 0. */
@@ -127,14 +127,59 @@ export interface ChunkHit {
   end: number;
   content: string;
   metadata: Metadata;
+}
+
+/** A chunk that answers a query by its vector. */
+export interface ChunkHit extends ChunkPassage {
   /** `1 - distance`: 1 for the same direction, 0 for unrelated, higher is better. */
   score: number;
   /** pgvector's cosine distance, 0 to 2, lower is better. */
   distance: number;
 }
 
+/** A chunk that answers a query by its words. */
+export interface TextHit extends ChunkPassage {
+  /** BM25 over the words that chunk and question have in common: above 0, higher is better, comparable within one search. */
+  textScore: number;
+}
+
+/** A chunk that answers a query by its vector, its words, or both. */
+export interface HybridHit extends ChunkPassage {
+  /** As of {@link ChunkHit}; `undefined` where the question could not be embedded. */
+  score: number | undefined;
+  /** As of {@link ChunkHit}; `undefined` where the question could not be embedded. */
+  distance: number | undefined;
+  /** As of {@link TextHit}; `undefined` for a chunk that was not among the best by its words. */
+  textScore: number | undefined;
+  /** What hits are ordered by: `weight / (60 + rank)`, summed up over both searches. */
+  fusedScore: number;
+}
+
+/**
+ * - `vector`: by meaning, the chunks whose vectors are nearest to the question's.
+ * - `text`: by words, whatever their inflection and accents; nothing is embedded.
+ * - `hybrid`: both at once, fused by rank.
+ */
+export type SearchMode = "vector" | "text" | "hybrid";
+
+/** What `similar` returns, by mode. */
+export type Hit<Mode extends SearchMode = SearchMode> = {
+  vector: ChunkHit;
+  text: TextHit;
+  hybrid: HybridHit;
+}[Mode];
+
 /** Options of one search. */
-export interface SimilarOptions {
+export interface SimilarOptions<Mode extends SearchMode = "vector"> {
+  /** Default `vector`. The others need a schema that was migrated with `textSearch`, and a question that is a text. */
+  mode?: Mode | undefined;
+  /** Only of mode `hybrid`: how much each search counts, 0 or more, not both 0. Default 1 each. */
+  weights?: { vector?: number | undefined; text?: number | undefined } | undefined;
+  /**
+   * Only of mode `hybrid`: allows to answer by words alone when the embedder fails, and is called with its error. Without
+   * it the error is thrown.
+   */
+  onTextOnly?: ((error: Error) => void) | undefined;
   /** How many chunks to return at most, 1 to 1000. Default 5. */
   k?: number | undefined;
   /** Narrows the search; ANDed with the filter of the index. */

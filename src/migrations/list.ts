@@ -3,6 +3,7 @@ import { vectorIndexTypes } from "../store/vector-index.js";
 import { createVectorIndex } from "../store/vector-index-sql.js";
 import { hostReference } from "./host-table.js";
 import type { MigrationPlan } from "./options.js";
+import { addTextSearch } from "./text-search.js";
 
 /** One step from one layout of the schema to the next. A published one is never changed. */
 export interface Migration {
@@ -21,6 +22,7 @@ export const migrations: readonly Migration[] = [
   { version: 1, name: "trainings and chunks", breaking: true, statements: trainingsAndChunks },
   { version: 2, name: "recorded index", breaking: false, statements: recordedVectorIndex },
   { version: 3, name: "replaced version", breaking: false, statements: replacedVersion },
+  { version: 4, name: "text search", breaking: false, statements: textSearch },
 ];
 
 function trainingsAndChunks(plan: MigrationPlan): string[] {
@@ -91,6 +93,13 @@ function trainingsAndChunks(plan: MigrationPlan): string[] {
  */
 function replacedVersion({ names }: MigrationPlan): string[] {
   return [`ALTER TABLE ${names.training} ADD COLUMN replaced_ticket bigint`];
+}
+
+function textSearch({ names, textSearch: language }: MigrationPlan): string[] {
+  return [
+    `ALTER TABLE ${names.profile} ADD COLUMN text_search text`,
+    ...(language === undefined ? [] : addTextSearch(names, language)),
+  ];
 }
 
 const PENDING_KILOBYTES = 64;

@@ -21,6 +21,7 @@ import {
   type MigrationPlan,
 } from "./options.js";
 import { run } from "./run.js";
+import { ensureTextSearch } from "./text-search.js";
 import { ensureVectorIndex } from "./vector-index.js";
 import { askedType, recordVectorIndex, refuseOtherParameters, standingHnsw } from "./vector-index-record.js";
 
@@ -95,7 +96,10 @@ async function migrateInOrder(
     await run(client, recordStatement(migration, plan.names));
   }
   await ensureForeignKey(client, plan);
-  if (applied) await recordVectorIndex(client, catalog, options, plan);
+  if (applied) {
+    await recordVectorIndex(client, catalog, options, plan);
+    await ensureTextSearch(client, options, plan);
+  }
   return { plan, applied: pending.map(({ version }) => version) };
 }
 

@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from "../errors.js";
 import { quoteIdentifier } from "../store/identifiers.js";
 import { DEFAULT_SCHEMA, FIRST_PROFILE_ID, namesOf, type Names } from "../store/layout.js";
+import { textSearchLanguages, type TextSearchLanguage } from "../store/lexemes.js";
 import { idTypes } from "../store/training-id.js";
 import { MAX_DIMENSIONS, vectorIndexTypes, type VectorIndexType } from "../store/vector-index.js";
 import type { IdType } from "../types.js";
@@ -23,7 +24,7 @@ export interface HostTable {
 
 /**
  * Options of the migrations. On a schema that stands already, what is left out stays as it is, and what is
- * given must be as it is, but for `vectorIndex`.
+ * given must be as it is, but for `vectorIndex` and `textSearch`.
  */
 export interface MigrateOptions {
   /** The schema that the index has for itself; made where it is missing. Default `training_index`. */
@@ -40,6 +41,12 @@ export interface MigrateOptions {
    * go on.
    */
   vectorIndex?: VectorIndexType | undefined;
+  /**
+   * Lets chunks be searched for their words, in this language; modes `text` and `hybrid` of a search need it. It makes
+   * writes slower and takes some room. `false`, the default, for none. On a schema that stands `migrate` adds it, changes
+   * the language or takes it away, which rewrites the chunk table with all its indexes while writes and searches wait.
+   */
+  textSearch?: TextSearchLanguage | false | undefined;
   /** Parameters of the HNSW index. Default `{ m: 16, efConstruction: 64 }`; `efConstruction` is at least twice `m`. */
   hnsw?: { m?: number | undefined; efConstruction?: number | undefined } | undefined;
   /** The schema to create pgvector in, if it is not there yet. Default `public`. */
@@ -54,6 +61,7 @@ export interface MigrationPlan {
   idType: IdType;
   trainings: ResolvedHostTable | undefined;
   vectorIndex: VectorIndexType;
+  textSearch: TextSearchLanguage | undefined;
   hnsw: { m: number; efConstruction: number };
   extensionSchema: string;
 }
@@ -88,6 +96,10 @@ export function planMigration(options: MigrateOptions, found: FoundOptions = {})
     throw new InvalidArgumentError("vectorIndex", `must be one of ${vectorIndexTypes.join(", ")}`);
   }
   checkDimensions(dimensions, vectorIndex);
+  const { textSearch = false } = options;
+  if (textSearch !== false && !textSearchLanguages.includes(textSearch)) {
+    throw new InvalidArgumentError("textSearch", `must be false or one of ${textSearchLanguages.join(", ")}`);
+  }
   const idType = options.idType ?? found.hostIdType ?? "text";
   if (!idTypes.includes(idType)) {
     throw new InvalidArgumentError("idType", `must be one of ${idTypes.join(", ")}`);
@@ -112,6 +124,7 @@ export function planMigration(options: MigrateOptions, found: FoundOptions = {})
     idType,
     trainings: options.trainings && resolveHostTable(options.trainings),
     vectorIndex,
+    textSearch: textSearch === false ? undefined : textSearch,
     hnsw,
     extensionSchema,
   };

@@ -22,7 +22,8 @@ export interface MigrationSqlOptions extends MigrateOptions {
  * The statements of `migrate` as one text, for hosts with a migration tool of their own (Django's `RunSQL`,
  * Prisma, Flyway). To be run once, in one transaction. No database is asked, so `extensionSchema` must be said
  * when pgvector is in another schema than `public`, and `idType` when `trainings` is given. A vector index that stands
- * is not changed into another type: that takes statements which cannot run in a transaction.
+ * is not changed into another type: that takes statements which cannot run in a transaction. Nor is text search added
+ * from version 4 on.
  *
  * @throws {@link InvalidArgumentError} for an option that is not usable
  */

@@ -3,6 +3,7 @@ import type { Queryable } from "../store/database.js";
 import { FIRST_PROFILE_ID, SCHEMA_VERSION } from "../store/layout.js";
 import type { VectorIndexState } from "../store/vector-index-catalog.js";
 import type { VectorIndexType } from "../store/vector-index.js";
+import type { TextSearchLanguage } from "../store/lexemes.js";
 import type { IdType } from "../types.js";
 import { migrations } from "./list.js";
 import { planMigration, type MigrateOptions } from "./options.js";
@@ -26,6 +27,8 @@ export interface MigrationStatus {
   vectorIndex: VectorIndexState;
   /** What the vector index holds, as recorded; `undefined` before the first migration. */
   vectorIndexType: VectorIndexType | undefined;
+  /** The language in which chunks can be searched for words; `undefined` where they cannot. */
+  textSearch: TextSearchLanguage | undefined;
 }
 
 /**
@@ -52,5 +55,6 @@ export async function migrationStatus(
     model: profile?.recorded?.model,
     vectorIndex: catalog.vectorIndex.state,
     vectorIndexType: version > 0 ? catalog.vectorIndex.type : undefined,
+    textSearch: profile?.textSearch,
   };
 }

@@ -3,6 +3,7 @@ import type { IdType } from "../types.js";
 import { query, type HostNumber, type Queryable } from "./database.js";
 import { quoteIdentifier } from "./identifiers.js";
 import { SCHEMA_VERSION } from "./layout.js";
+import { textSearchLanguages, type TextSearchLanguage } from "./lexemes.js";
 import { readVectorIndexes, type VectorIndexes } from "./vector-index-catalog.js";
 
 /** Iterative scans came with it, without which a filtered search returns too few rows. */
@@ -133,6 +134,8 @@ export interface ActiveProfile {
   dimensions: number;
   /** `undefined` until an index has been opened on it. */
   recorded: { model: string; queryPrefix: string; documentPrefix: string } | undefined;
+  /** The language in which its chunks can be searched for words; `undefined` where they cannot. */
+  textSearch: TextSearchLanguage | undefined;
 }
 
 interface ProfileRow {
@@ -141,6 +144,7 @@ interface ProfileRow {
   model: string | null;
   query_prefix: string | null;
   document_prefix: string | null;
+  text_search: string | null;
 }
 
 /** @throws {@link SchemaError} when there is none, as in a schema that somebody emptied */
@@ -148,7 +152,9 @@ export async function readActiveProfile(database: Queryable, schema: string): Pr
   const profile = `${quoteIdentifier(schema, "schema")}.profile`;
   const [row] = await query<ProfileRow>(
     database,
-    `SELECT id, dimensions, model, query_prefix, document_prefix FROM ${profile} WHERE status = 'active'`,
+    // A schema of an earlier version has no such column.
+    `SELECT id, dimensions, model, query_prefix, document_prefix, pg_catalog.to_jsonb(p) ->> 'text_search' AS text_search
+      FROM ${profile} p WHERE status = 'active'`,
   );
   if (!row) {
     throw new SchemaError(
@@ -167,6 +173,7 @@ export async function readActiveProfile(database: Queryable, schema: string): Pr
             queryPrefix: row.query_prefix ?? "",
             documentPrefix: row.document_prefix ?? "",
           },
+    textSearch: textSearchLanguages.find((language) => language === row.text_search),
   };
 }
 

@@ -1,5 +1,6 @@
 import type { IdType } from "../types.js";
 import { quoteIdentifier } from "./identifiers.js";
+import type { TextSearchLanguage } from "./lexemes.js";
 
 /** A schema of its own: a host's migration tool once dropped an index on a table that it thought it owned. */
 export const DEFAULT_SCHEMA = "training_index";
@@ -8,7 +9,7 @@ export const DEFAULT_SCHEMA = "training_index";
 export const FIRST_PROFILE_ID = 1;
 
 /** The version of the layout that this library's statements are written for: the last of `migrations/list.ts`. */
-export const SCHEMA_VERSION = 3;
+export const SCHEMA_VERSION = 4;
 
 /** The names and types that SQL texts are made of: where the index lives, and how ids are stored. */
 export interface Layout {
@@ -19,6 +20,8 @@ export interface Layout {
   extensionSchema: string;
   /** Which chunk table: one for each embedding profile. */
   profileId: number;
+  /** The language in which chunks can be searched for words; `undefined` where they cannot. */
+  textSearch?: TextSearchLanguage | undefined;
 }
 
 /** Every name qualified and quoted: neither the host's `search_path` nor a hostile name has any say. */

@@ -29,23 +29,29 @@ export interface SearchShape {
 /** The parameters before the conditions: the vector, and `hnsw.ef_search`. */
 const FIRST_CONDITION = 3;
 
+/** The nearest chunks, in one statement. $1 vector, $2 ef_search as text, $3... conditions. */
+export function searchChunks(layout: Layout, shape: SearchShape): string {
+  const embedding = shape.withEmbedding ? ", c.embedding::text AS embedding" : "";
+  const source = `(${nearestChunks(layout, shape, FIRST_CONDITION)}
+)`;
+  return placed(layout, source, `, c.distance${embedding}`, "c.distance");
+}
+
 /**
- * The nearest chunks, in one statement. $1 vector, $2 ef_search as text, $3... conditions.
+ * Chunks with their places in their trainings.
  *
  * OFFSET 0 keeps the place of a chunk from being looked for once for each column that is made of it: it costs a walk
  * through the chunk ids of the training.
  */
-export function searchChunks(layout: Layout, shape: SearchShape): string {
+export function placed(layout: Layout, source: string, columns: string, order: string): string {
   const { indexed } = namesOf(layout);
-  const embedding = shape.withEmbedding ? ", c.embedding::text AS embedding" : "";
   return `
-SELECT c.training_id::text AS key, c.id, c.content, c.metadata::text AS metadata, c.distance,
-  p.place - 1 AS position, i.starts[p.place] AS start, i.ends[p.place] AS "end"${embedding}
-FROM (${nearestChunks(layout, shape)}
-) c
+SELECT c.training_id::text AS key, c.id, c.content, c.metadata::text AS metadata,
+  p.place - 1 AS position, i.starts[p.place] AS start, i.ends[p.place] AS "end"${columns}
+FROM ${source} c
 JOIN ${indexed} i ON i.training_id = c.training_id
 CROSS JOIN LATERAL (SELECT array_position(i.chunk_ids, c.id) AS place OFFSET 0) p
-ORDER BY c.distance, c.training_id, p.place`;
+ORDER BY ${order}, c.training_id, p.place`;
 }
 
 const COLUMNS = "training_id, id, content, metadata, embedding";
@@ -54,8 +60,10 @@ const COLUMNS = "training_id, id, content, metadata, embedding";
  * The settings are those of the scan, not of the session: the subquery is a one-time filter, evaluated before
  * the first row, and `true` makes them local to the transaction, which is this statement. `iterative_scan`
  * goes on past the first `ef_search` candidates until the filter has let enough through (pgvector >= 0.8).
+ *
+ * @param firstCondition - the number of the first condition's parameter
  */
-function nearestChunks(layout: Layout, shape: SearchShape): string {
+export function nearestChunks(layout: Layout, shape: SearchShape, firstCondition: number): string {
   const { limit, type = "vector", dimensions, candidates, plan } = shape;
   const names = namesOf(layout);
   const indexedOrder = ["embedding", `$1::${names.vector}`]
@@ -66,7 +74,7 @@ function nearestChunks(layout: Layout, shape: SearchShape): string {
   SELECT ${columns}
   FROM ${names.chunk}
   WHERE (SELECT set_config('hnsw.ef_search', $2, true) || set_config('hnsw.iterative_scan', 'strict_order', true))
-    IS NOT NULL${filterOf(shape)}
+    IS NOT NULL${filterOf(shape, firstCondition)}
   ORDER BY ${plan === "by filter" ? `(${indexedOrder}) + 0` : indexedOrder}
   LIMIT ${count}`;
   if (type === "vector") return nearest(`${COLUMNS}, ${distance} AS distance`, limit);
@@ -78,13 +86,17 @@ function nearestChunks(layout: Layout, shape: SearchShape): string {
 }
 
 /** CASE keeps the condition from the filter's index, and is taken to let half of the rows through. */
-function filterOf({ conditions, plan }: SearchShape): string {
-  if (conditions === 0) return "";
-  const all = Array.from(
-    { length: conditions },
-    (_, index) => `metadata @> $${FIRST_CONDITION + index}::jsonb`,
-  ).join(" AND ");
+function filterOf({ conditions, plan }: SearchShape, firstCondition: number): string {
+  const all = metadataConditions(conditions, firstCondition);
+  if (all === "") return "";
   return `\n    AND ${plan === "by vector" ? `CASE WHEN ${all} THEN true ELSE false END` : all}`;
+}
+
+/** So many conditions on the metadata of a chunk, bound from a parameter on; empty for none. */
+export function metadataConditions(count: number, firstParameter: number): string {
+  return Array.from({ length: count }, (_, index) => `metadata @> $${firstParameter + index}::jsonb`).join(
+    " AND ",
+  );
 }
 
 /** $1 chunk ids, $2 conditions. */

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from "../errors.js";
-import type { ChunkHit, Metadata } from "../types.js";
+import type { ChunkHit, ChunkPassage, Metadata } from "../types.js";
 import { query, type HostNumber, type Queryable } from "./database.js";
 import type { Conditions } from "./filter.js";
 import type { Layout } from "./layout.js";
@@ -43,15 +43,19 @@ export interface FoundChunk {
   embedding: number[] | undefined;
 }
 
-interface HitRow {
+/** A chunk with its place, as statements return it. */
+export interface PassageRow {
   key: string;
   id: string;
   content: string;
   metadata: string;
-  distance: HostNumber;
   position: HostNumber;
   start: HostNumber;
   end: HostNumber;
+}
+
+interface HitRow extends PassageRow {
+  distance: HostNumber;
   embedding?: string;
 }
 
@@ -122,8 +126,13 @@ async function learnPlan(
 
 const VECTOR_INDEX_SCAN = /Index Scan using \S*_embedding/;
 
-function toHit(row: HitRow, { idType }: Layout): ChunkHit {
+function toHit(row: HitRow, layout: Layout): ChunkHit {
   const distance = Number(row.distance);
+  return { ...toPassage(row, layout), score: 1 - distance, distance };
+}
+
+/** What hits of all searches have. */
+export function toPassage(row: PassageRow, { idType }: Layout): ChunkPassage {
   return {
     trainingId: decodeTrainingId(row.key, idType),
     chunkId: row.id,
@@ -132,8 +141,6 @@ function toHit(row: HitRow, { idType }: Layout): ChunkHit {
     end: Number(row.end),
     content: row.content,
     metadata: JSON.parse(row.metadata) as Metadata,
-    score: 1 - distance,
-    distance,
   };
 }
 

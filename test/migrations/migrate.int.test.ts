@@ -30,12 +30,12 @@ describeOnEach("migrate", (database) => {
     dropAtEnd(database.owner, schema);
     expect(await migrate(pool, { schema })).toEqual({
       schema,
-      version: 3,
-      applied: [1, 2, 3],
+      version: 4,
+      applied: [1, 2, 3, 4],
       vectorIndex: "built",
     });
     const made = await describeSchema(pool, schema);
-    expect(await migrate(pool, { schema })).toEqual({ schema, version: 3, applied: [], vectorIndex: "kept" });
+    expect(await migrate(pool, { schema })).toEqual({ schema, version: 4, applied: [], vectorIndex: "kept" });
     expect(await describeSchema(pool, schema)).toEqual(made);
     // The type is named with its schema where that is not on the search_path.
     expect(made.map((line) => line.replace("public.vector", "vector"))).toContain(
@@ -61,7 +61,7 @@ describeOnEach("migrate", (database) => {
     const results = await Promise.all(Array.from({ length: 20 }, () => migrate(pool, { schema })));
     expect(results.filter(({ applied }) => applied.length > 0)).toHaveLength(1);
     const { rows } = await pool.query(`SELECT version FROM ${schema}.migration ORDER BY version`);
-    expect(rows).toEqual([{ version: 1 }, { version: 2 }, { version: 3 }]);
+    expect(rows).toEqual([{ version: 1 }, { version: 2 }, { version: 3 }, { version: 4 }]);
   });
 
   it("prints the SQL that it runs", async () => {
@@ -230,7 +230,7 @@ describeOnServer("a database of its own", () => {
     const pool = await freshDatabase();
     const schemas = Array.from({ length: 8 }, () => uniqueName());
     const results = await Promise.all(schemas.map((schema) => migrate(pool, { schema })));
-    expect(results.map(({ applied }) => applied)).toEqual(schemas.map(() => [1, 2, 3]));
+    expect(results.map(({ applied }) => applied)).toEqual(schemas.map(() => [1, 2, 3, 4]));
   });
 
   it("says what is missing before the first migration", async () => {
@@ -238,14 +238,15 @@ describeOnServer("a database of its own", () => {
     expect(await migrationStatus(pool)).toEqual({
       schema: "training_index",
       version: 0,
-      latest: 3,
-      pending: ["trainings and chunks", "recorded index", "replaced version"],
+      latest: 4,
+      pending: ["trainings and chunks", "recorded index", "replaced version", "text search"],
       extension: undefined,
       idType: undefined,
       dimensions: undefined,
       model: undefined,
       vectorIndex: "missing",
       vectorIndexType: undefined,
+      textSearch: undefined,
     });
     const open = TrainingIndex.initialize(new HashingEmbeddings(), { pool });
     await expect(open).rejects.toMatchObject({ code: "EXTENSION_MISSING" });

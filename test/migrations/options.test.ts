@@ -28,6 +28,7 @@ describe("planMigration", () => {
       dimensions: 1024,
       idType: "text",
       trainings: undefined,
+      textSearch: undefined,
       vectorIndex: "vector",
       hnsw: { m: 16, efConstruction: 64 },
       extensionSchema: "public",

@@ -59,6 +59,8 @@ describe("migrationSql", () => {
       'INSERT INTO "training_index".migration',
       'ALTER TABLE "training_index".training ADD COLUMN replaced_ticket bigint',
       'INSERT INTO "training_index".migration',
+      'ALTER TABLE "training_index".profile ADD COLUMN text_search text',
+      'INSERT INTO "training_index".migration',
     ]);
   });
 
@@ -76,6 +78,7 @@ describe("migrationSql", () => {
       `INSERT INTO "training_index".migration (version, name, breaking) VALUES (1, 'trainings and chunks', true)`,
       `INSERT INTO "training_index".migration (version, name, breaking) VALUES (2, 'recorded index', false)`,
       `INSERT INTO "training_index".migration (version, name, breaking) VALUES (3, 'replaced version', false)`,
+      `INSERT INTO "training_index".migration (version, name, breaking) VALUES (4, 'text search', false)`,
     ]);
   });
 

@@ -141,12 +141,12 @@ describeOnEach("the type of the vector index", (database) => {
     const schema = await schemaAtVersionOne(database, { hnsw: OTHER_HNSW });
     expect(await migrationStatus(owner, { schema })).toMatchObject({
       version: 1,
-      pending: ["recorded index", "replaced version"],
+      pending: ["recorded index", "replaced version", "text search"],
       vectorIndex: "valid",
       vectorIndexType: "vector",
     });
     const made = await vectorIndexes(owner, schema);
-    expect(await migrate(owner, { schema })).toMatchObject({ applied: [2, 3], vectorIndex: "kept" });
+    expect(await migrate(owner, { schema })).toMatchObject({ applied: [2, 3, 4], vectorIndex: "kept" });
     expect(await recordOf(owner, schema)).toEqual({ type: "vector", next: null, ...OTHER_HNSW });
     expect(await vectorIndexes(owner, schema)).toEqual(made);
   });
@@ -159,7 +159,10 @@ describeOnEach("the type of the vector index", (database) => {
     ] as const) {
       const schema = await schemaAtVersionOne(database);
       await owner.query(`DROP INDEX ${schema}.chunk_1_embedding`);
-      expect(await migrate(owner, { schema, hnsw })).toMatchObject({ applied: [2, 3], vectorIndex: "built" });
+      expect(await migrate(owner, { schema, hnsw })).toMatchObject({
+        applied: [2, 3, 4],
+        vectorIndex: "built",
+      });
       expect(await recordOf(owner, schema)).toEqual({ type: "vector", next: null, ...recorded });
     }
   });
@@ -168,7 +171,7 @@ describeOnEach("the type of the vector index", (database) => {
     const { owner } = database;
     const schema = await schemaAtVersionOne(database, { hnsw: OTHER_HNSW });
     const options = { schema, vectorIndex: "halfvec" } as const;
-    expect(await migrate(owner, options)).toMatchObject({ applied: [2, 3], vectorIndex: "built" });
+    expect(await migrate(owner, options)).toMatchObject({ applied: [2, 3, 4], vectorIndex: "built" });
     expect(await recordOf(owner, schema)).toEqual({ type: "halfvec", next: null, ...OTHER_HNSW });
     expect(await vectorIndexes(owner, schema)).toEqual([expect.stringMatching(DEFINITIONS.halfvec)]);
   });

@@ -306,7 +306,7 @@ describeOnEach("textSearch of migrate", (database) => {
 describeOnServer("mode text, on a large table", (database) => {
   it("looks at the chunks with the rare words, and at all where a filter lets few of those through", async () => {
     const test = await openTestIndex(database, {}, PORTUGUESE);
-    const { index, owner, schema } = test;
+    const { owner, schema } = test;
     // Two rows a page, so that it is large by its pages: a common word in all, a rarer one in some, a rare one in a few.
     await owner.query(`
       INSERT INTO ${schema}.training (id, ticket, content_ticket, barrier, metadata) VALUES ('a', 1, 1, 0, '{}');

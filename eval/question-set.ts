@@ -20,7 +20,7 @@ export interface QuestionSet {
   trainings: Training[];
   questions: Question[];
   /** Whether a hit holds an answer. */
-  isRight(question: Question, hit: ChunkPassage): boolean;
+  isRight: (question: Question, hit: ChunkPassage) => boolean;
 }
 
 interface Text {

@@ -99,12 +99,12 @@ describe("npm run eval", () => {
   it("prints how well the right passage was found", { timeout: MINUTE }, async () => {
     const folder = await questionSet();
     const output = await npm(["run", "eval", "--", folder]);
-    expect(output).toMatch(/R@1 +│ 1\.000/);
-    expect(output).toMatch(/R@5 +│ 1\.000/);
-    expect(output).toMatch(/R@10 +│ 1\.000/);
-    expect(output).toMatch(/MRR@10 +│ 1\.000/);
+    expect(output).toMatch(/measure +│ vector +│ text +│ hybrid/);
+    for (const measure of ["R@1", "R@5", "R@10", "MRR@10"]) {
+      expect(output).toMatch(new RegExp(`${measure} +│ 1\\.000 +│ 1\\.000 +│ 1\\.000`));
+    }
     expect(output).toMatch(/chunks +│ 3/);
-    expect(output).toMatch(/embedding calls +│ 3/);
+    expect(output).toMatch(/embedding calls +│ 5/);
     expect(output).toMatch(/seconds to index +│ \d+\.\d/);
   });
 
@@ -119,6 +119,14 @@ describeOnServer("npm run eval", () => {
       DATABASE_URL: requireServerUrl(),
     });
     expect(output).toMatch(/MRR@10 +│ 1\.000/);
+  });
+
+  it("takes passages as they are", { timeout: MINUTE }, async () => {
+    const output = await npm(["run", "eval", "--", await questionSet(), "--split", "passages"], {
+      DATABASE_URL: requireServerUrl(),
+    });
+    expect(output).toMatch(/R@1 +│ 1\.000 +│ 1\.000 +│ 1\.000/);
+    expect(output).toMatch(/chunks +│ 2/);
   });
 });
 
@@ -145,16 +153,27 @@ async function questionSet(): Promise<string> {
     { id: "flores", lang: "pt", title: "Flores", text: long },
     { id: "loja", lang: "pt", title: "Loja", text: "A loja abre às oito horas." },
   ];
-  const answer = (docId: string, found: string, text: string): unknown => {
+  const answer = (docId: string, passageId: string, found: string, text: string): unknown => {
     const start = (documents.find(({ id }) => id === docId)?.text ?? "").indexOf(found);
-    return { id: text, text, doc_id: docId, answers: [{ start, end: start + found.length, text: found }] };
+    return {
+      id: text,
+      text,
+      doc_id: docId,
+      passage_id: passageId,
+      answers: [{ start, end: start + found.length, text: found }],
+    };
   };
   const queries = [
-    answer("flores", "luz indireta", "Que luz prefere a orquídea?"),
-    answer("loja", "oito", "Quando abre a loja?"),
+    answer("flores", "orquidea", "luz indireta", "Que luz prefere a orquídea?"),
+    answer("loja", "abertura", "oito", "Quando abre a loja?"),
+  ];
+  const passages = [
+    { id: "orquidea", doc_id: "flores", text: "A orquídea prefere luz indireta." },
+    { id: "abertura", doc_id: "loja", text: "A loja abre às oito horas." },
   ];
   const lines = (rows: unknown[]): string => rows.map((row) => JSON.stringify(row)).join("\n");
   await writeFile(join(folder, "docs.jsonl"), lines(documents));
+  await writeFile(join(folder, "passages.jsonl"), lines(passages));
   await writeFile(join(folder, "queries.jsonl"), lines(queries));
   return folder;
 }

@@ -1,0 +1,148 @@
+/**
+ * How text search holds up among many chunks: its time and what it finds, beside what people write by hand.
+ *
+ *   npm run eval:scale -- DIR [--chunks 100000] [--questions 100]
+ *
+ * DIR as for `npm run eval -- DIR --split passages`. Its passages lie among chunks that are made of sentences of its docs
+ * in random order. Compared are the modes of this library, an OR query ranked by `ts_rank_cd`, and BM25 over all chunks,
+ * computed outside of the database. Needs a server: DATABASE_URL.
+ */
+import { randomBytes } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { HashingEmbeddings } from "langchain-training-index/testing";
+import { configFromEnv, TrainingIndex, type SearchMode, type Training } from "langchain-training-index";
+import { migrate } from "langchain-training-index/migrations";
+import pg from "pg";
+import { table } from "../examples/support/table.js";
+import { randomOf } from "../test/support/random.js";
+import { ExactRanking } from "./exact-ranking.js";
+import { readQuestionSet, type Question } from "./question-set.js";
+
+const K = 10;
+const CHUNK_CHARACTERS = 800;
+const SEED = 6;
+const MODES: readonly SearchMode[] = ["vector", "text", "hybrid"];
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    chunks: { type: "string", default: "100000" },
+    questions: { type: "string", default: "100" },
+  },
+});
+const [directory] = positionals;
+const { databaseUrl } = configFromEnv(process.env);
+const [chunkCount, questionCount] = [Number(values.chunks), Number(values.questions)];
+if (directory === undefined || databaseUrl === undefined || !(chunkCount > 0) || !(questionCount > 0)) {
+  console.error("usage: DATABASE_URL=... npm run eval:scale -- DIR [--chunks 100000] [--questions 100]");
+  process.exit(2);
+}
+
+const pool = new pg.Pool({ connectionString: databaseUrl });
+const schema = `training_index_scale_${randomBytes(4).toString("hex")}`;
+const random = randomOf(SEED);
+try {
+  const { trainings, questions } = await readQuestionSet(directory, "passages");
+  const asked = [...questions].sort(() => random() - 0.5).slice(0, questionCount);
+  await migrate(pool, { schema, textSearch: "portuguese" });
+  const index = await TrainingIndex.initialize(new HashingEmbeddings(), { pool, schema });
+  const noise = noiseOf(await sentencesOf(directory), chunkCount - trainings.length);
+  for await (const { status } of index.bulkLoad(both(trainings, noise))) {
+    if (status !== "indexed") throw new Error(`A training that is new was ${status}`);
+  }
+  await pool.query(`VACUUM ANALYZE ${schema}.chunk_1`);
+
+  const exact = await ExactRanking.read(
+    pool,
+    schema,
+    asked.map(({ text }) => text),
+  );
+  const rows: Measured[] = [];
+  for (const mode of MODES) {
+    const search = async ({ text }: Question): Promise<unknown[]> =>
+      (await index.similar<SearchMode>(text, { k: K, mode })).map(({ trainingId }) => trainingId);
+    rows.push(await measure(`mode ${mode}`, asked, search));
+  }
+  rows.push(await measure("OR query, ts_rank_cd", asked, rankByCoverDensity));
+  rows.push(
+    await measure("BM25 over all chunks, outside", asked, ({ text }) => Promise.resolve(exact.best(text, K))),
+  );
+  print(rows);
+} finally {
+  await pool.query(`DROP SCHEMA IF EXISTS ${schema} CASCADE`);
+  await pool.end();
+}
+
+interface Measured {
+  name: string;
+  p50: number;
+  p95: number;
+  /** Share of the questions whose passage is among the first ten. */
+  recall: number;
+}
+
+/** Each question twice; the second time counts. */
+async function measure(
+  name: string,
+  asked: readonly Question[],
+  search: (question: Question) => Promise<unknown[]>,
+): Promise<Measured> {
+  const milliseconds: number[] = [];
+  let found = 0;
+  for (const question of asked) {
+    await search(question);
+    const started = performance.now();
+    const ids = await search(question);
+    milliseconds.push(performance.now() - started);
+    if (ids.includes(question.passage_id)) found += 1;
+  }
+  milliseconds.sort((left, right) => left - right);
+  const quantile = (share: number): number => milliseconds[Math.floor(milliseconds.length * share)] ?? NaN;
+  return { name, p50: quantile(0.5), p95: quantile(0.95), recall: found / asked.length };
+}
+
+/** What people write by hand: any of the words, ranked as Postgres ranks. */
+async function rankByCoverDensity({ text }: Question): Promise<unknown[]> {
+  const { rows } = await pool.query<{ training_id: string }>(
+    `WITH question AS MATERIALIZED (
+      SELECT replace(plainto_tsquery('portuguese', $1)::text, ' & ', ' | ')::tsquery AS query)
+    SELECT c.training_id FROM ${schema}.chunk_1 c, question q WHERE c.lexemes @@ q.query
+    ORDER BY ts_rank_cd(c.lexemes, q.query) DESC LIMIT ${K}`,
+    [text.normalize("NFD").replace(/[\u0300-\u036f]/g, "")],
+  );
+  return rows.map((row) => row.training_id);
+}
+
+async function sentencesOf(folder: string): Promise<string[]> {
+  const lines = (await readFile(join(folder, "docs.jsonl"), "utf8"))
+    .split("\n")
+    .filter((line) => line !== "");
+  return lines.flatMap((line) => (JSON.parse(line) as { text: string }).text.split(/(?<=[.!?])\s+/));
+}
+
+function* noiseOf(sentences: readonly string[], count: number): Generator<Training> {
+  for (let made = 0; made < count; made++) {
+    let text = "";
+    while (text.length < CHUNK_CHARACTERS) {
+      text += `${sentences[Math.floor(random() * sentences.length)] ?? ""} `;
+    }
+    yield { id: `ruído-${made}`, documents: [{ pageContent: text.trim() }], split: false };
+  }
+}
+
+function* both(first: Iterable<Training>, second: Iterable<Training>): Generator<Training> {
+  yield* first;
+  yield* second;
+}
+
+function print(rows: readonly Measured[]): void {
+  console.log(`${chunkCount} chunks, ${questionCount} questions, k = ${K}`);
+  console.log(
+    table(
+      ["", "p50 ms", "p95 ms", `R@${K}`],
+      rows.map(({ name, p50, p95, recall }) => [name, p50.toFixed(1), p95.toFixed(1), recall.toFixed(3)]),
+    ),
+  );
+}

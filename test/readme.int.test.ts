@@ -14,6 +14,8 @@ import { startOllamaServer } from "./support/ollama-server.js";
 
 const run = promisify(execFile);
 const READMES = ["README.md", "README.pt-BR.md"];
+/** Pages whose code needs nothing but what it starts itself. */
+const PAGES = ["docs/retrieval.md"];
 
 /** The code blocks of a page in one language, in order. */
 async function blocks(readme: string, language: string): Promise<string[]> {
@@ -41,6 +43,7 @@ function expectOutput(output: string): void {
   expect(lines[0]).toMatch(/^0\.\d{3} entregas Entregamos em três dias úteis/);
   expect(lines).toContain("indexed 1 1 0 1");
   expect(lines).toContain("pix indexed");
+  for (const mode of ["vector", "text", "hybrid"]) expect(lines).toContain(`${mode} entregas`);
   expect(lines).toContain("[1] entregas - logistica");
   expect(output).toContain("Entregamos em dois dias úteis. O frete custa doze reais.\n");
   expect(output).toMatch(/^true 0\.\d+$/m);
@@ -79,6 +82,14 @@ describe.each(READMES)("the code of %s", (readme) => {
       "npm ci && npm start\nnpm ci && npm test\n",
       "npm install langchain-training-index @langchain/core @langchain/ollama pg\n",
     ]);
+  });
+});
+
+describe.each(PAGES)("the code of %s", (page) => {
+  it("runs as one program", { timeout: 90_000 }, async () => {
+    const output = await runPage(page, "");
+    expect(output).toContain("MANUTENÇÕES entregas true\n");
+    expect(output).toMatch(/^entregas 0\.0\d+ 0\.\d+ \d\.\d+$/m);
   });
 });
 

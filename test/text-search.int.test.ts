@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { describeOnEach, describeOnServer, uniqueName } from "./support/databases.js";
 import { dropAtEnd, openTestIndex, type TestIndex } from "./support/index.js";
 import { randomOf } from "./support/random.js";
-import { recordingPool } from "./support/recording-pool.js";
+import { explain, recordingPool } from "./support/recording-pool.js";
 
 const PORTUGUESE = { textSearch: "portuguese" } as const;
 
@@ -316,11 +316,17 @@ describeOnServer("mode text, on a large table", (database) => {
       `SELECT relpages AS pages FROM pg_class WHERE oid = '${schema}.chunk_1'::regclass`,
     );
     expect(rows[0]?.pages).toBeGreaterThan(2000);
-    const opened = await TrainingIndex.initialize(test.embeddings, { pool: test.pool, schema });
+    const recording = recordingPool(test.pool);
+    const opened = await TrainingIndex.initialize(test.embeddings, { pool: recording.pool, schema });
     const find = (k: number, filter?: Record<string, boolean | number>): Promise<TextHit[]> =>
       opened.similar("raridade incomum comum", { mode: "text", k, filter });
+    recording.statements.length = 0;
     const rare = (await find(3)).map(({ chunkId }) => chunkId).sort();
     expect(rare).toEqual(["2007", "4007", "7"]);
+    const [statement] = recording.statements;
+    const plan = statement ? await explain(owner, statement) : "";
+    expect(plan).toContain("Bitmap Index Scan on chunk_1_lexemes");
+    expect(plan).not.toContain("Seq Scan on chunk_1");
     expect(await find(100)).toHaveLength(100);
     expect(await find(12, { resto: 3 })).toHaveLength(12); // they have the common word alone
     expect(

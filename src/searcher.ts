@@ -13,7 +13,16 @@ import {
 import { compileFilter, type Conditions } from "./store/filter.js";
 import { search, type FoundChunk, type SearchTarget } from "./store/search.js";
 import { requireTextSearch, searchHybrid, searchText, searchTextOnly } from "./store/text-search.js";
-import type { ChunkHit, Hit, HybridHit, SearchMode, SimilarOptions } from "./types.js";
+import { searchTrainings } from "./store/training-search.js";
+import type {
+  ChunkHit,
+  Hit,
+  HybridHit,
+  SearchMode,
+  SearchStrategy,
+  SimilarOptions,
+  TrainingHit,
+} from "./types.js";
 
 /** What a {@link Searcher} works with. */
 export interface SearcherParts {
@@ -35,6 +44,10 @@ export interface CheckedSearch {
   weights: { vector: number; text: number };
 }
 
+/** The options of any search. */
+type AnySearchOptions = SimilarOptions<SearchMode, SearchStrategy>;
+
+const searchStrategies: readonly SearchStrategy[] = ["chunks", "trainings"];
 const searchModes: readonly SearchMode[] = ["vector", "text", "hybrid"];
 
 /** The chunks nearest to a query, with all that it takes to choose among them. */
@@ -54,7 +67,7 @@ export class Searcher {
   }
 
   /** @throws {@link InvalidArgumentError} naming the option */
-  check(options: SimilarOptions<SearchMode>): CheckedSearch {
+  check(options: AnySearchOptions): CheckedSearch {
     checkCall(options);
     const { scope, efSearch, target } = this.#parts;
     const { mode = "vector" } = options;
@@ -62,6 +75,13 @@ export class Searcher {
       throw new InvalidArgumentError("mode", `must be one of ${searchModes.join(", ")}`);
     }
     if (mode !== "vector") requireTextSearch(target);
+    const { strategy = "chunks" } = options;
+    if (!searchStrategies.includes(strategy)) {
+      throw new InvalidArgumentError("strategy", `must be one of ${searchStrategies.join(", ")}`);
+    }
+    if (strategy === "trainings" && mode !== "vector") {
+      throw new InvalidArgumentError("strategy", 'trainings goes with mode "vector" only');
+    }
     checkFunction("onTextOnly", options.onTextOnly);
     return {
       mode,
@@ -79,32 +99,33 @@ export class Searcher {
   }
 
   /** Best first. @throws {@link InvalidArgumentError} before anything is asked of embedder or database */
-  async find(query: string | ArrayLike<number>, options: SimilarOptions<SearchMode>): Promise<Hit[]> {
-    const { mode } = options;
+  async find(query: string | ArrayLike<number>, options: AnySearchOptions): Promise<Hit[] | TrainingHit[]> {
+    const { mode, strategy } = options;
+    if (strategy === "trainings") return this.#findTrainings(query, options);
     if (mode === "text" || mode === "hybrid") return this.#findByWords(query, options);
     const found = await this.search(query, options);
     return found.map(({ hit }): ChunkHit => hit);
   }
 
   /** Nearest first. @throws {@link InvalidArgumentError} before anything is asked of embedder or database */
-  async search(
-    query: string | ArrayLike<number>,
-    options: SimilarOptions<SearchMode>,
-  ): Promise<FoundChunk[]> {
+  async search(query: string | ArrayLike<number>, options: AnySearchOptions): Promise<FoundChunk[]> {
     const { found } = await this.#find(query, options, false);
     return found;
   }
 
   /** As {@link search}, with the vectors. */
-  async searchCandidates(
-    query: string | ArrayLike<number>,
-    options: SimilarOptions<SearchMode>,
-  ): Promise<Candidates> {
+  async searchCandidates(query: string | ArrayLike<number>, options: AnySearchOptions): Promise<Candidates> {
     const { vector, found } = await this.#find(query, options, true);
     return { vector: Array.from(vector), found };
   }
 
-  async #findByWords(query: string | ArrayLike<number>, options: SimilarOptions<SearchMode>): Promise<Hit[]> {
+  async #findTrainings(query: string | ArrayLike<number>, options: AnySearchOptions): Promise<TrainingHit[]> {
+    const checked = this.check(options);
+    const vector = await this.#vectorOf(query, options.signal);
+    return searchTrainings(this.#parts.target, { ...checked, vector });
+  }
+
+  async #findByWords(query: string | ArrayLike<number>, options: AnySearchOptions): Promise<Hit[]> {
     const { target } = this.#parts;
     const checked = this.check(options);
     const question = checkQuery(query, target.dimensions);
@@ -122,7 +143,7 @@ export class Searcher {
 
   async #findByBoth(
     search: CheckedSearch & { question: string },
-    { signal, onTextOnly }: SimilarOptions<SearchMode>,
+    { signal, onTextOnly }: AnySearchOptions,
   ): Promise<HybridHit[]> {
     const { target, embedder } = this.#parts;
     try {
@@ -138,14 +159,20 @@ export class Searcher {
 
   async #find(
     query: string | ArrayLike<number>,
-    options: SimilarOptions<SearchMode>,
+    options: AnySearchOptions,
     withEmbedding: boolean,
   ): Promise<{ vector: Float32Array; found: FoundChunk[] }> {
-    const { target, embedder } = this.#parts;
+    const { target } = this.#parts;
     const checked = this.check(options);
-    const given = checkQuery(query, target.dimensions);
-    const vector = typeof given === "string" ? await embedder.embedQuery(given, options.signal) : given;
-    throwIfAborted(options.signal);
+    const vector = await this.#vectorOf(query, options.signal);
     return { vector, found: await search(target, { ...checked, vector, withEmbedding }) };
+  }
+
+  async #vectorOf(query: string | ArrayLike<number>, signal: AbortSignal | undefined): Promise<Float32Array> {
+    const { target, embedder } = this.#parts;
+    const given = checkQuery(query, target.dimensions);
+    const vector = typeof given === "string" ? await embedder.embedQuery(given, signal) : given;
+    throwIfAborted(signal);
+    return vector;
   }
 }

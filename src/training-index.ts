@@ -27,8 +27,10 @@ import type {
   DeleteResult,
   Hit,
   SearchMode,
+  SearchStrategy,
   SimilarOptions,
   Training,
+  TrainingHit,
   TrainingId,
   TrainingSelection,
   UpsertResult,
@@ -209,16 +211,17 @@ export class TrainingIndex {
 
   /**
    * The chunks that answer a question, best first: by its vector, by its words, or by both (`mode`). A text is embedded as
-   * a query; a vector is taken as it is.
+   * a query; a vector is taken as it is. With strategy `trainings` each training once.
    *
    * @throws {@link InvalidArgumentError} for a blank query, a vector that cannot be compared, or a bad option
    * @throws {@link EmbeddingError} | {@link DatabaseError} | {@link AbortError}
    */
-  async similar<Mode extends SearchMode = "vector">(
+  async similar<Mode extends SearchMode = "vector", Strategy extends SearchStrategy = "chunks">(
     query: string | ArrayLike<number>,
-    options: SimilarOptions<Mode> = {},
-  ): Promise<Hit<Mode>[]> {
-    return (await this.#parts.searcher.find(query, options)) as Hit<Mode>[];
+    options: SimilarOptions<Mode, Strategy> = {},
+  ): Promise<{ chunks: Hit<Mode>; trainings: TrainingHit }[Strategy][]> {
+    const hits = await this.#parts.searcher.find(query, options);
+    return hits as { chunks: Hit<Mode>; trainings: TrainingHit }[Strategy][];
   }
 
   /**

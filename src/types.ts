@@ -162,15 +162,39 @@ export interface HybridHit extends ChunkPassage {
  */
 export type SearchMode = "vector" | "text" | "hybrid";
 
-/** What `similar` returns, by mode. */
+/** What `similar` returns with strategy `chunks`, by mode. */
 export type Hit<Mode extends SearchMode = SearchMode> = {
   vector: ChunkHit;
   text: TextHit;
   hybrid: HybridHit;
 }[Mode];
 
+/** A training that answers a query on the whole. */
+export interface TrainingHit {
+  trainingId: TrainingId;
+  /** The training's own. */
+  metadata: Metadata;
+  /** `1 - distance`. */
+  score: number;
+  /** pgvector's cosine distance between the query and the mean of the training's vectors, 0 to 2, lower is better. */
+  distance: number;
+  /** Its chunks nearest to the query, at most three, nearest first. */
+  chunks: ChunkHit[];
+}
+
+/**
+ * - `chunks`: the chunks that answer best, several of one training where they are.
+ * - `trainings`: each training once, by the mean of its vectors.
+ */
+export type SearchStrategy = "chunks" | "trainings";
+
 /** Options of one search. */
-export interface SimilarOptions<Mode extends SearchMode = "vector"> {
+export interface SimilarOptions<
+  Mode extends SearchMode = "vector",
+  Strategy extends SearchStrategy = "chunks",
+> {
+  /** What is returned. `trainings` goes with mode `vector` only. Default `chunks`. */
+  strategy?: Strategy | undefined;
   /** Default `vector`. The others need a schema that was migrated with `textSearch`, and a question that is a text. */
   mode?: Mode | undefined;
   /** Only of mode `hybrid`: how much each search counts, 0 or more, not both 0. Default 1 each. */
@@ -180,7 +204,7 @@ export interface SimilarOptions<Mode extends SearchMode = "vector"> {
    * it the error is thrown.
    */
   onTextOnly?: ((error: Error) => void) | undefined;
-  /** How many chunks to return at most, 1 to 1000. Default 5. */
+  /** How many chunks, or trainings, to return at most, 1 to 1000. Default 5. */
   k?: number | undefined;
   /** Narrows the search; ANDed with the filter of the index. */
   filter?: Filter | undefined;

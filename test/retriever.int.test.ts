@@ -139,9 +139,12 @@ describeOnEach("asRetriever", (database) => {
       ]) {
         errors.length = 0;
         const failure: unknown = await retriever
-          .invoke("loja", { configurable: { [option]: value } as never })
+          .invoke("loja", { configurable: { [option]: value } })
           .catch((error: unknown) => error);
-        expect(failure, `${option} ${String(value)}`).toMatchObject({ option, code: "INVALID_ARGUMENT" });
+        expect(failure, `${option} ${JSON.stringify(value)}`).toMatchObject({
+          option,
+          code: "INVALID_ARGUMENT",
+        });
         expect(errors).toEqual([failure]);
       }
     }

@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
-import { ContractReporter } from "./test/support/contract-reporter.js";
+import { conformanceTable, contractTable, TableReporter } from "./test/support/table-reporter.js";
 
 /** `scripts/contract-mutations.ts` puts changed sources in the place of ours. */
 const sources = process.env["CONTRACT_SOURCES"] ?? "src";
@@ -19,7 +19,12 @@ const alias = [
 /** What a way to the server makes no difference to. */
 function leftOut(way: string): string[] {
   if (way === "integration") return [];
-  const everywhere = ["test/{readme,scripts,search-plans}.int.test.ts", "test/contract/restart.int.test.ts"];
+  const everywhere = [
+    "test/{readme,scripts,search-plans}.int.test.ts",
+    "test/contract/restart.int.test.ts",
+    // What others' suites ask is the same on any way; that the ways work is the contract's matter.
+    "test/conformance/**",
+  ];
   // A process that is killed: a name or a right is the same to it. Migrations are the owner's, whoever searches.
   if (way === "integration-search-path") return [...everywhere, "test/contract/kill.int.test.ts"];
   if (way === "integration-role") {
@@ -30,7 +35,7 @@ function leftOut(way: string): string[] {
 
 export default defineConfig({
   test: {
-    reporters: ["default", new ContractReporter()],
+    reporters: ["default", new TableReporter(contractTable), new TableReporter(conformanceTable)],
     // Most of the time a test waits for Postgres; by default a machine of two cores would run one file at a time.
     maxWorkers: "100%",
     projects: [

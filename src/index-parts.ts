@@ -32,6 +32,8 @@ export interface IndexParts extends OpenIndex {
   indexer: Indexer;
   remover: Remover;
   searcher: Searcher;
+  /** A searcher that keeps to further conditions, too. */
+  searcherWithin: (conditions: Conditions) => Searcher;
   serving: ServingIndex;
 }
 
@@ -63,6 +65,8 @@ export async function openParts(
   await serving.current(); // so that the first search is one statement, too
   const statements = new NamedStatements(pool);
   const searchTarget = { statements, layout, dimensions: profile.dimensions, serving };
+  const searcherWithin = (conditions: Conditions): Searcher =>
+    new Searcher({ target: searchTarget, embedder, scope: [...scope, ...conditions], efSearch });
   return {
     ...open,
     embeddings,
@@ -71,7 +75,8 @@ export async function openParts(
     header,
     indexer: new Indexer({ pool, target, embedder, chunker, startOrder }),
     remover: new Remover(pool, target, startOrder),
-    searcher: new Searcher({ target: searchTarget, embedder, scope, efSearch }),
+    searcher: searcherWithin([]),
+    searcherWithin,
     serving,
   };
 }

@@ -23,6 +23,7 @@ export type { PreparedTraining } from "./prepared-training.js";
 export {
   TrainingRetriever,
   type RetrievedMetadata,
+  type RetrieverSearch,
   type SearchableIndex,
   type TrainingRetrieverOptions,
 } from "./retriever.js";

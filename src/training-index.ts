@@ -13,7 +13,7 @@ import {
   type UpsertOptions,
 } from "./options.js";
 import { PreparedTraining } from "./prepared-training.js";
-import { TrainingRetriever, type TrainingRetrieverOptions } from "./retriever.js";
+import { TrainingRetriever, type SearchableIndex, type TrainingRetrieverOptions } from "./retriever.js";
 import type { Queryable } from "./store/database.js";
 import { compileFilter } from "./store/filter.js";
 import { decodeTrainingId, encodeTrainingId, encodeTrainingIds } from "./store/training-id.js";
@@ -25,6 +25,7 @@ import {
 } from "./training-input.js";
 import type {
   DeleteResult,
+  Filter,
   Hit,
   SearchMode,
   SearchStrategy,
@@ -232,6 +233,16 @@ export class TrainingIndex {
   asRetriever(options: TrainingRetrieverOptions = {}): TrainingRetriever {
     this.#parts.searcher.check(options);
     return new TrainingRetriever(this, options);
+  }
+
+  /**
+   * What can be searched of this index when a filter applies beside that of each search.
+   *
+   * @throws {@link InvalidArgumentError} for a filter that is not understood
+   */
+  narrowed(filter: Filter): Pick<SearchableIndex, "similar"> {
+    const searcher = this.#parts.searcherWithin(compileFilter(filter));
+    return { similar: (query, options = {}) => searcher.find(query, options) };
   }
 
   /** The same rows as a LangChain vector store, with the filter of this index. Always the same object. */

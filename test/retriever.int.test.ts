@@ -88,4 +88,79 @@ describeOnEach("asRetriever", (database) => {
     expect(await index.asRetriever({ k: 1 }).invoke("loja")).toHaveLength(1);
     expect(await index.asRetriever({ filter: { grupo: "a" } }).invoke("loja")).toHaveLength(2);
   });
+
+  it("has options for one call, of which a filter narrows the filters of retriever and index further", async () => {
+    const { index } = await openTestIndex(database, { filter: { bot: "loja" } });
+    for (const [place, [grupo, ano]] of [
+      ["a", 1],
+      ["a", 2],
+      ["b", 1],
+      ["b", 2],
+    ].entries())
+      await index.upsertTraining({
+        id: `t${place}`,
+        content: `loja ${place}`,
+        metadata: { bot: "loja", grupo, ano },
+      });
+    const retriever = index.asRetriever({ k: 4, filter: { grupo: "a" } });
+    const idsWith = async (configurable: Record<string, unknown>): Promise<unknown[]> =>
+      (await retriever.invoke("loja", { configurable })).map(({ metadata }) => metadata.trainingId).sort();
+    expect(await idsWith({})).toEqual(["t0", "t1"]);
+    expect(await idsWith({ k: 1 })).toHaveLength(1);
+    expect(await idsWith({ filter: { ano: 2 } })).toEqual(["t1"]);
+    expect(await idsWith({ filter: { grupo: "b" } })).toEqual([]);
+    expect(await idsWith({ filter: { bot: "outra" } })).toEqual([]);
+    expect(await idsWith({ filter: { grupo: "a", bot: "loja" } })).toEqual(["t0", "t1"]);
+    expect(await idsWith({ thread_id: "conversa" })).toEqual(["t0", "t1"]);
+  });
+
+  it("checks the options of a call as it checks its own, and tells its callbacks", async () => {
+    const { index, embeddings } = await openTestIndex(database);
+    const errors: unknown[] = [];
+    const callbacks = [
+      BaseCallbackHandler.fromMethods({ handleRetrieverError: (error) => void errors.push(error) }),
+    ];
+    embeddings.embedQuery = expect.unreachable;
+    for (const [option, value] of [
+      ["k", 0],
+      ["k", "3"],
+      ["efSearch", "40; DROP TABLE training"],
+      ["rerankFactor", 0.5],
+      ["mode", "words"],
+      ["mode", "text"],
+      ["weights", 1],
+      ["onTextOnly", "x"],
+      ["filter", null],
+      ["filter", {}],
+    ] as const) {
+      for (const retriever of [
+        index.asRetriever({ callbacks }),
+        index.asRetriever({ callbacks, filter: { ano: 1 } }),
+      ]) {
+        errors.length = 0;
+        const failure: unknown = await retriever
+          .invoke("loja", { configurable: { [option]: value } })
+          .catch((error: unknown) => error);
+        expect(failure, `${option} ${JSON.stringify(value)}`).toMatchObject({
+          option,
+          code: "INVALID_ARGUMENT",
+        });
+        expect(errors).toEqual([failure]);
+      }
+    }
+  });
+
+  it("ends a call whose signal fires, while the question is embedded", async () => {
+    const { index, embeddings } = await openTestIndex(database);
+    const controller = new AbortController();
+    embeddings.embedQuery = () => {
+      controller.abort();
+      return new Promise(() => undefined);
+    };
+    const retriever = index.asRetriever();
+    const { signal } = controller;
+    await expect(retriever.invoke("loja", { signal })).rejects.toMatchObject({ code: "ABORTED" });
+    await expect(retriever.invoke("loja", { signal })).rejects.toMatchObject({ code: "ABORTED" });
+    await expect(retriever.invoke("loja", { timeout: 20 })).rejects.toMatchObject({ code: "ABORTED" });
+  });
 });

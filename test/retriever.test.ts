@@ -5,7 +5,7 @@ import { RunnableLambda } from "@langchain/core/runnables";
 import { describe, expect, it } from "vitest";
 import { DatabaseError } from "../src/errors.js";
 import { toDocument, TrainingRetriever, type SearchableIndex } from "../src/retriever.js";
-import type { ChunkHit, SimilarOptions } from "../src/types.js";
+import type { ChunkHit, Filter, SearchMode, SimilarOptions } from "../src/types.js";
 
 function hit(content: string, position = 0): ChunkHit {
   const place = { trainingId: "entregas", chunkId: `c${position}`, position, start: 0, end: content.length };
@@ -14,11 +14,18 @@ function hit(content: string, position = 0): ChunkHit {
 
 /** An index that notes what it is asked for and answers with the question. */
 class NotingIndex implements SearchableIndex {
-  readonly asked: [string, SimilarOptions | undefined][] = [];
+  readonly asked: [string, SimilarOptions<SearchMode> | undefined][] = [];
+  /** The filters that it was narrowed to. */
+  readonly narrowedTo: Filter[] = [];
 
-  similar(query: string, options?: SimilarOptions): Promise<ChunkHit[]> {
+  similar(query: string, options?: SimilarOptions<SearchMode>): Promise<ChunkHit[]> {
     this.asked.push([query, options]);
     return Promise.resolve([hit(`${query} Resposta um.`, 0), hit(`${query} Resposta dois.`, 1)]);
+  }
+
+  narrowed(filter: Filter): Pick<SearchableIndex, "similar"> {
+    this.narrowedTo.push(filter);
+    return this;
   }
 }
 
@@ -141,7 +148,7 @@ describe("TrainingRetriever", () => {
     const failure = new DatabaseError("sem conexão", { code: "CONNECTION_FAILED", retryable: true });
     const handler = new NotingHandler();
     const retriever = new TrainingRetriever(
-      { similar: () => Promise.reject(failure) },
+      { similar: () => Promise.reject(failure), narrowed: () => expect.unreachable() },
       { callbacks: [handler] },
     );
     await expect(retriever.invoke("Olá")).rejects.toBe(failure);
@@ -178,5 +185,109 @@ describe("TrainingRetriever", () => {
     expect(TrainingRetriever.lc_name()).toBe("TrainingRetriever");
     expect(retriever.lc_namespace).toEqual(["langchain_training_index", "retrievers"]);
     expect(retriever.getName()).toBe("TrainingRetriever");
+  });
+});
+
+describe("a call of a TrainingRetriever", () => {
+  const own = { k: 3, efSearch: 100 };
+
+  it("searches with the options in its configurable in the place of the retriever's", async () => {
+    const index = new NotingIndex();
+    const retriever = new TrainingRetriever(index, own);
+    const onTextOnly = (): void => undefined;
+    const weights = { text: 2 };
+    const search = { k: 7, mode: "hybrid", weights, onTextOnly, rerankFactor: 2 } as const;
+    await retriever.invoke("Olá", { configurable: search });
+    await retriever.invoke("Olá");
+    expect(index.asked).toStrictEqual([
+      ["Olá", { ...own, ...search }],
+      ["Olá", own],
+    ]);
+  });
+
+  it("leaves what others find in configurable, and an option that is undefined says nothing", async () => {
+    const index = new NotingIndex();
+    await new TrainingRetriever(index, own).invoke("Olá", {
+      configurable: { thread_id: "conversa", model: "x", signal: "x", callbacks: 1, k: undefined },
+    });
+    await new TrainingRetriever(index, own).invoke("Olá", { configurable: undefined as never });
+    expect(index.asked).toStrictEqual([
+      ["Olá", own],
+      ["Olá", own],
+    ]);
+  });
+
+  it("narrows the index to the retriever's filter when it has a filter of its own", async () => {
+    const index = new NotingIndex();
+    const retriever = new TrainingRetriever(index, { filter: { grupo: "suporte" } });
+    await retriever.invoke("Olá", { configurable: { filter: { grupo: "vendas" } } });
+    expect(index.narrowedTo).toEqual([{ grupo: "suporte" }]);
+    expect(index.asked).toStrictEqual([["Olá", { filter: { grupo: "vendas" } }]]);
+    await retriever.invoke("Olá", { configurable: { filter: undefined } });
+    await new TrainingRetriever(index).invoke("Olá", { configurable: { filter: { ano: 1 } } });
+    expect(index.narrowedTo).toHaveLength(1);
+    expect(index.asked.slice(1)).toStrictEqual([
+      ["Olá", { filter: { grupo: "suporte" } }],
+      ["Olá", { filter: { ano: 1 } }],
+    ]);
+  });
+
+  it("passes its signal on to the search, and a timeout as one", async () => {
+    const index = new NotingIndex();
+    const { signal } = new AbortController();
+    const retriever = new TrainingRetriever(index);
+    await retriever.invoke("Olá", { signal });
+    await retriever.invoke("Olá", { timeout: 60_000 });
+    expect(index.asked[0]).toStrictEqual(["Olá", { signal }]);
+    expect(index.asked[1]?.[1]?.signal).toBeInstanceOf(AbortSignal);
+  });
+
+  it("has its options through withConfig, batch, stream and a step around it, too", async () => {
+    const index = new NotingIndex();
+    const retriever = new TrainingRetriever(index, { k: 9 });
+    const configOf = (k: number): { configurable: { k: number } } => ({ configurable: { k } });
+    await retriever.withConfig(configOf(1)).invoke("Olá");
+    await retriever.batch(["Olá", "Olá"], [configOf(2), configOf(3)]);
+    for await (const piece of await retriever.stream("Olá", configOf(4))) expect(piece).toHaveLength(2);
+    await RunnableLambda.from((question: string) => question)
+      .pipe(retriever)
+      .invoke("Olá", configOf(5));
+    expect(index.asked.map(([, options]) => options?.k)).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  it("is one run of the retriever for its callbacks, by its name, id and metadata", async () => {
+    const runs: unknown[] = [];
+    const handler = BaseCallbackHandler.fromMethods({
+      handleRetrieverStart: (retriever, _query, runId, parent, tags, metadata, name) => {
+        runs.push({ id: retriever.id, runId, parent, tags, metadata, name });
+      },
+    });
+    const runId = "6b1f3c5e-0d0a-4c5b-9d3a-1f2e3d4c5b6a";
+    await new TrainingRetriever(new NotingIndex(), { callbacks: [handler], metadata: { bot: 1 } }).invoke(
+      "Olá",
+      {
+        runId,
+        runName: "busca",
+        metadata: { conversa: 2 },
+      },
+    );
+    await awaitAllCallbacks();
+    expect(runs).toEqual([
+      {
+        id: ["langchain_training_index", "retrievers", "TrainingRetriever"],
+        runId,
+        parent: undefined,
+        tags: [],
+        metadata: { bot: 1, conversa: 2 },
+        name: "busca",
+      },
+    ]);
+  });
+
+  it("takes callbacks in the place of a config, as LangChain's own retrievers do", async () => {
+    const handler = new NotingHandler();
+    await new TrainingRetriever(new NotingIndex()).invoke("Olá", [handler] as never);
+    await awaitAllCallbacks();
+    expect(handler.events).toHaveLength(2);
   });
 });

@@ -1,0 +1,58 @@
+/**
+ * The cases of Python's `RetrieversIntegrationTests` (langchain-tests). What there is an argument of `invoke`, `k`, is
+ * `configurable.k` here; its twin for asynchronous calls is `batch` and `stream`, as in JavaScript all are asynchronous.
+ */
+import { Document } from "@langchain/core/documents";
+import type { TrainingIndex } from "langchain-training-index";
+import { expect, it } from "vitest";
+import { describeOnEach } from "../support/databases.js";
+import { openTestIndex } from "../support/index.js";
+
+const QUESTION = "Quando a loja abre?";
+
+describeOnEach("LangChain RetrieversIntegrationTests", (database) => {
+  async function openFilled(): Promise<TrainingIndex> {
+    const { index } = await openTestIndex(database);
+    const documents = [1, 2, 3, 4].map((place) => ({ pageContent: `A loja ${place} abre às nove.` }));
+    await index.upsertTraining({ id: "lojas", documents, split: false });
+    return index;
+  }
+
+  it("returns as many documents as k says where the retriever is made", async () => {
+    const index = await openFilled();
+    for (const k of [3, 1]) {
+      const documents = await index.asRetriever({ k }).invoke(QUESTION);
+      expect(documents).toHaveLength(k);
+      expect(documents.every((document) => document instanceof Document)).toBe(true);
+    }
+  });
+
+  it("returns as many documents as k says in the call, whatever the retriever was made with", async () => {
+    const index = await openFilled();
+    for (const retriever of [index.asRetriever(), index.asRetriever({ k: 2 })]) {
+      for (const k of [1, 3]) {
+        const documents = await retriever.invoke(QUESTION, { configurable: { k } });
+        expect(documents).toHaveLength(k);
+        expect(documents.every((document) => document instanceof Document)).toBe(true);
+      }
+    }
+    expect(await index.asRetriever({ k: 2 }).invoke(QUESTION)).toHaveLength(2);
+  });
+
+  it("returns documents from invoke", async () => {
+    const documents = await (await openFilled()).asRetriever().invoke(QUESTION);
+    expect(documents).toHaveLength(4);
+    for (const document of documents) {
+      expect(document).toBeInstanceOf(Document);
+      expect(document.pageContent).toMatch(/^A loja \d abre às nove\.$/);
+      expect(document.id).toBe(document.metadata.chunkId);
+    }
+  });
+
+  it("returns the same documents from batch and stream", async () => {
+    const retriever = (await openFilled()).asRetriever();
+    const documents = await retriever.invoke(QUESTION);
+    expect(await retriever.batch([QUESTION, QUESTION])).toEqual([documents, documents]);
+    for await (const piece of await retriever.stream(QUESTION)) expect(piece).toEqual(documents);
+  });
+});

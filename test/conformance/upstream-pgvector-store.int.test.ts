@@ -1,0 +1,197 @@
+/**
+ * The cases of the integration tests of `PGVectorStore` (@langchain/community). Where it has operators in filters, ids
+ * that must be uuids, tables made at run time or a distance for a score, the case says what is so here instead.
+ */
+import { Document } from "@langchain/core/documents";
+import { InvalidArgumentError, TrainingIndex, type TrainingVectorStore } from "langchain-training-index";
+import { expect, it } from "vitest";
+import { describeOnEach } from "../support/databases.js";
+import { migratedSchema, openTestIndex, CountingEmbeddings } from "../support/index.js";
+
+const PRECOS = [10, 20, 30];
+
+function document(pageContent: string, fields: { id?: string; metadata?: object } = {}): Document {
+  return new Document({ pageContent, metadata: {}, ...fields });
+}
+
+describeOnEach("LangChain.js PGVectorStore", (database) => {
+  async function openStore(): Promise<TrainingVectorStore> {
+    return (await openTestIndex(database)).index.vectorStore;
+  }
+
+  /** A store with a document for each price. */
+  async function openPriced(): Promise<TrainingVectorStore> {
+    const store = await openStore();
+    await store.addDocuments(
+      PRECOS.map((preco) =>
+        document(`O frete custa ${preco} reais.`, {
+          id: `p${preco}`,
+          metadata: { preco, tipo: "frete", tags: ["a"] },
+        }),
+      ),
+    );
+    return store;
+  }
+
+  it("embeds a document when it is added, and finds it as it was", async () => {
+    const { index, embeddings } = await openTestIndex(database);
+    const store = index.vectorStore;
+    const metadata = { dentro: { lista: [1, "dois", null], verdade: true } };
+    await store.addDocuments([document("A loja abre às nove.", { metadata }), document("O frete é grátis.")]);
+    expect(embeddings.texts.sort()).toEqual(["A loja abre às nove.", "O frete é grátis."]);
+    const [found] = await store.similaritySearch("A loja abre", 1);
+    expect(found).toMatchObject({ pageContent: "A loja abre às nove.", metadata });
+  });
+
+  it("finds by maximal marginal relevance", async () => {
+    const store = await openStore();
+    await store.addDocuments(
+      ["prazo de entrega", "prazo de entrega!", "prazo de troca"].map((text) => document(text)),
+    );
+    const found = await store.maxMarginalRelevanceSearch("prazo de entrega", {
+      k: 2,
+      fetchK: 3,
+      lambda: 0.2,
+    });
+    expect(found.map(({ pageContent }) => pageContent)).toEqual([
+      expect.stringContaining("entrega"),
+      "prazo de troca",
+    ]);
+    expect(await store.maxMarginalRelevanceSearch("prazo", { k: 5, fetchK: 1 })).toHaveLength(3);
+  });
+
+  it("saves more documents in one call than it writes in one statement", async () => {
+    const store = await openStore();
+    const ids = Array.from({ length: 1_100 }, (_, place) => `d${place}`);
+    expect(await store.addDocuments(ids.map((id) => document(`loja ${id}`, { id })))).toEqual(ids);
+    expect(await store.getByIds(ids)).toHaveLength(1_100);
+    expect(await store.similaritySearch("loja", 1_000)).toHaveLength(1_000);
+  });
+
+  it("saves documents under ids that need not be uuids", async () => {
+    const store = await openStore();
+    const ids = ["doc1", "6b1f3c5e-0d0a-4c5b-9d3a-1f2e3d4c5b6a"];
+    expect(await store.addDocuments([document("um"), document("dois")], { ids })).toEqual(ids);
+    expect((await store.similaritySearch("dois", 2)).map(({ id }) => id)).toEqual([ids[1], ids[0]]);
+  });
+
+  it("overwrites a document of the same id, where the original throws", async () => {
+    const store = await openStore();
+    await store.addDocuments([document("um")], { ids: ["doc1"] });
+    await store.addDocuments([document("um outro")], { ids: ["doc1"] });
+    expect(await store.similaritySearch("um", 5)).toEqual([document("um outro", { id: "doc1" })]);
+  });
+
+  it.each([
+    ["a text", { tipo: "frete" }, ["p10", "p20", "p30"]],
+    ["a text that no document has", { tipo: "loja" }, []],
+    ["a number", { preco: 20 }, ["p20"]],
+    ["a number as a text", { preco: "20" }, []],
+    ["several keys", { tipo: "frete", preco: 30 }, ["p30"]],
+    ["several keys of which one is not met", { tipo: "loja", preco: 30 }, []],
+    ["a key that no document has", { cor: "azul" }, []],
+  ])("finds what equals %s in a filter", async (_name, filter, ids) => {
+    const store = await openPriced();
+    const byWords = await store.similaritySearch("frete", 10, filter as never);
+    expect(byWords.map(({ id }) => id).sort()).toEqual(ids);
+    const vector = await store.embeddings.embedQuery("frete");
+    const byVector = await store.similaritySearchVectorWithScore(vector, 10, filter as never);
+    expect(byVector.map(([{ id }]) => id).sort()).toEqual(ids);
+    const diverse = await store.maxMarginalRelevanceSearch("frete", { k: 10, filter: filter as never });
+    expect(diverse.map(({ id }) => id).sort()).toEqual(ids);
+  });
+
+  it("refuses an operator that is none, where the original leaves the filter out", async () => {
+    const store = await openPriced();
+    for (const filter of [{ preco: { igual: 20 } }, { preco: {} }, { preco: { "eq' OR 1=1": 1 } }]) {
+      await expect(store.similaritySearch("frete", 10, filter as never)).rejects.toBeInstanceOf(
+        InvalidArgumentError,
+      );
+    }
+  });
+
+  it("deletes by ids", async () => {
+    const store = await openPriced();
+    await store.delete({ ids: ["p10", "p30"] });
+    expect((await store.similaritySearch("frete", 10)).map(({ id }) => id)).toEqual(["p20"]);
+  });
+
+  it("deletes by metadata", async () => {
+    const store = await openPriced();
+    await store.delete({ filter: { preco: 10 } });
+    expect((await store.similaritySearch("frete", 10)).map(({ id }) => id).sort()).toEqual(["p20", "p30"]);
+    await store.delete({ filter: { tipo: "frete" } });
+    expect(await store.similaritySearch("frete", 10)).toEqual([]);
+  });
+
+  it("deletes nothing for a filter that is empty or not understood, where the original empties the table", async () => {
+    const store = await openPriced();
+    for (const filter of [{}, { preco: { igual: 20 } }, { preco: { "eq' OR 1=1": 1 } }]) {
+      await expect(store.delete({ filter: filter as never })).rejects.toBeInstanceOf(InvalidArgumentError);
+    }
+    expect(await store.similaritySearch("frete", 10)).toHaveLength(3);
+  });
+
+  it("keeps what is in one schema apart from what is in another, as collections do", async () => {
+    const [one, other] = [await openStore(), await openStore()];
+    await one.addDocuments([document("um", { id: "a" })]);
+    await other.addDocuments([document("outro", { id: "a" })]);
+    await one.delete({ ids: ["a"] });
+    expect(await one.similaritySearch("um", 5)).toEqual([]);
+    expect(await other.similaritySearch("um", 5)).toEqual([document("outro", { id: "a" })]);
+  });
+
+  it("keeps what is under one filter of an index apart from what is under another, as collections do", async () => {
+    const schema = await migratedSchema(database);
+    const storeOf = async (bot: string): Promise<TrainingVectorStore> => {
+      const options = { pool: database.pool, schema, filter: { bot } };
+      return (await TrainingIndex.initialize(new CountingEmbeddings(), options)).vectorStore;
+    };
+    const [one, other] = [await storeOf("um"), await storeOf("outro")];
+    await one.addDocuments([document("um", { id: "a", metadata: { bot: "um" } })]);
+    await other.addDocuments([document("outro", { id: "b", metadata: { bot: "outro" } })]);
+    await one.delete({ ids: ["b"] });
+    expect((await one.similaritySearch("um", 5)).map(({ id }) => id)).toEqual(["a"]);
+    expect((await other.similaritySearch("um", 5)).map(({ id }) => id)).toEqual(["b"]);
+    expect(await one.getByIds(["a", "b"])).toHaveLength(1);
+  });
+
+  it("checks and makes no table at run time", async () => {
+    const store = await openStore();
+    await expect(store.ensureTableInDatabase()).rejects.toMatchObject({ option: "ensureTableInDatabase" });
+    await store.addDocuments([document("um")]);
+    expect(await store.similaritySearch("um", 1)).toHaveLength(1);
+  });
+
+  it("has an HNSW index on the vectors of the table, which was made with the schema", async () => {
+    const { index, pool, schema } = await openTestIndex(database);
+    const { rows } = await pool.query<{ indexdef: string }>(
+      "SELECT indexdef FROM pg_indexes WHERE schemaname = $1 AND tablename = $2",
+      [schema, index.vectorStore.tableName],
+    );
+    expect(rows.filter(({ indexdef }) => indexdef.includes("USING hnsw (embedding "))).toHaveLength(1);
+    await expect(index.vectorStore.createHnswIndex()).rejects.toMatchObject({ option: "createHnswIndex" });
+  });
+
+  it("scores an exact match with 1 and what is far with less, and agrees on score and distance", async () => {
+    const store = await openPriced();
+    const [[exact, best] = [], ...others] = await store.similaritySearchWithScore(
+      "O frete custa 20 reais.",
+      3,
+    );
+    expect(exact?.id).toBe("p20");
+    expect(best).toBeCloseTo(1, 5);
+    for (const [, score] of others) expect(score).toBeLessThan(best ?? 0);
+    const vector = await store.embeddings.embedQuery("O frete custa 20 reais.");
+    const [[, both] = []] = await store.similaritySearchVectorWithScores(vector, 1);
+    expect(both?.similarity).toBeCloseTo(1, 5);
+    expect(both?.distance).toBeCloseTo(0, 5);
+  });
+
+  it("leaves the host's pool open when it ends", async () => {
+    const { index, pool } = await openTestIndex(database);
+    await index.vectorStore.end();
+    expect((await pool.query("SELECT 1 AS um")).rows).toEqual([{ um: 1 }]);
+    expect(await index.vectorStore.similaritySearch("um", 1)).toEqual([]);
+  });
+});

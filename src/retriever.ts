@@ -16,8 +16,8 @@ export interface SearchableIndex {
   narrowed(filter: Filter): Pick<SearchableIndex, "similar">;
 }
 
-/** What a retriever searches with: all of a search's options but the signal, which each call has of its own. */
-export type RetrieverSearch = Omit<SimilarOptions<SearchMode>, "signal">;
+/** What a retriever searches with: all options of a search for chunks but the signal, which each call has of its own. */
+export type RetrieverSearch = Omit<SimilarOptions<SearchMode>, "signal" | "strategy">;
 
 /** Options of {@link TrainingRetriever}: those of a search, and LangChain's `callbacks`, `tags`, `metadata`. */
 export interface TrainingRetrieverOptions extends BaseRetrieverInput, RetrieverSearch {}

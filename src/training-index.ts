@@ -231,6 +231,9 @@ export class TrainingIndex {
    * @throws {@link InvalidArgumentError} for a bad option, at once
    */
   asRetriever(options: TrainingRetrieverOptions = {}): TrainingRetriever {
+    const { strategy = "chunks" } = options as SimilarOptions<SearchMode, SearchStrategy>;
+    if (strategy !== "chunks")
+      throw new InvalidArgumentError("strategy", "must be chunks: LangChain takes documents");
     this.#parts.searcher.check(options);
     return new TrainingRetriever(this, options);
   }
@@ -242,7 +245,7 @@ export class TrainingIndex {
    */
   narrowed(filter: Filter): Pick<SearchableIndex, "similar"> {
     const searcher = this.#parts.searcherWithin(compileFilter(filter));
-    return { similar: (query, options = {}) => searcher.find(query, options) };
+    return { similar: (query, options = {}) => searcher.find(query, options) as Promise<Hit[]> };
   }
 
   /** The same rows as a LangChain vector store, with the filter of this index. Always the same object. */

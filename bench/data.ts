@@ -1,5 +1,5 @@
 /** What is searched and loaded: chunks with their vectors, the same for all contenders. */
-import type { Filter } from "langchain-training-index";
+import type { EqualityFilter } from "langchain-training-index";
 import { ClusteredVectors, randomNumbers, text } from "./vectors.js";
 
 /** Components of a vector of the seeded data: those of the library's default model. */
@@ -30,7 +30,7 @@ export interface Selection {
   /** What it keeps. */
   name: string;
   /** `undefined` for a search that is not narrowed. */
-  filter: Filter | undefined;
+  filter: EqualityFilter | undefined;
 }
 
 /** The search that is not narrowed. */

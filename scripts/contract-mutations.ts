@@ -174,8 +174,8 @@ const mutations: Mutation[] = [
     name: "the filter of the index on searches",
     noticedBy: ["c10"],
     file: "searcher.ts",
-    from: "conditions: [...scope, ...compileFilter(options.filter)],",
-    to: "conditions: [...compileFilter(options.filter)],",
+    from: "condition: searchCondition(scope, options.filter),",
+    to: "condition: searchCondition([], options.filter),",
   },
   {
     name: "the filter of the index in the fence",

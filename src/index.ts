@@ -38,12 +38,17 @@ export type {
   DeleteResult,
   DeleteStatus,
   DocumentsTraining,
+  EqualityFilter,
   Filter,
+  FilterOperators,
+  FilterValue,
   Hit,
   HybridHit,
   IdType,
   IndexingProgress,
+  LogicalFilter,
   Metadata,
+  MetadataFilter,
   PythonDocument,
   Revision,
   SearchMode,
@@ -59,4 +64,5 @@ export type {
   UpsertResult,
   UpsertStatus,
 } from "./types.js";
+export { TrainingTranslator } from "./training-translator.js";
 export { TrainingVectorStore, type VectorStoreSelection } from "./vector-store.js";

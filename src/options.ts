@@ -8,7 +8,7 @@ import type { DatabasePool, Queryable } from "./store/database.js";
 import { MAX_EF_SEARCH } from "./store/search.js";
 import { isBlank, storableText } from "./text.js";
 import type { TrainingHeader } from "./training-input.js";
-import type { Filter, IndexingProgress, Revision, SimilarOptions } from "./types.js";
+import type { EqualityFilter, IndexingProgress, Revision, SimilarOptions } from "./types.js";
 
 /** How many chunks a search returns when it is not told. */
 export const DEFAULT_K = 5;
@@ -35,7 +35,7 @@ export interface TrainingIndexOptions {
    * Narrows the index to the trainings whose metadata has these values, for every read, delete and replacement.
    * A training that is stored through the index must have them.
    */
-  filter?: Filter | undefined;
+  filter?: EqualityFilter | undefined;
   hnsw?:
     | { /** Default of {@link SimilarOptions.efSearch}. Default 40. */ efSearch?: number | undefined }
     | undefined;

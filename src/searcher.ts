@@ -10,7 +10,9 @@ import {
   MAX_K,
   MAX_RERANK_FACTOR,
 } from "./options.js";
-import { compileFilter, type Conditions } from "./store/filter.js";
+import type { Condition } from "./store/condition.js";
+import type { Conditions } from "./store/filter.js";
+import { searchCondition } from "./store/search-filter.js";
 import { search, type FoundChunk, type SearchTarget } from "./store/search.js";
 import { requireTextSearch, searchHybrid, searchText, searchTextOnly } from "./store/text-search.js";
 import { searchTrainings } from "./store/training-search.js";
@@ -39,7 +41,7 @@ export interface CheckedSearch {
   k: number;
   efSearch: number;
   rerankFactor: number;
-  conditions: Conditions;
+  condition: Condition | undefined;
   mode: SearchMode;
   weights: { vector: number; text: number };
 }
@@ -94,7 +96,7 @@ export class Searcher {
         1,
         MAX_RERANK_FACTOR,
       ),
-      conditions: [...scope, ...compileFilter(options.filter)],
+      condition: searchCondition(scope, options.filter),
     };
   }
 

@@ -1,4 +1,14 @@
 import type { Document } from "@langchain/core/documents";
+import type { EqualityFilter, Filter } from "./filter-types.js";
+
+export type {
+  EqualityFilter,
+  Filter,
+  FilterOperators,
+  FilterValue,
+  LogicalFilter,
+  MetadataFilter,
+} from "./filter-types.js";
 
 /** The column type that holds training ids; chosen in `migrate`. */
 export type IdType = "text" | "bigint" | "integer" | "uuid";
@@ -110,10 +120,7 @@ export interface DeleteResult {
 
 /** Which trainings to delete: one of both. */
 export type TrainingSelection =
-  { ids: readonly TrainingId[]; filter?: undefined } | { ids?: undefined; filter: Filter };
-
-/** Equality on metadata: a row matches when it has all of these keys with these values. At least one key. */
-export type Filter = Record<string, string | number | boolean>;
+  { ids: readonly TrainingId[]; filter?: undefined } | { ids?: undefined; filter: EqualityFilter };
 
 /** A chunk that was found. */
 export interface ChunkPassage {

@@ -11,7 +11,7 @@ import type { Candidates } from "./searcher.js";
 import type { DatabasePool } from "./store/database.js";
 import { chunkTable, type Layout } from "./store/layout.js";
 import type { FoundChunk, StoredChunk } from "./store/search.js";
-import type { Filter, Training, UpsertResult } from "./types.js";
+import type { EqualityFilter, Filter, Training, UpsertResult } from "./types.js";
 
 /** What a vector store needs of the index that it is a view of. */
 export interface VectorStoreOperations {
@@ -37,7 +37,7 @@ export interface VectorStoreSearch {
 
 /** What `delete` takes: one of both. */
 export type VectorStoreSelection =
-  { ids: string[]; filter?: undefined } | { ids?: undefined; filter: Filter };
+  { ids: string[]; filter?: undefined } | { ids?: undefined; filter: EqualityFilter };
 
 /** LangChain's default. */
 const DEFAULT_K = 4;

@@ -1,10 +1,10 @@
-import type { Filter } from "langchain-training-index";
+import type { EqualityFilter } from "langchain-training-index";
 
 /** One question to a contender. */
 export interface SearchRequest {
   vector: number[];
   k: number;
-  filter: Filter | undefined;
+  filter: EqualityFilter | undefined;
 }
 
 /** Something that finds chunks: a library as its documentation shows it, or SQL written by hand. */

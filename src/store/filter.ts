@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from "../errors.js";
 import { canonicalMetadata } from "../text.js";
-import type { Filter } from "../types.js";
+import type { EqualityFilter } from "../types.js";
 
 /**
  * Conditions on metadata as `jsonb` texts; a row meets a condition when its metadata contains it (`@>`), and
@@ -13,7 +13,7 @@ export type Conditions = readonly string[];
  * @throws {@link InvalidArgumentError} for an empty filter and for any value that is no scalar: a filter that
  * is not understood must never mean 'all rows'
  */
-export function compileFilter(filter: Filter | undefined, option = "filter"): Conditions {
+export function compileFilter(filter: EqualityFilter | undefined, option = "filter"): Conditions {
   if (filter === undefined) return [];
   if (typeof filter !== "object" || (filter as unknown) === null || Array.isArray(filter)) {
     throw new InvalidArgumentError(option, "must be an object of metadata keys and values");

@@ -1,3 +1,4 @@
+import { numberedFrom } from "./condition.js";
 import { namesOf, type Layout } from "./layout.js";
 import { indexedForm, indexOperator, type VectorIndexType } from "./vector-index.js";
 
@@ -14,8 +15,8 @@ export type SearchPlan = "planner's" | "by vector" | "by filter";
 export interface SearchShape {
   /** A checked integer: Citus pushes only constants down, and the planner prices a bound LIMIT as 10 % of all rows. */
   limit: number;
-  /** How many conditions on the metadata are bound. */
-  conditions: number;
+  /** On the metadata, with parameters from `$1`; `undefined` where nothing narrows the search. */
+  condition: string | undefined;
   withEmbedding: boolean;
   /** The type of the vector index; without one the order is that of the vectors themselves. */
   type: VectorIndexType | undefined;
@@ -26,13 +27,13 @@ export interface SearchShape {
   candidates: number;
 }
 
-/** The parameters before the conditions: the vector, and `hnsw.ef_search`. */
-const FIRST_CONDITION = 3;
+/** The condition's parameters come after the vector and `hnsw.ef_search`. */
+const FIRST_OF_CONDITION = 3;
 
-/** The nearest chunks, in one statement. $1 vector, $2 ef_search as text, $3... conditions. */
+/** The nearest chunks, in one statement. $1 vector, $2 ef_search as text, $3... those of the condition. */
 export function searchChunks(layout: Layout, shape: SearchShape): string {
   const embedding = shape.withEmbedding ? ", c.embedding::text AS embedding" : "";
-  const source = `(${nearestChunks(layout, shape, FIRST_CONDITION)}
+  const source = `(${nearestChunks(layout, shape, FIRST_OF_CONDITION)}
 )`;
   return placed(layout, source, `, c.distance${embedding}`, "c.distance");
 }
@@ -61,9 +62,9 @@ const COLUMNS = "training_id, id, content, metadata, embedding";
  * the first row, and `true` makes them local to the transaction, which is this statement. `iterative_scan`
  * goes on past the first `ef_search` candidates until the filter has let enough through (pgvector >= 0.8).
  *
- * @param firstCondition - the number of the first condition's parameter
+ * @param firstOfCondition - the number of the condition's first parameter
  */
-export function nearestChunks(layout: Layout, shape: SearchShape, firstCondition: number): string {
+export function nearestChunks(layout: Layout, shape: SearchShape, firstOfCondition: number): string {
   const { limit, type = "vector", dimensions, candidates, plan } = shape;
   const names = namesOf(layout);
   const indexedOrder = ["embedding", `$1::${names.vector}`]
@@ -74,7 +75,7 @@ export function nearestChunks(layout: Layout, shape: SearchShape, firstCondition
   SELECT ${columns}
   FROM ${names.chunk}
   WHERE (SELECT set_config('hnsw.ef_search', $2, true) || set_config('hnsw.iterative_scan', 'strict_order', true))
-    IS NOT NULL${filterOf(shape, firstCondition)}
+    IS NOT NULL${filterOf(shape, firstOfCondition)}
   ORDER BY ${plan === "by filter" ? `(${indexedOrder}) + 0` : indexedOrder}
   LIMIT ${count}`;
   if (type === "vector") return nearest(`${COLUMNS}, ${distance} AS distance`, limit);
@@ -86,17 +87,10 @@ export function nearestChunks(layout: Layout, shape: SearchShape, firstCondition
 }
 
 /** CASE keeps the condition from the filter's index, and is taken to let half of the rows through. */
-function filterOf({ conditions, plan }: SearchShape, firstCondition: number): string {
-  const all = metadataConditions(conditions, firstCondition);
-  if (all === "") return "";
+function filterOf({ condition, plan }: SearchShape, firstOfCondition: number): string {
+  if (condition === undefined) return "";
+  const all = numberedFrom(firstOfCondition, condition);
   return `\n    AND ${plan === "by vector" ? `CASE WHEN ${all} THEN true ELSE false END` : all}`;
-}
-
-/** So many conditions on the metadata of a chunk, bound from a parameter on; empty for none. */
-export function metadataConditions(count: number, firstParameter: number): string {
-  return Array.from({ length: count }, (_, index) => `metadata @> $${firstParameter + index}::jsonb`).join(
-    " AND ",
-  );
 }
 
 /** $1 chunk ids, $2 conditions. */

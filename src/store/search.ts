@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from "../errors.js";
 import type { ChunkHit, ChunkPassage, Metadata } from "../types.js";
 import { query, type HostNumber, type Queryable } from "./database.js";
+import type { Condition } from "./condition.js";
 import type { Conditions } from "./filter.js";
 import type { Layout } from "./layout.js";
 import type { NamedStatements } from "./named-statements.js";
@@ -15,7 +16,7 @@ export interface Search {
   vector: Float32Array;
   k: number;
   efSearch: number;
-  conditions: Conditions;
+  condition: Condition | undefined;
   withEmbedding?: boolean | undefined;
   /** How many candidates of a `bit` index are compared on their full vectors for each chunk that is returned. */
   rerankFactor: number;
@@ -65,19 +66,19 @@ interface HitRow extends PassageRow {
  */
 export async function search(
   { statements, layout, dimensions, serving }: SearchTarget,
-  { vector, k, efSearch, rerankFactor, conditions, withEmbedding = false }: Search,
+  { vector, k, efSearch, rerankFactor, condition, withEmbedding = false }: Search,
 ): Promise<FoundChunk[]> {
   const state = await serving.current();
   const candidates = state.type === "bit" ? Math.max(k * rerankFactor, efSearch) : k;
   const values = [
     encodeVector(vector),
     Math.min(Math.max(efSearch, candidates), MAX_EF_SEARCH).toString(),
-    ...conditions,
+    ...(condition?.values ?? []),
   ];
   const statement = (plan: SearchPlan): string =>
     sql.searchChunks(layout, {
       limit: k,
-      conditions: conditions.length,
+      condition: condition?.text,
       withEmbedding,
       // What the filter lets through is few: their full vectors can be compared at once.
       type: plan === "by filter" ? undefined : state.type,
@@ -89,15 +90,15 @@ export async function search(
   const keepsPlan = statements.areKept && isLarge;
   const run = (plan: SearchPlan): Promise<HitRow[]> =>
     statements.query<HitRow>(statement(plan), values, { keepsPlan });
-  const question = [k, candidates, ...conditions].join(" ");
+  const question = JSON.stringify([k, candidates, condition]);
   const plan =
-    keepsPlan && conditions.length > 0
+    keepsPlan && condition
       ? await learnPlan(state, question, () => statements.explain(statement("planner's"), values))
       : "planner's";
   let rows = await run(plan);
   // The scan of the vector index gives up after 20,000 rows (hnsw.max_scan_tuples), though what the filter lets through
   // may lie behind them.
-  if (rows.length < k && conditions.length > 0 && isLarge && plan !== "by filter") {
+  if (rows.length < k && condition && isLarge && plan !== "by filter") {
     if (keepsPlan) state.plans.set(question, Promise.resolve("by filter"));
     rows = await run("by filter");
   }

@@ -1,7 +1,8 @@
 /** Statements of text search: BM25 over the lexemes of the chunks, and its fusion with vector search. */
+import { numberedFrom } from "./condition.js";
 import { chunkTable, namesOf, type Layout } from "./layout.js";
 import { lexemesOf, type TextSearchLanguage } from "./lexemes.js";
-import { metadataConditions, nearestChunks, placed, type SearchShape } from "./search-sql.js";
+import { nearestChunks, placed, type SearchShape } from "./search-sql.js";
 
 /** The layout of a schema whose chunks can be searched for words. */
 export type TextLayout = Layout & { textSearch: TextSearchLanguage };
@@ -10,8 +11,8 @@ export type TextLayout = Layout & { textSearch: TextSearchLanguage };
 export interface TextSearchShape {
   /** A checked integer. */
   limit: number;
-  /** How many conditions on the metadata are bound. */
-  conditions: number;
+  /** On the metadata, with parameters from `$1`; `undefined` where nothing narrows the search. */
+  condition: string | undefined;
   /** Share of the chunk table's pages that averages are taken of, in percent. */
   samplePercent: number;
   /**
@@ -21,10 +22,10 @@ export interface TextSearchShape {
   onlyRareWords: boolean;
 }
 
-/** The parameters before the conditions of a text search: the question. */
-const FIRST_TEXT_CONDITION = 2;
-/** The parameters before the conditions of both: the vector, `hnsw.ef_search`, the question. */
-const FIRST_HYBRID_CONDITION = 4;
+/** In a text search the condition's parameters come after the question. */
+const FIRST_OF_TEXT_CONDITION = 2;
+/** In a search by both they come after the vector, `hnsw.ef_search` and the question. */
+const FIRST_OF_HYBRID_CONDITION = 4;
 
 /** What BM25 is usually set to. @see https://www.staff.city.ac.uk/~sbrp622/papers/foundations_bm25_review.pdf §3.5 */
 const SATURATION = 1.2;
@@ -37,10 +38,10 @@ const MAX_CANDIDATES_OF_A_WORD = 20_000;
 /** A word that the planner's statistics do not know is rare, or the table was never analyzed; then counting ends here. */
 const MAX_COUNTED = 10_000;
 
-/** The chunks that best match a question by its words, best first. $1 question, $2... conditions. */
+/** The chunks that best match a question by its words, best first. $1 question, $2... those of the condition. */
 export function matchingChunks(layout: TextLayout, shape: TextSearchShape): string {
   return `
-WITH ${ranking(layout, shape, { question: "$1", firstCondition: FIRST_TEXT_CONDITION })}
+WITH ${ranking(layout, shape, { question: "$1", firstOfCondition: FIRST_OF_TEXT_CONDITION })}
 ${placed(layout, "matching", ", c.text_score", "c.text_score DESC")}`;
 }
 
@@ -57,7 +58,7 @@ export const RANK_CONSTANT = 60;
 
 /**
  * The chunks that are best by both searches, in one statement: of each chunk 1 / (60 + its rank) of either search counts.
- * $1 vector, $2 ef_search as text, $3 question, $4... conditions.
+ * $1 vector, $2 ef_search as text, $3 question, $4... those of the condition.
  */
 export function fusedChunks(
   layout: TextLayout,
@@ -70,8 +71,8 @@ export function fusedChunks(
     `coalesce(${weight}::float8 / (${RANK_CONSTANT} + ${rank}), 0)`;
   const columns = "training_id, id, content, metadata, embedding";
   return `
-WITH ${ranking(layout, matching, { question: "$3", firstCondition: FIRST_HYBRID_CONDITION })},
-nearest AS MATERIALIZED (${nearestChunks(layout, nearest, FIRST_HYBRID_CONDITION)}
+WITH ${ranking(layout, matching, { question: "$3", firstOfCondition: FIRST_OF_HYBRID_CONDITION })},
+nearest AS MATERIALIZED (${nearestChunks(layout, nearest, FIRST_OF_HYBRID_CONDITION)}
 ),
 by_vector AS (SELECT *, row_number() OVER (ORDER BY distance, training_id, id) AS rank FROM nearest),
 by_text AS (SELECT *, row_number() OVER (ORDER BY text_score DESC, training_id, id) AS rank FROM matching),
@@ -96,12 +97,11 @@ ${placed(layout, "fused", ", c.distance, c.text_score, c.fused_score", "c.fused_
  */
 function ranking(
   layout: TextLayout,
-  { limit, conditions, samplePercent, onlyRareWords }: TextSearchShape,
-  { question, firstCondition }: { question: string; firstCondition: number },
+  { limit, condition, samplePercent, onlyRareWords }: TextSearchShape,
+  { question, firstOfCondition }: { question: string; firstOfCondition: number },
 ): string {
   const { chunk } = namesOf(layout);
-  const narrowed = metadataConditions(conditions, firstCondition);
-  const filter = narrowed === "" ? "" : ` AND ${narrowed}`;
+  const filter = condition === undefined ? "" : ` AND ${numberedFrom(firstOfCondition, condition)}`;
   const found = onlyRareWords
     ? estimatedChunks(layout)
     : `(SELECT count(*) FROM ${chunk} c WHERE c.lexemes @@ w.query)`;

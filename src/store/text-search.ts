@@ -2,7 +2,7 @@ import { InvalidArgumentError } from "../errors.js";
 import type { HybridHit, TextHit } from "../types.js";
 import type { HostNumber } from "./database.js";
 import { encodeVector } from "./codec.js";
-import type { Conditions } from "./filter.js";
+import type { Condition } from "./condition.js";
 import { MAX_EF_SEARCH, toPassage, type PassageRow, type SearchTarget } from "./search.js";
 import type { ServingState } from "./serving-index.js";
 import {
@@ -17,7 +17,7 @@ import {
 export interface TextSearch {
   question: string;
   k: number;
-  conditions: Conditions;
+  condition: Condition | undefined;
 }
 
 /** A search by vector and by words whose arguments have been checked. */
@@ -44,10 +44,10 @@ const FUSION_DEPTH = 50;
  */
 export async function searchText(target: SearchTarget, search: TextSearch): Promise<TextHit[]> {
   const layout = requireTextSearch(target);
-  const { question, k, conditions } = search;
+  const { question, k, condition } = search;
   const rows = await runWidened<TextRow>(target, search, (shape) => ({
     text: matchingChunks(layout, { ...shape, limit: k }),
-    values: [question, ...conditions],
+    values: [question, ...(condition?.values ?? [])],
   }));
   return rows.map((row) => ({ ...toPassage(row, layout), textScore: Number(row.text_score) }));
 }
@@ -69,7 +69,7 @@ export async function searchTextOnly(
 /** The chunks that are best by vector and by words together, best first. As {@link searchText}. */
 export async function searchHybrid(target: SearchTarget, search: HybridSearch): Promise<HybridHit[]> {
   const layout = requireTextSearch(target);
-  const { vector, question, k, conditions, weights } = search;
+  const { vector, question, k, condition, weights } = search;
   const depth = Math.min(Math.max(2 * k, FUSION_DEPTH), MAX_EF_SEARCH);
   const { type } = await target.serving.current();
   const candidates = type === "bit" ? Math.max(depth * search.rerankFactor, search.efSearch) : depth;
@@ -79,7 +79,7 @@ export async function searchHybrid(target: SearchTarget, search: HybridSearch): 
       layout,
       {
         limit: depth,
-        conditions: conditions.length,
+        condition: condition?.text,
         withEmbedding: false,
         type: isWidened ? undefined : type,
         dimensions: target.dimensions,
@@ -89,7 +89,7 @@ export async function searchHybrid(target: SearchTarget, search: HybridSearch): 
       { ...shape, limit: depth },
       { limit: k, weights },
     ),
-    values: [encodeVector(vector), efSearch.toString(), question, ...conditions],
+    values: [encodeVector(vector), efSearch.toString(), question, ...(condition?.values ?? [])],
   }));
   return rows.map((row) => {
     const distance = Number(row.distance);
@@ -117,7 +117,7 @@ interface HybridRow extends PassageRow {
 /** Runs a statement; where a filter left too few of the chunks that it looked at, again so that it looks at all. */
 async function runWidened<Row>(
   { statements, serving }: SearchTarget,
-  { k, conditions }: TextSearch,
+  { k, condition }: TextSearch,
   statement: (
     shape: Omit<TextSearchShape, "limit">,
     isWidened: boolean,
@@ -127,15 +127,15 @@ async function runWidened<Row>(
     const { text, values } = statement(shape, isWidened);
     return statements.query<Row>(text, values, { keepsPlan: false });
   };
-  const shape = shapeFor(await serving.current(), conditions.length);
+  const shape = shapeFor(await serving.current(), condition);
   const rows = await run(shape, false);
-  if (rows.length >= k || conditions.length === 0 || !shape.onlyRareWords) return rows;
+  if (rows.length >= k || !condition || !shape.onlyRareWords) return rows;
   return run({ ...shape, onlyRareWords: false }, true);
 }
 
-function shapeFor({ pages }: ServingState, conditions: number): Omit<TextSearchShape, "limit"> {
+function shapeFor({ pages }: ServingState, condition: Condition | undefined): Omit<TextSearchShape, "limit"> {
   return {
-    conditions,
+    condition: condition?.text,
     samplePercent: pages <= SAMPLE_PAGES ? 100 : (100 * SAMPLE_PAGES) / pages,
     onlyRareWords: pages > MOST_PAGES_TO_COUNT_ALL,
   };

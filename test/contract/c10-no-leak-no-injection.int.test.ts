@@ -1,4 +1,4 @@
-import { InvalidArgumentError, TrainingIndex, type Filter } from "langchain-training-index";
+import { InvalidArgumentError, TrainingIndex, type EqualityFilter } from "langchain-training-index";
 import { migrate, migrationSql, migrationStatus } from "langchain-training-index/migrations";
 import pg from "pg";
 import { expect, it } from "vitest";
@@ -165,7 +165,7 @@ describeOnEach("C10 No leak, no injection", (database) => {
         code: "INVALID_ARGUMENT",
       });
     expect(await index.similar("loja", { filter: parse('{"__proto__": "x"}') })).toEqual([]);
-    const inherited = Object.create({ grupo: "x" }) as Filter;
+    const inherited = Object.create({ grupo: "x" }) as EqualityFilter;
     expect(await failureOf(index.deleteTrainings({ filter: inherited }))).toMatchObject({ option: "filter" });
   });
 
@@ -219,9 +219,8 @@ const MALFORMED: [string, unknown][] = [
   ["a function", () => true],
   ["a Map", new Map([["grupo", "x"]])],
   ["a Date", new Date()],
-  ["an operator", { grupo: { eq: "x" } }],
-  ["an operator of another dialect", { grupo: { $ne: "" } }],
-  ["a logical operator", { $or: [{ grupo: "x" }, { grupo: "y" }] }],
+  ["an operator of another dialect", { grupo: { $regex: "" } }],
+  ["an operator on nothing", { $gt: 1 }],
   ["nested keys", { grupo: { nome: "x" } }],
   ["an empty object for a value", { grupo: {} }],
   ["a list for a value", { grupo: ["x"] }],
@@ -230,13 +229,21 @@ const MALFORMED: [string, unknown][] = [
   ["NaN", { ano: NaN }],
   ["infinity", { ano: Infinity }],
   ["a bigint", { ano: 1n }],
-  ["a Date for a value", { ano: new Date() }],
-  ["one usable key and one that is not", { grupo: "x", ano: { gt: 1 } }],
+  ["one usable key and one that is not", { grupo: "x", ano: { gt: null } }],
   ["a key that is no text", { [Symbol("grupo")]: "x" }],
   ["a toJSON that would mean everything", { grupo: "x", toJSON: () => ({}) }],
 ];
 
-// Guards: `compileFilter`: what is not understood must never mean 'all rows'.
+/** What searches understand, and nothing else does. */
+const BEYOND_EQUALITY: [string, unknown][] = [
+  ["an operator", { grupo: { eq: "x" } }],
+  ["an operator with a $", { grupo: { $ne: "" } }],
+  ["a logical operator", { $or: [{ grupo: "x" }, { grupo: "y" }] }],
+  ["a Date for a value", { ano: new Date() }],
+  ["equality and an operator", { grupo: "x", ano: { gt: 1 } }],
+];
+
+// Guards: `compileFilter`, `searchCondition`: what is not understood must never mean 'all rows'.
 describeOnEach("C10 No leak, no injection", (database) => {
   it.each(MALFORMED)(
     "refuses a filter with %s everywhere; nothing is read or deleted",
@@ -247,7 +254,7 @@ describeOnEach("C10 No leak, no injection", (database) => {
       await index.upsertTraining({ ...smallTraining("a"), metadata: { grupo: "x" } });
       const store = index.vectorStore;
       const vector = new Array<number>(DIMENSIONS).fill(1);
-      const filter = given as Filter;
+      const filter = given as EqualityFilter;
       statements.length = 0;
       for (const call of [
         () => TrainingIndex.initialize(new CountingEmbeddings(), { pool, schema, filter }),
@@ -264,6 +271,23 @@ describeOnEach("C10 No leak, no injection", (database) => {
       }
       expect(() => index.asRetriever({ filter })).toThrow(InvalidArgumentError);
       expect(statements).toEqual([]);
+      expect(await index.similar("loja")).toHaveLength(1);
+    },
+  );
+
+  it.each(BEYOND_EQUALITY)(
+    "refuses a filter with %s where rows are owned or deleted",
+    async (_name, given) => {
+      const { index, pool, schema, embeddings } = await openTestIndex(database);
+      await index.upsertTraining({ ...smallTraining("a"), metadata: { grupo: "x" } });
+      const filter = given as EqualityFilter;
+      for (const call of [
+        () => TrainingIndex.initialize(embeddings, { pool, schema, filter }),
+        () => index.deleteTrainings({ filter }),
+        () => index.vectorStore.delete({ filter }),
+      ]) {
+        expect(await failureOf(call())).toBeInstanceOf(InvalidArgumentError);
+      }
       expect(await index.similar("loja")).toHaveLength(1);
     },
   );

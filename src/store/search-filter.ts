@@ -1,0 +1,156 @@
+import { InvalidArgumentError } from "../errors.js";
+import { storableText } from "../text.js";
+import type { Filter } from "../types.js";
+import { allOf, anyOf, noneOf, type Condition } from "./condition.js";
+import type { Conditions } from "./filter.js";
+import { FilterReader, isPlainObject, type Scalar } from "./filter-reader.js";
+import * as metadata from "./metadata-conditions.js";
+import type { Order } from "./metadata-conditions.js";
+
+/**
+ * The condition that a search has to meet.
+ *
+ * @param scope - the filter of the index, which holds whatever the search asks for
+ * @param option - what the caller calls the filter, for errors
+ * @returns `undefined` where nothing narrows the search
+ * @throws {@link InvalidArgumentError} naming the part of the filter that is not understood
+ */
+export function searchCondition(
+  scope: Conditions,
+  filter: Filter | undefined,
+  option = "filter",
+): Condition | undefined {
+  const conditions: Condition[] = scope.map((json) => ({ text: "metadata @> $1::jsonb", values: [json] }));
+  if (filter !== undefined) conditions.push(filterCondition(new FilterReader(), filter, option, 1));
+  return conditions.length === 0 ? undefined : allOf(conditions);
+}
+
+function filterCondition(reader: FilterReader, filter: unknown, path: string, depth: number): Condition {
+  const equal = new Map<string, Scalar>();
+  const conditions: Condition[] = [];
+  for (const [key, value] of reader.entries(filter, path, depth)) {
+    const place = `${path}.${key}`;
+    const combine = combinationOf(key, value);
+    if (combine) {
+      conditions.push(combine(reader, value, place, depth));
+    } else if (key.startsWith("$")) {
+      throw new InvalidArgumentError(place, "must be a key that does not begin with $, or $and, $or or $not");
+    } else if (isPlainObject(value)) {
+      conditions.push(...keyConditions(reader, key, value, place, depth));
+    } else {
+      const scalar = reader.scalar(value, place);
+      const stored = storableText(key);
+      // Two keys can be one when they are stored, and then both values count.
+      if (metadata.pathOf(key).length > 1 || equal.has(stored))
+        conditions.push(metadata.contains(key, scalar));
+      else equal.set(stored, scalar);
+    }
+  }
+  if (equal.size > 0) conditions.unshift(metadata.containsAll([...equal]));
+  return allOf(conditions);
+}
+
+type Combination = (reader: FilterReader, value: unknown, path: string, depth: number) => Condition;
+
+/** How a key combines filters. Without a `$` only where its value could not be meant for a key of the metadata. */
+function combinationOf(key: string, value: unknown): Combination | undefined {
+  switch (key) {
+    case "$and":
+      return combineAll;
+    case "$or":
+      return combineAny;
+    case "$not":
+      return negate;
+    case "and":
+      return Array.isArray(value) ? combineAll : undefined;
+    case "or":
+      return Array.isArray(value) ? combineAny : undefined;
+    case "not":
+      return isPlainObject(value) ? negate : undefined;
+    default:
+      return undefined;
+  }
+}
+
+const combineAll: Combination = (...given) => allOf(filterConditions(...given));
+const combineAny: Combination = (...given) => anyOf(filterConditions(...given));
+const negate: Combination = (reader, value, path, depth) =>
+  noneOf(filterCondition(reader, value, path, depth + 1));
+
+function filterConditions(reader: FilterReader, value: unknown, path: string, depth: number): Condition[] {
+  return reader
+    .list(value, path)
+    .map((filter, index) => filterCondition(reader, filter, `${path}[${index}]`, depth + 1));
+}
+
+function keyConditions(
+  reader: FilterReader,
+  key: string,
+  operators: object,
+  path: string,
+  depth: number,
+): Condition[] {
+  return reader.entries(operators, path, depth).map(([operator, value]) => {
+    const place = `${path}.${operator}`;
+    const compile = OPERATORS.get(operator);
+    if (!compile) throw new InvalidArgumentError(place, `must be one of ${[...OPERATORS.keys()].join(", ")}`);
+    return compile(reader, key, value, place);
+  });
+}
+
+type Operator = (reader: FilterReader, key: string, value: unknown, path: string) => Condition;
+
+const equals: Operator = (reader, key, value, path) => metadata.contains(key, reader.scalar(value, path));
+const differs: Operator = (reader, key, value, path) => metadata.isNoneOf(key, [reader.scalar(value, path)]);
+const isIn: Operator = (reader, key, value, path) => metadata.isOneOf(key, reader.scalars(value, path));
+const isNotIn: Operator = (reader, key, value, path) => metadata.isNoneOf(key, reader.scalars(value, path));
+const containsAll: Operator = (reader, key, value, path) =>
+  metadata.contains(key, reader.scalars(value, path));
+const exists: Operator = (reader, key, value, path) => metadata.exists(key, reader.boolean(value, path));
+const isBetween: Operator = (reader, key, value, path) => {
+  const [low, high] = reader.range(value, path);
+  return metadata.isOrdered(key, [
+    [">=", low],
+    ["<=", high],
+  ]);
+};
+
+function isOrdered(order: Order): Operator {
+  return (reader, key, value, path) => metadata.isOrdered(key, [[order, reader.scalar(value, path)]]);
+}
+
+function isLike(operator: "LIKE" | "ILIKE"): Operator {
+  return (reader, key, value, path) => metadata.isLike(key, operator, reader.pattern(value, path));
+}
+
+/** A map and no object: in an object `constructor` would be found. */
+const OPERATORS: ReadonlyMap<string, Operator> = new Map([
+  ["eq", equals],
+  ["$eq", equals],
+  ["ne", differs],
+  ["$ne", differs],
+  ["neq", differs],
+  ["gt", isOrdered(">")],
+  ["$gt", isOrdered(">")],
+  ["gte", isOrdered(">=")],
+  ["$gte", isOrdered(">=")],
+  ["lt", isOrdered("<")],
+  ["$lt", isOrdered("<")],
+  ["lte", isOrdered("<=")],
+  ["$lte", isOrdered("<=")],
+  ["in", isIn],
+  ["$in", isIn],
+  ["notIn", isNotIn],
+  ["nin", isNotIn],
+  ["$nin", isNotIn],
+  ["between", isBetween],
+  ["$between", isBetween],
+  ["exists", exists],
+  ["$exists", exists],
+  ["like", isLike("LIKE")],
+  ["$like", isLike("LIKE")],
+  ["ilike", isLike("ILIKE")],
+  ["$ilike", isLike("ILIKE")],
+  ["arrayContains", containsAll],
+  ["$arrayContains", containsAll],
+]);

@@ -1,0 +1,46 @@
+import {
+  BasicTranslator,
+  Comparators,
+  Operators,
+  type Operation,
+  type VisitorOperationResult,
+  type VisitorStructuredQueryResult,
+} from "@langchain/core/structured_query";
+import { InvalidArgumentError } from "./errors.js";
+import type { TrainingVectorStore } from "./vector-store.js";
+
+type StructuredFilter = VisitorStructuredQueryResult["filter"];
+
+/**
+ * Writes what a language model asked for, as LangChain's `SelfQueryRetriever` has it, as a filter of a
+ * {@link TrainingVectorStore}.
+ *
+ * Differs from LangChain's own translator in that it knows `not`, and in that a filter of the caller's holds also where
+ * the model asked for none. As there, texts that are written as numbers are compared as numbers.
+ */
+export class TrainingTranslator extends BasicTranslator<TrainingVectorStore> {
+  constructor() {
+    super({ allowedOperators: Object.values(Operators), allowedComparators: Object.values(Comparators) });
+  }
+
+  override visitOperation(operation: Operation): VisitorOperationResult {
+    const [argument, ...others] = operation.args ?? [];
+    if (!argument) throw new InvalidArgumentError(operation.operator, "must have an operand");
+    if (operation.operator !== "not") return super.visitOperation(operation);
+    if (others.length > 0) throw new InvalidArgumentError("not", "must have one operand");
+    return { $not: argument.accept(this) } as unknown as VisitorOperationResult;
+  }
+
+  /**
+   * @param mergeType - `replace` puts the model's filter in the place of the caller's
+   * @param _force - makes no difference: where the model asked for no filter, the caller's stands
+   */
+  override mergeFilters(
+    defaultFilter: StructuredFilter,
+    generatedFilter: StructuredFilter,
+    mergeType: "and" | "or" | "replace" = "and",
+    _force = true,
+  ): StructuredFilter {
+    return super.mergeFilters(defaultFilter, generatedFilter, generatedFilter ? mergeType : "and", true);
+  }
+}

@@ -32,8 +32,6 @@ export interface IndexParts extends OpenIndex {
   indexer: Indexer;
   remover: Remover;
   searcher: Searcher;
-  /** A searcher that keeps to further conditions, too. */
-  searcherWithin: (conditions: Conditions) => Searcher;
   serving: ServingIndex;
 }
 
@@ -65,8 +63,6 @@ export async function openParts(
   await serving.current(); // so that the first search is one statement, too
   const statements = new NamedStatements(pool);
   const searchTarget = { statements, layout, dimensions: profile.dimensions, serving };
-  const searcherWithin = (conditions: Conditions): Searcher =>
-    new Searcher({ target: searchTarget, embedder, scope: [...scope, ...conditions], efSearch });
   return {
     ...open,
     embeddings,
@@ -75,8 +71,7 @@ export async function openParts(
     header,
     indexer: new Indexer({ pool, target, embedder, chunker, startOrder }),
     remover: new Remover(pool, target, startOrder),
-    searcher: searcherWithin([]),
-    searcherWithin,
+    searcher: new Searcher({ target: searchTarget, embedder, scope, efSearch }),
     serving,
   };
 }

@@ -12,8 +12,6 @@ import type { ChunkPassage, Filter, Hit, HybridHit, Metadata, SearchMode, Simila
 /** What a retriever searches: a `TrainingIndex`. */
 export interface SearchableIndex {
   similar(query: string, options?: SimilarOptions<SearchMode>): Promise<Hit[]>;
-  /** The same, narrowed to what meets this filter, too. */
-  narrowed(filter: Filter): Pick<SearchableIndex, "similar">;
 }
 
 /** What a retriever searches with: all options of a search for chunks but the signal, which each call has of its own. */
@@ -96,10 +94,9 @@ export class TrainingRetriever extends BaseRetriever<RetrievedMetadata> {
     config: RunnableConfig = {},
   ): Promise<Document<RetrievedMetadata>[]> {
     const ofCall = searchOf(config);
-    const { filter } = this.#options;
-    const isNarrowed = filter !== undefined && ofCall.filter !== undefined;
-    const index = isNarrowed ? this.#index.narrowed(filter) : this.#index;
-    const hits = await index.similar(query, { ...this.#options, ...ofCall });
+    const filters = [this.#options.filter, ofCall.filter].filter((filter) => filter !== undefined);
+    const narrowed = filters.length > 1 ? { filter: { $and: filters } } : {};
+    const hits = await this.#index.similar(query, { ...this.#options, ...ofCall, ...narrowed });
     return hits.map(toDocument);
   }
 }

@@ -13,7 +13,7 @@ import {
   type UpsertOptions,
 } from "./options.js";
 import { PreparedTraining } from "./prepared-training.js";
-import { TrainingRetriever, type SearchableIndex, type TrainingRetrieverOptions } from "./retriever.js";
+import { TrainingRetriever, type TrainingRetrieverOptions } from "./retriever.js";
 import type { Queryable } from "./store/database.js";
 import { compileFilter } from "./store/filter.js";
 import { decodeTrainingId, encodeTrainingId, encodeTrainingIds } from "./store/training-id.js";
@@ -25,7 +25,6 @@ import {
 } from "./training-input.js";
 import type {
   DeleteResult,
-  Filter,
   Hit,
   SearchMode,
   SearchStrategy,
@@ -236,16 +235,6 @@ export class TrainingIndex {
       throw new InvalidArgumentError("strategy", "must be chunks: LangChain takes documents");
     this.#parts.searcher.check(options);
     return new TrainingRetriever(this, options);
-  }
-
-  /**
-   * What can be searched of this index when a filter applies beside that of each search.
-   *
-   * @throws {@link InvalidArgumentError} for a filter that is not understood
-   */
-  narrowed(filter: Filter): Pick<SearchableIndex, "similar"> {
-    const searcher = this.#parts.searcherWithin(compileFilter(filter));
-    return { similar: (query, options = {}) => searcher.find(query, options) as Promise<Hit[]> };
   }
 
   /** The same rows as a LangChain vector store, with the filter of this index. Always the same object. */

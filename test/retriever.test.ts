@@ -5,7 +5,7 @@ import { RunnableLambda } from "@langchain/core/runnables";
 import { describe, expect, it } from "vitest";
 import { DatabaseError } from "../src/errors.js";
 import { toDocument, TrainingRetriever, type SearchableIndex } from "../src/retriever.js";
-import type { ChunkHit, Filter, SearchMode, SimilarOptions } from "../src/types.js";
+import type { ChunkHit, SearchMode, SimilarOptions } from "../src/types.js";
 
 function hit(content: string, position = 0): ChunkHit {
   const place = { trainingId: "entregas", chunkId: `c${position}`, position, start: 0, end: content.length };
@@ -15,17 +15,10 @@ function hit(content: string, position = 0): ChunkHit {
 /** An index that notes what it is asked for and answers with the question. */
 class NotingIndex implements SearchableIndex {
   readonly asked: [string, SimilarOptions<SearchMode> | undefined][] = [];
-  /** The filters that it was narrowed to. */
-  readonly narrowedTo: Filter[] = [];
 
   similar(query: string, options?: SimilarOptions<SearchMode>): Promise<ChunkHit[]> {
     this.asked.push([query, options]);
     return Promise.resolve([hit(`${query} Resposta um.`, 0), hit(`${query} Resposta dois.`, 1)]);
-  }
-
-  narrowed(filter: Filter): Pick<SearchableIndex, "similar"> {
-    this.narrowedTo.push(filter);
-    return this;
   }
 }
 
@@ -148,7 +141,7 @@ describe("TrainingRetriever", () => {
     const failure = new DatabaseError("sem conexão", { code: "CONNECTION_FAILED", retryable: true });
     const handler = new NotingHandler();
     const retriever = new TrainingRetriever(
-      { similar: () => Promise.reject(failure), narrowed: () => expect.unreachable() },
+      { similar: () => Promise.reject(failure) },
       { callbacks: [handler] },
     );
     await expect(retriever.invoke("Olá")).rejects.toBe(failure);
@@ -217,15 +210,15 @@ describe("a call of a TrainingRetriever", () => {
     ]);
   });
 
-  it("narrows the index to the retriever's filter when it has a filter of its own", async () => {
+  it("narrows its own filter by that of a call", async () => {
     const index = new NotingIndex();
     const retriever = new TrainingRetriever(index, { filter: { grupo: "suporte" } });
     await retriever.invoke("Olá", { configurable: { filter: { grupo: "vendas" } } });
-    expect(index.narrowedTo).toEqual([{ grupo: "suporte" }]);
-    expect(index.asked).toStrictEqual([["Olá", { filter: { grupo: "vendas" } }]]);
+    expect(index.asked).toStrictEqual([
+      ["Olá", { filter: { $and: [{ grupo: "suporte" }, { grupo: "vendas" }] } }],
+    ]);
     await retriever.invoke("Olá", { configurable: { filter: undefined } });
     await new TrainingRetriever(index).invoke("Olá", { configurable: { filter: { ano: 1 } } });
-    expect(index.narrowedTo).toHaveLength(1);
     expect(index.asked.slice(1)).toStrictEqual([
       ["Olá", { filter: { grupo: "suporte" } }],
       ["Olá", { filter: { ano: 1 } }],

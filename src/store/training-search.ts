@@ -13,8 +13,8 @@ const FEWEST_CHUNKS = 100;
 /** Chunks of a training that come along. */
 const MOST_BEST_CHUNKS = 3;
 
-/** The parameters before the conditions: the vector, and `hnsw.ef_search`. */
-const FIRST_CONDITION = 3;
+/** The condition's parameters come after the vector and `hnsw.ef_search`. */
+const FIRST_OF_CONDITION = 3;
 
 interface TrainingRow extends PassageRow {
   distance: HostNumber;
@@ -29,13 +29,13 @@ interface TrainingRow extends PassageRow {
  */
 export async function searchTrainings(target: SearchTarget, search: Search): Promise<TrainingHit[]> {
   const { statements, layout, dimensions, serving } = target;
-  const { vector, k, efSearch, rerankFactor, conditions } = search;
+  const { vector, k, efSearch, rerankFactor, condition } = search;
   const { type } = await serving.current();
   const limit = Math.min(Math.max(CHUNKS_FOR_A_TRAINING * k, FEWEST_CHUNKS), MAX_EF_SEARCH);
   const candidates = type === "bit" ? Math.max(limit * rerankFactor, efSearch) : limit;
   const shape: SearchShape = {
     limit,
-    conditions: conditions.length,
+    condition: condition?.text,
     withEmbedding: false,
     type,
     dimensions,
@@ -44,7 +44,11 @@ export async function searchTrainings(target: SearchTarget, search: Search): Pro
   };
   const rows = await statements.query<TrainingRow>(
     nearestTrainings(layout, shape, k),
-    [encodeVector(vector), Math.min(Math.max(efSearch, candidates), MAX_EF_SEARCH).toString(), ...conditions],
+    [
+      encodeVector(vector),
+      Math.min(Math.max(efSearch, candidates), MAX_EF_SEARCH).toString(),
+      ...(condition?.values ?? []),
+    ],
     { keepsPlan: false },
   );
   const hits = new Map<string, TrainingHit>();
@@ -69,14 +73,14 @@ export async function searchTrainings(target: SearchTarget, search: Search): Pro
   return [...hits.values()];
 }
 
-/** $1 vector, $2 ef_search as text, $3... conditions. */
+/** $1 vector, $2 ef_search as text, $3... those of the condition. */
 function nearestTrainings(layout: Layout, shape: SearchShape, count: number): string {
   const names = namesOf(layout);
   const source = `(SELECT n.*, r.training_distance, t.metadata AS training_metadata
   FROM nearest n JOIN ranked r ON r.training_id = n.training_id JOIN ${names.training} t ON t.id = n.training_id)`;
   const columns = ", c.distance, c.training_distance, c.training_metadata::text AS training_metadata";
   return `
-WITH nearest AS MATERIALIZED (${nearestChunks(layout, shape, FIRST_CONDITION)}
+WITH nearest AS MATERIALIZED (${nearestChunks(layout, shape, FIRST_OF_CONDITION)}
 ),
 ranked AS MATERIALIZED (
   SELECT c.training_id, ${names.extension}.avg(c.embedding) ${names.distance} $1::${names.vector} AS training_distance

@@ -41,6 +41,15 @@ export class TrainingTranslator extends BasicTranslator<TrainingVectorStore> {
     mergeType: "and" | "or" | "replace" = "and",
     _force = true,
   ): StructuredFilter {
-    return super.mergeFilters(defaultFilter, generatedFilter, generatedFilter ? mergeType : "and", true);
+    return super.mergeFilters(
+      defaultFilter,
+      generatedFilter,
+      isEmpty(generatedFilter) ? "and" : mergeType,
+      true,
+    );
   }
+}
+
+function isEmpty(filter: StructuredFilter): boolean {
+  return filter === undefined || Object.keys(filter).length === 0;
 }

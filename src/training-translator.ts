@@ -32,14 +32,14 @@ export class TrainingTranslator extends BasicTranslator<TrainingVectorStore> {
   }
 
   /**
+   * Where the model asked for no filter the caller's stands, whether that is forced or not.
+   *
    * @param mergeType - `replace` puts the model's filter in the place of the caller's
-   * @param _force - makes no difference: where the model asked for no filter, the caller's stands
    */
   override mergeFilters(
     defaultFilter: StructuredFilter,
     generatedFilter: StructuredFilter,
     mergeType: "and" | "or" | "replace" = "and",
-    _force = true,
   ): StructuredFilter {
     return super.mergeFilters(
       defaultFilter,

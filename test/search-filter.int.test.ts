@@ -292,7 +292,7 @@ function anyFilter(): fc.Arbitrary<Filter> {
   );
   const operators = fc
     .array(operator, { minLength: 1, maxLength: 3 })
-    .map((list) => Object.fromEntries(list));
+    .map((list): object => Object.fromEntries<unknown>(list));
   const condition = fc.dictionary(key, fc.oneof(value, operators), { minKeys: 1, maxKeys: 3 });
   const { filter } = fc.letrec<{ filter: Filter; list: Filter[] }>((tie) => ({
     filter: fc.oneof(
@@ -348,7 +348,7 @@ describeOnEach("a filter of hostile keys and values", (database) => {
     await index.upsertTraining({ id: "sim", content: "loja", metadata });
     await index.upsertTraining({ id: "outro", content: "loja", metadata: { grupo: "x", lista: ["x"] } });
     const pattern = hostile.replace(/[\\%_]/g, "\\$&");
-    const on = (key: string, value: unknown): Filter => Object.fromEntries([[key, value]]) as Filter;
+    const on = (key: string, value: unknown): Filter => Object.fromEntries([[key, value]]);
     for (const given of [
       hostile,
       { eq: hostile },

@@ -1,4 +1,9 @@
-import { Comparison, Operation, StructuredQuery } from "@langchain/core/structured_query";
+import {
+  type BasicTranslator,
+  Comparison,
+  Operation,
+  StructuredQuery,
+} from "@langchain/core/structured_query";
 import { InvalidArgumentError, TrainingTranslator } from "langchain-training-index";
 import { describe, expect, it } from "vitest";
 
@@ -59,7 +64,7 @@ describe("TrainingTranslator", () => {
     (type) => {
       for (const none of [undefined, {}])
         for (const force of [true, false])
-          expect(translator.mergeFilters(own, none, type, force)).toEqual(own);
+          expect((translator as BasicTranslator).mergeFilters(own, none, type, force)).toEqual(own);
     },
   );
 });

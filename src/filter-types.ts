@@ -12,7 +12,7 @@ export interface FilterOperators {
   /** The key is there with another value, of whatever type. For rows without the key too, use `not`. */
   ne?: FilterValue;
   $ne?: FilterValue;
-  /** As `ne`, which is its name in Python; `neq` is that of LangChain.js. */
+  /** As `ne`; the name that it has in PGVectorStore. */
   neq?: FilterValue;
   /** Greater: numbers as numbers, texts by the code points of their characters, `true` after `false`. */
   gt?: FilterValue;
@@ -47,6 +47,7 @@ export interface FilterOperators {
   $ilike?: string;
   /** A list that has all of these values. At least one. */
   arrayContains?: readonly FilterValue[];
+  $arrayContains?: readonly FilterValue[];
 }
 
 /**

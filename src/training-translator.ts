@@ -32,7 +32,7 @@ export class TrainingTranslator extends BasicTranslator<TrainingVectorStore> {
   }
 
   /**
-   * Where the model asked for no filter, the caller's stands.
+   * Where the model asked for no filter the caller's stands, whether that is forced or not.
    *
    * @param mergeType - `replace` puts the model's filter in the place of the caller's
    */
@@ -41,6 +41,15 @@ export class TrainingTranslator extends BasicTranslator<TrainingVectorStore> {
     generatedFilter: StructuredFilter,
     mergeType: "and" | "or" | "replace" = "and",
   ): StructuredFilter {
-    return super.mergeFilters(defaultFilter, generatedFilter, generatedFilter ? mergeType : "and", true);
+    return super.mergeFilters(
+      defaultFilter,
+      generatedFilter,
+      isEmpty(generatedFilter) ? "and" : mergeType,
+      true,
+    );
   }
+}
+
+function isEmpty(filter: StructuredFilter): boolean {
+  return filter === undefined || Object.keys(filter).length === 0;
 }

@@ -4,6 +4,12 @@ import { query, sqlStateOf, translateError, type DatabasePool, type Queryable } 
 /** invalid_sql_statement_name, duplicate_prepared_statement: the connection is not the one it was. */
 const NOT_KEPT = new Set(["26000", "42P05"]);
 
+/**
+ * How many statements get a name. Connections keep each of them for good, and there are as many as filters have shapes,
+ * which may be as many as a host's users think of.
+ */
+const MOST_NAMES = 500;
+
 /** The part of `pg.Pool` that takes a statement with a name. */
 interface NamingPool {
   query(statement: { name: string; text: string; values: unknown[] }): ReturnType<Queryable["query"]>;
@@ -21,6 +27,7 @@ interface NamingPool {
 export class NamedStatements {
   readonly #pool: DatabasePool;
   #areKept: boolean;
+  readonly #names = new Set<string>();
 
   constructor(pool: DatabasePool) {
     this.#pool = pool;
@@ -47,16 +54,23 @@ export class NamedStatements {
    * @throws {@link DatabaseError} | {@link SchemaError}
    */
   async query<Row>(text: string, values: unknown[], { keepsPlan }: { keepsPlan: boolean }): Promise<Row[]> {
-    if (keepsPlan && this.#areKept) {
+    const name = keepsPlan && this.#areKept ? this.#nameOf(text) : undefined;
+    if (name !== undefined) {
       try {
         const pool = this.#pool as unknown as NamingPool;
-        return (await pool.query({ name: nameOf(text), text, values })).rows as Row[];
+        return (await pool.query({ name, text, values })).rows as Row[];
       } catch (error) {
         if (!NOT_KEPT.has(sqlStateOf(error) ?? "")) throw translateError(error);
         this.#areKept = false;
       }
     }
     return query<Row>(this.#pool, text, values);
+  }
+
+  #nameOf(text: string): string | undefined {
+    const name = nameOf(text);
+    if (this.#names.size < MOST_NAMES) this.#names.add(name);
+    return this.#names.has(name) ? name : undefined;
   }
 }
 

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { InvalidArgumentError } from "../errors.js";
 import type { ChunkHit, ChunkPassage, Metadata } from "../types.js";
 import { query, type HostNumber, type Queryable } from "./database.js";
@@ -90,7 +91,7 @@ export async function search(
   const keepsPlan = statements.areKept && isLarge;
   const run = (plan: SearchPlan): Promise<HitRow[]> =>
     statements.query<HitRow>(statement(plan), values, { keepsPlan });
-  const question = JSON.stringify([k, candidates, condition]);
+  const question = condition ? questionOf(k, candidates, condition) : "";
   const plan =
     keepsPlan && condition
       ? await learnPlan(state, question, () => statements.explain(statement("planner's"), values))
@@ -106,6 +107,11 @@ export async function search(
     hit: toHit(row, layout),
     embedding: row.embedding === undefined ? undefined : decodeVector(row.embedding),
   }));
+}
+
+/** Short, whatever the filter: it may have a thousand values. */
+function questionOf(...question: [k: number, candidates: number, condition: Condition]): string {
+  return createHash("sha1").update(JSON.stringify(question)).digest("base64");
 }
 
 /** How many filters are kept in mind; those of a host are few, and these are forgotten every minute. */

@@ -134,7 +134,14 @@ describeOnEach("C10 No leak, no injection", (database) => {
     const other = { id: "outro", content: "outra loja", metadata: { [hostile]: hostile, ano: 1 } };
     await index.upsertTraining(other);
 
-    expect(await index.similar(hostile, { filter, k: 10 })).toHaveLength(3);
+    // In a filter of a search a key with a $ in front is an operator, and none that is known; the index is narrowed to it.
+    const isOperator = hostile.startsWith("$");
+    if (isOperator)
+      expect(await failureOf(index.similar(hostile, { filter }))).toMatchObject({
+        option: `filter.${hostile}`,
+      });
+    const narrowed = isOperator ? {} : { filter };
+    expect(await index.similar(hostile, { ...narrowed, k: 10 })).toHaveLength(3);
     const hits = await index.similar(hostile, { k: 2 });
     for (const hit of hits) {
       expect(hit).toMatchObject({ trainingId: hostile, content: hostile });
@@ -142,7 +149,7 @@ describeOnEach("C10 No leak, no injection", (database) => {
       expect(JSON.parse(JSON.stringify(hit.metadata))).toEqual(JSON.parse(JSON.stringify(metadata)));
     }
     expect(hits.map(({ chunkId }) => chunkId).sort()).toEqual([hostile, "outro"].sort());
-    expect(await index.similar(hostile, { filter: { [hostile]: "x" } })).toEqual([]);
+    if (!isOperator) expect(await index.similar(hostile, { filter: { [hostile]: "x" } })).toEqual([]);
     expect(await index.vectorStore.getByIds([hostile])).toMatchObject([{ pageContent: hostile }]);
     expect(await index.deleteTrainings({ filter: { [hostile]: `${hostile}x` } })).toEqual([]);
     expect(await index.deleteTrainings({ ids: [hostile] })).toMatchObject([{ id: hostile, removed: 2 }]);
@@ -220,7 +227,6 @@ const MALFORMED: [string, unknown][] = [
   ["a Map", new Map([["grupo", "x"]])],
   ["a Date", new Date()],
   ["an operator of another dialect", { grupo: { $regex: "" } }],
-  ["an operator on nothing", { $gt: 1 }],
   ["nested keys", { grupo: { nome: "x" } }],
   ["an empty object for a value", { grupo: {} }],
   ["a list for a value", { grupo: ["x"] }],

@@ -238,6 +238,8 @@ export class TrainingIndex {
    * @throws {@link InvalidArgumentError} for a filter that is not understood
    */
   narrowed(filter: Filter): Pick<SearchableIndex, "similar"> {
+    if ((filter as Filter | undefined) === undefined)
+      throw new InvalidArgumentError("filter", "must be given");
     const searcher = this.#parts.searcherWithin(compileFilter(filter));
     return { similar: (query, options = {}) => searcher.find(query, options) };
   }

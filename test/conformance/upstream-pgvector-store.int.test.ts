@@ -92,12 +92,12 @@ describeOnEach("LangChain.js PGVectorStore", (database) => {
     ["a key that no document has", { cor: "azul" }, []],
   ])("finds what equals %s in a filter", async (_name, filter, ids) => {
     const store = await openPriced();
-    const byWords = await store.similaritySearch("frete", 10, filter as never);
+    const byWords = await store.similaritySearch("frete", 10, filter);
     expect(byWords.map(({ id }) => id).sort()).toEqual(ids);
     const vector = await store.embeddings.embedQuery("frete");
-    const byVector = await store.similaritySearchVectorWithScore(vector, 10, filter as never);
+    const byVector = await store.similaritySearchVectorWithScore(vector, 10, filter);
     expect(byVector.map(([{ id }]) => id).sort()).toEqual(ids);
-    const diverse = await store.maxMarginalRelevanceSearch("frete", { k: 10, filter: filter as never });
+    const diverse = await store.maxMarginalRelevanceSearch("frete", { k: 10, filter: filter });
     expect(diverse.map(({ id }) => id).sort()).toEqual(ids);
   });
 

@@ -102,6 +102,7 @@ export class Searcher {
 
   /** Best first. @throws {@link InvalidArgumentError} before anything is asked of embedder or database */
   async find(query: string | ArrayLike<number>, options: AnySearchOptions): Promise<Hit[] | TrainingHit[]> {
+    checkCall(options);
     const { mode, strategy } = options;
     if (strategy === "trainings") return this.#findTrainings(query, options);
     if (mode === "text" || mode === "hybrid") return this.#findByWords(query, options);

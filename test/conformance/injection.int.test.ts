@@ -9,12 +9,7 @@ import { migrate, migrationStatus } from "langchain-training-index/migrations";
 import { expect, it } from "vitest";
 import { failureOf } from "../support/contract.js";
 import { describeOnEach, uniqueName } from "../support/databases.js";
-import {
-  CountingEmbeddings,
-  migratedSchema,
-  openTestIndex,
-  type TestIndex,
-} from "../support/index.js";
+import { CountingEmbeddings, migratedSchema, openTestIndex, type TestIndex } from "../support/index.js";
 
 /** What would do harm or mean something else in SQL, in a path, in an array or in JSON; made for the schema of a test. */
 const PAYLOADS: [string, (schema: string) => string][] = [

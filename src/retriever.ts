@@ -7,7 +7,8 @@ import { BaseRetriever, type BaseRetrieverInput } from "@langchain/core/retrieve
 import { ensureConfig, type RunnableConfig } from "@langchain/core/runnables";
 import { InvalidArgumentError } from "./errors.js";
 import { checkOptions } from "./checks.js";
-import type { ChunkPassage, Filter, Hit, HybridHit, Metadata, SearchMode, SimilarOptions } from "./types.js";
+import { searchCondition } from "./store/search-filter.js";
+import type { ChunkPassage, Hit, HybridHit, Metadata, SearchMode, SimilarOptions } from "./types.js";
 
 /** What a retriever searches: a `TrainingIndex`. */
 export interface SearchableIndex {
@@ -95,6 +96,8 @@ export class TrainingRetriever extends BaseRetriever<RetrievedMetadata> {
   ): Promise<Document<RetrievedMetadata>[]> {
     const ofCall = searchOf(config);
     const filters = [this.#options.filter, ofCall.filter].filter((filter) => filter !== undefined);
+    // Its errors are to name the filter as the call gave it, not its place beside the other one.
+    searchCondition([], ofCall.filter);
     const narrowed = filters.length > 1 ? { filter: { $and: filters } } : {};
     const hits = await this.#index.similar(query, { ...this.#options, ...ofCall, ...narrowed });
     return hits.map(toDocument);

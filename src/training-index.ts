@@ -230,10 +230,10 @@ export class TrainingIndex {
    * @throws {@link InvalidArgumentError} for a bad option, at once
    */
   asRetriever(options: TrainingRetrieverOptions = {}): TrainingRetriever {
+    this.#parts.searcher.check(options);
     const { strategy = "chunks" } = options as SimilarOptions<SearchMode, SearchStrategy>;
     if (strategy !== "chunks")
       throw new InvalidArgumentError("strategy", "must be chunks: LangChain takes documents");
-    this.#parts.searcher.check(options);
     return new TrainingRetriever(this, options);
   }
 

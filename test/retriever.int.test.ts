@@ -163,15 +163,4 @@ describeOnEach("asRetriever", (database) => {
     await expect(retriever.invoke("loja", { signal })).rejects.toMatchObject({ code: "ABORTED" });
     await expect(retriever.invoke("loja", { timeout: 20 })).rejects.toMatchObject({ code: "ABORTED" });
   });
-
-  it("searches within a filter that is given beside that of each search, and that of the index", async () => {
-    const { index } = await openTestIndex(database, { filter: { bot: "loja" } });
-    for (const grupo of ["a", "b"])
-      await index.upsertTraining({ id: grupo, content: `loja ${grupo}`, metadata: { bot: "loja", grupo } });
-    const narrowed = index.narrowed({ grupo: "a" });
-    expect(await narrowed.similar("loja")).toMatchObject([{ trainingId: "a" }]);
-    expect(await narrowed.similar("loja", { filter: { grupo: "b" } })).toEqual([]);
-    expect(await narrowed.similar("loja", { filter: { bot: "loja" } })).toHaveLength(1);
-    expect(await index.similar("loja")).toHaveLength(2);
-  });
 });

@@ -75,9 +75,6 @@ const WRONG_VALUES: WrongCall[] = [
   ["olderThanMs", (index) => index.prune({ olderThanMs: "5" as never })],
   ["olderThanMs", (index) => index.prune({ olderThanMs: Number.MAX_SAFE_INTEGER })],
   ["index", () => new TrainingRetriever(null as never)],
-  ["filter", (index) => index.narrowed({})],
-  ["filter", (index) => index.narrowed(undefined as never)],
-  ["k", (index) => index.narrowed({ grupo: "x" }).similar("loja", { k: 0 })],
   ["k", (index) => index.asRetriever().invoke("loja", { configurable: { k: 0 } })],
   ["filter", (index) => index.asRetriever().invoke("loja", { configurable: { filter: {} } })],
 ];

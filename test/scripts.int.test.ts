@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { SCHEMA_VERSION } from "../src/store/layout.js";
 import { describeOnServer, requireServerUrl } from "./support/databases.js";
 import { startOllamaServer } from "./support/ollama-server.js";
 
@@ -24,7 +25,7 @@ describe("npm start, with no configuration", () => {
     const output = await npm(["start"]);
     expect(output).toContain("database: embedded (PGlite, in memory)");
     expect(output).toContain("embedder: built-in hashing (set OLLAMA_BASE_URL for a real model)");
-    expect(output).toContain("migrated to version 2, vector index built");
+    expect(output).toContain(`migrated to version ${SCHEMA_VERSION}, vector index built`);
     expect(output).toMatch(/entregas +│ indexed +│ 4 +│ 4 +│ 0 +│ 0/);
     expect(output).toMatch(
       /Qual é o valor do frete\?\n.*\n.*\n│ 0\.\d+ │ entregas +│ O frete custa R\$ 12,00/,

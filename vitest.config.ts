@@ -24,6 +24,8 @@ function leftOut(way: string): string[] {
     "test/contract/restart.int.test.ts",
     // What others' suites ask is the same on any way; that the ways work is the contract's matter.
     "test/conformance/**",
+    // Recipes run on servers of their own making.
+    "test/recipes/**",
   ];
   // A process that is killed: a name or a right is the same to it. Migrations are the owner's, whoever searches.
   if (way === "integration-search-path") return [...everywhere, "test/contract/kill.int.test.ts"];

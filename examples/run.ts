@@ -3,27 +3,53 @@
  *
  *   npm run example
  *   npm run example -- retriever
+ *
+ * An example is a file here, or a folder with a `main.ts` and a README. What follows its name is for the example itself.
  */
-import { readdir, readFile } from "node:fs/promises";
-import { parseArgs } from "node:util";
+import { access, readdir, readFile } from "node:fs/promises";
 
 const folder = new URL(".", import.meta.url);
-const { positionals } = parseArgs({ allowPositionals: true });
-const [name] = positionals;
-const files = (await readdir(folder)).filter((file) => file.endsWith(".ts") && file !== "run.ts");
-const names = files.map((file) => file.replace(/\.ts$/, "")).sort();
+const [name] = process.argv.splice(2, 1);
+const files = await readExamples();
 
 if (name === undefined) {
-  for (const example of names) console.log(`${example.padEnd(16)} ${await summary(example)}`);
-} else if (names.includes(name)) {
-  await import(new URL(`${name}.ts`, folder).href);
+  for (const [example, file] of files) console.log(`${example.padEnd(18)} ${await summary(file)}`);
 } else {
-  console.error(`There is no example ${JSON.stringify(name)}. There are: ${names.join(", ")}`);
-  process.exitCode = 2;
+  const file = files.get(name);
+  if (file) {
+    await import(file.href);
+  } else {
+    console.error(`There is no example ${JSON.stringify(name)}. There are: ${[...files.keys()].join(", ")}`);
+    process.exitCode = 2;
+  }
+}
+
+/** Names with their files, in the order of the alphabet. */
+async function readExamples(): Promise<Map<string, URL>> {
+  const examples = new Map<string, URL>();
+  for (const entry of (await readdir(folder, { withFileTypes: true })).sort(byName)) {
+    if (entry.isDirectory()) {
+      const main = new URL(`${entry.name}/main.ts`, folder);
+      if (await exists(main)) examples.set(entry.name, main);
+    } else if (entry.name.endsWith(".ts") && entry.name !== "run.ts") {
+      examples.set(entry.name.replace(/\.ts$/, ""), new URL(entry.name, folder));
+    }
+  }
+  return examples;
+}
+
+function byName(left: { name: string }, right: { name: string }): number {
+  return left.name < right.name ? -1 : 1;
+}
+
+async function exists(file: URL): Promise<boolean> {
+  return access(file).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** The first line of the comment at the top of an example. */
-async function summary(example: string): Promise<string> {
-  const source = await readFile(new URL(`${example}.ts`, folder), "utf8");
-  return /^\/\*\*\n \* (.*)$/m.exec(source)?.[1] ?? "";
+async function summary(file: URL): Promise<string> {
+  return /^\/\*\*\n \* (.*)$/m.exec(await readFile(file, "utf8"))?.[1] ?? "";
 }

@@ -1,0 +1,36 @@
+/** The servers that recipes run on: those of the environment, else containers that end with the script. */
+import { configFromEnv } from "langchain-training-index";
+import { GenericContainer } from "testcontainers";
+import { postgresContainer } from "../../test/support/postgres-container.js";
+
+/** A server, and how to let go of it. */
+export interface Server {
+  url: string;
+  /** Stops the container; does nothing for a server of the environment. */
+  stop: () => Promise<unknown>;
+}
+
+const POSTGRES_IMAGE = "pgvector/pgvector:pg17";
+const REDIS_IMAGE = "redis:7";
+const REDIS_PORT = 6379;
+
+/** The Postgres of `DATABASE_URL`, else a container. */
+export async function postgresServer(env: NodeJS.ProcessEnv = process.env): Promise<Server> {
+  const { databaseUrl } = configFromEnv(env);
+  if (databaseUrl !== undefined) return borrowed(databaseUrl);
+  const container = await postgresContainer(POSTGRES_IMAGE).start();
+  return { url: container.getConnectionUri(), stop: () => container.stop() };
+}
+
+/** The Redis of `REDIS_URL`, else a container. */
+export async function redisServer(env: NodeJS.ProcessEnv = process.env): Promise<Server> {
+  const url = env["REDIS_URL"];
+  if (url !== undefined) return borrowed(url);
+  const container = await new GenericContainer(REDIS_IMAGE).withExposedPorts(REDIS_PORT).start();
+  const address = `redis://${container.getHost()}:${container.getMappedPort(REDIS_PORT)}`;
+  return { url: address, stop: () => container.stop() };
+}
+
+function borrowed(url: string): Server {
+  return { url, stop: () => Promise.resolve() };
+}

@@ -5,7 +5,8 @@
  * @module
  */
 import { AbortError, DatabaseError, EmbeddingError, InvalidArgumentError, orAbort } from "./errors.js";
-import type { ChunkHit, Filter, SimilarOptions } from "./types.js";
+import type { SimilarOptions } from "./search-options.js";
+import type { ChunkHit, Filter } from "./types.js";
 
 /** What the handler searches: a `TrainingIndex`. */
 export interface HttpIndex {

@@ -27,6 +27,7 @@ export {
   type SearchableIndex,
   type TrainingRetrieverOptions,
 } from "./retriever.js";
+export type { SimilarOptions } from "./search-options.js";
 export type { Splitter } from "./splitter.js";
 export type { DatabaseClient, DatabasePool, Queryable } from "./store/database.js";
 export type { IndexProgress } from "./store/index-progress.js";
@@ -53,7 +54,6 @@ export type {
   Revision,
   SearchMode,
   SearchStrategy,
-  SimilarOptions,
   TextHit,
   TextTraining,
   Training,

@@ -5,26 +5,17 @@ import { checkFunction, checkInteger, checkOptions, isObject } from "./checks.js
 import { InvalidArgumentError } from "./errors.js";
 import type { Splitter } from "./splitter.js";
 import type { DatabasePool, Queryable } from "./store/database.js";
-import { MAX_EF_SEARCH } from "./store/search.js";
+import { MAX_EF_SEARCH } from "./store/scan.js";
 import { isBlank, storableText } from "./text.js";
 import type { TrainingHeader } from "./training-input.js";
-import type { EqualityFilter, IndexingProgress, Revision, SimilarOptions } from "./types.js";
+import type { EqualityFilter, IndexingProgress, Revision } from "./types.js";
 
-/** How many chunks a search returns when it is not told. */
-export const DEFAULT_K = 5;
 /** More chunks than candidates cannot come back. */
 export const MAX_K = MAX_EF_SEARCH;
 /** pgvector's own default; about .75-.8 of the true neighbours at 0.5 M chunks of real text (research: perf.md §1.8). */
 export const DEFAULT_EF_SEARCH = 40;
-/** Measured (docs/performance.md): at ten candidates for each chunk a `bit` index finds what a `vector` index does. */
-export const DEFAULT_RERANK_FACTOR = 10;
 /** A pool has ten clients by default, and Postgres takes a hundred. */
 const MAX_CONCURRENCY = 32;
-/** More would leave nothing of the other search. */
-const MAX_WEIGHT = 1000;
-/** A hundred times the work of a search that returns the candidates themselves. */
-export const MAX_RERANK_FACTOR = 100;
-
 /** Options of `TrainingIndex.initialize`. */
 export interface TrainingIndexOptions {
   /** The host's pool; one client is enough. It is never ended here, and no client is kept. */
@@ -37,7 +28,7 @@ export interface TrainingIndexOptions {
    */
   filter?: EqualityFilter | undefined;
   hnsw?:
-    | { /** Default of {@link SimilarOptions.efSearch}. Default 40. */ efSearch?: number | undefined }
+    | { /** Default of the option `efSearch` of a search. Default 40. */ efSearch?: number | undefined }
     | undefined;
   /**
    * Default: `RecursiveCharacterTextSplitter` with chunks of 1000 characters that overlap by 150, fewer for a model that
@@ -148,20 +139,6 @@ export function checkQuery(query: string | ArrayLike<number>, dimensions: number
     return storableText(query);
   }
   return checkGivenVector(query, dimensions, "query");
-}
-
-/** How much each search of a hybrid one counts. @throws {@link InvalidArgumentError} */
-export function checkWeights(weights: SimilarOptions["weights"]): { vector: number; text: number } {
-  if (weights !== undefined && !isObject(weights))
-    throw new InvalidArgumentError("weights", "must be an object");
-  const { vector = 1, text = 1 } = weights ?? {};
-  for (const [name, weight] of Object.entries({ vector, text })) {
-    if (!Number.isFinite(weight) || weight < 0 || weight > MAX_WEIGHT) {
-      throw new InvalidArgumentError(`weights.${name}`, `must be a number from 0 to ${MAX_WEIGHT}`);
-    }
-  }
-  if (vector === 0 && text === 0) throw new InvalidArgumentError("weights", "must not both be 0");
-  return { vector, text };
 }
 
 /** @throws {@link InvalidArgumentError} saying what is wrong with the vector */

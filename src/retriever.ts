@@ -7,16 +7,17 @@ import { BaseRetriever, type BaseRetrieverInput } from "@langchain/core/retrieve
 import { ensureConfig, type RunnableConfig } from "@langchain/core/runnables";
 import { InvalidArgumentError } from "./errors.js";
 import { checkOptions } from "./checks.js";
+import type { SimilarOptions } from "./search-options.js";
 import { searchCondition } from "./store/search-filter.js";
-import type { ChunkPassage, Hit, HybridHit, Metadata, SearchMode, SimilarOptions } from "./types.js";
+import type { ChunkPassage, Hit, HybridHit, Metadata, SearchMode } from "./types.js";
 
 /** What a retriever searches: a `TrainingIndex`. */
 export interface SearchableIndex {
   similar(query: string, options?: SimilarOptions<SearchMode>): Promise<Hit[]>;
 }
 
-/** What a retriever searches with: all options of a search for chunks but the signal, which each call has of its own. */
-export type RetrieverSearch = Omit<SimilarOptions<SearchMode>, "signal" | "strategy">;
+/** What a retriever searches with: all options of a search for chunks but those that are of one call. */
+export type RetrieverSearch = Omit<SimilarOptions<SearchMode>, "signal" | "client" | "strategy">;
 
 /** Options of {@link TrainingRetriever}: those of a search, and LangChain's `callbacks`, `tags`, `metadata`. */
 export interface TrainingRetrieverOptions extends BaseRetrieverInput, RetrieverSearch {}
@@ -28,13 +29,18 @@ const SEARCH_OPTIONS = Object.keys({
   onTextOnly: true,
   k: true,
   filter: true,
+  minScore: true,
+  maxDistance: true,
+  perTraining: true,
+  neighbors: true,
+  mmr: true,
   efSearch: true,
   rerankFactor: true,
 } satisfies Record<keyof RetrieverSearch, true>);
 
 /** The metadata of a document that a retriever returns: the chunk's own, and where it comes from. */
 export type RetrievedMetadata = Metadata &
-  Pick<ChunkPassage, "trainingId" | "chunkId" | "position" | "start" | "end"> &
+  Omit<ChunkPassage, "content" | "metadata"> &
   Partial<Pick<HybridHit, "score" | "distance" | "textScore" | "fusedScore">>;
 
 /** A hit as LangChain passes it on. `id` is the chunk's. */

@@ -1,34 +1,21 @@
 import type { Embedder } from "./embedding/embedder.js";
-import { checkFunction, checkInteger } from "./checks.js";
 import { EmbeddingError, InvalidArgumentError, throwIfAborted } from "./errors.js";
-import {
-  checkCall,
-  checkQuery,
-  checkWeights,
-  DEFAULT_K,
-  DEFAULT_RERANK_FACTOR,
-  MAX_K,
-  MAX_RERANK_FACTOR,
-} from "./options.js";
-import type { Condition } from "./store/condition.js";
+import { chooseUnlike } from "./marginal-relevance.js";
+import { checkQuery } from "./options.js";
+import { checkSearch, type AnySearchOptions, type CheckedSearch } from "./search-options.js";
+import type { Queryable } from "./store/database.js";
 import type { Conditions } from "./store/filter.js";
-import { searchCondition } from "./store/search-filter.js";
-import { search, type FoundChunk, type SearchTarget } from "./store/search.js";
+import type { FoundChunk } from "./store/hits.js";
+import { NamedStatements } from "./store/named-statements.js";
+import { search, type SearchTarget } from "./store/search.js";
+import type { ServingIndex } from "./store/serving-index.js";
 import { requireTextSearch, searchHybrid, searchText, searchTextOnly } from "./store/text-search.js";
 import { searchTrainings } from "./store/training-search.js";
-import type {
-  ChunkHit,
-  Hit,
-  HybridHit,
-  SearchMode,
-  SearchStrategy,
-  SimilarOptions,
-  TrainingHit,
-} from "./types.js";
+import type { Hit, HybridHit, TrainingHit } from "./types.js";
 
 /** What a {@link Searcher} works with. */
 export interface SearcherParts {
-  target: SearchTarget;
+  target: Omit<SearchTarget, "serving"> & { serving: ServingIndex };
   embedder: Embedder;
   /** The filter of the index, compiled. */
   scope: Conditions;
@@ -36,31 +23,9 @@ export interface SearcherParts {
   efSearch: number;
 }
 
-/** A search's options, checked, with every default filled in. */
-export interface CheckedSearch {
-  k: number;
-  efSearch: number;
-  rerankFactor: number;
-  condition: Condition | undefined;
-  mode: SearchMode;
-  weights: { vector: number; text: number };
-}
+type Query = string | ArrayLike<number>;
 
-/** The options of any search. */
-type AnySearchOptions = SimilarOptions<SearchMode, SearchStrategy>;
-
-const searchStrategies: readonly SearchStrategy[] = ["chunks", "trainings"];
-const searchModes: readonly SearchMode[] = ["vector", "text", "hybrid"];
-
-/** The chunks nearest to a query, with all that it takes to choose among them. */
-export interface Candidates {
-  /** Of the query. */
-  vector: number[];
-  /** Nearest first, each with its vector. */
-  found: FoundChunk[];
-}
-
-/** Finds the chunks nearest to a query. */
+/** Finds the chunks, or the trainings, that answer a query. */
 export class Searcher {
   readonly #parts: SearcherParts;
 
@@ -70,68 +35,49 @@ export class Searcher {
 
   /** @throws {@link InvalidArgumentError} naming the option */
   check(options: AnySearchOptions): CheckedSearch {
-    checkCall(options);
-    const { scope, efSearch, target } = this.#parts;
-    const { mode = "vector" } = options;
-    if (!searchModes.includes(mode)) {
-      throw new InvalidArgumentError("mode", `must be one of ${searchModes.join(", ")}`);
-    }
-    if (mode !== "vector") requireTextSearch(target);
-    const { strategy = "chunks" } = options;
-    if (!searchStrategies.includes(strategy)) {
-      throw new InvalidArgumentError("strategy", `must be one of ${searchStrategies.join(", ")}`);
-    }
-    if (strategy === "trainings" && mode !== "vector") {
-      throw new InvalidArgumentError("strategy", 'trainings goes with mode "vector" only');
-    }
-    checkFunction("onTextOnly", options.onTextOnly);
-    return {
-      mode,
-      weights: checkWeights(options.weights),
-      k: checkInteger("k", options.k ?? DEFAULT_K, 1, MAX_K),
-      efSearch: checkInteger("efSearch", options.efSearch ?? efSearch, 1, MAX_K),
-      rerankFactor: checkInteger(
-        "rerankFactor",
-        options.rerankFactor ?? DEFAULT_RERANK_FACTOR,
-        1,
-        MAX_RERANK_FACTOR,
-      ),
-      condition: searchCondition(scope, options.filter),
-    };
+    const checked = checkSearch(options, this.#parts);
+    if (checked.mode !== "vector") requireTextSearch(this.#parts.target);
+    return checked;
   }
 
   /** Best first. @throws {@link InvalidArgumentError} before anything is asked of embedder or database */
-  async find(query: string | ArrayLike<number>, options: AnySearchOptions): Promise<Hit[] | TrainingHit[]> {
-    checkCall(options);
-    const { mode, strategy } = options;
-    if (strategy === "trainings") return this.#findTrainings(query, options);
-    if (mode === "text" || mode === "hybrid") return this.#findByWords(query, options);
-    const found = await this.search(query, options);
-    return found.map(({ hit }): ChunkHit => hit);
-  }
-
-  /** Nearest first. @throws {@link InvalidArgumentError} before anything is asked of embedder or database */
-  async search(query: string | ArrayLike<number>, options: AnySearchOptions): Promise<FoundChunk[]> {
-    const { found } = await this.#find(query, options, false);
-    return found;
-  }
-
-  /** As {@link search}, with the vectors. */
-  async searchCandidates(query: string | ArrayLike<number>, options: AnySearchOptions): Promise<Candidates> {
-    const { vector, found } = await this.#find(query, options, true);
-    return { vector: Array.from(vector), found };
-  }
-
-  async #findTrainings(query: string | ArrayLike<number>, options: AnySearchOptions): Promise<TrainingHit[]> {
+  async find(query: Query, options: AnySearchOptions): Promise<Hit[] | TrainingHit[]> {
     const checked = this.check(options);
+    if (checked.mode !== "vector") return this.#findByWords(query, checked, options);
+    if (checked.strategy === "trainings") return this.#findTrainings(query, checked, options);
+    const found = await this.#findChunks(query, checked, options);
+    return found.map(({ hit }) => hit);
+  }
+
+  /** As {@link find}, by vector, with the vectors where they were needed. */
+  async findChunks(
+    query: Query,
+    options: Omit<AnySearchOptions, "mode" | "strategy">,
+  ): Promise<FoundChunk[]> {
+    return this.#findChunks(query, this.check(options), options);
+  }
+
+  async #findChunks(query: Query, checked: CheckedSearch, options: AnySearchOptions): Promise<FoundChunk[]> {
+    const { k, mmr } = checked;
     const vector = await this.#vectorOf(query, options.signal);
-    return searchTrainings(this.#parts.target, { ...checked, vector });
+    const wanted = { ...checked, k: mmr?.fetchK ?? k, vector };
+    const found = await search(this.#targetOf(options), wanted, mmr !== undefined);
+    const near = found.filter(({ hit }) => isNear(hit, checked));
+    return mmr ? chooseUnlike(vector, near, k, mmr.lambda) : near;
   }
 
-  async #findByWords(query: string | ArrayLike<number>, options: AnySearchOptions): Promise<Hit[]> {
-    const { target } = this.#parts;
-    const checked = this.check(options);
-    const question = checkQuery(query, target.dimensions);
+  async #findTrainings(
+    query: Query,
+    checked: CheckedSearch,
+    options: AnySearchOptions,
+  ): Promise<TrainingHit[]> {
+    const vector = await this.#vectorOf(query, options.signal);
+    const hits = await searchTrainings(this.#targetOf(options), { ...checked, vector });
+    return hits.filter((hit) => isNear(hit, checked));
+  }
+
+  async #findByWords(query: Query, checked: CheckedSearch, options: AnySearchOptions): Promise<Hit[]> {
+    const question = checkQuery(query, this.#parts.target.dimensions);
     if (typeof question !== "string") {
       throw new InvalidArgumentError(
         "query",
@@ -141,18 +87,19 @@ export class Searcher {
     const search = { ...checked, question };
     if (checked.mode === "hybrid") return this.#findByBoth(search, options);
     throwIfAborted(options.signal);
-    return searchText(target, search);
+    return searchText(this.#targetOf(options), search);
   }
 
   async #findByBoth(
     search: CheckedSearch & { question: string },
-    { signal, onTextOnly }: AnySearchOptions,
+    options: AnySearchOptions,
   ): Promise<HybridHit[]> {
-    const { target, embedder } = this.#parts;
+    const { signal, onTextOnly } = options;
+    const target = this.#targetOf(options);
     try {
-      const vector = await embedder.embedQuery(search.question, signal);
-      throwIfAborted(signal);
-      return await searchHybrid(target, { ...search, vector });
+      const vector = await this.#vectorOf(search.question, signal);
+      const hits = await searchHybrid(target, { ...search, vector });
+      return hits.filter((hit) => isNear(hit, search));
     } catch (error) {
       if (!onTextOnly || !(error instanceof EmbeddingError)) throw error;
       onTextOnly(error);
@@ -160,22 +107,26 @@ export class Searcher {
     }
   }
 
-  async #find(
-    query: string | ArrayLike<number>,
-    options: AnySearchOptions,
-    withEmbedding: boolean,
-  ): Promise<{ vector: Float32Array; found: FoundChunk[] }> {
-    const { target } = this.#parts;
-    const checked = this.check(options);
-    const vector = await this.#vectorOf(query, options.signal);
-    return { vector, found: await search(target, { ...checked, vector, withEmbedding }) };
-  }
-
-  async #vectorOf(query: string | ArrayLike<number>, signal: AbortSignal | undefined): Promise<Float32Array> {
+  async #vectorOf(query: Query, signal: AbortSignal | undefined): Promise<Float32Array> {
     const { target, embedder } = this.#parts;
     const given = checkQuery(query, target.dimensions);
     const vector = typeof given === "string" ? await embedder.embedQuery(given, signal) : given;
     throwIfAborted(signal);
     return vector;
   }
+
+  /** A host that gives its client may have no other to spare. */
+  #targetOf({ client }: { client?: Queryable | undefined }): SearchTarget {
+    const { target } = this.#parts;
+    if (!client) return target;
+    const serving = { current: () => target.serving.current(client) };
+    return { ...target, serving, statements: new NamedStatements(client) };
+  }
+}
+
+function isNear(
+  { score = 1, distance = 0 }: { score: number | undefined; distance: number | undefined },
+  { minScore, maxDistance }: CheckedSearch,
+): boolean {
+  return score >= minScore && distance <= maxDistance;
 }

@@ -14,6 +14,7 @@ import {
 } from "./options.js";
 import { PreparedTraining } from "./prepared-training.js";
 import { TrainingRetriever, type TrainingRetrieverOptions } from "./retriever.js";
+import type { AnySearchOptions, SimilarOptions } from "./search-options.js";
 import type { Queryable } from "./store/database.js";
 import { compileFilter } from "./store/filter.js";
 import { decodeTrainingId, encodeTrainingId, encodeTrainingIds } from "./store/training-id.js";
@@ -28,7 +29,6 @@ import type {
   Hit,
   SearchMode,
   SearchStrategy,
-  SimilarOptions,
   Training,
   TrainingHit,
   TrainingId,
@@ -231,7 +231,7 @@ export class TrainingIndex {
    */
   asRetriever(options: TrainingRetrieverOptions = {}): TrainingRetriever {
     this.#parts.searcher.check(options);
-    const { strategy = "chunks" } = options as SimilarOptions<SearchMode, SearchStrategy>;
+    const { strategy = "chunks" } = options as AnySearchOptions;
     if (strategy !== "chunks")
       throw new InvalidArgumentError("strategy", "must be chunks: LangChain takes documents");
     return new TrainingRetriever(this, options);

@@ -1,5 +1,5 @@
 import type { Document } from "@langchain/core/documents";
-import type { EqualityFilter, Filter } from "./filter-types.js";
+import type { EqualityFilter } from "./filter-types.js";
 
 export type {
   EqualityFilter,
@@ -122,18 +122,26 @@ export interface DeleteResult {
 export type TrainingSelection =
   { ids: readonly TrainingId[]; filter?: undefined } | { ids?: undefined; filter: EqualityFilter };
 
-/** A chunk that was found. */
+/** A chunk that was found; with the option `neighbors` the passage around it. */
 export interface ChunkPassage {
   trainingId: TrainingId;
   chunkId: string;
   /** Place of the chunk in its training, from 0. */
   position: number;
-  /** Where the chunk begins in the training's content, in UTF-16 units. */
+  /** Where the passage begins in the training's content, in UTF-16 units. */
   start: number;
-  /** Where it ends, exclusive: `content.slice(start, end)` is the chunk's text. */
+  /**
+   * Where it ends, exclusive: `content.slice(start, end)` of the training's content is the passage's text. Between two
+   * chunks of a passage line breaks stand for what is blank there.
+   */
   end: number;
+  /** The text of the chunk, or of the chunk and its neighbors. */
   content: string;
   metadata: Metadata;
+  /** Only with the option `neighbors`: how many chunks before and after this one are part of the passage. */
+  neighbors?: { before: number; after: number } | undefined;
+  /** Only with the option `neighbors`: the chunk alone. */
+  chunk?: { content: string; start: number; end: number } | undefined;
 }
 
 /** A chunk that answers a query by its vector. */
@@ -185,7 +193,7 @@ export interface TrainingHit {
   score: number;
   /** pgvector's cosine distance between the query and the mean of the training's vectors, 0 to 2, lower is better. */
   distance: number;
-  /** Its chunks nearest to the query, at most three, nearest first. */
+  /** Its chunks nearest to the query, at most three unless `perTraining` says otherwise, nearest first. */
   chunks: ChunkHit[];
 }
 
@@ -194,39 +202,3 @@ export interface TrainingHit {
  * - `trainings`: each training once, by the mean of its vectors.
  */
 export type SearchStrategy = "chunks" | "trainings";
-
-/** Options of one search. */
-export interface SimilarOptions<
-  Mode extends SearchMode = "vector",
-  Strategy extends SearchStrategy = "chunks",
-> {
-  /** What is returned. `trainings` goes with mode `vector` only. Default `chunks`. */
-  strategy?: Strategy | undefined;
-  /** Default `vector`. The others need a schema that was migrated with `textSearch`, and a question that is a text. */
-  mode?: Mode | undefined;
-  /** Only of mode `hybrid`: how much each search counts, 0 or more, not both 0. Default 1 each. */
-  weights?: { vector?: number | undefined; text?: number | undefined } | undefined;
-  /**
-   * Only of mode `hybrid`: allows to answer by words alone when the embedder fails, and is called with its error. Without
-   * it the error is thrown.
-   */
-  onTextOnly?: ((error: Error) => void) | undefined;
-  /** How many chunks, or trainings, to return at most, 1 to 1000. Default 5. */
-  k?: number | undefined;
-  /** Narrows the search; ANDed with the filter of the index. */
-  filter?: Filter | undefined;
-  /**
-   * Candidates that the HNSW scan keeps: higher finds more of the true neighbours and costs time.
-   * 1 to 1000, default that of the index (40), never less than `k`.
-   *
-   * @see https://github.com/pgvector/pgvector#query-options
-   */
-  efSearch?: number | undefined;
-  /**
-   * Only with a vector index of type `bit`: how many candidates for each chunk to return are compared again on their
-   * full vectors. 1 to 100, default 10.
-   */
-  rerankFactor?: number | undefined;
-  /** Ends the call early with `AbortError`. */
-  signal?: AbortSignal | undefined;
-}

@@ -4,7 +4,7 @@ import type { Searcher } from "./searcher.js";
 import type { DatabasePool } from "./store/database.js";
 import type { Conditions } from "./store/filter.js";
 import type { Layout } from "./store/layout.js";
-import { readById, refusePartsOfTrainings } from "./store/search.js";
+import { readById, refusePartsOfTrainings } from "./store/chunks-by-id.js";
 import { encodeTrainingIds } from "./store/training-id.js";
 import type { NormalizedTraining } from "./training-input.js";
 import type { Training, TrainingSelection, UpsertResult } from "./types.js";
@@ -44,8 +44,7 @@ export function vectorStoreOperations(parts: VectorStoreParts): VectorStoreOpera
       if (selection.ids) await refusePartsOfTrainings(pool, layout, selection.ids, scope);
       await parts.deleteTrainings(selection);
     },
-    search: (query, search) => searcher.search(query, search),
-    searchCandidates: (query, search) => searcher.searchCandidates(query, search),
+    search: (query, search) => searcher.findChunks(query, search),
     readById: async (ids) => readById(pool, layout, encodeTrainingIds(ids, "text"), scope),
   };
 }

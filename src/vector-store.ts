@@ -3,14 +3,13 @@ import { Document } from "@langchain/core/documents";
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import type { MaxMarginalRelevanceSearchOptions } from "@langchain/core/vectorstores";
 import { InvalidArgumentError } from "./errors.js";
-import { checkMarginalRelevance, chooseUnlike } from "./marginal-relevance.js";
-import { checkList } from "./checks.js";
+import { checkList, checkOptions } from "./checks.js";
 import { checkSelection } from "./options.js";
 import { PGVectorStoreBase } from "./pgvector-store.js";
-import type { Candidates } from "./searcher.js";
 import type { DatabasePool } from "./store/database.js";
 import { chunkTable, type Layout } from "./store/layout.js";
-import type { FoundChunk, StoredChunk } from "./store/search.js";
+import type { StoredChunk } from "./store/chunks-by-id.js";
+import type { FoundChunk } from "./store/hits.js";
 import type { EqualityFilter, Filter, Training, UpsertResult } from "./types.js";
 
 /** What a vector store needs of the index that it is a view of. */
@@ -24,8 +23,6 @@ export interface VectorStoreOperations {
   /** Refuses ids of chunks that are parts of longer trainings. */
   delete(selection: VectorStoreSelection): Promise<void>;
   search(query: string | number[], search: VectorStoreSearch): Promise<FoundChunk[]>;
-  /** As `search`, with the vectors of query and chunks. */
-  searchCandidates(query: string, search: VectorStoreSearch): Promise<Candidates>;
   readById(ids: readonly string[]): Promise<StoredChunk[]>;
 }
 
@@ -33,6 +30,7 @@ export interface VectorStoreOperations {
 export interface VectorStoreSearch {
   k: number;
   filter: Filter | undefined;
+  mmr?: { fetchK: number | undefined; lambda: number | undefined } | undefined;
 }
 
 /** What `delete` takes: one of both. */
@@ -175,10 +173,10 @@ export class TrainingVectorStore extends PGVectorStoreBase {
     query: string,
     options: MaxMarginalRelevanceSearchOptions<Filter>,
   ): Promise<Document[]> {
-    const { k, fetchK, lambda } = checkMarginalRelevance(options);
-    const search = { k: Math.max(k, fetchK), filter: options.filter };
-    const candidates = await this.#operations.searchCandidates(query, search);
-    return chooseUnlike(candidates, k, lambda).map(toDocument);
+    checkOptions(options);
+    const { k, fetchK, lambda, filter } = options;
+    const found = await this.#operations.search(query, { k, filter, mmr: { fetchK, lambda } });
+    return found.map(toDocument);
   }
 
   /** Does nothing: the pool is the host's. */

@@ -9,7 +9,8 @@ import {
   SchemaError,
 } from "../src/errors.js";
 import { similarityHandler, type HttpIndex, type SimilarityHandlerOptions } from "../src/http.js";
-import type { ChunkHit, SimilarOptions } from "../src/types.js";
+import type { SimilarOptions } from "../src/search-options.js";
+import type { ChunkHit } from "../src/types.js";
 
 const hit: ChunkHit = {
   trainingId: "manual-7",

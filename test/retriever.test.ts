@@ -5,7 +5,8 @@ import { RunnableLambda } from "@langchain/core/runnables";
 import { describe, expect, it } from "vitest";
 import { DatabaseError } from "../src/errors.js";
 import { toDocument, TrainingRetriever, type SearchableIndex } from "../src/retriever.js";
-import type { ChunkHit, SearchMode, SimilarOptions } from "../src/types.js";
+import type { SimilarOptions } from "../src/search-options.js";
+import type { ChunkHit, SearchMode } from "../src/types.js";
 
 function hit(content: string, position = 0): ChunkHit {
   const place = { trainingId: "entregas", chunkId: `c${position}`, position, start: 0, end: content.length };

@@ -3,7 +3,7 @@ import { vectorIndexTypes } from "../store/vector-index.js";
 import { createVectorIndex } from "../store/vector-index-sql.js";
 import { hostReference } from "./host-table.js";
 import type { MigrationPlan } from "./options.js";
-import { addTextSearch } from "./text-search.js";
+import { addTextSearch, PENDING_KILOBYTES } from "./text-search.js";
 
 /** One step from one layout of the schema to the next. A published one is never changed. */
 export interface Migration {
@@ -95,15 +95,6 @@ function replacedVersion({ names }: MigrationPlan): string[] {
   return [`ALTER TABLE ${names.training} ADD COLUMN replaced_ticket bigint`];
 }
 
-function textSearch({ names, textSearch: language }: MigrationPlan): string[] {
-  return [
-    `ALTER TABLE ${names.profile} ADD COLUMN text_search text`,
-    ...(language === undefined ? [] : addTextSearch(names, language)),
-  ];
-}
-
-const PENDING_KILOBYTES = 64;
-
 /** So that an index that somebody dropped is built again as it was. */
 function recordedVectorIndex({ names, vectorIndex, hnsw }: MigrationPlan): string[] {
   const isType = `IN (${vectorIndexTypes.map((type) => `'${type}'`).join(", ")})`;
@@ -119,8 +110,13 @@ function recordedVectorIndex({ names, vectorIndex, hnsw }: MigrationPlan): strin
   ALTER COLUMN vector_index DROP DEFAULT,
   ALTER COLUMN hnsw_m DROP DEFAULT,
   ALTER COLUMN hnsw_ef_construction DROP DEFAULT`,
-    // Each filtered search walks through what has not been sorted into the index yet: 4 MB of it by default took four
-    // times as long as the search itself.
     `ALTER INDEX ${names.schema}.chunk_1_metadata SET (gin_pending_list_limit = ${PENDING_KILOBYTES})`,
+  ];
+}
+
+function textSearch({ names, textSearch: language }: MigrationPlan): string[] {
+  return [
+    `ALTER TABLE ${names.profile} ADD COLUMN text_search text`,
+    ...(language === undefined ? [] : addTextSearch(names, language)),
   ];
 }

@@ -1,9 +1,9 @@
 import { readActiveProfile, readCatalog, readMigrations, type InstalledExtension } from "../store/catalog.js";
 import type { Queryable } from "../store/database.js";
 import { FIRST_PROFILE_ID, SCHEMA_VERSION } from "../store/layout.js";
+import type { TextSearchLanguage } from "../store/lexemes.js";
 import type { VectorIndexState } from "../store/vector-index-catalog.js";
 import type { VectorIndexType } from "../store/vector-index.js";
-import type { TextSearchLanguage } from "../store/lexemes.js";
 import type { IdType } from "../types.js";
 import { migrations } from "./list.js";
 import { planMigration, type MigrateOptions } from "./options.js";

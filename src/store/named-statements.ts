@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { query, sqlStateOf, translateError, type DatabasePool, type Queryable } from "./database.js";
+import { query, sqlStateOf, translateError, type Queryable } from "./database.js";
 
 /** invalid_sql_statement_name, duplicate_prepared_statement: the connection is not the one it was. */
 const NOT_KEPT = new Set(["26000", "42P05"]);
@@ -25,13 +25,14 @@ interface NamingPool {
  * @see https://node-postgres.com/features/queries#prepared-statements
  */
 export class NamedStatements {
-  readonly #pool: DatabasePool;
+  readonly #database: Queryable;
   #areKept: boolean;
   readonly #names = new Set<string>();
 
-  constructor(pool: DatabasePool) {
-    this.#pool = pool;
-    this.#areKept = takesNames(pool);
+  /** @param database - a client takes no names here: a name that is not kept would end the host's transaction */
+  constructor(database: Queryable) {
+    this.#database = database;
+    this.#areKept = takesNames(database);
   }
 
   /** Whether a statement may be run under a name at all. */
@@ -42,7 +43,7 @@ export class NamedStatements {
   /** The plan that Postgres makes for a statement and its values; nothing is run. */
   async explain(text: string, values: unknown[]): Promise<string> {
     const rows = await query<Record<"QUERY PLAN", string>>(
-      this.#pool,
+      this.#database,
       `EXPLAIN (COSTS OFF, VERBOSE OFF) ${text}`,
       values,
     );
@@ -57,14 +58,14 @@ export class NamedStatements {
     const name = keepsPlan && this.#areKept ? this.#nameOf(text) : undefined;
     if (name !== undefined) {
       try {
-        const pool = this.#pool as unknown as NamingPool;
+        const pool = this.#database as unknown as NamingPool;
         return (await pool.query({ name, text, values })).rows as Row[];
       } catch (error) {
         if (!NOT_KEPT.has(sqlStateOf(error) ?? "")) throw translateError(error);
         this.#areKept = false;
       }
     }
-    return query<Row>(this.#pool, text, values);
+    return query<Row>(this.#database, text, values);
   }
 
   #nameOf(text: string): string | undefined {
@@ -75,7 +76,7 @@ export class NamedStatements {
 }
 
 /** Only `pg.Pool` itself: what a host puts in its place takes a text. */
-function takesNames(pool: DatabasePool): boolean {
+function takesNames(pool: Queryable): boolean {
   return typeof (pool as { totalCount?: unknown }).totalCount === "number";
 }
 

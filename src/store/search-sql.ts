@@ -13,11 +13,13 @@ export type SearchPlan = "planner's" | "by vector" | "by filter";
 
 /** What a search statement depends on besides its bound values. */
 export interface SearchShape {
-  /** A checked integer: Citus pushes only constants down, and the planner prices a bound LIMIT as 10 % of all rows. */
-  limit: number;
+  /**
+   * A checked integer: Citus pushes only constants down, and the planner prices a bound LIMIT as 10 % of all rows.
+   * `undefined` where all chunks are looked at.
+   */
+  limit: number | undefined;
   /** On the metadata, with parameters from `$1`; `undefined` where nothing narrows the search. */
   condition: string | undefined;
-  withEmbedding: boolean;
   /** The type of the vector index; without one the order is that of the vectors themselves. */
   type: VectorIndexType | undefined;
   /** Of the vectors. */
@@ -27,15 +29,66 @@ export interface SearchShape {
   candidates: number;
 }
 
+/** Which of the chunks that were found make the page. */
+export interface Page {
+  /** `undefined` for all that there are then. */
+  k?: number | undefined;
+  /** Chunks of one training at most. */
+  perTraining: number | undefined;
+}
+
+/** How many chunks before and after each found one come along. */
+export interface Neighbors {
+  before: number;
+  after: number;
+}
+
+/** What is returned of each chunk. */
+export interface Selection {
+  /** Of `c`, with a comma before each. */
+  columns: string;
+  /** Of `c`. */
+  order: string;
+  neighbors: Neighbors | undefined;
+}
+
 /** The condition's parameters come after the vector and `hnsw.ef_search`. */
-const FIRST_OF_CONDITION = 3;
+export const FIRST_OF_CONDITION = 3;
 
 /** The nearest chunks, in one statement. $1 vector, $2 ef_search as text, $3... those of the condition. */
-export function searchChunks(layout: Layout, shape: SearchShape): string {
-  const embedding = shape.withEmbedding ? ", c.embedding::text AS embedding" : "";
-  const source = `(${nearestChunks(layout, shape, FIRST_OF_CONDITION)}
-)`;
-  return placed(layout, source, `, c.distance${embedding}`, "c.distance");
+export function searchChunks(
+  layout: Layout,
+  shape: SearchShape,
+  page: Page,
+  { withEmbedding, neighbors }: { withEmbedding: boolean; neighbors: Neighbors | undefined },
+): string {
+  const nearest = nearestChunks(layout, shape, FIRST_OF_CONDITION);
+  const columns = `, c.distance${reachedColumn(page)}${withEmbedding ? ", c.embedding::text AS embedding" : ""}`;
+  const source = spread(`(${nearest}\n)`, "distance", page);
+  return placed(layout, source, { columns, order: "c.distance", neighbors });
+}
+
+/**
+ * Of each training only so many of its best chunks, and of these as many as the page takes, with the number of chunks
+ * that were looked at; the source itself, which has no more chunks than the page, where trainings do not matter.
+ *
+ * @param source - a name, or a statement in parentheses
+ */
+export function spread(source: string, order: string, { k, perTraining }: Page): string {
+  if (perTraining === undefined) return source;
+  return `(
+  SELECT * FROM (
+    SELECT *, row_number() OVER (PARTITION BY training_id ORDER BY ${order}, id) AS place_in_training,
+      count(*) OVER () AS reached
+    FROM ${source} found) found
+  WHERE place_in_training <= ${perTraining}
+  ORDER BY ${order}, training_id, id
+  LIMIT ${k ?? "ALL"})`;
+}
+
+/** What {@link spread} adds to a page that it spreads. */
+export function reachedColumn({ perTraining }: Page): string {
+  return perTraining === undefined ? "" : ", c.reached";
 }
 
 /**
@@ -44,18 +97,34 @@ export function searchChunks(layout: Layout, shape: SearchShape): string {
  * OFFSET 0 keeps the place of a chunk from being looked for once for each column that is made of it: it costs a walk
  * through the chunk ids of the training.
  */
-export function placed(layout: Layout, source: string, columns: string, order: string): string {
+export function placed(layout: Layout, source: string, { columns, order, neighbors }: Selection): string {
   const { indexed } = namesOf(layout);
+  const around = neighbors ? surroundings(layout, neighbors) : { column: "", join: "" };
   return `
 SELECT c.training_id::text AS key, c.id, c.content, c.metadata::text AS metadata,
-  p.place - 1 AS position, i.starts[p.place] AS start, i.ends[p.place] AS "end"${columns}
+  p.place - 1 AS position, i.starts[p.place] AS start, i.ends[p.place] AS "end"${around.column}${columns}
 FROM ${source} c
 JOIN ${indexed} i ON i.training_id = c.training_id
-CROSS JOIN LATERAL (SELECT array_position(i.chunk_ids, c.id) AS place OFFSET 0) p
+CROSS JOIN LATERAL (SELECT array_position(i.chunk_ids, c.id) AS place OFFSET 0) p${around.join}
 ORDER BY ${order}, c.training_id, p.place`;
 }
 
-const COLUMNS = "training_id, id, content, metadata, embedding";
+/** The chunks around each found one, itself among them, in reading order: `[position, start, end, content]` as JSON. */
+function surroundings(layout: Layout, { before, after }: Neighbors): { column: string; join: string } {
+  return {
+    column: ", s.surroundings",
+    join: `
+CROSS JOIN LATERAL (
+  SELECT json_agg(json_build_array(place - 1, i.starts[place], i.ends[place], n.content) ORDER BY place)::text AS surroundings
+  FROM generate_series(p.place - ${before}, p.place + ${after}) AS place
+  JOIN ${namesOf(layout).chunk} n ON n.training_id = c.training_id AND n.id = i.chunk_ids[place]
+) s`,
+  };
+}
+
+/** Of a chunk, as far as searches need it. */
+export const CHUNK_COLUMNS = ["training_id", "id", "content", "metadata", "embedding"];
+const COLUMNS = CHUNK_COLUMNS.join(", ");
 
 /**
  * The settings are those of the scan, not of the session: the subquery is a one-time filter, evaluated before
@@ -71,19 +140,19 @@ export function nearestChunks(layout: Layout, shape: SearchShape, firstOfConditi
     .map((vector) => indexedForm(type, names, dimensions, vector))
     .join(` ${indexOperator(type, names)} `);
   const distance = `embedding ${names.distance} $1::${names.vector}`;
-  const nearest = (columns: string, count: number): string => `
+  const nearest = (columns: string, count: number | undefined): string => `
   SELECT ${columns}
   FROM ${names.chunk}
   WHERE (SELECT set_config('hnsw.ef_search', $2, true) || set_config('hnsw.iterative_scan', 'strict_order', true))
     IS NOT NULL${filterOf(shape, firstOfCondition)}
   ORDER BY ${plan === "by filter" ? `(${indexedOrder}) + 0` : indexedOrder}
-  LIMIT ${count}`;
+  LIMIT ${count ?? "ALL"}`;
   if (type === "vector") return nearest(`${COLUMNS}, ${distance} AS distance`, limit);
   return `
   SELECT ${COLUMNS}, ${distance} AS distance
   FROM (${nearest(COLUMNS, candidates)}) n
   ORDER BY distance
-  LIMIT ${limit}`;
+  LIMIT ${limit ?? "ALL"}`;
 }
 
 /** CASE keeps the condition from the filter's index, and is taken to let half of the rows through. */

@@ -1,24 +1,26 @@
 import { createHash } from "node:crypto";
-import { InvalidArgumentError } from "../errors.js";
-import type { ChunkHit, ChunkPassage, Metadata } from "../types.js";
-import { query, type HostNumber, type Queryable } from "./database.js";
 import type { Condition } from "./condition.js";
-import type { Conditions } from "./filter.js";
+import { encodeVector } from "./codec.js";
+import { toFound, type FoundChunk, type HitRow } from "./hits.js";
 import type { Layout } from "./layout.js";
 import type { NamedStatements } from "./named-statements.js";
-import * as sql from "./search-sql.js";
-import type { SearchPlan } from "./search-sql.js";
-import type { ServingIndex, ServingState } from "./serving-index.js";
-import { decodeTrainingId } from "./training-id.js";
-import { decodeVector, encodeVector } from "./codec.js";
+import { isLarge, reachFurther, scanFor, scanWithin, type ReachedRow, type Scan } from "./scan.js";
+import { searchChunks, type Neighbors, type SearchPlan } from "./search-sql.js";
+import type { ServingState } from "./serving-index.js";
 
-/** A search whose arguments have been checked. */
-export interface Search {
-  vector: Float32Array;
+/** What searches of all kinds have. */
+export interface SearchPage {
   k: number;
-  efSearch: number;
+  /** Chunks of one training at most. */
+  perTraining: number | undefined;
+  neighbors: Neighbors | undefined;
   condition: Condition | undefined;
-  withEmbedding?: boolean | undefined;
+}
+
+/** A search by vector whose arguments have been checked. */
+export interface Search extends SearchPage {
+  vector: Float32Array;
+  efSearch: number;
   /** How many candidates of a `bit` index are compared on their full vectors for each chunk that is returned. */
   rerankFactor: number;
 }
@@ -28,85 +30,77 @@ export interface SearchTarget {
   statements: NamedStatements;
   layout: Layout;
   dimensions: number;
-  serving: ServingIndex;
-}
-
-/**
- * From here on the planner takes the vector index whatever it knows about the table, and so does a plan that is kept.
- * Below it the plan of the moment is the better one, and costs less than what it finds.
- */
-const FEWEST_PAGES_TO_KEEP_A_PLAN = 100;
-/** What `hnsw.ef_search` goes up to. */
-export const MAX_EF_SEARCH = 1000;
-
-/** A hit, with its vector where that was asked for. */
-export interface FoundChunk {
-  hit: ChunkHit;
-  embedding: number[] | undefined;
-}
-
-/** A chunk with its place, as statements return it. */
-export interface PassageRow {
-  key: string;
-  id: string;
-  content: string;
-  metadata: string;
-  position: HostNumber;
-  start: HostNumber;
-  end: HostNumber;
-}
-
-interface HitRow extends PassageRow {
-  distance: HostNumber;
-  embedding?: string;
+  serving: { current(): Promise<ServingState> };
 }
 
 /**
  * The nearest chunks, nearest first. One statement, one round trip, no transaction; one more for a look at the catalogs
  * once a minute, for a filter that was not asked for in that time, and where the vector index has found too few.
+ *
+ * @param withEmbedding - whether the chunks' vectors come along
  */
 export async function search(
-  { statements, layout, dimensions, serving }: SearchTarget,
-  { vector, k, efSearch, rerankFactor, condition, withEmbedding = false }: Search,
+  target: SearchTarget,
+  search: Search,
+  withEmbedding = false,
 ): Promise<FoundChunk[]> {
-  const state = await serving.current();
-  const candidates = state.type === "bit" ? Math.max(k * rerankFactor, efSearch) : k;
-  const values = [
-    encodeVector(vector),
-    Math.min(Math.max(efSearch, candidates), MAX_EF_SEARCH).toString(),
-    ...(condition?.values ?? []),
-  ];
+  const state = await target.serving.current();
+  const find = search.perTraining === undefined ? nearestChunks : nearestOfTrainings;
+  const rows = await find(target, search, state, withEmbedding);
+  return rows.map((row) => toFound(row, target.layout));
+}
+
+async function nearestChunks(
+  { statements, layout, dimensions }: SearchTarget,
+  search: Search,
+  state: ServingState,
+  withEmbedding: boolean,
+): Promise<HitRow[]> {
+  const { k, condition, neighbors } = search;
+  const scanBy = (plan: SearchPlan): Scan =>
+    // What the filter lets through is few: their full vectors can be compared at once.
+    scanFor(search, dimensions, { limit: k, plan, type: plan === "by filter" ? undefined : state.type });
   const statement = (plan: SearchPlan): string =>
-    sql.searchChunks(layout, {
-      limit: k,
-      condition: condition?.text,
-      withEmbedding,
-      // What the filter lets through is few: their full vectors can be compared at once.
-      type: plan === "by filter" ? undefined : state.type,
-      dimensions,
-      candidates,
-      plan,
-    });
-  const isLarge = state.pages >= FEWEST_PAGES_TO_KEEP_A_PLAN;
-  const keepsPlan = statements.areKept && isLarge;
+    searchChunks(layout, scanBy(plan).shape, search, { withEmbedding, neighbors });
+  const { shape, efSearch } = scanBy("planner's");
+  const values = [encodeVector(search.vector), efSearch, ...(condition?.values ?? [])];
+  const keepsPlan = statements.areKept && isLarge(state);
   const run = (plan: SearchPlan): Promise<HitRow[]> =>
     statements.query<HitRow>(statement(plan), values, { keepsPlan });
-  const question = condition ? questionOf(k, candidates, condition) : "";
+  const question = condition ? questionOf(k, shape.candidates, condition) : "";
   const plan =
     keepsPlan && condition
       ? await learnPlan(state, question, () => statements.explain(statement("planner's"), values))
       : "planner's";
-  let rows = await run(plan);
+  const rows = await run(plan);
   // The scan of the vector index gives up after 20,000 rows (hnsw.max_scan_tuples), though what the filter lets through
   // may lie behind them.
-  if (rows.length < k && condition && isLarge && plan !== "by filter") {
-    if (keepsPlan) state.plans.set(question, Promise.resolve("by filter"));
-    rows = await run("by filter");
-  }
-  return rows.map((row) => ({
-    hit: toHit(row, layout),
-    embedding: row.embedding === undefined ? undefined : decodeVector(row.embedding),
-  }));
+  if (rows.length >= k || !condition || !isLarge(state) || plan === "by filter") return rows;
+  if (keepsPlan) state.plans.set(question, Promise.resolve("by filter"));
+  return run("by filter");
+}
+
+/** The nearest chunks, of each training only so many. */
+async function nearestOfTrainings(
+  { statements, layout, dimensions }: SearchTarget,
+  search: Search,
+  state: ServingState,
+  withEmbedding: boolean,
+): Promise<HitRow[]> {
+  const { k, condition, neighbors } = search;
+  return reachFurther(
+    search,
+    state,
+    (reach) => {
+      const { shape, efSearch } = scanWithin(reach, search, dimensions, state.type);
+      return statements.query<HitRow & ReachedRow>(
+        searchChunks(layout, shape, search, { withEmbedding, neighbors }),
+        [encodeVector(search.vector), efSearch, ...(condition?.values ?? [])],
+        { keepsPlan: false },
+      );
+    },
+    (rows) => rows.length >= k,
+  );
 }
 
 /** Short, whatever the filter: it may have a thousand values. */
@@ -132,65 +126,3 @@ async function learnPlan(
 }
 
 const VECTOR_INDEX_SCAN = /Index Scan using \S*_embedding/;
-
-function toHit(row: HitRow, layout: Layout): ChunkHit {
-  const distance = Number(row.distance);
-  return { ...toPassage(row, layout), score: 1 - distance, distance };
-}
-
-/** What hits of all searches have. */
-export function toPassage(row: PassageRow, { idType }: Layout): ChunkPassage {
-  return {
-    trainingId: decodeTrainingId(row.key, idType),
-    chunkId: row.id,
-    position: Number(row.position),
-    start: Number(row.start),
-    end: Number(row.end),
-    content: row.content,
-    metadata: JSON.parse(row.metadata) as Metadata,
-  };
-}
-
-/** A chunk without its place. */
-export interface StoredChunk {
-  id: string;
-  content: string;
-  metadata: Metadata;
-}
-
-/** The chunks with these ids, in the order of the ids; unknown ids are left out. */
-export async function readById(
-  database: Queryable,
-  layout: Layout,
-  ids: readonly string[],
-  conditions: Conditions,
-): Promise<StoredChunk[]> {
-  const rows = await query<{ id: string; content: string; metadata: string }>(
-    database,
-    sql.readChunksById(layout),
-    [ids, conditions],
-  );
-  const byId = new Map(
-    rows.map(({ id, content, metadata }) => [
-      id,
-      { id, content, metadata: JSON.parse(metadata) as Metadata },
-    ]),
-  );
-  return ids.flatMap((id) => byId.get(id) ?? []);
-}
-
-/** @throws {@link InvalidArgumentError} when an id is that of a chunk which is one of several of a training */
-export async function refusePartsOfTrainings(
-  database: Queryable,
-  layout: Layout,
-  ids: readonly string[],
-  scope: Conditions,
-): Promise<void> {
-  const rows = await query<{ id: string }>(database, sql.findPartsOfTrainings(layout), [ids, scope]);
-  const [part] = rows;
-  if (!part) return;
-  throw new InvalidArgumentError(
-    `ids[${ids.indexOf(part.id)}]`,
-    "names a chunk of a longer training, not a training: delete that by its own id",
-  );
-}

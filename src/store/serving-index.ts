@@ -33,11 +33,14 @@ export class ServingIndex {
     this.#maxAgeMs = maxAgeMs;
   }
 
-  /** @throws {@link DatabaseError} */
-  current(): Promise<ServingState> {
+  /**
+   * @param database - to look with, where it is time to look again
+   * @throws {@link DatabaseError}
+   */
+  current(database = this.#database): Promise<ServingState> {
     if (this.#state && performance.now() - this.#readAt < this.#maxAgeMs) return this.#state;
     this.#readAt = performance.now();
-    const state = readServingState(this.#database, this.#layout);
+    const state = readServingState(database, this.#layout);
     this.#state = state;
     state.catch(() => {
       if (this.#state === state) this.forget();

@@ -2,15 +2,24 @@
 import { numberedFrom } from "./condition.js";
 import { chunkTable, namesOf, type Layout } from "./layout.js";
 import { lexemesOf, type TextSearchLanguage } from "./lexemes.js";
-import { nearestChunks, placed, type SearchShape } from "./search-sql.js";
+import {
+  CHUNK_COLUMNS,
+  nearestChunks,
+  placed,
+  reachedColumn,
+  spread,
+  type Neighbors,
+  type Page,
+  type SearchShape,
+} from "./search-sql.js";
 
 /** The layout of a schema whose chunks can be searched for words. */
 export type TextLayout = Layout & { textSearch: TextSearchLanguage };
 
 /** What a text search statement depends on besides its bound values. */
 export interface TextSearchShape {
-  /** A checked integer. */
-  limit: number;
+  /** A checked integer; `undefined` for all chunks that match. */
+  limit: number | undefined;
   /** On the metadata, with parameters from `$1`; `undefined` where nothing narrows the search. */
   condition: string | undefined;
   /** Share of the chunk table's pages that averages are taken of, in percent. */
@@ -39,18 +48,28 @@ const MAX_CANDIDATES_OF_A_WORD = 20_000;
 const MAX_COUNTED = 10_000;
 
 /** The chunks that best match a question by its words, best first. $1 question, $2... those of the condition. */
-export function matchingChunks(layout: TextLayout, shape: TextSearchShape): string {
+export function matchingChunks(
+  layout: TextLayout,
+  shape: TextSearchShape,
+  page: Page,
+  neighbors: Neighbors | undefined,
+): string {
+  const order = "text_score DESC";
   return `
 WITH ${ranking(layout, shape, { question: "$1", firstOfCondition: FIRST_OF_TEXT_CONDITION })}
-${placed(layout, "matching", ", c.text_score", "c.text_score DESC")}`;
+${placed(layout, spread("matching", order, page), {
+  columns: `, c.text_score${reachedColumn(page)}`,
+  order: `c.${order}`,
+  neighbors,
+})}`;
 }
 
 /** What the fusion of both searches depends on. */
 export interface FusionShape {
-  /** Chunks of the page. */
-  limit: number;
+  page: Page;
   /** Of each search. */
   weights: { vector: number; text: number };
+  neighbors: Neighbors | undefined;
 }
 
 /** The rank constant of reciprocal rank fusion. @see https://plg.uwaterloo.ca/~gvcormac/cormacksigir09-rrf.pdf */
@@ -64,12 +83,11 @@ export function fusedChunks(
   layout: TextLayout,
   nearest: SearchShape,
   matching: TextSearchShape,
-  { limit, weights }: FusionShape,
+  { page, weights, neighbors }: FusionShape,
 ): string {
   const names = namesOf(layout);
   const share = (rank: string, weight: number): string =>
     `coalesce(${weight}::float8 / (${RANK_CONSTANT} + ${rank}), 0)`;
-  const columns = "training_id, id, content, metadata, embedding";
   return `
 WITH ${ranking(layout, matching, { question: "$3", firstOfCondition: FIRST_OF_HYBRID_CONDITION })},
 nearest AS MATERIALIZED (${nearestChunks(layout, nearest, FIRST_OF_HYBRID_CONDITION)}
@@ -77,21 +95,22 @@ nearest AS MATERIALIZED (${nearestChunks(layout, nearest, FIRST_OF_HYBRID_CONDIT
 by_vector AS (SELECT *, row_number() OVER (ORDER BY distance, training_id, id) AS rank FROM nearest),
 by_text AS (SELECT *, row_number() OVER (ORDER BY text_score DESC, training_id, id) AS rank FROM matching),
 fused AS MATERIALIZED (
-  SELECT ${columns
-    .split(", ")
-    .map((column) => `coalesce(v.${column}, t.${column}) AS ${column}`)
-    .join(", ")},
+  SELECT ${CHUNK_COLUMNS.map((column) => `coalesce(v.${column}, t.${column}) AS ${column}`).join(", ")},
     coalesce(v.distance, t.embedding ${names.distance} $1::${names.vector}) AS distance, t.text_score,
     ${share("v.rank", weights.vector)} + ${share("t.rank", weights.text)} AS fused_score
   FROM by_vector v FULL JOIN by_text t ON t.training_id = v.training_id AND t.id = v.id
   ORDER BY fused_score DESC, distance
-  LIMIT ${limit}
+  LIMIT ${(page.perTraining === undefined ? page.k : undefined) ?? "ALL"}
 )
-${placed(layout, "fused", ", c.distance, c.text_score, c.fused_score", "c.fused_score DESC, c.distance")}`;
+${placed(layout, spread("fused", "fused_score DESC, distance", page), {
+  columns: `, c.distance, c.text_score, c.fused_score${reachedColumn(page)}`,
+  order: "c.fused_score DESC, c.distance",
+  neighbors,
+})}`;
 }
 
 /**
- * Common table expressions that end with \`matching\`: the best chunks by BM25, with \`text_score\`.
+ * Common table expressions that end with `matching`: the best chunks by BM25, with `text_score`.
  *
  * Of a chunk's lexemes only those of the question are unnested, which is what takes the time.
  */
@@ -126,11 +145,11 @@ chosen AS MATERIALIZED (
   SELECT string_agg(query::text, ' | ')::tsquery AS query
   FROM (SELECT query, found, sum(found) OVER rarest AS total FROM word WHERE found > 0
     WINDOW rarest AS (ORDER BY found, lexeme ROWS UNBOUNDED PRECEDING)) w
-  ${onlyRareWords ? `WHERE total <= ${MAX_CANDIDATES} OR total - found < ${limit}` : ""}
+  ${onlyRareWords ? `WHERE total <= ${MAX_CANDIDATES} OR total - found < ${limit ?? MAX_CANDIDATES}` : ""}
 ),
 matching AS MATERIALIZED (
   SELECT c.*, s.text_score
-  FROM (SELECT training_id, id, content, metadata, embedding, lexemes FROM ${chunk}
+  FROM (SELECT ${CHUNK_COLUMNS.join(", ")}, lexemes FROM ${chunk}
     WHERE lexemes @@ (SELECT query FROM chosen)${filter}
     ${onlyRareWords ? `LIMIT ${MAX_CANDIDATES_OF_A_WORD}` : "OFFSET 0"}) c
   CROSS JOIN sample
@@ -142,7 +161,7 @@ matching AS MATERIALIZED (
     JOIN word w ON w.lexeme = u.lexeme
   ) s
   ORDER BY s.text_score DESC, c.training_id, c.id
-  LIMIT ${limit}
+  LIMIT ${limit ?? "ALL"}
 )`;
 }
 

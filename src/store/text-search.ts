@@ -2,9 +2,10 @@ import { InvalidArgumentError } from "../errors.js";
 import type { HybridHit, TextHit } from "../types.js";
 import type { HostNumber } from "./database.js";
 import { encodeVector } from "./codec.js";
-import type { Condition } from "./condition.js";
-import { MAX_EF_SEARCH, toPassage, type PassageRow, type SearchTarget } from "./search.js";
-import type { ServingState } from "./serving-index.js";
+import { toHit, toPassage, type HitRow, type PassageRow } from "./hits.js";
+import { MAX_EF_SEARCH, reachFurther, scanFor, type Reach, type ReachedRow } from "./scan.js";
+import type { SearchShape } from "./search-sql.js";
+import type { Search, SearchPage, SearchTarget } from "./search.js";
 import {
   fusedChunks,
   matchingChunks,
@@ -14,17 +15,12 @@ import {
 } from "./text-search-sql.js";
 
 /** A text search whose arguments have been checked. */
-export interface TextSearch {
+export interface TextSearch extends SearchPage {
   question: string;
-  k: number;
-  condition: Condition | undefined;
 }
 
 /** A search by vector and by words whose arguments have been checked. */
-export interface HybridSearch extends TextSearch {
-  vector: Float32Array;
-  efSearch: number;
-  rerankFactor: number;
+export interface HybridSearch extends Search, TextSearch {
   /** Of each search in the fusion. */
   weights: { vector: number; text: number };
 }
@@ -44,9 +40,9 @@ const FUSION_DEPTH = 50;
  */
 export async function searchText(target: SearchTarget, search: TextSearch): Promise<TextHit[]> {
   const layout = requireTextSearch(target);
-  const { question, k, condition } = search;
-  const rows = await runWidened<TextRow>(target, search, (shape) => ({
-    text: matchingChunks(layout, { ...shape, limit: k }),
+  const { question, k, condition, neighbors } = search;
+  const rows = await findPage<TextRow>(target, search, k, (reach) => ({
+    text: matchingChunks(layout, reach.words, search, neighbors),
     values: [question, ...(condition?.values ?? [])],
   }));
   return rows.map((row) => ({ ...toPassage(row, layout), textScore: Number(row.text_score) }));
@@ -69,76 +65,71 @@ export async function searchTextOnly(
 /** The chunks that are best by vector and by words together, best first. As {@link searchText}. */
 export async function searchHybrid(target: SearchTarget, search: HybridSearch): Promise<HybridHit[]> {
   const layout = requireTextSearch(target);
-  const { vector, question, k, condition, weights } = search;
+  const { vector, question, k, condition, weights, neighbors } = search;
   const depth = Math.min(Math.max(2 * k, FUSION_DEPTH), MAX_EF_SEARCH);
-  const { type } = await target.serving.current();
-  const candidates = type === "bit" ? Math.max(depth * search.rerankFactor, search.efSearch) : depth;
-  const efSearch = Math.min(Math.max(search.efSearch, candidates), MAX_EF_SEARCH);
-  const rows = await runWidened<HybridRow>(target, search, (shape, isWidened) => ({
-    text: fusedChunks(
-      layout,
-      {
-        limit: depth,
-        condition: condition?.text,
-        withEmbedding: false,
-        type: isWidened ? undefined : type,
-        dimensions: target.dimensions,
-        plan: isWidened ? "by filter" : "planner's",
-        candidates,
-      },
-      { ...shape, limit: depth },
-      { limit: k, weights },
-    ),
-    values: [encodeVector(vector), efSearch.toString(), question, ...(condition?.values ?? [])],
-  }));
-  return rows.map((row) => {
-    const distance = Number(row.distance);
+  const rows = await findPage<HybridRow>(target, search, depth, ({ words, type, plan }) => {
+    const { limit } = words;
+    const { shape, efSearch } = scanFor(search, target.dimensions, { limit, type, plan });
     return {
-      ...toPassage(row, layout),
-      score: 1 - distance,
-      distance,
-      textScore: row.text_score === null ? undefined : Number(row.text_score),
-      fusedScore: Number(row.fused_score),
+      text: fusedChunks(layout, shape, words, { page: search, weights, neighbors }),
+      values: [encodeVector(vector), efSearch, question, ...(condition?.values ?? [])],
     };
   });
+  return rows.map((row) => ({
+    ...toHit(row, layout),
+    textScore: row.text_score === null ? undefined : Number(row.text_score),
+    fusedScore: Number(row.fused_score),
+  }));
 }
 
-interface TextRow extends PassageRow {
+interface TextRow extends PassageRow, ReachedRow {
   text_score: HostNumber;
 }
 
-interface HybridRow extends PassageRow {
-  distance: HostNumber;
+interface HybridRow extends HitRow, ReachedRow {
   /** `null` for a chunk that was found by its vector alone. */
   text_score: HostNumber | null;
   fused_score: HostNumber;
 }
 
-/** Runs a statement; where a filter left too few of the chunks that it looked at, again so that it looks at all. */
-async function runWidened<Row>(
-  { statements, serving }: SearchTarget,
-  { k, condition }: TextSearch,
-  statement: (
-    shape: Omit<TextSearchShape, "limit">,
-    isWidened: boolean,
-  ) => { text: string; values: unknown[] },
-): Promise<Row[]> {
-  const run = (shape: Omit<TextSearchShape, "limit">, isWidened: boolean): Promise<Row[]> => {
-    const { text, values } = statement(shape, isWidened);
-    return statements.query<Row>(text, values, { keepsPlan: false });
-  };
-  const shape = shapeFor(await serving.current(), condition);
-  const rows = await run(shape, false);
-  if (rows.length >= k || !condition || !shape.onlyRareWords) return rows;
-  return run({ ...shape, onlyRareWords: false }, true);
+/** How far a statement looks, among the words and among the vectors. */
+interface WordsAndVectors extends Pick<SearchShape, "type" | "plan"> {
+  words: TextSearchShape;
 }
 
-function shapeFor({ pages }: ServingState, condition: Condition | undefined): Omit<TextSearchShape, "limit"> {
-  return {
-    condition: condition?.text,
-    samplePercent: pages <= SAMPLE_PAGES ? 100 : (100 * SAMPLE_PAGES) / pages,
-    onlyRareWords: pages > MOST_PAGES_TO_COUNT_ALL,
+/**
+ * Runs a statement; again so that it looks at all, where a filter left too few of the chunks that it looked at, or too few
+ * trainings are among them.
+ */
+async function findPage<Row extends ReachedRow>(
+  { statements, serving }: SearchTarget,
+  search: TextSearch,
+  depth: number,
+  statement: (reach: WordsAndVectors) => { text: string; values: unknown[] },
+): Promise<Row[]> {
+  const { k, condition, perTraining } = search;
+  const state = await serving.current();
+  const { pages } = state;
+  const hasManyChunks = pages > MOST_PAGES_TO_COUNT_ALL;
+  const run = (limit: Reach, looksAtAll: boolean): Promise<Row[]> => {
+    const { text, values } = statement({
+      words: {
+        limit,
+        condition: condition?.text,
+        samplePercent: pages <= SAMPLE_PAGES ? 100 : (100 * SAMPLE_PAGES) / pages,
+        onlyRareWords: hasManyChunks && !looksAtAll,
+      },
+      type: looksAtAll ? undefined : state.type,
+      plan: looksAtAll ? "by filter" : "planner's",
+    });
+    return statements.query<Row>(text, values, { keepsPlan: false });
   };
+  const isFull = (rows: Row[]): boolean => rows.length >= k;
+  if (perTraining !== undefined) {
+    return reachFurther(search, state, (reach) => run(reach, reach === undefined), isFull);
+  }
+  const rows = await run(depth, false);
+  return isFull(rows) || !condition || !hasManyChunks ? rows : run(depth, true);
 }
 
 /** @throws {@link InvalidArgumentError} */

@@ -1,0 +1,74 @@
+import { joinPieces, type Piece } from "../passage.js";
+import type { ChunkHit, ChunkPassage, Metadata } from "../types.js";
+import { decodeVector } from "./codec.js";
+import type { HostNumber } from "./database.js";
+import type { Layout } from "./layout.js";
+import { decodeTrainingId } from "./training-id.js";
+
+/** A chunk with its place, as statements return it. */
+export interface PassageRow {
+  key: string;
+  id: string;
+  content: string;
+  metadata: string;
+  position: HostNumber;
+  start: HostNumber;
+  end: HostNumber;
+  /** JSON: `[position, start, end, content]` of the chunk and of those around it. */
+  surroundings?: string;
+}
+
+/** A chunk that was found by its vector. */
+export interface HitRow extends PassageRow {
+  distance: HostNumber;
+  embedding?: string;
+}
+
+/** A hit, with its vector where that was asked for. */
+export interface FoundChunk {
+  hit: ChunkHit;
+  embedding: number[] | undefined;
+}
+
+/** A row as what a search returns. */
+export function toFound(row: HitRow, layout: Layout): FoundChunk {
+  return {
+    hit: toHit(row, layout),
+    embedding: row.embedding === undefined ? undefined : decodeVector(row.embedding),
+  };
+}
+
+/** A row as a hit. */
+export function toHit(row: HitRow, layout: Layout): ChunkHit {
+  const distance = Number(row.distance);
+  return { ...toPassage(row, layout), score: 1 - distance, distance };
+}
+
+/** What hits of all searches have. */
+export function toPassage(row: PassageRow, { idType }: Layout): ChunkPassage {
+  const piece = { content: row.content, start: Number(row.start), end: Number(row.end) };
+  const position = Number(row.position);
+  return {
+    trainingId: decodeTrainingId(row.key, idType),
+    chunkId: row.id,
+    position,
+    ...(row.surroundings === undefined ? piece : withNeighbors(piece, position, row.surroundings)),
+    metadata: JSON.parse(row.metadata) as Metadata,
+  };
+}
+
+function withNeighbors(
+  chunk: Piece,
+  position: number,
+  surroundings: string,
+): Piece & Pick<ChunkPassage, "chunk" | "neighbors"> {
+  const found = JSON.parse(surroundings) as [position: number, start: number, end: number, content: string][];
+  const pieces = found.map(([, start, end, content]) => ({ content, start, end }));
+  const before = found.filter(([other]) => other < position).length;
+  const [first = chunk, ...others] = pieces;
+  return {
+    ...joinPieces(first, ...others),
+    chunk,
+    neighbors: { before, after: others.length - before },
+  };
+}

@@ -7,7 +7,7 @@ import { BaseRetriever, type BaseRetrieverInput } from "@langchain/core/retrieve
 import { ensureConfig, type RunnableConfig } from "@langchain/core/runnables";
 import { InvalidArgumentError } from "./errors.js";
 import { checkOptions } from "./checks.js";
-import type { SimilarOptions } from "./search-options.js";
+import type { AnySearchOptions, SimilarOptions } from "./search-options.js";
 import { searchCondition } from "./store/search-filter.js";
 import type { ChunkPassage, Hit, HybridHit, Metadata, SearchMode } from "./types.js";
 
@@ -64,12 +64,16 @@ export class TrainingRetriever extends BaseRetriever<RetrievedMetadata> {
   readonly #index: SearchableIndex;
   readonly #options: RetrieverSearch;
 
-  /** @throws {@link InvalidArgumentError} for an index that cannot be searched, or options that are no object */
+  /** @throws {@link InvalidArgumentError} for an index that cannot be searched, or options that are not a retriever's */
   constructor(index: SearchableIndex, options: TrainingRetrieverOptions = {}) {
     if (typeof (index as SearchableIndex | undefined)?.similar !== "function") {
       throw new InvalidArgumentError("index", "must be a TrainingIndex");
     }
     checkOptions(options);
+    const { strategy = "chunks" } = options as AnySearchOptions;
+    if (strategy !== "chunks") {
+      throw new InvalidArgumentError("strategy", "must be chunks: LangChain takes documents");
+    }
     const { callbacks, tags, metadata, verbose, ...search } = options;
     super(definedOf({ callbacks, tags, metadata, verbose }));
     this.#index = index;

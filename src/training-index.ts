@@ -14,7 +14,7 @@ import {
 } from "./options.js";
 import { PreparedTraining } from "./prepared-training.js";
 import { TrainingRetriever, type TrainingRetrieverOptions } from "./retriever.js";
-import type { AnySearchOptions, SimilarOptions } from "./search-options.js";
+import type { SimilarOptions } from "./search-options.js";
 import type { Queryable } from "./store/database.js";
 import { compileFilter } from "./store/filter.js";
 import { decodeTrainingId, encodeTrainingId, encodeTrainingIds } from "./store/training-id.js";
@@ -231,9 +231,6 @@ export class TrainingIndex {
    */
   asRetriever(options: TrainingRetrieverOptions = {}): TrainingRetriever {
     this.#parts.searcher.check(options);
-    const { strategy = "chunks" } = options as AnySearchOptions;
-    if (strategy !== "chunks")
-      throw new InvalidArgumentError("strategy", "must be chunks: LangChain takes documents");
     return new TrainingRetriever(this, options);
   }
 

@@ -1,37 +1,9 @@
 import { expect, it } from "vitest";
 import { describeOnEach } from "./support/databases.js";
-import { DIMENSIONS, openTestIndex, type TestIndex } from "./support/index.js";
+import { openTestIndex } from "./support/index.js";
+import { openWith, towards } from "./support/placed-vectors.js";
 import { recordingPool } from "./support/recording-pool.js";
 import { TrainingIndex } from "langchain-training-index";
-
-/** A unit vector towards an axis, leaning towards another one. */
-function towards(axis: number, lean = 0, other = axis + 1): number[] {
-  return Array.from({ length: DIMENSIONS }, (_, place) =>
-    place === axis ? 1 - lean : place === other ? lean : 0,
-  );
-}
-
-/** Trainings of ready chunks with chosen vectors. */
-async function openWith(
-  database: Parameters<typeof openTestIndex>[0],
-  trainings: Record<string, number[][]>,
-): Promise<TestIndex> {
-  const test = await openTestIndex(database);
-  const vectors = new Map<string, number[]>(
-    Object.entries(trainings).flatMap(([id, list]) =>
-      list.map((vector, place) => [`${id} ${place}`, vector] as const),
-    ),
-  );
-  test.embeddings.embedDocuments = (texts) => Promise.resolve(texts.map((text) => vectors.get(text) ?? []));
-  for (const [id, list] of Object.entries(trainings)) {
-    const documents = list.map((_, place) => ({
-      pageContent: `${id} ${place}`,
-      metadata: { parte: place % 2 },
-    }));
-    await test.index.upsertTraining({ id, documents, split: false, metadata: { grupo: id[0] } });
-  }
-  return test;
-}
 
 describeOnEach("strategy trainings", (database) => {
   it("returns one hit a training, ranked by the mean of its vectors, with its best chunks", async () => {

@@ -139,19 +139,47 @@ const WRONG_CALLS_OF_THE_VECTOR_STORE: WrongCall[] = [
     ({ vectorStore }) => vectorStore.maxMarginalRelevanceSearch("loja", { k: k as never }),
   ]),
   ...["5", 0, 1.5, 1e9].map((fetchK): WrongCall => [
-    "fetchK",
+    "mmr.fetchK",
     ({ vectorStore }) => vectorStore.maxMarginalRelevanceSearch("loja", { k: 1, fetchK: fetchK as never }),
   ]),
   ...["a", "0.5", -0.1, 1.1, NaN, Infinity].map((lambda): WrongCall => [
-    "lambda",
+    "mmr.lambda",
     ({ vectorStore }) => vectorStore.maxMarginalRelevanceSearch("loja", { k: 1, lambda: lambda as never }),
   ]),
   ["filter", ({ vectorStore }) => vectorStore.maxMarginalRelevanceSearch("loja", { k: 1, filter: {} })],
 ];
 
+/** A wrong option of a search, through `similar` and through a retriever. */
+function wrongSearch(option: string, options: Record<string, unknown>): WrongCall[] {
+  return [
+    [option, (index) => index.similar("loja", options as never)],
+    [option, (index) => index.asRetriever(options as never)],
+  ];
+}
+
+const WRONG_SEARCHES: WrongCall[] = [
+  ...[-1.1, 1.1, NaN, "0.5", null].flatMap((minScore) => wrongSearch("minScore", { minScore })),
+  ...[-0.1, 2.1, NaN, "1"].flatMap((maxDistance) => wrongSearch("maxDistance", { maxDistance })),
+  ...wrongSearch("minScore", { minScore: 0.5, onTextOnly: () => undefined }),
+  ...[0, 1.5, 1001, "1", null].flatMap((perTraining) => wrongSearch("perTraining", { perTraining })),
+  ...[2, "1", null].flatMap((neighbors) => wrongSearch("neighbors", { neighbors })),
+  ...[-1, 0.5, 51, "1"].flatMap((before) => wrongSearch("neighbors.before", { neighbors: { before } })),
+  ...wrongSearch("neighbors.after", { neighbors: { before: 1, after: null } }),
+  ...[true, 5, null].flatMap((mmr) => wrongSearch("mmr", { mmr })),
+  ...wrongSearch("mmr.fetchK", { mmr: { fetchK: 0 } }),
+  ...wrongSearch("mmr.lambda", { mmr: { lambda: 2 } }),
+  ...wrongSearch("strategy", { strategy: "documents" }),
+  ...wrongSearch("mode", { mode: "bm25" }),
+  ["mmr", (index) => index.similar("loja", { strategy: "trainings", mmr: {} })],
+  ["strategy", (index) => index.asRetriever({ strategy: "trainings" } as never)],
+  ["strategy", (index) => new TrainingRetriever(index, { strategy: "trainings" } as never)],
+  ["client", (index) => index.similar("loja", { client: {} as never })],
+  ["minScore", (index) => index.asRetriever().invoke("loja", { configurable: { minScore: 2 } })],
+];
+
 // Guards: that arguments are checked before the first `await`.
 describeOnEach("C11 Typed errors", (database) => {
-  it.each([...WRONG_VALUES, ...WRONG_OPTIONS, ...WRONG_CALLS_OF_THE_VECTOR_STORE])(
+  it.each([...WRONG_VALUES, ...WRONG_OPTIONS, ...WRONG_SEARCHES, ...WRONG_CALLS_OF_THE_VECTOR_STORE])(
     "refuses a wrong %s before pool or embedder are asked for anything",
     async (option, call) => {
       const { pool, asked } = watchedPool(database);

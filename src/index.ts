@@ -5,7 +5,14 @@
  * @module
  */
 export type { BulkLoadOptions } from "./bulk-load.js";
-export { formatContext, type FormatContextOptions, type Passage } from "./context.js";
+export {
+  citedContext,
+  formatContext,
+  type Citation,
+  type CitedContext,
+  type FormatContextOptions,
+  type Passage,
+} from "./context.js";
 export type { EmbeddingProfile } from "./embedding/profiles.js";
 export { configFromEnv, type EnvironmentConfig } from "./environment.js";
 export {

@@ -1,8 +1,11 @@
 import { Document } from "@langchain/core/documents";
+import { ChatPromptTemplate, PromptTemplate } from "@langchain/core/prompts";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { formatContext } from "../src/context.js";
+import { citedContext, formatContext, type Passage } from "../src/context.js";
 import { InvalidArgumentError } from "../src/errors.js";
+import { toDocument } from "../src/retriever.js";
+import type { ChunkHit } from "../src/types.js";
 
 const delivery = {
   content: "O prazo de entrega é de três dias úteis.",
@@ -118,4 +121,180 @@ describe("formatContext", () => {
       );
     },
   );
+
+  it.each(["{nome}", "{{nome}}", "a }", "{", "`${x}` \\{", "{% if %}", "{{{x}}}"])(
+    "comes as it is out of a prompt template that has it as a variable: %s",
+    async (content) => {
+      const context = formatContext([{ content, metadata: {} }]);
+      const chat = ChatPromptTemplate.fromMessages([["system", "Contexto: {context}"]]);
+      const [message] = await chat.formatMessages({ context });
+      expect(message?.content).toBe(`Contexto: [1]\n${content}`);
+      const mustache = PromptTemplate.fromTemplate("Contexto: {{context}}", { templateFormat: "mustache" });
+      expect(await mustache.format({ context })).toBe(`Contexto: [1]\n${content}`);
+    },
+  );
+
+  it("keeps as many passages as have no more tokens than maxTokens", () => {
+    const countTokens = (text: string): number => text.split(/\s+/).length;
+    const all = countTokens(both);
+    const options = { countTokens, maxChars: 1000 };
+    expect(formatContext([delivery, returns], { ...options, maxTokens: all })).toBe(both);
+    expect(formatContext([delivery, returns], { ...options, maxTokens: all - 1 })).toBe(first);
+    expect(formatContext([delivery, returns], { ...options, maxTokens: all, maxChars: 30 })).toHaveLength(30);
+    const cut = formatContext([delivery], { countTokens, maxTokens: 6 });
+    expect(countTokens(cut)).toBe(6);
+    expect(first.startsWith(cut)).toBe(true);
+  });
+
+  it.each([
+    [{ maxTokens: 5 }, "countTokens"],
+    [{ maxTokens: 0, countTokens: () => 1 }, "maxTokens"],
+    [{ maxTokens: 5, countTokens: 5 }, "countTokens"],
+    [{ maxTokens: 5, countTokens: () => Promise.resolve(1) }, "countTokens"],
+    [{ header: "tag" }, "header"],
+  ])("refuses %j", (options, option) => {
+    expect(() => formatContext([delivery], options as never)).toThrow(
+      expect.objectContaining({ name: "InvalidArgumentError", option }) as Error,
+    );
+  });
+
+  it.each([
+    [undefined, "passages"],
+    ["texto", "passages"],
+    [[delivery, null], "passages[1]"],
+    [[{ content: 5, metadata: {} }], "passages[0]"],
+    [new Array<Passage>(1), "passages[0]"],
+    [[{ content: "a", metadata: null }], "passages[0]"],
+  ])("refuses the passages %j", (passages, option) => {
+    expect(() => formatContext(passages as never)).toThrow(
+      expect.objectContaining({ name: "InvalidArgumentError", option }) as Error,
+    );
+  });
+});
+
+const TEXT = "Frete de doze reais. Prazo de três dias. Trocas em trinta dias. Garantia de um ano.";
+const BORDERS = [0, 21, 41, 64, TEXT.length];
+
+/** The chunk of the text at a position, which begins so much before the border. */
+function chunkAt(position: number, overlap = 0, trainingId: string | number = "a"): ChunkHit {
+  const start = Math.max(0, (BORDERS[position] ?? 0) - overlap);
+  const end = (BORDERS[position + 1] ?? TEXT.length) - (position === 3 ? 0 : 1);
+  return {
+    trainingId,
+    chunkId: `${trainingId}${position}`,
+    position,
+    start,
+    end,
+    content: TEXT.slice(start, end),
+    metadata: { tag: `t${position}` },
+    score: 1,
+    distance: 0,
+  };
+}
+
+describe("formatContext of hits", () => {
+  it("joins chunks that follow on each other, at the place of the best, headed by it", () => {
+    const passages = [chunkAt(2), chunkAt(0, 0, "b"), chunkAt(1)];
+    expect(formatContext(passages)).toBe(
+      "[1] t2\nPrazo de três dias.\nTrocas em trinta dias.\n---\n[2] t0\nFrete de doze reais.",
+    );
+  });
+
+  it("repeats nothing where chunks overlap", () => {
+    expect(formatContext([chunkAt(1), chunkAt(2, 10)])).toBe(
+      "[1] t1\nPrazo de três dias. Trocas em trinta dias.",
+    );
+    expect(formatContext([chunkAt(2, 10), chunkAt(2, 10), chunkAt(1)])).toBe(
+      "[1] t2\nPrazo de três dias. Trocas em trinta dias.",
+    );
+  });
+
+  it("joins what a passage closes the gap between", () => {
+    expect(citedContext([chunkAt(0), chunkAt(2), chunkAt(1)])).toEqual({
+      text: "[1] t0\nFrete de doze reais.\nPrazo de três dias.\nTrocas em trinta dias.",
+      citations: [
+        {
+          number: 1,
+          trainingId: "a",
+          start: 0,
+          end: 63,
+          chunkIds: ["a0", "a1", "a2"],
+          metadata: { tag: "t0" },
+        },
+      ],
+    });
+  });
+
+  it("leaves chunks apart that have another between them, or are of several trainings", () => {
+    for (const other of [chunkAt(2), chunkAt(1, 0, "b"), chunkAt(1, 0, 1)]) {
+      expect(formatContext([chunkAt(0), other])).toContain("[2]");
+    }
+    expect(formatContext([chunkAt(0, 0, 1), chunkAt(1, 0, "1")])).toContain("[2]");
+  });
+
+  it("leaves passages apart that overlap and do not say the same, as after an edit", () => {
+    const edited = { ...chunkAt(1, 10), content: TEXT.slice(11, 40).replace("reais", "euros") };
+    expect(formatContext([chunkAt(0), edited])).toContain("[2]");
+  });
+
+  it("knows the neighbors of a passage", () => {
+    const widened = {
+      ...chunkAt(1),
+      content: TEXT.slice(0, 63),
+      start: 0,
+      end: 63,
+      neighbors: { before: 1, after: 1 },
+    };
+    expect(formatContext([widened, chunkAt(3), chunkAt(2)])).toBe(
+      `[1] t1\n${TEXT.slice(0, 63)}\n${TEXT.slice(64)}`,
+    );
+  });
+
+  it("does the same for the documents of a retriever", () => {
+    const hits = [chunkAt(2), chunkAt(0, 0, "b"), chunkAt(1)];
+    const documents = hits.map(toDocument);
+    expect(formatContext(documents)).toBe(formatContext(hits));
+    const [citation] = citedContext(documents).citations;
+    expect(citation).toMatchObject({ trainingId: "a", start: 21, end: 63, chunkIds: ["a2", "a1"] });
+  });
+
+  it("says what each number stands for, and where a passage was cut", () => {
+    const { text, citations } = citedContext([chunkAt(0), returns], { maxChars: 100 });
+    expect(text).toContain("[2] trocas - suporte");
+    expect(citations).toEqual([
+      { number: 1, trainingId: "a", start: 0, end: 20, chunkIds: ["a0"], metadata: { tag: "t0" } },
+      {
+        number: 2,
+        trainingId: undefined,
+        start: undefined,
+        end: undefined,
+        chunkIds: [],
+        metadata: returns.metadata,
+      },
+    ]);
+    const cut = citedContext([chunkAt(0)], { maxChars: 12 });
+    expect(cut.text).toBe("[1] t0\nFrete");
+    expect(cut.citations[0]).toMatchObject({ start: 0, end: 5 });
+    expect(citedContext([chunkAt(0)], { maxChars: 3 }).citations[0]).toMatchObject({ start: 0, end: 0 });
+    expect(citedContext([])).toEqual({ text: "", citations: [] });
+  });
+
+  it("has each text that was found once, whatever the order and the overlap", () => {
+    const positions = fc.shuffledSubarray([0, 1, 2, 3], { minLength: 1 });
+    fc.assert(
+      fc.property(positions, fc.nat(15), (order, overlap) => {
+        const hits = order.map((position) => chunkAt(position, overlap));
+        const { text, citations } = citedContext(hits);
+        for (const sentence of order.map((position) => chunkAt(position).content)) {
+          expect(text.split(sentence)).toHaveLength(2);
+        }
+        for (const { start = 0, end = 0 } of citations) {
+          expect(text.replace(/\s/g, " ")).toContain(TEXT.slice(start, end));
+        }
+        expect(citations.flatMap(({ chunkIds }) => chunkIds).sort()).toEqual(
+          order.map((p) => `a${p}`).sort(),
+        );
+      }),
+    );
+  });
 });

@@ -45,7 +45,7 @@ export interface FilterOperators {
   /** As `like`, without a difference between capital and small letters, as far as the database's locale knows them. */
   ilike?: string;
   $ilike?: string;
-  /** A list that has all of these values. At least one. */
+  /** A list that has one of these values. At least one. */
   arrayContains?: readonly FilterValue[];
   $arrayContains?: readonly FilterValue[];
 }

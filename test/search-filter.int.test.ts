@@ -95,7 +95,8 @@ const CASES: [Filter, string[]][] = [
   [{ tags: { arrayContains: ["terra"] } }, ["adubo"]],
   [{ tags: { arrayContains: ["luz", "terra", "luz"] } }, ["adubo"]],
   [{ tags: { arrayContains: ["terra", 3] } }, ["adubo"]],
-  [{ tags: { arrayContains: ["terra", "barro"] } }, []],
+  [{ tags: { arrayContains: ["terra", "barro"] } }, ["adubo", "vaso"]],
+  [{ tags: { arrayContains: ["argila", true] } }, []],
   [{ tags: { arrayContains: ["3"] } }, []],
   [{ ano: { arrayContains: [2024] } }, ["corda"]],
   // Keys.

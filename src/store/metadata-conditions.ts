@@ -7,12 +7,12 @@ import { MAX_DEPTH, type Scalar } from "./filter-reader.js";
 export type Order = ">" | ">=" | "<" | "<=";
 
 /** The key has a value that contains this one. Served by the index on the metadata. */
-export function contains(key: string, value: Scalar | readonly Scalar[]): Condition {
+export function contains(key: string, value: Scalar): Condition {
   return containment(key, "metadata @> $1::jsonb", (path) => [nested(path, value)]);
 }
 
-/** The key has one of these values. Served by the index on the metadata. */
-export function isOneOf(key: string, list: readonly Scalar[]): Condition {
+/** The key has one of these values, or a list with all of one of these lists. Served by the index on the metadata. */
+export function isOneOf(key: string, list: readonly (Scalar | readonly Scalar[])[]): Condition {
   return containment(key, "metadata @> ANY ($1::jsonb[])", (path) => [
     list.map((value) => nested(path, value)),
   ]);

@@ -104,8 +104,11 @@ const equals: Operator = (reader, key, value, path) => metadata.contains(key, re
 const differs: Operator = (reader, key, value, path) => metadata.isNoneOf(key, [reader.scalar(value, path)]);
 const isIn: Operator = (reader, key, value, path) => metadata.isOneOf(key, reader.scalars(value, path));
 const isNotIn: Operator = (reader, key, value, path) => metadata.isNoneOf(key, reader.scalars(value, path));
-const containsAll: Operator = (reader, key, value, path) =>
-  metadata.contains(key, reader.scalars(value, path));
+const containsAny: Operator = (reader, key, value, path) =>
+  metadata.isOneOf(
+    key,
+    reader.scalars(value, path).map((item) => [item]),
+  );
 const exists: Operator = (reader, key, value, path) => metadata.exists(key, reader.boolean(value, path));
 const isBetween: Operator = (reader, key, value, path) => {
   const [low, high] = reader.range(value, path);
@@ -151,6 +154,6 @@ const OPERATORS: ReadonlyMap<string, Operator> = new Map([
   ["$like", isLike("LIKE")],
   ["ilike", isLike("ILIKE")],
   ["$ilike", isLike("ILIKE")],
-  ["arrayContains", containsAll],
-  ["$arrayContains", containsAll],
+  ["arrayContains", containsAny],
+  ["$arrayContains", containsAny],
 ]);

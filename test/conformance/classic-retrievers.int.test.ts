@@ -2,11 +2,13 @@
  * The retrievers of `@langchain/classic` around ours, and around the vector store: each finds what it should, and none loses
  * the filter of the retriever or of the index on its way.
  */
+import { AttributeInfo } from "@langchain/classic/chains/query_constructor";
 import { ContextualCompressionRetriever } from "@langchain/classic/retrievers/contextual_compression";
 import { EmbeddingsFilter } from "@langchain/classic/retrievers/document_compressors/embeddings_filter";
 import { EnsembleRetriever } from "@langchain/classic/retrievers/ensemble";
 import { MultiQueryRetriever } from "@langchain/classic/retrievers/multi_query";
 import { ParentDocumentRetriever } from "@langchain/classic/retrievers/parent_document";
+import { SelfQueryRetriever } from "@langchain/classic/retrievers/self_query";
 import { ScoreThresholdRetriever } from "@langchain/classic/retrievers/score_threshold";
 import { BaseCallbackHandler } from "@langchain/core/callbacks/base";
 import { Document, type DocumentInterface } from "@langchain/core/documents";
@@ -14,8 +16,13 @@ import { RunnableLambda, RunnablePassthrough } from "@langchain/core/runnables";
 import { InMemoryStore } from "@langchain/core/stores";
 import { FakeListChatModel } from "@langchain/core/utils/testing";
 import { RecursiveCharacterTextSplitter } from "@langchain/textsplitters";
-import { TrainingIndex } from "langchain-training-index";
-import { expect, it } from "vitest";
+import {
+  TrainingIndex,
+  TrainingTranslator,
+  type Filter,
+  type TrainingVectorStore,
+} from "langchain-training-index";
+import { describe, expect, it } from "vitest";
 import { describeOnEach } from "../support/databases.js";
 import { CountingEmbeddings, openTestIndex, type TestIndex } from "../support/index.js";
 
@@ -155,6 +162,58 @@ describeOnEach("LangChain classic retrievers", (database) => {
     });
     expect(textsOf(await retriever.invoke("loja: prazo de entrega"))).toEqual(["loja: prazo de entrega"]);
     expect(await retriever.invoke("outra: xadrez")).toEqual([]);
+  });
+
+  describe("SelfQueryRetriever", () => {
+    /** A retriever whose model answers what it is told to. */
+    async function openSelfQuery(
+      answer: { query: string; filter: string },
+      searchParams: { k?: number; filter?: Filter; mergeFiltersOperator?: "and" | "or" | "replace" } = {},
+    ): Promise<SelfQueryRetriever<TrainingVectorStore>> {
+      const { index } = await openShop(database);
+      for (const [place, ano] of [2024, 2025, 2026].entries()) {
+        await index.upsertTraining({
+          id: `tabela${ano}`,
+          content: `tabela de frete ${ano}`,
+          metadata: { bot: BOTS[place % 2], ano, tipo: "tabela" },
+        });
+      }
+      return SelfQueryRetriever.fromLLM({
+        llm: new FakeListChatModel({ responses: [`\`\`\`json\n${JSON.stringify(answer)}\n\`\`\``] }),
+        vectorStore: index.vectorStore,
+        documentContents: "Treinamentos de uma loja",
+        attributeInfo: [
+          new AttributeInfo("ano", "integer", "O ano de que a tabela é"),
+          new AttributeInfo("tipo", "string", "O tipo do treinamento"),
+        ],
+        structuredQueryTranslator: new TrainingTranslator(),
+        searchParams: { k: 10, ...searchParams },
+      });
+    }
+
+    it.each([
+      ['eq("ano", 2025)', [2025]],
+      ['and(gte("ano", 2025), eq("tipo", "tabela"))', [2025, 2026]],
+      ['or(lt("ano", 2025), gt("ano", 2025))', [2024, 2026]],
+      ['and(eq("tipo", "tabela"), not(eq("ano", 2025)))', [2024, 2026]],
+    ])("asks for what a model made of the question: %s", async (filter, years) => {
+      const retriever = await openSelfQuery({ query: "tabela de frete", filter });
+      const documents = await retriever.invoke("Qual é a tabela de frete de 2025?");
+      expect(documents.map(({ metadata }) => metadata["ano"] as number).sort()).toEqual(years);
+    });
+
+    it("keeps the caller's filter, whatever the model asks for", async () => {
+      const params = { filter: { bot: "loja" } };
+      const narrowed = await openSelfQuery({ query: "tabela", filter: 'gte("ano", 2025)' }, params);
+      expect(textsOf(await narrowed.invoke("tabela?"))).toEqual(["tabela de frete 2026"]);
+      const unfiltered = await openSelfQuery({ query: "tabela", filter: "NO_FILTER" }, params);
+      expectOwn(await unfiltered.invoke("tabela?"));
+    });
+
+    it("refuses a comparison that is none before anything is searched", async () => {
+      const retriever = await openSelfQuery({ query: "tabela", filter: 'parecido("ano", 2025)' });
+      await expect(retriever.invoke("tabela?")).rejects.toThrow("Unknown function name");
+    });
   });
 
   it("tells the callbacks of a chain of its run, as a child, and takes the chain's configurable and signal", async () => {

@@ -1,6 +1,7 @@
 /**
- * The cases of the integration tests of `PGVectorStore` (@langchain/community). Where it has operators in filters, ids
- * that must be uuids, tables made at run time or a distance for a score, the case says what is so here instead.
+ * The cases of the integration tests of `PGVectorStore` (@langchain/community). Where it has ids that must be uuids,
+ * tables made at run time or a distance for a score, the case says what is so here
+ * instead.
  */
 import { Document } from "@langchain/core/documents";
 import { InvalidArgumentError, TrainingIndex, type TrainingVectorStore } from "langchain-training-index";
@@ -26,7 +27,7 @@ describeOnEach("LangChain.js PGVectorStore", (database) => {
       PRECOS.map((preco) =>
         document(`O frete custa ${preco} reais.`, {
           id: `p${preco}`,
-          metadata: { preco, tipo: "frete", tags: ["a"] },
+          metadata: { preco, tipo: "frete", tags: ["a", `p${preco}`] },
         }),
       ),
     );
@@ -90,7 +91,22 @@ describeOnEach("LangChain.js PGVectorStore", (database) => {
     ["several keys", { tipo: "frete", preco: 30 }, ["p30"]],
     ["several keys of which one is not met", { tipo: "loja", preco: 30 }, []],
     ["a key that no document has", { cor: "azul" }, []],
-  ])("finds what equals %s in a filter", async (_name, filter, ids) => {
+    ["in", { preco: { in: [10, 30, 50] } }, ["p10", "p30"]],
+    ["in with texts", { tipo: { in: ["frete", "loja"] } }, ["p10", "p20", "p30"]],
+    ["in with values of other types", { preco: { in: ["10", true] } }, []],
+    ["notIn", { preco: { notIn: [10, 30] } }, ["p20"]],
+    ["neq", { preco: { neq: 20 } }, ["p10", "p30"]],
+    ["lt", { preco: { lt: 20 } }, ["p10"]],
+    ["lte", { preco: { lte: 20 } }, ["p10", "p20"]],
+    ["gt", { preco: { gt: 20 } }, ["p30"]],
+    ["gte", { preco: { gte: 20 } }, ["p20", "p30"]],
+    ["gte and lte", { preco: { gte: 15, lte: 25 } }, ["p20"]],
+    ["gt and lt with nothing between", { preco: { gt: 20, lt: 30 } }, []],
+    ["an operator and a value", { tipo: "frete", preco: { gt: 10 } }, ["p20", "p30"]],
+    ["arrayContains", { tags: { arrayContains: ["a"] } }, ["p10", "p20", "p30"]],
+    ["arrayContains with one of several", { tags: { arrayContains: ["p10", "p30", "b"] } }, ["p10", "p30"]],
+    ["arrayContains with what no list has", { tags: { arrayContains: ["b"] } }, []],
+  ])("finds by %s in a filter", async (_name, filter, ids) => {
     const store = await openPriced();
     const byWords = await store.similaritySearch("frete", 10, filter);
     expect(byWords.map(({ id }) => id).sort()).toEqual(ids);

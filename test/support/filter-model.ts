@@ -47,7 +47,7 @@ function meets(value: unknown, operator: string, operand: unknown): boolean {
     case "ilike":
       return typeof value === "string" && patternOf(operand as string, "siu").test(value);
     case "arrayContains":
-      return Array.isArray(value) && list.every((item) => value.includes(item));
+      return Array.isArray(value) && list.some((item) => value.includes(item));
     default:
       throw new Error(`no operator ${operator}`);
   }

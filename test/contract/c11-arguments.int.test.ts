@@ -152,8 +152,8 @@ const WRONG_CALLS_OF_THE_VECTOR_STORE: WrongCall[] = [
 /** A wrong option of a search, through `similar` and through a retriever. */
 function wrongSearch(option: string, options: Record<string, unknown>): WrongCall[] {
   return [
-    [option, (index) => index.similar("loja", options as never)],
-    [option, (index) => index.asRetriever(options as never)],
+    [option, (index) => index.similar("loja", options)],
+    [option, (index) => index.asRetriever(options)],
   ];
 }
 

@@ -8,9 +8,20 @@ import {
   InvalidArgumentError,
   SchemaError,
 } from "../src/errors.js";
-import { similarityHandler, type HttpIndex, type SimilarityHandlerOptions } from "../src/http.js";
-import type { SimilarOptions } from "../src/search-options.js";
-import type { ChunkHit } from "../src/types.js";
+import {
+  bearerToken,
+  similarityHandler,
+  type HttpIndex,
+  type SimilarityHandlerOptions,
+} from "../src/http.js";
+import type { AnySearchOptions } from "../src/search-options.js";
+import type { ChunkHit, TrainingHit } from "../src/types.js";
+import {
+  answeredStatuses,
+  checkAgainstDescription,
+  describedStatuses,
+  isDescribedRequest,
+} from "./support/openapi.js";
 
 const hit: ChunkHit = {
   trainingId: "manual-7",
@@ -24,18 +35,29 @@ const hit: ChunkHit = {
   distance: 0.17,
 };
 
-type Search = (query: string, options: SimilarOptions) => ChunkHit[] | Promise<ChunkHit[]>;
+const training: TrainingHit = {
+  trainingId: 9_007_199_254_740_993n,
+  metadata: { grupo: "entrega" },
+  score: 0.7,
+  distance: 0.3,
+  chunks: [{ ...hit, trainingId: 9_007_199_254_740_993n }],
+};
+
+type Search = (
+  query: string,
+  options: AnySearchOptions,
+) => (ChunkHit | TrainingHit)[] | Promise<(ChunkHit | TrainingHit)[]>;
 
 /** Records how it is searched, and answers as the test says. */
 class FakeIndex implements HttpIndex {
-  readonly calls: { query: string; options: SimilarOptions }[] = [];
+  readonly calls: { query: string; options: AnySearchOptions }[] = [];
   readonly #search: Search;
 
   constructor(search: Search = () => [hit]) {
     this.#search = search;
   }
 
-  async similar(query: string, options: SimilarOptions = {}): Promise<ChunkHit[]> {
+  async similar(query: string, options: AnySearchOptions = {}): Promise<(ChunkHit | TrainingHit)[]> {
     this.calls.push({ query, options });
     return this.#search(query, options);
   }
@@ -56,6 +78,7 @@ async function send(
 ): Promise<Answer> {
   const response = await similarityHandler(index, options)(new Request("http://localhost/x", init));
   const text = await response.text();
+  checkAgainstDescription(response, text, options);
   return { status: response.status, body: JSON.parse(text), text, headers: response.headers };
 }
 
@@ -120,7 +143,7 @@ describe("a search over HTTP", () => {
     const answer = await post(
       new FakeIndex(() => [{ ...hit, trainingId: 7n }]),
       { query: "frete" },
-      { toResult: ({ trainingId, content }) => ({ id: Number(trainingId), text: content }) },
+      { toResult: (found) => ({ id: Number(found.trainingId), text: "content" in found && found.content }) },
     );
     expect(answer.body).toEqual({ results: [{ id: 7, text: hit.content }] });
   });
@@ -182,6 +205,157 @@ describe("k in a request", () => {
   });
 });
 
+describe("the fields of an answer", () => {
+  const fields = { treinamento_id: "trainingId", score: "score", chunk_text: "content" } as const;
+
+  it("have the names that the host chooses, and are those that it names", async () => {
+    const answer = await post(new FakeIndex(), { query: "frete" }, { fields });
+    expect(answer.body).toEqual({
+      results: [{ treinamento_id: "manual-7", score: 0.83, chunk_text: "Entregamos em 3 dias úteis" }],
+    });
+  });
+
+  it("are of a training those of its own, and else those of its best chunk", async () => {
+    const body = { query: "frete", strategy: "trainings" };
+    const answer = await post(new FakeIndex(() => [training]), body, { fields });
+    expect(answer.body).toEqual({
+      results: [{ treinamento_id: "9007199254740993", score: 0.7, chunk_text: "Entregamos em 3 dias úteis" }],
+    });
+  });
+
+  it("are left out where a hit has none", async () => {
+    const found = { palavras: "textScore", id: "trainingId" } as const;
+    const answer = await post(new FakeIndex(), { query: "frete" }, { fields: found });
+    expect(answer.body).toEqual({ results: [{ id: "manual-7" }] });
+  });
+});
+
+describe("strategy and mode in a request", () => {
+  it.each([
+    [{}, { mode: "vector", strategy: undefined }],
+    [{ strategy: "chunks" }, { mode: "vector", strategy: "chunks" }],
+    [{ strategy: "trainings" }, { mode: "vector", strategy: "trainings" }],
+    [{ mode: "vector" }, { mode: "vector", strategy: undefined }],
+  ])("are passed on: %j", async (given, expected) => {
+    const index = new FakeIndex();
+    expect((await post(index, { query: "frete", ...given })).status).toBe(200);
+    expect(index.calls[0]?.options).toMatchObject(expected);
+  });
+
+  it("answers trainings whole, ids that are bigints as text also inside", async () => {
+    const answer = await post(new FakeIndex(() => [training]), { query: "frete", strategy: "trainings" });
+    const trainingId = "9007199254740993";
+    expect(answer.body).toEqual({
+      results: [Object.assign({}, training, { trainingId, chunks: [{ ...hit, trainingId }] })],
+    });
+  });
+
+  it.each([
+    [{ strategy: "documents" }, "strategy must be one of chunks, trainings"],
+    [{ strategy: null }, "strategy must be one of chunks, trainings"],
+    [{ mode: "text" }, "mode must be one of vector"],
+    [{ mode: 5 }, "mode must be one of vector"],
+  ])("are refused: %j", async (given, error) => {
+    const index = new FakeIndex();
+    const answer = await post(index, { query: "frete", ...given });
+    expect(answer).toMatchObject({ status: 400, body: { error } });
+    expect(index.calls).toEqual([]);
+  });
+
+  it("are those that the host allows, the first by default; trainings are found by vector all the same", async () => {
+    const index = new FakeIndex();
+    const options: SimilarityHandlerOptions = { modes: ["hybrid", "text"] };
+    for (const body of [{}, { mode: "text" }, { strategy: "trainings" }]) {
+      expect((await post(index, { query: "frete", ...body }, options)).status).toBe(200);
+    }
+    expect(index.calls.map(({ options: { mode } }) => mode)).toEqual(["hybrid", "text", "vector"]);
+    expect((await post(index, { query: "frete", mode: "vector" }, options)).status).toBe(400);
+  });
+
+  it("have the host's own options beside them", async () => {
+    const index = new FakeIndex();
+    await post(index, { query: "frete", k: 2 }, { search: { minScore: 0.5 } });
+    expect(index.calls[0]?.options).toMatchObject({ minScore: 0.5, k: 2 });
+  });
+});
+
+describe("who may ask", () => {
+  const authorize = bearerToken("segredo");
+  async function statusWith(authorization: string | undefined): Promise<number> {
+    const headers = new Headers({ "content-type": "application/json" });
+    if (authorization !== undefined) headers.set("authorization", authorization);
+    const answer = await send(
+      new FakeIndex(),
+      { ...jsonRequest('{"query":"frete"}'), headers },
+      { authorize },
+    );
+    return answer.status;
+  }
+
+  it.each([
+    ["Bearer segredo", 200],
+    ["bearer segredo", 200],
+    ["Bearer  segredo", 200],
+    ["Bearer errado", 401],
+    ["Bearer segredo2", 401],
+    ["Bearer ", 401],
+    ["segredo", 401],
+    ["Basic segredo", 401],
+    [undefined, 401],
+  ])("is answered by token %j: %i", async (authorization, status) => {
+    expect(await statusWith(authorization)).toBe(status);
+  });
+
+  it("is asked before the body is read, and may take its time", async () => {
+    const index = new FakeIndex();
+    const request = new Request("http://localhost/x", jsonRequest("{não é JSON"));
+    const response = await similarityHandler(index, { authorize: () => Promise.resolve(false) })(request);
+    expect(response.status).toBe(401);
+    expect(response.headers.get("www-authenticate")).toBe("Bearer");
+    expect(request.bodyUsed).toBe(false);
+  });
+
+  it("is answered 500 without details when that fails", async () => {
+    const authorize = (): never => {
+      throw new Error("segredo");
+    };
+    const answer = await post(new FakeIndex(), { query: "frete" }, { authorize });
+    expect(answer).toMatchObject({ status: 500, body: { error: "The search failed" } });
+  });
+});
+
+describe("options of the handler", () => {
+  it.each([
+    ["maxK", { maxK: 0 }],
+    ["maxK", { maxK: 1001 }],
+    ["maxBodyBytes", { maxBodyBytes: -1 }],
+    ["timeoutMs", { timeoutMs: 2 ** 31 }],
+    ["timeoutMs", { timeoutMs: "5" }],
+    ["modes", { modes: [] }],
+    ["modes", { modes: ["bm25"] }],
+    ["modes", { modes: "vector" }],
+    ["fields", { fields: {} }],
+    ["fields", { fields: "content" }],
+    ["fields.texto", { fields: { texto: "embedding" } }],
+    ["fields.texto", { fields: { texto: "constructor" } }],
+    ["fields", { fields: { texto: "content" }, toResult: () => ({}) }],
+    ["toResult", { toResult: "content" }],
+    ["authorize", { authorize: "Bearer segredo" }],
+    ["options", { search: 5 }],
+    ["options", 5],
+  ])("refuses a wrong %s at once: %j", (option, options) => {
+    expect(() => similarityHandler(new FakeIndex(), options as never)).toThrow(
+      expect.objectContaining({ name: "InvalidArgumentError", option }) as Error,
+    );
+  });
+
+  it("refuses what is no index, and an empty token", () => {
+    expect(() => similarityHandler({} as never)).toThrow(InvalidArgumentError);
+    expect(() => bearerToken("")).toThrow(InvalidArgumentError);
+    expect(() => bearerToken(undefined as never)).toThrow(InvalidArgumentError);
+  });
+});
+
 describe("a filter in a request", () => {
   it("is refused by default", async () => {
     const index = new FakeIndex();
@@ -221,7 +395,11 @@ describe("a body that is not as it should be", () => {
     ["has no query", "{}", "query must be a string"],
     ["has a query that is a number", '{"query":5}', "query must be a string"],
     ["has a query that is null", '{"query":null}', "query must be a string"],
-    ["has an unknown key", '{"query":"frete","efSearch":900}', "key other than query, k and filter"],
+    [
+      "has an unknown key",
+      '{"query":"frete","efSearch":900}',
+      "key other than query, k, strategy, mode, filter",
+    ],
     ["has __proto__ as a key", '{"query":"frete","__proto__":{"k":900}}', "key other than"],
     ["is an array", '["frete"]', "The body must be an object"],
     ["is null", "null", "The body must be an object"],
@@ -448,6 +626,7 @@ describe("a search that fails", () => {
       status: 503,
       body: { error: "The search is not available at the moment" },
     });
+    expect(Number(answer.headers.get("retry-after"))).toBeGreaterThan(0);
   });
 
   it("answers 500 for an EmbeddingError that cannot", async () => {
@@ -488,5 +667,28 @@ describe("a search that fails", () => {
     const index: HttpIndex = { similar: () => Promise.reject(thrown) };
     const answer = await post(index, { query: "frete" });
     expect(answer).toMatchObject({ status: 500, body: { error: "The search failed" } });
+  });
+});
+
+// Last in the file: what it looks at is what the tests above have brought about.
+describe("docs/openapi.yaml", () => {
+  it.each([
+    { query: "frete" },
+    { query: "frete", k: 50, strategy: "trainings" },
+    { query: "frete", k: 51 },
+    { query: "frete", k: "5" },
+    { query: "frete", strategy: "documents" },
+    { query: "frete", mode: "hybrid", filter: { grupo: "a" } },
+    { query: "frete", efSearch: 100 },
+    { k: 5 },
+    "frete",
+  ])("describes as a request what is served, and nothing else: %j", async (body) => {
+    const modes = ["vector", "text", "hybrid"] as const;
+    const { status } = await post(new FakeIndex(), body, { modes, allowFilter: true });
+    expect(isDescribedRequest(body)).toBe(status === 200);
+  });
+
+  it("describes every status that was answered, and no other", () => {
+    expect(answeredStatuses()).toEqual(describedStatuses());
   });
 });

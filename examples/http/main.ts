@@ -1,0 +1,48 @@
+/**
+ * POST /oraculo/similarity: a similarity search over HTTP, mounted in Hono.
+ *
+ *   npm run example -- http             asks itself one question, and ends
+ *   npm run example -- http --serve     stays up; PORT and ORACULO_TOKEN say where, and who may ask
+ */
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { parseArgs } from "node:util";
+import { serve, type ServerType } from "@hono/node-server";
+import { TrainingIndex } from "langchain-training-index";
+import { migrate } from "langchain-training-index/migrations";
+import { scriptEnvironment } from "../support/environment.js";
+import { trainings } from "../support/trainings.js";
+import { oraculoHandler, SIMILARITY_PATH } from "./handler.js";
+import { honoApp } from "./hono.js";
+
+const { values } = parseArgs({ options: { serve: { type: "boolean", default: false } } });
+const { pool, embeddings } = scriptEnvironment();
+await migrate(pool, { textSearch: "portuguese" });
+const index = await TrainingIndex.initialize(embeddings, { pool });
+for await (const { id, status } of index.upsertTrainings(trainings)) console.log(`${id}: ${status}`);
+
+const token = process.env["ORACULO_TOKEN"];
+const app = honoApp(SIMILARITY_PATH, oraculoHandler(index, token));
+const port = Number(process.env["PORT"] ?? (values.serve ? 3000 : 0));
+const server: ServerType = serve({ fetch: app.fetch, port });
+await once(server, "listening");
+const url = `http://localhost:${(server.address() as AddressInfo).port}${SIMILARITY_PATH}`;
+console.log(`listening on ${url}`);
+
+if (!values.serve) {
+  const response = await fetch(url, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...(token ? { authorization: `Bearer ${token}` } : {}) },
+    body: JSON.stringify({ query: "Qual é o prazo de entrega?", k: 2, mode: "hybrid" }),
+  });
+  console.log(response.status, JSON.stringify(await response.json(), undefined, 2));
+  await stop();
+} else {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void stop());
+}
+
+async function stop(): Promise<void> {
+  server.close();
+  await once(server, "close");
+  await pool.end();
+}

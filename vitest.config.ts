@@ -43,7 +43,12 @@ export default defineConfig({
     projects: [
       {
         resolve: { alias },
-        test: { name: "unit", include: ["test/**/*.test.ts"], exclude: ["test/**/*.int.test.ts"] },
+        test: {
+          name: "unit",
+          include: ["test/**/*.test.ts"],
+          exclude: ["test/**/*.int.test.ts"],
+          testTimeout: 30_000, // texts of 1 MB, beside all the others on two cores
+        },
       },
       // The same on each way to the real server: see test/support/server-ways.ts.
       ...["integration", "integration-pgbouncer", "integration-search-path", "integration-role"].map(

@@ -33,13 +33,14 @@ const EXPORTS = {
     "TrainingRetriever",
     "TrainingTranslator",
     "TrainingVectorStore",
+    "citedContext",
     "configFromEnv",
     "formatContext",
   ],
   "./migrations": ["migrate", "migrationSql", "migrationStatus"],
   "./ollama": ["ProfiledOllamaEmbeddings", "embeddingProfiles", "ollamaEmbeddings"],
   "./testing": ["HashingEmbeddings"],
-  "./http": ["similarityHandler"],
+  "./http": ["bearerToken", "similarityHandler"],
 };
 
 const SETUP_TIMEOUT = 240_000;

@@ -1,0 +1,41 @@
+import { Hono } from "hono";
+import type { BaseChatModel } from "@langchain/core/language_models/chat_models";
+import type { TrainingIndex } from "langchain-training-index";
+import { answerQuestion, type Answer } from "./answer.js";
+import { readMessage, sendText, type EvolutionOptions } from "./evolution.js";
+import type { Conversation, Gatherer } from "./gather.js";
+
+/** What the bot works with. */
+export interface BotParts {
+  index: TrainingIndex;
+  model: BaseChatModel;
+  evolution: EvolutionOptions;
+  /** Called with each answer, for example to tell a person where one is needed. */
+  onAnswer?: ((conversation: Conversation, answer: Answer) => void) | undefined;
+}
+
+/** Answers what was gathered, over the Evolution API. */
+export function conversationHandler({
+  index,
+  model,
+  evolution,
+  onAnswer,
+}: BotParts): (conversation: Conversation) => Promise<void> {
+  return async (conversation) => {
+    const answer = await answerQuestion(index, model, conversation.text);
+    await sendText(evolution, conversation, answer.text);
+    onAnswer?.(conversation, answer);
+  };
+}
+
+/** The webhook: answers at once, as the Evolution API repeats what takes long. */
+export function webhookApp(gatherer: Gatherer): Hono {
+  const app = new Hono();
+  app.post("/webhook", async (context) => {
+    const payload: unknown = await context.req.json().catch(() => undefined);
+    const message = readMessage(payload);
+    if (message) await gatherer.add(message);
+    return context.json({ received: message !== undefined });
+  });
+  return app;
+}

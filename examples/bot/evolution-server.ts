@@ -1,0 +1,94 @@
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { serve } from "@hono/node-server";
+import { Hono } from "hono";
+
+/** A text that the bot sent. */
+export interface SentText {
+  instance: string;
+  number: string;
+  text: string;
+  apiKey: string | undefined;
+}
+
+/** A small Evolution API, for the example and its test: takes what the bot sends, and calls its webhook. */
+export interface EvolutionServer {
+  url: string;
+  /** All that was sent so far. */
+  sent: SentText[];
+  /** Answers the next requests with an error status. */
+  failNext(count: number): void;
+  /** Calls the webhook for messages of a phone, as version 2 does. */
+  receive(webhook: string, phone: string, texts: string[]): Promise<void>;
+  /** Waits until so many texts were sent. */
+  untilSent(count: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Starts it on a free port. */
+export async function startEvolutionServer(): Promise<EvolutionServer> {
+  const sent: SentText[] = [];
+  let failures = 0;
+  let messages = 0;
+  const app = new Hono();
+  app.post("/message/sendText/:instance", async (context) => {
+    if (failures > 0) {
+      failures -= 1;
+      return context.json({ status: 500, error: "Internal Server Error" }, 500);
+    }
+    const { number, text } = await context.req.json<{ number: string; text: string }>();
+    sent.push({
+      instance: context.req.param("instance"),
+      number,
+      text,
+      apiKey: context.req.header("apikey"),
+    });
+    return context.json(
+      { key: { remoteJid: `${number}@s.whatsapp.net`, fromMe: true }, status: "PENDING" },
+      201,
+    );
+  });
+  const server = serve({ fetch: app.fetch, port: 0 });
+  await once(server, "listening");
+  return {
+    url: `http://localhost:${(server.address() as AddressInfo).port}`,
+    sent,
+    failNext: (count) => {
+      failures = count;
+    },
+    receive: async (webhook, phone, texts) => {
+      for (const text of texts) {
+        messages += 1;
+        const payload = messageUpsert(`message${messages}`, phone, text);
+        await fetch(webhook, {
+          method: "POST",
+          headers: { "content-type": "application/json" },
+          body: JSON.stringify(payload),
+        });
+      }
+    },
+    untilSent: async (count) => {
+      while (sent.length < count) await new Promise((resolve) => setTimeout(resolve, 20));
+    },
+    close: async () => {
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
+
+/** The payload of a webhook. */
+export function messageUpsert(id: string, phone: string, text: string): Record<string, unknown> {
+  return {
+    event: "messages.upsert",
+    instance: "loja",
+    data: {
+      key: { remoteJid: `${phone}@s.whatsapp.net`, fromMe: false, id },
+      pushName: "Cliente",
+      message: { conversation: text },
+      messageType: "conversation",
+      messageTimestamp: 1_764_000_000,
+    },
+    sender: "5511777770000@s.whatsapp.net",
+  };
+}

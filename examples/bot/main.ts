@@ -1,0 +1,82 @@
+/**
+ * A WhatsApp bot: webhook in, messages gathered in Redis, an answer from the trainings alone, or a person.
+ *
+ *   npm run example -- bot            plays a conversation, with a scripted model and an Evolution API of its own
+ *   npm run example -- bot --serve    the real thing: ELOLUTIONAPI_BASE_URL, EVOLUTION_API_KEY, OLLAMA_BASE_URL, CHAT_MODEL
+ */
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { parseArgs } from "node:util";
+import { serve } from "@hono/node-server";
+import { FakeListChatModel } from "@langchain/core/utils/testing";
+import { ChatOllama } from "@langchain/ollama";
+import { Redis } from "ioredis";
+import { TrainingIndex } from "langchain-training-index";
+import { migrate } from "langchain-training-index/migrations";
+import { scriptEnvironment } from "../support/environment.js";
+import { redisServer } from "../support/servers.js";
+import { trainings } from "../support/trainings.js";
+import { conversationHandler, webhookApp } from "./app.js";
+import { startEvolutionServer } from "./evolution-server.js";
+import { openGatherer } from "./gather.js";
+
+/** As the first host has it. */
+const SILENCE_MS = 20_000;
+
+const { values } = parseArgs({ options: { serve: { type: "boolean", default: false } } });
+const { config, pool, embeddings } = scriptEnvironment();
+await migrate(pool, { textSearch: "portuguese" });
+const index = await TrainingIndex.initialize(embeddings, { pool });
+for await (const { id, status } of index.upsertTrainings(trainings)) console.log(`${id}: ${status}`);
+
+const redisOptions = await redisServer();
+const redis = new Redis(redisOptions.url, { maxRetriesPerRequest: null });
+const evolutionServer = values.serve ? undefined : await startEvolutionServer();
+const baseUrl = config.evolutionApiBaseUrl ?? evolutionServer?.url;
+if (baseUrl === undefined) throw new Error("ELOLUTIONAPI_BASE_URL must say where the Evolution API is");
+
+const handler = conversationHandler({
+  index,
+  model: values.serve
+    ? new ChatOllama({
+        baseUrl: config.ollamaBaseUrl ?? "http://localhost:11434",
+        model: process.env["CHAT_MODEL"] ?? "llama3.2",
+        temperature: 0,
+      })
+    : new FakeListChatModel({ responses: ["No Pix há cinco por cento de desconto."] }),
+  evolution: { baseUrl, apiKey: process.env["EVOLUTION_API_KEY"] ?? "" },
+  onAnswer: ({ phone, text }, { text: answer, handsOver, citations }) => {
+    console.log(`\n${phone}: ${text.replaceAll("\n", " / ")}`);
+    console.log(`  -> ${answer}${handsOver ? " (hands over)" : ""}`);
+    for (const { number, trainingId } of citations) console.log(`     [${number}] training ${trainingId}`);
+  },
+});
+const gatherer = openGatherer(
+  redis,
+  { url: redisOptions.url },
+  {
+    silenceMs: values.serve ? SILENCE_MS : 300,
+    onConversation: handler,
+    prefix: values.serve ? "wa" : `wa_${randomBytes(4).toString("hex")}`,
+  },
+);
+const port = Number(process.env["PORT"] ?? (values.serve ? 3000 : 0));
+const server = serve({ fetch: webhookApp(gatherer).fetch, port });
+await once(server, "listening");
+const webhook = `http://localhost:${(server.address() as AddressInfo).port}/webhook`;
+console.log(`webhook: ${webhook}`);
+
+if (evolutionServer) {
+  await evolutionServer.receive(webhook, "5511999990000", ["Oi!", "Tem desconto", "no Pix?"]);
+  await evolutionServer.receive(webhook, "5511888880000", ["xilofone quântico?"]);
+  await evolutionServer.untilSent(2);
+} else {
+  await Promise.race([once(process, "SIGINT"), once(process, "SIGTERM")]);
+}
+server.close();
+await gatherer.close();
+await evolutionServer?.close();
+await redis.quit();
+await redisOptions.stop();
+await pool.end();

@@ -1,0 +1,232 @@
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { serve } from "@hono/node-server";
+import type { BaseMessage } from "@langchain/core/messages";
+import { FakeListChatModel } from "@langchain/core/utils/testing";
+import { Redis } from "ioredis";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { answerQuestion, HAND_OVER_TEXT } from "../../examples/bot/answer.js";
+import { conversationHandler, webhookApp } from "../../examples/bot/app.js";
+import {
+  messageUpsert,
+  startEvolutionServer,
+  type EvolutionServer,
+} from "../../examples/bot/evolution-server.js";
+import { readMessage, sendText } from "../../examples/bot/evolution.js";
+import { openGatherer, type Conversation } from "../../examples/bot/gather.js";
+import { redisServer, type Server } from "../../examples/support/servers.js";
+import { describeOnEach, describeOnServer, uniqueName } from "../support/databases.js";
+import { gateOf, openTestIndex, until, type TestIndex } from "../support/index.js";
+
+const MINUTE = 60_000;
+
+/** A model that says what it is told to, and keeps what it was asked. */
+class ScriptedModel extends FakeListChatModel {
+  readonly prompts: string[] = [];
+
+  override async _generate(
+    ...[messages, ...rest]: Parameters<FakeListChatModel["_generate"]>
+  ): ReturnType<FakeListChatModel["_generate"]> {
+    this.prompts.push(messages.map(({ text }: BaseMessage) => text).join("\n"));
+    return super._generate(messages, ...rest);
+  }
+}
+
+function modelThatSays(...responses: string[]): ScriptedModel {
+  return new ScriptedModel({ responses });
+}
+
+describe("readMessage", () => {
+  const text = messageUpsert("m1", "5511999990000", "Oi!");
+  const data = text["data"] as { key: object; message: object };
+
+  it("reads a text, plain or extended", () => {
+    const expected = { messageId: "m1", instance: "loja", phone: "5511999990000", text: "Oi!" };
+    expect(readMessage(text)).toEqual(expected);
+    const extended = { ...data, message: { extendedTextMessage: { text: "Oi!" } } };
+    expect(readMessage({ ...text, data: extended })).toEqual(expected);
+  });
+
+  it.each([
+    ["another event", { ...text, event: "messages.update" }],
+    ["what the bot sent itself", { ...text, data: { ...data, key: { ...data.key, fromMe: true } } }],
+    ["a group", { ...text, data: { ...data, key: { ...data.key, remoteJid: "120363@g.us" } } }],
+    ["an image", { ...text, data: { ...data, message: { imageMessage: { url: "x" } } } }],
+    ["a blank text", { ...text, data: { ...data, message: { conversation: "  " } } }],
+    ["a message without an id", { ...text, data: { ...data, key: { remoteJid: "5@s.whatsapp.net" } } }],
+    ["null", null],
+    ["a text", "messages.upsert"],
+    ["an empty object", {}],
+  ])("leaves alone %s", (_name, payload) => {
+    expect(readMessage(payload)).toBeUndefined();
+  });
+});
+
+async function openShop(...[database, options]: Parameters<typeof openTestIndex>): Promise<TestIndex> {
+  const test = await openTestIndex(database, options, { dimensions: 1024 });
+  await test.index.upsertTraining({
+    id: "entregas",
+    content: "O prazo de entrega é de três dias úteis. Use o código {CUPOM}.",
+    metadata: { tag: "entregas", grupo: "loja" },
+  });
+  return test;
+}
+
+describeOnEach("answerQuestion", (database) => {
+  it("gives the model the passages that are near, and says where they are from", async () => {
+    const { index } = await openShop(database);
+    const model = modelThatSays("Três dias úteis.");
+    const answer = await answerQuestion(index, model, "Qual é o prazo de entrega?");
+    expect(answer).toMatchObject({ text: "Três dias úteis.", handsOver: false });
+    expect(answer.citations).toMatchObject([{ number: 1, trainingId: "entregas", start: 0 }]);
+    expect(model.prompts[0]).toContain("[1] entregas - loja\nO prazo de entrega é de três dias úteis.");
+    expect(model.prompts[0]).toContain("{CUPOM}");
+    expect(model.prompts[0]).toContain("Qual é o prazo de entrega?");
+  });
+
+  it("hands over without asking the model where no passage is near enough", async () => {
+    const { index } = await openShop(database);
+    const model = modelThatSays("Invento uma resposta.");
+    const answer = await answerQuestion(index, model, "xilofone quântico?");
+    expect(answer).toEqual({ text: HAND_OVER_TEXT, handsOver: true, citations: [] });
+    expect(model.prompts).toEqual([]);
+  });
+
+  it.each(["TRANSFERIR", " TRANSFERIR. ", ""])("hands over where the model says %j", async (response) => {
+    const { index } = await openShop(database);
+    const answer = await answerQuestion(index, modelThatSays(response), "Qual é o prazo de entrega?");
+    expect(answer).toMatchObject({ text: HAND_OVER_TEXT, handsOver: true });
+  });
+});
+
+describeOnServer("the recipe bot", (database) => {
+  let redisOptions: Server | undefined;
+  beforeAll(async () => {
+    redisOptions = await redisServer();
+  }, MINUTE);
+  afterAll(() => redisOptions?.stop());
+
+  interface Bot {
+    webhook: string;
+    evolution: EvolutionServer;
+    redis: Redis;
+    prefix: string;
+    model: ScriptedModel;
+    conversations: Conversation[];
+  }
+
+  /** The bot as it runs, with a short silence; ends with the test. */
+  async function openBot(
+    before: (conversation: Conversation) => Promise<void> = () => Promise.resolve(),
+  ): Promise<Bot> {
+    const { index } = await openShop(database);
+    const evolution = await startEvolutionServer();
+    const model = modelThatSays("Três dias úteis.");
+    const url = redisOptions?.url ?? "";
+    const redis = new Redis(url, { maxRetriesPerRequest: null });
+    const prefix = uniqueName("wa");
+    const conversations: Conversation[] = [];
+    const answer = conversationHandler({
+      index,
+      model,
+      evolution: { baseUrl: evolution.url, apiKey: "chave" },
+    });
+    const gatherer = openGatherer(
+      redis,
+      { url },
+      {
+        silenceMs: 150,
+        prefix,
+        onConversation: async (conversation) => {
+          conversations.push(conversation);
+          await before(conversation);
+          await answer(conversation);
+        },
+      },
+    );
+    const server = serve({ fetch: webhookApp(gatherer).fetch, port: 0 });
+    await once(server, "listening");
+    onTestFinished(async () => {
+      server.close();
+      await gatherer.close();
+      await evolution.close();
+      redis.disconnect();
+    });
+    const webhook = `http://localhost:${(server.address() as AddressInfo).port}/webhook`;
+    return { webhook, evolution, redis, prefix, model, conversations };
+  }
+
+  it("answers the messages of one phone together, once it is silent, and those of each phone apart", async () => {
+    const { webhook, evolution, conversations, redis, prefix } = await openBot();
+    await redis.set(`${prefix}_host`, "do host");
+    await Promise.all([
+      evolution.receive(webhook, "5511111110000", ["Oi!", "Qual é o prazo", "de entrega?"]),
+      evolution.receive(webhook, "5522222220000", ["Qual é o prazo de entrega?"]),
+      evolution.receive(webhook, "5533333330000", ["xilofone quântico?"]),
+    ]);
+    await evolution.untilSent(3);
+    expect(conversations).toHaveLength(3);
+    expect(conversations.find(({ phone }) => phone === "5511111110000")).toEqual({
+      instance: "loja",
+      phone: "5511111110000",
+      text: "Oi!\nQual é o prazo\nde entrega?",
+    });
+    const textTo = (number: string): unknown => evolution.sent.find((sent) => sent.number === number);
+    expect(textTo("5511111110000")).toEqual({
+      instance: "loja",
+      number: "5511111110000",
+      text: "Três dias úteis.",
+      apiKey: "chave",
+    });
+    expect(textTo("5533333330000")).toMatchObject({ text: HAND_OVER_TEXT });
+    await until(async () => (await redis.keys(`${prefix}_buffer_*`)).length === 0);
+    expect(await redis.get(`${prefix}_host`)).toBe("do host");
+    await redis.del(`${prefix}_host`);
+  });
+
+  it("takes a message once, though its webhook is repeated", async () => {
+    const { webhook, evolution, conversations } = await openBot();
+    const body = JSON.stringify(messageUpsert("m1", "5511111110000", "Qual é o prazo de entrega?"));
+    const headers = { "content-type": "application/json" };
+    for (let time = 0; time < 3; time += 1) await fetch(webhook, { method: "POST", headers, body });
+    await evolution.untilSent(1);
+    expect(conversations.map(({ text }) => text)).toEqual(["Qual é o prazo de entrega?"]);
+  });
+
+  it("answers what comes while it answers", async () => {
+    const gate = gateOf();
+    const { webhook, evolution, conversations } = await openBot(() => gate.promise);
+    await evolution.receive(webhook, "5511111110000", ["Qual é o prazo?"]);
+    await until(() => conversations.length === 1);
+    await evolution.receive(webhook, "5511111110000", ["Da entrega, quero dizer."]);
+    gate.resolve();
+    await evolution.untilSent(2);
+    expect(conversations.map(({ text }) => text)).toEqual(["Qual é o prazo?", "Da entrega, quero dizer."]);
+  });
+
+  it("tries again where the Evolution API fails, and loses no message", async () => {
+    const { webhook, evolution, conversations } = await openBot();
+    evolution.failNext(1);
+    await evolution.receive(webhook, "5511111110000", ["Qual é o prazo", "de entrega?"]);
+    await evolution.untilSent(1);
+    expect(conversations).toHaveLength(2);
+    expect(new Set(conversations.map(({ text }) => text))).toEqual(new Set(["Qual é o prazo\nde entrega?"]));
+    expect(evolution.sent).toHaveLength(1);
+  });
+
+  it("answers a webhook that is none of its business, and does nothing", async () => {
+    const { webhook, conversations } = await openBot();
+    for (const body of ["{não é JSON", "null", JSON.stringify({ event: "connection.update" })]) {
+      const response = await fetch(webhook, { method: "POST", body });
+      expect([response.status, await response.json()]).toEqual([200, { received: false }]);
+    }
+    expect(conversations).toEqual([]);
+  });
+
+  it("gives up on an Evolution API that does not answer", async () => {
+    const evolution = await startEvolutionServer();
+    await evolution.close();
+    const options = { baseUrl: evolution.url, apiKey: "", timeoutMs: 500 };
+    await expect(sendText(options, { instance: "loja", phone: "5511" }, "Oi!")).rejects.toThrow();
+  });
+});

@@ -3,14 +3,22 @@
 
 -- SECURITY DEFINER: the writers need no rights on the queue. search_path: no name of theirs is looked up.
 CREATE FUNCTION oraculo_treinamento_enqueue(treinamento integer) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  job_id bigint;
+BEGIN
   -- One waiting job a training: the last write counts. A job that runs at this moment has read what was before; its key is taken
-  -- off it, and a new job follows.
-  SELECT graphile_worker.add_job(
-    'sync_training',
-    json_build_object('id', treinamento),
-    job_key => 'training:' || treinamento
-  );
+  -- off it, and a new job follows. Where a worker takes the waiting job in the middle of add_job, graphile-worker 0.16 changes
+  -- nothing and adds nothing: it returns no job then, and is asked again.
+  LOOP
+    SELECT id INTO job_id FROM graphile_worker.add_job(
+      'sync_training',
+      json_build_object('id', treinamento),
+      job_key => 'training:' || treinamento
+    );
+    EXIT WHEN job_id IS NOT NULL;
+  END LOOP;
+END
 $$;
 
 -- The flag says whether the vectors are those of the text. Only the worker can know: it says so by a setting of its transaction. From

@@ -166,6 +166,35 @@ describeOnServer("the recipe postgres-trigger", () => {
     expect(await jobsOf(host)).toBe(1);
   });
 
+  // graphile-worker 0.16 adds no job then, and says so by returning none: once in some ten thousand writes.
+  it("makes a job though a worker takes the waiting one in the middle of add_job", async () => {
+    const host = await openHost();
+    const { pool } = host;
+    const id = await insert(host, "Frete grátis.");
+    // Stops between both statements of add_job, for as long as the test holds the lock.
+    await pool.query(`
+      CREATE FUNCTION wait_there() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NEW; END $$;
+      CREATE TRIGGER wait_there BEFORE INSERT ON graphile_worker._private_jobs
+        FOR EACH ROW EXECUTE FUNCTION wait_there()`);
+    const worker = await pool.connect();
+    await worker.query("SELECT pg_advisory_lock(1)");
+    const deleted = pool.query("DELETE FROM oraculo_treinamento WHERE id = $1", [id]);
+    const waiting = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+    await until(async () => (await worker.query(waiting)).rows.length > 0);
+    await worker.query("UPDATE graphile_worker._private_jobs SET locked_at = now(), locked_by = 'rápido'");
+    await worker.query("SELECT pg_advisory_unlock(1)");
+    worker.release();
+    await deleted;
+    const { rows } = await pool.query(
+      "SELECT key, locked_by FROM graphile_worker.jobs ORDER BY locked_by NULLS FIRST",
+    );
+    expect(rows).toEqual([
+      { key: `training:${id}`, locked_by: null },
+      { key: null, locked_by: "rápido" },
+    ]);
+  });
+
   it("follows deletes, changed ids and TRUNCATE", async () => {
     const host = await openHost();
     const { pool } = host;

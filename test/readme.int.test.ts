@@ -72,9 +72,9 @@ describe.each(READMES)("the code of %s", (readme) => {
       scripts: Record<string, string>;
     };
     const text = await readFile(readme, "utf8");
-    const named = [...text.matchAll(/npm (?:run )?(start|test|eval|bench|example|playground|check|build)\b/g)].map(
-      ([, name = ""]) => name,
-    );
+    const named = [
+      ...text.matchAll(/npm (?:run )?(start|test|eval|bench|example|playground|check|build)\b/g),
+    ].map(([, name = ""]) => name);
     expect(named).toContain("start");
     for (const name of named) expect(scripts).toHaveProperty(name);
     // Commands that others run: test/package.test.ts installs, test/scripts.int.test.ts starts, test/recipes/http.int.test.ts

@@ -105,18 +105,13 @@ describe("npm run example", () => {
 });
 
 describeOnServer("npm run example", () => {
-  // What needs Redis takes that of REDIS_URL, or starts a container.
-  const { REDIS_URL, DOCKER_HOST } = process.env;
-  const redis = Object.fromEntries(
-    Object.entries({ REDIS_URL, DOCKER_HOST }).filter(([, value]) => value !== undefined),
-  ) as Record<string, string>;
-
-  it.each([
-    ["postgres-trigger", "(no rows, no vectors)", () => ({ DATABASE_URL: requireServerUrl() })],
-    ["bullmq", "put back: 1", () => redis],
-    ["bot", "Vou transferir você para um atendente. (hands over)", () => redis],
-  ])("runs %s to its end", { timeout: 2 * MINUTE }, async (name, expected, env) => {
-    expect(await npm(["run", "example", "--", name], env())).toContain(expected);
+  it("runs bot to its end", { timeout: 2 * MINUTE }, async () => {
+    // Takes the Redis of REDIS_URL, else it starts a container.
+    const { REDIS_URL, DOCKER_HOST } = process.env;
+    const given = Object.entries({ REDIS_URL, DOCKER_HOST }).filter(([, value]) => value !== undefined);
+    const env = Object.fromEntries(given) as Record<string, string>;
+    const output = await npm(["run", "example", "--", "bot"], env);
+    expect(output).toContain("Vou transferir você para um atendente. (hands over)");
   });
 });
 

@@ -1,79 +1,121 @@
 /**
- * BullMQ on Redis: events of the application, with retries and dead letters; duplicates and a wrong order do no harm.
+ * BullMQ on Redis: jobs that come twice and in any order, retries, a dead-letter queue, a graceful end.
  *
- *   npm run example -- bullmq
- *
- * Needs a Redis: that of REDIS_URL, else a container. The trainings are in the embedded database, or that of DATABASE_URL.
+ * Runs on the Redis of `REDIS_URL`, else on one in a container; and on the Postgres of `DATABASE_URL`, else on the
+ * embedded one.
  */
-import { randomBytes } from "node:crypto";
-import { QueueEvents } from "bullmq";
 import { TrainingIndex } from "langchain-training-index";
 import { migrate } from "langchain-training-index/migrations";
+import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import { scriptEnvironment } from "../support/environment.js";
 import { redisServer } from "../support/servers.js";
-import { openQueues, publish, putBack, type TrainingEvent } from "./queues.js";
-import { openWorker } from "./worker.js";
+import { putBack } from "./dead-letters.js";
+import { trainingEvents } from "./producer.js";
+import { openQueues } from "./queues.js";
+import { startWorker, type TrainingWorker } from "./worker.js";
+
+const SCHEMA = "training_index_bullmq";
 
 const redis = await redisServer();
-const connection = { url: redis.url };
-const prefix = `bullmq_${randomBytes(4).toString("hex")}`;
-const { pool, embeddings } = scriptEnvironment();
-const schema = prefix;
-await migrate(pool, { schema });
-const index = await TrainingIndex.initialize(embeddings, { pool, schema });
-const queues = openQueues(connection, prefix);
-const finished = new QueueEvents(queues.events.name, { connection, prefix });
-await finished.waitUntilReady();
-finished.on("completed", ({ jobId, returnvalue }) => {
-  console.log(`  job ${jobId}: ${returnvalue}`);
-});
-finished.on("failed", ({ jobId, failedReason }) => {
-  console.log(`  job ${jobId}: a dead letter (${failedReason})`);
-});
+const { pool, embeddings, database } = scriptEnvironment();
+/** What the embedder answers with instead of vectors, one after the other. */
+const outages: Error[] = [];
+const unreliable: EmbeddingsInterface & Pick<typeof embeddings, "profile"> = {
+  profile: embeddings.profile,
+  embedQuery: (text) => embeddings.embedQuery(text),
+  embedDocuments: async (texts) => {
+    const outage = outages.shift();
+    if (outage) throw outage;
+    return embeddings.embedDocuments(texts);
+  },
+};
+const settings = { connection: { url: redis.url }, prefix: `training-index-example-${process.pid}` };
+const queues = openQueues({ ...settings, firstDelayMs: 100 });
+let running: TrainingWorker | undefined;
 
-const saved = (revision: number, content: string): TrainingEvent => ({
-  kind: "saved",
-  id: "frete",
-  revision,
-  content,
-  metadata: { grupo: "logistica" },
-});
+try {
+  await pool.query(`DROP SCHEMA IF EXISTS ${SCHEMA} CASCADE`); // left by a run that was broken off
+  await migrate(pool, { schema: SCHEMA, dimensions: embeddings.profile.dimensions });
+  const index = await TrainingIndex.initialize(unreliable, { pool, schema: SCHEMA });
+  console.log(`database: ${database}`);
 
-const worker = openWorker(queues, connection, index, { concurrency: 1 });
-console.log("\nA training is saved, the same event is delivered twice, and an older one comes late:");
-await publish(queues, saved(2, "O frete custa doze reais."));
-await publish(queues, saved(2, "O frete custa doze reais."));
-await publish(queues, saved(1, "O frete custa dez reais."));
-await untilQuiet();
-console.log("found:", (await index.similar("Quanto custa o frete?"))[0]?.content);
+  const { trainingSaved, trainingDeleted } = trainingEvents(queues);
+  const deadLetter = deferred();
+  running = startWorker(index, queues, {
+    ...settings,
+    concurrency: 4,
+    onError: (error) => {
+      console.log(`   failed attempt: ${error.message}`);
+    },
+    onDeadLetter: ({ job, reason }) => {
+      console.log(`   dead letter: training ${job.id}: ${reason}`);
+      deadLetter.resolve();
+    },
+  });
+  const { worker, close } = running;
+  /** Resolves when so many more jobs are done. */
+  const done = (count: number): Promise<void> => {
+    const { promise, resolve } = deferred();
+    worker.on("completed", () => {
+      if (--count === 0) resolve();
+    });
+    return promise;
+  };
 
-console.log("\nIt is deleted, and an event from before comes late:");
-await publish(queues, { kind: "deleted", id: "frete", revision: 4 });
-await publish(queues, saved(3, "O frete custa treze reais."));
-await untilQuiet();
-console.log("found:", await index.similar("Quanto custa o frete?"));
-
-console.log("\nAn event that can never be stored becomes a dead letter:");
-await publish(queues, { ...saved(5, "O frete é grátis."), id: " " });
-await untilQuiet();
-console.log("dead letters:", await queues.dead.count());
-console.log("put back:", await putBack(queues));
-await untilQuiet();
-
-await worker.close();
-await finished.close();
-await queues.events.obliterate({ force: true });
-await queues.dead.obliterate({ force: true });
-await queues.close();
-await pool.query(`DROP SCHEMA ${schema} CASCADE`);
-await pool.end();
-await redis.stop();
-
-/** Until no job waits or runs. */
-async function untilQuiet(): Promise<void> {
-  for (;;) {
-    const counts = await queues.events.getJobCounts("waiting", "active", "delayed", "prioritized");
-    if (Object.values(counts).every((count) => count === 0)) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
+  console.log(
+    "\n1. Versions of a training, the newest first, and each twice; a delete before the save it follows",
+  );
+  const first = done(8);
+  for (const [revision, price] of [
+    [3, "sete"],
+    [2, "nove"],
+    [1, "doze"],
+  ] as const) {
+    const saved = { id: "frete", content: `O frete custa ${price} reais.`, revision };
+    await trainingSaved(saved);
+    await trainingSaved(saved);
   }
+  await trainingDeleted("boleto", 2);
+  await trainingSaved({ id: "boleto", content: "Boleto só para empresas.", revision: 1 });
+  await first;
+  for (const { trainingId, content } of await index.similar("Quanto custa o frete?")) {
+    console.log(`   ${trainingId}: ${content}`);
+  }
+
+  console.log("\n2. The embedder is out of order for two attempts");
+  outages.push(new Error("connect ECONNREFUSED"), new Error("connect ECONNREFUSED"));
+  const second = done(1);
+  await trainingSaved({ id: "pix", content: "No Pix há cinco por cento de desconto.", revision: 1 });
+  await second;
+  console.log(`   ${(await index.similar("desconto no Pix", { k: 1 }))[0]?.content ?? "nothing"}`);
+
+  console.log("\n3. What no other attempt can heal is a dead letter at once; mended, it goes back");
+  outages.push(Object.assign(new Error("invalid API key"), { status: 401 }));
+  await trainingSaved({ id: "horarios", content: "Abrimos às oito horas.", revision: 1 });
+  await deadLetter.promise;
+  const third = done(1);
+  console.log(`   put back: ${await putBack(queues)}`);
+  await third;
+  console.log(`   ${(await index.similar("A que horas abre?", { k: 1 }))[0]?.content ?? "nothing"}`);
+
+  console.log("\n4. The end: jobs under way are finished, or go back to the queue");
+  await close();
+  const counts = await queues.trainings.getJobCounts("waiting", "active", "delayed", "failed");
+  console.log(`   left in the queue: ${JSON.stringify(counts)}`);
+} finally {
+  await running?.close();
+  await queues.trainings.obliterate({ force: true });
+  await queues.deadLetters.obliterate({ force: true });
+  await queues.close();
+  await redis.stop();
+  await pool.query(`DROP SCHEMA IF EXISTS ${SCHEMA} CASCADE`);
+  await pool.end();
+}
+
+function deferred(): { promise: Promise<void>; resolve: () => void } {
+  let resolve: () => void = () => undefined;
+  const promise = new Promise<void>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
 }

@@ -1,70 +1,77 @@
-import { Queue, type ConnectionOptions } from "bullmq";
+/** The queues and what is in them. Everything here is JSON: a job goes through Redis. */
 import type { Metadata } from "langchain-training-index";
+import { Queue, type QueueOptions } from "bullmq";
 
-/**
- * What happened to a training. `revision` is what puts the events of one training in order, whatever order they are
- * delivered in, and how often: the host's `updated_at` in milliseconds, or a counter. A delete has one, too.
- */
-export type TrainingEvent =
-  | { kind: "saved"; id: string; revision: number; content: string; metadata: Metadata }
-  | { kind: "deleted"; id: string; revision: number };
-
-/** An event that failed for good, and why. */
-export interface DeadEvent {
-  event: TrainingEvent;
-  error: string;
+/** A training was saved in the host: this is its text now. */
+export interface TrainingSaved {
+  type: "saved";
+  id: string | number;
+  content: string;
+  metadata: Metadata;
+  /** Orders the versions of one training; a `Date` would come out of Redis as a string. */
+  revision: number;
 }
 
-/** The queues of one host. */
+/** A training was deleted in the host. */
+export interface TrainingDeleted {
+  type: "deleted";
+  id: string | number;
+  /** Higher than that of the last save; with the same one, whichever job ran last would decide. */
+  revision: number;
+}
+
+/** What a worker gets to do. */
+export type TrainingJob = TrainingSaved | TrainingDeleted;
+
+/** A job that failed for good, and why. */
+export interface DeadLetter {
+  job: TrainingJob;
+  reason: string;
+  attempts: number;
+  failedAt: string;
+}
+
+/** The queue of a host's trainings, and where its jobs go when they fail for good. */
 export interface TrainingQueues {
-  events: Queue<TrainingEvent>;
-  /** Dead letters: what failed for good, until somebody puts it back. */
-  dead: Queue<DeadEvent>;
-  close(): Promise<void>;
+  trainings: Queue<TrainingJob, void, TrainingJob["type"]>;
+  deadLetters: Queue<DeadLetter, void, TrainingJob["type"]>;
+  /** Ends the connections; jobs stay in Redis. */
+  close: () => Promise<void>;
 }
 
-/**
- * @param prefix - of the keys in Redis
- * @param retryDelayMs - before the second attempt; doubles with each
- */
-export function openQueues(
-  connection: ConnectionOptions,
-  prefix = "bull",
-  retryDelayMs = 1000,
-): TrainingQueues {
-  const events = new Queue<TrainingEvent>("training-events", {
-    connection,
-    prefix,
+/** Options of {@link openQueues}. */
+export interface QueueSettings extends Pick<QueueOptions, "connection" | "prefix"> {
+  /** How often a job is tried in all. Default 8. */
+  attempts?: number;
+  /** Wait before the second attempt; each later wait is twice as long. Default 1000: in all some two minutes. */
+  firstDelayMs?: number;
+}
+
+/** The name of the queue; a worker must have the same. */
+export const TRAININGS = "trainings";
+const DEAD_LETTERS = "trainings-dead-letters";
+
+/** Jobs that failed together come back at different times: each wait is cut by up to half. */
+const JITTER = 0.5;
+
+/** Opens both queues. Any number of processes can have them open. */
+export function openQueues(settings: QueueSettings): TrainingQueues {
+  const { attempts = 8, firstDelayMs = 1000, ...common } = settings;
+  const trainings: TrainingQueues["trainings"] = new Queue(TRAININGS, {
+    ...common,
     defaultJobOptions: {
-      // By default within about two minutes: an embedder that is restarted is back by then.
-      attempts: 8,
-      backoff: { type: "exponential", delay: retryDelayMs, jitter: 0.5 },
+      attempts,
+      backoff: { type: "exponential", delay: firstDelayMs, jitter: JITTER },
       removeOnComplete: true,
-      removeOnFail: true, // its dead letter takes its place
+      removeOnFail: false, // dead-letters.ts takes it from there
     },
   });
-  const dead = new Queue<DeadEvent>("training-events-dead", { connection, prefix });
+  const deadLetters: TrainingQueues["deadLetters"] = new Queue(DEAD_LETTERS, common);
   return {
-    events,
-    dead,
+    trainings,
+    deadLetters,
     close: async () => {
-      await Promise.all([events.close(), dead.close()]);
+      await Promise.all([trainings.close(), deadLetters.close()]);
     },
   };
-}
-
-/** Tells the worker of an event. Safe to repeat where it is not known whether it went through. */
-export async function publish({ events }: TrainingQueues, event: TrainingEvent): Promise<void> {
-  await events.add(event.kind, event);
-}
-
-/** Puts all dead letters back among the events. @returns how many there were */
-export async function putBack(queues: TrainingQueues): Promise<number> {
-  const letters = await queues.dead.getJobs(["waiting", "paused", "prioritized", "delayed"]);
-  for (const letter of letters) {
-    // In this order: a crash in between leaves the event twice, which does no harm, and not lost.
-    await publish(queues, letter.data.event);
-    await letter.remove();
-  }
-  return letters.length;
 }

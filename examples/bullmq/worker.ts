@@ -1,51 +1,104 @@
-import { UnrecoverableError, Worker, type ConnectionOptions, type Job, type WorkerOptions } from "bullmq";
 import { TrainingIndexError, type TrainingIndex } from "langchain-training-index";
-import type { TrainingEvent, TrainingQueues } from "./queues.js";
+import { UnrecoverableError, WaitingError, Worker, type Job, type WorkerOptions } from "bullmq";
+import { collectDeadLetters } from "./dead-letters.js";
+import { TRAININGS, type DeadLetter, type TrainingJob, type TrainingQueues } from "./queues.js";
 
-/**
- * A worker for the events of trainings. Any number of them may run at once, anywhere. An event whose error says that a
- * retry cannot help becomes a dead letter at once, one that has failed at every attempt after the last.
- */
-export function openWorker(
-  { events, dead }: TrainingQueues,
-  connection: ConnectionOptions,
+/** Options of {@link startWorker}. */
+export interface TrainingWorkerOptions extends WorkerOptions {
+  /** Whatever is wrong with Redis, and each failed attempt. Default: standard error. */
+  onError?: (error: Error) => void;
+  /** Tells of a job that failed for good, so that somebody looks at it. */
+  onDeadLetter?: (letter: DeadLetter) => void;
+}
+
+/** A worker that runs. */
+export interface TrainingWorker {
+  /** BullMQ's own, for its events. */
+  worker: Worker<TrainingJob, void, TrainingJob["type"]>;
+  /**
+   * Takes no more jobs, and waits for those under way. What is not done after `graceMs` (default 10,000) is broken off
+   * and goes back to the queue: nothing of it has been stored.
+   */
+  close: (options?: { graceMs?: number }) => Promise<void>;
+}
+
+const GRACE_MS = 10_000;
+
+/** Starts a worker. Any number of them, in any number of processes, share the jobs. */
+export function startWorker(
   index: TrainingIndex,
-  options: Partial<WorkerOptions> = {},
-): Worker<TrainingEvent> {
-  const { prefix } = events.opts;
-  return new Worker<TrainingEvent>(
-    events.name,
-    async (job) => {
-      try {
-        return await apply(index, job.data);
-      } catch (error) {
-        const isFinal = !canHeal(error) || isLastAttempt(job);
-        if (!isFinal) throw error;
-        const message = error instanceof Error ? error.message : String(error);
-        // Before the job fails, so that a crash in between leaves it twice, and not lost.
-        await dead.add("dead", { event: job.data, error: message });
-        throw new UnrecoverableError(message);
-      }
-    },
-    { connection, ...(prefix === undefined ? {} : { prefix }), concurrency: 4, ...options },
+  queues: TrainingQueues,
+  options: TrainingWorkerOptions,
+): TrainingWorker {
+  const { onError = console.error, onDeadLetter, ...settings } = options;
+  // BullMQ gives a signal to processors that name three parameters.
+  const worker: TrainingWorker["worker"] = new Worker(
+    TRAININGS,
+    (job, token, signal) => work(index, job, token, signal),
+    settings,
   );
+  // One after the other; the first takes what an earlier process could not move any more.
+  let collection = Promise.resolve();
+  const collect = (): void => {
+    collection = collection
+      .then(() => collectDeadLetters(queues))
+      .then(tell)
+      .catch(onError);
+  };
+  const tell = (letters: DeadLetter[]): void => {
+    for (const letter of letters) onDeadLetter?.(letter);
+  };
+  collect();
+  worker.on("error", onError);
+  worker.on("failed", (job, error) => {
+    onError(error);
+    if (job?.finishedOn !== undefined) collect();
+  });
+  return {
+    worker,
+    close: async ({ graceMs = GRACE_MS } = {}) => {
+      const timer = setTimeout(() => {
+        worker.cancelAllJobs();
+      }, graceMs);
+      await worker.close();
+      clearTimeout(timer);
+      await collection;
+    },
+  };
 }
 
-/** @returns what came of it, which BullMQ shows beside the job */
-async function apply(index: TrainingIndex, event: TrainingEvent): Promise<string> {
-  const { id, revision } = event;
-  const { status } =
-    event.kind === "saved"
-      ? await index.upsertTraining({ id, revision, content: event.content, metadata: event.metadata })
-      : await index.deleteTraining(id, { revision });
-  return status;
+/** Does one job: again only where that can help. */
+async function work(
+  index: TrainingIndex,
+  job: Job<TrainingJob>,
+  token: string | undefined,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  try {
+    await apply(index, job.data, signal);
+  } catch (error) {
+    if (signal?.aborted) {
+      await job.moveToWait(token); // the next worker takes it; no attempt is counted
+      throw new WaitingError();
+    }
+    if (error instanceof TrainingIndexError && error.retryable) throw error;
+    throw new UnrecoverableError(reasonOf(error));
+  }
 }
 
-/** An error of unknown kind may be one of the moment. */
-function canHeal(error: unknown): boolean {
-  return !(error instanceof TrainingIndexError) || error.retryable;
+/** `superseded` needs no answer: something newer stands, which is what a late or repeated job should meet. */
+async function apply(index: TrainingIndex, job: TrainingJob, signal: AbortSignal | undefined): Promise<void> {
+  const { id, revision } = job;
+  if (job.type === "deleted") {
+    await index.deleteTraining(id, { revision, signal });
+    return;
+  }
+  const { content, metadata } = job;
+  await index.upsertTraining({ id, content, metadata, revision }, { signal });
 }
 
-function isLastAttempt({ attemptsMade, opts }: Job): boolean {
-  return attemptsMade + 1 >= (opts.attempts ?? 1);
+/** The library's messages hold no text of a training, so they can be kept and shown. */
+function reasonOf(error: unknown): string {
+  if (error instanceof TrainingIndexError) return `${error.code}: ${error.message}`;
+  return error instanceof Error ? error.message : String(error);
 }

@@ -1,112 +1,159 @@
 /**
- * A Postgres trigger and graphile-worker: whoever writes to the host's table, the vectors follow.
+ * A trigger on the host's own table keeps the index in step, whoever writes there; a worker of graphile-worker embeds.
  *
- *   npm run example -- postgres-trigger            shows it from the first row to the last
- *   npm run example -- postgres-trigger --django   prints a migration for Django
- *
- * Needs a Postgres server with pgvector: that of DATABASE_URL, in a database of its own, else a container.
+ * `--django-sql` prints the migration for Django instead.
  */
-import { randomBytes } from "node:crypto";
-import { setTimeout as wait } from "node:timers/promises";
-import { parseArgs } from "node:util";
-import Table from "cli-table3";
-import { makeWorkerUtils } from "graphile-worker";
+import { setTimeout } from "node:timers/promises";
 import { TrainingIndex } from "langchain-training-index";
 import { migrate } from "langchain-training-index/migrations";
-import pg from "pg";
+import { runMigrations } from "graphile-worker";
+import type pg from "pg";
 import { scriptEnvironment } from "../support/environment.js";
 import { postgresServer } from "../support/servers.js";
-import { backfill, djangoMigration, readSql } from "./schema.js";
-import { startWorker } from "./worker.js";
+import { table } from "../support/table.js";
+import { temporaryDatabase } from "../support/temporary-database.js";
+import { trainings } from "../support/trainings.js";
+import { djangoMigration } from "./django-sql.js";
+import { tableSql, triggerSql } from "./sql.js";
+import { INDEX_TRAINING, startTrainingWorker } from "./start-worker.js";
 
-const { values } = parseArgs({ options: { django: { type: "boolean", default: false } } });
-if (values.django) {
-  console.log(await djangoMigration());
+if (process.argv.includes("--django-sql")) {
+  console.log(djangoMigration(["oraculo", "0001_initial"]));
 } else {
-  await show();
-}
-
-async function show(): Promise<void> {
   const server = await postgresServer();
-  const admin = new pg.Client({ connectionString: server.url });
-  await admin.connect();
-  const database = `postgres_trigger_${randomBytes(4).toString("hex")}`;
-  await admin.query(`CREATE DATABASE ${database}`);
-  const url = new URL(server.url);
-  url.pathname = `/${database}`;
-  const pool = new pg.Pool({ connectionString: url.href });
   try {
-    await showOn(pool);
+    const database = await temporaryDatabase(server.url, "postgres_trigger");
+    try {
+      await show(database.url);
+    } finally {
+      await database.drop();
+    }
   } finally {
-    await pool.end();
-    await untilNone(admin, "SELECT FROM pg_stat_activity WHERE datname = $1", [database]);
-    await admin.query(`DROP DATABASE ${database}`);
-    await admin.end();
     await server.stop();
   }
 }
 
-async function showOn(pool: pg.Pool): Promise<void> {
-  await pool.query(await readSql("host-table"));
-  await pool.query(`INSERT INTO oraculo_treinamento (tag, grupo, conteudo, treinamento_finalizado, treinamento_vetorizado)
-    VALUES ('entregas', 'logistica', 'Entregamos em três dias úteis.', true, true),
-      ('trocas', 'atendimento', 'Trocas em até trinta dias.', true, true),
-      ('rascunho', 'atendimento', 'Ainda não sabemos.', false, false)`);
-  await migrate(pool, { idType: "integer", textSearch: "portuguese" });
-  const utils = await makeWorkerUtils({ pgPool: pool });
-  await utils.migrate();
-  await utils.release();
-  await pool.query(await readSql("trigger"));
-  await backfill(pool);
-  await print(
+async function show(databaseUrl: string): Promise<void> {
+  const { pool, embeddings, embedder } = scriptEnvironment({ ...process.env, DATABASE_URL: databaseUrl });
+  console.log(`embedder: ${embedder}`);
+
+  console.log("\n1. The host's table, with rows in it. Nobody has heard of an index yet.");
+  await pool.query(tableSql);
+  for (const { metadata, content } of trainings.slice(0, 4)) {
+    await write(
+      pool,
+      `INSERT INTO oraculo_treinamento (tag, grupo, conteudo, treinamento_finalizado) VALUES ($1, $2, $3, true)`,
+      [metadata.tag, metadata.grupo, content],
+    );
+  }
+
+  console.log(
+    "\n2. On deployment: the queue, the index, the triggers. Then each row that stands gets a job.",
+  );
+  await runMigrations({ pgPool: pool });
+  await migrate(pool, { idType: "integer" });
+  await pool.query(triggerSql);
+  await pool.query("SELECT training_trigger.enqueue_all()");
+  await printState(pool);
+
+  console.log("\n3. A worker starts, and works them off.");
+  const index = await TrainingIndex.initialize(embeddings, { pool });
+  const worker = await startTrainingWorker({
     pool,
-    "1. Rows from before, with the flags of another day; the backfill makes jobs of the finalised ones",
+    index,
+    handlesSignals: false,
+    onDone: (id, outcome) => {
+      console.log(`   worker: training ${id} is ${outcome}`);
+    },
+    onFailed: (job, error) => {
+      console.error(`   worker: ${job} failed, and will be tried again: ${String(error)}`);
+    },
+  });
+  await untilDone(pool);
+  await printState(pool);
+
+  console.log("\n4. The host inserts a draft, and finalises it.");
+  const clube = trainings.find(({ id }) => id === "clube");
+  await write(pool, "INSERT INTO oraculo_treinamento (tag, grupo, conteudo) VALUES ($1, $2, $3)", [
+    "clube",
+    "fidelidade",
+    clube?.content,
+  ]);
+  await untilDone(pool);
+  await write(pool, "UPDATE oraculo_treinamento SET treinamento_finalizado = true WHERE tag = 'clube'");
+  await untilDone(pool);
+
+  console.log("\n5. It edits a text. Before COMMIT, in the host's transaction:");
+  const client = await pool.connect();
+  await client.query("BEGIN");
+  const edit = "UPDATE oraculo_treinamento SET conteudo = replace(conteudo, $1, $2) WHERE tag = 'clube'";
+  await write(client, edit, ["R$ 79,00", "R$ 89,00"]);
+  await printState(client);
+  await client.query("COMMIT");
+  console.log("   COMMIT");
+  await untilDone(pool);
+  console.log("   found:", (await index.similar("Quanto custa o Clube?", { k: 1 }))[0]?.content.slice(0, 39));
+
+  console.log("\n6. It edits one and rolls back: no job, and the flag stands.");
+  await client.query("BEGIN");
+  await write(client, edit, ["R$ 89,00", "R$ 99,00"]);
+  await client.query("ROLLBACK");
+  console.log("   ROLLBACK");
+  client.release();
+
+  console.log("\n7. It touches what no vector depends on, and tries to set the flag itself: no job.");
+  await write(
+    pool,
+    "UPDATE oraculo_treinamento SET data_atualizacao = now(), treinamento_vetorizado = false",
+  );
+  await printState(pool);
+
+  console.log("\n8. It takes one back to a draft, and deletes another.");
+  await write(pool, "UPDATE oraculo_treinamento SET treinamento_finalizado = false WHERE tag = 'trocas'");
+  await write(pool, "DELETE FROM oraculo_treinamento WHERE tag = 'cuidados'");
+  await untilDone(pool);
+  await printState(pool);
+  const left = await index.similar("troca de vaso e rega", { k: 100 });
+  console.log(
+    "   trainings that can be found:",
+    [...new Set(left.map(({ trainingId }) => trainingId))].sort(),
   );
 
-  const index = await TrainingIndex.initialize(scriptEnvironment({}).embeddings, { pool });
-  const worker = await startWorker(pool, index);
-  await step(pool, "2. The worker is at work");
-  await pool.query(`INSERT INTO oraculo_treinamento (tag, grupo, conteudo, treinamento_finalizado)
-    VALUES ('pix', 'financeiro', 'No Pix há cinco por cento de desconto.', true)`);
-  await step(pool, "3. INSERT of a training that is finalised");
-  await pool.query("UPDATE oraculo_treinamento SET conteudo = 'Entregamos em dois dias úteis.' WHERE id = 1");
-  await print(pool, "4. UPDATE of a text: the flag is false in the same statement ...");
-  await step(pool, "   ... and true again with the new vectors");
-  await pool.query("UPDATE oraculo_treinamento SET treinamento_finalizado = id = 3 WHERE id IN (2, 3)");
-  await step(pool, "5. Training 3 is finalised, training 2 is a draft again");
-  await pool.query("BEGIN; UPDATE oraculo_treinamento SET conteudo = 'Outro.'; ROLLBACK");
-  await step(pool, "6. ROLLBACK of an UPDATE: no job");
-  await pool.query("DELETE FROM oraculo_treinamento WHERE id = 4");
-  await step(pool, "7. DELETE: the vectors are gone");
-  await pool.query("TRUNCATE oraculo_treinamento");
-  await step(pool, "8. TRUNCATE: all are gone");
   await worker.stop();
+  await pool.end();
+  console.log("\nworker stopped");
 }
 
-/** Waits until no job is left, and prints the rows. */
-async function step(pool: pg.Pool, title: string): Promise<void> {
-  await untilNone(pool, "SELECT FROM graphile_worker.jobs LIMIT 1");
-  await print(pool, title);
+/** What the host does. It is plain SQL, and says nothing of an index. */
+async function write(database: pg.Pool | pg.PoolClient, text: string, values: unknown[] = []): Promise<void> {
+  const { rowCount } = await database.query(text, values);
+  console.log(`   host: ${text.replace(/\s+/g, " ").slice(0, 96)} (${rowCount ?? 0})`);
 }
 
-/** Waits until a query finds nothing any more. */
-async function untilNone(
-  database: pg.Pool | pg.Client,
-  query: string,
-  values: unknown[] = [],
-): Promise<void> {
-  while ((await database.query(query, values)).rows.length > 0) await wait(50);
+async function untilDone(pool: pg.Pool): Promise<void> {
+  while ((await countJobs(pool)) > 0) await setTimeout(20);
 }
 
-async function print(pool: pg.Pool, title: string): Promise<void> {
-  const { rows } = await pool.query<Record<string, string | number | boolean | null>>(
-    `SELECT coalesce(t.id, c.training_id) AS id, tag, conteudo, treinamento_finalizado AS finalizado,
-        treinamento_vetorizado AS vetorizado, string_agg(c.content, ' | ') AS vetores
-      FROM oraculo_treinamento t FULL JOIN training_index.chunk_1 c ON c.training_id = t.id
-      GROUP BY 1, 2, 3, 4, 5 ORDER BY 1`,
+async function countJobs(database: pg.Pool | pg.PoolClient): Promise<number> {
+  const { rows } = await database.query<{ count: string }>(
+    "SELECT count(*) FROM graphile_worker.jobs WHERE task_identifier = $1",
+    [INDEX_TRAINING],
   );
-  const head = ["id", "tag", "conteudo", "finalizado", "vetorizado", "vetores"];
-  const table = new Table({ head, style: { head: [], border: [] } });
-  for (const row of rows) table.push(head.map((name) => String(row[name] ?? "")));
-  console.log(`\n${title}\n${rows.length === 0 ? "(no rows, no vectors)" : table.toString()}`);
+  return Number(rows[0]?.count);
+}
+
+async function printState(database: pg.Pool | pg.PoolClient): Promise<void> {
+  const { rows } = await database.query<[number, string, boolean, boolean, string]>({
+    text: `SELECT t.id, t.tag, t.treinamento_finalizado, t.treinamento_vetorizado, count(c.id)
+      FROM oraculo_treinamento t LEFT JOIN training_index.chunk_1 c ON c.training_id = t.id GROUP BY t.id ORDER BY t.id`,
+    rowMode: "array",
+  });
+  console.log(table(["id", "tag", "finalizado", "vetorizado", "chunks"], rows.map(printable)));
+  console.log(`   jobs that wait: ${await countJobs(database)}`);
+}
+
+function printable([id, tag, isFinal, hasVectors, chunks]: [number, string, boolean, boolean, string]): (
+  string | number
+)[] {
+  return [id, tag, isFinal ? "sim" : "não", hasVectors ? "sim" : "não", chunks];
 }

@@ -1,83 +1,132 @@
--- Keeps jobs and the flag treinamento_vetorizado in step with the table, whoever writes to it: in the writer's own transaction, so
--- that what is rolled back leaves no job. Needs the schema of graphile-worker (its worker makes it on its first start).
+-- Every write to the host's table that matters to the index enqueues a job in the writer's own transaction: with a
+-- rollback the job is gone too, and once the write is committed the job cannot be lost.
+--
+-- To be run once, in one transaction, by the owner of the table and of the queue, after graphile-worker's own migrations.
+-- trigger-down.sql takes it back.
 
--- SECURITY DEFINER: the writers need no rights on the queue. search_path: no name of theirs is looked up.
-CREATE FUNCTION oraculo_treinamento_enqueue(treinamento integer) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DO $$
+BEGIN
+  -- Function bodies are only looked at when they run: without this check each write of the host would fail instead.
+  IF to_regprocedure('graphile_worker.add_job(text, json, text, timestamptz, integer, text, integer, text[], text)') IS NULL
+  THEN
+    RAISE EXCEPTION 'graphile_worker.add_job is missing'
+      USING HINT = 'Run graphile-worker''s migrations first: npx graphile-worker --schema-only';
+  END IF;
+END
+$$;
+
+CREATE SCHEMA training_trigger;
+
+-- One job a training, whatever happens to it and however often: its key is the training's. The job says which training,
+-- and no more: what has to be done is read from the row when the job runs.
+--
+-- A job that waits is replaced, and may run at once. One that runs already may have read the row before this write:
+-- add_job then takes its key away and makes a new one. It returns no row when a worker took the job between two of its
+-- statements, and has done nothing then (https://github.com/graphile/worker/issues/580): the next call sees that worker.
+--
+-- The highest number of attempts there is: a job is tried until it succeeds, after exp(10) seconds (6 hours) at the latest.
+CREATE FUNCTION training_trigger.enqueue(training_id integer, job_priority integer DEFAULT 0) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   job_id bigint;
 BEGIN
-  -- One waiting job a training: the last write counts. A job that runs at this moment has read what was before; its key is taken
-  -- off it, and a new job follows. Where a worker takes the waiting job in the middle of add_job, graphile-worker 0.16 changes
-  -- nothing and adds nothing (https://github.com/graphile/worker/issues/580): it returns no job then, and is asked again.
   LOOP
     SELECT id INTO job_id FROM graphile_worker.add_job(
-      'sync_training',
-      json_build_object('id', treinamento),
-      job_key => 'training:' || treinamento
+      'index_training',
+      json_build_object('id', training_id),
+      job_key => 'training:' || training_id,
+      job_key_mode => 'replace',
+      max_attempts => 32767,
+      priority => job_priority
     );
     EXIT WHEN job_id IS NOT NULL;
   END LOOP;
 END
 $$;
 
--- The flag says whether the vectors are those of the text. Only the worker can know: it says so by a setting of its transaction. From
--- everybody else the flag is what it was, and false where the text is new; so a writer who saves all columns of a row that was read
--- a while ago, as Django does, does no harm.
-CREATE FUNCTION oraculo_treinamento_flag() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+-- SECURITY DEFINER here and below: the writer's role knows nothing of the queue, so it has no rights there.
+CREATE FUNCTION training_trigger.enqueue_row() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF current_setting('oraculo.vetorizador', true) = 'on' THEN
-    RETURN NEW;
+  IF TG_OP <> 'INSERT' THEN
+    PERFORM training_trigger.enqueue(OLD.id);
   END IF;
-  NEW.treinamento_vetorizado := TG_OP = 'UPDATE'
-    AND OLD.treinamento_vetorizado
-    AND (OLD.id, OLD.tag, OLD.grupo, OLD.conteudo, OLD.treinamento_finalizado)
-      IS NOT DISTINCT FROM (NEW.id, NEW.tag, NEW.grupo, NEW.conteudo, NEW.treinamento_finalizado);
-  RETURN NEW;
-END
-$$;
-
-CREATE FUNCTION oraculo_treinamento_changed() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  CASE TG_OP
-    WHEN 'INSERT' THEN
-      PERFORM public.oraculo_treinamento_enqueue(NEW.id);
-    WHEN 'UPDATE' THEN
-      PERFORM public.oraculo_treinamento_enqueue(NEW.id);
-      IF OLD.id <> NEW.id THEN
-        PERFORM public.oraculo_treinamento_enqueue(OLD.id);
-      END IF;
-    WHEN 'DELETE' THEN
-      PERFORM public.oraculo_treinamento_enqueue(OLD.id);
-    WHEN 'TRUNCATE' THEN
-      -- Before it, while the rows are there.
-      PERFORM public.oraculo_treinamento_enqueue(id)
-        FROM public.oraculo_treinamento WHERE treinamento_finalizado;
-  END CASE;
+  IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND NEW.id <> OLD.id) THEN
+    PERFORM training_trigger.enqueue(NEW.id);
+  END IF;
   RETURN NULL;
 END
 $$;
 
-CREATE TRIGGER oraculo_treinamento_flag BEFORE INSERT OR UPDATE ON oraculo_treinamento
-  FOR EACH ROW EXECUTE FUNCTION oraculo_treinamento_flag();
+-- Only a finalised training can have vectors, or has a job already.
+CREATE FUNCTION training_trigger.enqueue_truncated() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM training_trigger.enqueue(id)
+    FROM (SELECT id FROM public.oraculo_treinamento WHERE treinamento_finalizado ORDER BY id) AS gone;
+  RETURN NULL;
+END
+$$;
 
-CREATE TRIGGER oraculo_treinamento_inserted AFTER INSERT ON oraculo_treinamento
-  FOR EACH ROW WHEN (NEW.treinamento_finalizado)
-  EXECUTE FUNCTION oraculo_treinamento_changed();
+-- The flag is true exactly where the vectors of the present text are. So it falls with the text, in the writer's own
+-- statement, and no writer can raise it, nor bring an old value back: Django's save() writes every column of the row as it
+-- was when it was read.
+CREATE FUNCTION training_trigger.guard_flag() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF TG_OP = 'INSERT'
+    OR (NEW.id, NEW.conteudo, NEW.tag, NEW.grupo, NEW.treinamento_finalizado)
+      IS DISTINCT FROM (OLD.id, OLD.conteudo, OLD.tag, OLD.grupo, OLD.treinamento_finalizado)
+  THEN
+    NEW.treinamento_vetorizado := false;
+  ELSIF current_setting('training_trigger.sets_flag', true) IS DISTINCT FROM 'on' THEN
+    NEW.treinamento_vetorizado := OLD.treinamento_vetorizado;
+  END IF;
+  RETURN NEW;
+END
+$$;
 
--- Dates and the flag itself are not among what matters, and neither is a draft.
-CREATE TRIGGER oraculo_treinamento_updated AFTER UPDATE ON oraculo_treinamento
-  FOR EACH ROW WHEN (
-    (OLD.treinamento_finalizado OR NEW.treinamento_finalizado)
-    AND (OLD.id, OLD.tag, OLD.grupo, OLD.conteudo, OLD.treinamento_finalizado)
-      IS DISTINCT FROM (NEW.id, NEW.tag, NEW.grupo, NEW.conteudo, NEW.treinamento_finalizado))
-  EXECUTE FUNCTION oraculo_treinamento_changed();
+-- For the worker, in the transaction that has put the vectors in place. The setting holds as long as the function runs.
+CREATE FUNCTION training_trigger.set_flag(training_id integer, vectorised boolean) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET training_trigger.sets_flag = 'on' AS $$
+  UPDATE public.oraculo_treinamento SET treinamento_vetorizado = vectorised
+    WHERE id = training_id AND treinamento_vetorizado <> vectorised
+$$;
 
-CREATE TRIGGER oraculo_treinamento_deleted AFTER DELETE ON oraculo_treinamento
-  FOR EACH ROW WHEN (OLD.treinamento_finalizado)
-  EXECUTE FUNCTION oraculo_treinamento_changed();
+-- The backfill: all rows that stand, behind whatever is written meanwhile (a higher number is a lower priority). Also for
+-- what went past the triggers, or when the index is made anew. The flags fall: nobody knows whether they are right.
+-- Rows are locked before their jobs, as by any other writer, so that the two cannot wait for each other.
+CREATE FUNCTION training_trigger.enqueue_all() RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET training_trigger.sets_flag = 'on' AS $$
+DECLARE
+  training_id integer;
+  enqueued bigint := 0;
+BEGIN
+  FOR training_id IN SELECT id FROM public.oraculo_treinamento ORDER BY id FOR NO KEY UPDATE LOOP
+    UPDATE public.oraculo_treinamento SET treinamento_vetorizado = false
+      WHERE id = training_id AND treinamento_vetorizado;
+    PERFORM training_trigger.enqueue(training_id, 10);
+    enqueued := enqueued + 1;
+  END LOOP;
+  RETURN enqueued;
+END
+$$;
 
-CREATE TRIGGER oraculo_treinamento_truncated BEFORE TRUNCATE ON oraculo_treinamento
-  FOR EACH STATEMENT EXECUTE FUNCTION oraculo_treinamento_changed();
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA training_trigger FROM PUBLIC;
+
+-- Triggers of one kind fire in the order of their names: the flag's comes after those of the host, which may change the text.
+CREATE TRIGGER zz_training_flag BEFORE INSERT OR UPDATE ON public.oraculo_treinamento
+  FOR EACH ROW EXECUTE FUNCTION training_trigger.guard_flag();
+
+CREATE TRIGGER training_written AFTER INSERT OR DELETE ON public.oraculo_treinamento
+  FOR EACH ROW EXECUTE FUNCTION training_trigger.enqueue_row();
+
+-- Not `UPDATE OF conteudo, ...`: that asks which columns a statement names, and Django's save() names them all.
+CREATE TRIGGER training_changed AFTER UPDATE ON public.oraculo_treinamento
+  FOR EACH ROW
+  WHEN ((NEW.id, NEW.conteudo, NEW.tag, NEW.grupo, NEW.treinamento_finalizado)
+    IS DISTINCT FROM (OLD.id, OLD.conteudo, OLD.tag, OLD.grupo, OLD.treinamento_finalizado))
+  EXECUTE FUNCTION training_trigger.enqueue_row();
+
+CREATE TRIGGER training_truncated BEFORE TRUNCATE ON public.oraculo_treinamento
+  FOR EACH STATEMENT EXECUTE FUNCTION training_trigger.enqueue_truncated();

@@ -1,59 +1,31 @@
-import { EventEmitter } from "node:events";
-import { makeWorkerUtils, run, type WorkerEvents } from "graphile-worker";
-import type { TrainingIndex } from "langchain-training-index";
-import type pg from "pg";
-import { declareAlive, releaseDeadWorkers } from "./living-workers.js";
-import { syncTraining } from "./sync-training.js";
-
-/** A worker that is at work. */
-export interface TrainingWorker {
-  /** Ends when the jobs that it has begun are done. A repeat does nothing. */
-  stop(): Promise<void>;
-}
-
-/** Jobs at a time. Each takes a client of the pool while it swaps a version. */
-const CONCURRENCY = 4;
-
 /**
- * Starts a worker for the jobs that the trigger makes. Jobs that fail are tried again, later and later, for about three
- * days (25 attempts); a write to the row makes a new one at once.
+ * A worker as a process of its own: `DATABASE_URL=... npx tsx examples/postgres-trigger/worker.ts`
  *
- * @param pool - to the database itself, without a pooler between, and with its ten clients: workers listen, and say that
- * they live
+ * Any number of them may run. SIGTERM lets the jobs that run come to their end; SIGKILL does no harm either. A supervisor
+ * (systemd, Docker's `restart: always`) starts it again when it ends.
  */
-export async function startWorker(pool: pg.Pool, index: TrainingIndex): Promise<TrainingWorker> {
-  const utils = await makeWorkerUtils({ pgPool: pool });
-  await utils.migrate();
-  const client = await pool.connect();
-  // Without it others take this worker for dead, which costs their work and does no harm.
-  client.on("error", () => undefined);
-  await releaseDeadWorkers(client, utils);
-  await utils.release();
+import { configFromEnv, TrainingIndex } from "langchain-training-index";
+import { scriptEnvironment } from "../support/environment.js";
+import { startTrainingWorker } from "./start-worker.js";
 
-  let declared = Promise.resolve();
-  const events: WorkerEvents = new EventEmitter();
-  events.on("worker:create", ({ worker }) => {
-    declared = declared.then(() => declareAlive(client, worker.workerId));
-  });
-  const runner = await run({
-    pgPool: pool,
-    concurrency: CONCURRENCY,
-    noHandleSignals: true,
-    parsedCronItems: [],
-    events,
-    taskList: { sync_training: (payload) => syncTraining(pool, index, idOf(payload)) },
-  });
-  await declared;
-  const stop = async (): Promise<void> => {
-    await runner.stop();
-    client.release(true);
-  };
-  let stopped: Promise<void> | undefined;
-  return { stop: () => (stopped ??= stop()) };
+if (configFromEnv(process.env).databaseUrl === undefined) {
+  throw new Error("DATABASE_URL must be set: a worker of an embedded database would find nothing to do");
 }
-
-function idOf(payload: unknown): number {
-  const { id } = payload as { id?: unknown };
-  if (!Number.isSafeInteger(id)) throw new TypeError("the payload has no id");
-  return id as number;
-}
+const { pool, embeddings } = scriptEnvironment();
+const index = await TrainingIndex.initialize(embeddings, { pool });
+const runner = await startTrainingWorker({
+  pool,
+  index,
+  onDone: (id, outcome) => {
+    console.log(`training ${id} is ${outcome}`);
+  },
+  onFailed: (job, error) => {
+    console.error(`${job} failed, and will be tried again: ${String(error)}`);
+  },
+});
+console.log("worker started");
+await runner.promise;
+await pool.end();
+// On a signal graphile-worker ends the process itself: who comes here has lost its connection.
+console.error("worker stopped: it is to be started again");
+process.exitCode = 1;

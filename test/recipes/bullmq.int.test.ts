@@ -1,189 +1,188 @@
-import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
-import type { TrainingIndex } from "langchain-training-index";
-import {
-  openQueues,
-  publish,
-  putBack,
-  type TrainingEvent,
-  type TrainingQueues,
-} from "../../examples/bullmq/queues.js";
-import { openWorker } from "../../examples/bullmq/worker.js";
-import { redisServer, type Server } from "../../examples/support/servers.js";
-import { describeOnServer, uniqueName } from "../support/databases.js";
-import { gateOf, openTestIndex, until } from "../support/index.js";
+import { TrainingIndex } from "langchain-training-index";
+import { Worker } from "bullmq";
+import { expect, it } from "vitest";
+import { collectDeadLetters, putBack, readDeadLetters } from "../../examples/bullmq/dead-letters.js";
+import { trainingEvents } from "../../examples/bullmq/producer.js";
+import { TRAININGS, type TrainingJob } from "../../examples/bullmq/queues.js";
+import { describeOnServer } from "../support/databases.js";
+import { chunksOf, FIVE_PARAGRAPHS, openTestIndex, until } from "../support/index.js";
 import { randomOf } from "../support/random.js";
+import { ATTEMPTS, useRedis, openTestQueues, stored, untilIdle } from "../support/training-queues.js";
 
-const MINUTE = 60_000;
-const IDS = ["a", "b", "c", "d", "e", "f"];
+const redis = useRedis();
 
-describeOnServer("the recipe bullmq", (database) => {
-  let redis: Server | undefined;
-  beforeAll(async () => {
-    redis = await redisServer();
-  }, MINUTE);
-  afterAll(() => redis?.stop());
+/** Saves and deletes as they happened: the revision of each id grows with each of its events. */
+function randomHistory(random: () => number, length: number): TrainingJob[] {
+  const revisions = new Map<string, number>();
+  return Array.from({ length }, () => {
+    const id = `treinamento-${Math.floor(random() * 6)}`;
+    const revision = (revisions.get(id) ?? 0) + 1;
+    revisions.set(id, revision);
+    if (random() < 0.3) return { type: "deleted", id, revision };
+    const paragraphs = FIVE_PARAGRAPHS.split("\n\n").filter(() => random() < 0.5);
+    const metadata = { grupo: random() < 0.5 ? "loja" : "entregas" };
+    return { type: "saved", id, revision, content: `Versão do dia.\n\n${paragraphs.join("\n\n")}`, metadata };
+  });
+}
 
-  interface Host {
-    queues: TrainingQueues;
-    connection: { url: string };
-    index: TrainingIndex;
-    embeddings: Awaited<ReturnType<typeof openTestIndex>>["embeddings"];
+function shuffled<T>(items: readonly T[], random: () => number): T[] {
+  return items
+    .map((item) => ({ item, place: random() }))
+    .sort((left, right) => left.place - right.place)
+    .map(({ item }) => item);
+}
+
+/** What the history means, done by hand: one event after the other. */
+async function applyInOrder(index: TrainingIndex, history: readonly TrainingJob[]): Promise<void> {
+  for (const event of history) {
+    if (event.type === "deleted") await index.deleteTraining(event.id);
+    else await index.upsertTraining({ id: event.id, content: event.content, metadata: event.metadata });
   }
+}
 
-  /** An index and queues that end with the test. */
-  async function openHost(): Promise<Host> {
-    const { index, embeddings } = await openTestIndex(database);
-    const connection = { url: redis?.url ?? "" };
-    const queues = openQueues(connection, uniqueName("bullmq"), 20);
-    onTestFinished(async () => {
-      await Promise.all([queues.events, queues.dead].map((queue) => queue.obliterate({ force: true })));
-      await queues.close();
-    });
-    return { queues, connection, index, embeddings };
-  }
-
-  function work({ queues, connection, index }: Host, options: Parameters<typeof openWorker>[3] = {}) {
-    const worker = openWorker(queues, connection, index, options);
-    worker.on("error", () => undefined);
-    onTestFinished(() => worker.close(true));
-    return worker;
-  }
-
-  async function untilQuiet({ events }: TrainingQueues): Promise<void> {
-    await until(async () => {
-      const counts = await events.getJobCounts("waiting", "active", "delayed", "prioritized");
-      return Object.values(counts).every((count) => count === 0);
-    });
-  }
-
-  /** All that is stored: the text of each training by its id. */
-  async function stored({ index }: Host): Promise<Record<string, string>> {
-    const hits = await index.similar("frete", { k: 1000 });
-    return Object.fromEntries(hits.map(({ trainingId, content }) => [String(trainingId), content]));
-  }
-
-  it(
-    "ends as the history says, with every event delivered twice and all of them shuffled",
-    { timeout: MINUTE },
-    async () => {
-      const seed = Math.floor(Math.random() * 2 ** 31);
-      console.log(`bullmq: seed ${seed}`);
+describeOnServer("recipe bullmq", (database) => {
+  it.each([1, 2, 3])(
+    "every job twice, shuffled, on several workers: the end is that of the history in order (seed %i)",
+    async (seed) => {
       const random = randomOf(seed);
-      const host = await openHost();
-      const expected = new Map<string, string>();
-      const history = Array.from({ length: 150 }, (_, revision): TrainingEvent => {
-        const id = IDS[Math.floor(random() * IDS.length)] ?? "a";
-        if (random() < 0.3) {
-          expected.delete(id);
-          return { kind: "deleted", id, revision };
-        }
-        const content = `O frete ${revision} é grátis.`;
-        expected.set(id, content);
-        return { kind: "saved", id, revision, content, metadata: { grupo: "loja" } };
-      });
-      const deliveries = [...history, ...history]
-        .map((event) => ({ event, place: random() }))
-        .sort((left, right) => left.place - right.place);
-      for (let worker = 0; worker < 3; worker += 1) work(host, { concurrency: 5 });
-      await Promise.all(deliveries.map(({ event }) => publish(host.queues, event)));
-      await untilQuiet(host.queues);
-      expect(await host.queues.dead.count()).toBe(0);
-      expect(await stored(host)).toEqual(Object.fromEntries(expected));
+      const history = randomHistory(random, 40);
+      const expected = await openTestIndex(database);
+      await applyInOrder(expected.index, history);
+
+      const actual = await openTestIndex(database);
+      const { pool, schema, embeddings } = actual;
+      embeddings.before = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, random() * 5));
+      const { queues, start, errors } = openTestQueues(redis);
+      const { trainingSaved, trainingDeleted } = trainingEvents(queues);
+      for (const event of shuffled([...history, ...history], random)) {
+        if (event.type === "saved") await trainingSaved(event);
+        else await trainingDeleted(event.id, event.revision);
+      }
+      for (const concurrency of [1, 3, 4]) {
+        start(await TrainingIndex.initialize(embeddings, { pool, schema }), { concurrency });
+      }
+      await untilIdle(queues);
+
+      const rows = await stored(actual);
+      expect(rows).toEqual(await stored(expected));
+      expect(rows.length).toBeGreaterThan(0);
+      expect(errors).toEqual([]);
+      expect(await readDeadLetters(queues)).toEqual([]);
     },
   );
 
-  it("tries again what can heal, and stores it then", async () => {
-    const host = await openHost();
-    let failures = 0;
-    host.embeddings.before = () => {
-      failures += 1;
-      if (failures <= 2) throw new Error("o modelo não responde");
-    };
-    work(host);
-    await publish(host.queues, {
-      kind: "saved",
-      id: "a",
-      revision: 1,
-      content: "Frete grátis.",
-      metadata: {},
-    });
-    await untilQuiet(host.queues);
-    expect(failures).toBe(3);
-    expect(await stored(host)).toEqual({ a: "Frete grátis." });
-    expect(await host.queues.dead.count()).toBe(0);
+  it("takes dates for revisions", async () => {
+    const { index } = await openTestIndex(database);
+    const { queues, start } = openTestQueues(redis);
+    const { trainingSaved, trainingDeleted } = trainingEvents(queues);
+    const at = (second: number): Date => new Date(Date.UTC(2026, 0, 1, 12, 0, second));
+    await trainingDeleted("a", at(2));
+    await trainingSaved({ id: "a", content: "Abrimos às oito.", revision: at(1) });
+    await trainingSaved({ id: "b", content: "Abrimos às nove.", revision: at(2) });
+    await trainingSaved({ id: "b", content: "Abrimos às dez.", revision: at(1) });
+    start(index);
+    await untilIdle(queues);
+    expect((await index.similar("Quando abre?")).map(({ content }) => content)).toEqual(["Abrimos às nove."]);
   });
 
-  it("makes a dead letter of what fails to the last, which is right when it is put back", async () => {
-    const host = await openHost();
-    let isDown = true;
-    let attempts = 0;
-    host.embeddings.before = () => {
-      attempts += 1;
-      if (isDown) throw new Error("o modelo não responde");
+  it("an embedder that fails twice and heals is asked again, and no letter is written", async () => {
+    const test = await openTestIndex(database);
+    const { queues, start, errors } = openTestQueues(redis);
+    test.embeddings.before = () => {
+      if (test.embeddings.calls <= 2) throw new Error("connect ECONNREFUSED");
     };
-    work(host);
-    const event: TrainingEvent = {
-      kind: "saved",
-      id: "a",
-      revision: 1,
-      content: "Frete grátis.",
-      metadata: {},
-    };
-    await publish(host.queues, event);
-    await until(async () => (await host.queues.dead.count()) === 1);
-    await untilQuiet(host.queues);
-    expect(attempts).toBe(8);
-    expect(await stored(host)).toEqual({});
-    isDown = false;
-    expect(await putBack(host.queues)).toBe(1);
-    await untilQuiet(host.queues);
-    expect(await stored(host)).toEqual({ a: "Frete grátis." });
-    expect(await host.queues.dead.count()).toBe(0);
+    const attempts: number[] = [];
+    const { worker } = start(test.index);
+    worker.on("failed", (job) => attempts.push(job?.attemptsMade ?? NaN));
+    await trainingEvents(queues).trainingSaved({ id: "a", content: "Abrimos às oito.", revision: 1 });
+    await untilIdle(queues);
+    expect(attempts).toEqual([1, 2]);
+    expect(errors).toHaveLength(2);
+    expect(test.embeddings.calls).toBe(3);
+    expect((await chunksOf(test)).map(({ content }) => content)).toEqual(["Abrimos às oito."]);
+    expect(await readDeadLetters(queues)).toEqual([]);
   });
 
-  it("makes a dead letter at once of what no retry can help", async () => {
-    const host = await openHost();
-    work(host);
-    await publish(host.queues, {
-      kind: "saved",
-      id: " ",
-      revision: 1,
-      content: "Frete grátis.",
-      metadata: {},
+  it("what no attempt can heal is a dead letter after the first, and right once it is put back", async () => {
+    const test = await openTestIndex(database);
+    const { queues, start } = openTestQueues(redis);
+    const isBroken = { yes: true };
+    test.embeddings.before = (texts) => {
+      if (isBroken.yes && texts.some((text) => text.includes("oito"))) {
+        throw Object.assign(new Error("invalid API key"), { status: 401 });
+      }
+    };
+    const told: unknown[] = [];
+    const { worker } = start(test.index, { onDeadLetter: ({ job }) => told.push(job.id) });
+    const failed: number[] = [];
+    worker.on("failed", (job) => failed.push(job?.attemptsMade ?? NaN));
+    const { trainingSaved } = trainingEvents(queues);
+    await trainingSaved({ id: "a", content: "Abrimos às oito.", metadata: { grupo: "loja" }, revision: 7 });
+    await trainingSaved({ id: "b", content: "Abrimos às nove.", revision: 1 });
+    await untilIdle(queues);
+    expect(failed).toEqual([1]);
+    await until(() => told.length > 0); // told as soon as the letter is written
+    expect(told).toEqual(["a"]);
+    expect(await chunksOf(test)).toEqual([]);
+    expect(await chunksOf(test, "b")).toHaveLength(1);
+    const [letter, ...others] = await readDeadLetters(queues);
+    expect(others).toEqual([]);
+    expect(letter).toMatchObject({
+      job: { type: "saved", id: "a", content: "Abrimos às oito.", metadata: { grupo: "loja" }, revision: 7 },
+      reason: expect.stringMatching(/^EMBEDDING_FAILED: /) as string,
+      attempts: 1,
     });
-    await until(async () => (await host.queues.dead.count()) === 1);
-    const [letter] = await host.queues.dead.getJobs();
-    expect(letter?.data).toMatchObject({
-      event: { id: " " },
-      error: expect.stringContaining("id") as string,
-    });
-    expect(host.embeddings.calls).toBe(0);
+    expect(Date.parse(letter?.failedAt ?? "")).toBeGreaterThan(Date.now() - 60_000);
+
+    isBroken.yes = false;
+    expect(await putBack(queues, ({ job }) => job.id === "c")).toBe(0);
+    expect(await putBack(queues, ({ job }) => job.id === "a")).toBe(1);
+    await untilIdle(queues);
+    expect(await readDeadLetters(queues)).toEqual([]);
+    expect(await chunksOf(test)).toMatchObject([
+      { content: "Abrimos às oito.", metadata: { grupo: "loja" } },
+    ]);
   });
 
-  it("lets another worker end the job of one that was killed", { timeout: MINUTE }, async () => {
-    const host = await openHost();
-    const gate = gateOf();
-    let calls = 0;
-    host.embeddings.before = () => {
-      calls += 1;
-      return calls === 1 ? gate.promise : undefined;
+  it("what could heal and does not is a dead letter after the last attempt; later versions beat it", async () => {
+    const test = await openTestIndex(database);
+    const { queues, start } = openTestQueues(redis);
+    test.embeddings.before = () => {
+      throw new Error("connect ECONNREFUSED");
     };
-    const quick = { lockDuration: 500, stalledInterval: 250 };
-    const killed = work(host, quick);
-    await publish(host.queues, {
-      kind: "saved",
-      id: "a",
-      revision: 1,
-      content: "Frete grátis.",
-      metadata: {},
+    start(test.index);
+    const { trainingSaved } = trainingEvents(queues);
+    await trainingSaved({ id: "a", content: "Abrimos às oito.", revision: 1 });
+    await untilIdle(queues);
+    expect(await readDeadLetters(queues)).toMatchObject([{ attempts: ATTEMPTS, job: { revision: 1 } }]);
+    expect(test.embeddings.calls).toBe(ATTEMPTS);
+
+    test.embeddings.before = () => undefined;
+    await trainingSaved({ id: "a", content: "Abrimos às nove.", revision: 2 });
+    await untilIdle(queues);
+    expect(await putBack(queues)).toBe(1);
+    await untilIdle(queues);
+    expect((await chunksOf(test)).map(({ content }) => content)).toEqual(["Abrimos às nove."]);
+    expect(await readDeadLetters(queues)).toEqual([]);
+  });
+
+  it("a job that failed for good when its worker died is collected by the next one, once", async () => {
+    const { index } = await openTestIndex(database);
+    const { queues, start } = openTestQueues(redis);
+    const { trainings } = queues;
+    await trainings.add("deleted", { type: "deleted", id: "a", revision: 1 }, { attempts: 1 });
+    const dying = new Worker(TRAININGS, () => Promise.reject(new Error("out of memory")), {
+      connection: { url: redis.url },
+      prefix: trainings.opts.prefix ?? "",
     });
-    await until(() => calls === 1);
-    await killed.close(true);
-    work(host, quick);
-    await until(async () => (await stored(host))["a"] === "Frete grátis.");
-    gate.resolve(); // the killed one goes on in the end: it changes nothing
-    await untilQuiet(host.queues);
-    expect(await stored(host)).toEqual({ a: "Frete grátis." });
-    expect(calls).toBe(2);
+    await new Promise((resolve) => dying.once("failed", resolve));
+    await dying.close();
+    expect(await trainings.getFailedCount()).toBe(1);
+    await Promise.all(
+      [start(index), start(index), start(index)].map(({ worker }) => worker.waitUntilReady()),
+    );
+    await untilIdle(queues);
+    expect(await readDeadLetters(queues)).toMatchObject([{ reason: "out of memory", job: { id: "a" } }]);
+    expect(await collectDeadLetters(queues)).toEqual([]);
   });
 });

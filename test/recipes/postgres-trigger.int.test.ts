@@ -1,348 +1,226 @@
-import { spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
-import { TrainingIndex } from "langchain-training-index";
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
 import { migrate } from "langchain-training-index/migrations";
-import { HashingEmbeddings } from "langchain-training-index/testing";
-import { makeWorkerUtils } from "graphile-worker";
-import pg from "pg";
+import { runMigrations } from "graphile-worker";
+import type pg from "pg";
 import { expect, it, onTestFinished } from "vitest";
-import { backfill, djangoMigration, readSql } from "../../examples/postgres-trigger/schema.js";
-import { startWorker, type TrainingWorker } from "../../examples/postgres-trigger/worker.js";
+import { djangoMigration, djangoSql } from "../../examples/postgres-trigger/django-sql.js";
+import { tableSql } from "../../examples/postgres-trigger/sql.js";
 import { describeOnServer, requireServerUrl, uniqueName } from "../support/databases.js";
-import { until } from "../support/index.js";
-import { randomOf } from "../support/random.js";
+import { FIVE_PARAGRAPHS, inHostTransaction, until } from "../support/index.js";
+import {
+  clearJobs,
+  expectInStep,
+  insertTraining,
+  isWaiting,
+  openDatabase,
+  openHost,
+  readFlags,
+  readJobs,
+  workOff,
+} from "./postgres-trigger-host.js";
 
-const MINUTE = 60_000;
+const TEXT = "Entregamos em três dias úteis.";
 
-/** The host: a database of its own, with its table, the index, the queue and the trigger. */
-interface Host {
-  pool: pg.Pool;
-  url: string;
-}
-
-/** A database that ends with the test. */
-async function openDatabase(): Promise<Host> {
-  const admin = new pg.Client({ connectionString: requireServerUrl() });
-  await admin.connect();
-  const name = uniqueName("host");
-  await admin.query(`CREATE DATABASE ${name}`);
-  const url = new URL(requireServerUrl());
-  url.pathname = `/${name}`;
-  const pool = new pg.Pool({ connectionString: url.href });
-  pool.on("error", () => undefined); // the end of the database meets idle connections
-  onTestFinished(async () => {
-    await pool.end();
-    await admin.query(`DROP DATABASE ${name} WITH (FORCE)`);
-    await admin.end();
-  });
-  return { pool, url: url.href };
-}
-
-async function openHost(): Promise<Host> {
-  const host = await openDatabase();
-  await host.pool.query(await readSql("host-table"));
-  await migrate(host.pool, { idType: "integer" });
-  await makeQueue(host.pool);
-  await host.pool.query(await readSql("trigger"));
-  return host;
-}
-
-async function makeQueue(pool: pg.Pool): Promise<void> {
-  const utils = await makeWorkerUtils({ pgPool: pool });
-  await utils.migrate();
-  await utils.release();
-}
-
-/** A worker in this process, until the test ends. */
-async function openWorker({ pool }: Host, embeddings = new HashingEmbeddings()): Promise<TrainingWorker> {
-  const worker = await startWorker(pool, await TrainingIndex.initialize(embeddings, { pool }));
-  onTestFinished(() => worker.stop());
-  return worker;
-}
-
-/** Jobs to come: one that was replaced while a worker that is dead now had it stays behind, and is not run again. */
-async function jobsOf({ pool }: Host): Promise<number> {
-  const { rows } = await pool.query<{ count: number }>(
-    "SELECT count(*)::int AS count FROM graphile_worker.jobs WHERE attempts < max_attempts OR locked_at IS NOT NULL",
-  );
-  return rows[0]?.count ?? 0;
-}
-
-async function untilDone(host: Host): Promise<void> {
-  await until(async () => (await jobsOf(host)) === 0);
-}
-
-interface Row {
-  id: number;
-  finalizado: boolean;
-  vetorizado: boolean;
-}
-
-async function rowsOf({ pool }: Host): Promise<Row[]> {
-  const { rows } = await pool.query<Row>(
-    `SELECT id, treinamento_finalizado AS finalizado, treinamento_vetorizado AS vetorizado
-      FROM oraculo_treinamento ORDER BY id`,
-  );
-  return rows;
-}
-
-/** Trainings whose vectors or whose flag are not those of their rows. */
-async function differences({ pool }: Host): Promise<unknown[]> {
-  // Each of the test's texts is one chunk.
-  const { rows } = await pool.query<Record<string, unknown>>(
-    `SELECT coalesce(t.id, c.training_id) AS id, t.conteudo, c.content, t.treinamento_vetorizado
-      FROM oraculo_treinamento t FULL JOIN training_index.chunk_1 c ON c.training_id = t.id
-      WHERE (t.treinamento_finalizado AND c.content = t.conteudo AND t.treinamento_vetorizado
-          AND c.metadata = jsonb_build_object('tag', t.tag, 'grupo', t.grupo)) IS NOT TRUE
-        AND (NOT t.treinamento_finalizado AND NOT t.treinamento_vetorizado AND c.id IS NULL) IS NOT TRUE`,
-  );
-  return rows;
-}
-
-async function insert({ pool }: Host, conteudo: string, finalizado = true): Promise<number> {
-  const { rows } = await pool.query<{ id: number }>(
-    `INSERT INTO oraculo_treinamento (tag, grupo, conteudo, treinamento_finalizado, treinamento_vetorizado)
-      VALUES ('frete', 'loja', $1, $2, true) RETURNING id`,
-    [conteudo, finalizado],
-  );
-  return rows[0]?.id ?? 0;
-}
-
-describeOnServer("the recipe postgres-trigger", () => {
-  it("indexes what is finalised, and takes back what is not any more", async () => {
-    const host = await openHost();
-    const [first, draft] = [await insert(host, "Frete grátis."), await insert(host, "Rascunho.", false)];
-    expect(await rowsOf(host)).toEqual([
-      { id: first, finalizado: true, vetorizado: false },
-      { id: draft, finalizado: false, vetorizado: false },
-    ]);
-    await openWorker(host);
-    await untilDone(host);
-    expect(await rowsOf(host)).toMatchObject([{ vetorizado: true }, { vetorizado: false }]);
-    await host.pool.query(
-      "UPDATE oraculo_treinamento SET treinamento_finalizado = NOT treinamento_finalizado",
-    );
-    await untilDone(host);
-    expect(await rowsOf(host)).toMatchObject([{ vetorizado: false }, { vetorizado: true }]);
-    expect(await differences(host)).toEqual([]);
-  });
-
-  it("takes the flag off in the statement that changes a text, and lets no writer set it", async () => {
-    const host = await openHost();
-    const id = await insert(host, "Frete grátis.");
-    const worker = await openWorker(host);
-    await untilDone(host);
-    await worker.stop();
-    const { pool } = host;
-    // As Django saves: every column, from what it read before the worker was done.
-    await pool.query(
-      "UPDATE oraculo_treinamento SET treinamento_vetorizado = false, data_atualizacao = now()",
-    );
-    expect(await rowsOf(host)).toMatchObject([{ id, vetorizado: true }]);
-    await pool.query(
-      "UPDATE oraculo_treinamento SET conteudo = 'Frete pago.', treinamento_vetorizado = true",
-    );
-    expect(await rowsOf(host)).toMatchObject([{ id, vetorizado: false }]);
-  });
-
-  it("makes no job of what does not matter, nor of what is rolled back, and one of many writes", async () => {
-    const host = await openHost();
-    const { pool } = host;
-    await insert(host, "Frete grátis.");
-    await insert(host, "Rascunho.", false);
-    const worker = await openWorker(host);
-    await untilDone(host);
-    await worker.stop();
-    await pool.query(
-      "UPDATE oraculo_treinamento SET data_atualizacao = now(), treinamento_vetorizado = false",
-    );
-    await pool.query("UPDATE oraculo_treinamento SET conteudo = 'Outro.' WHERE NOT treinamento_finalizado");
-    await pool.query("BEGIN; UPDATE oraculo_treinamento SET conteudo = 'Outro.'; ROLLBACK");
-    await pool.query("DELETE FROM oraculo_treinamento WHERE NOT treinamento_finalizado");
-    expect(await jobsOf(host)).toBe(0);
-    for (const text of ["um", "dois", "três"]) {
-      await pool.query("UPDATE oraculo_treinamento SET conteudo = $1", [text]);
-    }
-    expect(await jobsOf(host)).toBe(1);
-  });
-
-  // graphile-worker 0.16 adds no job then, and returns none: https://github.com/graphile/worker/issues/580
-  it("makes a job though a worker takes the waiting one in the middle of add_job", async () => {
-    const host = await openHost();
-    const { pool } = host;
-    const id = await insert(host, "Frete grátis.");
-    // Stops between both statements of add_job, for as long as the test holds the lock.
-    await pool.query(`
-      CREATE FUNCTION wait_there() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NEW; END $$;
-      CREATE TRIGGER wait_there BEFORE INSERT ON graphile_worker._private_jobs
-        FOR EACH ROW EXECUTE FUNCTION wait_there()`);
-    const worker = await pool.connect();
-    await worker.query("SELECT pg_advisory_lock(1)");
-    const deleted = pool.query("DELETE FROM oraculo_treinamento WHERE id = $1", [id]);
-    const waiting = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
-    await until(async () => (await worker.query(waiting)).rows.length > 0);
-    await worker.query("UPDATE graphile_worker._private_jobs SET locked_at = now(), locked_by = 'rápido'");
-    await worker.query("SELECT pg_advisory_unlock(1)");
-    worker.release();
-    await deleted;
-    const { rows } = await pool.query(
-      "SELECT key, locked_by FROM graphile_worker.jobs ORDER BY locked_by NULLS FIRST",
-    );
-    expect(rows).toEqual([
-      { key: `training:${id}`, locked_by: null },
-      { key: null, locked_by: "rápido" },
-    ]);
-  });
-
-  it("follows deletes, changed ids and TRUNCATE", async () => {
-    const host = await openHost();
-    const { pool } = host;
-    for (const text of ["um", "dois", "três", "quatro"]) await insert(host, text);
-    await openWorker(host);
-    await untilDone(host);
-    await pool.query("DELETE FROM oraculo_treinamento WHERE conteudo = 'um'");
-    await pool.query("UPDATE oraculo_treinamento SET id = 1000 WHERE conteudo = 'dois'");
-    await untilDone(host);
-    expect(await differences(host)).toEqual([]);
-    expect((await rowsOf(host)).map(({ id }) => id)).toContain(1000);
-    await pool.query("TRUNCATE oraculo_treinamento");
-    await untilDone(host);
-    expect(await differences(host)).toEqual([]);
-    expect((await pool.query("SELECT FROM training_index.chunk_1")).rows).toEqual([]);
-  });
-
-  it("takes over rows that were there before it", async () => {
-    const host = await openDatabase();
-    const { pool } = host;
-    await pool.query(await readSql("host-table"));
-    for (const text of ["um", "dois"]) await insert(host, text);
-    await insert(host, "rascunho", false);
-    await migrate(pool, { idType: "integer" });
-    await makeQueue(pool);
-    await pool.query(await readSql("trigger"));
-    expect(await rowsOf(host)).toMatchObject([
-      { vetorizado: true },
-      { vetorizado: true },
-      { vetorizado: true },
-    ]);
-    await backfill(pool);
-    expect(await jobsOf(host)).toBe(2);
-    await openWorker(host);
-    await untilDone(host);
-    expect(await differences(host)).toEqual([]);
-    await backfill(pool);
-    await untilDone(host);
-    expect(await differences(host)).toEqual([]);
-  });
-
-  it("tries again what failed, and leaves the flag off until then", async () => {
-    const host = await openHost();
-    await insert(host, "Frete grátis.");
-    const embeddings = new HashingEmbeddings();
-    const embed = embeddings.embedDocuments.bind(embeddings);
-    let failures = 0;
-    embeddings.embedDocuments = (texts) => {
-      if (failures > 0) return embed(texts);
-      failures += 1;
-      return Promise.reject(new Error("o modelo não responde"));
-    };
-    await openWorker(host, embeddings);
-    await until(() => failures === 1);
-    expect(await rowsOf(host)).toMatchObject([{ vetorizado: false }]);
-    await untilDone(host); // graphile-worker waits some seconds before it tries again
-    expect(failures).toBe(1);
-    expect(await differences(host)).toEqual([]);
-  });
-
-  it("prints SQL for Django that makes all of it, and takes the trigger away again", async () => {
-    const { pool } = await openDatabase();
-    await pool.query(await readSql("host-table"));
-    await makeQueue(pool);
-    const [index = "", forward = "", reverse = ""] = [
-      ...(await djangoMigration()).matchAll(/r"""\n([\s\S]*?)\n"""/g),
-    ].map(([, sql]) => sql);
-    for (const sql of [index, forward]) await pool.query(sql);
-    const triggers = async (): Promise<number> =>
-      (await pool.query("SELECT FROM pg_trigger WHERE tgrelid = 'oraculo_treinamento'::regclass")).rows
-        .length;
-    expect(await triggers()).toBe(5);
-    await pool.query(reverse);
-    expect(await triggers()).toBe(0);
-    await pool.query(forward);
-    expect(await migrate(pool, { idType: "integer", textSearch: "portuguese" })).toMatchObject({
-      applied: [],
+describeOnServer("Recipe postgres-trigger: what a write enqueues", () => {
+  it("an insert, an edit and a delete in one transaction make one job, which is there with the COMMIT", async () => {
+    const { pool } = await openHost();
+    await inHostTransaction(pool, "COMMIT", async (client) => {
+      const id = await insertTraining(client as pg.PoolClient, TEXT);
+      await client.query(
+        "UPDATE oraculo_treinamento SET conteudo = 'Entregamos em dois dias.' WHERE id = $1",
+        [id],
+      );
+      await client.query("DELETE FROM oraculo_treinamento WHERE id = $1", [id]);
+      expect(await readJobs(pool)).toEqual([]);
     });
+    expect(await readJobs(pool)).toEqual(["training:1"]);
   });
 
-  it(
-    "has the vectors of the table after 500 random writes, with the worker killed three times in between",
-    { timeout: 3 * MINUTE },
-    async () => {
+  it("a rollback enqueues nothing", async () => {
+    const { pool } = await openHost();
+    await insertTraining(pool, TEXT);
+    await clearJobs(pool);
+    await inHostTransaction(pool, "ROLLBACK", async (client) => {
+      await client.query("UPDATE oraculo_treinamento SET conteudo = 'outro'");
+      await insertTraining(client as pg.PoolClient, TEXT);
+    });
+    expect(await readJobs(pool)).toEqual([]);
+  });
+
+  it.each(["conteudo = 'Outro texto.'", "tag = 'frete'", "grupo = 'loja'", "treinamento_finalizado = false"])(
+    "an update to %s enqueues, and the flag is false before the worker ran",
+    async (change) => {
       const host = await openHost();
-      const seed = Math.floor(Math.random() * 2 ** 31);
-      console.log(`postgres-trigger: seed ${seed}`);
-      const random = randomOf(seed);
-      let worker = await startChild(host);
-      for (let write = 1; write <= 500; write += 1) {
-        await writeSomething(host, random, write);
-        if (write % 125 === 0 && write < 500) {
-          worker.kill("SIGKILL");
-          await once(worker, "exit");
-          worker = await startChild(host);
-        }
-      }
-      await untilDone(host);
-      expect(await differences(host)).toEqual([]);
-      const rows = await rowsOf(host);
-      expect(rows.some(({ finalizado }) => finalizado)).toBe(true);
-      expect(rows.every(({ finalizado, vetorizado }) => finalizado === vetorizado)).toBe(true);
-      worker.kill("SIGTERM");
-      expect(await once(worker, "exit")).toEqual([0, null]);
+      const id = await insertTraining(host.pool, TEXT);
+      await workOff(host);
+      expect(await readFlags(host.pool)).toEqual({ [id]: true });
+      await host.pool.query(`UPDATE oraculo_treinamento SET ${change}`);
+      expect(await readJobs(host.pool)).toEqual([`training:${id}`]);
+      expect(await readFlags(host.pool)).toEqual({ [id]: false });
     },
   );
+
+  it("an update to dates, or to the values that stand, enqueues nothing, and leaves the flag", async () => {
+    const host = await openHost();
+    const id = await insertTraining(host.pool, TEXT);
+    await workOff(host);
+    await host.pool.query("UPDATE oraculo_treinamento SET data_atualizacao = now()");
+    await host.pool.query(
+      "UPDATE oraculo_treinamento SET conteudo = conteudo, tag = tag, treinamento_finalizado = true",
+    );
+    expect(await readJobs(host.pool)).toEqual([]);
+    expect(await readFlags(host.pool)).toEqual({ [id]: true });
+  });
+
+  it("a writer that saves the whole row, as it was when it was read, changes the flag neither up nor down", async () => {
+    const host = await openHost();
+    const save = "UPDATE oraculo_treinamento SET conteudo = $1, treinamento_vetorizado = $2";
+    const id = await insertTraining(host.pool, TEXT);
+    await host.pool.query(save, [TEXT, true]);
+    expect(await readFlags(host.pool), "no vectors yet").toEqual({ [id]: false });
+    await workOff(host);
+    await host.pool.query(save, [TEXT, false]);
+    expect(await readFlags(host.pool), "vectors of this text").toEqual({ [id]: true });
+    await host.pool.query(save, ["Outro texto.", true]);
+    expect(await readFlags(host.pool), "vectors of the text before").toEqual({ [id]: false });
+  });
+
+  it("TRUNCATE enqueues each training that could have vectors", async () => {
+    const host = await openHost();
+    for (const text of [TEXT, FIVE_PARAGRAPHS]) await insertTraining(host.pool, text);
+    await insertTraining(host.pool, "rascunho", false);
+    await workOff(host);
+    await host.pool.query("TRUNCATE oraculo_treinamento RESTART IDENTITY");
+    expect(await readJobs(host.pool)).toEqual(["training:1", "training:2"]);
+    await insertTraining(host.pool, "Outro texto com o mesmo número.");
+    await workOff(host);
+    await expectInStep(host.pool);
+  });
+
+  it("a role that may write to the table, and knows of nothing else, can write as before", async () => {
+    const { pool } = await openHost();
+    const role = uniqueName("writer");
+    await pool.query(
+      `CREATE ROLE ${role}; GRANT INSERT, SELECT, UPDATE, DELETE, TRUNCATE ON oraculo_treinamento TO ${role}`,
+    );
+    onTestFinished(async () => {
+      await pool.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+    });
+    await inHostTransaction(pool, "COMMIT", async (client) => {
+      await client.query(`SET LOCAL ROLE ${role}`);
+      await client.query("SET LOCAL search_path = pg_temp");
+      const insert = "INSERT INTO public.oraculo_treinamento (tag, grupo, conteudo) VALUES ('a', 'b', 'c')";
+      await client.query(`${insert}, ('d', 'e', 'f'), ('g', 'h', 'i')`);
+      await client.query("UPDATE public.oraculo_treinamento SET treinamento_finalizado = true WHERE id = 1");
+      await client.query("DELETE FROM public.oraculo_treinamento WHERE id = 2");
+      await client.query("TRUNCATE public.oraculo_treinamento");
+    });
+    expect((await readJobs(pool)).sort()).toEqual(["training:1", "training:2", "training:3"]);
+  });
+
+  it("an edit is not lost when a worker takes the training's job at that moment", async () => {
+    // graphile/worker#580: add_job finds the job free, waits for its row, finds it taken, and does nothing.
+    const { pool } = await openHost();
+    const id = await insertTraining(pool, TEXT);
+    let edit: Promise<unknown> | undefined;
+    await inHostTransaction(pool, "COMMIT", async (client) => {
+      await client.query(
+        "UPDATE graphile_worker._private_jobs SET locked_by = 'worker', locked_at = now(), attempts = 1",
+      );
+      edit = pool.query("UPDATE oraculo_treinamento SET conteudo = 'Outro texto.' WHERE id = $1", [id]);
+      await until(() => isWaiting(pool));
+    });
+    await edit;
+    expect(await readJobs(pool)).toEqual([null, `training:${id}`]);
+  });
 });
 
-/** The worker as a host runs it: a process of its own. */
-async function startChild({ url }: Host): Promise<ChildProcess> {
-  const child = spawn(process.execPath, ["--import", "tsx", "examples/postgres-trigger/start-worker.ts"], {
-    env: { ...process.env, DATABASE_URL: url, OLLAMA_BASE_URL: "" },
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  onTestFinished(() => void child.kill("SIGKILL"));
-  await new Promise<void>((resolve) => {
-    child.stdout.on("data", (data: Buffer) => {
-      if (data.includes("at work")) resolve();
+describeOnServer("Recipe postgres-trigger: deployment", () => {
+  it("the backfill brings a table that was there before in step, whatever its flags said", async () => {
+    const host = await openHost({ idType: "integer" }, async (pool) => {
+      for (const text of [TEXT, FIVE_PARAGRAPHS, "  "]) await insertTraining(pool, text);
+      await insertTraining(pool, "rascunho", false);
+      await pool.query("UPDATE oraculo_treinamento SET treinamento_vetorizado = true WHERE id IN (1, 4)");
     });
+    expect(await readJobs(host.pool)).toEqual([]);
+    const { rows } = await host.pool.query("SELECT training_trigger.enqueue_all() AS enqueued");
+    expect(rows).toEqual([{ enqueued: "4" }]);
+    expect(await readFlags(host.pool)).toEqual({ 1: false, 2: false, 3: false, 4: false });
+    await workOff(host);
+    await expectInStep(host.pool);
+    expect(await readFlags(host.pool)).toEqual({ 1: true, 2: true, 3: false, 4: false });
   });
-  return child;
-}
 
-/** One write as a host makes them, or several in one transaction, which may be rolled back. */
-async function writeSomething({ pool }: Host, random: () => number, write: number): Promise<void> {
-  const oneOf = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
-  const anyRow = `(SELECT id FROM oraculo_treinamento ORDER BY (id * 7919 + ${write}) % 1009 LIMIT 1)`;
-  const statement = (): string => {
-    const text = `O frete número ${write}.${Math.floor(random() * 1000)} é de ${Math.floor(random() * 90)} reais.`;
-    return oneOf([
-      `INSERT INTO oraculo_treinamento (tag, grupo, conteudo, treinamento_finalizado)
-        VALUES ('frete', 'loja', '${text}', ${random() < 0.7})`,
-      `INSERT INTO oraculo_treinamento (tag, grupo, conteudo, treinamento_finalizado)
-        VALUES ('frete', 'loja', '${text}', true)`,
-      `UPDATE oraculo_treinamento SET conteudo = '${text}', treinamento_vetorizado = true WHERE id = ${anyRow}`,
-      `UPDATE oraculo_treinamento SET tag = 't${Math.floor(random() * 5)}' WHERE id = ${anyRow}`,
-      `UPDATE oraculo_treinamento SET treinamento_finalizado = true WHERE id = ${anyRow}`,
-      `UPDATE oraculo_treinamento SET treinamento_finalizado = false WHERE id = ${anyRow}`,
-      `UPDATE oraculo_treinamento SET data_atualizacao = now(), treinamento_vetorizado = false WHERE id = ${anyRow}`,
-      `DELETE FROM oraculo_treinamento WHERE id = ${anyRow}`,
-    ]);
-  };
-  if (write === 200) {
-    await pool.query("TRUNCATE oraculo_treinamento");
-  } else if (random() < 0.3) {
-    const statements = Array.from({ length: 2 + Math.floor(random() * 3) }, statement);
-    await pool.query(`BEGIN; ${statements.join("; ")}; ${oneOf(["COMMIT", "ROLLBACK"])}`);
-  } else {
-    await pool.query(statement());
-  }
+  it("what is written during a backfill is indexed before it", async () => {
+    const { pool } = await openHost();
+    for (let count = 0; count < 3; count++) await insertTraining(pool, TEXT);
+    await pool.query("SELECT training_trigger.enqueue_all()");
+    await pool.query("UPDATE oraculo_treinamento SET conteudo = 'Outro texto.' WHERE id = 3");
+    const { rows } = await pool.query(
+      "SELECT key FROM graphile_worker.jobs ORDER BY priority, run_at LIMIT 1",
+    );
+    expect(rows).toEqual([{ key: "training:3" }]);
+  });
+
+  it("the SQL for Django applies, and reverses, and applies again", async () => {
+    const { pool } = await openDatabase();
+    await pool.query(tableSql);
+    const id = await insertTraining(pool, TEXT);
+    const { forward, reverse } = djangoSql();
+    const before = await listSchemas(pool);
+    await expect(pool.query(forward)).rejects.toMatchObject({
+      message: "graphile_worker.add_job is missing",
+      hint: expect.stringContaining("npx graphile-worker --schema-only") as unknown,
+    });
+    expect(await listSchemas(pool)).toEqual(before);
+
+    await runMigrations({ pgPool: pool });
+    const between = await listSchemas(pool);
+    await pool.query(forward);
+    expect(await readJobs(pool)).toEqual([`training:${id}`]);
+    await pool.query("SELECT training_trigger.set_flag($1, true)", [id]);
+    await pool.query(reverse);
+    expect(await listSchemas(pool)).toEqual(between);
+    expect(await readJobs(pool)).toEqual([]);
+    expect(await readFlags(pool)).toEqual({ [id]: false });
+    await pool.query("UPDATE oraculo_treinamento SET conteudo = 'sem gatilhos'");
+    expect(await readJobs(pool)).toEqual([]);
+
+    await pool.query(forward);
+    expect(await readJobs(pool)).toEqual([`training:${id}`]);
+    expect(await migrate(pool, { idType: "integer" })).toMatchObject({ applied: [] });
+  });
+
+  it("the migration for Django holds that SQL as it is", () => {
+    const file = djangoMigration(["oraculo", "0007_treinamento"]);
+    const [, forward, reverse] = /^FORWARD = r"""\n(.*?)"""\n\nREVERSE = r"""\n(.*?)"""$/ms.exec(file) ?? [];
+    expect({ forward, reverse }).toEqual(djangoSql());
+    expect(file).toContain('dependencies = [("oraculo", "0007_treinamento")]');
+    expect(file).toContain("migrations.RunSQL(FORWARD, REVERSE)");
+  });
+});
+
+describeOnServer("npm run example -- postgres-trigger", () => {
+  it("comes to its end", async () => {
+    const { PATH = "", HOME = "" } = process.env;
+    const { stdout } = await promisify(execFile)(
+      "npm",
+      ["--silent", "run", "example", "--", "postgres-trigger"],
+      {
+        env: { PATH, HOME, DATABASE_URL: requireServerUrl() },
+      },
+    );
+    expect(stdout).toMatch(/│ 5 +│ clube +│ sim +│ não +│ 1 +│\n.*\n +jobs that wait: 1\n +COMMIT/);
+    expect(stdout).toContain("found: O Clube Girassol custa R$ 89,00 por mês");
+    expect(stdout).toContain("trainings that can be found: [ 1, 3, 5 ]");
+    expect(stdout).toMatch(/worker stopped\n$/);
+  });
+});
+
+async function listSchemas(pool: pg.Pool): Promise<unknown> {
+  const { rows } = await pool.query<{ schemas: unknown }>(
+    `SELECT array_agg(nspname::text ORDER BY nspname) AS schemas FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp'`,
+  );
+  return rows[0]?.schemas;
 }

@@ -1,0 +1,10 @@
+-- Takes back what trigger.sql has made, and the jobs that wait. The index is on its own from here on, so no flag can say
+-- any more that it is in step.
+DROP TRIGGER zz_training_flag ON public.oraculo_treinamento;
+DROP TRIGGER training_written ON public.oraculo_treinamento;
+DROP TRIGGER training_changed ON public.oraculo_treinamento;
+DROP TRIGGER training_truncated ON public.oraculo_treinamento;
+DROP SCHEMA training_trigger CASCADE;
+UPDATE public.oraculo_treinamento SET treinamento_vetorizado = false WHERE treinamento_vetorizado;
+SELECT count(graphile_worker.remove_job(key)) FROM graphile_worker.jobs
+  WHERE task_identifier = 'index_training' AND key IS NOT NULL;

@@ -1,0 +1,75 @@
+import type { TrainingIndex } from "langchain-training-index";
+import { afterAll, beforeAll, onTestFinished } from "vitest";
+import { openQueues, type TrainingQueues } from "../../examples/bullmq/queues.js";
+import {
+  startWorker,
+  type TrainingWorker,
+  type TrainingWorkerOptions,
+} from "../../examples/bullmq/worker.js";
+import { redisServer, type Server } from "../../examples/support/servers.js";
+import { uniqueName } from "./databases.js";
+import { until, type TestIndex } from "./index.js";
+
+/** How often a job is tried in the queues of tests. */
+export const ATTEMPTS = 4;
+
+/** A Redis for the tests of a file; its address is there while they run. */
+export function useRedis(): { readonly url: string } {
+  let redis: Server | undefined;
+  beforeAll(async () => {
+    redis = await redisServer();
+  }, 120_000);
+  afterAll(() => redis?.stop());
+  return {
+    get url() {
+      if (!redis) throw new Error("Redis is there in hooks and tests only");
+      return redis.url;
+    },
+  };
+}
+
+/** What a test of the recipe `bullmq` gets to work with. */
+export interface TestQueues {
+  queues: TrainingQueues;
+  /** Starts a worker, which ends with the test. */
+  start: (index: TrainingIndex, options?: Partial<TrainingWorkerOptions>) => TrainingWorker;
+  /** The messages of all that workers said went wrong. */
+  errors: string[];
+}
+
+/** Queues of its own for a test; they and their jobs are gone when it ends. */
+export function openTestQueues(redis: { url: string }): TestQueues {
+  const settings = { connection: { url: redis.url }, prefix: uniqueName("bullmq") };
+  const queues = openQueues({ ...settings, attempts: ATTEMPTS, firstDelayMs: 10 });
+  const workers: TrainingWorker[] = [];
+  const errors: string[] = [];
+  onTestFinished(async () => {
+    await Promise.all(workers.map(({ close }) => close({ graceMs: 0 })));
+    await queues.trainings.obliterate({ force: true });
+    await queues.deadLetters.obliterate({ force: true });
+    await queues.close();
+  });
+  const start = (index: TrainingIndex, options: Partial<TrainingWorkerOptions> = {}): TrainingWorker => {
+    const onError = (error: Error): number => errors.push(error.message);
+    const worker = startWorker(index, queues, { ...settings, onError, ...options });
+    workers.push(worker);
+    return worker;
+  };
+  return { queues, start, errors };
+}
+
+/** Waits until nothing is to be done any more, by whichever worker. */
+export async function untilIdle({ trainings }: TrainingQueues): Promise<void> {
+  await until(async () => {
+    const counts = await trainings.getJobCounts("waiting", "active", "delayed", "failed");
+    return Object.values(counts).every((count) => count === 0);
+  });
+}
+
+/** All that a reader can find, in an order of its own. */
+export async function stored({ pool, schema }: TestIndex): Promise<unknown[]> {
+  const { rows } = await pool.query<Record<string, unknown>>(
+    `SELECT training_id, content, metadata FROM ${schema}.chunk_1 ORDER BY training_id, content, metadata::text`,
+  );
+  return rows;
+}

@@ -4,15 +4,21 @@
  *   npm run eval:scale -- DIR [--chunks 100000] [--questions 100]
  *
  * DIR as for `npm run eval -- DIR --split passages`. Its passages lie among chunks that are made of sentences of its docs
- * in random order. Compared are the modes of this library, an OR query ranked by `ts_rank_cd`, and BM25 over all chunks,
- * computed outside of the database. Needs a server: DATABASE_URL.
+ * in random order. Compared are the modes of this library, also with filters, an OR query ranked by `ts_rank_cd`, and BM25
+ * over all chunks, computed outside of the database. Needs a server: DATABASE_URL.
  */
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { HashingEmbeddings } from "langchain-training-index/testing";
-import { configFromEnv, TrainingIndex, type SearchMode, type Training } from "langchain-training-index";
+import {
+  configFromEnv,
+  TrainingIndex,
+  type Filter,
+  type SearchMode,
+  type Training,
+} from "langchain-training-index";
 import { migrate } from "langchain-training-index/migrations";
 import pg from "pg";
 import { table } from "../examples/support/table.js";
@@ -24,6 +30,12 @@ const K = 10;
 const CHUNK_CHARACTERS = 800;
 const SEED = 6;
 const MODES: readonly SearchMode[] = ["vector", "text", "hybrid"];
+/** Each lets the passages through, and of the other chunks so many. */
+const FILTERS: readonly (readonly [name: string, filter: Filter | undefined])[] = [
+  ["", undefined],
+  [", filter of 50 %", { lugar: { lt: 50 } }],
+  [", filter of 1 %", { lugar: 0 }],
+];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -49,7 +61,8 @@ try {
   await migrate(pool, { schema, textSearch: "portuguese" });
   const index = await TrainingIndex.initialize(new HashingEmbeddings(), { pool, schema });
   const noise = noiseOf(await sentencesOf(directory), chunkCount - trainings.length);
-  for await (const { status } of index.bulkLoad(both(trainings, noise))) {
+  const passages = trainings.map((training) => ({ ...training, metadata: { lugar: 0 } }));
+  for await (const { status } of index.bulkLoad(both(passages, noise))) {
     if (status !== "indexed") throw new Error(`A training that is new was ${status}`);
   }
   await pool.query(`VACUUM ANALYZE ${schema}.chunk_1`);
@@ -60,10 +73,12 @@ try {
     asked.map(({ text }) => text),
   );
   const rows: Measured[] = [];
-  for (const mode of MODES) {
-    const search = async ({ text }: Question): Promise<unknown[]> =>
-      (await index.similar<SearchMode>(text, { k: K, mode })).map(({ trainingId }) => trainingId);
-    rows.push(await measure(`mode ${mode}`, asked, search));
+  for (const [name, filter] of FILTERS) {
+    for (const mode of MODES) {
+      const search = async ({ text }: Question): Promise<unknown[]> =>
+        (await index.similar<SearchMode>(text, { k: K, mode, filter })).map(({ trainingId }) => trainingId);
+      rows.push(await measure(`mode ${mode}${name}`, asked, search));
+    }
   }
   rows.push(await measure("OR query, ts_rank_cd", asked, rankByCoverDensity));
   rows.push(
@@ -128,7 +143,8 @@ function* noiseOf(sentences: readonly string[], count: number): Generator<Traini
     while (text.length < CHUNK_CHARACTERS) {
       text += `${sentences[Math.floor(random() * sentences.length)] ?? ""} `;
     }
-    yield { id: `ruído-${made}`, documents: [{ pageContent: text.trim() }], split: false };
+    const metadata = { lugar: made % 100 };
+    yield { id: `ruído-${made}`, documents: [{ pageContent: text.trim() }], split: false, metadata };
   }
 }
 

@@ -25,9 +25,11 @@ export interface TextSearchShape {
   /** Share of the chunk table's pages that averages are taken of, in percent. */
   samplePercent: number;
   /**
-   * Whether only chunks with the rare words of the question are looked at, and common words are known from the
-   * planner's statistics; else all chunks with any of its words, counted one by one.
+   * Whether there are so many chunks that common words are known from the planner's statistics, and no more than 20,000
+   * chunks are ranked; else words are counted one by one, and all chunks that have one are ranked.
    */
+  hasManyChunks: boolean;
+  /** Whether only chunks with the rare words of the question are looked at, or those with any. */
   onlyRareWords: boolean;
 }
 
@@ -42,8 +44,8 @@ const LENGTH_NORMALIZATION = 0.75;
 
 /** Chunks whose words are compared: those with the rarest words of the question, as many as are quickly read. */
 const MAX_CANDIDATES = 5000;
-/** Of the rarest word alone, where even that is a common one. */
-const MAX_CANDIDATES_OF_A_WORD = 20_000;
+/** Where even the rarest word is a common one, or any word will do. */
+const MAX_RANKED = 20_000;
 /** A word that the planner's statistics do not know is rare, or the table was never analyzed; then counting ends here. */
 const MAX_COUNTED = 10_000;
 
@@ -116,12 +118,12 @@ ${placed(layout, spread("fused", "fused_score DESC, distance", page), {
  */
 function ranking(
   layout: TextLayout,
-  { limit, condition, samplePercent, onlyRareWords }: TextSearchShape,
+  { limit, condition, samplePercent, hasManyChunks, onlyRareWords }: TextSearchShape,
   { question, firstOfCondition }: { question: string; firstOfCondition: number },
 ): string {
   const { chunk } = namesOf(layout);
   const filter = condition === undefined ? "" : ` AND ${numberedFrom(firstOfCondition, condition)}`;
-  const found = onlyRareWords
+  const found = hasManyChunks
     ? estimatedChunks(layout)
     : `(SELECT count(*) FROM ${chunk} c WHERE c.lexemes @@ w.query)`;
   return `question AS MATERIALIZED (
@@ -151,7 +153,7 @@ matching AS MATERIALIZED (
   SELECT c.*, s.text_score
   FROM (SELECT ${CHUNK_COLUMNS.join(", ")}, lexemes FROM ${chunk}
     WHERE lexemes @@ (SELECT query FROM chosen)${filter}
-    ${onlyRareWords ? `LIMIT ${MAX_CANDIDATES_OF_A_WORD}` : "OFFSET 0"}) c
+    ${hasManyChunks ? `LIMIT ${MAX_RANKED}` : "OFFSET 0"}) c
   CROSS JOIN sample
   CROSS JOIN LATERAL (
     SELECT sum(w.weight * times * ${SATURATION + 1} / (times + ${SATURATION} * (${1 - LENGTH_NORMALIZATION}

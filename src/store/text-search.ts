@@ -117,6 +117,7 @@ async function findPage<Row extends ReachedRow>(
         limit,
         condition: condition?.text,
         samplePercent: pages <= SAMPLE_PAGES ? 100 : (100 * SAMPLE_PAGES) / pages,
+        hasManyChunks,
         onlyRareWords: hasManyChunks && !looksAtAll,
       },
       type: looksAtAll ? undefined : state.type,

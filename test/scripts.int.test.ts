@@ -70,7 +70,14 @@ describe("npm run example", () => {
   it("lists the examples", { timeout: MINUTE }, async () => {
     const lines = (await npm(["run", "example"])).trim().split("\n");
     expect(lines.map((line) => line.split(" ")[0])).toEqual([
+      "bot",
+      "bullmq",
+      "faiss-import",
+      "http",
       "migration-sql",
+      "pg-boss",
+      "playground",
+      "postgres-trigger",
       "retriever",
       "start",
       "transaction",
@@ -81,6 +88,7 @@ describe("npm run example", () => {
 
   it.each([
     ["migration-sql", 'CREATE TABLE "training_index".chunk_1'],
+    ["playground", "200 <title>Treinamentos</title>"],
     ["retriever", "No Pix há cinco por cento de desconto [1]."],
     ["transaction", "after the host's DELETE: []"],
     ["vector-store", "left: [ 'boleto', 'frete' ]"],
@@ -91,8 +99,24 @@ describe("npm run example", () => {
   it("says which there are when there is no such example", { timeout: MINUTE }, async () => {
     await expect(npm(["run", "example", "--", "../package"])).rejects.toMatchObject({
       code: 2,
-      stderr: expect.stringContaining("migration-sql, retriever") as unknown,
+      stderr: expect.stringContaining("transaction, vector-store") as unknown,
     });
+  });
+});
+
+describeOnServer("npm run example", () => {
+  // What needs Redis takes that of REDIS_URL, or starts a container.
+  const { REDIS_URL, DOCKER_HOST } = process.env;
+  const redis = Object.fromEntries(
+    Object.entries({ REDIS_URL, DOCKER_HOST }).filter(([, value]) => value !== undefined),
+  ) as Record<string, string>;
+
+  it.each([
+    ["postgres-trigger", "(no rows, no vectors)", () => ({ DATABASE_URL: requireServerUrl() })],
+    ["bullmq", "put back: 1", () => redis],
+    ["bot", "Vou transferir você para um atendente. (hands over)", () => redis],
+  ])("runs %s to its end", { timeout: 2 * MINUTE }, async (name, expected, env) => {
+    expect(await npm(["run", "example", "--", name], env())).toContain(expected);
   });
 });
 

@@ -9,7 +9,7 @@ DECLARE
 BEGIN
   -- One waiting job a training: the last write counts. A job that runs at this moment has read what was before; its key is taken
   -- off it, and a new job follows. Where a worker takes the waiting job in the middle of add_job, graphile-worker 0.16 changes
-  -- nothing and adds nothing: it returns no job then, and is asked again.
+  -- nothing and adds nothing (https://github.com/graphile/worker/issues/580): it returns no job then, and is asked again.
   LOOP
     SELECT id INTO job_id FROM graphile_worker.add_job(
       'sync_training',

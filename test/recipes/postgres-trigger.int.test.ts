@@ -166,7 +166,7 @@ describeOnServer("the recipe postgres-trigger", () => {
     expect(await jobsOf(host)).toBe(1);
   });
 
-  // graphile-worker 0.16 adds no job then, and says so by returning none: once in some ten thousand writes.
+  // graphile-worker 0.16 adds no job then, and returns none: https://github.com/graphile/worker/issues/580
   it("makes a job though a worker takes the waiting one in the middle of add_job", async () => {
     const host = await openHost();
     const { pool } = host;

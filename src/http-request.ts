@@ -1,5 +1,5 @@
-import { InvalidArgumentError } from "./errors.js";
-import type { AnySearchOptions } from "./search-options.js";
+import { AbortError } from "./errors.js";
+import { DEFAULT_K, type AnySearchOptions } from "./search-options.js";
 import type { SearchMode, SearchStrategy } from "./types.js";
 
 /** A request that cannot be served, with the status to say so. */
@@ -20,7 +20,8 @@ export interface RequestLimits {
   allowFilter: boolean;
   /** The first is the default. */
   modes: readonly SearchMode[];
-  maxBodyBytes: number;
+  /** The first is the default. */
+  strategies: readonly SearchStrategy[];
 }
 
 /** A search as a body asks for it. */
@@ -29,33 +30,95 @@ export interface RequestedSearch {
   search: Pick<AnySearchOptions, "k" | "filter" | "mode" | "strategy">;
 }
 
-/** That of `similar`. */
-const DEFAULT_K = 5;
-const STRATEGIES: readonly SearchStrategy[] = ["chunks", "trainings"];
 const BODY_KEYS = ["query", "k", "strategy", "mode", "filter"];
+const MEDIA_TYPE = /^\s*application\/json\s*(?:;|$)/i;
+const CHARSET = /;\s*charset\s*=\s*"?([^\s;"]*)/i;
 
 /** Whether a request is one that has a body to read. @throws {@link HttpError} 405 */
 export function checkMethod({ method }: Request): void {
   if (method !== "POST") throw new HttpError(405, "Use POST", { Allow: "POST" });
 }
 
-/** The body's JSON. @throws {@link HttpError} 400, 413, 415 */
-export async function readBody(request: Request, maxBytes: number): Promise<unknown> {
-  const [type] = (request.headers.get("content-type") ?? "").split(";");
-  if (type?.trim().toLowerCase() !== "application/json") {
-    throw new HttpError(415, "The body must be application/json");
+/**
+ * The body's JSON. A body that comes too slowly is let go of when the signal fires.
+ *
+ * @throws {@link HttpError} 400, 413, 415; {@link AbortError}; another error where the host has read the body before
+ */
+export async function readBody(request: Request, maxBytes: number, signal: AbortSignal): Promise<unknown> {
+  const { headers, body, bodyUsed } = request;
+  checkContent(headers);
+  const sentBytes = Number(headers.get("content-length") ?? 0);
+  if (sentBytes > maxBytes) throw tooLarge(maxBytes);
+  const bytes = body && !bodyUsed ? await readBytes(body, maxBytes, signal) : new Uint8Array();
+  // Who uses a body parser in front of the handler would search for the fault in the callers' JSON.
+  if (bodyUsed || (bytes.length === 0 && sentBytes > 0)) {
+    throw new Error("The body was read before the handler: mount it before any body parser");
   }
-  const tooLarge = new HttpError(413, `The body must not be larger than ${maxBytes} bytes`);
-  if (Number(request.headers.get("content-length") ?? 0) > maxBytes) throw tooLarge;
+  return parseJson(bytes);
+}
+
+function checkContent(headers: Headers): void {
+  const type = headers.get("content-type") ?? "";
+  if (!MEDIA_TYPE.test(type)) throw new HttpError(415, "The body must be application/json");
+  const [, charset = "utf-8"] = CHARSET.exec(type) ?? [];
+  if (!["utf-8", "utf8"].includes(charset.toLowerCase())) {
+    throw new HttpError(415, "The body must be JSON in UTF-8");
+  }
+  const coding = headers.get("content-encoding") ?? "identity";
+  if (coding.toLowerCase() !== "identity") {
+    throw new HttpError(415, "The body must not be compressed", { "Accept-Encoding": "identity" });
+  }
+}
+
+async function readBytes(
+  body: ReadableStream<Uint8Array>,
+  maxBytes: number,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const reader = body.getReader();
+  const letGo = (): void => void reader.cancel().catch(() => undefined);
+  signal.addEventListener("abort", letGo, { once: true });
   const parts: Uint8Array[] = [];
   let bytes = 0;
-  for await (const part of (request.body ?? []) as AsyncIterable<Uint8Array>) {
-    bytes += part.byteLength;
-    if (bytes > maxBytes) throw tooLarge;
-    parts.push(part);
+  try {
+    for (;;) {
+      const { done, value } = await readPart(reader);
+      if (signal.aborted) throw new AbortError(signal.reason);
+      if (done) return Buffer.concat(parts);
+      bytes += value.byteLength;
+      if (bytes > maxBytes) throw tooLarge(maxBytes);
+      parts.push(value);
+    }
+  } finally {
+    signal.removeEventListener("abort", letGo);
+    letGo(); // of a body that is too large the rest is not taken
+  }
+}
+
+async function readPart(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+): ReturnType<ReadableStreamDefaultReader<Uint8Array>["read"]> {
+  try {
+    return await reader.read();
+  } catch {
+    throw new HttpError(400, "The body broke off");
+  }
+}
+
+function tooLarge(maxBytes: number): HttpError {
+  return new HttpError(413, `The body must not be larger than ${maxBytes} bytes`);
+}
+
+/** Accents in another encoding would be searched for as U+FFFD, and find something else without a word. */
+function parseJson(bytes: Uint8Array): unknown {
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new HttpError(400, "The body is not UTF-8");
   }
   try {
-    return JSON.parse(Buffer.concat(parts).toString("utf8")) as unknown;
+    return JSON.parse(text) as unknown;
   } catch {
     throw new HttpError(400, "The body is not JSON");
   }
@@ -64,7 +127,7 @@ export async function readBody(request: Request, maxBytes: number): Promise<unkn
 /** @throws {@link HttpError} 400, naming what is wrong */
 export function parseBody(
   body: unknown,
-  { maxK, allowFilter, modes }: Omit<RequestLimits, "maxBodyBytes">,
+  { maxK, allowFilter, modes, strategies }: RequestLimits,
 ): RequestedSearch {
   if (typeof body !== "object" || body === null || Array.isArray(body)) {
     throw new HttpError(400, "The body must be an object");
@@ -78,9 +141,12 @@ export function parseBody(
     throw new HttpError(400, `k must be an integer from 1 to ${maxK}`);
   }
   if (filter !== undefined && !allowFilter) throw new HttpError(400, "filter is not allowed here");
-  const strategy = oneOf("strategy", choices["strategy"], STRATEGIES);
+  const strategy = oneOf("strategy", choices["strategy"], strategies) ?? strategies[0];
   // Trainings are found by their vectors, whatever mode the host has for chunks.
   const mode = oneOf("mode", choices["mode"], modes) ?? (strategy === "trainings" ? "vector" : modes[0]);
+  if (strategy === "trainings" && mode !== "vector") {
+    throw new HttpError(400, "strategy trainings goes with mode vector only");
+  }
   return { query, search: { k: k as number, filter: filter as object | undefined, mode, strategy } };
 }
 
@@ -89,12 +155,4 @@ function oneOf<T extends string>(key: string, value: unknown, known: readonly T[
   const found = known.find((choice) => choice === value);
   if (found === undefined) throw new HttpError(400, `${key} must be one of ${known.join(", ")}`);
   return found;
-}
-
-/** Of what a handler is made with, so that no request can be served wrongly. @throws {@link InvalidArgumentError} */
-export function checkModes(modes: readonly SearchMode[]): void {
-  const known: readonly unknown[] = ["vector", "text", "hybrid"];
-  if (!Array.isArray(modes) || modes.length === 0 || !modes.every((mode) => known.includes(mode))) {
-    throw new InvalidArgumentError("modes", `must be a list of ${known.join(", ")}`);
-  }
 }

@@ -1,21 +1,9 @@
 import { isObject } from "./checks.js";
 import { InvalidArgumentError } from "./errors.js";
-import type { Hit, TrainingHit } from "./types.js";
+import type { ChunkHit, Hit, HybridHit, TextHit, TrainingHit } from "./types.js";
 
-/** What a field of an answer can stand for. */
-export type HitField =
-  | "trainingId"
-  | "chunkId"
-  | "position"
-  | "start"
-  | "end"
-  | "content"
-  | "metadata"
-  | "score"
-  | "distance"
-  | "textScore"
-  | "fusedScore"
-  | "chunks";
+/** What a field of an answer can stand for: whatever a hit of any mode and strategy has. */
+export type HitField = keyof ChunkHit | keyof TextHit | keyof HybridHit | keyof TrainingHit;
 
 /** One entry for each field, so that none is forgotten here. */
 const HIT_FIELDS: ReadonlySet<string> = new Set(
@@ -27,6 +15,8 @@ const HIT_FIELDS: ReadonlySet<string> = new Set(
     end: true,
     content: true,
     metadata: true,
+    neighbors: true,
+    chunk: true,
     score: true,
     distance: true,
     textScore: true,
@@ -35,8 +25,8 @@ const HIT_FIELDS: ReadonlySet<string> = new Set(
   } satisfies Record<HitField, true>),
 );
 
-/** @throws {@link InvalidArgumentError} for what does not say which field each name stands for */
-export function checkFields(fields: Readonly<Record<string, HitField>>): void {
+/** A copy of what is usable. @throws {@link InvalidArgumentError} for what does not say which field each name stands for */
+export function checkFields(fields: Readonly<Record<string, HitField>>): Readonly<Record<string, HitField>> {
   const entries = isObject(fields) ? Object.entries(fields) : [];
   if (entries.length === 0) throw new InvalidArgumentError("fields", "must name what is in the answer");
   for (const [name, field] of entries) {
@@ -44,6 +34,7 @@ export function checkFields(fields: Readonly<Record<string, HitField>>): void {
       throw new InvalidArgumentError(`fields.${name}`, `must be one of ${[...HIT_FIELDS].join(", ")}`);
     }
   }
+  return Object.fromEntries(entries);
 }
 
 /** A hit under names of the host's choice; what the hit has not is left out. */

@@ -14,104 +14,13 @@ import {
   type HttpIndex,
   type SimilarityHandlerOptions,
 } from "../src/http.js";
-import type { AnySearchOptions } from "../src/search-options.js";
-import type { ChunkHit, TrainingHit } from "../src/types.js";
-import {
-  answeredStatuses,
-  checkAgainstDescription,
-  describedStatuses,
-  isDescribedRequest,
-} from "./support/openapi.js";
-
-const hit: ChunkHit = {
-  trainingId: "manual-7",
-  chunkId: "c1",
-  position: 2,
-  start: 10,
-  end: 35,
-  content: "Entregamos em 3 dias úteis",
-  metadata: { grupo: "entrega", page: 4 },
-  score: 0.83,
-  distance: 0.17,
-};
-
-const training: TrainingHit = {
-  trainingId: 9_007_199_254_740_993n,
-  metadata: { grupo: "entrega" },
-  score: 0.7,
-  distance: 0.3,
-  chunks: [{ ...hit, trainingId: 9_007_199_254_740_993n }],
-};
-
-type Search = (
-  query: string,
-  options: AnySearchOptions,
-) => (ChunkHit | TrainingHit)[] | Promise<(ChunkHit | TrainingHit)[]>;
-
-/** Records how it is searched, and answers as the test says. */
-class FakeIndex implements HttpIndex {
-  readonly calls: { query: string; options: AnySearchOptions }[] = [];
-  readonly #search: Search;
-
-  constructor(search: Search = () => [hit]) {
-    this.#search = search;
-  }
-
-  async similar(query: string, options: AnySearchOptions = {}): Promise<(ChunkHit | TrainingHit)[]> {
-    this.calls.push({ query, options });
-    return this.#search(query, options);
-  }
-}
-
-interface Answer {
-  status: number;
-  body: unknown;
-  text: string;
-  headers: Headers;
-}
-
-/** Sends a request to a handler on `index`. */
-async function send(
-  index: HttpIndex,
-  init: RequestInit,
-  options?: SimilarityHandlerOptions,
-): Promise<Answer> {
-  const response = await similarityHandler(index, options)(new Request("http://localhost/x", init));
-  const text = await response.text();
-  checkAgainstDescription(response, text, options);
-  return { status: response.status, body: JSON.parse(text), text, headers: response.headers };
-}
-
-/** Sends a JSON body as a good client does. */
-function post(index: HttpIndex, body: unknown, options?: SimilarityHandlerOptions): Promise<Answer> {
-  return send(index, jsonRequest(JSON.stringify(body)), options);
-}
-
-function jsonRequest(body: RequestInit["body"]): RequestInit {
-  return { method: "POST", headers: { "content-type": "application/json" }, body: body ?? null };
-}
-
-/** What the handler answers to a search that fails. */
-function failWith(error: Error): Promise<Answer> {
-  return post(
-    new FakeIndex(() => {
-      throw error;
-    }),
-    { query: "frete" },
-  );
-}
+import type { ChunkHit } from "../src/types.js";
+import { FakeIndex, failWith, hit, jsonRequest, post, send, training, untilAborted } from "./support/http.js";
+import { answeredStatuses, describedStatuses, isDescribedRequest } from "./support/openapi.js";
 
 setFlagsFromString("--expose-gc");
 /** Frees what nothing holds any more, as happens sooner or later in any process. */
 const collectGarbage = runInNewContext("gc") as () => void;
-
-/** A search that lasts until its signal fires. */
-const untilAborted: Search = (_query, { signal }) =>
-  new Promise((_resolve, reject) => {
-    signal?.addEventListener("abort", () => {
-      reject(new AbortError(signal.reason));
-    });
-  });
 
 describe("a search over HTTP", () => {
   it("answers the whole hits of the index, in its order", async () => {
@@ -232,10 +141,10 @@ describe("the fields of an answer", () => {
 
 describe("strategy and mode in a request", () => {
   it.each([
-    [{}, { mode: "vector", strategy: undefined }],
+    [{}, { mode: "vector", strategy: "chunks" }],
     [{ strategy: "chunks" }, { mode: "vector", strategy: "chunks" }],
     [{ strategy: "trainings" }, { mode: "vector", strategy: "trainings" }],
-    [{ mode: "vector" }, { mode: "vector", strategy: undefined }],
+    [{ mode: "vector" }, { mode: "vector", strategy: "chunks" }],
   ])("are passed on: %j", async (given, expected) => {
     const index = new FakeIndex();
     expect((await post(index, { query: "frete", ...given })).status).toBe(200);
@@ -679,6 +588,9 @@ describe("docs/openapi.yaml", () => {
     { query: "frete", k: "5" },
     { query: "frete", strategy: "documents" },
     { query: "frete", mode: "hybrid", filter: { grupo: "a" } },
+    { query: "frete", mode: "vector", strategy: "trainings" },
+    { query: "frete", mode: "text", strategy: "trainings" },
+    { query: "frete", mode: "text", strategy: "chunks" },
     { query: "frete", efSearch: 100 },
     { k: 5 },
     "frete",

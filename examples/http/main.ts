@@ -22,7 +22,10 @@ const index = await TrainingIndex.initialize(embeddings, { pool });
 for await (const { id, status } of index.upsertTrainings(trainings)) console.log(`${id}: ${status}`);
 
 const token = process.env["ORACULO_TOKEN"];
-const app = honoApp(SIMILARITY_PATH, oraculoHandler(index, token));
+const log = (line: string): void => {
+  console.error(line);
+};
+const app = honoApp(SIMILARITY_PATH, oraculoHandler(index, { token, log }));
 const port = Number(process.env["PORT"] ?? (values.serve ? 3000 : 0));
 const server: ServerType = serve({ fetch: app.fetch, port });
 await once(server, "listening");
@@ -38,6 +41,9 @@ if (!values.serve) {
   console.log(response.status, JSON.stringify(await response.json(), undefined, 2));
   await stop();
 } else {
+  const authorization = token === undefined ? "" : ' -H "authorization: Bearer $ORACULO_TOKEN"';
+  const body = JSON.stringify({ query: "Qual é o prazo de entrega?", k: 2, strategy: "chunks" });
+  console.log(`curl --silent -H "content-type: application/json"${authorization} -d '${body}' ${url}`);
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void stop());
 }
 

@@ -1,53 +1,29 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import type { AddressInfo } from "node:net";
+import { createServer } from "node:http";
 import { promisify } from "node:util";
-import { createAdaptorServer } from "@hono/node-server";
-import type { TrainingIndex } from "langchain-training-index";
-import { describe, expect, it, onTestFinished } from "vitest";
-import { expressApp } from "../../examples/http/express.js";
+import { getRequestListener } from "@hono/node-server";
+import express from "express";
+import { TrainingIndex, type SimilarOptions } from "langchain-training-index";
+import { similarityHandler } from "langchain-training-index/http";
+import { HashingEmbeddings } from "langchain-training-index/testing";
+import { afterEach, describe, expect, it, onTestFinished } from "vitest";
 import { oraculoHandler, SIMILARITY_PATH } from "../../examples/http/handler.js";
-import { honoApp } from "../../examples/http/hono.js";
 import { describeOnEach } from "../support/databases.js";
-import { openTestIndex, until } from "../support/index.js";
+import { answerTo, ask, beginRequest, MOUNTS, serve } from "../support/http-server.js";
+import { DIMENSIONS, gateOf, migratedSchema, openTestIndex, until } from "../support/index.js";
+import { checkAgainstDescription } from "../support/openapi.js";
 
 const run = promisify(execFile);
 const MINUTE = 60_000;
-
-type Handler = (request: Request) => Promise<Response>;
-
-/** A server to listen with, and where it is to be asked. */
-interface Listening {
-  listen(port: number): { address(): unknown; once(event: string, done: () => void): unknown };
-  close(): unknown;
-}
-
-const MOUNTS: [name: string, mount: (handler: Handler) => Listening][] = [
-  ["Hono", (handler) => createAdaptorServer(honoApp(SIMILARITY_PATH, handler))],
-  [
-    "Express",
-    (handler) => {
-      const app = expressApp(SIMILARITY_PATH, handler);
-      let server: ReturnType<typeof app.listen>;
-      return { listen: (port) => (server = app.listen(port)), close: () => server.close() };
-    },
-  ],
-];
-
-/** Serves an index as the recipe does, until the test ends. */
-async function serve(mount: (handler: Handler) => Listening, handler: Handler): Promise<string> {
-  const listening = mount(handler);
-  const server = listening.listen(0);
-  await new Promise<void>((resolve) => server.once("listening", resolve));
-  onTestFinished(() => void listening.close());
-  return `http://localhost:${(server.address() as AddressInfo).port}${SIMILARITY_PATH}`;
-}
-
-function post(url: string, body: unknown, init: RequestInit = {}): Promise<Response> {
-  const headers = { "content-type": "application/json", ...(init.headers as Record<string, string>) };
-  return fetch(url, { method: "POST", body: JSON.stringify(body), ...init, headers });
-}
+const MODES = ["vector", "text", "hybrid"] as const;
+/** Of handlers that no test here has fail. */
+const logged: unknown[] = [];
+const log = (line: unknown): void => void logged.push(line);
+afterEach(() => {
+  expect(logged.splice(0)).toEqual([]);
+});
 
 describeOnEach("the recipe http", (database) => {
   async function openShop(): Promise<TrainingIndex> {
@@ -61,9 +37,28 @@ describeOnEach("the recipe http", (database) => {
     return index;
   }
 
+  it("answers hits of every mode and strategy as docs/openapi.yaml describes them", async () => {
+    const options = { modes: MODES, search: { neighbors: { after: 1 } }, allowFilter: true };
+    const handler = similarityHandler(await openShop(), options);
+    const filter = { grupo: { in: ["entregas", "trocas"] } };
+    const choices = [
+      { strategy: "trainings" },
+      ...MODES.map((mode) => ({ mode, strategy: "chunks", filter })),
+    ];
+    for (const choice of choices) {
+      const body = JSON.stringify({ query: "prazo de entrega", ...choice });
+      const headers = { "content-type": "application/json" };
+      const response = await handler(new Request("http://localhost/x", { method: "POST", headers, body }));
+      const text = await response.text();
+      checkAgainstDescription(response, text);
+      const { results } = JSON.parse(text) as { results: { trainingId: string }[] };
+      expect(results[0]?.trainingId, JSON.stringify(choice)).toBe("entregas");
+    }
+  });
+
   describe.each(MOUNTS)("in %s", (_name, mount) => {
     it("finds in each strategy and mode, under the host's names", async () => {
-      const url = await serve(mount, oraculoHandler(await openShop(), undefined));
+      const url = await serve(mount(oraculoHandler(await openShop(), { log })));
       for (const choice of [
         {},
         { strategy: "chunks" },
@@ -71,7 +66,7 @@ describeOnEach("the recipe http", (database) => {
         { mode: "text" },
         { mode: "hybrid" },
       ]) {
-        const response = await post(url, { query: "prazo de entrega", k: 1, ...choice });
+        const response = await ask(url, { query: "prazo de entrega", k: 1, ...choice });
         expect(response.status).toBe(200);
         const { results } = (await response.json()) as { results: Record<string, unknown>[] };
         expect(results, JSON.stringify(choice)).toMatchObject([
@@ -85,55 +80,122 @@ describeOnEach("the recipe http", (database) => {
       }
     });
 
-    it("answers what is wrong with a request", async () => {
-      const url = await serve(mount, oraculoHandler(await openShop(), undefined));
-      const statuses = await Promise.all([
-        post(url, { query: "  " }).then(({ status }) => status),
-        post(url, { query: "frete", mode: "bm25" }).then(({ status }) => status),
-        post(url, { query: "frete", mode: "text", strategy: "trainings" }).then(({ status }) => status),
-        fetch(url).then(({ status }) => status),
-        post(url, { query: "x".repeat(70_000) }).then(({ status }) => status),
-        post(url, { query: "frete" }, { headers: { "content-type": "text/plain" } }).then(
-          ({ status }) => status,
-        ),
+    it("answers what is wrong with a request, as docs/openapi.yaml describes it", async () => {
+      const url = await serve(mount(oraculoHandler(await openShop(), { log })));
+      const bodyless = (method: string): Promise<Response> => fetch(url, { method });
+      const responses = await Promise.all([
+        ask(url, { query: "  " }),
+        ask(url, { query: "frete", mode: "bm25" }),
+        ask(url, { query: "frete", mode: "text", strategy: "trainings" }),
+        ask(url, { query: "frete", filter: { grupo: "trocas" } }),
+        ...["GET", "PUT", "DELETE", "OPTIONS"].map(bodyless),
+        ask(url, { query: "x".repeat(70_000) }),
+        ask(url, { query: "frete" }, { headers: { "content-type": "text/plain" } }),
+        ask(url, { query: "frete" }, { headers: { "content-encoding": "gzip" } }),
       ]);
-      expect(statuses).toEqual([400, 400, 400, 405, 413, 415]);
+      expect(responses.map(({ status }) => status)).toEqual([
+        400, 400, 400, 400, 405, 405, 405, 405, 413, 415, 415,
+      ]);
+      for (const response of responses) checkAgainstDescription(response, await response.text());
+      const head = await bodyless("HEAD");
+      expect([head.status, head.headers.get("allow")]).toEqual([405, "POST"]);
     });
 
     it("serves those who have the token", async () => {
-      const url = await serve(mount, oraculoHandler(await openShop(), "segredo"));
-      expect((await post(url, { query: "frete" })).status).toBe(401);
+      const url = await serve(mount(oraculoHandler(await openShop(), { token: "segredo", log })));
+      expect((await ask(url, { query: "frete" })).status).toBe(401);
       const headers = { authorization: "Bearer segredo" };
-      expect((await post(url, { query: "frete" }, { headers })).status).toBe(200);
+      expect((await ask(url, { query: "frete" }, { headers })).status).toBe(200);
+    });
+
+    it("takes no more of a body than the bound, of whatever length it says it is", async () => {
+      const url = await serve(mount(oraculoHandler(await openShop(), { log })));
+      const tooLarge = { status: 413, body: { error: "The body must not be larger than 65536 bytes" } };
+      const endless = beginRequest(url);
+      const answered = answerTo(endless);
+      const progress = { isAnswered: false };
+      void answered.then(() => (progress.isAnswered = true));
+      let sentBytes = 0;
+      while (!progress.isAnswered && sentBytes < 50_000_000) {
+        if (!endless.write(" ".repeat(16_384))) await Promise.race([once(endless, "drain"), answered]);
+        sentBytes += 16_384;
+      }
+      expect(await answered).toEqual(tooLarge);
+      endless.destroy();
+      // A length above the bound is refused before a byte of the body comes.
+      const announced = beginRequest(url, { "content-length": "70000" });
+      expect(await answerTo(announced)).toEqual(tooLarge);
+      announced.destroy();
+      // What comes beyond the length is no part of the body, for Node.
+      const short = beginRequest(url, { "content-length": "5" });
+      short.end('{"que');
+      expect(await answerTo(short)).toMatchObject({ status: 400, body: { error: "The body is not JSON" } });
+    });
+
+    it("answers 504 to a caller who sends the body too slowly", async () => {
+      const told: unknown[] = [];
+      const onError = (error: unknown): void => void told.push(error);
+      const url = await serve(mount(similarityHandler(await openShop(), { timeoutMs: 200, onError })));
+      const slow = beginRequest(url);
+      slow.write('{"query":');
+      expect(await answerTo(slow)).toEqual({ status: 504, body: { error: "The search took too long" } });
+      expect(told).toMatchObject([{ code: "ABORTED" }]);
+      slow.destroy();
     });
 
     it("ends the search of a caller who has gone", async () => {
-      const index = await openShop();
-      const signals: AbortSignal[] = [];
-      const waiting = {
-        similar: (_query: string, { signal }: { signal?: AbortSignal | undefined } = {}) => {
-          if (signal) signals.push(signal);
-          return new Promise<never>(() => undefined);
+      const searching = gateOf();
+      const embeddings = new HashingEmbeddings({ dimensions: DIMENSIONS });
+      const waiting = Object.assign(embeddings, {
+        embedQuery: () => {
+          searching.resolve();
+          return new Promise<number[]>(() => undefined);
+        },
+      });
+      const schema = await migratedSchema(database);
+      const index = await TrainingIndex.initialize(waiting, { pool: database.pool, schema });
+      const outcomes: Promise<unknown>[] = [];
+      const watched = {
+        similar: (query: string, options?: SimilarOptions) => {
+          const outcome = index.similar(query, options);
+          outcomes.push(outcome);
+          return outcome;
         },
       };
-      const watched = Object.assign(Object.create(index) as TrainingIndex, waiting);
-      const url = await serve(mount, oraculoHandler(watched, undefined));
+      const handler = similarityHandler(watched, { onError: log });
+      const url = await serve(mount(handler));
       const caller = new AbortController();
-      const asked = post(url, { query: "frete" }, { signal: caller.signal });
-      await until(() => signals.length > 0);
+      const asked = ask(url, { query: "frete" }, { signal: caller.signal });
+      await searching.promise;
       caller.abort();
       await expect(asked).rejects.toThrow();
-      await until(() => signals[0]?.aborted === true);
+      await expect(outcomes[0]).rejects.toMatchObject({ code: "ABORTED" });
     });
+  });
+
+  it("says where to look when a body parser was there first", async () => {
+    const told: unknown[] = [];
+    const handler = similarityHandler(await openShop(), { onError: (error) => void told.push(error) });
+    const app = express();
+    app.use(express.json());
+    const listener = getRequestListener(handler, { overrideGlobalObjects: false });
+    app.all(SIMILARITY_PATH, (request, response) => void listener(request, response));
+    const url = await serve(createServer(app));
+    expect((await ask(url, { query: "frete" })).status).toBe(500);
+    expect(told).toEqual([
+      new Error("The body was read before the handler: mount it before any body parser"),
+    ]);
   });
 });
 
 describe("npm run example -- http", () => {
-  /** The commands of a page that begin with a word. */
-  async function commandsOf(page: string, word: string): Promise<string[]> {
+  /** The blocks of a page that are of a language, and begin with a word. */
+  async function blocksOf(page: string, language: string, word = ""): Promise<string[]> {
     const text = await readFile(page, "utf8");
-    const blocks = [...text.matchAll(/```bash\n([\s\S]*?)```/g)].map(([, block = ""]) => block.trim());
-    return blocks.filter((block) => block.startsWith(word));
+    const blocks = [...text.matchAll(/```(\w+)\n([\s\S]*?)```/g)];
+    return blocks
+      .filter(([, of, block = ""]) => of === language && block.startsWith(word))
+      .map(([, , block = ""]) => block.trim());
   }
 
   it("asks itself a question, and ends", { timeout: MINUTE }, async () => {
@@ -143,26 +205,37 @@ describe("npm run example -- http", () => {
     expect(stdout).toContain('"treinamento_id": "entregas"');
   });
 
-  it("answers the curl of its README and of ours", { timeout: MINUTE }, async () => {
+  it("answers the curl of its README, of ours, and of its own", { timeout: MINUTE }, async () => {
     const server = spawn(process.execPath, ["--import", "tsx", "examples/run.ts", "http", "--serve"], {
-      env: { ...process.env, PORT: "0", DATABASE_URL: "" },
+      env: { ...process.env, PORT: "0", DATABASE_URL: "", ORACULO_TOKEN: undefined },
       stdio: ["ignore", "pipe", "inherit"],
     });
     onTestFinished(() => void server.kill());
     let output = "";
     server.stdout.on("data", (data: Buffer) => (output += data.toString()));
-    await until(() => output.includes("listening on "));
+    await until(() => /^curl .*\n/m.test(output) || server.exitCode !== null);
     const [, address = ""] = /listening on (http:\/\/localhost:\d+)/.exec(output) ?? [];
-    const curls = [
-      ...(await commandsOf("examples/http/README.md", "curl")),
-      ...(await commandsOf("README.md", "curl")),
-    ];
-    expect(curls).toHaveLength(2);
-    for (const curl of curls) {
+    const answers: Record<string, unknown>[][] = [];
+    for (const curl of [
+      ...(await blocksOf("examples/http/README.md", "bash", "curl")),
+      ...(await blocksOf("README.md", "bash", "curl")),
+      /^curl .*$/m.exec(output)?.[0] ?? "",
+    ]) {
       const { stdout } = await run("sh", ["-c", curl.replace("http://localhost:3000", address)]);
-      const { results } = JSON.parse(stdout) as { results: Record<string, unknown>[] };
-      expect(results[0]).toMatchObject({ treinamento_id: "entregas" });
+      answers.push((JSON.parse(stdout) as { results: Record<string, unknown>[] }).results);
     }
+    expect(answers).toHaveLength(3);
+    for (const [best] of answers) expect(best).toMatchObject({ treinamento_id: "entregas" });
+    // What the page shows is what comes, but for the end of the text.
+    const [shown = ""] = await blocksOf("examples/http/README.md", "json");
+    const { results } = JSON.parse(shown) as { results: Record<string, unknown>[] };
+    const beginning = String(results[0]?.["chunk_text"]).replace(/ \.\.\.$/, "");
+    const whole = {
+      ...results[0],
+      score: expect.closeTo(Number(results[0]?.["score"]), 3) as unknown,
+      chunk_text: expect.stringContaining(beginning) as unknown,
+    };
+    expect(answers[0]).toEqual([whole]);
     server.kill("SIGTERM");
     const [code] = (await once(server, "exit")) as [number | null];
     expect(code).toBe(0);

@@ -4,9 +4,18 @@ import type { SimilarityHandlerOptions } from "langchain-training-index/http";
 import { expect } from "vitest";
 import { parse } from "yaml";
 
+interface DescribedHeader {
+  required?: boolean;
+  schema: object;
+}
+
+interface DescribedResponse {
+  headers?: Record<string, DescribedHeader>;
+  content?: Record<string, { schema: object }>;
+}
+
 interface Description {
-  paths: Record<string, { post: { responses: Record<string, { $ref?: string }> } }>;
-  components: { schemas: object };
+  paths: Record<string, { post: { responses: Record<string, DescribedResponse> } }>;
 }
 
 const description = parse(
@@ -17,6 +26,9 @@ const { responses } = description.paths["/oraculo/similarity"]?.post ?? { respon
 // OpenAPI's own words (`example`, `components`, ...) are none of JSON Schema's.
 const ajv = new Ajv2020({ strict: false, allErrors: true });
 ajv.addSchema(description, "openapi.yaml");
+
+/** What every answer has on its way. */
+const BY_TRANSPORT = new Set(["content-type", "content-length", "connection", "keep-alive", "date"]);
 
 const answered = new Set<string>();
 
@@ -29,11 +41,43 @@ export function checkAgainstDescription(
   answered.add(status.toString());
   const described = responses[status];
   expect(described, `status ${status} in docs/openapi.yaml`).toBeDefined();
-  expect(headers.get("content-type")).toBe("application/json");
+  checkHeaders(headers, described?.headers ?? {});
+  const type = headers.get("content-type") ?? "";
+  expect(Object.keys(described?.content ?? {})).toEqual([type]);
   // The description is that of the default names.
   if (status === 200 && (fields ?? toResult)) return;
-  const validate = schemaOf(status === 200 ? "Results" : "Failure");
+  const validate = validatorAt(
+    "paths",
+    "/oraculo/similarity",
+    "post",
+    "responses",
+    status,
+    "content",
+    type,
+    "schema",
+  );
   expect(validate(JSON.parse(text)), ajv.errorsText(validate.errors)).toBe(true);
+}
+
+/** Those that the page names, as it says; and none of ours that it does not name. */
+function checkHeaders(headers: Headers, described: Record<string, DescribedHeader>): void {
+  for (const [name, { required = false, schema }] of Object.entries(described)) {
+    const value = headers.get(name);
+    if (required) expect(value, name).not.toBeNull();
+    if (value !== null)
+      expect(ajv.validate(schema, /^\d+$/.test(value) ? Number(value) : value), name).toBe(true);
+  }
+  const named = Object.keys(described).map((name) => name.toLowerCase());
+  const others = [...headers.keys()].filter((name) => !named.includes(name) && !BY_TRANSPORT.has(name));
+  expect(others).toEqual([]);
+}
+
+/** The schema at a place of the page. */
+function validatorAt(...path: (string | number)[]): ValidateFunction {
+  const pointer = path.map((part) => part.toString().replaceAll("~", "~0").replaceAll("/", "~1")).join("/");
+  const validate = ajv.getSchema(`openapi.yaml#/${pointer}`);
+  if (!validate) throw new Error(`no schema at ${pointer} in docs/openapi.yaml`);
+  return validate;
 }
 
 /** The statuses of all answers that were checked so far. */
@@ -48,11 +92,5 @@ export function describedStatuses(): string[] {
 
 /** Whether a body is one that the page says callers can send. */
 export function isDescribedRequest(body: unknown): boolean {
-  return schemaOf("Search")(body);
-}
-
-function schemaOf(name: string): ValidateFunction {
-  const validate = ajv.getSchema(`openapi.yaml#/components/schemas/${name}`);
-  if (!validate) throw new Error(`no schema ${name} in docs/openapi.yaml`);
-  return validate;
+  return validatorAt("components", "schemas", "Search")(body);
 }

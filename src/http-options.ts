@@ -1,0 +1,121 @@
+import { checkFunction, checkInteger, checkOptions } from "./checks.js";
+import { InvalidArgumentError } from "./errors.js";
+import type { RequestLimits } from "./http-request.js";
+import { checkFields, pickFields, type HitField } from "./http-result.js";
+import { MAX_K } from "./options.js";
+import { checkSearch, type AnySearchOptions } from "./search-options.js";
+import type { Hit, SearchMode, SearchStrategy, TrainingHit } from "./types.js";
+
+/** Options of `similarityHandler`. */
+export interface SimilarityHandlerOptions {
+  /**
+   * What one hit becomes in the answer: names of the host's choice, and what they stand for. Of a training `content`,
+   * `chunkId`, `position`, `start` and `end` are those of its best chunk. Default: the whole hit, under its own names.
+   *
+   * @example { treinamento_id: "trainingId", score: "score", chunk_text: "content" }
+   */
+  fields?: Readonly<Record<string, HitField>> | undefined;
+  /** What one hit becomes in the answer, where names are not enough. In the place of `fields`. */
+  toResult?: ((hit: Hit | TrainingHit) => Record<string, unknown>) | undefined;
+  /** The largest `k` that a caller may ask for, up to 1000. Default 50. */
+  maxK?: number | undefined;
+  /** Whether callers may send a `filter` of their own. Default `false`. */
+  allowFilter?: boolean | undefined;
+  /** The modes that callers may ask for chunks in; the first is what they get when they do not. Default `["vector"]`. */
+  modes?: readonly SearchMode[] | undefined;
+  /**
+   * The strategies that callers may ask for; the first is what they get when they do not. Default
+   * `["chunks", "trainings"]`. Trainings are found by their vectors, which takes the embedder also where no mode does.
+   */
+  strategies?: readonly SearchStrategy[] | undefined;
+  /** What else each search has, for example a `minScore`. It must go with all of `modes` and `strategies`. */
+  search?: Omit<AnySearchOptions, "k" | "filter" | "mode" | "strategy" | "signal" | "client"> | undefined;
+  /**
+   * Says whether a request is served, before its body is read; else it is answered 401. `bearerToken` makes one.
+   * Default: all are served.
+   */
+  authorize?: ((request: Request) => boolean | Promise<boolean>) | undefined;
+  /**
+   * Is told of the error behind an answer of 500, 503 or 504, of which callers learn nothing: for a log. What it throws
+   * is left alone.
+   */
+  onError?: ((error: unknown, request: Request) => void) | undefined;
+  /** The largest body, in bytes. Default 65,536. */
+  maxBodyBytes?: number | undefined;
+  /** How long a request may take, from its headers to the hits. Default 30,000. */
+  timeoutMs?: number | undefined;
+}
+
+/** The options of a handler, checked, with every default filled in. */
+export interface HandlerSettings extends RequestLimits {
+  search: AnySearchOptions;
+  toResult: SimilarityHandlerOptions["toResult"];
+  authorize: SimilarityHandlerOptions["authorize"];
+  onError: SimilarityHandlerOptions["onError"];
+  maxBodyBytes: number;
+  timeoutMs: number;
+}
+
+const DEFAULT_MAX_K = 50;
+const DEFAULT_MODES: readonly SearchMode[] = ["vector"];
+const DEFAULT_MAX_BODY_BYTES = 65_536;
+const DEFAULT_TIMEOUT_MS = 30_000;
+/** What a timer of Node goes up to. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
+const MODES: readonly SearchMode[] = ["vector", "text", "hybrid"];
+const STRATEGIES: readonly SearchStrategy[] = ["chunks", "trainings"];
+
+/** @throws {@link InvalidArgumentError} for an option with which a request would be served wrongly, or never */
+export function checkHandlerOptions(options: SimilarityHandlerOptions): HandlerSettings {
+  checkOptions(options);
+  const { modes = DEFAULT_MODES, strategies = STRATEGIES, search = {}, allowFilter = false } = options;
+  checkChoices("modes", modes, MODES);
+  checkChoices("strategies", strategies, STRATEGIES);
+  checkOptions(search);
+  // A text, which is true whatever it says, would open the filters.
+  if (typeof allowFilter !== "boolean")
+    throw new InvalidArgumentError("allowFilter", "must be true or false");
+  checkFunction("authorize", options.authorize);
+  checkFunction("onError", options.onError);
+  const settings: HandlerSettings = {
+    modes: [...modes],
+    strategies: [...strategies],
+    search: { ...search },
+    allowFilter,
+    authorize: options.authorize,
+    onError: options.onError,
+    toResult: checkResult(options),
+    maxK: checkInteger("maxK", options.maxK ?? DEFAULT_MAX_K, 1, MAX_K),
+    maxBodyBytes: checkInteger(
+      "maxBodyBytes",
+      options.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES,
+      1,
+      Number.MAX_SAFE_INTEGER,
+    ),
+    timeoutMs: checkInteger("timeoutMs", options.timeoutMs ?? DEFAULT_TIMEOUT_MS, 1, MAX_TIMEOUT_MS),
+  };
+  for (const search of allowedSearches(settings)) checkSearch(search, { scope: [], efSearch: MAX_K });
+  return settings;
+}
+
+/** One search for each mode and strategy that a caller can choose. */
+function allowedSearches({ modes, strategies, search, maxK: k }: HandlerSettings): AnySearchOptions[] {
+  return strategies.flatMap((strategy) =>
+    (strategy === "trainings" ? DEFAULT_MODES : modes).map((mode) => ({ ...search, mode, strategy, k })),
+  );
+}
+
+function checkResult({ fields, toResult }: SimilarityHandlerOptions): SimilarityHandlerOptions["toResult"] {
+  checkFunction("toResult", toResult);
+  if (fields === undefined) return toResult;
+  if (toResult) throw new InvalidArgumentError("fields", "is in the place of toResult");
+  const checked = checkFields(fields);
+  return (hit) => pickFields(hit, checked);
+}
+
+function checkChoices<T extends string>(option: string, given: readonly T[], known: readonly T[]): void {
+  if (!Array.isArray(given) || given.length === 0 || !given.every((choice) => known.includes(choice as T))) {
+    throw new InvalidArgumentError(option, `must be a list of ${known.join(", ")}`);
+  }
+}

@@ -1,0 +1,119 @@
+/** What callers of the recipe http get, and what its log says, when the embedder or the database is down. */
+import { once } from "node:events";
+import type { Server } from "node:http";
+import { connect, createServer, type AddressInfo, type Socket } from "node:net";
+import { createAdaptorServer } from "@hono/node-server";
+import { TrainingIndex } from "langchain-training-index";
+import { ollamaEmbeddings } from "langchain-training-index/ollama";
+import { HashingEmbeddings } from "langchain-training-index/testing";
+import pg from "pg";
+import { expect, it, onTestFinished } from "vitest";
+import { oraculoHandler, SIMILARITY_PATH } from "../../examples/http/handler.js";
+import { honoApp } from "../../examples/http/hono.js";
+import { describeOnEach, describeOnServer, requireServerUrl } from "../support/databases.js";
+import { ask, serve } from "../support/http-server.js";
+import { DIMENSIONS, migratedSchema } from "../support/index.js";
+import { startOllamaServer } from "../support/ollama-server.js";
+import { checkAgainstDescription } from "../support/openapi.js";
+
+/** Serves an index as the recipe does. */
+async function serveShop(index: TrainingIndex): Promise<{ url: string; log: string[] }> {
+  const log: string[] = [];
+  const handler = oraculoHandler(index, { log: (line) => void log.push(line) });
+  return { url: await serve(createAdaptorServer(honoApp(SIMILARITY_PATH, handler)) as Server), log };
+}
+
+/** The status of one search, with an answer that is as `docs/openapi.yaml` says. */
+async function statusOf(url: string, query = "Quanto custa o frete?"): Promise<number> {
+  const response = await ask(url, { query });
+  checkAgainstDescription(response, await response.text(), { fields: {} }); // under the names of the recipe
+  return response.status;
+}
+
+describeOnEach("the recipe http, when Ollama fails", (database) => {
+  async function openOnOllama(): Promise<{
+    ollama: Awaited<ReturnType<typeof startOllamaServer>>;
+    index: TrainingIndex;
+  }> {
+    const ollama = await startOllamaServer({ dimensions: 1024 });
+    onTestFinished(() => ollama.close());
+    const embeddings = ollamaEmbeddings({ baseUrl: ollama.url, retryBudgetMs: 200 });
+    const schema = await migratedSchema(database, { dimensions: 1024 });
+    const index = await TrainingIndex.initialize(embeddings, { pool: database.pool, schema });
+    await index.upsertTraining({ id: "frete", content: "O frete custa doze reais." });
+    return { ollama, index };
+  }
+
+  it("answers 503 while it cannot be reached, and finds again when it is back", async () => {
+    const { ollama, index } = await openOnOllama();
+    const { url, log } = await serveShop(index);
+    expect(await statusOf(url)).toBe(200);
+    ollama.fault({ kind: "reset" });
+    expect(await statusOf(url)).toBe(503);
+    expect(log).toEqual([expect.stringMatching(/^EMBEDDING_FAILED: /)]);
+    expect(log.join()).not.toContain("frete");
+    ollama.heal();
+    expect(await statusOf(url)).toBe(200);
+  });
+
+  it("answers 400 to a question that is longer than the model reads", async () => {
+    const { index } = await openOnOllama();
+    const { url, log } = await serveShop(index);
+    const response = await ask(url, { query: "frete ".repeat(600) });
+    expect(response.status).toBe(400);
+    expect(await response.json()).toEqual({ error: "query is longer than the model reads" });
+    expect(log).toEqual([]);
+  });
+});
+
+describeOnServer("the recipe http, when the database fails", (database) => {
+  /** The server at another address, which can be taken away. */
+  async function openDoor(): Promise<{ url: string; shut: () => void }> {
+    const target = new URL(requireServerUrl());
+    const sockets = new Set<Socket>();
+    const door = createServer((incoming) => {
+      const outgoing = connect(Number(target.port), target.hostname);
+      for (const [socket, other] of [
+        [incoming, outgoing],
+        [outgoing, incoming],
+      ] as const) {
+        sockets.add(socket);
+        socket.on("error", () => undefined);
+        socket.on("close", () => other.destroy());
+        socket.pipe(other);
+      }
+    });
+    door.listen(0, "127.0.0.1");
+    await once(door, "listening");
+    const url = new URL(target);
+    url.hostname = "127.0.0.1";
+    url.port = (door.address() as AddressInfo).port.toString();
+    const shut = (): void => {
+      door.close();
+      for (const socket of sockets) socket.destroy();
+    };
+    onTestFinished(shut);
+    return { url: url.href, shut };
+  }
+
+  it("answers 503 when it is gone, and 500 when the tables are, without a word of either", async () => {
+    const schema = await migratedSchema(database);
+    const door = await openDoor();
+    const pool = new pg.Pool({ connectionString: door.url });
+    pool.on("error", () => undefined);
+    onTestFinished(() => pool.end());
+    const embeddings = new HashingEmbeddings({ dimensions: DIMENSIONS });
+    const index = await TrainingIndex.initialize(embeddings, { pool, schema });
+    await index.upsertTraining({ id: "frete", content: "O frete custa doze reais." });
+    const { url, log } = await serveShop(index);
+    expect(await statusOf(url)).toBe(200);
+
+    await database.owner.query(`DROP SCHEMA ${schema} CASCADE`);
+    expect(await statusOf(url)).toBe(500);
+    door.shut();
+    expect(await statusOf(url)).toBe(503);
+    expect(log).toHaveLength(2);
+    expect(log[1]).toMatch(/^CONNECTION_FAILED: /);
+    expect(log.join()).not.toMatch(/frete|postgres:|password|SELECT/);
+  });
+});

@@ -1,0 +1,97 @@
+/** A handler to send requests to, on an index that answers as the test says. */
+import { AbortError } from "../../src/errors.js";
+import { similarityHandler, type HttpIndex, type SimilarityHandlerOptions } from "../../src/http.js";
+import type { AnySearchOptions } from "../../src/search-options.js";
+import type { ChunkHit, TrainingHit } from "../../src/types.js";
+import { checkAgainstDescription } from "./openapi.js";
+
+/** A chunk that is found. */
+export const hit: ChunkHit = {
+  trainingId: "manual-7",
+  chunkId: "c1",
+  position: 2,
+  start: 10,
+  end: 35,
+  content: "Entregamos em 3 dias úteis",
+  metadata: { grupo: "entrega", page: 4 },
+  score: 0.83,
+  distance: 0.17,
+};
+
+/** A training that is found, with an id that no number holds. */
+export const training: TrainingHit = {
+  trainingId: 9_007_199_254_740_993n,
+  metadata: { grupo: "entrega" },
+  score: 0.7,
+  distance: 0.3,
+  chunks: [{ ...hit, trainingId: 9_007_199_254_740_993n }],
+};
+
+/** How a {@link FakeIndex} answers. */
+export type Search = (
+  query: string,
+  options: AnySearchOptions,
+) => (ChunkHit | TrainingHit)[] | Promise<(ChunkHit | TrainingHit)[]>;
+
+/** Records how it is searched, and answers as the test says. */
+export class FakeIndex implements HttpIndex {
+  readonly calls: { query: string; options: AnySearchOptions }[] = [];
+  readonly #search: Search;
+
+  constructor(search: Search = () => [hit]) {
+    this.#search = search;
+  }
+
+  async similar(query: string, options: AnySearchOptions = {}): Promise<(ChunkHit | TrainingHit)[]> {
+    this.calls.push({ query, options });
+    return this.#search(query, options);
+  }
+}
+
+/** What came back. */
+export interface Answer {
+  status: number;
+  body: unknown;
+  text: string;
+  headers: Headers;
+}
+
+/** Sends a request to a handler on `index`. */
+export async function send(
+  index: HttpIndex,
+  init: RequestInit,
+  options?: SimilarityHandlerOptions,
+): Promise<Answer> {
+  const response = await similarityHandler(index, options)(new Request("http://localhost/x", init));
+  const text = await response.text();
+  checkAgainstDescription(response, text, options);
+  return { status: response.status, body: JSON.parse(text), text, headers: response.headers };
+}
+
+/** Sends a JSON body as a good client does. */
+export function post(index: HttpIndex, body: unknown, options?: SimilarityHandlerOptions): Promise<Answer> {
+  return send(index, jsonRequest(JSON.stringify(body)), options);
+}
+
+/** A request as a good client makes it. */
+export function jsonRequest(body: RequestInit["body"]): RequestInit {
+  return { method: "POST", headers: { "content-type": "application/json" }, body: body ?? null };
+}
+
+/** What the handler answers to a search that fails. */
+export function failWith(error: Error): Promise<Answer> {
+  return post(
+    new FakeIndex(() => {
+      throw error;
+    }),
+    { query: "frete" },
+  );
+}
+
+/** A search that lasts until its signal fires. */
+export const untilAborted: Search = (_query, { signal }) =>
+  new Promise((_resolve, reject) => {
+    signal?.addEventListener("abort", () => {
+      reject(new AbortError(signal.reason));
+    });
+  });

@@ -106,9 +106,10 @@ describe("npm run example", () => {
 
 describeOnServer("npm run example", () => {
   it("runs bot to its end", { timeout: 2 * MINUTE }, async () => {
-    // Takes the Redis of REDIS_URL, else it starts a container.
-    const { REDIS_URL, DOCKER_HOST } = process.env;
-    const given = Object.entries({ REDIS_URL, DOCKER_HOST }).filter(([, value]) => value !== undefined);
+    // Takes the Redis of REDIS_URL, else it starts a container as the tests do.
+    const given = Object.entries(process.env).filter(([name]) =>
+      /^(REDIS_URL|(DOCKER|TESTCONTAINERS)_.*)$/.test(name),
+    );
     const env = Object.fromEntries(given) as Record<string, string>;
     const output = await npm(["run", "example", "--", "bot"], env);
     expect(output).toContain("Vou transferir você para um atendente. (hands over)");

@@ -145,7 +145,7 @@ describe("the host's own options of a search", () => {
     const options = { search: { mmr: { lambda: 0.7 } }, strategies: ["chunks" as const], modes };
     const handler = similarityHandler(index, options);
     modes.push("text");
-    options.search = { mmr: { lambda: 9 } };
+    Object.assign(options.search, { mmr: { lambda: 9 } });
     const ask = (body: object): Promise<Response> =>
       handler(new Request("http://localhost/x", jsonRequest(JSON.stringify(body))));
     expect((await ask({ query: "frete" })).status).toBe(200);

@@ -1,6 +1,6 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import {
   AbortError,
   DatabaseError,
@@ -499,6 +499,18 @@ describe("a search that fails", () => {
     const index = new FakeIndex();
     await post(index, { query: "frete" }, { timeoutMs: 60_000 });
     expect(index.calls[0]?.options.signal?.aborted).toBe(false);
+  });
+
+  it("leaves no timer behind", async () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const timers: number[] = [];
+    const index = new FakeIndex(() => {
+      timers.push(vi.getTimerCount());
+      return [];
+    });
+    expect((await post(index, { query: "frete" })).status).toBe(200);
+    expect([...timers, vi.getTimerCount()]).toEqual([1, 0]);
   });
 
   it("is ended when the caller goes away", async () => {

@@ -25,10 +25,15 @@ import { openGatherer } from "./gather.js";
 const SILENCE_MS = 20_000;
 
 const { values } = parseArgs({ options: { serve: { type: "boolean", default: false } } });
-const { config, pool, embeddings } = scriptEnvironment();
+// What is played is played on the embedded database, whatever the environment has.
+const { config, pool, embeddings } = scriptEnvironment(
+  values.serve ? process.env : { ...process.env, DATABASE_URL: undefined },
+);
 await migrate(pool, { textSearch: "portuguese" });
 const index = await TrainingIndex.initialize(embeddings, { pool });
-for await (const { id, status } of index.upsertTrainings(trainings)) console.log(`${id}: ${status}`);
+// Your own database has trainings of its own.
+const samples = config.databaseUrl === undefined ? trainings : [];
+for await (const { id, status } of index.upsertTrainings(samples)) console.log(`${id}: ${status}`);
 
 const redisOptions = await redisServer();
 const redis = new Redis(redisOptions.url, { maxRetriesPerRequest: null });

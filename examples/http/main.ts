@@ -16,10 +16,12 @@ import { oraculoHandler, SIMILARITY_PATH } from "./handler.js";
 import { honoApp } from "./hono.js";
 
 const { values } = parseArgs({ options: { serve: { type: "boolean", default: false } } });
-const { pool, embeddings } = scriptEnvironment();
+const { config, pool, embeddings } = scriptEnvironment();
 await migrate(pool, { textSearch: "portuguese" });
 const index = await TrainingIndex.initialize(embeddings, { pool });
-for await (const { id, status } of index.upsertTrainings(trainings)) console.log(`${id}: ${status}`);
+// Your own database has trainings of its own.
+const samples = config.databaseUrl === undefined ? trainings : [];
+for await (const { id, status } of index.upsertTrainings(samples)) console.log(`${id}: ${status}`);
 
 const token = process.env["ORACULO_TOKEN"];
 const log = (line: string): void => {

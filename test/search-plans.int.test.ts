@@ -108,6 +108,15 @@ describeOnServer("at 10,000 chunks of 1,024 dimensions", (database) => {
       const wide = await findWithPlan({ k, filter: { half: 1 } });
       expect(wide.plan).toMatch(BY_VECTOR_INDEX);
       expect(wide.hits).toHaveLength(k);
+      // No statistics say how much this keeps.
+      for (const perTraining of [undefined, 2]) {
+        const unknown = await findWithPlan({ k, perTraining, filter: { hundredth: { lt: 50 } } });
+        expect(unknown.plan).toMatch(BY_VECTOR_INDEX);
+        expect(unknown.hits).toHaveLength(k);
+      }
+      const both = await findWithPlan({ k, filter: { hundredth: 7, half: { gte: 0 } } });
+      expect(both.plan).toContain(BY_FILTER_INDEX);
+      expect(both.hits).toHaveLength(k);
       const narrow = await findWithPlan({ k, filter: { hundredth: 7 } });
       expect(narrow.plan).toContain(BY_FILTER_INDEX);
       expect(narrow.hits).toHaveLength(k);

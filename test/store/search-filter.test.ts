@@ -35,8 +35,8 @@ describe("searchCondition", () => {
   it("holds to the scope whatever the filter", () => {
     expect(searchCondition(['{"bot":"a"}'], { $or: [{ bot: "b" }, { ano: { gt: 1 } }] })).toEqual({
       text:
-        "(metadata @> $1::jsonb AND (metadata @> $2::jsonb OR ((jsonb_typeof((metadata -> $3::text)) = 'number'" +
-        " AND (metadata -> $3::text) > $4::jsonb) IS TRUE)))",
+        "(metadata @> $1::jsonb AND (metadata @> $2::jsonb OR (CASE WHEN jsonb_typeof((metadata -> $3::text)) = 'number'" +
+        " AND (metadata -> $3::text) > $4::jsonb THEN true ELSE false END)))",
       values: ['{"bot":"a"}', '{"bot":"b"}', "ano", "1"],
     });
   });

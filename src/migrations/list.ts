@@ -23,6 +23,7 @@ export const migrations: readonly Migration[] = [
   { version: 2, name: "recorded index", breaking: false, statements: recordedVectorIndex },
   { version: 3, name: "replaced version", breaking: false, statements: replacedVersion },
   { version: 4, name: "text search", breaking: false, statements: textSearch },
+  { version: 5, name: "ids in byte order", breaking: false, statements: idsInByteOrder },
 ];
 
 function trainingsAndChunks(plan: MigrationPlan): string[] {
@@ -118,5 +119,20 @@ function textSearch({ names, textSearch: language }: MigrationPlan): string[] {
   return [
     `ALTER TABLE ${names.profile} ADD COLUMN text_search text`,
     ...(language === undefined ? [] : addTextSearch(names, language)),
+  ];
+}
+
+/**
+ * Ids are looked up and never read in order. Bytes are compared several times faster than words of a language, and
+ * always in the same way: a system library that sorts otherwise after an upgrade leaves indexes on words corrupt.
+ * Rewrites the indexes on ids, and no table.
+ */
+function idsInByteOrder({ names, idType }: MigrationPlan): string[] {
+  const inByteOrder = (column: string): string => `ALTER COLUMN ${column} TYPE text COLLATE "C"`;
+  if (idType !== "text") return [`ALTER TABLE ${names.chunk} ${inByteOrder("id")}`];
+  return [
+    `ALTER TABLE ${names.training} ${inByteOrder("id")}`,
+    `ALTER TABLE ${names.indexed} ${inByteOrder("training_id")}`,
+    `ALTER TABLE ${names.chunk} ${inByteOrder("training_id")}, ${inByteOrder("id")}`,
   ];
 }

@@ -12,8 +12,8 @@ import { planMigration, type MigrateOptions } from "./options.js";
 /** Options of {@link migrationSql}. */
 export interface MigrationSqlOptions extends MigrateOptions {
   /**
-   * The version that the schema is at: only what comes after it is printed. Default 0. From version 1 on `hnsw` must be
-   * said where the index was built with other parameters than the defaults.
+   * The version that the schema is at: only what comes after it is printed. Default 0. From version 1 on `idType` and
+   * `hnsw` must be said where the schema was made with others than the defaults.
    */
   from?: number | undefined;
 }

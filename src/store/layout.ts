@@ -9,7 +9,7 @@ export const DEFAULT_SCHEMA = "training_index";
 export const FIRST_PROFILE_ID = 1;
 
 /** The version of the layout that this library's statements are written for: the last of `migrations/list.ts`. */
-export const SCHEMA_VERSION = 4;
+export const SCHEMA_VERSION = 5;
 
 /** The names and types that SQL texts are made of: where the index lives, and how ids are stored. */
 export interface Layout {

@@ -122,7 +122,7 @@ INSERT INTO ${namesOf(layout).training} AS t
   (id, ticket, content_ticket, revision, barrier, metadata, deleted_at)
 SELECT n.id, n.ticket, n.ticket, n.revision, ${barrierOf("n")}, n.metadata, CASE WHEN $5::boolean THEN now() END
 FROM unnest($1::${layout.idType}[], $2::bigint[], $3::numeric[], $4::jsonb[]) AS n (id, ticket, revision, metadata)
-ORDER BY n.id
+ORDER BY n.id${collationOf(layout)}
 ON CONFLICT (id) DO UPDATE SET
   ticket = excluded.ticket,
   content_ticket = excluded.ticket,
@@ -134,6 +134,11 @@ ON CONFLICT (id) DO UPDATE SET
   updated_at = now()
 WHERE CASE WHEN ${meets("t", "$6")} THEN ${isNewer("excluded", "t")} ELSE t.deleted_at IS NOT NULL AND NOT $5 END
 RETURNING t.id::text AS key, t.replaced_ticket::text AS replaced_ticket`;
+}
+
+/** Of given ids, so that they are in the order of the stored ones. */
+function collationOf({ idType }: Layout): string {
+  return idType === "text" ? ' COLLATE "C"' : "";
 }
 
 /** $1 ids. The chunks that stand, to be compared with the new ones. */

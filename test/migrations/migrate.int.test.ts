@@ -5,6 +5,7 @@ import { HashingEmbeddings } from "langchain-training-index/testing";
 import pg from "pg";
 import { expect, it, onTestFinished } from "vitest";
 import { describeOnEach, describeOnServer, requireServerUrl, uniqueName } from "../support/databases.js";
+import { schemaAtVersionOne } from "../support/earlier-schema.js";
 import { DIMENSIONS, dropAtEnd, migratedSchema } from "../support/index.js";
 
 /** All that a schema consists of, as the catalogs describe it, with its own name left out. */
@@ -30,12 +31,12 @@ describeOnEach("migrate", (database) => {
     dropAtEnd(database.owner, schema);
     expect(await migrate(pool, { schema })).toEqual({
       schema,
-      version: 4,
-      applied: [1, 2, 3, 4],
+      version: 5,
+      applied: [1, 2, 3, 4, 5],
       vectorIndex: "built",
     });
     const made = await describeSchema(pool, schema);
-    expect(await migrate(pool, { schema })).toEqual({ schema, version: 4, applied: [], vectorIndex: "kept" });
+    expect(await migrate(pool, { schema })).toEqual({ schema, version: 5, applied: [], vectorIndex: "kept" });
     expect(await describeSchema(pool, schema)).toEqual(made);
     // The type is named with its schema where that is not on the search_path.
     expect(made.map((line) => line.replace("public.vector", "vector"))).toContain(
@@ -61,7 +62,7 @@ describeOnEach("migrate", (database) => {
     const results = await Promise.all(Array.from({ length: 20 }, () => migrate(pool, { schema })));
     expect(results.filter(({ applied }) => applied.length > 0)).toHaveLength(1);
     const { rows } = await pool.query(`SELECT version FROM ${schema}.migration ORDER BY version`);
-    expect(rows).toEqual([{ version: 1 }, { version: 2 }, { version: 3 }, { version: 4 }]);
+    expect(rows).toEqual([{ version: 1 }, { version: 2 }, { version: 3 }, { version: 4 }, { version: 5 }]);
   });
 
   it("prints the SQL that it runs", async () => {
@@ -72,6 +73,47 @@ describeOnEach("migrate", (database) => {
     await pool.query(migrationSql({ schema: printed, dimensions: 8, idType: "bigint" }));
     expect(await describeSchema(pool, printed)).toEqual(await describeSchema(pool, migrated));
     expect(await migrate(pool, { schema: printed })).toMatchObject({ applied: [], vectorIndex: "kept" });
+  });
+
+  it("compares ids by their bytes, and for that rewrites indexes on ids only", async () => {
+    const { owner: pool } = database;
+    const files = async (schema: string): Promise<Map<string, string>> => {
+      const { rows } = await pool.query<{ name: string; file: string }>(
+        `SELECT relname AS name, relfilenode::text AS file FROM pg_class
+          WHERE relnamespace = $1::regnamespace AND relkind IN ('r', 'i')`,
+        [schema],
+      );
+      return new Map(rows.map(({ name, file }) => [name, file]));
+    };
+    for (const [idType, expected] of [
+      ["text", ["chunk_1.id", "chunk_1.training_id", "indexed_1.training_id", "training.id"]],
+      ["uuid", ["chunk_1.id"]],
+    ] as const) {
+      const schema = await schemaAtVersionOne(database, { idType });
+      const before = await files(schema);
+      expect(await migrate(pool, { schema })).toMatchObject({ applied: [2, 3, 4, 5] });
+      const { rows } = await pool.query<{ name: string }>(
+        `SELECT c.relname || '.' || a.attname AS name FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+          WHERE c.relnamespace = $1::regnamespace AND c.relkind = 'r' AND a.attcollation = '"C"'::regcollation ORDER BY 1`,
+        [schema],
+      );
+      expect(rows.map(({ name }) => name)).toEqual(expected);
+      const after = await files(schema);
+      for (const kept of ["training", "chunk_1", "indexed_1", "chunk_1_embedding", "chunk_1_metadata"]) {
+        expect(after.get(kept)).toBe(before.get(kept));
+      }
+      expect(after.get("chunk_1_id")).not.toBe(before.get("chunk_1_id"));
+    }
+  });
+
+  it("leaves ids as they are where its statements are printed for another type of them", async () => {
+    const { owner: pool } = database;
+    const schema = await schemaAtVersionOne(database, { idType: "bigint" });
+    const made = await describeSchema(pool, schema);
+    await expect(pool.query(migrationSql({ schema, from: 1 }))).rejects.toMatchObject({ code: "42804" });
+    expect(await describeSchema(pool, schema)).toEqual(made);
+    await pool.query(migrationSql({ schema, from: 1, idType: "bigint" }));
+    expect(await migrate(pool, { schema })).toMatchObject({ applied: [] });
   });
 
   it("refuses other dimensions, another id type or other parameters than those that stand", async () => {
@@ -230,7 +272,7 @@ describeOnServer("a database of its own", () => {
     const pool = await freshDatabase();
     const schemas = Array.from({ length: 8 }, () => uniqueName());
     const results = await Promise.all(schemas.map((schema) => migrate(pool, { schema })));
-    expect(results.map(({ applied }) => applied)).toEqual(schemas.map(() => [1, 2, 3, 4]));
+    expect(results.map(({ applied }) => applied)).toEqual(schemas.map(() => [1, 2, 3, 4, 5]));
   });
 
   it("says what is missing before the first migration", async () => {
@@ -238,8 +280,14 @@ describeOnServer("a database of its own", () => {
     expect(await migrationStatus(pool)).toEqual({
       schema: "training_index",
       version: 0,
-      latest: 4,
-      pending: ["trainings and chunks", "recorded index", "replaced version", "text search"],
+      latest: 5,
+      pending: [
+        "trainings and chunks",
+        "recorded index",
+        "replaced version",
+        "text search",
+        "ids in byte order",
+      ],
       extension: undefined,
       idType: undefined,
       dimensions: undefined,

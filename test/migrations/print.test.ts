@@ -61,6 +61,10 @@ describe("migrationSql", () => {
       'INSERT INTO "training_index".migration',
       'ALTER TABLE "training_index".profile ADD COLUMN text_search text',
       'INSERT INTO "training_index".migration',
+      'ALTER TABLE "training_index".training ALTER COLUMN id TYPE text COLLATE "C"',
+      'ALTER TABLE "training_index".indexed_1 ALTER COLUMN training_id TYPE text COLLATE "C"',
+      'ALTER TABLE "training_index".chunk_1 ALTER COLUMN training_id TYPE text COLLATE "C", ALTER COLUMN id TYPE text COLLATE "C"',
+      'INSERT INTO "training_index".migration',
     ]);
   });
 
@@ -79,6 +83,7 @@ describe("migrationSql", () => {
       `INSERT INTO "training_index".migration (version, name, breaking) VALUES (2, 'recorded index', false)`,
       `INSERT INTO "training_index".migration (version, name, breaking) VALUES (3, 'replaced version', false)`,
       `INSERT INTO "training_index".migration (version, name, breaking) VALUES (4, 'text search', false)`,
+      `INSERT INTO "training_index".migration (version, name, breaking) VALUES (5, 'ids in byte order', false)`,
     ]);
   });
 

@@ -17,16 +17,16 @@ describeOnServer("migrate, in many processes", (database) => {
     const results = await Promise.all(
       children.map(async (child) => JSON.parse(await child.next()) as MigrateResult),
     );
-    expect(results.map(({ version }) => version)).toEqual(Array.from(results, () => 4));
+    expect(results.map(({ version }) => version)).toEqual(Array.from(results, () => 5));
     expect(results.filter(({ applied }) => applied.length > 0)).toHaveLength(1);
     expect(results.filter(({ vectorIndex }) => vectorIndex === "built")).toHaveLength(1);
     expect(await migrationStatus(database.owner, { schema })).toMatchObject({
-      version: 4,
+      version: 5,
       pending: [],
       vectorIndex: "valid",
     });
     const { rows } = await database.owner.query(`SELECT version FROM ${schema}.migration ORDER BY version`);
-    expect(rows).toEqual([{ version: 1 }, { version: 2 }, { version: 3 }, { version: 4 }]);
+    expect(rows).toEqual([{ version: 1 }, { version: 2 }, { version: 3 }, { version: 4 }, { version: 5 }]);
   });
 
   it("build one index of another type when twenty start at once", { timeout: 180_000 }, async () => {

@@ -3,18 +3,15 @@ import {
   migrate,
   migrationSql,
   migrationStatus,
-  type MigrateOptions,
   type MigrateResult,
   type VectorIndexType,
 } from "langchain-training-index/migrations";
 import pg from "pg";
 import { expect, it, onTestFinished } from "vitest";
-import { recordStatement, migrationTableStatement, schemaStatement } from "../../src/migrations/bootstrap.js";
-import { migrations } from "../../src/migrations/list.js";
-import { planMigration } from "../../src/migrations/options.js";
 import { freshDatabase } from "../support/contract.js";
-import { describeOnEach, describeOnServer, uniqueName, type TestDatabase } from "../support/databases.js";
+import { describeOnEach, describeOnServer, uniqueName } from "../support/databases.js";
 import { DIMENSIONS, dropAtEnd, gateOf, migratedSchema, until } from "../support/index.js";
+import { schemaAtVersionOne } from "../support/earlier-schema.js";
 import { recordingPool } from "../support/recording-pool.js";
 
 const NAMES: Record<VectorIndexType, string> = {
@@ -63,23 +60,6 @@ async function invalidate(pool: pg.Pool, schema: string, type: VectorIndexType):
   await pool.query("UPDATE pg_index SET indisvalid = false WHERE indexrelid = $1::regclass", [
     `${schema}.${NAMES[type]}`,
   ]);
-}
-
-/** A schema as the first version of the library made it. */
-async function schemaAtVersionOne({ owner }: TestDatabase, options: MigrateOptions = {}): Promise<string> {
-  const schema = uniqueName();
-  dropAtEnd(owner, schema);
-  const plan = planMigration({ dimensions: DIMENSIONS, ...options, schema });
-  const [first] = migrations;
-  if (!first) throw new Error("there is a first migration");
-  const statements = [
-    schemaStatement(plan.names),
-    migrationTableStatement(plan.names),
-    ...first.statements(plan),
-    recordStatement(first, plan.names),
-  ];
-  await owner.query(statements.join(";\n"));
-  return schema;
 }
 
 const TYPES: VectorIndexType[] = ["vector", "halfvec", "bit"];
@@ -141,12 +121,12 @@ describeOnEach("the type of the vector index", (database) => {
     const schema = await schemaAtVersionOne(database, { hnsw: OTHER_HNSW });
     expect(await migrationStatus(owner, { schema })).toMatchObject({
       version: 1,
-      pending: ["recorded index", "replaced version", "text search"],
+      pending: ["recorded index", "replaced version", "text search", "ids in byte order"],
       vectorIndex: "valid",
       vectorIndexType: "vector",
     });
     const made = await vectorIndexes(owner, schema);
-    expect(await migrate(owner, { schema })).toMatchObject({ applied: [2, 3, 4], vectorIndex: "kept" });
+    expect(await migrate(owner, { schema })).toMatchObject({ applied: [2, 3, 4, 5], vectorIndex: "kept" });
     expect(await recordOf(owner, schema)).toEqual({ type: "vector", next: null, ...OTHER_HNSW });
     expect(await vectorIndexes(owner, schema)).toEqual(made);
   });
@@ -160,7 +140,7 @@ describeOnEach("the type of the vector index", (database) => {
       const schema = await schemaAtVersionOne(database);
       await owner.query(`DROP INDEX ${schema}.chunk_1_embedding`);
       expect(await migrate(owner, { schema, hnsw })).toMatchObject({
-        applied: [2, 3, 4],
+        applied: [2, 3, 4, 5],
         vectorIndex: "built",
       });
       expect(await recordOf(owner, schema)).toEqual({ type: "vector", next: null, ...recorded });
@@ -171,7 +151,7 @@ describeOnEach("the type of the vector index", (database) => {
     const { owner } = database;
     const schema = await schemaAtVersionOne(database, { hnsw: OTHER_HNSW });
     const options = { schema, vectorIndex: "halfvec" } as const;
-    expect(await migrate(owner, options)).toMatchObject({ applied: [2, 3, 4], vectorIndex: "built" });
+    expect(await migrate(owner, options)).toMatchObject({ applied: [2, 3, 4, 5], vectorIndex: "built" });
     expect(await recordOf(owner, schema)).toEqual({ type: "halfvec", next: null, ...OTHER_HNSW });
     expect(await vectorIndexes(owner, schema)).toEqual([expect.stringMatching(DEFINITIONS.halfvec)]);
   });

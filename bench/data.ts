@@ -5,7 +5,8 @@ import { ClusteredVectors, randomNumbers, text } from "./vectors.js";
 /** Components of a vector of the seeded data: those of the library's default model. */
 export const DIMENSIONS = 1024;
 const TEXT_CHARACTERS = 800;
-const CLUSTERS = 100;
+/** So that more chunks are chunks on more topics: a company that teaches its bot more rarely says the same more often. */
+const CHUNKS_OF_A_CLUSTER = 100;
 const SEED = 20_261_122;
 
 /** A piece of text with its vector. */
@@ -44,11 +45,21 @@ export const FILTERS: readonly Selection[] = [
   { name: "0 rows", filter: { tag: "nenhuma" } },
 ];
 
+/** How many clusters so many chunks are in, if nobody says otherwise. */
+export function clustersFor(chunks: number): number {
+  return Math.max(Math.round(chunks / CHUNKS_OF_A_CLUSTER), 1);
+}
+
 /** Makes seeded chunks, one after the other without end. */
 export class ChunkSource {
-  readonly #vectors = new ClusteredVectors(DIMENSIONS, CLUSTERS, SEED);
+  readonly #vectors: ClusteredVectors;
   readonly #random = randomNumbers(SEED);
   #made = 0;
+
+  /** @param clusters - of their vectors */
+  constructor(clusters: number) {
+    this.#vectors = new ClusteredVectors(DIMENSIONS, clusters, SEED);
+  }
 
   /** The next chunks. */
   take(count: number): Chunk[] {

@@ -5,6 +5,7 @@ import {
   LIBRARY,
   LIBRARY_BIT,
   LIBRARY_HALFVEC,
+  LIBRARY_PARALLEL,
   LLAMAINDEX,
   MASTRA,
   PGVECTOR_STORE,
@@ -23,6 +24,8 @@ import { measureWrites, type Writer, type WriteTarget } from "./write-rounds.js"
 const WARM_UP_MILLISECONDS = 10_000;
 /** Of loads that end with the build of an index: the code has run by then. */
 const WARM_UP_ROWS = 1000;
+/** `max_parallel_maintenance_workers` of the bench's server, which is Postgres' default, too. */
+const WORKERS = 2;
 
 /** The contenders with all chunks in them and their vector indexes built. */
 export interface Loaded {
@@ -46,8 +49,6 @@ export interface LoadOptions {
   rounds: number;
   /** Whether only this library and bare SQL are loaded: the others take too long for many chunks. */
   onlyQuick: boolean;
-  /** Rows that are enough to know the pace of a load into a vector index that is there from the start. */
-  rowsWithIndex: number;
 }
 
 /** Loads the chunks into all contenders. Each load is measured; what the last round has loaded stays. */
@@ -113,16 +114,15 @@ export class Loader {
     const writers = [
       this.#writer(BARE_SQL_WRITE_METADATA_INDEX, (isLast) => this.#openBareTableToBuild(isLast)),
       library(LIBRARY, "vector"),
+      this.#writer(LIBRARY_PARALLEL, () => this.#openLibraryWithWorkers()),
     ];
     if (this.#options.onlyQuick) return writers;
-    const fewer = this.#dataset.chunks.slice(0, this.#options.rowsWithIndex);
     return [
       ...writers,
       library(LIBRARY_HALFVEC, "halfvec"),
       library(LIBRARY_BIT, "bit"),
-      // It has nothing for a first load: its index is there from the start, and fewer rows show its pace, which falls
-      // with each row.
-      { ...this.#writer(PGVECTOR_STORE, () => this.#openPgVectorStoreWithIndex()), chunksOf: () => fewer },
+      // It has nothing for a first load: its index is there from the start.
+      this.#writer(PGVECTOR_STORE, () => this.#openPgVectorStoreWithIndex()),
     ];
   }
 
@@ -169,6 +169,15 @@ export class Loader {
     return {
       write: (chunks) => library.bulkLoad(chunks),
       drop: isLast ? undefined : () => this.#server.dropSchema(library.schema),
+    };
+  }
+
+  /** Builds its index as bare SQL does: with the processes that the server allows, also on a pgvector that is too old. */
+  async #openLibraryWithWorkers(): Promise<WriteTarget> {
+    const library = await this.#newLibrary(LIBRARY_PARALLEL, "vector");
+    return {
+      write: (chunks) => library.bulkLoad(chunks, { parallelWorkers: WORKERS }),
+      drop: () => this.#server.dropSchema(library.schema),
     };
   }
 

@@ -13,6 +13,8 @@ export interface BenchOptions {
   chartOnly: boolean;
   /** Sizes of the seeded data, ascending; writes and edits are measured at the first. */
   chunkCounts: number[];
+  /** Of the seeded data, at every size. */
+  clusters: number | undefined;
   queries: number;
   rounds: number;
   liveRows: number;
@@ -25,6 +27,7 @@ export interface BenchOptions {
 
 const USAGE = `npm run bench -- [chart]
   --chunks 10000,100000   sizes of the seeded data; writes and edits are measured at the first
+  --clusters 100          clusters of the seeded data at every size, not one for 100 chunks
   --queries 200           questions asked of each contender
   --rounds 3              how often each write is measured
   --live 2000             rows of a round of writes with the vector index live
@@ -49,6 +52,7 @@ function parseOptions(): BenchOptions {
     allowPositionals: true,
     options: {
       chunks: { type: "string", default: "10000,100000" },
+      clusters: { type: "string" },
       queries: { type: "string", default: "200" },
       rounds: { type: "string", default: "3" },
       live: { type: "string", default: "2000" },
@@ -72,6 +76,7 @@ function parseOptions(): BenchOptions {
       .split(",")
       .map((count) => wholeNumber("chunks", count))
       .sort((left, right) => left - right),
+    clusters: values.clusters === undefined ? undefined : wholeNumber("clusters", values.clusters),
     queries: wholeNumber("queries", values.queries),
     rounds: wholeNumber("rounds", values.rounds),
     liveRows: wholeNumber("live", values.live),

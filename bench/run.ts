@@ -12,7 +12,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { drawChart } from "./chart.js";
-import { ChunkSource, DIMENSIONS, type Dataset } from "./data.js";
+import { ChunkSource, clustersFor, DIMENSIONS } from "./data.js";
 import { SEEDED } from "./figures.js";
 import { describeMachine, describePackages } from "./machine.js";
 import { measureStream, MemoryLog } from "./memory.js";
@@ -69,12 +69,10 @@ async function measureParts(bench: Bench): Promise<void> {
 }
 
 async function measureSeededData(bench: Bench): Promise<void> {
-  const source = new ChunkSource();
-  const queries = source.takeQueries(options.queries);
-  const chunks: Dataset["chunks"] = [];
   for (const [index, count] of options.chunkCounts.entries()) {
-    chunks.push(...source.take(count - chunks.length));
-    const dataset = { name: SEEDED, dimensions: DIMENSIONS, chunks: [...chunks], queries };
+    const source = new ChunkSource(options.clusters ?? clustersFor(count));
+    const queries = source.takeQueries(options.queries);
+    const dataset = { name: SEEDED, dimensions: DIMENSIONS, chunks: source.take(count), queries };
     const isFirst = index === 0;
     await measureDataset(bench, {
       dataset,

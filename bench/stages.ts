@@ -26,9 +26,6 @@ export interface Bench {
 /** Candidates of the wider search of this library. */
 const WIDE_EF_SEARCH = 100;
 
-/** In rounds of writes with the vector index live. */
-const ROWS_WITH_INDEX = 3;
-
 /** How much of a data set is measured. */
 export interface DatasetPlan {
   dataset: Dataset;
@@ -56,7 +53,6 @@ export async function measureDataset(bench: Bench, plan: DatasetPlan): Promise<v
   const loader = new Loader(server, embeddings, dataset, {
     rounds: measuresWrites && source ? options.rounds : 1,
     onlyQuick: plan.onlyQuick,
-    rowsWithIndex: options.liveRows * ROWS_WITH_INDEX,
   });
   const { loaded, figures } = await loader.load();
   if (measuresWrites && plan.isSeeded) results.writes.push(...figures);

@@ -4,6 +4,7 @@ import {
   BARE_SQL_WRITE,
   LIBRARY,
   LIBRARY_BIT,
+  LIBRARY_PARALLEL,
   LIBRARY_WIDE,
   PGVECTOR_STORE,
 } from "./contenders/contender.js";
@@ -106,6 +107,12 @@ function writeThresholds(results: Results): Threshold[] {
       "first load with vector index against PGVectorStore",
       "x",
       against(first, LIBRARY, PGVECTOR_STORE),
+      5,
+    ),
+    atLeast(
+      "first load with vector index, two workers, against PGVectorStore",
+      "x",
+      against(first, LIBRARY_PARALLEL, PGVECTOR_STORE),
       5,
     ),
     atLeast(

@@ -117,7 +117,8 @@ export class BatchItem {
     const { fingerprint } = this.#plan;
     const { ticket, chunks } = this;
     const splitter = this.#splitter;
-    return { key, revision, metadata, ticket, fingerprint, splitter, chunks, standing: this.#standing };
+    const standing = this.stands ? this.#standing : null;
+    return { key, revision, metadata, ticket, fingerprint, splitter, chunks, standing };
   }
 
   /** What the caller is told. */

@@ -69,7 +69,7 @@ export async function openParts(
     pool,
     scope,
     header,
-    indexer: new Indexer({ pool, target, embedder, chunker, startOrder }),
+    indexer: new Indexer({ pool, atOnce: { statements, serving }, target, embedder, chunker, startOrder }),
     remover: new Remover(pool, target, startOrder),
     searcher: new Searcher({ target: searchTarget, embedder, scope, efSearch }),
     serving,

@@ -4,9 +4,15 @@ import type { Chunker } from "./chunker.js";
 import { TOO_LONG, type Embedder } from "./embedding/embedder.js";
 import { planEdit, type StandingText } from "./edit-plan.js";
 import { DatabaseError, EmbeddingError, throwIfAborted } from "./errors.js";
-import { groupBy, StalePreparation, type PlannedChunk } from "./store/chunk-difference.js";
+import {
+  groupBy,
+  StalePreparation,
+  type PlannedChunk,
+  type PlannedTraining,
+} from "./store/chunk-difference.js";
 import { query, type DatabasePool, type HostNumber, type Queryable } from "./store/database.js";
-import { readChunks, swap, touch, type SwapOutcome, type WriteTarget } from "./store/swap.js";
+import { readChunks, swap, swapAtOnce, touch, type SwapConnection, type SwapOutcome } from "./store/swap.js";
+import type { WriteTarget } from "./store/write-target.js";
 import { write, writeEach, writeStatement } from "./store/write-transaction.js";
 import * as sql from "./store/write-sql.js";
 import type { IndexingProgress, UpsertResult } from "./types.js";
@@ -14,6 +20,8 @@ import type { IndexingProgress, UpsertResult } from "./types.js";
 /** What a batch works with. */
 export interface BatchParts {
   pool: DatabasePool;
+  /** Through the same pool. */
+  atOnce: SwapConnection;
   target: WriteTarget;
   embedder: Embedder;
   chunker: Chunker;
@@ -52,9 +60,13 @@ export class PreparedBatch {
     }
   }
 
-  /** Embeds each text that has no vector yet, neither here nor in the training's stored chunks. */
-  async embedMissing(database: Queryable): Promise<void> {
-    const items = this.#items.filter((item) => !item.outdated && !item.unchanged);
+  /**
+   * Embeds each text that has no vector yet, neither here nor in the training's stored chunks.
+   *
+   * @param of - the trainings that are left to be done
+   */
+  async embedMissing(database: Queryable, of = this.#items): Promise<void> {
+    const items = of.filter((item) => !item.outdated && !item.unchanged);
     await this.#readStanding(database, items);
     const isNew = (item: BatchItem, { hash }: PlannedChunk): boolean =>
       !this.#vectors.has(hash) && !item.hasStanding(hash);
@@ -106,28 +118,31 @@ export class PreparedBatch {
   }
 
   /**
-   * Puts the prepared versions in the place of the stored ones: in a transaction of its own, or in the one that
+   * Puts the prepared versions in the place of the stored ones: each whole or not at all, or all in the transaction that
    * `client` is in. A repeat finds its own version and changes nothing.
    */
   async commit(client?: Queryable): Promise<UpsertResult[]> {
+    const outcomes = new Map<BatchItem, SwapOutcome>();
     for (let preparation = 1; ; preparation++) {
       throwIfAborted(this.#options.signal);
       try {
-        const outcomes = await this.#swap(client);
+        await this.#swap(client, outcomes);
+        const indexed = this.#items.filter((item) => outcomes.get(item)?.status === "indexed");
+        this.#parts.atOnce.serving.grow(indexed.reduce((sum, { chunks }) => sum + chunks.length, 0));
         return this.#items.map((item) => item.result(outcomes.get(item) ?? SUPERSEDED));
       } catch (error) {
         if (!(error instanceof StalePreparation)) throw error;
         // In a host's transaction nothing can be embedded: it would hold its locks meanwhile.
         if (client || preparation === MAX_PREPARATIONS) throw conflict();
-        await this.#prepareAgain();
+        await this.#prepareAgain(this.#items.filter((item) => !outcomes.has(item)));
       }
     }
   }
 
-  async #swap(client: Queryable | undefined): Promise<Map<BatchItem, SwapOutcome>> {
-    const { pool, target } = this.#parts;
-    const outcomes = new Map<BatchItem, SwapOutcome>();
-    const current = this.#items.filter((item) => !item.outdated);
+  /** @param outcomes - of what has been done, which is not done again; what is done now joins it */
+  async #swap(client: Queryable | undefined, outcomes: Map<BatchItem, SwapOutcome>): Promise<void> {
+    const { pool, atOnce, target } = this.#parts;
+    const current = this.#items.filter((item) => !item.outdated && !outcomes.has(item));
     const same = current.flatMap(({ unchanged }) => unchanged ?? []);
     const touched =
       same.length === 0
@@ -135,29 +150,37 @@ export class PreparedBatch {
         : await writeStatement(pool, client, (database) => touch(database, target, same));
     for (const item of current) {
       if (item.unchanged && !touched.has(item.training.key)) item.contest();
+      if (item.unchanged) outcomes.set(item, UNCHANGED);
     }
-    const changed = current.filter((item) => !item.unchanged);
-    const swapAll = (some: readonly BatchItem[]): Promise<SwapOutcome[]> => {
-      const planned = some.map((item) => item.planned);
-      return write(pool, client, (database) => swap(database, target, planned, this.#vectors));
+    const swapWith = async (
+      way: (planned: PlannedTraining[]) => Promise<(SwapOutcome | undefined)[]>,
+    ): Promise<void> => {
+      const changed = current.filter((item) => !outcomes.has(item));
+      const swapAll = (some: readonly BatchItem[]): ReturnType<typeof way> =>
+        way(some.map((item) => item.planned));
+      const swapped = await writeEach(changed, swapAll, SUPERSEDED);
+      for (const [index, item] of changed.entries()) {
+        const outcome = swapped[index];
+        if (outcome) outcomes.set(item, outcome);
+      }
     };
-    const swapped = await writeEach(changed, swapAll, SUPERSEDED);
-    for (const item of current) if (item.unchanged) outcomes.set(item, UNCHANGED);
-    for (const [index, item] of changed.entries()) outcomes.set(item, swapped[index] ?? SUPERSEDED);
-    return outcomes;
+    if (!client) await swapWith((planned) => swapAtOnce(atOnce, target, planned, this.#vectors));
+    await swapWith((planned) =>
+      write(pool, client, (database) => swap(database, target, planned, this.#vectors)),
+    );
   }
 
   /** Looks again at what stands, under the tickets that were taken at the start. */
-  async #prepareAgain(): Promise<void> {
+  async #prepareAgain(items: readonly BatchItem[]): Promise<void> {
     const { pool, target } = this.#parts;
     const states = await query<StoredState>(pool, sql.readStates(target.layout), [
-      this.#items.map(({ training }) => training.key),
-      this.#items.map(({ training }) => training.revision),
+      items.map(({ training }) => training.key),
+      items.map(({ training }) => training.revision),
       target.scope,
-      this.#items.map(({ ticket }) => ticket),
+      items.map(({ ticket }) => ticket),
     ]);
-    for (const [index, item] of this.#items.entries()) item.observe(states[index]);
-    await this.embedMissing(pool);
+    for (const [index, item] of items.entries()) item.observe(states[index]);
+    await this.embedMissing(pool, items);
   }
 
   /** Where an edit would make many chunks new, plans around the chunks that stand, if that makes fewer new. */

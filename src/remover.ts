@@ -2,7 +2,7 @@ import { throwIfAborted } from "./errors.js";
 import { query, type DatabasePool, type HostNumber, type Queryable } from "./store/database.js";
 import type { Conditions } from "./store/filter.js";
 import { remove, type Removal, type RemovalOutcome } from "./store/removal.js";
-import type { WriteTarget } from "./store/swap.js";
+import type { WriteTarget } from "./store/write-target.js";
 import * as sql from "./store/write-sql.js";
 import type { StartOrder } from "./start-order.js";
 import { write, writeEach, writeStatement } from "./store/write-transaction.js";

@@ -101,8 +101,8 @@ export class TrainingIndex {
   }
 
   /**
-   * Upserts many trainings, in batches: texts of several are embedded in one request, and stored in one transaction.
-   * While one batch is stored, the next is embedded. Memory is bounded by `concurrency` batches of some 250,000
+   * Upserts many trainings, in batches: texts of several are embedded in one request, and stored by one statement.
+   * While one batch is stored, the next is embedded. Memory is bounded by `concurrency` batches of some 160,000
    * characters: trainings are taken from the source no sooner than there is room. Of an id that comes twice the later one
    * stands.
    *

@@ -3,8 +3,12 @@ import type { Indexer } from "./indexer.js";
 import type { NormalizedTraining } from "./training-input.js";
 import type { UpsertResult } from "./types.js";
 
-/** What is prepared and stored at once, in trainings and characters: some 250 chunks, whose swap is soon over. */
-const BATCH_LIMITS = { items: 100, size: 250_000 };
+/**
+ * What is prepared and stored at once, in trainings and characters: some 200 chunks, whose swap is soon over. From 200,000
+ * characters on, Postgres gave memory back to the system after each statement and took it anew: 40,000 page faults for
+ * 10,000 chunks of 1024 dimensions, at 160,000 it was 2,000.
+ */
+const BATCH_LIMITS = { items: 100, size: 160_000 };
 
 /** Enough to keep two cores busy with loading alone; more brought nothing (docs/performance.md). */
 const DEFAULT_CONCURRENCY = 4;

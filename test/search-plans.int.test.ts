@@ -1,5 +1,11 @@
 import { Document } from "@langchain/core/documents";
-import { TrainingIndex, type ChunkHit, type Metadata, type SimilarOptions } from "langchain-training-index";
+import {
+  TrainingIndex,
+  type ChunkHit,
+  type DatabasePool,
+  type Metadata,
+  type SimilarOptions,
+} from "langchain-training-index";
 import { migrate, type MigrateOptions } from "langchain-training-index/migrations";
 import { expect, it } from "vitest";
 import { ClusteredVectors } from "../bench/vectors.js";
@@ -236,5 +242,64 @@ describeOnServer("a filter whose rows lie behind all that the vector index looks
       expect(await index.similar(near, { k: 5, filter: { far: true } })).toHaveLength(5);
     }
     expect(await index.similar(near, { k: 5, filter: { far: "talvez" } })).toEqual([]);
+  });
+});
+
+/** Ready chunks that fill a page each. */
+function fullChunks(id: string): { id: string; pageContent: string; metadata: Metadata }[] {
+  return Array.from({ length: 10 }, (_, place) => ({
+    id: `${id}-${place}`,
+    pageContent: `${id} ${place} ${"o prazo de entrega da loja ".repeat(30)}`,
+    metadata: { versao: 1 },
+  }));
+}
+
+describeOnServer("the plan of a swap that replaces chunks", (database) => {
+  const open = (schema: string, pool: DatabasePool): Promise<TrainingIndex> =>
+    TrainingIndex.initialize(new CountingEmbeddings(1024), { pool, schema, profile: { model: "contado" } });
+  const fill = async (index: TrainingIndex): Promise<void> => {
+    for (let place = 0; place < 10; place++) {
+      await index.upsertTraining({ id: `t${place}`, documents: fullChunks(`t${place}`), split: false });
+    }
+  };
+
+  // Guards: the look at the size of the table.
+  it("is kept from a hundred chunks on, and not before", async () => {
+    const schema = await migratedSchema(database, { dimensions: 1024 });
+    const session = openServerPool({ connectionString: requireServerUrl(), max: 1 });
+    const edit = async (): Promise<number | null> => {
+      const index = await open(schema, session);
+      await index.upsertTraining({ id: "t1", documents: fullChunks("t1").slice(1), split: false });
+      await index.upsertTraining({ id: "t1", documents: fullChunks("t1"), split: false });
+      const { rowCount } = await session.query(
+        "SELECT FROM pg_catalog.pg_prepared_statements WHERE statement LIKE '%DELETE FROM%'",
+      );
+      return rowCount;
+    };
+    expect(await edit()).toBe(0);
+    await fill(await open(schema, session));
+    expect(await edit()).toBe(1);
+  });
+
+  it("finds the chunks by their ids then, whatever they are", async () => {
+    const schema = await migratedSchema(database, { dimensions: 1024 });
+    const recorded = recordingPool(database.pool);
+    const index = await open(schema, recorded.pool);
+    await fill(index);
+    const [replaced, described, , ...kept] = fullChunks("t3");
+    const documents = [
+      { ...replaced, pageContent: "outro texto" },
+      { ...described, pageContent: described?.pageContent ?? "", metadata: { versao: 2 } },
+      ...kept,
+      ...kept.map(({ pageContent }) => ({ pageContent })), // the same texts twice: their vectors are copied
+    ];
+    const edit = { id: "t3", documents, split: false };
+    expect(await index.upsertTraining(edit)).toMatchObject({ status: "indexed", embedded: 1, removed: 1 });
+    const swap = recorded.statements.at(-1);
+    const session = openServerPool({ connectionString: requireServerUrl(), max: 1 });
+    await session.query("SET plan_cache_mode = force_generic_plan");
+    const plan = swap ? await explain(session, swap) : "";
+    expect(plan).toContain("Index Scan using chunk_1_pkey on chunk_1 c");
+    expect(plan).not.toContain("Seq Scan on chunk_1");
   });
 });

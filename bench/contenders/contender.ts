@@ -18,6 +18,7 @@ export interface Contender {
 /** The names that figures are looked up by. */
 export const LIBRARY = "this library";
 export const LIBRARY_WIDE = "this library, efSearch 100";
+export const LIBRARY_PARALLEL = "this library, 2 workers";
 export const LIBRARY_HALFVEC = 'this library, "halfvec"';
 export const LIBRARY_BIT = 'this library, "bit"';
 export const BARE_SQL = "bare SQL, index used";

@@ -1,4 +1,9 @@
-import { TrainingIndex, type DatabasePool, type Training } from "langchain-training-index";
+import {
+  TrainingIndex,
+  type BulkLoadOptions,
+  type DatabasePool,
+  type Training,
+} from "langchain-training-index";
 import { migrate } from "langchain-training-index/migrations";
 import type { Embeddings } from "@langchain/core/embeddings";
 import type pg from "pg";
@@ -77,8 +82,8 @@ export class LibraryContender implements Contender {
   }
 
   /** The first load: without the vector index, which is there when it ends. */
-  async bulkLoad(chunks: readonly Chunk[]): Promise<void> {
-    for await (const { status } of this.index.bulkLoad(this.#trainingsOf(chunks))) {
+  async bulkLoad(chunks: readonly Chunk[], options?: BulkLoadOptions): Promise<void> {
+    for await (const { status } of this.index.bulkLoad(this.#trainingsOf(chunks), options)) {
       if (status !== "indexed") throw new Error(`A training that is new was ${status}`);
     }
   }

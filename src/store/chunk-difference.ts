@@ -28,8 +28,8 @@ export interface PlannedTraining {
   /** Describes what made the chunks. */
   splitter: string;
   chunks: readonly PlannedChunk[];
-  /** What stood when the new version was prepared; `undefined` when it was not looked at. */
-  standing: StandingVersion | undefined;
+  /** What stood when the new version was prepared; `null` for nothing, `undefined` when it was not looked at. */
+  standing: StandingVersion | null | undefined;
 }
 
 /** The stored chunks of a training, as they were read without a lock. */

@@ -4,6 +4,7 @@ import { endianness } from "node:os";
 const VECTOR_HEADER_BYTES = 4;
 /** Dimensions, null flag, element type, and the length and lower bound of the one dimension, int32 each. */
 const ARRAY_HEADER_BYTES = 20;
+const EMPTY_ARRAY_BYTES = 12;
 const LENGTH_BYTES = 4;
 
 const swapsBytes = endianness() === "LE";
@@ -56,13 +57,14 @@ export function encodeTextArray(texts: readonly string[]): Buffer {
   return buffer;
 }
 
-/** An array of one dimension without NULL, but for its elements. */
+/** An array of one dimension without NULL, but for its elements; one without elements has no dimension. */
 function newArray(count: number, elementTypeOid: number, bytes: number): Buffer {
   // Not from the pool of small buffers: the vectors in it have to be aligned.
-  const buffer = Buffer.from(new ArrayBuffer(ARRAY_HEADER_BYTES + bytes));
+  const buffer = Buffer.from(new ArrayBuffer(count === 0 ? EMPTY_ARRAY_BYTES : ARRAY_HEADER_BYTES + bytes));
   buffer.writeInt32BE(count === 0 ? 0 : 1, 0);
   buffer.writeInt32BE(0, 4);
   buffer.writeUInt32BE(elementTypeOid, 8);
+  if (count === 0) return buffer;
   buffer.writeInt32BE(count, 12);
   buffer.writeInt32BE(1, 16);
   return buffer;

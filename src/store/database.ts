@@ -103,6 +103,8 @@ interface PostgresError {
 const SQLSTATE = /^[0-9A-Z]{5}$/;
 /** Classes whose cause lies in the moment: transaction rollback, resources, operator intervention, I/O. */
 const TRANSIENT_CLASSES = new Set(["08", "40", "53", "57", "58"]);
+/** What pgvector says when its index has a vector that cannot be compared: ours have been checked before they were stored. */
+export const DATA_EXCEPTION = "22000";
 /** lock_not_available, object_in_use */
 const TRANSIENT_STATES = new Set(["55P03", "55006"]);
 /** invalid_authorization_specification, invalid_password, invalid_catalog_name (no such database) */
@@ -153,6 +155,12 @@ export function translateError(error: unknown): TrainingIndexError {
       sqlState,
       cause: error,
     });
+  }
+  if (sqlState === DATA_EXCEPTION) {
+    return new DatabaseError(
+      `Postgres rejected a statement (SQLSTATE ${sqlState}): the vector index may be damaged, as VACUUM of pgvector before 0.8.4 can leave it; REINDEX it`,
+      { code: "DATABASE_FAILED", retryable: false, sqlState, cause: error },
+    );
   }
   const { constraint } = error as PostgresError;
   const named = constraint === undefined ? "" : `, constraint ${constraint}`;

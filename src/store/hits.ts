@@ -41,32 +41,32 @@ export function toFound(row: HitRow, layout: Layout): FoundChunk {
 /** A row as a hit. */
 export function toHit(row: HitRow, layout: Layout): ChunkHit {
   const distance = Number(row.distance);
-  return { ...toPassage(row, layout), score: 1 - distance, distance };
+  return Object.assign(toPassage(row, layout), { score: 1 - distance, distance });
 }
 
 /** What hits of all searches have. */
 export function toPassage(row: PassageRow, { idType }: Layout): ChunkPassage {
-  const piece = { content: row.content, start: Number(row.start), end: Number(row.end) };
-  const position = Number(row.position);
-  return {
+  const passage: ChunkPassage = {
     trainingId: decodeTrainingId(row.key, idType),
     chunkId: row.id,
-    position,
-    ...(row.surroundings === undefined ? piece : withNeighbors(piece, position, row.surroundings)),
+    position: Number(row.position),
+    content: row.content,
+    start: Number(row.start),
+    end: Number(row.end),
     metadata: JSON.parse(row.metadata) as Metadata,
   };
+  return row.surroundings === undefined ? passage : withNeighbors(passage, row.surroundings);
 }
 
-function withNeighbors(
-  chunk: Piece,
-  position: number,
-  surroundings: string,
-): Piece & Pick<ChunkPassage, "chunk" | "neighbors"> {
+function withNeighbors(passage: ChunkPassage, surroundings: string): ChunkPassage {
+  const { position, content, start: startOfChunk, end: endOfChunk } = passage;
+  const chunk: Piece = { content, start: startOfChunk, end: endOfChunk };
   const found = JSON.parse(surroundings) as [position: number, start: number, end: number, content: string][];
   const pieces = found.map(([, start, end, content]) => ({ content, start, end }));
   const before = found.filter(([other]) => other < position).length;
   const [first = chunk, ...others] = pieces;
   return {
+    ...passage,
     ...joinPieces(first, ...others),
     chunk,
     neighbors: { before, after: others.length - before },

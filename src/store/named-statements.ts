@@ -20,14 +20,16 @@ interface NamingPool {
  * a search. A pooler in transaction mode may not keep them (PgBouncer before 1.21, or with `max_prepared_statements =
  * 0`): then the statement runs again without a name, and from there on all do.
  *
- * For statements that read, outside a transaction of the host's: there the first failure would end it.
+ * For statements that are a transaction of their own: in the host's the first failure would end it. A name that is not
+ * kept is found out before anything is run, so one that writes can run again, too.
  *
  * @see https://node-postgres.com/features/queries#prepared-statements
  */
 export class NamedStatements {
   readonly #database: Queryable;
   #areKept: boolean;
-  readonly #names = new Set<string>();
+  /** By text. */
+  readonly #names = new Map<string, string>();
 
   /** @param database - a client takes no names here: a name that is not kept would end the host's transaction */
   constructor(database: Queryable) {
@@ -69,9 +71,11 @@ export class NamedStatements {
   }
 
   #nameOf(text: string): string | undefined {
+    const known = this.#names.get(text);
+    if (known !== undefined || this.#names.size >= MOST_NAMES) return known;
     const name = nameOf(text);
-    if (this.#names.size < MOST_NAMES) this.#names.add(name);
-    return this.#names.has(name) ? name : undefined;
+    this.#names.set(text, name);
+    return name;
   }
 }
 

@@ -1,7 +1,8 @@
 import type { DeleteStatus } from "../types.js";
 import { query, type HostNumber, type Queryable } from "./database.js";
+import { passDeletes } from "./fence-sql.js";
 import type { Conditions } from "./filter.js";
-import type { WriteTarget } from "./swap.js";
+import type { WriteTarget } from "./write-target.js";
 import * as sql from "./write-sql.js";
 
 /** Trainings to be deleted by one call. */
@@ -33,12 +34,11 @@ export async function remove(
   { keys, ticket, revision, conditions }: Removal,
 ): Promise<RemovalOutcome[]> {
   const limits = [...scope, ...conditions];
-  const passed = await query<{ key: string }>(client, sql.passFence(layout), [
+  const passed = await query<{ key: string }>(client, passDeletes(layout), [
     keys,
     keys.map(() => ticket),
     keys.map(() => revision),
     keys.map(() => scope[0] ?? "{}"), // a tombstone of an unknown id belongs where the delete came from
-    true,
     limits,
   ]);
   const passedKeys = passed.map(({ key }) => key);

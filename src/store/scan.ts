@@ -1,17 +1,10 @@
 import type { Condition } from "./condition.js";
-import type { HostNumber } from "./database.js";
-import type { SearchShape } from "./search-sql.js";
-import type { ServingState } from "./serving-index.js";
-import type { VectorIndexType } from "./vector-index.js";
+import { DATA_EXCEPTION, sqlStateOf, type HostNumber } from "./database.js";
+import type { SearchPlan, SearchShape } from "./search-sql.js";
+import { isLarge, type ServingState } from "./serving-index.js";
 
 /** What `hnsw.ef_search` goes up to. */
 export const MAX_EF_SEARCH = 1000;
-
-/**
- * From here on the planner takes the vector index whatever it knows about the table, and so does a plan that is kept.
- * Below it the plan of the moment is the better one, and costs less than what it finds.
- */
-const FEWEST_PAGES_TO_KEEP_A_PLAN = 100;
 
 /** How many of the nearest chunks are looked at first for each hit of a page that takes only some of a training. */
 const CHUNKS_FOR_A_HIT = 10;
@@ -32,38 +25,52 @@ export interface Scan {
   efSearch: string;
 }
 
-/** The scan for the `limit` nearest chunks, by a vector index or exact. */
+/** The scan for the `limit` nearest chunks; exact for all of them, and where there are few. */
 export function scanFor(
   { efSearch, rerankFactor, condition }: Sought,
   dimensions: number,
-  { limit, type, plan }: Pick<SearchShape, "limit" | "type" | "plan">,
+  { limit, plan }: Pick<SearchShape, "limit" | "plan">,
+  state: ServingState,
 ): Scan {
+  // Few chunks are compared as fast as they are looked up, and cannot be missed while VACUUM mends the index.
+  const isExact = plan === "exact" || limit === undefined || !isLarge(state);
+  // Full vectors are compared then, whatever the index holds.
+  const type = isExact ? undefined : state.type;
   const reach = limit ?? 0;
   const candidates = type === "bit" ? Math.max(reach * rerankFactor, efSearch) : reach;
   return {
-    shape: { limit, type, plan, condition: condition?.text, dimensions, candidates },
+    shape: {
+      limit,
+      type,
+      plan: isExact ? "exact" : plan,
+      condition: condition?.text,
+      dimensions,
+      candidates,
+    },
     efSearch: Math.min(Math.max(efSearch, candidates), MAX_EF_SEARCH).toString(),
   };
 }
 
-/** The scan for the nearest chunks within reach, as the planner sees fit; exact for all of them. */
-export function scanWithin(
-  reach: Reach,
-  sought: Sought,
-  dimensions: number,
-  type: VectorIndexType | undefined,
-): Scan {
-  const isAll = reach === undefined;
-  return scanFor(sought, dimensions, {
-    limit: reach,
-    type: isAll ? undefined : type,
-    plan: isAll ? "by filter" : "planner's",
-  });
-}
-
-/** Whether the chunk table is so large that the planner takes the vector index. */
-export function isLarge({ pages }: ServingState): boolean {
-  return pages >= FEWEST_PAGES_TO_KEEP_A_PLAN;
+/**
+ * Runs a search; exact, where the vector index turns out to be broken: VACUUM of pgvector before 0.8.3 can leave it so
+ * when rows are inserted meanwhile, and scans fail that come across the place.
+ *
+ * @see https://github.com/pgvector/pgvector/pull/988
+ */
+export async function orExact<Row>(
+  plan: SearchPlan,
+  run: (plan: SearchPlan) => Promise<Row[]>,
+): Promise<Row[]> {
+  try {
+    return await run(plan);
+  } catch (error) {
+    if (plan === "exact" || sqlStateOf(error) !== DATA_EXCEPTION) throw error;
+    try {
+      return await run("exact");
+    } catch {
+      throw error; // in a host's transaction, which it has ended
+    }
+  }
 }
 
 /** How many of the best chunks a search looks at; `undefined` for all of them. */
@@ -77,10 +84,12 @@ export interface ReachedRow {
 /**
  * Fills a page that takes only some of the chunks of each training: looks at more of the best chunks for as long as too
  * few trainings are among them, and at all of them in the end.
+ *
+ * @param canMiss - whether a look that finds fewer chunks than it looks for may not have seen all
  */
 export async function reachFurther<Row extends ReachedRow>(
-  { k, condition }: { k: number; condition: Condition | undefined },
-  state: ServingState,
+  k: number,
+  canMiss: boolean,
   run: (reach: Reach) => Promise<Row[]>,
   isFull: (rows: Row[]) => boolean,
 ): Promise<Row[]> {
@@ -89,8 +98,7 @@ export async function reachFurther<Row extends ReachedRow>(
     const rows = await run(reach);
     if (isFull(rows)) return rows;
     const sawAll = Number(rows[0]?.reached ?? 0) < reach;
-    // A scan of the vector index can give up before it has seen all that the filter lets through.
-    if (sawAll && condition && isLarge(state)) break;
+    if (sawAll && canMiss) break;
     if (sawAll) return rows;
   }
   return run(undefined);

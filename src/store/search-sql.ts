@@ -4,12 +4,12 @@ import { indexedForm, indexOperator, type VectorIndexType } from "./vector-index
 
 /**
  * How a search finds the nearest chunks: as the planner sees fit; by the vector index, looking at each row whether the
- * filter lets it through; or by the filter's index, comparing all that it lets through.
+ * filter lets it through; or exact, comparing all that the filter lets through, which the filter's index finds.
  *
  * A plan that is kept does not know the filter's values, so for those the last two say it for it. Neither forces
  * anything: they are written so that the other way does not come into question.
  */
-export type SearchPlan = "planner's" | "by vector" | "by filter";
+export type SearchPlan = "planner's" | "by vector" | "exact";
 
 /** What a search statement depends on besides its bound values. */
 export interface SearchShape {
@@ -140,19 +140,31 @@ export function nearestChunks(layout: Layout, shape: SearchShape, firstOfConditi
     .map((vector) => indexedForm(type, names, dimensions, vector))
     .join(` ${indexOperator(type, names)} `);
   const distance = `embedding ${names.distance} $1::${names.vector}`;
-  const nearest = (columns: string, count: number | undefined): string => `
+  const narrowed = (columns: string): string => `
   SELECT ${columns}
   FROM ${names.chunk}
   WHERE (SELECT set_config('hnsw.ef_search', $2, true) || set_config('hnsw.iterative_scan', 'strict_order', true))
-    IS NOT NULL${filterOf(shape, firstOfCondition)}
-  ORDER BY ${plan === "by filter" ? `(${indexedOrder}) + 0` : indexedOrder}
+    IS NOT NULL${filterOf(shape, firstOfCondition)}`;
+  const first = (rows: string, order: string, count: number | undefined): string => `${rows}
+  ORDER BY ${order}
   LIMIT ${count ?? "ALL"}`;
-  if (type === "vector") return nearest(`${COLUMNS}, ${distance} AS distance`, limit);
-  return `
-  SELECT ${COLUMNS}, ${distance} AS distance
-  FROM (${nearest(COLUMNS, candidates)}) n
-  ORDER BY distance
-  LIMIT ${limit ?? "ALL"}`;
+  const found = `${COLUMNS}, ${distance} AS distance`;
+  // OFFSET 0 keeps the order from the vector index, and the distance from being computed twice.
+  if (plan === "exact")
+    return first(
+      `
+  SELECT ${COLUMNS}, distance FROM (${narrowed(found)} OFFSET 0) n`,
+      "distance",
+      limit,
+    );
+  if (type === "vector") return first(narrowed(found), indexedOrder, limit);
+  const nearest = first(narrowed(COLUMNS), indexedOrder, candidates);
+  return first(
+    `
+  SELECT ${found} FROM (${nearest}) n`,
+    "distance",
+    limit,
+  );
 }
 
 /** CASE keeps the condition from the filter's index, and is taken to let half of the rows through. */

@@ -4,9 +4,9 @@ import { encodeVector } from "./codec.js";
 import { toFound, type FoundChunk, type HitRow } from "./hits.js";
 import type { Layout } from "./layout.js";
 import type { NamedStatements } from "./named-statements.js";
-import { isLarge, reachFurther, scanFor, scanWithin, type ReachedRow, type Scan } from "./scan.js";
+import { orExact, reachFurther, scanFor, type ReachedRow, type Scan } from "./scan.js";
 import { searchChunks, type Neighbors, type SearchPlan } from "./search-sql.js";
-import type { ServingState } from "./serving-index.js";
+import { isLarge, type ServingState } from "./serving-index.js";
 
 /** What searches of all kinds have. */
 export interface SearchPage {
@@ -57,9 +57,7 @@ async function nearestChunks(
   withEmbedding: boolean,
 ): Promise<HitRow[]> {
   const { k, condition, neighbors } = search;
-  const scanBy = (plan: SearchPlan): Scan =>
-    // What the filter lets through is few: their full vectors can be compared at once.
-    scanFor(search, dimensions, { limit: k, plan, type: plan === "by filter" ? undefined : state.type });
+  const scanBy = (plan: SearchPlan): Scan => scanFor(search, dimensions, { limit: k, plan }, state);
   const statement = (plan: SearchPlan): string =>
     searchChunks(layout, scanBy(plan).shape, search, { withEmbedding, neighbors });
   const { shape, efSearch } = scanBy("planner's");
@@ -67,17 +65,17 @@ async function nearestChunks(
   const keepsPlan = statements.areKept && isLarge(state);
   const run = (plan: SearchPlan): Promise<HitRow[]> =>
     statements.query<HitRow>(statement(plan), values, { keepsPlan });
-  const question = condition ? questionOf(k, shape.candidates, condition) : "";
+  const question = condition ? questionOf(k, shape.candidates, condition) : k.toString();
   const plan =
     keepsPlan && condition
       ? await learnPlan(state, question, () => statements.explain(statement("planner's"), values))
-      : "planner's";
-  const rows = await run(plan);
+      : ((await state.plans.get(question)) ?? "planner's");
+  const rows = await orExact(plan, run);
   // The scan of the vector index gives up after 20,000 rows (hnsw.max_scan_tuples), though what the filter lets through
-  // may lie behind them.
-  if (rows.length >= k || !condition || !isLarge(state) || plan === "by filter") return rows;
-  if (keepsPlan) state.plans.set(question, Promise.resolve("by filter"));
-  return run("by filter");
+  // may lie behind them; and while VACUUM mends the index after most chunks were replaced, it may find none.
+  if (rows.length >= k || !isLarge(state) || plan === "exact") return rows;
+  if (keepsPlan) state.plans.set(question, Promise.resolve("exact"));
+  return run("exact");
 }
 
 /** The nearest chunks, of each training only so many. */
@@ -89,16 +87,17 @@ async function nearestOfTrainings(
 ): Promise<HitRow[]> {
   const { k, condition, neighbors } = search;
   return reachFurther(
-    search,
-    state,
-    (reach) => {
-      const { shape, efSearch } = scanWithin(reach, search, dimensions, state.type);
-      return statements.query<HitRow & ReachedRow>(
-        searchChunks(layout, shape, search, { withEmbedding, neighbors }),
-        [encodeVector(search.vector), efSearch, ...(condition?.values ?? [])],
-        { keepsPlan: false },
-      );
-    },
+    k,
+    isLarge(state),
+    (limit) =>
+      orExact("planner's", (plan) => {
+        const { shape, efSearch } = scanFor(search, dimensions, { limit, plan }, state);
+        return statements.query<HitRow & ReachedRow>(
+          searchChunks(layout, shape, search, { withEmbedding, neighbors }),
+          [encodeVector(search.vector), efSearch, ...(condition?.values ?? [])],
+          { keepsPlan: false },
+        );
+      }),
     (rows) => rows.length >= k,
   );
 }
@@ -119,7 +118,7 @@ async function learnPlan(
 ): Promise<SearchPlan> {
   const known = plans.get(key);
   if (known) return known;
-  const learning = explain().then((plan) => (VECTOR_INDEX_SCAN.test(plan) ? "by vector" : "by filter"));
+  const learning = explain().then((plan) => (VECTOR_INDEX_SCAN.test(plan) ? "by vector" : "exact"));
   if (plans.size < MOST_PLANS) plans.set(key, learning);
   learning.catch(() => plans.delete(key));
   return learning;

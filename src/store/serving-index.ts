@@ -15,6 +15,16 @@ export interface ServingState {
 
 /** How long a look at the catalogs is good for: a migration changes the index at most a few times in its life. */
 const MAX_AGE_MS = 60_000;
+/** A small table may be large soon: its first load has just begun. */
+const MAX_AGE_OF_SMALL_MS = 5_000;
+
+/** From here on a search by the vector index costs less than comparing all chunks, and so does a plan that is kept. */
+const FEWEST_PAGES_OF_LARGE = 100;
+
+/** Whether the chunk table is so large that the vector index is worth its while. */
+export function isLarge({ pages }: ServingState): boolean {
+  return pages >= FEWEST_PAGES_OF_LARGE;
+}
 
 /**
  * Knows which vector index serves the searches of a process that goes on while a migration puts another one in its
@@ -25,7 +35,10 @@ export class ServingIndex {
   readonly #layout: Layout;
   readonly #maxAgeMs: number;
   #state: Promise<ServingState> | undefined;
-  #readAt = 0;
+  #goodUntil = 0;
+  #isSmall = true;
+  /** Chunks that this process has added since it looked. */
+  #added = 0;
 
   constructor(database: Queryable, layout: Layout, maxAgeMs = MAX_AGE_MS) {
     this.#database = database;
@@ -38,14 +51,30 @@ export class ServingIndex {
    * @throws {@link DatabaseError}
    */
   current(database = this.#database): Promise<ServingState> {
-    if (this.#state && performance.now() - this.#readAt < this.#maxAgeMs) return this.#state;
-    this.#readAt = performance.now();
+    const now = performance.now();
+    if (this.#state && now < this.#goodUntil) return this.#state;
+    this.#goodUntil = now + this.#maxAgeMs;
+    this.#added = 0;
     const state = readServingState(database, this.#layout);
     this.#state = state;
-    state.catch(() => {
-      if (this.#state === state) this.forget();
-    });
+    state.then(
+      (found) => {
+        this.#isSmall = !isLarge(found);
+        if (this.#state === state && this.#isSmall) {
+          this.#goodUntil = now + Math.min(this.#maxAgeMs, MAX_AGE_OF_SMALL_MS);
+        }
+      },
+      () => {
+        if (this.#state === state) this.forget();
+      },
+    );
     return state;
+  }
+
+  /** For chunks that this process adds: with them a small table may be large, and the next search looks again. */
+  grow(chunks: number): void {
+    this.#added += chunks;
+    if (this.#isSmall && this.#added >= FEWEST_PAGES_OF_LARGE) this.forget();
   }
 
   /** For a change that this process makes itself: the next search looks again. */

@@ -1,27 +1,14 @@
-import { batches } from "../batches.js";
 import type { UpsertStatus } from "../types.js";
-import {
-  compareChunks,
-  groupBy,
-  type PlacedChunk,
-  type PlannedTraining,
-  type StandingChunk,
-  type Vectors,
-} from "./chunk-difference.js";
+import { groupBy, type PlannedTraining, type StandingChunk, type Vectors } from "./chunk-difference.js";
 import { query, type Queryable } from "./database.js";
-import type { Conditions } from "./filter.js";
+import { lockTrainings } from "./fence-sql.js";
 import type { Layout } from "./layout.js";
-import { encodeTextArray, encodeVectorArray } from "./codec.js";
+import type { NamedStatements } from "./named-statements.js";
+import { isLarge, type ServingState } from "./serving-index.js";
+import { compareVersions, insertStatement, swapStatement, type Version } from "./swap-statement.js";
 import * as sql from "./write-sql.js";
-
-/** Where a swap writes to. */
-export interface WriteTarget {
-  layout: Layout;
-  /** The oid of pgvector's type. */
-  vectorOid: number;
-  /** What a training's metadata must meet for this index to replace or delete it. */
-  scope: Conditions;
-}
+import type { WriteTarget } from "./write-target.js";
+import { wantsAnotherAttempt } from "./write-transaction.js";
 
 /** A training whose stored version is the same as the given one. */
 export interface UnchangedTraining {
@@ -38,8 +25,50 @@ export interface SwapOutcome {
   removed: number;
 }
 
-/** What one statement inserts, in rows and bytes: few round trips, and no parameter anywhere near 1 GB. */
-const INSERT_LIMITS = { items: 500, size: 4 * 1024 * 1024 };
+/** What a swap that is one statement goes through. */
+export interface SwapConnection {
+  statements: NamedStatements;
+  serving: { current(): Promise<ServingState>; grow(chunks: number): void };
+}
+
+const SUPERSEDED: SwapOutcome = { status: "superseded", removed: 0 };
+
+/**
+ * Puts new versions in the place of those that the preparation saw, by one statement that is a transaction of its own.
+ * Each id at most once.
+ *
+ * @returns one outcome for each training, in order; `undefined` for those that {@link swap} has to do, of which nothing has
+ *   changed: another version stands or was not looked at, this one is too large for a statement, or Postgres wants another
+ *   attempt
+ */
+export async function swapAtOnce(
+  { statements, serving }: SwapConnection,
+  target: WriteTarget,
+  trainings: readonly PlannedTraining[],
+  vectors: Vectors,
+): Promise<(SwapOutcome | undefined)[]> {
+  const later = trainings.map(() => undefined);
+  const seen = trainings.flatMap(({ key, standing }) => (standing === undefined ? [] : { key, standing }));
+  if (seen.length < trainings.length) return later;
+  const replaced = new Map(seen.map(({ key, standing }) => [key, standing?.contentTicket ?? null]));
+  const version = compareVersions(
+    trainings,
+    seen.flatMap(({ standing }) => standing?.chunks ?? []),
+    vectors,
+  );
+  if (version.further.length > 0) return later;
+  const { text, values, replaces } = swapStatement(target, trainings, replaced, version, vectors);
+  // A plan from when there were few chunks finds those that are replaced by looking at all.
+  const keepsPlan = !replaces || isLarge(await serving.current());
+  try {
+    const passed = await statements.query<{ key: string }>(text, values, { keepsPlan });
+    const outcomes = outcomesOf(passed, version);
+    return trainings.map(({ key }) => outcomes.get(key));
+  } catch (error) {
+    if (!wantsAnotherAttempt(error)) throw error;
+    return later;
+  }
+}
 
 /**
  * Puts new versions in the place of the stored ones, all in the transaction that `client` is in. A reader sees
@@ -54,24 +83,34 @@ export async function swap(
   trainings: readonly PlannedTraining[],
   vectors: Vectors,
 ): Promise<SwapOutcome[]> {
-  const passed = await passFence(client, target, trainings);
-  const changed = trainings.filter(({ key }) => passed.has(key));
-  const standing = await readStandingChunks(client, target, changed, passed);
-  const difference = compareChunks(changed, standing, vectors);
-  await copyChunks(client, target, difference.copied);
-  await deleteChunks(client, target, [...difference.removed, ...difference.replaced]);
-  const sizeOf = ({ chunk }: PlacedChunk): number =>
-    chunk.content.length + chunk.metadata.length + (vectors.get(chunk.hash)?.byteLength ?? 0);
-  for (const rows of batches(difference.added, sizeOf, INSERT_LIMITS)) {
-    await insertChunks(client, target, rows, vectors);
+  const outcomes = new Map<string, SwapOutcome>();
+  // What was not there to be locked can have been made meanwhile: then it is there for the next look.
+  for (let left = trainings; left.length > 0; left = left.filter(({ key }) => !outcomes.has(key))) {
+    const locked = await lock(client, target, left);
+    const replaced = new Map(left.map(({ key }) => [key, locked.get(key)?.content_ticket ?? null]));
+    for (const { key, superseded } of locked.values()) if (superseded) outcomes.set(key, SUPERSEDED);
+    const changed = left.filter(({ key }) => !outcomes.has(key));
+    if (changed.length === 0) break;
+    const standing = await readStandingChunks(client, target, changed, replaced);
+    const version = compareVersions(changed, standing, vectors);
+    const { text, values } = swapStatement(target, changed, replaced, version, vectors);
+    const passed = await query<{ key: string }>(client, text, values);
+    const done = outcomesOf(passed, version);
+    for (const rows of version.further) {
+      const passedRows = rows.filter(({ key }) => done.has(key));
+      const insert = insertStatement(target, passedRows, version, vectors);
+      await query(client, insert.text, insert.values);
+    }
+    for (const [key, outcome] of done) outcomes.set(key, outcome);
   }
-  await updateMetadata(client, target, difference.described);
-  await writeIndexed(client, target, difference.ids);
+  return trainings.map(({ key }) => outcomes.get(key) ?? SUPERSEDED);
+}
+
+/** Of those that came through the fence, by key. */
+function outcomesOf(passed: readonly { key: string }[], { difference }: Version): Map<string, SwapOutcome> {
   const removed = groupBy(difference.removed, ({ key }) => key);
-  return trainings.map(({ key }) =>
-    passed.has(key)
-      ? { status: "indexed", removed: removed.get(key)?.length ?? 0 }
-      : { status: "superseded", removed: 0 },
+  return new Map(
+    passed.map(({ key }) => [key, { status: "indexed", removed: removed.get(key)?.length ?? 0 }]),
   );
 }
 
@@ -95,26 +134,31 @@ export async function touch(
   return new Set(touched.map(({ key }) => key));
 }
 
-/** The content tickets of the versions that are replaced, by the keys that came through; `null` where none stands. */
-async function passFence(
+/** What stands of a training while its row is locked. */
+interface LockedTraining {
+  key: string;
+  content_ticket: string | null;
+  superseded: boolean;
+}
+
+/** Locks the rows that are there, by key. */
+async function lock(
   client: Queryable,
   { layout, scope }: WriteTarget,
   trainings: readonly PlannedTraining[],
-): Promise<Map<string, string | null>> {
-  const rows = await query<{ key: string; replaced_ticket: string | null }>(client, sql.passFence(layout), [
+): Promise<Map<string, LockedTraining>> {
+  const rows = await query<LockedTraining>(client, lockTrainings(layout), [
     trainings.map(({ key }) => key),
     trainings.map(({ ticket }) => ticket),
     trainings.map(({ revision }) => revision),
-    trainings.map(({ metadata }) => metadata),
-    false,
     scope,
   ]);
-  return new Map(rows.map(({ key, replaced_ticket }) => [key, replaced_ticket]));
+  return new Map(rows.map((row) => [row.key, row]));
 }
 
 /**
- * What the preparation read is what stands, if it is of the version that the fence says is replaced; else it is read
- * again, now under the lock.
+ * What the preparation read is what stands, if it is of the version that is replaced; else it is read again, now under
+ * the lock.
  */
 async function readStandingChunks(
   client: Queryable,
@@ -139,81 +183,4 @@ export async function readChunks(
   keys: readonly string[],
 ): Promise<StandingChunk[]> {
   return keys.length === 0 ? [] : query<StandingChunk>(database, sql.readChunks(layout), [keys]);
-}
-
-async function insertChunks(
-  client: Queryable,
-  { layout, vectorOid }: WriteTarget,
-  rows: readonly PlacedChunk[],
-  vectors: Vectors,
-): Promise<void> {
-  const embeddings = rows.flatMap(({ chunk }) => vectors.get(chunk.hash) ?? []);
-  await query(client, sql.insertChunks(layout), [
-    ...columnsOf(rows),
-    encodeVectorArray(embeddings, vectorOid),
-  ]);
-}
-
-async function copyChunks(
-  client: Queryable,
-  { layout }: WriteTarget,
-  rows: readonly PlacedChunk[],
-): Promise<void> {
-  if (rows.length === 0) return;
-  await query(client, sql.copyChunks(layout), columnsOf(rows));
-}
-
-/** All columns of the chunk table but the vector, as text. */
-function columnsOf(rows: readonly PlacedChunk[]): Buffer[] {
-  return [
-    rows.map(({ key }) => key),
-    rows.map(({ id }) => id),
-    rows.map(({ chunk }) => chunk.content),
-    rows.map(({ chunk }) => chunk.metadata),
-    rows.map(({ chunk }) => `\\x${chunk.hash}`),
-  ].map(encodeTextArray);
-}
-
-async function updateMetadata(
-  client: Queryable,
-  { layout }: WriteTarget,
-  rows: readonly PlacedChunk[],
-): Promise<void> {
-  if (rows.length === 0) return;
-  await query(client, sql.updateMetadata(layout), [
-    rows.map(({ key }) => key),
-    rows.map(({ id }) => id),
-    rows.map(({ chunk }) => chunk.metadata),
-  ]);
-}
-
-async function deleteChunks(
-  client: Queryable,
-  { layout }: WriteTarget,
-  rows: readonly StandingChunk[],
-): Promise<void> {
-  if (rows.length === 0) return;
-  await query(client, sql.deleteChunks(layout), [rows.map(({ key }) => key), rows.map(({ id }) => id)]);
-}
-
-async function writeIndexed(
-  client: Queryable,
-  { layout }: WriteTarget,
-  ids: ReadonlyMap<PlannedTraining, string[]>,
-): Promise<void> {
-  if (ids.size === 0) return;
-  const trainings = [...ids.keys()];
-  await query(client, sql.writeIndexed(layout), [
-    trainings.map(({ key }) => key),
-    trainings.map(({ fingerprint }) => `\\x${fingerprint}`),
-    trainings.map(({ splitter }) => splitter),
-    [...ids.values()].map(arrayLiteral),
-    trainings.map(({ chunks }) => arrayLiteral(chunks.map(({ start }) => start.toString()))),
-    trainings.map(({ chunks }) => arrayLiteral(chunks.map(({ end }) => end.toString()))),
-  ]);
-}
-
-/** Arrays of different lengths cannot travel as one array, so each is sent in its text form. */
-function arrayLiteral(elements: readonly string[]): string {
-  return `{${elements.map((element) => `"${element.replace(/["\\]/g, "\\$&")}"`).join(",")}}`;
 }

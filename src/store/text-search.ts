@@ -3,9 +3,10 @@ import type { HybridHit, TextHit } from "../types.js";
 import type { HostNumber } from "./database.js";
 import { encodeVector } from "./codec.js";
 import { toHit, toPassage, type HitRow, type PassageRow } from "./hits.js";
-import { MAX_EF_SEARCH, reachFurther, scanFor, type Reach, type ReachedRow } from "./scan.js";
-import type { SearchShape } from "./search-sql.js";
+import { MAX_EF_SEARCH, orExact, reachFurther, scanFor, type Reach, type ReachedRow } from "./scan.js";
+import type { SearchPlan } from "./search-sql.js";
 import type { Search, SearchPage, SearchTarget } from "./search.js";
+import { isLarge, type ServingState } from "./serving-index.js";
 import {
   fusedChunks,
   matchingChunks,
@@ -41,8 +42,8 @@ const FUSION_DEPTH = 50;
 export async function searchText(target: SearchTarget, search: TextSearch): Promise<TextHit[]> {
   const layout = requireTextSearch(target);
   const { question, k, condition, neighbors } = search;
-  const rows = await findPage<TextRow>(target, search, k, (reach) => ({
-    text: matchingChunks(layout, reach.words, search, neighbors),
+  const rows = await findPage<TextRow>(target, search, k, ({ words }) => ({
+    text: matchingChunks(layout, words, search, neighbors),
     values: [question, ...(condition?.values ?? [])],
   }));
   return rows.map((row) => ({ ...toPassage(row, layout), textScore: Number(row.text_score) }));
@@ -67,9 +68,9 @@ export async function searchHybrid(target: SearchTarget, search: HybridSearch): 
   const layout = requireTextSearch(target);
   const { vector, question, k, condition, weights, neighbors } = search;
   const depth = Math.min(Math.max(2 * k, FUSION_DEPTH), MAX_EF_SEARCH);
-  const rows = await findPage<HybridRow>(target, search, depth, ({ words, type, plan }) => {
+  const rows = await findPage<HybridRow>(target, search, depth, ({ words, plan }, state) => {
     const { limit } = words;
-    const { shape, efSearch } = scanFor(search, target.dimensions, { limit, type, plan });
+    const { shape, efSearch } = scanFor(search, target.dimensions, { limit, plan }, state);
     return {
       text: fusedChunks(layout, shape, words, { page: search, weights, neighbors }),
       values: [encodeVector(vector), efSearch, question, ...(condition?.values ?? [])],
@@ -93,8 +94,9 @@ interface HybridRow extends HitRow, ReachedRow {
 }
 
 /** How far a statement looks, among the words and among the vectors. */
-interface WordsAndVectors extends Pick<SearchShape, "type" | "plan"> {
+interface WordsAndVectors {
   words: TextSearchShape;
+  plan: SearchPlan;
 }
 
 /**
@@ -105,32 +107,31 @@ async function findPage<Row extends ReachedRow>(
   { statements, serving }: SearchTarget,
   search: TextSearch,
   depth: number,
-  statement: (reach: WordsAndVectors) => { text: string; values: unknown[] },
+  statement: (reach: WordsAndVectors, state: ServingState) => { text: string; values: unknown[] },
 ): Promise<Row[]> {
   const { k, condition, perTraining } = search;
   const state = await serving.current();
   const { pages } = state;
   const hasManyChunks = pages > MOST_PAGES_TO_COUNT_ALL;
-  const run = (limit: Reach, looksAtAll: boolean): Promise<Row[]> => {
-    const { text, values } = statement({
-      words: {
-        limit,
-        condition: condition?.text,
-        samplePercent: pages <= SAMPLE_PAGES ? 100 : (100 * SAMPLE_PAGES) / pages,
-        hasManyChunks,
-        onlyRareWords: hasManyChunks && !looksAtAll,
-      },
-      type: looksAtAll ? undefined : state.type,
-      plan: looksAtAll ? "by filter" : "planner's",
-    });
+  const run = (limit: Reach, plan: SearchPlan): Promise<Row[]> => {
+    const words = {
+      limit,
+      condition: condition?.text,
+      samplePercent: pages <= SAMPLE_PAGES ? 100 : (100 * SAMPLE_PAGES) / pages,
+      hasManyChunks,
+      onlyRareWords: hasManyChunks && plan !== "exact",
+    };
+    const { text, values } = statement({ words, plan }, state);
     return statements.query<Row>(text, values, { keepsPlan: false });
   };
+  const look = (limit: Reach): Promise<Row[]> =>
+    orExact(limit === undefined ? "exact" : "planner's", (plan) => run(limit, plan));
   const isFull = (rows: Row[]): boolean => rows.length >= k;
   if (perTraining !== undefined) {
-    return reachFurther(search, state, (reach) => run(reach, reach === undefined), isFull);
+    return reachFurther(k, condition !== undefined && isLarge(state), look, isFull);
   }
-  const rows = await run(depth, false);
-  return isFull(rows) || !condition || !hasManyChunks ? rows : run(depth, true);
+  const rows = await look(depth);
+  return isFull(rows) || !condition || !hasManyChunks ? rows : run(depth, "exact");
 }
 
 /** @throws {@link InvalidArgumentError} */

@@ -3,9 +3,10 @@ import { encodeVector } from "./codec.js";
 import type { HostNumber } from "./database.js";
 import { toHit, type HitRow } from "./hits.js";
 import { namesOf, type Layout } from "./layout.js";
-import { reachFurther, scanWithin, type ReachedRow } from "./scan.js";
+import { orExact, reachFurther, scanFor, type ReachedRow } from "./scan.js";
 import { FIRST_OF_CONDITION, nearestChunks, placed, spread, type SearchShape } from "./search-sql.js";
 import type { Search, SearchTarget } from "./search.js";
+import { isLarge } from "./serving-index.js";
 import { decodeTrainingId } from "./training-id.js";
 
 /** Chunks of a training that come along, where the search does not say how many. */
@@ -26,16 +27,17 @@ export async function searchTrainings(target: SearchTarget, search: Search): Pro
   const { vector, k, condition } = search;
   const state = await serving.current();
   const rows = await reachFurther(
-    search,
-    state,
-    (reach) => {
-      const { shape, efSearch } = scanWithin(reach, search, dimensions, state.type);
-      return statements.query<TrainingRow>(
-        nearestTrainings(layout, shape, search),
-        [encodeVector(vector), efSearch, ...(condition?.values ?? [])],
-        { keepsPlan: false },
-      );
-    },
+    k,
+    isLarge(state),
+    (limit) =>
+      orExact("planner's", (plan) => {
+        const { shape, efSearch } = scanFor(search, dimensions, { limit, plan }, state);
+        return statements.query<TrainingRow>(
+          nearestTrainings(layout, shape, search),
+          [encodeVector(vector), efSearch, ...(condition?.values ?? [])],
+          { keepsPlan: false },
+        );
+      }),
     (found) => new Set(found.map(({ key }) => key)).size >= k,
   );
   const hits = new Map<string, TrainingHit>();

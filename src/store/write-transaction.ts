@@ -32,9 +32,14 @@ async function again<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      if (!RETRY_STATES.has(sqlStateOf(error) ?? "") || attempt === MAX_ATTEMPTS) throw error;
+      if (!wantsAnotherAttempt(error) || attempt === MAX_ATTEMPTS) throw error;
     }
   }
+}
+
+/** Whether Postgres gave up a transaction for the sake of others. */
+export function wantsAnotherAttempt(error: unknown): boolean {
+  return RETRY_STATES.has(sqlStateOf(error) ?? "");
 }
 
 /**

@@ -3,10 +3,11 @@ import { expect, it } from "vitest";
 import {
   collect,
   holdEmbedding,
-  hookedPool,
+  holdSwapPart,
   openAgain,
   openServerPool,
   placedTexts,
+  untilWaiting,
 } from "../support/contract.js";
 import { describeOnEach, describeOnServer } from "../support/databases.js";
 import {
@@ -279,22 +280,31 @@ describeOnServer("C2 Ordered", (database) => {
     }
   });
 
-  // Guards: the fence's row lock is held until COMMIT, and is taken before the standing chunks are read.
+  // Guards: the look at the row that is to be replaced, in the fence.
+  it("an edit is whole also when the training's row was deleted by hand after it was prepared", async () => {
+    const test = await openTestIndex(database);
+    await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
+    const edited = `${FIVE_PARAGRAPHS}\n\n${paragraph("Pix")}`;
+    const prepared = await test.index.prepareTraining({ id: "a", content: edited });
+    await test.owner.query(`DELETE FROM ${test.schema}.training WHERE id = 'a'`);
+    expect(await prepared.commit()).toMatchObject({ status: "indexed", chunks: 6, removed: 0 });
+    expect(await storedText(test)).toBe(edited);
+  });
+
+  // Guards: the fence's row lock is held until the end, and is taken before the standing chunks are compared.
   it("a later call waits for a swap that is under way, and then takes its place", async () => {
     const test = await openTestIndex(database);
     await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
-    const [reached, open] = [gateOf(), gateOf()];
-    const pool = hookedPool(openServerPool(), async (text) => {
-      if (!text.includes("chunk_1 (training_id")) return;
-      reached.resolve();
-      await open.promise;
-    });
-    const slow = statusOf(await openAgain(test, pool), `${paragraph("Lenta")}\n\n${paragraph("Trocas")}`);
-    await reached.promise;
+    const goOn = await holdSwapPart(test, ["chunk_1", "INSERT"]);
+    const slow = statusOf(
+      await openAgain(test, openServerPool()),
+      `${paragraph("Lenta")}\n\n${paragraph("Trocas")}`,
+    );
+    await untilWaiting(test, "INSERT INTO");
     const edited = `${paragraph("Nova")}\n\n${paragraph("Garantia")}`;
     const later = statusOf(await openAgain(test, openServerPool()), edited);
-    await Promise.race([later, new Promise((resolve) => setTimeout(resolve, 300))]);
-    open.resolve();
+    await untilWaiting(test, "INSERT INTO", 2);
+    await goOn();
     expect([await slow, await later]).toEqual(["indexed", "indexed"]);
     expect(await storedText(test)).toBe(edited);
   });

@@ -5,7 +5,9 @@ import {
   failureOf,
   holdEmbedding,
   hookedPool,
+  onSwapPart,
   openAgain,
+  SWAP_PARTS,
   untilWaiting,
   wholeText,
 } from "../support/contract.js";
@@ -18,6 +20,7 @@ import {
   smallTraining,
   type TestIndex,
 } from "../support/index.js";
+import { overtakenPreparation } from "../support/overtaken.js";
 
 const OLD = { id: "a", content: FIVE_PARAGRAPHS, metadata: { versao: 1 } };
 /** Chunks are new, gone and kept with other metadata: every statement of a swap has work. */
@@ -194,7 +197,7 @@ describeOnEach("C4 All or nothing", (database) => {
             (error: unknown) => error,
           );
           if (failure === undefined) {
-            expect(statements.length).toBeGreaterThan(call === "upsert" ? 6 : 4);
+            expect(statements.length).toBeGreaterThan(4);
             break;
           }
           expect(failure, statements.at(failAt - 1)).toMatchObject({
@@ -206,6 +209,16 @@ describeOnEach("C4 All or nothing", (database) => {
         expect(await wholeText(test)).toBe(call === "upsert" ? NEW.content : "");
       },
     );
+  });
+
+  it.each(SWAP_PARTS)("when Postgres refuses what a swap does to %s, %s", async (...part) => {
+    const test = await openWithOld(database);
+    const repair = await onSwapPart(test, part, "PERFORM 1 / 0");
+    const failure = await failureOf(test.index.upsertTraining(NEW));
+    expect(failure).toMatchObject({ code: "DATABASE_FAILED", sqlState: "22012" });
+    await expectOldVersion(test);
+    await repair();
+    await expectItWorks(test);
   });
 
   describe("of the host's transaction", () => {
@@ -277,8 +290,9 @@ async function callThatBreaks(
     if (statements.length === breakAt && text !== "ROLLBACK") await happen(client);
   });
   const index = await openAgain(test, pool);
-  const work = call === "upsert" ? index.upsertTraining(NEW) : index.deleteTrainings({ ids: ["a"] });
-  return { work, statements };
+  if (call === "delete") return { work: index.deleteTrainings({ ids: ["a"] }), statements };
+  const prepared = await overtakenPreparation(index, NEW, [{ ...OLD, metadata: { versao: 0 } }, OLD]);
+  return { work: prepared.commit(), statements };
 }
 
 describeOnServer("C4 All or nothing", (database) => {
@@ -297,7 +311,7 @@ describeOnServer("C4 All or nothing", (database) => {
           (error: unknown) => error,
         );
         if (failure === undefined) {
-          expect(statements.length).toBeGreaterThan(call === "upsert" ? 6 : 4);
+          expect(statements.length).toBeGreaterThan(4);
           break;
         }
         expect(failure, statements.at(failAt - 1)).toBeInstanceOf(DatabaseError);
@@ -307,6 +321,20 @@ describeOnServer("C4 All or nothing", (database) => {
       expect(await wholeText(test)).toBe(call === "upsert" ? NEW.content : "");
     },
   );
+
+  it.each(SWAP_PARTS)("the backend terminated in the middle of a swap, at %s, %s", async (...part) => {
+    const test = await openWithOld(database);
+    const repair = await onSwapPart(
+      test,
+      part,
+      "PERFORM pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid()); PERFORM pg_catalog.pg_sleep(5)",
+    );
+    const failure = await failureOf(test.index.upsertTraining(NEW));
+    expect(failure).toMatchObject({ code: "CONNECTION_FAILED", retryable: true });
+    await repair();
+    await expectOldVersion(test);
+    await expectItWorks(test);
+  });
 
   it.each(["upsert", "delete"] as const)(
     "the backend terminated while the %s waits for a lock: the old version stays, and a retry can help",

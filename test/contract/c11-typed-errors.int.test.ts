@@ -308,13 +308,13 @@ describeOnEach("C11 Typed errors", (database) => {
     expect(await test.index.similar("loja")).toEqual([]);
   });
 
-  // Guards: `again` in `write` and `writeStatement`, and MAX_ATTEMPTS.
-  it.each(["40001", "40P01"])("is tried five times on %s, and not once more", async (sqlState) => {
+  // Guards: `again` in `write` and `writeStatement`, and MAX_ATTEMPTS; before them comes the swap at once.
+  it.each(["40001", "40P01"])("is tried six times on %s, and not once more", async (sqlState) => {
     const test = await openTestIndex(database);
     const { attempts } = await failWrites(test, sqlState);
     const error = await failureOf(test.index.upsertTraining(TRAINING));
     expectTyped(error, { code: "CONFLICT", retryable: true, sqlState });
-    expect(await attempts()).toBe(5);
+    expect(await attempts()).toBe(6);
     expect(test.embeddings.calls).toBe(1);
   });
 

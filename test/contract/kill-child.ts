@@ -1,7 +1,7 @@
 /**
  * A process that kills itself at one point of a call, for `kill.int.test.ts`:
  *
- *   tsx kill-child.ts upsert|delete SCHEMA POINT
+ *   tsx kill-child.ts upsert|overtaken|delete SCHEMA POINT
  *
  * Points are counted from 1: before and after each statement, and before and after each request to the embedder. Ends
  * with 0, and prints how many points there were, when the call has fewer.
@@ -10,7 +10,8 @@ import { writeSync } from "node:fs";
 import { TrainingIndex, type DatabaseClient, type DatabasePool } from "langchain-training-index";
 import { HashingEmbeddings } from "langchain-training-index/testing";
 import pg from "pg";
-import { DIMENSIONS, EDITED, ID } from "./kill-content.js";
+import { DIMENSIONS, EDITED, ID, ORIGINAL } from "./kill-content.js";
+import { overtakenPreparation } from "../support/overtaken.js";
 
 const [call, schema = "", killAt] = process.argv.slice(2);
 const pool = new pg.Pool({ connectionString: process.env["DATABASE_URL"], max: 2 });
@@ -60,9 +61,17 @@ const index = await TrainingIndex.initialize(new WatchedEmbeddings({ dimensions:
   pool: watched,
   schema,
 });
-counts = true;
-if (call === "delete") await index.deleteTraining(ID);
-else await index.upsertTraining({ id: ID, content: EDITED, metadata: { version: 2 } });
+const edit = { id: ID, content: EDITED, metadata: { version: 2 } };
+if (call === "overtaken") {
+  const meanwhile = [0, 1].map((version) => ({ id: ID, content: ORIGINAL, metadata: { version } }));
+  const prepared = await overtakenPreparation(index, edit, meanwhile);
+  counts = true;
+  await prepared.commit();
+} else {
+  counts = true;
+  if (call === "delete") await index.deleteTraining(ID);
+  else await index.upsertTraining(edit);
+}
 counts = false;
 console.log(points);
 await pool.end();

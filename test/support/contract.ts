@@ -181,6 +181,56 @@ export async function untilWaiting(
   });
 }
 
+/** A part of a swap, as a table and what is done to its rows. */
+export type SwapPart = readonly [table: string, operation: "INSERT" | "UPDATE" | "DELETE"];
+
+/** All parts of the one statement that a swap is, for an edit that makes chunks new, removes some and keeps others. */
+export const SWAP_PARTS: readonly SwapPart[] = [
+  ["training", "UPDATE"],
+  ["chunk_1", "DELETE"],
+  ["chunk_1", "UPDATE"],
+  ["chunk_1", "INSERT"],
+  ["indexed_1", "UPDATE"],
+];
+
+/**
+ * Runs something in the database for each row that a part of a swap comes to.
+ *
+ * @param body - statements of PL/pgSQL
+ * @returns what takes it away again
+ */
+export async function onSwapPart(
+  { owner, schema }: Pick<TestIndex, "owner" | "schema">,
+  [table, operation]: SwapPart,
+  body: string,
+): Promise<() => Promise<void>> {
+  await owner.query(`CREATE FUNCTION ${schema}.on_part() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+      BEGIN ${body}; RETURN coalesce(NEW, OLD); END $$;
+    CREATE TRIGGER on_part BEFORE ${operation} ON ${schema}.${table} FOR EACH ROW EXECUTE FUNCTION ${schema}.on_part()`);
+  return async () => {
+    await owner.query(`DROP FUNCTION ${schema}.on_part CASCADE`);
+  };
+}
+
+/**
+ * Lets swaps wait at one of their parts, behind the locks that they have taken until then.
+ *
+ * @returns what lets them go on
+ */
+export async function holdSwapPart(
+  test: Pick<TestIndex, "owner" | "schema">,
+  part: SwapPart,
+): Promise<() => Promise<void>> {
+  await onSwapPart(test, part, "PERFORM pg_catalog.pg_advisory_xact_lock(hashtext(TG_TABLE_SCHEMA))");
+  const holder = await test.owner.connect();
+  await holder.query("BEGIN"); // a pooler may give each transaction another session
+  await holder.query("SELECT pg_catalog.pg_advisory_xact_lock(hashtext($1))", [test.schema]);
+  return async () => {
+    await holder.query("COMMIT");
+    holder.release();
+  };
+}
+
 /** The tables of a schema, by name. */
 export async function tablesOf(pool: pg.Pool, schema: string): Promise<string[]> {
   const { rows } = await pool.query<{ tablename: string }>(

@@ -1,0 +1,11 @@
+import type { Conditions } from "./filter.js";
+import type { Layout } from "./layout.js";
+
+/** Where trainings are written to and deleted from. */
+export interface WriteTarget {
+  layout: Layout;
+  /** The oid of pgvector's type. */
+  vectorOid: number;
+  /** What a training's metadata must meet for this index to replace or delete it. */
+  scope: Conditions;
+}

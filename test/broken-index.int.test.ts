@@ -1,0 +1,136 @@
+import { Document } from "@langchain/core/documents";
+import {
+  TrainingIndex,
+  type SearchMode,
+  type SearchStrategy,
+  type SimilarOptions,
+} from "langchain-training-index";
+import { expect, it } from "vitest";
+import { ClusteredVectors } from "../bench/vectors.js";
+import { openServerPool } from "./support/contract.js";
+import { describeOnServer, requireServerUrl, type TestDatabase } from "./support/databases.js";
+import { CountingEmbeddings, DIMENSIONS, openTestIndex, type TestIndex } from "./support/index.js";
+import { explain, recordingPool } from "./support/recording-pool.js";
+
+const NEAR = Array.from({ length: DIMENSIONS }, (_, place) => (place === 0 ? 1 : 0));
+
+type Options = SimilarOptions<SearchMode, SearchStrategy>;
+
+const SEARCHES: [name: string, options: Options][] = [
+  ["by vector", {}],
+  ["by vector with a filter", { filter: { kept: true } }],
+  ["with a limit for each training", { perTraining: 2 }],
+  ["for trainings", { strategy: "trainings" }],
+];
+const HYBRID: [name: string, options: Options] = ["by vector and words", { mode: "hybrid" }];
+
+/** Chunks on more than a hundred pages, of which one half lies near {@link NEAR} and the other one far away. */
+async function openLarge(
+  database: TestDatabase,
+  options: Parameters<typeof openTestIndex>[2] = {},
+): Promise<TestIndex> {
+  const test = await openTestIndex(database, {}, options);
+  const random = new ClusteredVectors(DIMENSIONS, 1, 3);
+  const documents = Array.from(
+    { length: 500 },
+    (_, place) =>
+      new Document({
+        pageContent: `${place} ${"a loja ".repeat(270)}`,
+        metadata: { kept: place % 2 === 1 },
+      }),
+  );
+  const vectors = documents.map((_, place) =>
+    random.next().map((component, index) => component / 10 + (NEAR[index] ?? 0) * (place % 2 === 1 ? -1 : 1)),
+  );
+  await test.index.vectorStore.addVectors(vectors, documents);
+  return test;
+}
+
+/** The same index, through sessions with these settings. */
+async function openWith({ schema }: TestIndex, settings: string): Promise<TrainingIndex> {
+  const pool = openServerPool({
+    connectionString: requireServerUrl(),
+    // The extension's own settings are there once it is loaded.
+    options: `-c session_preload_libraries=vector ${settings}`,
+  });
+  return TrainingIndex.initialize(new CountingEmbeddings(), { pool, schema });
+}
+
+describeOnServer("a vector index that is full of chunks that are gone", (database) => {
+  // Guards: the second look. VACUUM comes late, and until then what the scan finds may all be gone.
+  it("hides none of those that stand", async () => {
+    const test = await openLarge(database);
+    await test.owner.query(`ALTER TABLE ${test.schema}.chunk_1 SET (autovacuum_enabled = off)`);
+    await test.index.deleteTrainings({ filter: { kept: false } });
+    // The scan gives up at once, as one of many chunks does after 20,000.
+    const index = await openWith(test, "-c hnsw.max_scan_tuples=1 -c enable_seqscan=off -c enable_sort=off");
+    for (const [name, options] of SEARCHES) {
+      for (let round = 0; round < 3; round++) {
+        expect(await index.similar(NEAR, options), name).toHaveLength(5);
+      }
+    }
+  });
+});
+
+describeOnServer("a vector index that is broken", (database) => {
+  // Guards: `orExact`. VACUUM of pgvector before 0.8.3 leaves such an index behind at times.
+  it("fails no search, and says so of a write", async () => {
+    const test = await openLarge(database, { textSearch: "portuguese" });
+    await breakVectorIndex(test);
+    const exact = await openWith(test, "-c enable_indexscan=off");
+    const broken = await openWith(test, "-c enable_seqscan=off -c enable_sort=off -c test.is_broken=true");
+    for (const [name, options] of [...SEARCHES, HYBRID]) {
+      const query = options.mode === "hybrid" ? "a loja" : NEAR;
+      const hits = await broken.similar(query, options);
+      expect(hits, name).toEqual(await exact.similar(query, options));
+      expect(hits, name).toHaveLength(5);
+    }
+    await expect(broken.upsertTraining({ id: "a", content: "a loja" })).rejects.toMatchObject({
+      code: "DATABASE_FAILED",
+      message: expect.stringContaining("REINDEX") as string,
+    });
+  });
+});
+
+/** Puts an index in place that fails, in a session that has it so, as soon as it compares two vectors. */
+async function breakVectorIndex({ owner, schema }: TestIndex): Promise<void> {
+  const { rows } = await owner.query<{ name: string }>(
+    "SELECT extnamespace::regnamespace::text AS name FROM pg_catalog.pg_extension WHERE extname = 'vector'",
+  );
+  const extension = rows[0]?.name ?? "";
+  const vectors = `(${extension}.vector, ${extension}.vector)`;
+  await owner.query(`
+    CREATE FUNCTION ${schema}.distance ${vectors} RETURNS double precision
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    BEGIN
+      IF current_setting('test.is_broken', true) = 'true' THEN
+        RAISE EXCEPTION 'different vector dimensions 64 and 0' USING ERRCODE = 'data_exception';
+      END IF;
+      RETURN $1 OPERATOR(${extension}.<=>) $2;
+    END $$;
+    CREATE OPERATOR CLASS ${schema}.breakable FOR TYPE ${extension}.vector USING hnsw AS
+      OPERATOR 1 ${extension}.<=> ${vectors} FOR ORDER BY float_ops,
+      FUNCTION 1 ${schema}.distance ${vectors};
+    DROP INDEX ${schema}.chunk_1_embedding;
+    CREATE INDEX chunk_1_embedding ON ${schema}.chunk_1 USING hnsw (embedding ${schema}.breakable)`);
+}
+
+describeOnServer("a search among few chunks", (database) => {
+  // Guards: the exact plan; what VACUUM of pgvector before 0.8.3 does to an index whose chunks have all gone hides new ones.
+  it("compares them all, whatever the planner knows about the table", async () => {
+    const test = await openTestIndex(database);
+    const recorded = recordingPool(database.pool);
+    const index = await TrainingIndex.initialize(test.embeddings, {
+      pool: recorded.pool,
+      schema: test.schema,
+    });
+    await index.upsertTraining({ id: "a", content: "a loja abre às nove" });
+    for (const [, options] of SEARCHES) {
+      expect(await index.similar("loja", options)).toHaveLength(options.filter ? 0 : 1);
+      const statement = recorded.statements.at(-1);
+      const session = openServerPool({ connectionString: requireServerUrl(), max: 1 });
+      await session.query("SET enable_seqscan = off; SET enable_sort = off");
+      expect(statement && (await explain(session, statement))).not.toContain("chunk_1_embedding");
+    }
+  });
+});

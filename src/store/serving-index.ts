@@ -35,7 +35,9 @@ export class ServingIndex {
   readonly #layout: Layout;
   readonly #maxAgeMs: number;
   #state: Promise<ServingState> | undefined;
-  #goodUntil = 0;
+  #lookedAt = -Infinity;
+  /** From then on, for searches. */
+  #goodForMs = 0;
   #isSmall = true;
   /** Chunks that this process has added since it looked. */
   #added = 0;
@@ -51,9 +53,9 @@ export class ServingIndex {
    * @throws {@link DatabaseError}
    */
   current(database = this.#database): Promise<ServingState> {
-    const now = performance.now();
-    if (this.#state && now < this.#goodUntil) return this.#state;
-    this.#goodUntil = now + this.#maxAgeMs;
+    if (this.#state && this.#ageMs() < this.#goodForMs) return this.#state;
+    this.#lookedAt = performance.now();
+    this.#goodForMs = this.#maxAgeMs;
     this.#added = 0;
     const state = readServingState(database, this.#layout);
     this.#state = state;
@@ -61,7 +63,7 @@ export class ServingIndex {
       (found) => {
         this.#isSmall = !isLarge(found);
         if (this.#state === state && this.#isSmall) {
-          this.#goodUntil = now + Math.min(this.#maxAgeMs, MAX_AGE_OF_SMALL_MS);
+          this.#goodForMs = Math.min(this.#goodForMs, MAX_AGE_OF_SMALL_MS);
         }
       },
       () => {
@@ -71,15 +73,28 @@ export class ServingIndex {
     return state;
   }
 
+  /**
+   * For writes, to which it does no harm that a table has grown large since: that is no reason to look again.
+   *
+   * @throws {@link DatabaseError}
+   */
+  recent(): Promise<ServingState> {
+    return this.#state && this.#ageMs() < this.#maxAgeMs ? this.#state : this.current();
+  }
+
   /** For chunks that this process adds: with them a small table may be large, and the next search looks again. */
   grow(chunks: number): void {
     this.#added += chunks;
-    if (this.#isSmall && this.#added >= FEWEST_PAGES_OF_LARGE) this.forget();
+    if (this.#isSmall && this.#added >= FEWEST_PAGES_OF_LARGE) this.#goodForMs = 0;
   }
 
   /** For a change that this process makes itself: the next search looks again. */
   forget(): void {
     this.#state = undefined;
+  }
+
+  #ageMs(): number {
+    return performance.now() - this.#lookedAt;
   }
 }
 

@@ -28,7 +28,7 @@ export interface SwapOutcome {
 /** What a swap that is one statement goes through. */
 export interface SwapConnection {
   statements: NamedStatements;
-  serving: { current(): Promise<ServingState>; grow(chunks: number): void };
+  serving: { recent(): Promise<ServingState>; grow(chunks: number): void };
 }
 
 const SUPERSEDED: SwapOutcome = { status: "superseded", removed: 0 };
@@ -59,7 +59,7 @@ export async function swapAtOnce(
   if (version.further.length > 0) return later;
   const { text, values, replaces } = swapStatement(target, trainings, replaced, version, vectors);
   // A plan from when there were few chunks finds those that are replaced by looking at all.
-  const keepsPlan = !replaces || isLarge(await serving.current());
+  const keepsPlan = !replaces || isLarge(await serving.recent());
   try {
     const passed = await statements.query<{ key: string }>(text, values, { keepsPlan });
     const outcomes = outcomesOf(passed, version);

@@ -155,6 +155,8 @@ function checkThreshold(
   { minScore, maxDistance, onTextOnly }: AnySearchOptions,
   mode: SearchMode,
 ): { minScore: number; maxDistance: number } {
+  if (minScore === undefined && maxDistance === undefined)
+    return { minScore: -Infinity, maxDistance: Infinity };
   for (const [option, value] of Object.entries({ minScore, maxDistance })) {
     if (value === undefined) continue;
     if (mode === "text") {
@@ -201,8 +203,9 @@ function checkMarginalRelevance(
 }
 
 function checkWeights(weights: AnySearchOptions["weights"]): { vector: number; text: number } {
-  if (weights !== undefined) checkObject("weights", weights);
-  const { vector = 1, text = 1 } = weights ?? {};
+  if (weights === undefined) return { vector: 1, text: 1 };
+  checkObject("weights", weights);
+  const { vector = 1, text = 1 } = weights;
   for (const [name, weight] of Object.entries({ vector, text })) {
     if (!Number.isFinite(weight) || weight < 0 || weight > MAX_WEIGHT) {
       throw new InvalidArgumentError(`weights.${name}`, `must be a number from 0 to ${MAX_WEIGHT}`);

@@ -48,7 +48,18 @@ export interface Names {
 }
 
 /** @throws {@link InvalidArgumentError} for names that Postgres cannot hold */
-export function namesOf({ schema, extensionSchema, profileId }: Omit<Layout, "idType">): Names {
+export function namesOf(layout: Omit<Layout, "idType">): Names {
+  const known = namesByLayout.get(layout);
+  if (known) return known;
+  const names = makeNames(layout);
+  namesByLayout.set(layout, names);
+  return names;
+}
+
+/** Each search needs them some times. */
+const namesByLayout = new WeakMap<Omit<Layout, "idType">, Names>();
+
+function makeNames({ schema, extensionSchema, profileId }: Omit<Layout, "idType">): Names {
   const own = quoteIdentifier(schema, "schema");
   const extension = quoteIdentifier(extensionSchema, "extensionSchema");
   return {

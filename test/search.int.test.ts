@@ -55,6 +55,19 @@ describeOnEach("similar", (database) => {
     expect(await index.similar("loja", { k: 1000 })).toHaveLength(7);
   });
 
+  it("returns chunks that are as near as each other by their trainings and places", async () => {
+    const { index } = await openTestIndex(database);
+    const documents = ["aberta", "fechada", "aberta"].map((pageContent) => ({ pageContent }));
+    for (const id of ["c", "a", "b"]) await index.upsertTraining({ id, documents, split: false });
+    const hits = await index.similar("aberta", { k: 6 });
+    expect(hits.map(({ trainingId, position }) => [trainingId, position])).toEqual(
+      ["a", "b", "c"].flatMap((id) => [
+        [id, 0],
+        [id, 2],
+      ]),
+    );
+  });
+
   it("takes a vector as it is, and embeds nothing", async () => {
     const { index, embeddings } = await openTestIndex(database);
     for (const training of SHOP) await index.upsertTraining(training);

@@ -38,6 +38,13 @@ export function toFound(row: HitRow, layout: Layout): FoundChunk {
   };
 }
 
+/** Nearest first, and those that are as near as each other by their trainings and places, so that the order is always the same. */
+export function byDistance({ hit: left }: FoundChunk, { hit: right }: FoundChunk): number {
+  if (left.distance !== right.distance) return left.distance - right.distance;
+  if (left.trainingId !== right.trainingId) return left.trainingId < right.trainingId ? -1 : 1;
+  return left.position - right.position;
+}
+
 /** A row as a hit. */
 export function toHit(row: HitRow, layout: Layout): ChunkHit {
   const distance = Number(row.distance);

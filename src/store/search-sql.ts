@@ -47,7 +47,7 @@ export interface Neighbors {
 export interface Selection {
   /** Of `c`, with a comma before each. */
   columns: string;
-  /** Of `c`. */
+  /** Of `c`, and then maybe {@link IN_READING_ORDER}. */
   order: string;
   neighbors: Neighbors | undefined;
 }
@@ -55,7 +55,15 @@ export interface Selection {
 /** The condition's parameters come after the vector and `hnsw.ef_search`. */
 export const FIRST_OF_CONDITION = 3;
 
-/** The nearest chunks, in one statement. $1 vector, $2 ef_search as text, $3... those of the condition. */
+/** Chunks that are as good as each other by their trainings and, within each, by their places. */
+export const IN_READING_ORDER = "c.training_id, i.place";
+
+/**
+ * The nearest chunks, in one statement. Those that are as near as each other come as they come: sorting them would cost
+ * all searches some percent.
+ *
+ * $1 vector, $2 ef_search as text, $3... those of the condition.
+ */
 export function searchChunks(
   layout: Layout,
   shape: SearchShape,
@@ -94,19 +102,21 @@ export function reachedColumn({ perTraining }: Page): string {
 /**
  * Chunks with their places in their trainings.
  *
- * OFFSET 0 keeps the place of a chunk from being looked for once for each column that is made of it: it costs a walk
- * through the chunk ids of the training.
+ * OFFSET 0 keeps the place of a chunk from being looked for once for each column that is made of it, which costs a walk
+ * through the chunk ids of the training; and the planner from reading all trainings for the few that are found.
  */
 export function placed(layout: Layout, source: string, { columns, order, neighbors }: Selection): string {
   const { indexed } = namesOf(layout);
   const around = neighbors ? surroundings(layout, neighbors) : { column: "", join: "" };
   return `
 SELECT c.training_id::text AS key, c.id, c.content, c.metadata::text AS metadata,
-  p.place - 1 AS position, i.starts[p.place] AS start, i.ends[p.place] AS "end"${around.column}${columns}
+  i.place - 1 AS position, i.starts[i.place] AS start, i.ends[i.place] AS "end"${around.column}${columns}
 FROM ${source} c
-JOIN ${indexed} i ON i.training_id = c.training_id
-CROSS JOIN LATERAL (SELECT array_position(i.chunk_ids, c.id) AS place OFFSET 0) p${around.join}
-ORDER BY ${order}, c.training_id, p.place`;
+CROSS JOIN LATERAL (
+  SELECT chunk_ids, starts, ends, array_position(chunk_ids, c.id) AS place
+  FROM ${indexed} WHERE training_id = c.training_id OFFSET 0
+) i${around.join}
+ORDER BY ${order}`;
 }
 
 /** The chunks around each found one, itself among them, in reading order: `[position, start, end, content]` as JSON. */
@@ -116,7 +126,7 @@ function surroundings(layout: Layout, { before, after }: Neighbors): { column: s
     join: `
 CROSS JOIN LATERAL (
   SELECT json_agg(json_build_array(place - 1, i.starts[place], i.ends[place], n.content) ORDER BY place)::text AS surroundings
-  FROM generate_series(p.place - ${before}, p.place + ${after}) AS place
+  FROM generate_series(i.place - ${before}, i.place + ${after}) AS place
   JOIN ${namesOf(layout).chunk} n ON n.training_id = c.training_id AND n.id = i.chunk_ids[place]
 ) s`,
   };

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Condition } from "./condition.js";
 import { encodeVector } from "./codec.js";
-import { toFound, type FoundChunk, type HitRow } from "./hits.js";
+import { byDistance, toFound, type FoundChunk, type HitRow } from "./hits.js";
 import type { Layout } from "./layout.js";
 import type { NamedStatements } from "./named-statements.js";
 import { orExact, reachFurther, scanFor, type ReachedRow, type Scan } from "./scan.js";
@@ -47,7 +47,7 @@ export async function search(
   const state = await target.serving.current();
   const find = search.perTraining === undefined ? nearestChunks : nearestOfTrainings;
   const rows = await find(target, search, state, withEmbedding);
-  return rows.map((row) => toFound(row, target.layout));
+  return rows.map((row) => toFound(row, target.layout)).sort(byDistance);
 }
 
 async function nearestChunks(
@@ -58,8 +58,13 @@ async function nearestChunks(
 ): Promise<HitRow[]> {
   const { k, condition, neighbors } = search;
   const scanBy = (plan: SearchPlan): Scan => scanFor(search, dimensions, { limit: k, plan }, state);
-  const statement = (plan: SearchPlan): string =>
-    searchChunks(layout, scanBy(plan).shape, search, { withEmbedding, neighbors });
+  const statement = (plan: SearchPlan): string => {
+    const { shape } = scanBy(plan);
+    const key = JSON.stringify([shape, withEmbedding, neighbors]);
+    return remembered(state.statements, key, () =>
+      searchChunks(layout, shape, search, { withEmbedding, neighbors }),
+    );
+  };
   const { shape, efSearch } = scanBy("planner's");
   const values = [encodeVector(search.vector), efSearch, ...(condition?.values ?? [])];
   const keepsPlan = statements.areKept && isLarge(state);
@@ -107,8 +112,16 @@ function questionOf(...question: [k: number, candidates: number, condition: Cond
   return createHash("sha1").update(JSON.stringify(question)).digest("base64");
 }
 
-/** How many filters are kept in mind; those of a host are few, and these are forgotten every minute. */
-const MOST_PLANS = 1000;
+/** How many searches are kept in mind; those of a host are few, and these are forgotten every minute. */
+const MOST_REMEMBERED = 1000;
+
+function remembered<Value>(known: Map<string, Value>, key: string, make: () => Value): Value {
+  const value = known.get(key);
+  if (value !== undefined) return value;
+  const made = make();
+  if (known.size < MOST_REMEMBERED) known.set(key, made);
+  return made;
+}
 
 /** Asks the planner how it would search, and keeps that in mind: it takes as long as the search itself. */
 async function learnPlan(
@@ -116,12 +129,13 @@ async function learnPlan(
   key: string,
   explain: () => Promise<string>,
 ): Promise<SearchPlan> {
-  const known = plans.get(key);
-  if (known) return known;
-  const learning = explain().then((plan) => (VECTOR_INDEX_SCAN.test(plan) ? "by vector" : "exact"));
-  if (plans.size < MOST_PLANS) plans.set(key, learning);
-  learning.catch(() => plans.delete(key));
-  return learning;
+  return remembered(plans, key, () => {
+    const learning = explain().then<SearchPlan>((plan) =>
+      VECTOR_INDEX_SCAN.test(plan) ? "by vector" : "exact",
+    );
+    learning.catch(() => plans.delete(key));
+    return learning;
+  });
 }
 
 const VECTOR_INDEX_SCAN = /Index Scan using \S*_embedding/;

@@ -11,6 +11,8 @@ export interface ServingState {
   pages: number;
   /** How the planner searched for some filters, and for some numbers of chunks; as old as the rest of this. */
   plans: Map<string, Promise<SearchPlan>>;
+  /** The texts of searches that were asked lately: to write one takes longer than all else that is done here. */
+  statements: Map<string, string>;
 }
 
 /** How long a look at the catalogs is good for: a migration changes the index at most a few times in its life. */
@@ -118,7 +120,7 @@ async function readServingState(database: Queryable, layout: Layout): Promise<Se
     WHERE p.id = $3`,
     [schema, chunkTable(profileId), profileId],
   );
-  if (!row) return { type: undefined, pages: 0, plans: new Map() };
+  if (!row) return { type: undefined, pages: 0, plans: new Map(), statements: new Map() };
   const valid = new Set(JSON.parse(row.indexes ?? "[]") as string[]);
   const usable = vectorIndexTypes.filter((type) => valid.has(vectorIndexName(profileId, type)));
   return {
@@ -126,5 +128,6 @@ async function readServingState(database: Queryable, layout: Layout): Promise<Se
     type: usable.find((type) => type === row.recorded) ?? usable.at(-1),
     pages: Number(row.bytes) / Number(row.page),
     plans: new Map(),
+    statements: new Map(),
   };
 }

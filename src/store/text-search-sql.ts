@@ -4,6 +4,7 @@ import { chunkTable, namesOf, type Layout } from "./layout.js";
 import { lexemesOf, type TextSearchLanguage } from "./lexemes.js";
 import {
   CHUNK_COLUMNS,
+  IN_READING_ORDER,
   nearestChunks,
   placed,
   reachedColumn,
@@ -61,7 +62,7 @@ export function matchingChunks(
 WITH ${ranking(layout, shape, { question: "$1", firstOfCondition: FIRST_OF_TEXT_CONDITION })}
 ${placed(layout, spread("matching", order, page), {
   columns: `, c.text_score${reachedColumn(page)}`,
-  order: `c.${order}`,
+  order: `c.${order}, ${IN_READING_ORDER}`,
   neighbors,
 })}`;
 }
@@ -106,7 +107,7 @@ fused AS MATERIALIZED (
 )
 ${placed(layout, spread("fused", "fused_score DESC, distance", page), {
   columns: `, c.distance, c.text_score, c.fused_score${reachedColumn(page)}`,
-  order: "c.fused_score DESC, c.distance",
+  order: `c.fused_score DESC, c.distance, ${IN_READING_ORDER}`,
   neighbors,
 })}`;
 }

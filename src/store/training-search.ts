@@ -70,6 +70,7 @@ function nearestTrainings(
   const best = spread("nearest", "distance", { perTraining });
   const source = `(SELECT n.*, r.training_distance, t.metadata AS training_metadata
   FROM ${best} n JOIN ranked r ON r.training_id = n.training_id JOIN ${names.training} t ON t.id = n.training_id)`;
+  const order = "c.training_distance, c.training_id, c.distance, i.place";
   const columns =
     ", c.distance, c.reached, c.training_distance, c.training_metadata::text AS training_metadata";
   return `
@@ -80,5 +81,5 @@ ranked AS MATERIALIZED (
   FROM ${names.chunk} c WHERE c.training_id IN (SELECT training_id FROM nearest)
   GROUP BY c.training_id ORDER BY training_distance, c.training_id LIMIT ${k}
 )
-${placed(layout, source, { columns, order: "c.training_distance, c.training_id, c.distance", neighbors })}`;
+${placed(layout, source, { columns, order, neighbors })}`;
 }

@@ -38,7 +38,7 @@ export function toFound(row: HitRow, layout: Layout): FoundChunk {
   };
 }
 
-/** Nearest first, and those that are as near as each other by their trainings and places, so that the order is always the same. */
+/** Nearest first; those that are as near as each other by their trainings and places, so that the order is always the same. */
 export function byDistance({ hit: left }: FoundChunk, { hit: right }: FoundChunk): number {
   if (left.distance !== right.distance) return left.distance - right.distance;
   if (left.trainingId !== right.trainingId) return left.trainingId < right.trainingId ? -1 : 1;

@@ -60,10 +60,9 @@ async function nearestChunks(
   const scanBy = (plan: SearchPlan): Scan => scanFor(search, dimensions, { limit: k, plan }, state);
   const statement = (plan: SearchPlan): string => {
     const { shape } = scanBy(plan);
-    const key = JSON.stringify([shape, withEmbedding, neighbors]);
-    return remembered(state.statements, key, () =>
-      searchChunks(layout, shape, search, { withEmbedding, neighbors }),
-    );
+    const write = (): string => searchChunks(layout, shape, search, { withEmbedding, neighbors });
+    if ((shape.condition?.length ?? 0) > MOST_CHARACTERS) return write();
+    return remembered(state.statements, JSON.stringify([shape, withEmbedding, neighbors]), write);
   };
   const { shape, efSearch } = scanBy("planner's");
   const values = [encodeVector(search.vector), efSearch, ...(condition?.values ?? [])];
@@ -114,6 +113,8 @@ function questionOf(...question: [k: number, candidates: number, condition: Cond
 
 /** How many searches are kept in mind; those of a host are few, and these are forgotten every minute. */
 const MOST_REMEMBERED = 1000;
+/** Of a filter's condition in a statement that is kept in mind: it may be made of a thousand. */
+const MOST_CHARACTERS = 1000;
 
 function remembered<Value>(known: Map<string, Value>, key: string, make: () => Value): Value {
   const value = known.get(key);

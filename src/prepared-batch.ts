@@ -11,7 +11,15 @@ import {
   type PlannedTraining,
 } from "./store/chunk-difference.js";
 import { query, type DatabasePool, type HostNumber, type Queryable } from "./store/database.js";
-import { readChunks, swap, swapAtOnce, touch, type SwapConnection, type SwapOutcome } from "./store/swap.js";
+import {
+  readChunks,
+  SUPERSEDED,
+  swap,
+  swapAtOnce,
+  touch,
+  type SwapConnection,
+  type SwapOutcome,
+} from "./store/swap.js";
 import type { WriteTarget } from "./store/write-target.js";
 import { write, writeEach, writeStatement } from "./store/write-transaction.js";
 import * as sql from "./store/write-sql.js";
@@ -40,7 +48,6 @@ const MAX_PREPARATIONS = 5;
 /** An edit that makes no more chunks new than this is no matter for {@link planEdit}. */
 const SMALL_EDIT = 1;
 
-const SUPERSEDED: SwapOutcome = { status: "superseded", removed: 0 };
 const UNCHANGED: SwapOutcome = { status: "unchanged", removed: 0 };
 
 /** New versions of some trainings, with all their vectors at hand or known to stand. */

@@ -31,7 +31,8 @@ export interface SwapConnection {
   serving: { recent(): Promise<ServingState>; grow(chunks: number): void };
 }
 
-const SUPERSEDED: SwapOutcome = { status: "superseded", removed: 0 };
+/** Of a call that others have overtaken. */
+export const SUPERSEDED: SwapOutcome = { status: "superseded", removed: 0 };
 
 /**
  * Puts new versions in the place of those that the preparation saw, by one statement that is a transaction of its own.

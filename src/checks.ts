@@ -48,3 +48,57 @@ export function checkNumber(option: string, value: unknown, lowest: number, high
 export function isObject(value: unknown): value is object {
   return typeof value === "object" && value !== null;
 }
+
+/** The names of all properties of a type. The compiler refuses a list that lacks one or has one too many. */
+export function namesOfProperties<Type>(names: Readonly<Record<keyof Type, true>>): readonly string[] {
+  return Object.keys(names);
+}
+
+/**
+ * Refuses names that a function does not know: `{ filters }` must never be taken for "no filter".
+ *
+ * @param given - the options, or another object of fixed names; `undefined` for none
+ * @param known - from {@link namesOfProperties}
+ * @param owner - what takes them, for the message: `similar`, `migrate`, `a training`
+ * @param path - where the object is in the arguments: `training` for `training.text`; none for options
+ * @throws {@link InvalidArgumentError} that names the unknown one, and the nearest that is known
+ */
+export function checkNames(
+  given: object | undefined,
+  known: readonly string[],
+  owner: string,
+  path?: string,
+): void {
+  const unknown = Object.keys(given ?? {}).find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  const nearest = nearestName(unknown, known);
+  const hint = nearest === undefined ? `known are ${known.join(", ")}` : `did you mean ${nearest}?`;
+  throw new InvalidArgumentError(
+    path === undefined ? unknown : `${path}.${unknown}`,
+    `is not known to ${owner}: ${hint}`,
+  );
+}
+
+/** The known name that takes the fewest changes, at most half of its letters. */
+function nearestName(name: string, known: readonly string[]): string | undefined {
+  const wanted = name.toLowerCase();
+  const [nearest] = known
+    .map((candidate) => ({ candidate, changes: changesBetween(wanted, candidate.toLowerCase()) }))
+    .filter(({ candidate, changes }) => changes <= Math.max(1, Math.floor(candidate.length / 2)))
+    .sort((left, right) => left.changes - right.changes);
+  return nearest?.candidate;
+}
+
+/** Letters to add, take away or replace (Levenshtein distance). */
+function changesBetween(from: string, to: string): number {
+  let previous = Array.from({ length: to.length + 1 }, (_, index) => index);
+  for (const [row, letter] of [...from].entries()) {
+    const current = [row + 1];
+    for (let column = 1; column <= to.length; column++) {
+      const replaced = (previous[column - 1] ?? 0) + (letter === to[column - 1] ? 0 : 1);
+      current.push(Math.min(replaced, (previous[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1));
+    }
+    previous = current;
+  }
+  return previous.at(-1) ?? 0;
+}

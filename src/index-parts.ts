@@ -3,6 +3,7 @@ import { checkFunction, checkInteger } from "./checks.js";
 import { Chunker } from "./chunker.js";
 import { Indexer } from "./indexer.js";
 import { openIndex, type OpenIndex } from "./open-index.js";
+import { notifier, type Notify } from "./notices.js";
 import {
   checkEmbeddings,
   checkPool,
@@ -33,6 +34,8 @@ export interface IndexParts extends OpenIndex {
   remover: Remover;
   searcher: Searcher;
   serving: ServingIndex;
+  /** Tells the host of a fallback. */
+  notify: Notify;
 }
 
 /**
@@ -53,6 +56,7 @@ export async function openParts(
   const efSearch = checkInteger("hnsw.efSearch", options.hnsw?.efSearch ?? DEFAULT_EF_SEARCH, 1, MAX_K);
   const splitter = checkSplitter(options.splitter);
   const header = checkFunction("header", options.header);
+  const notify = notifier(checkFunction("onNotice", options.onNotice));
 
   const open = await openIndex(embeddings, pool, schema, options.profile);
   const { layout, vectorOid, embedder, profile } = open;
@@ -73,5 +77,6 @@ export async function openParts(
     remover: new Remover(pool, target, startOrder),
     searcher: new Searcher({ target: searchTarget, embedder, scope, efSearch }),
     serving,
+    notify,
   };
 }

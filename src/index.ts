@@ -25,6 +25,7 @@ export {
   type ErrorCode,
   type ErrorDetails,
 } from "./errors.js";
+export type { Notice, NoticeCode } from "./notices.js";
 export type { DeleteOptions, TrainingIndexOptions, UpsertManyOptions, UpsertOptions } from "./options.js";
 export type { PreparedTraining } from "./prepared-training.js";
 export {

@@ -3,6 +3,7 @@ import { narrowVector } from "./embedding/embedder.js";
 import type { EmbeddingProfile } from "./embedding/profiles.js";
 import { checkFunction, checkInteger, checkOptions, isObject } from "./checks.js";
 import { InvalidArgumentError } from "./errors.js";
+import type { Notice } from "./notices.js";
 import type { Splitter } from "./splitter.js";
 import type { DatabasePool, Queryable } from "./store/database.js";
 import { MAX_EF_SEARCH } from "./store/scan.js";
@@ -45,6 +46,8 @@ export interface TrainingIndexOptions {
    * the index.
    */
   profile?: (Partial<EmbeddingProfile> & { model: string }) | undefined;
+  /** Called with each fallback that the index takes, for a log or a metric. What it throws is ignored. */
+  onNotice?: ((notice: Notice) => void) | undefined;
 }
 
 /** Options of `upsertTraining`. */

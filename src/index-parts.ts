@@ -66,7 +66,7 @@ export async function openParts(
   const serving = new ServingIndex(pool, layout);
   await serving.current(); // so that the first search is one statement, too
   const statements = new NamedStatements(pool);
-  const searchTarget = { statements, layout, dimensions: profile.dimensions, serving };
+  const searchTarget = { statements, layout, dimensions: profile.dimensions, serving, notify };
   return {
     ...open,
     embeddings,

@@ -63,7 +63,7 @@ export class Searcher {
     const wanted = { ...checked, k: mmr?.fetchK ?? k, vector };
     const found = await search(this.#targetOf(options), wanted, mmr !== undefined);
     const near = found.filter(({ hit }) => isNear(hit, checked));
-    return mmr ? chooseUnlike(vector, near, k, mmr.lambda) : near;
+    return mmr ? chooseUnlike(vector, near, k, mmr.lambda, options.signal) : near;
   }
 
   async #findTrainings(
@@ -102,6 +102,11 @@ export class Searcher {
       return hits.filter((hit) => isNear(hit, search));
     } catch (error) {
       if (!onTextOnly || !(error instanceof EmbeddingError)) throw error;
+      target.notify({
+        code: "TEXT_ONLY",
+        message: "A hybrid search was answered by words alone, because the question could not be embedded",
+        cause: error,
+      });
       onTextOnly(error);
       return searchTextOnly(target, search);
     }

@@ -70,9 +70,19 @@ function newArray(count: number, elementTypeOid: number, bytes: number): Buffer 
   return buffer;
 }
 
-/** Reads pgvector's text form: `pg` corrupts binary results (node-postgres#3495). */
-export function decodeVector(text: string): number[] {
-  return JSON.parse(text) as number[];
+/**
+ * Reads pgvector's binary form in base64: `pg` corrupts binary results (node-postgres#3495), and to read the text form
+ * takes ten times as long.
+ *
+ * @see https://github.com/pgvector/pgvector/blob/v0.8.0/src/vector.c `vector_send`
+ */
+export function decodeVector(base64: string): Float32Array {
+  const bytes = Buffer.from(base64, "base64");
+  // Its own memory, as that of the pool of small buffers need not be aligned.
+  const components = Buffer.from(new ArrayBuffer(bytes.length - VECTOR_HEADER_BYTES));
+  bytes.copy(components, 0, VECTOR_HEADER_BYTES);
+  if (swapsBytes) components.swap32();
+  return new Float32Array(components.buffer);
 }
 
 /** Copies the components as they lie in memory and turns the byte order at once: 7 us for 1024 of them. */

@@ -14,20 +14,21 @@ export interface PassageRow {
   position: HostNumber;
   start: HostNumber;
   end: HostNumber;
-  /** JSON: `[position, start, end, content]` of the chunk and of those around it. */
-  surroundings?: string;
+  /** JSON: `[position, start, end, content]` of the chunk and of those around it that the search may see. */
+  surroundings?: string | null;
 }
 
 /** A chunk that was found by its vector. */
 export interface HitRow extends PassageRow {
   distance: HostNumber;
+  /** As {@link decodeVector} reads it. */
   embedding?: string;
 }
 
 /** A hit, with its vector where that was asked for. */
 export interface FoundChunk {
   hit: ChunkHit;
-  embedding: number[] | undefined;
+  embedding: ArrayLike<number> | undefined;
 }
 
 /** A row as what a search returns. */
@@ -62,20 +63,24 @@ export function toPassage(row: PassageRow, { idType }: Layout): ChunkPassage {
     end: Number(row.end),
     metadata: JSON.parse(row.metadata) as Metadata,
   };
-  return row.surroundings === undefined ? passage : withNeighbors(passage, row.surroundings);
+  return row.surroundings == null ? passage : withNeighbors(passage, row.surroundings);
 }
 
+/** The passage ends where the next chunk was not found: the filter excludes it, or the training has no more. */
 function withNeighbors(passage: ChunkPassage, surroundings: string): ChunkPassage {
   const { position, content, start: startOfChunk, end: endOfChunk } = passage;
   const chunk: Piece = { content, start: startOfChunk, end: endOfChunk };
   const found = JSON.parse(surroundings) as [position: number, start: number, end: number, content: string][];
-  const pieces = found.map(([, start, end, content]) => ({ content, start, end }));
-  const before = found.filter(([other]) => other < position).length;
-  const [first = chunk, ...others] = pieces;
+  const around = new Map(found.map(([place, start, end, text]) => [place, { content: text, start, end }]));
+  let [first, last] = [position, position];
+  while (around.has(first - 1)) first -= 1;
+  while (around.has(last + 1)) last += 1;
+  const pieces = Array.from({ length: last - first + 1 }, (_, place) => around.get(first + place) ?? chunk);
+  const [opening = chunk, ...others] = pieces;
   return {
     ...passage,
-    ...joinPieces(first, ...others),
+    ...joinPieces(opening, ...others),
     chunk,
-    neighbors: { before, after: others.length - before },
+    neighbors: { before: position - first, after: last - position },
   };
 }

@@ -1,3 +1,4 @@
+import type { Notify } from "../notices.js";
 import type { Condition } from "./condition.js";
 import { DATA_EXCEPTION, sqlStateOf, type HostNumber } from "./database.js";
 import type { SearchPlan, SearchShape } from "./search-sql.js";
@@ -57,49 +58,96 @@ export function scanFor(
  *
  * @see https://github.com/pgvector/pgvector/pull/988
  */
-export async function orExact<Row>(
+export async function orExact<Found>(
   plan: SearchPlan,
-  run: (plan: SearchPlan) => Promise<Row[]>,
-): Promise<Row[]> {
+  notify: Notify,
+  run: (plan: SearchPlan) => Promise<Found>,
+): Promise<Found> {
   try {
     return await run(plan);
   } catch (error) {
     if (plan === "exact" || sqlStateOf(error) !== DATA_EXCEPTION) throw error;
+    let found: Found;
     try {
-      return await run("exact");
+      found = await run("exact");
     } catch {
       throw error; // in a host's transaction, which it has ended
     }
+    tellExact(notify, "damaged", error);
+    return found;
   }
+}
+
+/** Why a search compared all chunks that its filter lets through, and what to do about it. */
+const EXACT_BECAUSE = {
+  missing: "there is no vector index that Postgres can use: run migrate(pool, { schema }), which builds it",
+  damaged: "the vector index is damaged: REINDEX it",
+  "gave up":
+    "the scan of the vector index ended before it had found enough: the filter matches few of the chunks that are near, " +
+    "or many chunks of the index are deleted; a higher hnsw.max_scan_tuples lets it go on longer, VACUUM cleans it up",
+};
+
+/** Tells the host that a search of a large table was exact though nobody wanted it to be. */
+export function tellExact(notify: Notify, reason: keyof typeof EXACT_BECAUSE, cause?: unknown): void {
+  const message = `A search compared all chunks, because ${EXACT_BECAUSE[reason]}`;
+  notify({ code: "EXACT_SEARCH", message, ...(cause === undefined ? {} : { cause }) });
+}
+
+/** Tells the host where a search of a large table cannot have a vector index. */
+export function tellMissingIndex(notify: Notify, state: ServingState): void {
+  if (isLarge(state) && state.type === undefined) tellExact(notify, "missing");
 }
 
 /** How many of the best chunks a search looks at; `undefined` for all of them. */
 export type Reach = number | undefined;
 
-/** A row of a page that says how many chunks were looked at for it. */
-export interface ReachedRow {
-  reached: HostNumber;
+/** What one look at the best chunks has found. */
+export interface Look<Row> {
+  rows: Row[];
+  /** Whether there are no more chunks than it looked at. */
+  sawAll: boolean;
 }
 
 /**
  * Fills a page that takes only some of the chunks of each training: looks at more of the best chunks for as long as too
  * few trainings are among them, and at all of them in the end.
  *
- * @param canMiss - whether a look that finds fewer chunks than it looks for may not have seen all
+ * @param look - at as many of the best chunks; at all of them for `undefined`
  */
-export async function reachFurther<Row extends ReachedRow>(
+export async function reachFurther<Row>(
   k: number,
-  canMiss: boolean,
-  run: (reach: Reach) => Promise<Row[]>,
+  look: (reach: Reach) => Promise<Look<Row>>,
   isFull: (rows: Row[]) => boolean,
 ): Promise<Row[]> {
   const first = Math.min(Math.max(CHUNKS_FOR_A_HIT * k, FEWEST_CHUNKS), MAX_EF_SEARCH);
   for (const reach of new Set([first, MAX_EF_SEARCH])) {
-    const rows = await run(reach);
-    if (isFull(rows)) return rows;
-    const sawAll = Number(rows[0]?.reached ?? 0) < reach;
-    if (sawAll && canMiss) break;
-    if (sawAll) return rows;
+    const { rows, sawAll } = await look(reach);
+    if (sawAll || isFull(rows)) return rows;
   }
-  return run(undefined);
+  return (await look(undefined)).rows;
+}
+
+/** A row that says how many chunks were looked at for the page. */
+export interface ReachedRow {
+  reached: HostNumber;
+}
+
+/**
+ * Looks at the nearest chunks. A scan of the vector index that ends with fewer than it looks for may have given up, so
+ * then all chunks are compared.
+ */
+export async function lookByVector<Row extends ReachedRow>(
+  reach: Reach,
+  state: ServingState,
+  notify: Notify,
+  run: (plan: SearchPlan) => Promise<Row[]>,
+): Promise<Look<Row>> {
+  const usesIndex = reach !== undefined && isLarge(state);
+  let ran: SearchPlan = usesIndex ? "planner's" : "exact";
+  const rows = await orExact(ran, notify, (plan) => run((ran = plan)));
+  const isShort = (found: Row[]): boolean => reach === undefined || Number(found[0]?.reached ?? 0) < reach;
+  if (ran === "exact" || !isShort(rows)) return { rows, sawAll: isShort(rows) };
+  if (state.type !== undefined) tellExact(notify, "gave up");
+  const exact = await run("exact");
+  return { rows: exact, sawAll: isShort(exact) };
 }

@@ -1,6 +1,6 @@
-import { numberedFrom } from "./condition.js";
 import { namesOf, type Layout } from "./layout.js";
 import { indexedForm, indexOperator, type VectorIndexType } from "./vector-index.js";
+import { VisibleChunks } from "./visible-chunks.js";
 
 /**
  * How a search finds the nearest chunks: as the planner sees fit; by the vector index, looking at each row whether the
@@ -58,6 +58,9 @@ export const FIRST_OF_CONDITION = 3;
 /** Chunks that are as good as each other by their trainings and, within each, by their places. */
 export const IN_READING_ORDER = "c.training_id, i.place";
 
+/** All that a page shows of a chunk. */
+const WHOLE = ["training_id", "id", "content", "metadata", "embedding"];
+
 /**
  * The nearest chunks, in one statement. Those that are as near as each other come as they come: sorting them would cost
  * all searches some percent.
@@ -70,33 +73,49 @@ export function searchChunks(
   page: Page,
   { withEmbedding, neighbors }: { withEmbedding: boolean; neighbors: Neighbors | undefined },
 ): string {
-  const nearest = nearestChunks(layout, shape, FIRST_OF_CONDITION);
-  const columns = `, c.distance${reachedColumn(page)}${withEmbedding ? ", c.embedding::text AS embedding" : ""}`;
-  const source = spread(`(${nearest}\n)`, "distance", page);
-  return placed(layout, source, { columns, order: "c.distance", neighbors });
+  const chunks = new VisibleChunks(layout, shape.condition, FIRST_OF_CONDITION);
+  const { extension } = namesOf(layout);
+  // In binary form, which is read ten times faster than the text form; `pg` passes on base64 unharmed.
+  const embedding = withEmbedding ? `, encode(${extension}.vector_send(c.embedding), 'base64') AS embedding` : "";
+  const order = "c.distance";
+  if (page.perTraining === undefined) {
+    const source = `(${nearestChunks(chunks, shape, WHOLE)}\n)`;
+    return placed(chunks, source, { columns: `, c.distance${embedding}`, order, neighbors });
+  }
+  const source = whole(chunks, limitPerTraining("nearest", "distance", page), withEmbedding);
+  return `
+WITH nearest AS MATERIALIZED (${nearestChunks(chunks, shape)}
+)${placed(chunks, source, { columns: `, c.distance, c.reached${embedding}`, order, neighbors })}`;
 }
 
 /**
  * Of each training only so many of its best chunks, and of these as many as the page takes, with the number of chunks
- * that were looked at; the source itself, which has no more chunks than the page, where trainings do not matter.
+ * that were looked at (`reached`); the source itself, which has no more chunks than the page, where trainings do not
+ * matter.
  *
- * @param source - a name, or a statement in parentheses
+ * @param source - the name of a materialized table expression with ids and what they are ordered by
  */
-export function spread(source: string, order: string, { k, perTraining }: Page): string {
+export function limitPerTraining(source: string, order: string, { k, perTraining }: Page): string {
   if (perTraining === undefined) return source;
   return `(
-  SELECT * FROM (
-    SELECT *, row_number() OVER (PARTITION BY training_id ORDER BY ${order}, id) AS place_in_training,
-      count(*) OVER () AS reached
-    FROM ${source} found) found
+  SELECT *, (SELECT count(*) FROM ${source}) AS reached FROM (
+    SELECT *, row_number() OVER (PARTITION BY training_id ORDER BY ${order}, id) AS place_in_training
+    FROM ${source}) found
   WHERE place_in_training <= ${perTraining}
   ORDER BY ${order}, training_id, id
   LIMIT ${k ?? "ALL"})`;
 }
 
-/** What {@link spread} adds to a page that it spreads. */
-export function reachedColumn({ perTraining }: Page): string {
-  return perTraining === undefined ? "" : ", c.reached";
+/**
+ * Chunks that are known by their ids with their texts and metadata. Searches that sort, join or count what they find do
+ * that with ids, ranks and distances, and read the rest for the page alone. OFFSET 0 keeps it a look-up by key.
+ *
+ * @param source - a name, or a statement in parentheses
+ */
+export function whole(chunks: VisibleChunks, source: string, withEmbedding = false): string {
+  const columns = `content, metadata${withEmbedding ? ", embedding" : ""}`;
+  return `(SELECT found.*, whole.* FROM ${source} found CROSS JOIN LATERAL (
+    ${chunks.select(columns, "training_id = found.training_id AND id = found.id")} OFFSET 0) whole)`;
 }
 
 /**
@@ -105,9 +124,13 @@ export function reachedColumn({ perTraining }: Page): string {
  * OFFSET 0 keeps the place of a chunk from being looked for once for each column that is made of it, which costs a walk
  * through the chunk ids of the training; and the planner from reading all trainings for the few that are found.
  */
-export function placed(layout: Layout, source: string, { columns, order, neighbors }: Selection): string {
-  const { indexed } = namesOf(layout);
-  const around = neighbors ? surroundings(layout, neighbors) : { column: "", join: "" };
+export function placed(
+  chunks: VisibleChunks,
+  source: string,
+  { columns, order, neighbors }: Selection,
+): string {
+  const { indexed } = namesOf(chunks.layout);
+  const around = neighbors ? surroundings(chunks, neighbors) : { column: "", join: "" };
   return `
 SELECT c.training_id::text AS key, c.id, c.content, c.metadata::text AS metadata,
   i.place - 1 AS position, i.starts[i.place] AS start, i.ends[i.place] AS "end"${around.column}${columns}
@@ -119,56 +142,63 @@ CROSS JOIN LATERAL (
 ORDER BY ${order}`;
 }
 
-/** The chunks around each found one, itself among them, in reading order: `[position, start, end, content]` as JSON. */
-function surroundings(layout: Layout, { before, after }: Neighbors): { column: string; join: string } {
+/**
+ * The visible chunks around each found one, itself among them, in reading order: `[position, start, end, content]` as
+ * JSON.
+ */
+function surroundings(chunks: VisibleChunks, { before, after }: Neighbors): { column: string; join: string } {
   return {
     column: ", s.surroundings",
     join: `
 CROSS JOIN LATERAL (
   SELECT json_agg(json_build_array(place - 1, i.starts[place], i.ends[place], n.content) ORDER BY place)::text AS surroundings
   FROM generate_series(i.place - ${before}, i.place + ${after}) AS place
-  JOIN ${namesOf(layout).chunk} n ON n.training_id = c.training_id AND n.id = i.chunk_ids[place]
+  CROSS JOIN LATERAL (
+    ${chunks.select("content", "training_id = c.training_id AND id = i.chunk_ids[place]")} OFFSET 0) n
 ) s`,
   };
 }
 
-/** Of a chunk, as far as searches need it. */
-export const CHUNK_COLUMNS = ["training_id", "id", "content", "metadata", "embedding"];
-const COLUMNS = CHUNK_COLUMNS.join(", ");
-
 /**
+ * The nearest chunks with their `distance`, nearest first.
+ *
  * The settings are those of the scan, not of the session: the subquery is a one-time filter, evaluated before
  * the first row, and `true` makes them local to the transaction, which is this statement. `iterative_scan`
  * goes on past the first `ef_search` candidates until the filter has let enough through (pgvector >= 0.8).
  *
- * @param firstOfCondition - the number of the condition's first parameter
+ * @param columns - what is kept of each chunk
  */
-export function nearestChunks(layout: Layout, shape: SearchShape, firstOfCondition: number): string {
+export function nearestChunks(
+  chunks: VisibleChunks,
+  shape: SearchShape,
+  columns: readonly string[] = ["training_id", "id"],
+): string {
   const { limit, type = "vector", dimensions, candidates, plan } = shape;
-  const names = namesOf(layout);
+  const names = namesOf(chunks.layout);
   const indexedOrder = ["embedding", `$1::${names.vector}`]
     .map((vector) => indexedForm(type, names, dimensions, vector))
     .join(` ${indexOperator(type, names)} `);
-  const distance = `embedding ${names.distance} $1::${names.vector}`;
-  const narrowed = (columns: string): string => `
-  SELECT ${columns}
-  FROM ${names.chunk}
-  WHERE (SELECT set_config('hnsw.ef_search', $2, true) || set_config('hnsw.iterative_scan', 'strict_order', true))
-    IS NOT NULL${filterOf(shape, firstOfCondition)}`;
+  const narrowed = (selected: string): string => `
+  ${chunks.select(selected, SCAN_SETTINGS, plan === "by vector" ? "tests rows" : "may find rows")}`;
   const first = (rows: string, order: string, count: number | undefined): string => `${rows}
   ORDER BY ${order}
   LIMIT ${count ?? "ALL"}`;
-  const found = `${COLUMNS}, ${distance} AS distance`;
+  const kept = columns.join(", ");
+  const found = `${kept}, ${distanceOf(chunks.layout)} AS distance`;
   // OFFSET 0 keeps the order from the vector index, and the distance from being computed twice.
   if (plan === "exact")
     return first(
       `
-  SELECT ${COLUMNS}, distance FROM (${narrowed(found)} OFFSET 0) n`,
+  SELECT ${kept}, distance FROM (${narrowed(found)} OFFSET 0) n`,
       "distance",
       limit,
     );
   if (type === "vector") return first(narrowed(found), indexedOrder, limit);
-  const nearest = first(narrowed(COLUMNS), indexedOrder, candidates);
+  const nearest = first(
+    narrowed([...new Set([...columns, "embedding"])].join(", ")),
+    indexedOrder,
+    candidates,
+  );
   return first(
     `
   SELECT ${found} FROM (${nearest}) n`,
@@ -177,11 +207,13 @@ export function nearestChunks(layout: Layout, shape: SearchShape, firstOfConditi
   );
 }
 
-/** CASE keeps the condition from the filter's index, and is taken to let half of the rows through. */
-function filterOf({ condition, plan }: SearchShape, firstOfCondition: number): string {
-  if (condition === undefined) return "";
-  const all = numberedFrom(firstOfCondition, condition);
-  return `\n    AND ${plan === "by vector" ? `CASE WHEN ${all} THEN true ELSE false END` : all}`;
+const SCAN_SETTINGS = `(SELECT set_config('hnsw.ef_search', $2, true) || set_config('hnsw.iterative_scan', 'strict_order', true))
+    IS NOT NULL`;
+
+/** SQL of a chunk's distance from the vector, which is $1 in every statement that has one. */
+export function distanceOf(layout: Layout, vector = "embedding"): string {
+  const names = namesOf(layout);
+  return `${vector} ${names.distance} $1::${names.vector}`;
 }
 
 /** $1 chunk ids, $2 conditions. */

@@ -1,10 +1,21 @@
 import { createHash } from "node:crypto";
 import type { Condition } from "./condition.js";
 import { encodeVector } from "./codec.js";
+import type { Notify } from "../notices.js";
+import { mapInTurns } from "../turns.js";
 import { byDistance, toFound, type FoundChunk, type HitRow } from "./hits.js";
 import type { Layout } from "./layout.js";
 import type { NamedStatements } from "./named-statements.js";
-import { orExact, reachFurther, scanFor, type ReachedRow, type Scan } from "./scan.js";
+import {
+  lookByVector,
+  orExact,
+  reachFurther,
+  scanFor,
+  tellExact,
+  tellMissingIndex,
+  type ReachedRow,
+  type Scan,
+} from "./scan.js";
 import { searchChunks, type Neighbors, type SearchPlan } from "./search-sql.js";
 import { isLarge, type ServingState } from "./serving-index.js";
 
@@ -31,6 +42,8 @@ export interface SearchTarget {
   layout: Layout;
   dimensions: number;
   serving: { current(): Promise<ServingState> };
+  /** Tells the host of a fallback. */
+  notify: Notify;
 }
 
 /**
@@ -45,13 +58,14 @@ export async function search(
   withEmbedding = false,
 ): Promise<FoundChunk[]> {
   const state = await target.serving.current();
+  tellMissingIndex(target.notify, state);
   const find = search.perTraining === undefined ? nearestChunks : nearestOfTrainings;
   const rows = await find(target, search, state, withEmbedding);
-  return rows.map((row) => toFound(row, target.layout)).sort(byDistance);
+  return (await mapInTurns(rows, (row) => toFound(row, target.layout))).sort(byDistance);
 }
 
 async function nearestChunks(
-  { statements, layout, dimensions }: SearchTarget,
+  { statements, layout, dimensions, notify }: SearchTarget,
   search: Search,
   state: ServingState,
   withEmbedding: boolean,
@@ -74,31 +88,33 @@ async function nearestChunks(
     keepsPlan && condition
       ? await learnPlan(state, question, () => statements.explain(statement("planner's"), values))
       : ((await state.plans.get(question)) ?? "planner's");
-  const rows = await orExact(plan, run);
+  let ran = plan;
+  const rows = await orExact(plan, notify, (next) => run((ran = next)));
   // The scan of the vector index gives up after 20,000 rows (hnsw.max_scan_tuples), though what the filter lets through
   // may lie behind them; and while VACUUM mends the index after most chunks were replaced, it may find none.
-  if (rows.length >= k || !isLarge(state) || plan === "exact") return rows;
+  if (rows.length >= k || !isLarge(state) || ran === "exact") return rows;
   if (keepsPlan) state.plans.set(question, Promise.resolve("exact"));
+  if (state.type !== undefined) tellExact(notify, "gave up");
   return run("exact");
 }
 
 /** The nearest chunks, of each training only so many. */
 async function nearestOfTrainings(
-  { statements, layout, dimensions }: SearchTarget,
+  { statements, layout, dimensions, notify }: SearchTarget,
   search: Search,
   state: ServingState,
   withEmbedding: boolean,
 ): Promise<HitRow[]> {
   const { k, condition, neighbors } = search;
+  const vector = encodeVector(search.vector);
   return reachFurther(
     k,
-    isLarge(state),
     (limit) =>
-      orExact("planner's", (plan) => {
+      lookByVector(limit, state, notify, (plan) => {
         const { shape, efSearch } = scanFor(search, dimensions, { limit, plan }, state);
         return statements.query<HitRow & ReachedRow>(
           searchChunks(layout, shape, search, { withEmbedding, neighbors }),
-          [encodeVector(search.vector), efSearch, ...(condition?.values ?? [])],
+          [vector, efSearch, ...(condition?.values ?? [])],
           { keepsPlan: false },
         );
       }),
@@ -106,8 +122,8 @@ async function nearestOfTrainings(
   );
 }
 
-/** Short, whatever the filter: it may have a thousand values. */
-function questionOf(...question: [k: number, candidates: number, condition: Condition]): string {
+/** A key for {@link ServingState.plans}: short, whatever the filter, which may have a thousand values. */
+export function questionOf(...question: [k: number, candidates: number, condition: Condition]): string {
   return createHash("sha1").update(JSON.stringify(question)).digest("base64");
 }
 
@@ -116,7 +132,8 @@ const MOST_REMEMBERED = 1000;
 /** Of a filter's condition in a statement that is kept in mind: it may be made of a thousand. */
 const MOST_CHARACTERS = 1000;
 
-function remembered<Value>(known: Map<string, Value>, key: string, make: () => Value): Value {
+/** What is known under a key, made where it is not. */
+export function remembered<Value>(known: Map<string, Value>, key: string, make: () => Value): Value {
   const value = known.get(key);
   if (value !== undefined) return value;
   const made = make();

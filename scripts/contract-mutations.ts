@@ -178,6 +178,13 @@ const mutations: Mutation[] = [
     to: "",
   },
   {
+    name: "the filter on what accompanies a hit: neighbors, texts and means are read without it",
+    noticedBy: ["c10"],
+    file: "store/visible-chunks.ts",
+    from: 'if (this.#condition === undefined) return "";',
+    to: 'if (this.#condition === undefined || use === "tests rows") return "";',
+  },
+  {
     name: "the filter of the index on searches",
     noticedBy: ["c10"],
     file: "search-options.ts",

@@ -76,7 +76,9 @@ export function searchChunks(
   const chunks = new VisibleChunks(layout, shape.condition, FIRST_OF_CONDITION);
   const { extension } = namesOf(layout);
   // In binary form, which is read ten times faster than the text form; `pg` passes on base64 unharmed.
-  const embedding = withEmbedding ? `, encode(${extension}.vector_send(c.embedding), 'base64') AS embedding` : "";
+  const embedding = withEmbedding
+    ? `, encode(${extension}.vector_send(c.embedding), 'base64') AS embedding`
+    : "";
   const order = "c.distance";
   if (page.perTraining === undefined) {
     const source = `(${nearestChunks(chunks, shape, WHOLE)}\n)`;

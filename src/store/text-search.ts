@@ -177,7 +177,8 @@ async function lookByHalves<Row extends HalvesRow>(
     const { text, values } = statement(halves, state);
     return statements.query<Row>(text, values, { keepsPlan: false });
   };
-  const isShort = (found: HostNumber | undefined): boolean => limit === undefined || Number(found ?? 0) < limit;
+  const isShort = (found: HostNumber | undefined): boolean =>
+    limit === undefined || Number(found ?? 0) < limit;
   const sawAll = ([row]: Row[]): boolean => isShort(row?.near) && isShort(row?.matched);
 
   // For as long as the look at the catalogs is good, a filter that made the scan give up is searched exactly.

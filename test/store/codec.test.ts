@@ -108,7 +108,15 @@ describe("encodeTextArray", () => {
 });
 
 describe("decodeVector", () => {
-  it("reads pgvector's text form", () => {
-    expect(decodeVector("[1,-2.5,3e-05,1e+20,0]")).toEqual([1, -2.5, 0.000_03, 1e20, 0]);
+  it("reads pgvector's binary form, in base64 with the line breaks that Postgres writes", () => {
+    const vector = Float32Array.from(
+      { length: 100 },
+      (_, place) => (place % 2 ? -1 : 1) * 3e-5 * 10 ** (place / 10),
+    );
+    const base64 = encodeVector(vector).toString("base64").replace(/.{76}/g, "$&\n");
+    expect(decodeVector(base64)).toEqual(vector);
+    expect(decodeVector(encodeVector(new Float32Array([1, -2.5, 1e20, 0])).toString("base64"))).toEqual(
+      new Float32Array([1, -2.5, 1e20, 0]),
+    );
   });
 });

@@ -1,0 +1,278 @@
+import {
+  formatContext,
+  InvalidArgumentError,
+  TrainingIndex,
+  type Filter,
+  type Hit,
+  type SearchMode,
+  type SearchStrategy,
+  type SimilarOptions,
+  type TrainingHit,
+} from "langchain-training-index";
+import { similarityHandler } from "langchain-training-index/http";
+import { expect, it } from "vitest";
+import { describeOnEach, type TestDatabase } from "../support/databases.js";
+import { inHostTransaction, openTestIndex, type TestIndex } from "../support/index.js";
+import { openWith, towards } from "../support/placed-vectors.js";
+
+type Options = SimilarOptions<SearchMode, SearchStrategy>;
+
+/** In texts and metadata that the filter excludes, and nowhere else. */
+const SECRET = "segredo";
+const VISIBLE = { bot: "a" };
+const QUESTION = "a loja";
+
+/** Values of every option of a search; a new option has to be added here. */
+const VALUES: { [Name in keyof Required<Options>]: readonly Options[Name][] } = {
+  strategy: ["chunks", "trainings"],
+  mode: ["vector", "text", "hybrid"],
+  weights: [
+    { vector: 0, text: 1 },
+    { vector: 1, text: 0 },
+  ],
+  onTextOnly: [() => undefined],
+  k: [1, 1000],
+  filter: [{ grupo: "x" }, { nota: { ne: "outra" } }],
+  minScore: [-1],
+  maxDistance: [2],
+  perTraining: [1, 1000],
+  neighbors: [{ before: 1, after: 1 }, { before: 50 }],
+  mmr: [{ lambda: 0, fetchK: 1000 }],
+  efSearch: [1, 1000],
+  rerankFactor: [100],
+  client: [undefined], // one of the host's is given to each search, below
+  signal: [new AbortController().signal],
+};
+
+/** Each mode and strategy with each value of each option, alone and together with neighbors. */
+function allSearches(): Options[] {
+  const { strategy: strategies, mode: modes, ...others } = VALUES;
+  const single = Object.entries(others).flatMap(([name, values]) =>
+    values.map((value) => ({ [name]: value })),
+  );
+  const neighbors = { before: 50, after: 50 };
+  return strategies.flatMap((strategy) =>
+    modes.flatMap((mode) =>
+      [{}, ...single].flatMap((option: Options) => [
+        { strategy, mode, ...option },
+        { strategy, mode, neighbors, ...option },
+      ]),
+    ),
+  );
+}
+
+/** How a host comes to what a search returns. */
+type Entry = (index: TrainingIndex, search: Options, test: TestIndex) => Promise<unknown[]>;
+
+const ENTRIES: Record<string, Entry> = {
+  similar: async (index, search) => {
+    const hits: (Hit | TrainingHit)[] = await index.similar(QUESTION, search);
+    const passages = hits.flatMap((hit): Hit[] => ("chunks" in hit ? hit.chunks : [hit]));
+    return [...hits, formatContext(passages)];
+  },
+  "similar in the host's transaction": async (index, search, { pool }) => {
+    let hits: unknown[] = [];
+    await inHostTransaction(pool, "COMMIT", async (client) => {
+      hits = await index.similar(QUESTION, { ...search, client });
+    });
+    return hits;
+  },
+  "a retriever": (index, search) => {
+    const { strategy, client, signal, ...ofRetriever } = search;
+    if (strategy === "trainings" || client || signal) return Promise.resolve(["not of a retriever"]);
+    return index.asRetriever(ofRetriever).invoke(QUESTION);
+  },
+  "the HTTP handler": async (index, search) => {
+    const { filter, k = 5, mode = "vector", strategy = "chunks", client, signal, ...ofHost } = search;
+    if (client || signal) return ["not of a handler"];
+    const handle = similarityHandler(index, {
+      modes: [mode],
+      strategies: [strategy],
+      allowFilter: true,
+      maxK: 1000,
+      search: ofHost,
+    });
+    const body = JSON.stringify({ query: QUESTION, k, filter });
+    const headers = { "Content-Type": "application/json" };
+    const response = await handle(new Request("http://localhost/", { method: "POST", headers, body }));
+    const answer = (await response.json()) as { results?: unknown[] };
+    if (!answer.results) throw new Error(JSON.stringify(answer));
+    return answer.results;
+  },
+};
+
+/** Trainings whose documents differ in what the filter is about, those with one side alone, and hidden ones. */
+async function openMixed(database: TestDatabase): Promise<TestIndex> {
+  const test = await openTestIndex(database, {}, { textSearch: "portuguese" });
+  const visible = (text: string): { pageContent: string; metadata: object } => ({
+    pageContent: `A loja ${text}.`,
+    metadata: { ...VISIBLE, nota: "livre" },
+  });
+  const hidden = (text: string): { pageContent: string; metadata: object } => ({
+    pageContent: `A loja, a loja, a loja: ${SECRET} ${text}.`,
+    metadata: { bot: "b", nota: SECRET },
+  });
+  // Of the training itself the filter lets nothing through in the first two.
+  const mixed = { bot: "b", grupo: "x", nota: SECRET };
+  await test.index.upsertTraining({
+    id: "alternada",
+    metadata: mixed,
+    split: false,
+    documents: [hidden("1"), visible("um"), hidden("2"), visible("dois"), visible("três"), hidden("3")],
+  });
+  await test.index.upsertTraining({
+    id: "cercada",
+    metadata: mixed,
+    split: false,
+    documents: [hidden("4"), hidden("5"), visible("quatro"), hidden("6")],
+  });
+  await test.index.upsertTraining({
+    id: "livre",
+    metadata: { ...VISIBLE, grupo: "x", nota: "livre" },
+    split: false,
+    documents: [visible("cinco"), visible("seis")],
+  });
+  await test.index.upsertTraining({ id: SECRET, metadata: mixed, split: false, documents: [hidden("7")] });
+  return test;
+}
+
+// Guards: `VisibleChunks`, the one way of every search's statement to the chunks.
+describeOnEach("C10 No leak, no injection", (database) => {
+  it.each(Object.keys(ENTRIES))(
+    "nothing that a filter excludes comes back by %s, whatever the other options",
+    { timeout: 240_000 },
+    async (name) => {
+      const entry = ENTRIES[name];
+      const test = await openMixed(database);
+      const { embeddings, index, pool, schema } = test;
+      const scoped = await TrainingIndex.initialize(embeddings, { pool, schema, filter: VISIBLE });
+      const refused: Options[] = [];
+      let answers = 0;
+      for (const search of allSearches()) {
+        const { filter } = search;
+        const narrowed: Filter = filter ? { $and: [VISIBLE, filter] } : VISIBLE;
+        for (const [of, options] of [
+          [scoped, search],
+          [index, { ...search, filter: narrowed }],
+        ] as const) {
+          try {
+            const answer = (await entry?.(of, options, test)) ?? [];
+            const text = JSON.stringify(answer);
+            expect(text, JSON.stringify(options)).not.toContain(SECRET);
+            expect(answer.length, JSON.stringify(options)).toBeGreaterThan(0);
+            answers += 1;
+          } catch (error) {
+            if (!(error instanceof InvalidArgumentError)) throw error;
+            refused.push(search);
+          }
+        }
+      }
+      expect(answers).toBeGreaterThan(100);
+      // Options that do not go with a mode or a strategy; each value goes with some.
+      for (const [option, values] of Object.entries(VALUES)) {
+        for (const value of values) {
+          const ofValue = (search: Options): boolean => search[option as keyof Options] === value;
+          expect(
+            refused.filter(ofValue).length,
+            `${option} ${JSON.stringify(value)} is always refused`,
+          ).toBeLessThan(2 * allSearches().filter(ofValue).length);
+        }
+      }
+    },
+  );
+
+  it("nothing that a filter excludes comes back when a question is answered by words alone", async () => {
+    const { index, embeddings } = await openMixed(database);
+    embeddings.embedQuery = () => Promise.reject(new Error("connect ECONNREFUSED"));
+    const hits = await index.similar(QUESTION, {
+      mode: "hybrid",
+      filter: VISIBLE,
+      neighbors: { before: 50, after: 50 },
+      onTextOnly: () => undefined,
+    });
+    expect(hits).toHaveLength(5);
+    expect(JSON.stringify(hits)).not.toContain(SECRET);
+  });
+
+  it.each([
+    ["similaritySearch", (store, filter) => store.similaritySearch(QUESTION, 100, filter)],
+    ["similaritySearchWithScore", (store, filter) => store.similaritySearchWithScore(QUESTION, 100, filter)],
+    [
+      "similaritySearchVectorWithScore",
+      async (store, filter) =>
+        store.similaritySearchVectorWithScore(await store.embeddings.embedQuery(QUESTION), 100, filter),
+    ],
+    [
+      "similaritySearchVectorWithScores",
+      async (store, filter) =>
+        store.similaritySearchVectorWithScores(await store.embeddings.embedQuery(QUESTION), 100, filter),
+    ],
+    [
+      "maxMarginalRelevanceSearch",
+      (store, filter) =>
+        store.maxMarginalRelevanceSearch(QUESTION, { k: 100, fetchK: 100, ...(filter && { filter }) }),
+    ],
+  ] as [string, (store: TrainingIndex["vectorStore"], filter?: Filter) => Promise<unknown[]>][])(
+    "nothing that a filter excludes comes back by the vector store's %s",
+    async (_name, find) => {
+      const { index, embeddings, pool, schema } = await openMixed(database);
+      const scoped = await TrainingIndex.initialize(embeddings, { pool, schema, filter: VISIBLE });
+      for (const found of [await find(scoped.vectorStore), await find(index.vectorStore, VISIBLE)]) {
+        expect(found).toHaveLength(6);
+        expect(JSON.stringify(found)).not.toContain(SECRET);
+      }
+    },
+  );
+
+  it("a passage ends where the filter excludes its next chunk, and says how many came along", async () => {
+    const { index } = await openMixed(database);
+    const hits = await index.similar(QUESTION, {
+      k: 10,
+      filter: VISIBLE,
+      neighbors: { before: 50, after: 50 },
+    });
+    const of = (position: number): unknown =>
+      hits.find((hit) => hit.trainingId === "alternada" && hit.position === position);
+    expect(of(1)).toMatchObject({ content: "A loja um.", neighbors: { before: 0, after: 0 } });
+    expect(of(3)).toMatchObject({
+      content: "A loja dois.\n\nA loja três.",
+      neighbors: { before: 0, after: 1 },
+    });
+    expect(of(4)).toMatchObject({
+      content: "A loja dois.\n\nA loja três.",
+      neighbors: { before: 1, after: 0 },
+    });
+    for (const { content, start, end } of hits) expect(content).toHaveLength(end - start);
+  });
+
+  it("the mean of a training is that of the chunks that the filter lets through", async () => {
+    const { index } = await openWith(database, {
+      a: [towards(0), towards(9)],
+      b: [towards(0, 0.5), towards(9)],
+    });
+    const find = async (filter?: Filter): Promise<TrainingHit[]> =>
+      index.similar(towards(0), { strategy: "trainings", filter });
+    expect((await find())[0]?.distance).toBeGreaterThan(0.2);
+    const hits = await find({ parte: 0 });
+    expect(hits.map(({ trainingId }) => trainingId)).toEqual(["a", "b"]);
+    for (const { chunks, distance } of hits) {
+      expect(chunks).toHaveLength(1);
+      expect(distance).toBeCloseTo(chunks[0]?.distance ?? NaN, 6);
+    }
+  });
+
+  it("of a training whose own metadata the filter excludes, only what the found chunk has too comes back", async () => {
+    const { index } = await openMixed(database);
+    const hits = await index.similar(QUESTION, { strategy: "trainings", filter: VISIBLE });
+    const metadata = new Map(hits.map((hit) => [hit.trainingId, hit.metadata]));
+    expect(metadata).toEqual(
+      new Map([
+        ["alternada", { grupo: "x" }],
+        ["cercada", { grupo: "x" }],
+        ["livre", { bot: "a", grupo: "x", nota: "livre" }],
+      ]),
+    );
+    const [whole] = await index.similar(QUESTION, { strategy: "trainings", k: 1, filter: { bot: "b" } });
+    expect(whole?.metadata).toEqual({ bot: "b", grupo: "x", nota: SECRET });
+  });
+});

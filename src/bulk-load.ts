@@ -4,8 +4,9 @@ import { checkCall } from "./options.js";
 import type { DatabasePool } from "./store/database.js";
 import { analyzeAfterLoad, buildAfterLoad, dropBeforeLoad, type BuildSettings } from "./store/index-build.js";
 import { reportingProgress, type IndexProgress } from "./store/index-progress.js";
-import { interruptiblePool } from "./store/interruptible-pool.js";
+import { boundedPool } from "./store/bounded-database.js";
 import type { Layout } from "./store/layout.js";
+import { withTimeLimit } from "./time-limit.js";
 import type { UpsertResult } from "./types.js";
 
 /** Options of a first load. */
@@ -69,16 +70,20 @@ export async function* bulkLoad<Item>(
   const settings = checkBulkLoad(options);
   checkIterable("trainings", trainings);
   const { rebuild = false, onIndexProgress, signal } = options;
-  const interruptible = signal ? interruptiblePool(pool, signal) : pool;
-  await orAbort(() => dropBeforeLoad(interruptible, layout, rebuild), signal);
+  const within = (ending: AbortSignal | undefined): DatabasePool =>
+    boundedPool(pool, { signal: ending, statementMs: Infinity });
+  await orAbort(() => dropBeforeLoad(within(signal), layout, rebuild), signal);
   onIndexChanged?.();
   yield* upsert(trainings);
   await reportingProgress(pool, layout, onIndexProgress, async (failed) => {
-    const end = AbortSignal.any([signal, failed].filter((given) => given !== undefined));
-    await orAbort(() => buildAfterLoad(interruptiblePool(pool, end), layout, settings), end);
+    await withTimeLimit(
+      { signal },
+      (end) => orAbort(() => buildAfterLoad(within(end), layout, settings), end),
+      failed,
+    );
   });
   onIndexChanged?.();
-  await orAbort(() => analyzeAfterLoad(interruptible, layout), signal);
+  await orAbort(() => analyzeAfterLoad(within(signal), layout), signal);
 }
 
 /** @throws {@link InvalidArgumentError} */

@@ -19,6 +19,7 @@
  * | `DATABASE_FAILED` | {@link DatabaseError} | Postgres rejected a statement |
  * | `CONNECTION_FAILED` | {@link DatabaseError} | the connection to Postgres could not be made, or broke |
  * | `CONFLICT` | {@link DatabaseError} | a concurrent change got in between; the same call again can succeed |
+ * | `TIMEOUT` | {@link DatabaseError}, {@link EmbeddingError} | a wait took longer than it may, or the call longer than its `timeoutMs` |
  * | `ABORTED` | {@link AbortError} | the caller's `AbortSignal` fired |
  */
 export type ErrorCode =
@@ -38,6 +39,7 @@ export type ErrorCode =
   | "DATABASE_FAILED"
   | "CONNECTION_FAILED"
   | "CONFLICT"
+  | "TIMEOUT"
   | "ABORTED";
 
 /** What every error of this library carries besides its message. */
@@ -89,7 +91,8 @@ export class SchemaError extends TrainingIndexError {
 }
 
 /** The codes of an {@link EmbeddingError}. */
-export type EmbeddingErrorCode = "EMBEDDING_FAILED" | "EMBEDDING_INVALID" | "TEXT_TOO_LONG" | "MODEL_MISSING";
+export type EmbeddingErrorCode =
+  "EMBEDDING_FAILED" | "EMBEDDING_INVALID" | "TEXT_TOO_LONG" | "MODEL_MISSING" | "TIMEOUT";
 
 /** The embedder failed, or returned something that is not one usable vector for each text. */
 export class EmbeddingError extends TrainingIndexError {
@@ -114,7 +117,10 @@ export class DatabaseError extends TrainingIndexError {
   }
 }
 
-/** The caller's `AbortSignal` fired. `cause` is the signal's reason. Nothing of the call was stored. */
+/**
+ * The caller's `AbortSignal` fired. `cause` is the signal's reason. Nothing of the call was stored, unless the connection
+ * was lost while Postgres was committing.
+ */
 export class AbortError extends TrainingIndexError {
   override readonly name = "AbortError";
 
@@ -123,29 +129,81 @@ export class AbortError extends TrainingIndexError {
   }
 }
 
-/** Throws {@link AbortError} when the signal has fired. */
+/** The reason of a signal that fires because the `timeoutMs` of a call are over. */
+export class TimeLimitPassed {
+  readonly timeoutMs: number;
+
+  constructor(timeoutMs: number) {
+    this.timeoutMs = timeoutMs;
+  }
+}
+
+/** The error of a call that a signal has ended. @param activity - what the call was at: `waiting for a client of the pool` */
+export function endedBy({ reason }: { reason?: unknown }, activity?: string): TrainingIndexError {
+  if (!(reason instanceof TimeLimitPassed)) return new AbortError(reason);
+  const at = activity === undefined ? "" : ` while ${activity}`;
+  return new DatabaseError(`The call took longer than its timeoutMs, ${reason.timeoutMs} ms${at}`, {
+    code: "TIMEOUT",
+    retryable: true,
+  });
+}
+
+/** Throws {@link AbortError} when the signal has fired; a `TIMEOUT` when the time of the call is over. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new AbortError(signal.reason);
+  if (signal?.aborted) throw endedBy(signal);
+}
+
+/** Those who wait for a signal, and the one listener that it has for all of them. */
+const waiting = new WeakMap<AbortSignal, { callbacks: Set<() => void>; listener: () => void }>();
+
+/**
+ * Calls back once when the signal fires. However many wait, a signal has one listener, which goes with the last of them:
+ * a host may share one signal among all its calls.
+ *
+ * @returns a function that takes the callback back
+ */
+export function onAbort(signal: AbortSignal, callback: () => void): () => void {
+  let entry = waiting.get(signal);
+  if (!entry) {
+    const callbacks = new Set<() => void>();
+    const listener = (): void => {
+      waiting.delete(signal);
+      for (const call of callbacks) call();
+    };
+    entry = { callbacks, listener };
+    waiting.set(signal, entry);
+    signal.addEventListener("abort", listener, { once: true });
+  }
+  const { callbacks, listener } = entry;
+  const own = (): void => {
+    callback();
+  };
+  callbacks.add(own);
+  return () => {
+    callbacks.delete(own);
+    if (callbacks.size > 0 || waiting.get(signal)?.callbacks !== callbacks) return;
+    waiting.delete(signal);
+    signal.removeEventListener("abort", listener);
+  };
 }
 
 /**
- * Settles as the work does, or rejects with {@link AbortError} as soon as the signal fires. Work that has been
+ * Settles as the work does, or rejects as soon as the signal fires, see {@link throwIfAborted}. Work that has been
  * started goes on: an embedder has no way to be told. After the signal none is started.
  */
 export async function orAbort<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   throwIfAborted(signal);
   if (!signal) return work();
-  let onAbort: (() => void) | undefined;
+  let forget: (() => void) | undefined;
   const aborted = new Promise<never>((_resolve, reject) => {
-    onAbort = () => {
-      reject(new AbortError(signal.reason));
-    };
-    signal.addEventListener("abort", onAbort, { once: true });
+    forget = onAbort(signal, () => {
+      reject(endedBy(signal));
+    });
   });
   aborted.catch(() => undefined); // work that fires the signal and throws leaves nobody to listen
   try {
     return await Promise.race([work(), aborted]);
   } finally {
-    if (onAbort) signal.removeEventListener("abort", onAbort);
+    forget?.();
   }
 }

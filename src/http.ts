@@ -117,7 +117,9 @@ function limitTime(caller: AbortSignal, timeoutMs: number): { signal: AbortSigna
 
 /** What callers learn of an error that is none of theirs. */
 function toFailure(error: unknown): HttpError {
-  if (error instanceof AbortError) return new HttpError(504, "The search took too long");
+  const code = (error as { code?: unknown } | undefined)?.code;
+  if (error instanceof AbortError || code === "TIMEOUT")
+    return new HttpError(504, "The search took too long");
   if ((error instanceof EmbeddingError || error instanceof DatabaseError) && error.retryable) {
     const headers = { "Retry-After": RETRY_AFTER_SECONDS.toString() };
     return new HttpError(503, "The search is not available at the moment", headers);

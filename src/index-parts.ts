@@ -4,9 +4,9 @@ import { Chunker } from "./chunker.js";
 import { Indexer } from "./indexer.js";
 import { openIndex, type OpenIndex } from "./open-index.js";
 import { notifier, type Notify } from "./notices.js";
+import { checkPool } from "./store/database-checks.js";
 import {
   checkEmbeddings,
-  checkPool,
   checkSplitter,
   DEFAULT_EF_SEARCH,
   MAX_K,
@@ -15,7 +15,7 @@ import {
 import { Remover } from "./remover.js";
 import { Searcher } from "./searcher.js";
 import { StartOrder } from "./start-order.js";
-import type { DatabasePool } from "./store/database.js";
+import { boundedPool, type BoundedPool } from "./store/bounded-database.js";
 import { compileFilter, type Conditions } from "./store/filter.js";
 import { quoteIdentifier } from "./store/identifiers.js";
 import { DEFAULT_SCHEMA } from "./store/layout.js";
@@ -26,7 +26,8 @@ import type { TrainingHeader } from "./training-input.js";
 /** The parts of an index, once its schema has been looked at. */
 export interface IndexParts extends OpenIndex {
   embeddings: EmbeddingsInterface;
-  pool: DatabasePool;
+  /** The host's pool, with bounded waits. */
+  pool: BoundedPool;
   /** The filter of the index, compiled. */
   scope: Conditions;
   header: TrainingHeader | undefined;
@@ -49,7 +50,7 @@ export async function openParts(
   options: TrainingIndexOptions,
 ): Promise<IndexParts> {
   checkEmbeddings(embeddings);
-  const pool = checkPool((options as TrainingIndexOptions | undefined)?.pool);
+  const pool = boundedPool(checkPool((options as TrainingIndexOptions | undefined)?.pool));
   const schema = options.schema ?? DEFAULT_SCHEMA;
   quoteIdentifier(schema, "schema");
   const scope = compileFilter(options.filter);
@@ -65,7 +66,7 @@ export async function openParts(
   const startOrder = new StartOrder();
   const serving = new ServingIndex(pool, layout);
   await serving.current(); // so that the first search is one statement, too
-  const statements = new NamedStatements(pool);
+  const statements = new NamedStatements(pool, notify);
   const searchTarget = { statements, layout, dimensions: profile.dimensions, serving, notify };
   return {
     ...open,

@@ -4,6 +4,7 @@ import { throwIfAborted } from "./errors.js";
 import { PreparedBatch, type BatchParts, type PrepareOptions } from "./prepared-batch.js";
 import type { StartOrder } from "./start-order.js";
 import { query, type Queryable } from "./store/database.js";
+import { databaseOf } from "./store/host-client.js";
 import * as sql from "./store/write-sql.js";
 import type { NormalizedTraining } from "./training-input.js";
 
@@ -30,8 +31,8 @@ export class Indexer {
     options: PrepareOptions = {},
   ): Promise<PreparedBatch> {
     throwIfAborted(options.signal);
-    const { pool, chunker } = this.#parts;
-    const database = options.client ?? pool;
+    const { chunker } = this.#parts;
+    const database = databaseOf(this.#parts.pool, options);
     const states = await this.#takeTickets(trainings, database, options.client === undefined);
     const items: BatchItem[] = [];
     for (const [index, training] of trainings.entries()) {
@@ -40,7 +41,7 @@ export class Indexer {
       items.push(new BatchItem(training, plan, chunker.description, states[index]));
     }
     const batch = new PreparedBatch(this.#parts, items, options);
-    await batch.embedMissing(database);
+    await batch.embedMissing(database, options.signal);
     return batch;
   }
 

@@ -2,6 +2,7 @@ import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import { narrowVector } from "./embedding/embedder.js";
 import type { EmbeddingProfile } from "./embedding/profiles.js";
 import { checkFunction, checkInteger, checkOptions, isObject } from "./checks.js";
+import { checkClient } from "./store/database-checks.js";
 import { InvalidArgumentError } from "./errors.js";
 import type { Notice } from "./notices.js";
 import type { Splitter } from "./splitter.js";
@@ -17,6 +18,8 @@ export const MAX_K = MAX_EF_SEARCH;
 export const DEFAULT_EF_SEARCH = 40;
 /** A pool has ten clients by default, and Postgres takes a hundred. */
 const MAX_CONCURRENCY = 32;
+/** What a timer of Node takes: 24 days. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 /** Options of `TrainingIndex.initialize`. */
 export interface TrainingIndexOptions {
   /** The host's pool; one client is enough. It is never ended here, and no client is kept. */
@@ -59,6 +62,12 @@ export interface UpsertOptions {
    * with the transaction. To keep the transaction short, use `prepareTraining` and commit with the client.
    */
   client?: Queryable | undefined;
+  /**
+   * Bounds the whole call, embedding included, in milliseconds: then it ends with the code `TIMEOUT`, on the server too, and
+   * nothing is stored. Default: no bound of the whole, but 30 s for a client of the pool and 60 s for a statement, its
+   * wait for locks included.
+   */
+  timeoutMs?: number | undefined;
   /** Called after each request to the embedder. */
   onProgress?: ((progress: IndexingProgress) => void) | undefined;
 }
@@ -72,6 +81,8 @@ export interface UpsertManyOptions {
   concurrency?: number | undefined;
   /** Ends the call early with `AbortError`; what was yielded is stored. */
   signal?: AbortSignal | undefined;
+  /** Bounds each batch from its begin until it is stored, in milliseconds; see `timeoutMs` of {@link UpsertOptions}. */
+  timeoutMs?: number | undefined;
 }
 
 /** @throws {@link InvalidArgumentError} */
@@ -86,12 +97,24 @@ export interface DeleteOptions {
   revision?: Revision | undefined;
   /** A client in a transaction of the host's. */
   client?: Queryable | undefined;
+  /** Ends the call early with `AbortError`; nothing is deleted then. */
   signal?: AbortSignal | undefined;
+  /** Bounds the whole call, in milliseconds: then it ends with the code `TIMEOUT`, and nothing is deleted. */
+  timeoutMs?: number | undefined;
+}
+
+/** Options of a commit. */
+export interface CommitOptions {
+  /** Ends the commit early with `AbortError`; nothing is stored then. The signal of `prepareTraining` does so, too. */
+  signal?: AbortSignal | undefined;
+  /** Bounds the commit, in milliseconds. That of `prepareTraining` bounds the preparation only. */
+  timeoutMs?: number | undefined;
 }
 
 /** What the options of any call can have. */
 interface CallOptions {
   signal?: AbortSignal | undefined;
+  timeoutMs?: number | undefined;
   client?: Queryable | undefined;
   onProgress?: UpsertOptions["onProgress"];
 }
@@ -105,14 +128,8 @@ export function checkCall(options: CallOptions): void {
   checkOptions(options);
   checkClient(options.client);
   checkSignal(options.signal);
+  if (options.timeoutMs !== undefined) checkInteger("timeoutMs", options.timeoutMs, 1, MAX_TIMEOUT_MS);
   checkFunction("onProgress", options.onProgress);
-}
-
-/** @throws {@link InvalidArgumentError} */
-export function checkClient(client: Queryable | null | undefined): void {
-  if (client !== undefined && typeof client?.query !== "function") {
-    throw new InvalidArgumentError("client", "must be a pg.PoolClient or pg.Client");
-  }
 }
 
 function checkSignal(signal: AbortSignal | null | undefined): void {
@@ -155,14 +172,6 @@ export function checkGivenVector(
   if (typeof checked === "string")
     throw new InvalidArgumentError(option, `must be a usable vector, but has ${checked}`);
   return checked;
-}
-
-/** @throws {@link InvalidArgumentError} */
-export function checkPool(pool: DatabasePool | undefined): DatabasePool {
-  if (typeof pool?.connect !== "function" || typeof pool.query !== "function") {
-    throw new InvalidArgumentError("pool", "must be a pg.Pool");
-  }
-  return pool;
 }
 
 /** @throws {@link InvalidArgumentError} */

@@ -10,7 +10,9 @@ import {
   type PlannedChunk,
   type PlannedTraining,
 } from "./store/chunk-difference.js";
-import { query, type DatabasePool, type HostNumber, type Queryable } from "./store/database.js";
+import type { BoundedPool, Limits } from "./store/bounded-database.js";
+import { query, type HostNumber, type Queryable } from "./store/database.js";
+import { hostClient } from "./store/host-client.js";
 import {
   readChunks,
   SUPERSEDED,
@@ -27,7 +29,7 @@ import type { IndexingProgress, UpsertResult } from "./types.js";
 
 /** What a batch works with. */
 export interface BatchParts {
-  pool: DatabasePool;
+  pool: BoundedPool;
   /** Through the same pool. */
   atOnce: SwapConnection;
   target: WriteTarget;
@@ -72,7 +74,7 @@ export class PreparedBatch {
    *
    * @param of - the trainings that are left to be done
    */
-  async embedMissing(database: Queryable, of = this.#items): Promise<void> {
+  async embedMissing(database: Queryable, signal: AbortSignal | undefined, of = this.#items): Promise<void> {
     const items = of.filter((item) => !item.outdated && !item.unchanged);
     await this.#readStanding(database, items);
     const isNew = (item: BatchItem, { hash }: PlannedChunk): boolean =>
@@ -85,7 +87,7 @@ export class PreparedBatch {
           if (!missing.has(chunk.hash) && isNew(item, chunk)) missing.set(chunk.hash, { item, chunk });
         }
       }
-      const tooLong = await this.#embed(items, [...missing.values()]);
+      const tooLong = await this.#embed(items, [...missing.values()], signal);
       if (tooLong.size === 0) return;
       for (const item of items) {
         // Where chunks overlap, halves of one can begin before the last half of the one before it.
@@ -97,9 +99,13 @@ export class PreparedBatch {
   }
 
   /** @returns the hashes of the texts that the model does not read whole */
-  async #embed(items: readonly BatchItem[], missing: readonly MissingText[]): Promise<Set<string>> {
+  async #embed(
+    items: readonly BatchItem[],
+    missing: readonly MissingText[],
+    signal: AbortSignal | undefined,
+  ): Promise<Set<string>> {
     if (missing.length === 0) return new Set();
-    const { signal, onProgress } = this.#options;
+    const { onProgress } = this.#options;
     const total = items.reduce((sum, { chunks }) => sum + chunks.length, 0);
     const earlier = items.reduce((sum, { embedded }) => sum + embedded, 0);
     const reused = Math.max(total - earlier - missing.length, 0);
@@ -128,12 +134,12 @@ export class PreparedBatch {
    * Puts the prepared versions in the place of the stored ones: each whole or not at all, or all in the transaction that
    * `client` is in. A repeat finds its own version and changes nothing.
    */
-  async commit(client?: Queryable): Promise<UpsertResult[]> {
+  async commit(client?: Queryable, signal?: AbortSignal): Promise<UpsertResult[]> {
     const outcomes = new Map<BatchItem, SwapOutcome>();
     for (let preparation = 1; ; preparation++) {
-      throwIfAborted(this.#options.signal);
+      throwIfAborted(signal);
       try {
-        await this.#swap(client, outcomes);
+        await this.#swap(client && hostClient(client, { signal }), outcomes, { signal });
         const indexed = this.#items.filter((item) => outcomes.get(item)?.status === "indexed");
         this.#parts.atOnce.serving.grow(indexed.reduce((sum, { chunks }) => sum + chunks.length, 0));
         return this.#items.map((item) => item.result(outcomes.get(item) ?? SUPERSEDED));
@@ -141,14 +147,23 @@ export class PreparedBatch {
         if (!(error instanceof StalePreparation)) throw error;
         // In a host's transaction nothing can be embedded: it would hold its locks meanwhile.
         if (client || preparation === MAX_PREPARATIONS) throw conflict();
-        await this.#prepareAgain(this.#items.filter((item) => !outcomes.has(item)));
+        await this.#prepareAgain(
+          this.#items.filter((item) => !outcomes.has(item)),
+          signal,
+        );
       }
     }
   }
 
   /** @param outcomes - of what has been done, which is not done again; what is done now joins it */
-  async #swap(client: Queryable | undefined, outcomes: Map<BatchItem, SwapOutcome>): Promise<void> {
-    const { pool, atOnce, target } = this.#parts;
+  async #swap(
+    client: Queryable | undefined,
+    outcomes: Map<BatchItem, SwapOutcome>,
+    limits: Limits,
+  ): Promise<void> {
+    const { target } = this.#parts;
+    const pool = this.#parts.pool.within(limits);
+    const atOnce = { ...this.#parts.atOnce, statements: this.#parts.atOnce.statements.within(limits) };
     const current = this.#items.filter((item) => !item.outdated && !outcomes.has(item));
     const same = current.flatMap(({ unchanged }) => unchanged ?? []);
     const touched =
@@ -178,8 +193,9 @@ export class PreparedBatch {
   }
 
   /** Looks again at what stands, under the tickets that were taken at the start. */
-  async #prepareAgain(items: readonly BatchItem[]): Promise<void> {
-    const { pool, target } = this.#parts;
+  async #prepareAgain(items: readonly BatchItem[], signal: AbortSignal | undefined): Promise<void> {
+    const { target } = this.#parts;
+    const pool = this.#parts.pool.within({ signal });
     const states = await query<StoredState>(pool, sql.readStates(target.layout), [
       items.map(({ training }) => training.key),
       items.map(({ training }) => training.revision),
@@ -187,7 +203,7 @@ export class PreparedBatch {
       items.map(({ ticket }) => ticket),
     ]);
     for (const [index, item] of items.entries()) item.observe(states[index]);
-    await this.embedMissing(pool, items);
+    await this.embedMissing(pool, signal, items);
   }
 
   /** Where an edit would make many chunks new, plans around the chunks that stand, if that makes fewer new. */

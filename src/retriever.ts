@@ -36,6 +36,7 @@ const SEARCH_OPTIONS = Object.keys({
   mmr: true,
   efSearch: true,
   rerankFactor: true,
+  timeoutMs: true,
 } satisfies Record<keyof RetrieverSearch, true>);
 
 /** The metadata of a document that a retriever returns: the chunk's own, and where it comes from. */

@@ -77,12 +77,17 @@ export interface SimilarOptions<
    */
   rerankFactor?: number | undefined;
   /**
-   * A client of the host's to search with, for example in its transaction: it sees what that has written. The scan's
-   * settings (`hnsw.ef_search`, `hnsw.iterative_scan`) then stay until the transaction ends.
+   * A client of the host's to search with, for example in its transaction: it sees what that has written. The search leaves
+   * nothing in the transaction, no setting and no failure.
    */
   client?: Queryable | undefined;
-  /** Ends the call early with `AbortError`. */
+  /** Ends the call early with `AbortError`, on the server too. */
   signal?: AbortSignal | undefined;
+  /**
+   * Bounds the whole call, the question's embedding included, in milliseconds: then it ends with the code `TIMEOUT`, on the
+   * server too. Default: no bound of the whole, but 30 s for a client of the pool and 60 s for a statement.
+   */
+  timeoutMs?: number | undefined;
 }
 
 /** The options of any search. */

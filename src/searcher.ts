@@ -1,16 +1,17 @@
 import type { Embedder } from "./embedding/embedder.js";
-import { EmbeddingError, InvalidArgumentError, throwIfAborted } from "./errors.js";
+import { EmbeddingError, InvalidArgumentError, orAbort, throwIfAborted } from "./errors.js";
 import { chooseUnlike } from "./marginal-relevance.js";
 import { checkQuery } from "./options.js";
 import { checkSearch, type AnySearchOptions, type CheckedSearch } from "./search-options.js";
-import type { Queryable } from "./store/database.js";
 import type { Conditions } from "./store/filter.js";
 import type { FoundChunk } from "./store/hits.js";
+import { hostClient } from "./store/host-client.js";
 import { NamedStatements } from "./store/named-statements.js";
 import { search, type SearchTarget } from "./store/search.js";
 import type { ServingIndex } from "./store/serving-index.js";
 import { requireTextSearch, searchHybrid, searchText, searchTextOnly } from "./store/text-search.js";
 import { searchTrainings } from "./store/training-search.js";
+import { withTimeLimit } from "./time-limit.js";
 import type { Hit, HybridHit, TrainingHit } from "./types.js";
 
 /** What a {@link Searcher} works with. */
@@ -43,10 +44,13 @@ export class Searcher {
   /** Best first. @throws {@link InvalidArgumentError} before anything is asked of embedder or database */
   async find(query: Query, options: AnySearchOptions): Promise<Hit[] | TrainingHit[]> {
     const checked = this.check(options);
-    if (checked.mode !== "vector") return this.#findByWords(query, checked, options);
-    if (checked.strategy === "trainings") return this.#findTrainings(query, checked, options);
-    const found = await this.#findChunks(query, checked, options);
-    return found.map(({ hit }) => hit);
+    return withTimeLimit(options, async (signal) => {
+      const limited = { ...options, signal };
+      if (checked.mode !== "vector") return this.#findByWords(query, checked, limited);
+      if (checked.strategy === "trainings") return this.#findTrainings(query, checked, limited);
+      const found = await this.#findChunks(query, checked, limited);
+      return found.map(({ hit }) => hit);
+    });
   }
 
   /** As {@link find}, by vector, with the vectors where they were needed. */
@@ -54,14 +58,15 @@ export class Searcher {
     query: Query,
     options: Omit<AnySearchOptions, "mode" | "strategy">,
   ): Promise<FoundChunk[]> {
-    return this.#findChunks(query, this.check(options), options);
+    const checked = this.check(options);
+    return withTimeLimit(options, (signal) => this.#findChunks(query, checked, { ...options, signal }));
   }
 
   async #findChunks(query: Query, checked: CheckedSearch, options: AnySearchOptions): Promise<FoundChunk[]> {
     const { k, mmr } = checked;
     const vector = await this.#vectorOf(query, options.signal);
     const wanted = { ...checked, k: mmr?.fetchK ?? k, vector };
-    const found = await search(this.#targetOf(options), wanted, mmr !== undefined);
+    const found = await this.#read(options, (target) => search(target, wanted, mmr !== undefined));
     const near = found.filter(({ hit }) => isNear(hit, checked));
     return mmr ? chooseUnlike(vector, near, k, mmr.lambda, options.signal) : near;
   }
@@ -72,7 +77,7 @@ export class Searcher {
     options: AnySearchOptions,
   ): Promise<TrainingHit[]> {
     const vector = await this.#vectorOf(query, options.signal);
-    const hits = await searchTrainings(this.#targetOf(options), { ...checked, vector });
+    const hits = await this.#read(options, (target) => searchTrainings(target, { ...checked, vector }));
     return hits.filter((hit) => isNear(hit, checked));
   }
 
@@ -86,8 +91,7 @@ export class Searcher {
     }
     const search = { ...checked, question };
     if (checked.mode === "hybrid") return this.#findByBoth(search, options);
-    throwIfAborted(options.signal);
-    return searchText(this.#targetOf(options), search);
+    return this.#read(options, (target) => searchText(target, search));
   }
 
   async #findByBoth(
@@ -95,20 +99,19 @@ export class Searcher {
     options: AnySearchOptions,
   ): Promise<HybridHit[]> {
     const { signal, onTextOnly } = options;
-    const target = this.#targetOf(options);
     try {
       const vector = await this.#vectorOf(search.question, signal);
-      const hits = await searchHybrid(target, { ...search, vector });
+      const hits = await this.#read(options, (target) => searchHybrid(target, { ...search, vector }));
       return hits.filter((hit) => isNear(hit, search));
     } catch (error) {
-      if (!onTextOnly || !(error instanceof EmbeddingError)) throw error;
-      target.notify({
+      if (!onTextOnly || !(error instanceof EmbeddingError) || signal?.aborted) throw error;
+      this.#parts.target.notify({
         code: "TEXT_ONLY",
         message: "A hybrid search was answered by words alone, because the question could not be embedded",
         cause: error,
       });
       onTextOnly(error);
-      return searchTextOnly(target, search);
+      return this.#read(options, (target) => searchTextOnly(target, search));
     }
   }
 
@@ -120,12 +123,31 @@ export class Searcher {
     return vector;
   }
 
-  /** A host that gives its client may have no other to spare. */
-  #targetOf({ client }: { client?: Queryable | undefined }): SearchTarget {
+  /** Runs a search. A host that gives its client may have no other to spare. */
+  async #read<T>(
+    { client, signal }: AnySearchOptions,
+    search: (target: SearchTarget) => Promise<T>,
+  ): Promise<T> {
     const { target } = this.#parts;
-    if (!client) return target;
-    const serving = { current: () => target.serving.current(client) };
-    return { ...target, serving, statements: new NamedStatements(client) };
+    const { serving, statements } = target;
+    if (!client) {
+      // What is known of the catalogs is shared: whoever needs it waits for it, and nobody ends it for the others.
+      const current = (): ReturnType<typeof serving.current> => orAbort(() => serving.current(), signal);
+      const found = await search({
+        ...target,
+        statements: statements.within({ signal }),
+        serving: { current },
+      });
+      throwIfAborted(signal);
+      return found;
+    }
+    return hostClient(client, { signal }).read((session) =>
+      search({
+        ...target,
+        serving: { current: () => serving.current(session) },
+        statements: new NamedStatements(session),
+      }),
+    );
   }
 }
 

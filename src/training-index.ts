@@ -12,12 +12,12 @@ import {
   type UpsertManyOptions,
   type UpsertOptions,
 } from "./options.js";
-import { PreparedTraining } from "./prepared-training.js";
+import { onlyResult, PreparedTraining } from "./prepared-training.js";
 import { TrainingRetriever, type TrainingRetrieverOptions } from "./retriever.js";
 import type { SimilarOptions } from "./search-options.js";
-import type { Queryable } from "./store/database.js";
 import { compileFilter } from "./store/filter.js";
 import { decodeTrainingId, encodeTrainingId, encodeTrainingIds } from "./store/training-id.js";
+import { withTimeLimit } from "./time-limit.js";
 import {
   encodeRevision,
   normalizeTraining,
@@ -83,13 +83,18 @@ export class TrainingIndex {
    * @throws {@link AbortError} when the signal fires
    */
   async upsertTraining(training: Training, options: UpsertOptions = {}): Promise<UpsertResult> {
-    const prepared = await this.#prepare(training, options);
-    return prepared.commit(options.client);
+    checkCall(options);
+    const normalized = this.#normalize(training);
+    return withTimeLimit(options, async (signal) => {
+      const batch = await this.#parts.indexer.prepare([normalized], { ...options, signal });
+      return onlyResult(await batch.commit(options.client, signal));
+    });
   }
 
   /**
    * Does all of an upsert that takes time, and opens no transaction. What is left is `commit`, which takes
-   * milliseconds, and can be part of a transaction of the host's.
+   * milliseconds, and can be part of a transaction of the host's. The `signal` ends the commit, too; `timeoutMs` bounds the
+   * preparation alone, and the commit takes its own.
    *
    * @throws as {@link upsertTraining}
    */
@@ -97,7 +102,12 @@ export class TrainingIndex {
     training: Training,
     options: Omit<UpsertOptions, "client"> = {},
   ): Promise<PreparedTraining> {
-    return this.#prepare(training, options);
+    checkCall(options);
+    const normalized = this.#normalize(training);
+    const batch = await withTimeLimit(options, (signal) =>
+      this.#parts.indexer.prepare([normalized], { ...options, signal }),
+    );
+    return new PreparedTraining(batch, options.signal);
   }
 
   /**
@@ -158,7 +168,9 @@ export class TrainingIndex {
     const { layout, remover } = this.#parts;
     const key = encodeTrainingId(id, layout.idType, "id");
     const revision = encodeRevision(options.revision, "revision");
-    const [outcome] = await remover.remove([key], { ...options, revision });
+    const [outcome] = await withTimeLimit(options, (signal) =>
+      remover.remove([key], { ...options, signal, revision }),
+    );
     return { id, status: outcome?.status ?? "absent", removed: outcome?.removed ?? 0 };
   }
 
@@ -177,12 +189,17 @@ export class TrainingIndex {
     const { layout, remover } = this.#parts;
     const { ids, filter } = checkSelection(selection, "selection");
     if (ids === undefined) {
-      const found = await remover.removeMatching(compileFilter(filter), options);
+      const conditions = compileFilter(filter);
+      const found = await withTimeLimit(options, (signal) =>
+        remover.removeMatching(conditions, { ...options, signal }),
+      );
       return found.map(({ key, outcome }) => ({ id: decodeTrainingId(key, layout.idType), ...outcome }));
     }
     const keys = encodeTrainingIds(ids, layout.idType);
     const distinct = [...new Set(keys)];
-    const outcomes = await remover.remove(distinct, options);
+    const outcomes = await withTimeLimit(options, (signal) =>
+      remover.remove(distinct, { ...options, signal }),
+    );
     const byKey = new Map(distinct.map((key, index) => [key, outcomes[index]]));
     return ids.map((id, index) => {
       const { status, removed } = byKey.get(keys[index] ?? "") ?? { status: "absent", removed: 0 };
@@ -200,13 +217,13 @@ export class TrainingIndex {
    * @throws {@link InvalidArgumentError} for an age that is no positive number, or more than 1000 years
    * @throws {@link DatabaseError}
    */
-  async prune(options: { olderThanMs: number; client?: Queryable | undefined }): Promise<number> {
+  async prune(options: { olderThanMs: number } & Omit<DeleteOptions, "revision">): Promise<number> {
     checkCall(options);
     const { olderThanMs, client } = options;
     if (!(Number.isFinite(olderThanMs) && olderThanMs > 0 && olderThanMs <= MAX_AGE_MS)) {
       throw new InvalidArgumentError("olderThanMs", "must be a positive number, of 1000 years at most");
     }
-    return this.#parts.remover.prune(olderThanMs, client);
+    return withTimeLimit(options, (signal) => this.#parts.remover.prune(olderThanMs, { client, signal }));
   }
 
   /**
@@ -239,7 +256,7 @@ export class TrainingIndex {
     const { embeddings, pool, layout, profile } = this.#parts;
     return (this.#vectorStore ??= new TrainingVectorStore(
       embeddings,
-      pool,
+      pool.host,
       layout,
       vectorStoreOperations({
         ...this.#parts,
@@ -248,12 +265,6 @@ export class TrainingIndex {
         deleteTrainings: (selection) => this.deleteTrainings(selection),
       }),
     ));
-  }
-
-  async #prepare(training: Training, options: UpsertOptions): Promise<PreparedTraining> {
-    checkCall(options);
-    const { indexer } = this.#parts;
-    return new PreparedTraining(await indexer.prepare([this.#normalize(training)], options));
   }
 
   async *#normalizeEach(

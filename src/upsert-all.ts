@@ -1,5 +1,6 @@
 import { orAbort } from "./errors.js";
 import type { Indexer } from "./indexer.js";
+import { withTimeLimit, type CallLimits } from "./time-limit.js";
 import type { NormalizedTraining } from "./training-input.js";
 import type { UpsertResult } from "./types.js";
 
@@ -18,6 +19,8 @@ export interface UpsertAllOptions {
   /** Batches under way at a time. Default 4. */
   concurrency?: number | undefined;
   signal?: AbortSignal | undefined;
+  /** Of each batch. */
+  timeoutMs?: number | undefined;
 }
 
 /** Trainings by their ids. */
@@ -34,10 +37,10 @@ type Batch = ReadonlyMap<string, NormalizedTraining>;
 export async function* upsertAll(
   indexer: Indexer,
   trainings: Iterable<NormalizedTraining> | AsyncIterable<NormalizedTraining>,
-  { concurrency = DEFAULT_CONCURRENCY, signal }: UpsertAllOptions = {},
+  { concurrency = DEFAULT_CONCURRENCY, signal, timeoutMs }: UpsertAllOptions = {},
 ): AsyncGenerator<UpsertResult, void, undefined> {
   const source = cutIntoBatches(trainings);
-  const pipeline = new Pipeline(indexer, signal);
+  const pipeline = new Pipeline(indexer, { signal, timeoutMs });
   let next: Promise<IteratorResult<Batch, void>> | undefined;
   try {
     for (;;) {
@@ -103,13 +106,13 @@ async function* cutIntoBatches(
 /** The batches under way, in order. */
 class Pipeline {
   readonly #indexer: Indexer;
-  readonly #signal: AbortSignal;
+  readonly #limits: CallLimits;
   readonly #stopping = new AbortController();
   readonly #underWay: { batch: Batch; results: Promise<UpsertResult[]> }[] = [];
 
-  constructor(indexer: Indexer, signal: AbortSignal | undefined) {
+  constructor(indexer: Indexer, limits: CallLimits) {
     this.#indexer = indexer;
-    this.#signal = signal ? AbortSignal.any([signal, this.#stopping.signal]) : this.#stopping.signal;
+    this.#limits = limits;
   }
 
   get size(): number {
@@ -117,8 +120,11 @@ class Pipeline {
   }
 
   begin(batch: Batch): void {
-    const preparation = this.#indexer.prepare([...batch.values()], { signal: this.#signal });
-    const results = preparation.then((prepared) => prepared.commit());
+    const store = async (signal: AbortSignal | undefined): Promise<UpsertResult[]> => {
+      const prepared = await this.#indexer.prepare([...batch.values()], { signal });
+      return prepared.commit(undefined, signal);
+    };
+    const results = withTimeLimit(this.#limits, store, this.#stopping.signal);
     results.catch(noop); // told when its turn comes
     this.#underWay.push({ batch, results });
   }

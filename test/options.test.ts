@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { InvalidArgumentError } from "../src/errors.js";
 import { checkInteger } from "../src/checks.js";
-import { checkEmbeddings, checkGivenVector, checkPool, checkQuery } from "../src/options.js";
+import { checkEmbeddings, checkGivenVector, checkQuery } from "../src/options.js";
 
 const refusal = (option: string, problem: string): InvalidArgumentError =>
   new InvalidArgumentError(option, problem);
@@ -106,24 +106,6 @@ describe("checkGivenVector", () => {
       InvalidArgumentError,
     );
   });
-});
-
-describe("checkPool", () => {
-  const connect = (): never => {
-    throw new Error("is not called");
-  };
-
-  it("gives back what can connect and query", () => {
-    const pool = { connect, query: connect };
-    expect(checkPool(pool)).toBe(pool);
-  });
-
-  it.each([undefined, null, {}, { connect }, { query: connect }, "postgres://localhost"])(
-    "refuses %o",
-    (pool) => {
-      expect(() => checkPool(pool as never)).toThrow(refusal("pool", "must be a pg.Pool"));
-    },
-  );
 });
 
 describe("checkEmbeddings", () => {

@@ -35,8 +35,9 @@ describeOnEach("a prepared training", (database) => {
     const client = await pool.connect();
     try {
       await expect(prepared.commit(client)).rejects.toMatchObject({
-        code: "DATABASE_FAILED",
-        sqlState: "25P01",
+        code: "INVALID_ARGUMENT",
+        option: "client",
+        message: expect.stringContaining("BEGIN first") as string,
       });
     } finally {
       client.release();

@@ -3,6 +3,7 @@ import { batches } from "../batches.js";
 import {
   EmbeddingError,
   InvalidArgumentError,
+  TimeLimitPassed,
   TrainingIndexError,
   orAbort,
   throwIfAborted,
@@ -120,6 +121,15 @@ export class Embedder {
     try {
       return await orAbort(call, signal);
     } catch (error) {
+      const reason: unknown = signal?.reason;
+      if (reason instanceof TimeLimitPassed) {
+        throw new EmbeddingError(
+          "TIMEOUT",
+          `The call took longer than its timeoutMs, ${reason.timeoutMs} ms, while waiting for the embedder of model ` +
+            `${this.#profile.model}: see whether it is overloaded, or allow more`,
+          true,
+        );
+      }
       if (error instanceof TrainingIndexError) throw error;
       throw new EmbeddingError(
         "EMBEDDING_FAILED",

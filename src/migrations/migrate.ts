@@ -1,4 +1,6 @@
+import { checkPool } from "../store/database-checks.js";
 import { InvalidArgumentError, SchemaError } from "../errors.js";
+import { boundedPool } from "../store/bounded-database.js";
 import {
   readActiveProfile,
   readCatalog,
@@ -61,13 +63,15 @@ const MAX_ATTEMPTS = 5;
  */
 export async function migrate(pool: DatabasePool, options: MigrateOptions = {}): Promise<MigrateResult> {
   const { schema } = planMigration(options); // refuses what is wrong before a connection is taken
+  // What a migration waits for, or builds, may take hours.
+  const bounded = boundedPool(checkPool(pool), { statementMs: Infinity });
   for (let attempt = 1; ; attempt++) {
     try {
-      const { plan, applied } = await inTransaction(pool, (client) =>
+      const { plan, applied } = await inTransaction(bounded, (client) =>
         migrateInOrder(client, schema, options),
       );
       const vectorIndex =
-        applied.length > 0 && applied[0] === 1 ? "built" : await ensureVectorIndex(pool, plan);
+        applied.length > 0 && applied[0] === 1 ? "built" : await ensureVectorIndex(bounded, plan);
       return { schema, version: SCHEMA_VERSION, applied, vectorIndex };
     } catch (error) {
       if (!CREATION_RACES.has(sqlStateOf(error) ?? "") || attempt === MAX_ATTEMPTS) throw error;

@@ -1,5 +1,7 @@
+import { checkDatabase } from "../store/database-checks.js";
 import { readActiveProfile, readCatalog, readMigrations, type InstalledExtension } from "../store/catalog.js";
-import type { Queryable } from "../store/database.js";
+import type { DatabasePool, Queryable } from "../store/database.js";
+import { boundedDatabase } from "../store/host-client.js";
 import { FIRST_PROFILE_ID, SCHEMA_VERSION } from "../store/layout.js";
 import type { TextSearchLanguage } from "../store/lexemes.js";
 import type { VectorIndexState } from "../store/vector-index-catalog.js";
@@ -37,13 +39,14 @@ export interface MigrationStatus {
  * @throws {@link DatabaseError} | {@link SchemaError} when the database cannot be reached or read
  */
 export async function migrationStatus(
-  pool: Queryable,
+  pool: DatabasePool | Queryable,
   options: Pick<MigrateOptions, "schema"> = {},
 ): Promise<MigrationStatus> {
   const { schema } = planMigration(options);
-  const catalog = await readCatalog(pool, schema, FIRST_PROFILE_ID);
-  const version = catalog.migrated ? (await readMigrations(pool, schema)).version : 0;
-  const profile = version > 0 ? await readActiveProfile(pool, schema) : undefined;
+  const database = boundedDatabase(checkDatabase(pool));
+  const catalog = await readCatalog(database, schema, FIRST_PROFILE_ID);
+  const version = catalog.migrated ? (await readMigrations(database, schema)).version : 0;
+  const profile = version > 0 ? await readActiveProfile(database, schema) : undefined;
   return {
     schema,
     version,

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import { query, sqlStateOf, translateError, type Queryable } from "./database.js";
-
-/** invalid_sql_statement_name, duplicate_prepared_statement: the connection is not the one it was. */
-const NOT_KEPT = new Set(["26000", "42P05"]);
+import type { Notify } from "../notices.js";
+import { BoundedPool, type Limits, type NamedStatement } from "./bounded-database.js";
+import { query, type Queryable } from "./database.js";
+import { isNameNotKept, isSchemaChange, translateError } from "./error-table.js";
 
 /**
  * How many statements get a name. Connections keep each of them for good, and there are as many as filters have shapes,
@@ -10,36 +10,51 @@ const NOT_KEPT = new Set(["26000", "42P05"]);
  */
 const MOST_NAMES = 500;
 
-/** The part of `pg.Pool` that takes a statement with a name. */
+/** The part of {@link BoundedPool} that takes a statement with a name. */
 interface NamingPool {
-  query(statement: { name: string; text: string; values: unknown[] }): ReturnType<Queryable["query"]>;
+  query(statement: NamedStatement): ReturnType<Queryable["query"]>;
+}
+
+/** The names of the statements of one pool. */
+interface Names {
+  areKept: boolean;
+  /** By text. */
+  readonly byText: Map<string, string>;
+  /** Part of each name: connections keep a statement that a change of the schema has made unusable. */
+  generation: number;
+  readonly notify: Notify | undefined;
 }
 
 /**
  * Runs statements under a name, so that Postgres parses and plans them once a connection: about a fifth of the time of
  * a search. A pooler in transaction mode may not keep them (PgBouncer before 1.21, or with `max_prepared_statements =
- * 0`): then the statement runs again without a name, and from there on all do.
+ * 0`): then the statement runs again without a name, and from there on all do. One that fails because the schema has
+ * changed since it was prepared runs again without a name, too, and from there on all have new ones.
  *
- * For statements that are a transaction of their own: in the host's the first failure would end it. A name that is not
- * kept is found out before anything is run, so one that writes can run again, too.
+ * For statements that are a transaction of their own: in the host's the first failure would end it. Such a failure takes
+ * back all that the statement did, so one that writes can run again, too.
  *
  * @see https://node-postgres.com/features/queries#prepared-statements
  */
 export class NamedStatements {
   readonly #database: Queryable;
-  #areKept: boolean;
-  /** By text. */
-  readonly #names = new Map<string, string>();
+  readonly #names: Names;
 
   /** @param database - a client takes no names here: a name that is not kept would end the host's transaction */
-  constructor(database: Queryable) {
+  constructor(database: Queryable, notify?: Notify, names?: Names) {
     this.#database = database;
-    this.#areKept = takesNames(database);
+    this.#names = names ?? { areKept: takesNames(database), byText: new Map(), generation: 0, notify };
+  }
+
+  /** The same statements for one call. */
+  within(limits: Limits): NamedStatements {
+    if (!(this.#database instanceof BoundedPool)) return this;
+    return new NamedStatements(this.#database.within(limits), undefined, this.#names);
   }
 
   /** Whether a statement may be run under a name at all. */
   get areKept(): boolean {
-    return this.#areKept;
+    return this.#names.areKept;
   }
 
   /** The plan that Postgres makes for a statement and its values; nothing is run. */
@@ -57,31 +72,50 @@ export class NamedStatements {
    * @throws {@link DatabaseError} | {@link SchemaError}
    */
   async query<Row>(text: string, values: unknown[], { keepsPlan }: { keepsPlan: boolean }): Promise<Row[]> {
-    const name = keepsPlan && this.#areKept ? this.#nameOf(text) : undefined;
+    const { generation } = this.#names;
+    const name = keepsPlan && this.#names.areKept ? this.#nameOf(text) : undefined;
     if (name !== undefined) {
       try {
-        const pool = this.#database as unknown as NamingPool;
-        return (await pool.query({ name, text, values })).rows as Row[];
+        const statement = { name: `${name}_${generation}`, text, values };
+        return (await (this.#database as unknown as NamingPool).query(statement)).rows as Row[];
       } catch (error) {
-        if (!NOT_KEPT.has(sqlStateOf(error) ?? "")) throw translateError(error);
-        this.#areKept = false;
+        if (isNameNotKept(error)) this.#giveUp(error);
+        else if (!isSchemaChange(error)) throw translateError(error);
+        // Of several that fail together only the first has to be noted.
+        else if (this.#names.generation === generation) this.#names.generation += 1;
       }
     }
     return query<Row>(this.#database, text, values);
   }
 
+  #giveUp(cause: unknown): void {
+    if (!this.#names.areKept) return;
+    this.#names.areKept = false;
+    this.#names.notify?.({
+      code: "UNNAMED_STATEMENT",
+      message:
+        "A connection has lost its prepared statements, so they are not used any more: searches are planned anew each time. " +
+        "Behind PgBouncer set max_prepared_statements (1.21 or later)",
+      cause,
+    });
+  }
+
   #nameOf(text: string): string | undefined {
-    const known = this.#names.get(text);
-    if (known !== undefined || this.#names.size >= MOST_NAMES) return known;
+    const { byText } = this.#names;
+    const known = byText.get(text);
+    if (known !== undefined || byText.size >= MOST_NAMES) return known;
     const name = nameOf(text);
-    this.#names.set(text, name);
+    byText.set(text, name);
     return name;
   }
 }
 
 /** Only `pg.Pool` itself: what a host puts in its place takes a text. */
-function takesNames(pool: Queryable): boolean {
-  return typeof (pool as { totalCount?: unknown }).totalCount === "number";
+function takesNames(database: Queryable): boolean {
+  return (
+    database instanceof BoundedPool &&
+    typeof (database.host as { totalCount?: unknown }).totalCount === "number"
+  );
 }
 
 /** Of the text, so that a connection that others have used cannot have another statement under the name. */

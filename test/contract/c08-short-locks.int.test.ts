@@ -209,7 +209,7 @@ describeOnServer("C8 Short locks", (database) => {
     };
     const inTransactions: string[] = [];
     const pool = hookedPool(openServerPool(), (text) => {
-      inTransactions.push(text);
+      if (typeof text === "string" && /^(BEGIN|COMMIT)/.test(text)) inTransactions.push(text);
     });
     const embeddings = new CountingEmbeddings();
     const whileEmbedding: number[] = [];

@@ -206,6 +206,19 @@ const FAILURES: Record<ErrorCode, Failure> = {
       return test.index.upsertTraining(TRAINING);
     },
   },
+  TIMEOUT: {
+    class: DatabaseError,
+    retryable: true,
+    cause: false,
+    provoke: async ({ index, pool }) => {
+      const clients = await Promise.all(Array.from({ length: pool.options.max }, () => pool.connect()));
+      try {
+        return await index.deleteTraining("a", { timeoutMs: 50 });
+      } finally {
+        for (const client of clients) client.release();
+      }
+    },
+  },
   ABORTED: {
     class: AbortError,
     retryable: false,
@@ -356,10 +369,20 @@ describeOnEach("C11 Typed errors", (database) => {
     expect(await attempts()).toBe(1);
   });
 
-  it("a client that is in no transaction is refused by Postgres, as a typed error", async () => {
-    const { index, pool } = await openTestIndex(database);
-    const error = await failureOf(index.upsertTraining(TRAINING, { client: pool }));
-    expectTyped(error, { code: "DATABASE_FAILED", retryable: false, sqlState: "25P01" });
+  it("a client that is in no transaction is refused before anything is embedded", async () => {
+    const { index, pool, embeddings } = await openTestIndex(database);
+    const client = await pool.connect();
+    const errors = [
+      await failureOf(index.upsertTraining(TRAINING, { client })),
+      await failureOf(index.deleteTraining("a", { client })),
+      await failureOf(index.prune({ olderThanMs: 1, client })),
+    ];
+    client.release();
+    for (const error of errors) {
+      expectTyped(error, { code: "INVALID_ARGUMENT", retryable: false, option: "client" });
+      expect(error.message).toContain("BEGIN first");
+    }
+    expect(embeddings.texts).toEqual([]);
   });
 
   it("a preparation that is stale in the host's transaction is a conflict of its own", async () => {

@@ -16,6 +16,7 @@
  * | `EMBEDDING_INVALID` | {@link EmbeddingError} | the embedder returned vectors that cannot be stored |
  * | `TEXT_TOO_LONG` | {@link EmbeddingError} | a text is longer than the model reads |
  * | `MODEL_MISSING` | {@link EmbeddingError} | the server does not have the model |
+ * | `TIMEOUT` | {@link EmbeddingError} | something was waited for longer than its bound; the message says what |
  * | `DATABASE_FAILED` | {@link DatabaseError} | Postgres rejected a statement |
  * | `CONNECTION_FAILED` | {@link DatabaseError} | the connection to Postgres could not be made, or broke |
  * | `CONFLICT` | {@link DatabaseError} | a concurrent change got in between; the same call again can succeed |
@@ -35,6 +36,7 @@ export type ErrorCode =
   | "EMBEDDING_INVALID"
   | "TEXT_TOO_LONG"
   | "MODEL_MISSING"
+  | "TIMEOUT"
   | "DATABASE_FAILED"
   | "CONNECTION_FAILED"
   | "CONFLICT"
@@ -89,7 +91,8 @@ export class SchemaError extends TrainingIndexError {
 }
 
 /** The codes of an {@link EmbeddingError}. */
-export type EmbeddingErrorCode = "EMBEDDING_FAILED" | "EMBEDDING_INVALID" | "TEXT_TOO_LONG" | "MODEL_MISSING";
+export type EmbeddingErrorCode =
+  "EMBEDDING_FAILED" | "EMBEDDING_INVALID" | "TEXT_TOO_LONG" | "MODEL_MISSING" | "TIMEOUT";
 
 /** The embedder failed, or returned something that is not one usable vector for each text. */
 export class EmbeddingError extends TrainingIndexError {

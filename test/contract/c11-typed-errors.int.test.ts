@@ -177,6 +177,15 @@ const FAILURES: Record<ErrorCode, Failure> = {
     cause: true,
     provoke: async (test) => (await openOnOllama(test, { models: [] })).upsertTraining(TRAINING),
   },
+  TIMEOUT: {
+    class: EmbeddingError,
+    retryable: true,
+    cause: true,
+    provoke: async (test) => {
+      const index = await openOnOllama(test, { faults: [{ kind: "hang" }] }, { queryTimeoutMs: 200 });
+      return index.similar(SECRET);
+    },
+  },
   DATABASE_FAILED: {
     class: DatabaseError,
     retryable: false,
@@ -218,9 +227,10 @@ const FAILURES: Record<ErrorCode, Failure> = {
 async function openOnOllama(
   { pool, schema, embeddings: { profile } }: TestIndex,
   options: OllamaServerOptions,
+  limits: OllamaEmbeddingsOptions = {},
 ): Promise<TrainingIndex> {
   const { dimensions } = profile;
-  const { embeddings } = await openOllama({ dimensions, ...options }, { dimensions });
+  const { embeddings } = await openOllama({ dimensions, ...options }, { dimensions, ...limits });
   return TrainingIndex.initialize(embeddings, { pool, schema, profile });
 }
 

@@ -10,6 +10,7 @@ import {
   type ErrorCode,
 } from "langchain-training-index";
 import { migrate, migrationStatus } from "langchain-training-index/migrations";
+import type { OllamaEmbeddingsOptions } from "langchain-training-index/ollama";
 import pg from "pg";
 import { expect, it, onTestFinished } from "vitest";
 import { failureOf, freshDatabase, openAgain, placedTexts } from "../support/contract.js";

@@ -142,11 +142,7 @@ describe("Embedder.embedDocuments", () => {
       [[], [1, 2]],
       "of model modelo returned 0 dimensions; this index stores 2 (texts[0])",
     ],
-    [
-      "a missing vector",
-      [[1, 2], null],
-      "of model modelo returned null in the place of a vector (texts[1])",
-    ],
+    ["a missing vector", [[1, 2], null], "of model modelo returned null in the place of a vector (texts[1])"],
     [
       "NaN",
       [
@@ -409,7 +405,10 @@ describe("Embedder.embedQuery", () => {
 
 describe("what an embedder gives in the place of numbers in an array", () => {
   /** What reads as an array, and is none. */
-  const listLike = (...components: number[]): ArrayLike<number> => ({ ...components, length: components.length });
+  const listLike = (...components: number[]): ArrayLike<number> => ({
+    ...components,
+    length: components.length,
+  });
   const ofAnotherRealm: unknown = runInNewContext("[[3, 4]]");
 
   it.each<[string, unknown]>([
@@ -503,25 +502,28 @@ describe("an embedder that never answers", () => {
   it.each<[string, (embedder: Embedder) => Promise<unknown>, number, number]>([
     ["a question", (embedder) => embedder.embedQuery("um"), 2, 30],
     ["2 texts", (embedder) => embedder.embedDocuments(["um", "dois"]), 10, 300],
-  ])("is told of once when it is asked for %s, and is given up in the end", async (what, ask, slow, limit) => {
-    const { embedder, notices } = setUpNever();
-    const failure = ask(embedder).catch((error: unknown) => error);
-    await vi.advanceTimersByTimeAsync(slow * 1000 - 1);
-    expect(notices).toEqual([]);
-    await vi.advanceTimersByTimeAsync(1);
-    const late = (seconds: number): string =>
-      `The embedder of model modelo has not answered for ${seconds} s (it was asked to embed ${what})`;
-    expect(notices).toEqual([{ code: "SLOW_EMBEDDER", message: `${late(slow)}: it is waited for` }]);
-    await vi.advanceTimersByTimeAsync((limit - slow) * 1000);
-    expect(await failure).toMatchObject({
-      name: "EmbeddingError",
-      code: "TIMEOUT",
-      retryable: true,
-      message: `${late(limit)}: it is not waited for any longer`,
-    });
-    expect(notices).toHaveLength(1);
-    expect(vi.getTimerCount()).toBe(0);
-  });
+  ])(
+    "is told of once when it is asked for %s, and is given up in the end",
+    async (what, ask, slow, limit) => {
+      const { embedder, notices } = setUpNever();
+      const failure = ask(embedder).catch((error: unknown) => error);
+      await vi.advanceTimersByTimeAsync(slow * 1000 - 1);
+      expect(notices).toEqual([]);
+      await vi.advanceTimersByTimeAsync(1);
+      const late = (seconds: number): string =>
+        `The embedder of model modelo has not answered for ${seconds} s (it was asked to embed ${what})`;
+      expect(notices).toEqual([{ code: "SLOW_EMBEDDER", message: `${late(slow)}: it is waited for` }]);
+      await vi.advanceTimersByTimeAsync((limit - slow) * 1000);
+      expect(await failure).toMatchObject({
+        name: "EmbeddingError",
+        code: "TIMEOUT",
+        retryable: true,
+        message: `${late(limit)}: it is not waited for any longer`,
+      });
+      expect(notices).toHaveLength(1);
+      expect(vi.getTimerCount()).toBe(0);
+    },
+  );
 
   it("leaves no timer and no listener when the signal fires, or when it answers", async () => {
     const controller = new AbortController();

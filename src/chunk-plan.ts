@@ -1,13 +1,14 @@
 import { createHash } from "node:crypto";
 import type { Chunker } from "./chunker.js";
 import { halve } from "./halving.js";
+import { LineFeedText, withLineFeeds } from "./line-endings.js";
 import type { TextSpan } from "./splitter.js";
 import type { PlannedChunk } from "./store/chunk-difference.js";
 import { isBlank } from "./text.js";
 import type { NormalizedTraining, Source } from "./training-input.js";
 
 /** Stands between the texts of documents in the content that offsets count in. */
-const DOCUMENT_SEPARATOR = "\n\n";
+export const DOCUMENT_SEPARATOR = "\n\n";
 
 /** The chunks that a training is to have. */
 export interface ChunkPlan {
@@ -27,8 +28,16 @@ export async function planChunks(training: NormalizedTraining, chunker: Chunker)
     const spans = training.split ? await chunker.split(text, training.header) : wholeText(text);
     for (const span of spans) chunks.push(planChunk(training, placed, span));
   }
-  const decisive = chunks.map(({ hash, id, start, end, metadata }) => [hash, id, start, end, metadata]);
+  const decisive = chunks.map((chunk) => {
+    const { hash, id, start, end, metadata } = chunk;
+    return [hash, id, start, end, metadata, ...lineEndingsOf(chunk)];
+  });
   return { chunks, fingerprint: sha256(JSON.stringify([training.metadata, decisive])) };
+}
+
+/** The hash is that of the text with line feeds: a text that has other line breaks must not pass for the same one. */
+function lineEndingsOf({ content }: PlannedChunk): string[] {
+  return content.includes("\r") ? [sha256(content)] : [];
 }
 
 /** A source, and where it begins in the content that offsets count in. */
@@ -47,13 +56,11 @@ export function placeSources({ sources }: NormalizedTraining): PlacedSource[] {
   });
 }
 
-/** The texts of a training as one. */
-export function contentOf({ sources }: NormalizedTraining): string {
-  return sources.map(({ text }) => text).join(DOCUMENT_SEPARATOR);
-}
-
 /** The source that a place in the content lies in, or behind; by halves, as a training can have thousands. */
-export function sourceAt(sources: readonly PlacedSource[], offset: number): PlacedSource {
+export function sourceAt<Placed extends { base: number }>(
+  sources: readonly Placed[],
+  offset: number,
+): Placed {
   let low = 0;
   let high = sources.length - 1;
   while (low < high) {
@@ -76,7 +83,7 @@ export function planChunk(
   return {
     content,
     metadata: source.metadata,
-    hash: hashOf(header, content, source.vector),
+    hash: hashOf(header, withLineFeeds(content), source.vector),
     id: split ? undefined : source.id, // a part does not have its source's id
     vector: source.vector,
     start: base + start,
@@ -84,16 +91,21 @@ export function planChunk(
   };
 }
 
-/** What a chunk's vector is made of: its text, below the header of its training. */
+/** What a chunk's vector is made of: its text with line feeds, below the header of its training. */
 export function embeddedText({ header }: NormalizedTraining, content: string): string {
-  return header === "" ? content : `${header}\n${content}`;
+  const text = withLineFeeds(content);
+  return header === "" ? text : `${header}\n${text}`;
 }
 
 /** The chunk in two, for a model that does not read it whole; `undefined` when it cannot be cut. */
 export function halveChunk(training: NormalizedTraining, chunk: PlannedChunk): PlannedChunk[] | undefined {
   const placed = sourceAt(placeSources(training), chunk.start);
-  const span = { start: chunk.start - placed.base, end: chunk.end - placed.base };
-  return halve(placed.source.text, span)?.map((part) => planChunk(training, placed, part));
+  const offset = chunk.start - placed.base;
+  const lines = new LineFeedText(chunk.content);
+  return halve(lines.text, { start: 0, end: lines.text.length })?.map((part) => {
+    const { start, end } = lines.spanToGiven(part);
+    return planChunk(training, placed, { start: offset + start, end: offset + end });
+  });
 }
 
 /** A text with a header, or with a vector of its own, must not share a vector with the same text without. */

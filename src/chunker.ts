@@ -3,6 +3,7 @@ import type { EmbeddingProfile } from "./embedding/profiles.js";
 import { estimateTokens, MOST_TOKENS_PER_CHARACTER } from "./embedding/tokens.js";
 import { InvalidArgumentError } from "./errors.js";
 import { halve } from "./halving.js";
+import { LineFeedText } from "./line-endings.js";
 import { describeSplitter, splitText, type Splitter, type TextSpan } from "./splitter.js";
 
 /**
@@ -38,18 +39,21 @@ export class Chunker {
   }
 
   /**
-   * The places of the chunks: see {@link splitText}. One that looks longer than the model reads is cut again.
+   * The places of the chunks: see {@link splitText}. One that looks longer than the model reads is cut again. The splitter
+   * gets the text with line feeds, so that its line endings do not decide where chunks begin.
    *
    * @param header - what is embedded with each chunk, and takes its part of the window
    * @throws {@link InvalidArgumentError} when the header leaves no room
    */
-  async split(text: string, header: string): Promise<TextSpan[]> {
+  async split(given: string, header: string): Promise<TextSpan[]> {
     const maxTokens = this.#maxTokens - estimateTokens(header);
     if (maxTokens < FEWEST_TOKENS) {
       throw new InvalidArgumentError("header", "is so long that the model could not read a text with it");
     }
-    const spans = await splitText(text, this.#splitter);
-    return inOrder(spans.flatMap((span) => fit(text, span, maxTokens)));
+    const lines = new LineFeedText(given);
+    const spans = await splitText(lines.text, this.#splitter);
+    const fitting = inOrder(spans.flatMap((span) => fit(lines.text, span, maxTokens)));
+    return fitting.map((span) => lines.spanToGiven(span));
   }
 }
 

@@ -1,8 +1,9 @@
-import { contentOf, placeSources, planChunk, sourceAt, type PlacedSource } from "./chunk-plan.js";
+import { DOCUMENT_SEPARATOR, placeSources, planChunk, sourceAt, type PlacedSource } from "./chunk-plan.js";
 import type { Chunker } from "./chunker.js";
+import { LineFeedText, withLineFeeds } from "./line-endings.js";
 import type { TextSpan } from "./splitter.js";
 import type { PlannedChunk } from "./store/chunk-difference.js";
-import { isBlank } from "./text.js";
+import { isBlank, skipBlank } from "./text.js";
 import type { NormalizedTraining } from "./training-input.js";
 
 /** A stored chunk with its place in the text that it was made of. */
@@ -26,8 +27,9 @@ export async function planEdit(
   standing: readonly StandingText[],
   chunker: Chunker,
 ): Promise<PlannedChunk[] | undefined> {
-  const text: PlacedText = { content: contentOf(training), sources: placeSources(training) };
-  const { before, after } = absorbFragments(text, keepEnds(text, standing), standing);
+  const text = placeText(training);
+  const stored = placeInLineFeeds(standing);
+  const { before, after } = absorbFragments(text, keepEnds(text, stored), stored);
   if (before.length + after.length === 0) return undefined;
   const gap = gapBetween(text, { before, after });
   const spans = [
@@ -36,14 +38,49 @@ export async function planEdit(
     ...after,
   ];
   return spans.map(({ start, end }) => {
-    const placed = sourceAt(text.sources, start);
-    return planChunk(training, placed, { start: start - placed.base, end: end - placed.base });
+    const { base, lines, given } = sourceAt(text.sources, start);
+    return planChunk(training, given, lines.spanToGiven({ start: start - base, end: end - base }));
   });
 }
 
+/** The content with line feeds: all places below are places in it, so that line endings are no edit. */
 interface PlacedText {
   content: string;
-  sources: readonly PlacedSource[];
+  sources: readonly PlacedLines[];
+}
+
+interface PlacedLines {
+  base: number;
+  lines: LineFeedText;
+  given: PlacedSource;
+}
+
+function placeText(training: NormalizedTraining): PlacedText {
+  let base = 0;
+  const sources = placeSources(training).map((given) => {
+    const placed = { base, lines: new LineFeedText(given.source.text), given };
+    base += placed.lines.text.length + DOCUMENT_SEPARATOR.length;
+    return placed;
+  });
+  return { content: sources.map(({ lines }) => lines.text).join(DOCUMENT_SEPARATOR), sources };
+}
+
+/** Stored chunks with line feeds. What is blank between two of them is not stored, and counts as it was given. */
+function placeInLineFeeds(standing: readonly StandingText[]): StandingText[] {
+  const placed: StandingText[] = [];
+  for (const [index, { content: given, start: givenStart }] of standing.entries()) {
+    const content = withLineFeeds(given);
+    const previous = standing[index - 1];
+    const last = placed.at(-1);
+    let start = givenStart;
+    if (previous && last) {
+      const distance = givenStart - previous.start;
+      const blank = Math.max(givenStart - previous.end, 0);
+      start = last.start + withLineFeeds(previous.content.slice(0, distance)).length + blank;
+    }
+    placed.push({ content, start, end: start + content.length });
+  }
+  return placed;
 }
 
 interface KeptEnds {
@@ -55,30 +92,62 @@ interface KeptEnds {
 function keepEnds(text: PlacedText, standing: readonly StandingText[]): KeptEnds {
   const { content } = text;
   const before: TextSpan[] = [];
-  for (const chunk of standing) {
-    const { start, end } = chunk;
-    if (!isThere(text, chunk, start)) break;
+  for (const [index, chunk] of standing.entries()) {
+    const span = findBehind(text, chunk, standing[index - 1], before.at(-1));
     // What stands between two kept chunks has to be blank still: else it would be in no chunk.
-    if (!isBlank(content.slice(before.at(-1)?.end ?? 0, start))) break;
-    before.push({ start, end });
+    if (!span || !isBlank(content.slice(before.at(-1)?.end ?? 0, span.start))) break;
+    before.push(span);
   }
   const after: TextSpan[] = [];
-  const moved = content.trimEnd().length - (standing.at(-1)?.end ?? 0);
-  for (const chunk of standing.slice(before.length).reverse()) {
-    const { start, end } = { start: chunk.start + moved, end: chunk.end + moved };
+  for (let index = standing.length - 1; index >= before.length; index--) {
+    const span = findBefore(text, standing[index], standing[index + 1], after[0]);
+    if (!span || !isBlank(content.slice(span.end, after[0]?.start ?? content.length))) break;
     const last = before.at(-1);
-    if (last && (start <= last.start || end <= last.end)) break;
-    if (!isThere(text, chunk, start)) break;
-    if (!isBlank(content.slice(end, after[0]?.start ?? content.length))) break;
-    after.unshift({ start, end });
+    if (last && (span.start <= last.start || span.end <= last.end)) break;
+    after.unshift(span);
   }
   return { before, after };
 }
 
+/** @param kept - the place that the chunk before it, `previous`, has in the text; none for the first one */
+function findBehind(
+  text: PlacedText,
+  chunk: StandingText,
+  previous: StandingText | undefined,
+  kept: TextSpan | undefined,
+): TextSpan | undefined {
+  const places = [(kept?.start ?? 0) + chunk.start - (previous?.start ?? 0)];
+  // The line breaks between two chunks can be others, and more or fewer.
+  if (chunk.start >= (previous?.end ?? 0)) places.push(skipBlank(text.content, kept?.end ?? 0));
+  return spanAt(text, chunk, places);
+}
+
+/** @param kept - the place that the chunk behind it, `next`, has in the text; none for the last one */
+function findBefore(
+  text: PlacedText,
+  chunk: StandingText | undefined,
+  next: StandingText | undefined,
+  kept: TextSpan | undefined,
+): TextSpan | undefined {
+  if (!chunk) return undefined;
+  const places: number[] = [];
+  if (next && kept) places.push(kept.start - (next.start - chunk.start));
+  if (chunk.end <= (next?.start ?? Infinity)) {
+    places.push(text.content.slice(0, kept?.start).trimEnd().length - chunk.content.length);
+  }
+  return spanAt(text, chunk, places);
+}
+
+/** The first of the places at which the text has the chunk. */
+function spanAt(text: PlacedText, chunk: StandingText, places: readonly number[]): TextSpan | undefined {
+  const start = places.find((place) => isThere(text, chunk, place));
+  return start === undefined ? undefined : { start, end: start + chunk.content.length };
+}
+
 function isThere({ content, sources }: PlacedText, chunk: StandingText, start: number): boolean {
   if (start < 0 || !content.startsWith(chunk.content, start)) return false;
-  const { source, base } = sourceAt(sources, start);
-  return start + chunk.content.length <= base + source.text.length;
+  const { base, lines } = sourceAt(sources, start);
+  return start + chunk.content.length <= base + lines.text.length;
 }
 
 function gapBetween({ content }: PlacedText, { before, after }: KeptEnds): TextSpan {
@@ -112,11 +181,11 @@ async function splitGap(
   split: (text: string) => Promise<TextSpan[]>,
 ): Promise<TextSpan[]> {
   const spans: TextSpan[] = [];
-  for (const { source, base } of sources) {
+  for (const { lines, base } of sources) {
     const from = Math.max(gap.start - base, 0);
-    const to = Math.min(gap.end - base, source.text.length);
+    const to = Math.min(gap.end - base, lines.text.length);
     if (from >= to) continue;
-    for (const { start, end } of await split(source.text.slice(from, to))) {
+    for (const { start, end } of await split(lines.text.slice(from, to))) {
       spans.push({ start: base + from + start, end: base + from + end });
     }
   }

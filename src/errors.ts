@@ -16,6 +16,7 @@
  * | `EMBEDDING_INVALID` | {@link EmbeddingError} | the embedder returned vectors that cannot be stored |
  * | `TEXT_TOO_LONG` | {@link EmbeddingError} | a text is longer than the model reads |
  * | `MODEL_MISSING` | {@link EmbeddingError} | the server does not have the model |
+ * | `TIMEOUT` | {@link EmbeddingError} | something was waited for longer than its bound; the message says what |
  * | `DATABASE_FAILED` | {@link DatabaseError} | Postgres rejected a statement |
  * | `CONNECTION_FAILED` | {@link DatabaseError} | the connection to Postgres could not be made, or broke |
  * | `CONFLICT` | {@link DatabaseError} | a concurrent change got in between; the same call again can succeed |
@@ -36,6 +37,7 @@ export type ErrorCode =
   | "EMBEDDING_INVALID"
   | "TEXT_TOO_LONG"
   | "MODEL_MISSING"
+  | "TIMEOUT"
   | "DATABASE_FAILED"
   | "CONNECTION_FAILED"
   | "CONFLICT"

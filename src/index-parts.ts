@@ -59,7 +59,7 @@ export async function openParts(
   const header = checkFunction("header", options.header);
   const notify = notifier(checkFunction("onNotice", options.onNotice));
 
-  const open = await openIndex(embeddings, pool, schema, options.profile);
+  const open = await openIndex(embeddings, pool, schema, options.profile, notify);
   const { layout, vectorOid, embedder, profile } = open;
   const target = { layout, vectorOid, scope };
   const chunker = new Chunker(splitter, profile);

@@ -2,6 +2,7 @@ import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import { Embedder, resolveProfile } from "./embedding/embedder.js";
 import type { EmbeddingProfile } from "./embedding/profiles.js";
 import { SchemaError } from "./errors.js";
+import type { Notify } from "./notices.js";
 import type { TrainingIndexOptions } from "./options.js";
 import {
   claimProfile,
@@ -33,6 +34,7 @@ export async function openIndex(
   pool: DatabasePool,
   schema: string,
   given: TrainingIndexOptions["profile"],
+  notify: Notify,
 ): Promise<OpenIndex> {
   const catalog = await readCatalog(pool, schema, FIRST_PROFILE_ID);
   const extension = requireExtension(catalog.extension);
@@ -60,7 +62,7 @@ export async function openIndex(
     },
     vectorOid: extension.vectorOid,
     profile: resolved.profile,
-    embedder: new Embedder(embeddings, resolved),
+    embedder: new Embedder(embeddings, resolved, notify),
   };
 }
 

@@ -1,5 +1,5 @@
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
-import { narrowVector } from "./embedding/embedder.js";
+import { isListLike, narrowVector } from "./embedding/vector.js";
 import type { EmbeddingProfile } from "./embedding/profiles.js";
 import { checkFunction, checkInteger, checkOptions, isObject } from "./checks.js";
 import { checkClient } from "./store/database-checks.js";
@@ -167,8 +167,7 @@ export function checkGivenVector(
   dimensions: number,
   option: string,
 ): Float32Array {
-  const isList = Array.isArray(vector) || ArrayBuffer.isView(vector);
-  const checked = isList ? narrowVector(vector, dimensions) : "no list of numbers";
+  const checked = isListLike(vector) ? narrowVector(vector, dimensions) : "no list of numbers";
   if (typeof checked === "string")
     throw new InvalidArgumentError(option, `must be a usable vector, but has ${checked}`);
   return checked;

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from "./errors.js";
-import { isBlank, isInsidePair } from "./text.js";
+import { isBlank, isInsidePair, skipBlank } from "./text.js";
 
 /** What splits a text; every `TextSplitter` of `@langchain/textsplitters` does. */
 export interface Splitter {
@@ -123,12 +123,6 @@ function holdRest(text: string, spans: TextSpan[], covered: number): void {
   const end = text.trimEnd().length;
   if (last) last.end = end;
   else spans.push({ start: covered, end });
-}
-
-function skipBlank(text: string, from: number): number {
-  let index = from;
-  while (index < text.length && isBlank(text.charAt(index))) index++;
-  return index;
 }
 
 function wholeCharacterStart(text: string, start: number): number {

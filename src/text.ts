@@ -17,6 +17,13 @@ export function isBlank(text: string): boolean {
   return !NON_BLANK.test(text);
 }
 
+/** The first place from `from` on that is not blank. */
+export function skipBlank(text: string, from: number): number {
+  let index = from;
+  while (index < text.length && isBlank(text.charAt(index))) index++;
+  return index;
+}
+
 /**
  * JSON for a `jsonb` parameter: storable, and the same text for the same object whatever the order of its
  * keys, so that it can be compared and hashed.

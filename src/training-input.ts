@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from "./errors.js";
+import { withLineFeeds } from "./line-endings.js";
 import type { Conditions } from "./store/filter.js";
 import { encodeTrainingId } from "./store/training-id.js";
 import { canonicalMetadata, storableText } from "./text.js";
@@ -94,7 +95,7 @@ export function normalizeTraining(
 /** @throws {@link InvalidArgumentError} */
 function checkHeader(header: unknown): string {
   if (typeof header !== "string") throw new InvalidArgumentError("header", "must return a string");
-  return storableText(header.trim());
+  return withLineFeeds(storableText(header.trim()));
 }
 
 /**

@@ -1,7 +1,7 @@
 import { RecursiveCharacterTextSplitter } from "@langchain/textsplitters";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { contentOf, planChunks } from "../src/chunk-plan.js";
+import { DOCUMENT_SEPARATOR, planChunks } from "../src/chunk-plan.js";
 import { Chunker } from "../src/chunker.js";
 import { planEdit } from "../src/edit-plan.js";
 import { estimateTokens } from "../src/embedding/tokens.js";
@@ -40,7 +40,7 @@ function newTexts(chunks: readonly PlannedChunk[], standing: readonly PlannedChu
 
 /** What has to hold for every plan: each chunk is where it says, in order, and no character is left out. */
 function expectWhole(chunks: readonly PlannedChunk[], training: NormalizedTraining): void {
-  const content = contentOf(training);
+  const content = training.sources.map(({ text }) => text).join(DOCUMENT_SEPARATOR);
   let covered = 0;
   let start = -1;
   for (const chunk of chunks) {
@@ -161,10 +161,55 @@ describe("planEdit", () => {
     }
   });
 
+  it.each([
+    ["CRLF", "\r\n"],
+    ["CR", "\r"],
+  ])(
+    "takes %s for line feeds, there and back: an edit makes no more chunks new for it",
+    async (_name, lineBreak) => {
+      const text = PARAGRAPHS.slice(0, 60).join("\n\n");
+      const edited = text.replace("Parágrafo 30", `Parágrafo trinta.\nNova linha`);
+      for (const [before, after] of [
+        [text, edited.replaceAll("\n", lineBreak)],
+        [text.replaceAll("\n", lineBreak), edited],
+        [text.replaceAll("\n", lineBreak), edited.replaceAll("\n", lineBreak)],
+      ] as const) {
+        const standing = await fresh(before);
+        const training = normalized(after);
+        const chunks = (await planEdit(training, standing, chunker)) ?? [];
+        expectWhole(chunks, training);
+        expect(newTexts(chunks, standing)).toBeLessThanOrEqual(3);
+        expect(newTexts(chunks, standing)).toBeGreaterThan(0);
+      }
+    },
+  );
+
+  it("keeps the chunks of any text whose line breaks have become others", async () => {
+    const small = chunkerOf(20, 5);
+    const words = fc.array(fc.constantFrom("loja", "é", "🌻", "prazo", "\n\n", " ", "\n"), { maxLength: 60 });
+    const breaks = fc.infiniteStream(fc.constantFrom("\n", "\r\n"));
+    await fc.assert(
+      fc.asyncProperty(fc.array(words, { maxLength: 3 }), breaks, breaks, async (texts, before, after) => {
+        const given = (stream: Iterator<string, string>): string[] =>
+          texts.map((text) => text.join(" ").replaceAll("\n", () => stream.next().value));
+        const { chunks: standing } = await planChunks(normalized(given(before)), small);
+        const training = normalized(given(after));
+        const { chunks: anew } = await planChunks(training, small);
+        expectWhole(anew, training);
+        expect(anew.map(({ hash }) => hash)).toEqual(standing.map(({ hash }) => hash));
+        if (standing.length > 0) expect(await planEdit(training, standing, small)).toEqual(anew);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
   it("holds every character of any text after any edit", async () => {
-    const words = fc.array(fc.constantFrom("loja", "é", "🌻", "prazo", "\n\n", "\r\n", " ", "  ", "\n"), {
-      maxLength: 60,
-    });
+    const words = fc.array(
+      fc.constantFrom("loja", "é", "🌻", "prazo", "\n\n", "\r\n", "\r", " ", "  ", "\n"),
+      {
+        maxLength: 60,
+      },
+    );
     const small = chunkerOf(20, 5);
     await fc.assert(
       fc.asyncProperty(words, words, words, words, async (head, before, after, tail) => {

@@ -5,10 +5,12 @@ import {
   InvalidArgumentError,
   TimeLimitPassed,
   TrainingIndexError,
-  orAbort,
   throwIfAborted,
 } from "../errors.js";
+import type { Notify } from "../notices.js";
 import type { EmbeddingProfile } from "./profiles.js";
+import { isListLike, readVector } from "./vector.js";
+import { waitFor } from "./wait.js";
 
 /**
  * What is asked for at a time, in texts and in characters. It bounds the vectors that are held as JavaScript's numbers,
@@ -16,19 +18,37 @@ import type { EmbeddingProfile } from "./profiles.js";
  */
 const REQUEST_LIMITS = { items: 64, size: 64_000 };
 
+/** How long one request is waited for, in milliseconds. */
+interface Patience {
+  /** From then on it is told that the embedder is slow. */
+  slowMs: number;
+  /** From then on nobody waits. An {@link EmbeddingsOfEach} has limits of its own, which its user sets. */
+  limitMs: number;
+}
+
+/** Someone waits for a search. Half a minute lets a model that is served on demand start. */
+const QUERY_PATIENCE: Patience = { slowMs: 2_000, limitMs: 30_000 };
+/** 64 texts at four seconds each, on a machine without a graphics card, and some retries of LangChain's. */
+const DOCUMENTS_PATIENCE: Patience = { slowMs: 10_000, limitMs: 300_000 };
+
 /** Options of a call to an embedder. */
 export interface EmbedOptions {
   signal?: AbortSignal | undefined;
+  /** Called before each further attempt, with what the last one failed for. */
+  onRetry?: ((failure: EmbeddingError) => void) | undefined;
 }
 
-/** An embedder that tells texts that cannot be embedded from the others, and can be told to stop. */
+/**
+ * An embedder that tells texts that cannot be embedded from the others, can be told to stop, and never takes for ever.
+ */
 export interface EmbeddingsOfEach extends EmbeddingsInterface {
   embedEach(documents: readonly string[], options?: EmbedOptions): Promise<(number[] | EmbeddingError)[]>;
   embedQuery(document: string, options?: EmbedOptions): Promise<number[]>;
 }
 
 /** Options of {@link Embedder.embedDocuments}. */
-export interface EmbedDocumentsOptions extends EmbedOptions {
+export interface EmbedDocumentsOptions {
+  signal?: AbortSignal | undefined;
   /** Called after each request with the number of texts embedded so far. */
   onBatch?: ((embedded: number) => void) | undefined;
   /** What an error calls a text, by its place. */
@@ -39,7 +59,7 @@ export interface EmbedDocumentsOptions extends EmbedOptions {
 export const TOO_LONG = "too long" as const;
 
 /**
- * Stands in front of every embedding model: bounded requests, prefixes, and no vector gets through that
+ * Stands in front of every embedding model: bounded requests and waits, prefixes, and no vector gets through that
  * cannot be stored and compared. LangChain's embedders return fewer vectors than texts, empty ones or NaN
  * without an error of their own (research: sync.md §5, langchain.md §6).
  */
@@ -47,11 +67,18 @@ export class Embedder {
   readonly #embeddings: EmbeddingsInterface;
   readonly #profile: EmbeddingProfile;
   readonly #addsPrefixes: boolean;
+  readonly #notify: Notify;
 
-  constructor(embeddings: EmbeddingsInterface, { profile, addsPrefixes }: ResolvedProfile) {
+  /** @param notify - told of `SLOW_EMBEDDER`, once a request, and of `RETRY` */
+  constructor(
+    embeddings: EmbeddingsInterface,
+    { profile, addsPrefixes }: ResolvedProfile,
+    notify: Notify = () => undefined,
+  ) {
     this.#embeddings = embeddings;
     this.#profile = profile;
     this.#addsPrefixes = addsPrefixes;
+    this.#notify = notify;
   }
 
   /**
@@ -69,18 +96,14 @@ export class Embedder {
     for (const batch of batches(texts, (text) => text.length, REQUEST_LIMITS)) {
       throwIfAborted(signal);
       const prefixed = batch.map((text) => prefix + text);
-      const outcomes = await this.#call(() => this.#embedEach(prefixed, signal), signal);
-      if (!Array.isArray(outcomes) || outcomes.length !== batch.length) {
-        const count = Array.isArray(outcomes) ? outcomes.length : 0;
-        throw invalid(`returned ${count} vectors for ${batch.length} texts`);
-      }
-      // One piece of memory for all of them: thousands of small ones keep the garbage collector busy.
-      const { dimensions } = this.#profile;
-      const memory = new Float32Array(batch.length * dimensions);
-      for (const [place, outcome] of outcomes.entries()) {
-        const room = memory.subarray(place * dimensions, (place + 1) * dimensions);
-        vectors.push(this.#check(outcome, room, () => nameOf(vectors.length)));
-      }
+      const outcomes = await this.#call(
+        `${batch.length} texts`,
+        DOCUMENTS_PATIENCE,
+        () => this.#embedEach(prefixed, signal),
+        signal,
+      );
+      const first = vectors.length;
+      vectors.push(...this.#readEach(outcomes, batch.length, (place) => nameOf(first + place)));
       onBatch?.(vectors.length);
     }
     return vectors;
@@ -91,35 +114,83 @@ export class Embedder {
     const prefix = this.#addsPrefixes ? this.#profile.queryPrefix : "";
     const embeddings = this.#embeddings;
     const vector = await this.#call(
+      "a question",
+      QUERY_PATIENCE,
       () =>
         embedsEach(embeddings)
-          ? embeddings.embedQuery(prefix + text, { signal })
+          ? embeddings.embedQuery(prefix + text, { signal, onRetry: this.#onRetry })
           : embeddings.embedQuery(prefix + text),
       signal,
     );
-    return checkVector(vector, this.#profile, new Float32Array(this.#profile.dimensions));
+    return this.#readable(() => this.#check(vector, new Float32Array(this.#profile.dimensions)));
   }
 
-  #embedEach(texts: string[], signal: AbortSignal | undefined): Promise<(number[] | EmbeddingError)[]> {
+  #embedEach(texts: string[], signal: AbortSignal | undefined): Promise<unknown> {
     const embeddings = this.#embeddings;
     return embedsEach(embeddings)
-      ? embeddings.embedEach(texts, { signal })
+      ? embeddings.embedEach(texts, { signal, onRetry: this.#onRetry })
       : embeddings.embedDocuments(texts);
   }
 
-  #check(
-    outcome: number[] | EmbeddingError,
-    room: Float32Array,
-    name: () => string,
-  ): Float32Array | typeof TOO_LONG {
-    if (!(outcome instanceof EmbeddingError)) return checkVector(outcome, this.#profile, room, name);
-    if (outcome.code === "TEXT_TOO_LONG") return TOO_LONG;
-    throw new EmbeddingError(outcome.code, `${outcome.message}: ${name()}`, outcome.retryable, outcome);
+  #readEach(
+    outcomes: unknown,
+    expected: number,
+    nameOf: (place: number) => string,
+  ): (Float32Array | typeof TOO_LONG)[] {
+    return this.#readable(() => {
+      const count = isListLike(outcomes) ? outcomes.length : 0;
+      if (!isListLike(outcomes) || count !== expected) {
+        throw invalid(`returned ${count} vectors for ${expected} texts`);
+      }
+      // One piece of memory for all of them: thousands of small ones keep the garbage collector busy.
+      const { dimensions } = this.#profile;
+      const memory = new Float32Array(expected * dimensions);
+      return Array.from({ length: expected }, (_, place) => {
+        const outcome = outcomes[place];
+        if (outcome instanceof EmbeddingError) return tooLongOrThrow(outcome, nameOf(place));
+        const room = memory.subarray(place * dimensions, (place + 1) * dimensions);
+        return this.#check(outcome, room, () => nameOf(place));
+      });
+    });
   }
 
-  async #call<T>(call: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  /** @throws {@link EmbeddingError} for what cannot be looked at: a property of it throws */
+  #readable<T>(read: () => T): T {
     try {
-      return await orAbort(call, signal);
+      return read();
+    } catch (error) {
+      if (error instanceof TrainingIndexError) throw error;
+      throw invalid(`of model ${this.#profile.model} returned what cannot be read`, error);
+    }
+  }
+
+  #check(given: unknown, room: Float32Array, name?: () => string): Float32Array {
+    const { model, dimensions } = this.#profile;
+    const vector = readVector(given, dimensions, room);
+    if (typeof vector !== "string") return vector;
+    throw invalid(`of model ${model} returned ${vector}${name ? ` (${name()})` : ""}`);
+  }
+
+  async #call<T>(
+    what: string,
+    { slowMs, limitMs }: Patience,
+    call: () => Promise<T>,
+    signal: AbortSignal | undefined,
+  ): Promise<T> {
+    const { model } = this.#profile;
+    const late = (ms: number): string =>
+      `The embedder of model ${model} has not answered for ${ms / 1000} s (it was asked to embed ${what})`;
+    try {
+      return await waitFor(call, {
+        signal,
+        slowMs,
+        onSlow: () => {
+          this.#notify({ code: "SLOW_EMBEDDER", message: `${late(slowMs)}: it is waited for` });
+        },
+        limitMs: embedsEach(this.#embeddings) ? undefined : limitMs,
+        onLimit: () =>
+          new EmbeddingError("TIMEOUT", `${late(limitMs)}: it is not waited for any longer`, true),
+      });
     } catch (error) {
       const reason: unknown = signal?.reason;
       if (reason instanceof TimeLimitPassed) {
@@ -133,12 +204,25 @@ export class Embedder {
       if (error instanceof TrainingIndexError) throw error;
       throw new EmbeddingError(
         "EMBEDDING_FAILED",
-        `The embedder of model ${this.#profile.model} failed`,
+        `The embedder of model ${model} failed`,
         !isFinalStatus(httpStatusOf(error) ?? 0),
         error,
       );
     }
   }
+
+  readonly #onRetry = (failure: EmbeddingError): void => {
+    this.#notify({ code: "RETRY", message: `${failure.message}. It is tried again`, cause: failure });
+  };
+}
+
+function tooLongOrThrow(failure: EmbeddingError, name: string): typeof TOO_LONG {
+  if (failure.code === "TEXT_TOO_LONG") return TOO_LONG;
+  throw new EmbeddingError(failure.code, `${failure.message}: ${name}`, failure.retryable, failure);
+}
+
+function invalid(what: string, cause?: unknown): EmbeddingError {
+  return new EmbeddingError("EMBEDDING_INVALID", `The embedder ${what}`, false, cause);
 }
 
 function embedsEach(embeddings: EmbeddingsInterface): embeddings is EmbeddingsOfEach {
@@ -155,52 +239,14 @@ export function isFinalStatus(status: number): boolean {
 
 /** The status of the HTTP answer that an embedder's error stands for; `undefined` for any other error. */
 export function httpStatusOf(error: unknown): number | undefined {
-  // `status_code` is what Ollama's client calls it; LangChain's own retry looks at `status` only.
-  const { status, status_code } = (error ?? {}) as { status?: unknown; status_code?: unknown };
-  const code = typeof status_code === "number" ? status_code : status;
-  return typeof code === "number" ? code : undefined;
-}
-
-/**
- * Narrows a vector to the 32 bits that pgvector stores.
- *
- * @param narrowed - where to, of `dimensions` components
- * @returns the vector, or what is wrong with it: another number of dimensions, NaN, infinity, or no direction;
- * also when these only come about at 32 bits, in which pgvector sums up the squares
- */
-export function narrowVector(
-  vector: ArrayLike<unknown>,
-  dimensions: number,
-  narrowed: Float32Array = new Float32Array(dimensions),
-): Float32Array | string {
-  if (vector.length !== dimensions) return `${vector.length} dimensions; this index stores ${dimensions}`;
-  let squares = 0;
-  for (let index = 0; index < dimensions; index++) {
-    const component = vector[index];
-    if (typeof component !== "number") return "a component that is no number";
-    const stored = Math.fround(component);
-    narrowed[index] = stored;
-    squares = Math.fround(squares + Math.fround(stored * stored));
+  try {
+    // `status_code` is what Ollama's client calls it; LangChain's own retry looks at `status` only.
+    const { status, status_code } = (error ?? {}) as { status?: unknown; status_code?: unknown };
+    const code = typeof status_code === "number" ? status_code : status;
+    return typeof code === "number" ? code : undefined;
+  } catch {
+    return undefined; // an error whose properties throw
   }
-  if (!Number.isFinite(squares)) return "NaN, infinity or components too large to compare";
-  return squares === 0 ? "zeros or components too small to compare: no direction" : narrowed;
-}
-
-function checkVector(
-  vector: readonly number[],
-  { model, dimensions }: EmbeddingProfile,
-  room: Float32Array,
-  name?: () => string,
-): Float32Array {
-  const checked = narrowVector(Array.isArray(vector) ? vector : [], dimensions, room);
-  if (typeof checked === "string") {
-    throw invalid(`of model ${model} returned ${checked}${name ? ` (${name()})` : ""}`);
-  }
-  return checked;
-}
-
-function invalid(what: string): EmbeddingError {
-  return new EmbeddingError("EMBEDDING_INVALID", `The embedder ${what}`, false);
 }
 
 /** Who the embedder is, and who puts the prefixes before the texts. */

@@ -1,7 +1,7 @@
 import { OllamaEmbeddings, type OllamaEmbeddingsParams } from "@langchain/ollama";
 import { EmbeddingError, throwIfAborted } from "../errors.js";
-import { httpStatusOf, isFinalStatus } from "./embedder.js";
 import { TextFailure } from "./bisection.js";
+import { errorIn, HttpFailure, translateFailure, unreachableCode } from "./ollama-failure.js";
 import { retry } from "./retry.js";
 
 /** How long one request may take. */
@@ -10,10 +10,22 @@ export interface RequestTimeouts {
   requestTimeoutMs: number;
   /** To one that may have to be loaded first. */
   loadTimeoutMs: number;
+  /** How long a server that nobody can reach is tried again. */
+  unreachableBudgetMs: number;
 }
 
 /** Where and what to ask. */
 export type OllamaTarget = OllamaEmbeddingsParams & { model: string };
+
+/** Options of {@link OllamaRequester.send}. */
+export interface SendOptions {
+  /** As `performance.now()` counts: no further attempt starts later. */
+  deadline: number;
+  /** The same: no attempt of a query goes on longer. */
+  endOfQuery?: number | undefined;
+  signal: AbortSignal | undefined;
+  onRetry?: ((failure: EmbeddingError) => void) | undefined;
+}
 
 /** Ollama unloads a model after five minutes without a request; a little earlier, and it may be gone on arrival. */
 const LOADED_FOR_MS = 4 * 60_000;
@@ -21,36 +33,46 @@ const LOADED_FOR_MS = 4 * 60_000;
 /** Sends texts to one model on one server of Ollama. */
 export class OllamaRequester {
   readonly #target: OllamaTarget;
+  readonly #address: string;
   readonly #timeouts: RequestTimeouts;
   #lastAnswer = -Infinity;
+  /** Of all calls together: a call that comes while the server is away waits no longer than those before it. */
+  #unreachableSince: number | undefined;
 
-  constructor(target: OllamaTarget, timeouts: RequestTimeouts) {
+  /** @param address - what errors call the server: without name and password */
+  constructor(target: OllamaTarget, address: string, timeouts: RequestTimeouts) {
     this.#target = target;
+    this.#address = address;
     this.#timeouts = timeouts;
   }
 
   /**
    * Sends texts in one request, and again while that can help.
    *
-   * @param deadline - as `performance.now()` counts: no further attempt starts later
    * @returns what the server says are their vectors
    * @throws {@link TextFailure} | {@link EmbeddingError} | {@link AbortError}
    */
-  send(texts: string[], deadline: number, signal: AbortSignal | undefined): Promise<number[][]> {
-    const canHeal = (error: unknown, attempts: number): boolean => {
-      if (!isRetryable(error)) return false;
-      // Several texts are tried with fewer in time: one of them can be at fault, or the machine is too slow for all.
-      return !(error instanceof TextFailure && texts.length > 1 && attempts >= error.attempts);
-    };
-    return retry(() => this.#sendOnce(texts, signal), { deadline, canHeal, signal });
+  send(texts: string[], options: SendOptions): Promise<number[][]> {
+    const { deadline, signal, onRetry } = options;
+    return retry(() => this.#sendOnce(texts, options), {
+      deadline: () =>
+        Math.min(deadline, (this.#unreachableSince ?? Infinity) + this.#timeouts.unreachableBudgetMs),
+      canHeal: (error, attempts) => {
+        if (!failureOf(error)?.retryable) return false;
+        // Several texts are tried with fewer in time: one of them can be at fault, or the machine is too slow for all.
+        return !(error instanceof TextFailure && texts.length > 1 && attempts >= error.attempts);
+      },
+      onRetry: (error) => {
+        const failure = failureOf(error);
+        if (failure) onRetry?.(failure);
+      },
+      signal,
+    });
   }
 
-  async #sendOnce(texts: string[], signal: AbortSignal | undefined): Promise<number[][]> {
+  async #sendOnce(texts: string[], { endOfQuery, signal }: SendOptions): Promise<number[][]> {
     throwIfAborted(signal);
-    const isLoaded = performance.now() - this.#lastAnswer < LOADED_FOR_MS;
-    const timeoutMs = isLoaded ? this.#timeouts.requestTimeoutMs : this.#timeouts.loadTimeoutMs;
-    const timeout = AbortSignal.timeout(timeoutMs);
-    const either = signal ? AbortSignal.any([signal, timeout]) : timeout;
+    const limit = limitTime(this.#timeLimit(endOfQuery), signal);
     const { fetch: given = fetch } = this.#target;
     // LangChain's class knows neither time-outs nor signals: both come in through its `fetch`.
     const ollama = new OllamaEmbeddings({
@@ -58,7 +80,7 @@ export class OllamaRequester {
       maxRetries: 0,
       fetch: async (input, init) => {
         const address = input instanceof Request ? input.url : input;
-        const response = await given(...withoutCredentials(address, { ...init, signal: either }));
+        const response = await given(...withoutCredentials(address, { ...init, signal: limit.signal }));
         if (response.ok) return response;
         // Ollama's client writes to the console about a body that it cannot read, as that of a proxy.
         throw new HttpFailure(response.status, errorIn(await response.text()));
@@ -67,39 +89,75 @@ export class OllamaRequester {
     try {
       const vectors = await ollama.embedDocuments(texts);
       this.#lastAnswer = performance.now();
+      this.#unreachableSince = undefined;
       return vectors;
     } catch (error) {
       throwIfAborted(signal);
-      const failure = translateFailure(error, this.#target.model, timeout.aborted ? timeoutMs : undefined);
+      const failure = translateFailure(error, {
+        model: this.#target.model,
+        address: this.#address,
+        timedOutAfterMs: limit.hasPassed() ? limit.timeoutMs : undefined,
+        isQuery: endOfQuery !== undefined,
+      });
       // A server or a runner that died comes back without the model.
-      if (!timeout.aborted && isRetryable(failure)) this.#lastAnswer = -Infinity;
+      if (!limit.hasPassed() && failureOf(failure)?.retryable) this.#lastAnswer = -Infinity;
+      if (unreachableCode(error) === undefined) this.#unreachableSince = undefined;
+      else this.#unreachableSince ??= performance.now();
       throw failure;
+    } finally {
+      limit.clear();
     }
   }
-}
 
-function isRetryable(error: unknown): boolean {
-  const failure = error instanceof TextFailure ? error.failure : error;
-  return failure instanceof EmbeddingError && failure.retryable;
-}
-
-/** An answer of a status that says that there are no vectors. */
-class HttpFailure extends Error {
-  readonly status: number;
-
-  constructor(status: number, said: string) {
-    super(said);
-    this.status = status;
+  /** How long an attempt that starts now may take, in milliseconds. */
+  #timeLimit(endOfQuery = Infinity): number {
+    const isLoaded = performance.now() - this.#lastAnswer < LOADED_FOR_MS;
+    const limitMs = isLoaded ? this.#timeouts.requestTimeoutMs : this.#timeouts.loadTimeoutMs;
+    return Math.max(1, Math.min(limitMs, Math.round(endOfQuery - performance.now())));
   }
 }
 
-/** What an answer's body says went wrong: Ollama's `{"error": "..."}`, else whatever it is. */
-function errorIn(body: string): string {
+function failureOf(error: unknown): EmbeddingError | undefined {
+  const failure = error instanceof TextFailure ? error.failure : error;
+  return failure instanceof EmbeddingError ? failure : undefined;
+}
+
+interface TimeLimit {
+  /** Fires when the time is over, or with the caller's. */
+  signal: AbortSignal;
+  timeoutMs: number;
+  hasPassed: () => boolean;
+  clear: () => void;
+}
+
+/** `AbortSignal.any` would hold its time-out only weakly on Node 20, where a garbage collection loses it (nodejs/node#57736). */
+function limitTime(timeoutMs: number, caller: AbortSignal | undefined): TimeLimit {
+  const controller = new AbortController();
+  let passed = false;
+  const abort = (): void => {
+    controller.abort(caller?.reason);
+  };
+  const timer = setTimeout(() => {
+    passed = true;
+    controller.abort(new Error("the time is over"));
+  }, timeoutMs);
+  caller?.addEventListener("abort", abort, { once: true });
+  return {
+    signal: controller.signal,
+    timeoutMs,
+    hasPassed: () => passed,
+    clear: () => {
+      clearTimeout(timer);
+      caller?.removeEventListener("abort", abort);
+    },
+  };
+}
+
+function decoded(part: string): string {
   try {
-    const { error } = JSON.parse(body) as { error?: unknown };
-    return typeof error === "string" ? error : body;
+    return decodeURIComponent(part);
   } catch {
-    return body;
+    return part; // a percent sign that stands for itself
   }
 }
 
@@ -108,66 +166,11 @@ function withoutCredentials(address: string | URL, init: RequestInit): [string, 
   const url = new URL(address);
   if (url.username === "" && url.password === "") return [url.href, init];
   const headers = new Headers(init.headers);
-  const pair = [url.username, url.password].map(decodeURIComponent).join(":");
+  const pair = [url.username, url.password].map(decoded).join(":");
   if (!headers.has("authorization")) {
     headers.set("authorization", `Basic ${Buffer.from(pair).toString("base64")}`);
   }
   url.username = "";
   url.password = "";
   return [url.href, { ...init, headers }];
-}
-
-/** The model has not been pulled; a proxy's 404 is another. */
-const NO_MODEL = /^model .*not found/;
-/**
- * What Ollama calls a text that is longer than the model's window, from 0.3 to 0.33 (`server/routes.go`), and what
- * llama-server does. There is no code to tell it by.
- */
-const TOO_LONG = /context length|too large to process/i;
-/** The vectors of one text are not numbers: some models on some graphics cards (ollama#13599). */
-const NOT_FINITE = /\bNaN\b|\bInf\b/;
-/** Answered with 400 although the runner has died, or has not come up yet: the next request can find it well. */
-const RUNNER_DOWN =
-  /EOF|connection (refused|reset)|no longer running|unexpected server status|no slots available|error reading/i;
-
-/** @param timedOutAfterMs - when it was the time-out that ended the request */
-function translateFailure(
-  error: unknown,
-  model: string,
-  timedOutAfterMs: number | undefined,
-): TextFailure | EmbeddingError {
-  const name = JSON.stringify(model);
-  if (timedOutAfterMs !== undefined) {
-    const message = `Ollama did not answer for model ${name} within ${timedOutAfterMs} ms`;
-    return new TextFailure(new EmbeddingError("EMBEDDING_FAILED", message, true, error));
-  }
-  const status = httpStatusOf(error);
-  const said = error instanceof Error ? error.message : "";
-  if (status === undefined) {
-    const canHeal = !(error instanceof Error && error.name === "AbortError"); // by a signal of the caller's `fetch`
-    return new EmbeddingError(
-      "EMBEDDING_FAILED",
-      `Ollama could not be reached for model ${name}`,
-      canHeal,
-      error,
-    );
-  }
-  if (status === 404 && NO_MODEL.test(said)) {
-    const message = `Ollama has no model ${name}: run "ollama pull ${model}" where it runs`;
-    return new EmbeddingError("MODEL_MISSING", message, false, error);
-  }
-  if (TOO_LONG.test(said)) {
-    const message = `A text is longer than model ${name} reads`;
-    return new TextFailure(new EmbeddingError("TEXT_TOO_LONG", message, false, error));
-  }
-  if (NOT_FINITE.test(said)) {
-    const message = `Model ${name} made NaN or infinity of a text`;
-    return new TextFailure(new EmbeddingError("EMBEDDING_INVALID", message, false, error));
-  }
-  const message = `Ollama failed for model ${name} (HTTP ${status})`;
-  // A text can be what made it die, but once is no proof.
-  if (status === 500 || RUNNER_DOWN.test(said)) {
-    return new TextFailure(new EmbeddingError("EMBEDDING_FAILED", message, true, error), 2);
-  }
-  return new EmbeddingError("EMBEDDING_FAILED", message, !isFinalStatus(status), error);
 }

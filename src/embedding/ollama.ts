@@ -2,11 +2,12 @@ import { Embeddings } from "@langchain/core/embeddings";
 import type { OllamaEmbeddingsParams } from "@langchain/ollama";
 import { batches } from "../batches.js";
 import { EmbeddingError, InvalidArgumentError } from "../errors.js";
-import { checkInteger } from "../checks.js";
+import { checkFunction, checkInteger, checkOptions } from "../checks.js";
 import { ConcurrencyLimit } from "./concurrency-limit.js";
 import { bisect, type TextOutcome } from "./bisection.js";
 import type { EmbedOptions, EmbeddingsOfEach } from "./embedder.js";
-import { OllamaRequester } from "./ollama-request.js";
+import { serverAddress } from "./ollama-address.js";
+import { OllamaRequester, type SendOptions } from "./ollama-request.js";
 import { embeddingProfiles, type EmbeddingProfile, type OllamaModel } from "./profiles.js";
 
 export { embeddingProfiles };
@@ -47,10 +48,20 @@ export interface OllamaEmbeddingsOptions extends Omit<
   /** For one request that may find the model not loaded, the first one above all. Default 240,000. */
   loadTimeoutMs?: number | undefined;
   /**
-   * How long a request is tried again that failed for what can heal: network, time-outs, 408, 429, 5xx, a runner that
-   * died. Default 120,000. What cannot heal fails at once.
+   * For one query, with all its attempts: someone waits for it. Default 5,000. A model that Ollama has to load first can take
+   * longer: the error says so, and `keepAlive` keeps the model loaded.
+   */
+  queryTimeoutMs?: number | undefined;
+  /**
+   * How long a request is tried again that failed for what can heal: connections that break, time-outs, 408, 429, 5xx, a
+   * runner that died. Default 120,000, for a query never more than `queryTimeoutMs`. What cannot heal fails at once.
    */
   retryBudgetMs?: number | undefined;
+  /**
+   * How long a server that refuses connections, or whose name is unknown, is tried again, from the first time that it was so.
+   * Default 2,500: enough for a restart, and an Ollama that is not running is reported soon. A long load can ask for more.
+   */
+  unreachableBudgetMs?: number | undefined;
 }
 
 /** Limits of the requests that texts are sent in. */
@@ -59,6 +70,7 @@ interface RequestLimits {
   size: number;
   concurrency: number;
   retryBudgetMs: number;
+  queryTimeoutMs: number;
 }
 
 /** The longest that a timer of Node can wait. */
@@ -107,7 +119,10 @@ export class ProfiledOllamaEmbeddings extends Embeddings implements EmbeddingsOf
    *
    * @throws {@link EmbeddingError} | {@link AbortError} for what concerns all texts
    */
-  async embedEach(documents: readonly string[], { signal }: EmbedOptions = {}): Promise<TextOutcome[]> {
+  async embedEach(
+    documents: readonly string[],
+    { signal, onRetry }: EmbedOptions = {},
+  ): Promise<TextOutcome[]> {
     const { concurrency, retryBudgetMs, ...limits } = this.#limits;
     const texts = documents.map((text, index) => ({ index, text: this.profile.documentPrefix + text }));
     const requests = batches(texts, ({ text }) => text.length, limits);
@@ -119,7 +134,8 @@ export class ProfiledOllamaEmbeddings extends Embeddings implements EmbeddingsOf
         const sent = request.map(({ text }) => text);
         const found = await this.#slots.run(() => {
           const deadline = performance.now() + retryBudgetMs;
-          return bisect(sent, (some) => this.#send(some, deadline, either), deadline);
+          const options = { deadline, signal: either, onRetry };
+          return bisect(sent, (some) => this.#send(some, options), deadline);
         });
         for (const [place, { index }] of request.entries()) outcomes[index] = found[place] ?? [];
       }
@@ -134,10 +150,13 @@ export class ProfiledOllamaEmbeddings extends Embeddings implements EmbeddingsOf
   }
 
   /** The vector of the text with the model's query prefix. @throws {@link EmbeddingError} | {@link AbortError} */
-  async embedQuery(document: string, { signal }: EmbedOptions = {}): Promise<number[]> {
-    const deadline = performance.now() + this.#limits.retryBudgetMs;
-    const send = (texts: string[]): Promise<number[][]> => this.#send(texts, deadline, signal);
-    const [outcome = []] = await bisect([this.profile.queryPrefix + document], send, deadline);
+  async embedQuery(document: string, { signal, onRetry }: EmbedOptions = {}): Promise<number[]> {
+    const { retryBudgetMs, queryTimeoutMs } = this.#limits;
+    const start = performance.now();
+    const endOfQuery = start + queryTimeoutMs;
+    const options = { deadline: Math.min(start + retryBudgetMs, endOfQuery), endOfQuery, signal, onRetry };
+    const send = (texts: string[]): Promise<number[][]> => this.#send(texts, options);
+    const [outcome = []] = await bisect([this.profile.queryPrefix + document], send, endOfQuery);
     if (outcome instanceof EmbeddingError) throw outcome;
     return outcome;
   }
@@ -147,10 +166,10 @@ export class ProfiledOllamaEmbeddings extends Embeddings implements EmbeddingsOf
    * So the second text comes again at the end, until a server has been seen to keep the order. (With the first one, the
    * reverse order would look right.)
    */
-  async #send(texts: string[], deadline: number, signal: AbortSignal | undefined): Promise<number[][]> {
+  async #send(texts: string[], options: SendOptions): Promise<number[][]> {
     const [, second] = texts;
     const sentinel = this.#keepsOrder || second === undefined ? [] : [second];
-    const vectors = await this.#requester.send([...texts, ...sentinel], deadline, signal);
+    const vectors = await this.#requester.send([...texts, ...sentinel], options);
     const expected = texts.length + sentinel.length;
     if (!Array.isArray(vectors) || vectors.length !== expected) {
       const count = Array.isArray(vectors) ? vectors.length : 0;
@@ -178,12 +197,12 @@ function areSame(left: unknown, right: unknown): boolean {
   );
 }
 
-/** @throws {@link InvalidArgumentError} for what can be no address, also when completed as Ollama's client does it */
-function checkBaseUrl(baseUrl: string): void {
-  const host = baseUrl.startsWith(":") ? `localhost${baseUrl}` : baseUrl || "localhost";
-  const address = host.includes("://") ? host : `http://${host}`;
-  if (!URL.canParse(address) || !/^https?:$/.test(new URL(address).protocol)) {
-    throw new InvalidArgumentError("baseUrl", "must be an address that starts with http:// or https://");
+/** @throws {@link InvalidArgumentError} */
+function checkTexts(options: object): void {
+  for (const [option, value] of Object.entries(options)) {
+    if (value !== undefined && typeof value !== "string") {
+      throw new InvalidArgumentError(option, "must be a string");
+    }
   }
 }
 
@@ -195,6 +214,7 @@ function checkBaseUrl(baseUrl: string): void {
  * no positive numbers, and for a `baseUrl` that is no address
  */
 export function ollamaEmbeddings(options: OllamaEmbeddingsOptions = {}): ProfiledOllamaEmbeddings {
+  checkOptions(options);
   const {
     model: tag = DEFAULT_MODEL,
     baseUrl = DEFAULT_BASE_URL,
@@ -207,9 +227,13 @@ export function ollamaEmbeddings(options: OllamaEmbeddingsOptions = {}): Profile
     maxCharactersPerRequest = 32_000,
     requestTimeoutMs = 60_000,
     loadTimeoutMs = 240_000,
+    queryTimeoutMs = 5_000,
     retryBudgetMs = 120_000,
+    unreachableBudgetMs = 2_500,
     ...rest
   } = options;
+  checkTexts({ model: tag, queryPrefix, documentPrefix });
+  checkFunction("fetch", rest.fetch);
   const model = tag.endsWith(LATEST_TAG) ? tag.slice(0, -LATEST_TAG.length) : tag;
   const known: EmbeddingProfile | undefined = Object.hasOwn(embeddingProfiles, model)
     ? embeddingProfiles[model as OllamaModel]
@@ -223,16 +247,20 @@ export function ollamaEmbeddings(options: OllamaEmbeddingsOptions = {}): Profile
   }
   const limits = { maxConcurrency, maxTextsPerRequest, maxCharactersPerRequest };
   const times = { requestTimeoutMs, loadTimeoutMs };
-  for (const [option, value] of Object.entries({ ...limits, ...times }))
+  for (const [option, value] of Object.entries({ ...limits, ...times, queryTimeoutMs }))
     checkInteger(option, value, 1, MAX_TIME);
   checkInteger("retryBudgetMs", retryBudgetMs, 0, MAX_TIME);
+  checkInteger("unreachableBudgetMs", unreachableBudgetMs, 0, MAX_TIME);
   for (const [option, value] of Object.entries({ dimensions, maxTokens })) {
     if (value !== undefined) checkInteger(option, value, 1, MAX_TIME);
   }
-  checkBaseUrl(baseUrl);
+  const address = serverAddress(baseUrl);
   const target = { ...rest, model: tag, baseUrl };
   return new ProfiledOllamaEmbeddings(
-    new OllamaRequester(dimensions === undefined ? target : { ...target, dimensions }, times),
+    new OllamaRequester(dimensions === undefined ? target : { ...target, dimensions }, address, {
+      ...times,
+      unreachableBudgetMs,
+    }),
     {
       model,
       dimensions: profileDimensions,
@@ -240,6 +268,12 @@ export function ollamaEmbeddings(options: OllamaEmbeddingsOptions = {}): Profile
       documentPrefix: documentPrefix ?? known?.documentPrefix ?? "",
       maxTokens: maxTokens ?? known?.maxTokens,
     },
-    { items: maxTextsPerRequest, size: maxCharactersPerRequest, concurrency: maxConcurrency, retryBudgetMs },
+    {
+      items: maxTextsPerRequest,
+      size: maxCharactersPerRequest,
+      concurrency: maxConcurrency,
+      retryBudgetMs,
+      queryTimeoutMs,
+    },
   );
 }

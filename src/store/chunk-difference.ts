@@ -46,6 +46,8 @@ export interface StandingChunk {
   hash: string;
   /** As Postgres writes `jsonb`. */
   metadata: string;
+  /** The text, where it has carriage returns; else `null`, as the hash says what it is. */
+  given_content: string | null;
 }
 
 /**
@@ -67,8 +69,9 @@ export interface PlacedChunk {
 /** What to do, so that the new chunks stand in the place of the old ones. */
 export interface Difference {
   /**
-   * Rows to write with the vector of a standing row of the same text, which a row to write may take the place of:
-   * so all of these are written in one statement, before the added ones.
+   * Rows to write with the vector of a standing row of the same text: further ones, and those whose line breaks have
+   * changed. A row to write may take the place of a standing one: so all of these are written in one statement, before
+   * the added ones.
    */
   copied: PlacedChunk[];
   /** Rows to write with a vector of their own. */
@@ -115,7 +118,8 @@ export function compareChunks(
       const placed = { key, id, chunk };
       if (row) {
         const isSame = writtenByPostgres.get(row.metadata) === chunk.metadata;
-        (isSame ? difference.kept : difference.described).push(placed);
+        if (!hasSameLineBreaks(row, chunk)) difference.copied.push(placed);
+        else (isSame ? difference.kept : difference.described).push(placed);
       } else if (vectors.has(chunk.hash)) {
         difference.added.push(placed);
         added.add(id);
@@ -131,6 +135,11 @@ export function compareChunks(
     }
   }
   return difference;
+}
+
+/** Of a row with the chunk's hash, which is that of the text with line feeds. */
+function hasSameLineBreaks({ given_content }: StandingChunk, { content }: PlannedChunk): boolean {
+  return given_content === null ? !content.includes("\r") : given_content === content;
 }
 
 /** The standing chunks of one training, and which of them no new chunk has claimed yet. */

@@ -88,7 +88,8 @@ RETURNING t.id::text AS key`;
 /** $1 ids. The chunks that stand, to be compared with the new ones. */
 export function readChunks(layout: Layout): string {
   return `
-SELECT training_id::text AS key, id, encode(content_hash, 'hex') AS hash, metadata::text AS metadata
+SELECT training_id::text AS key, id, encode(content_hash, 'hex') AS hash, metadata::text AS metadata,
+  CASE WHEN strpos(content, chr(13)) > 0 THEN content END AS given_content
 FROM ${namesOf(layout).chunk} WHERE training_id = ANY ($1::${layout.idType}[])
 ORDER BY training_id, id`;
 }

@@ -42,6 +42,7 @@ const VALUES: { [Name in keyof Required<Options>]: readonly Options[Name][] } = 
   rerankFactor: [100],
   client: [undefined], // one of the host's is given to each search, below
   signal: [new AbortController().signal],
+  timeoutMs: [60_000],
 };
 
 /** Each mode and strategy with each value of each option, alone and together with neighbors. */

@@ -10,6 +10,7 @@ import {
   type ErrorCode,
 } from "langchain-training-index";
 import { migrate, migrationStatus } from "langchain-training-index/migrations";
+import type { OllamaEmbeddingsOptions } from "langchain-training-index/ollama";
 import pg from "pg";
 import { expect, it, onTestFinished } from "vitest";
 import { failureOf, freshDatabase, openAgain, placedTexts } from "../support/contract.js";
@@ -177,6 +178,15 @@ const FAILURES: Record<ErrorCode, Failure> = {
     cause: true,
     provoke: async (test) => (await openOnOllama(test, { models: [] })).upsertTraining(TRAINING),
   },
+  TIMEOUT: {
+    class: EmbeddingError,
+    retryable: true,
+    cause: true,
+    provoke: async (test) => {
+      const index = await openOnOllama(test, { faults: [{ kind: "hang" }] }, { queryTimeoutMs: 200 });
+      return index.similar(SECRET);
+    },
+  },
   DATABASE_FAILED: {
     class: DatabaseError,
     retryable: false,
@@ -231,9 +241,10 @@ const FAILURES: Record<ErrorCode, Failure> = {
 async function openOnOllama(
   { pool, schema, embeddings: { profile } }: TestIndex,
   options: OllamaServerOptions,
+  limits: OllamaEmbeddingsOptions = {},
 ): Promise<TrainingIndex> {
   const { dimensions } = profile;
-  const { embeddings } = await openOllama({ dimensions, ...options }, { dimensions });
+  const { embeddings } = await openOllama({ dimensions, ...options }, { dimensions, ...limits });
   return TrainingIndex.initialize(embeddings, { pool, schema, profile });
 }
 

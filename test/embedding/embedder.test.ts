@@ -1,15 +1,17 @@
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
-import { describe, expect, it } from "vitest";
+import { runInNewContext } from "node:vm";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import {
   Embedder,
   httpStatusOf,
   isFinalStatus,
-  narrowVector,
   resolveProfile,
   type EmbeddingsOfEach,
   type EmbedOptions,
 } from "../../src/embedding/embedder.js";
 import type { EmbeddingProfile } from "../../src/embedding/profiles.js";
+import type { Notice } from "../../src/notices.js";
+import { narrowVector } from "../../src/embedding/vector.js";
 import { AbortError, DatabaseError, EmbeddingError, InvalidArgumentError } from "../../src/errors.js";
 
 const profile: EmbeddingProfile = {
@@ -124,7 +126,12 @@ describe("Embedder.embedDocuments", () => {
     ],
     ["no vectors", [], "returned 0 vectors for 2 texts"],
     ["nothing", undefined, "returned 0 vectors for 2 texts"],
-    ["an object", { length: 2 }, "returned 0 vectors for 2 texts"],
+    ["an object", { vectors: 2 }, "returned 0 vectors for 2 texts"],
+    [
+      "a list of holes",
+      { length: 2 },
+      "of model modelo returned undefined in the place of a vector (texts[0])",
+    ],
     [
       "a vector that is too short",
       [[1, 2], [1]],
@@ -135,11 +142,7 @@ describe("Embedder.embedDocuments", () => {
       [[], [1, 2]],
       "of model modelo returned 0 dimensions; this index stores 2 (texts[0])",
     ],
-    [
-      "a missing vector",
-      [[1, 2], null],
-      "of model modelo returned 0 dimensions; this index stores 2 (texts[1])",
-    ],
+    ["a missing vector", [[1, 2], null], "of model modelo returned null in the place of a vector (texts[1])"],
     [
       "NaN",
       [
@@ -178,7 +181,7 @@ describe("Embedder.embedDocuments", () => {
         ["1", "2"],
         [1, 2],
       ],
-      "of model modelo returned a component that is no number (texts[0])",
+      "of model modelo returned a component that is no number, but a text (texts[0])",
     ],
     [
       "components too large to compare",
@@ -362,7 +365,7 @@ describe("Embedder.embedQuery", () => {
   });
 
   it.each([
-    ["nothing", [undefined], "0 dimensions; this index stores 2"],
+    ["nothing", [undefined], "undefined in the place of a vector"],
     ["a vector that is too long", [[1, 2, 3]], "3 dimensions; this index stores 2"],
     ["infinity", [[1, Number.POSITIVE_INFINITY]], "NaN, infinity or components too large to compare"],
     ["components too large to compare", [[1, -1e20]], "NaN, infinity or components too large to compare"],
@@ -397,6 +400,142 @@ describe("Embedder.embedQuery", () => {
       new AbortError("antes"),
     );
     expect(embeddings.queries).toEqual([]);
+  });
+});
+
+describe("what an embedder gives in the place of numbers in an array", () => {
+  /** What reads as an array, and is none. */
+  const listLike = (...components: number[]): ArrayLike<number> => ({
+    ...components,
+    length: components.length,
+  });
+  const ofAnotherRealm: unknown = runInNewContext("[[3, 4]]");
+
+  it.each<[string, unknown]>([
+    ["a Float32Array", [Float32Array.of(3, 4)]],
+    ["a part of a Float32Array", [Float32Array.of(1, 2, 3, 4).subarray(2)]],
+    ["a Float64Array", [Float64Array.of(3, 4)]],
+    ["an Int8Array", [Int8Array.of(3, 4)]],
+    ["an array of another realm", ofAnotherRealm],
+    ["what reads as an array", [listLike(3, 4)]],
+    ["a list of vectors that reads as an array", { 0: [3, 4], length: 1 }],
+  ])("is taken when it is %s", async (_name, vectors) => {
+    const embedder = answering(vectors);
+    await expect(embedder.embedDocuments(["um"])).resolves.toEqual([Float32Array.of(3, 4)]);
+    await expect(answering([(vectors as unknown[])[0]]).embedQuery("um")).resolves.toEqual(
+      Float32Array.of(3, 4),
+    );
+  });
+
+  const throwing = {
+    length: 2,
+    get 0(): number {
+      throw new Error("segredo");
+    },
+  };
+  it.each<[string, unknown, RegExp]>([
+    ["a text", "AAAAPwAAgD8=", /a text \(if it is base64, set encodingFormat: "float"/],
+    ["a list in a list", [[3, 4]], /1 dimensions; .* list of lists/],
+    ["an object with its embedding", { embedding: [3, 4] }, /give the list in its `embedding`/],
+    ["undefined", undefined, /undefined in the place of a vector/],
+    ["a promise", Promise.resolve([3, 4]), /a promise \(await it\)/],
+    ["a number", 3, /a number in the place of a vector/],
+    ["a function", (first: number, second: number) => first + second, /a function in the place/],
+    ["a set", new Set([3, 4]), /an object in the place/],
+    ["an array with holes", new Array(2), /a component that is no number/],
+    ["what throws when it is read", throwing, /returned what cannot be read/],
+    ["a buffer of the bytes", Buffer.from(Float32Array.of(3, 4).buffer), /8 dimensions; .* may be bytes/],
+  ])("is refused by name when it is %s", async (_name, vector, message) => {
+    const failure = { code: "EMBEDDING_INVALID", message: expect.stringMatching(message) as string };
+    await expect(answering([vector]).embedDocuments(["um"])).rejects.toMatchObject(failure);
+    if (vector instanceof Promise) return; // a query's promise is awaited
+    await expect(answering([vector]).embedQuery("um")).rejects.toMatchObject(failure);
+  });
+
+  it("is told from a vector of a quarter of the dimensions, which is base64 that was read as floats", async () => {
+    const large = { ...profile, dimensions: 8 };
+    const embeddings = new NotingEmbeddings();
+    embeddings.answer = () => [[3, 4]];
+    const embedder = new Embedder(embeddings, { profile: large, addsPrefixes: false });
+    await expect(embedder.embedDocuments(["um"])).rejects.toThrow(
+      '2 dimensions; this index stores 8. A quarter is left where floats are read as base64: set encodingFormat: "float"',
+    );
+  });
+
+  it.each<[string, unknown]>([
+    ["undefined", undefined],
+    ["null", null],
+    ["a text", "fora do ar"],
+    [
+      "an error whose properties throw",
+      Object.defineProperty(new Error("x"), "status", {
+        get: () => {
+          throw new TypeError("segredo");
+        },
+      }),
+    ],
+  ])("is a typed error when it throws %s, at once or later", async (_name, reason) => {
+    const failure = { code: "EMBEDDING_FAILED", name: "EmbeddingError" };
+    await expect(failing(reason).embedDocuments(["um"])).rejects.toMatchObject(failure);
+    const { embeddings, embedder } = setUp();
+    embeddings.embedQuery = () => Promise.reject(reason as Error);
+    await expect(embedder.embedQuery("um")).rejects.toMatchObject(failure);
+  });
+});
+
+describe("an embedder that never answers", () => {
+  const never = <T>(): Promise<T> => new Promise<T>(() => undefined);
+  const setUpNever = (): { embedder: Embedder; notices: Notice[] } => {
+    const embeddings: EmbeddingsInterface = { embedDocuments: never, embedQuery: never };
+    const notices: Notice[] = [];
+    const notify = (notice: Notice): void => void notices.push(notice);
+    return { embedder: new Embedder(embeddings, { profile, addsPrefixes: false }, notify), notices };
+  };
+
+  beforeEach(() => {
+    vi.useFakeTimers();
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it.each<[string, (embedder: Embedder) => Promise<unknown>, number, number]>([
+    ["a question", (embedder) => embedder.embedQuery("um"), 2, 30],
+    ["2 texts", (embedder) => embedder.embedDocuments(["um", "dois"]), 10, 300],
+  ])(
+    "is told of once when it is asked for %s, and is given up in the end",
+    async (what, ask, slow, limit) => {
+      const { embedder, notices } = setUpNever();
+      const failure = ask(embedder).catch((error: unknown) => error);
+      await vi.advanceTimersByTimeAsync(slow * 1000 - 1);
+      expect(notices).toEqual([]);
+      await vi.advanceTimersByTimeAsync(1);
+      const late = (seconds: number): string =>
+        `The embedder of model modelo has not answered for ${seconds} s (it was asked to embed ${what})`;
+      expect(notices).toEqual([{ code: "SLOW_EMBEDDER", message: `${late(slow)}: it is waited for` }]);
+      await vi.advanceTimersByTimeAsync((limit - slow) * 1000);
+      expect(await failure).toMatchObject({
+        name: "EmbeddingError",
+        code: "TIMEOUT",
+        retryable: true,
+        message: `${late(limit)}: it is not waited for any longer`,
+      });
+      expect(notices).toHaveLength(1);
+      expect(vi.getTimerCount()).toBe(0);
+    },
+  );
+
+  it("leaves no timer and no listener when the signal fires, or when it answers", async () => {
+    const controller = new AbortController();
+    const remove = vi.spyOn(controller.signal, "removeEventListener");
+    const failure = setUpNever()
+      .embedder.embedQuery("um", controller.signal)
+      .catch((error: unknown) => error);
+    controller.abort("basta");
+    expect(await failure).toBeInstanceOf(AbortError);
+    await setUp().embedder.embedDocuments(["um"]);
+    expect(vi.getTimerCount()).toBe(0);
+    expect(remove).toHaveBeenCalledTimes(1);
   });
 });
 

@@ -346,13 +346,20 @@ describe("the limits of requests", () => {
     ["baseUrl", "ftp://ollama:11434"],
     ["baseUrl", "http://"],
     ["baseUrl", "http://ollama:porta"],
+    ["baseUrl", new URL("http://ollama:11434")],
+    ["baseUrl", null],
+    ["model", 7],
+    ["queryPrefix", null],
+    ["fetch", "fetch"],
+    ["queryTimeoutMs", 0],
+    ["unreachableBudgetMs", -1],
   ])("are checked: %s = %s is refused", (option, value) => {
     const error = thrownBy(() => ollamaEmbeddings({ [option]: value }));
     expect(error).toBeInstanceOf(InvalidArgumentError);
     expect(error).toMatchObject({ option });
   });
 
-  it.each(["", "ollama", "ollama:11434", ":11434", "https://ollama.exemplo/api-ia"])(
+  it.each(["", "ollama", "ollama:11434", ":11434", "https://ollama.exemplo/api-ia", "http://ollama/"])(
     "are checked: the address %j is one that Ollama's client completes",
     (baseUrl) => {
       expect(() => ollamaEmbeddings({ baseUrl, retryBudgetMs: 0 })).not.toThrow();

@@ -34,6 +34,7 @@ const row = (key: string, id: string, hash: string, metadata = "{}"): StandingCh
   id,
   hash,
   metadata,
+  given_content: null,
 });
 const vectorsOf = (...hashes: string[]): Map<string, Float32Array> =>
   new Map(hashes.map((hash) => [hash, Float32Array.of(1)]));
@@ -71,6 +72,18 @@ describe("compareChunks", () => {
       vectorsOf("um"),
     );
     expect([copied, added, shown(kept)]).toEqual([[], [], ["t/a: um"]]);
+  });
+
+  it("writes a row anew, with its own vector, whose line breaks have become others", () => {
+    const given: PlannedChunk = { ...chunk("um\r\ndois"), hash: "x" };
+    const standing = [row("t", "a", "x")];
+    const there = compareChunks([training("t", given)], standing, vectorsOf());
+    expect([shown(there.copied), there.kept, there.removed]).toEqual([["t/a: um\r\ndois"], [], []]);
+    const stored = [{ ...row("t", "a", "x"), given_content: "um\r\ndois" }];
+    const same = compareChunks([training("t", given)], stored, vectorsOf());
+    expect([same.copied, shown(same.kept)]).toEqual([[], ["t/a: um\r\ndois"]]);
+    const back = compareChunks([training("t", { ...chunk("um\ndois"), hash: "x" })], stored, vectorsOf());
+    expect([shown(back.copied), back.kept, back.removed]).toEqual([["t/a: um\ndois"], [], []]);
   });
 
   it("removes all rows of a training without chunks", () => {

@@ -49,16 +49,31 @@ export interface ErrorDetails {
   cause?: unknown;
 }
 
+/** Marks the errors of every copy of this library; `instanceof` knows those of one copy only. */
+const MARK = Symbol.for("langchain-training-index.error");
+
 /**
  * The class of all errors that this library throws.
  *
  * A message names the option or object at fault and the remedy. It never holds a training's text,
  * a vector or a connection string.
+ *
+ * Each error class has a static method `is`. Use it rather than `instanceof`: a program that loads this library both by
+ * `import` and by `require`, itself or through a package, has every class twice.
  */
 export class TrainingIndexError extends Error {
   override readonly name: string = "TrainingIndexError";
   readonly code: ErrorCode;
   readonly retryable: boolean;
+
+  static {
+    Object.defineProperty(this.prototype, MARK, { value: true });
+  }
+
+  /** Whether a value is an error of this library, whichever copy of it threw it. */
+  static is(error: unknown): error is TrainingIndexError {
+    return isMarked(error);
+  }
 
   constructor(message: string, details: ErrorDetails) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -67,9 +82,20 @@ export class TrainingIndexError extends Error {
   }
 }
 
+function isMarked(error: unknown, name?: string): boolean {
+  if (typeof error !== "object" || error === null || !(MARK in error)) return false;
+  return name === undefined || (error as Partial<Error>).name === name;
+}
+
 /** An argument or option is not usable. `option` names it. Never worth a retry. */
 export class InvalidArgumentError extends TrainingIndexError {
   override readonly name = "InvalidArgumentError";
+
+  /** Whether a value is an error of this class, whichever copy of this library threw it. */
+  static override is(error: unknown): error is InvalidArgumentError {
+    return isMarked(error, "InvalidArgumentError");
+  }
+
   /** The argument at fault, as the caller wrote it: `k`, `filter.grupo`, `training.id`. */
   readonly option: string;
 
@@ -83,6 +109,11 @@ export class InvalidArgumentError extends TrainingIndexError {
 export class SchemaError extends TrainingIndexError {
   override readonly name = "SchemaError";
 
+  /** Whether a value is an error of this class, whichever copy of this library threw it. */
+  static override is(error: unknown): error is SchemaError {
+    return isMarked(error, "SchemaError");
+  }
+
   constructor(code: ErrorCode, message: string, cause?: unknown) {
     super(message, { code, retryable: false, cause });
   }
@@ -95,6 +126,11 @@ export type EmbeddingErrorCode = "EMBEDDING_FAILED" | "EMBEDDING_INVALID" | "TEX
 export class EmbeddingError extends TrainingIndexError {
   override readonly name = "EmbeddingError";
 
+  /** Whether a value is an error of this class, whichever copy of this library threw it. */
+  static override is(error: unknown): error is EmbeddingError {
+    return isMarked(error, "EmbeddingError");
+  }
+
   declare readonly code: EmbeddingErrorCode;
 
   constructor(code: EmbeddingErrorCode, message: string, retryable: boolean, cause?: unknown) {
@@ -105,6 +141,12 @@ export class EmbeddingError extends TrainingIndexError {
 /** Postgres rejected a statement, or could not be reached. */
 export class DatabaseError extends TrainingIndexError {
   override readonly name = "DatabaseError";
+
+  /** Whether a value is an error of this class, whichever copy of this library threw it. */
+  static override is(error: unknown): error is DatabaseError {
+    return isMarked(error, "DatabaseError");
+  }
+
   /** The SQLSTATE of Postgres; `undefined` when the connection itself failed. */
   readonly sqlState: string | undefined;
 
@@ -117,6 +159,11 @@ export class DatabaseError extends TrainingIndexError {
 /** The caller's `AbortSignal` fired. `cause` is the signal's reason. Nothing of the call was stored. */
 export class AbortError extends TrainingIndexError {
   override readonly name = "AbortError";
+
+  /** Whether a value is an error of this class, whichever copy of this library threw it. */
+  static override is(error: unknown): error is AbortError {
+    return isMarked(error, "AbortError");
+  }
 
   constructor(reason: unknown) {
     super("The operation was aborted", { code: "ABORTED", retryable: false, cause: reason });

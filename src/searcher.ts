@@ -33,6 +33,11 @@ export class Searcher {
     this.#parts = parts;
   }
 
+  /** What a search has that names no `efSearch`. */
+  get efSearch(): number {
+    return this.#parts.efSearch;
+  }
+
   /** @throws {@link InvalidArgumentError} naming the option */
   check(options: AnySearchOptions): CheckedSearch {
     const checked = checkSearch(options, this.#parts);
@@ -101,7 +106,7 @@ export class Searcher {
       const hits = await searchHybrid(target, { ...search, vector });
       return hits.filter((hit) => isNear(hit, search));
     } catch (error) {
-      if (!onTextOnly || !(error instanceof EmbeddingError)) throw error;
+      if (!onTextOnly || !EmbeddingError.is(error)) throw error;
       onTextOnly(error);
       return searchTextOnly(target, search);
     }

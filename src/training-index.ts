@@ -1,21 +1,30 @@
+import { inspect, type InspectOptions } from "node:util";
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
-import { bulkLoad, type BulkLoadOptions } from "./bulk-load.js";
+import { bulkLoad, BULK_LOAD_OPTIONS, type BulkLoadOptions } from "./bulk-load.js";
 import { InvalidArgumentError } from "./errors.js";
-import { checkIterable } from "./checks.js";
+import { checkIterable, isObject } from "./checks.js";
 import { openParts, type IndexParts } from "./index-parts.js";
 import {
   checkCall,
   checkSelection,
   checkUpsertMany,
   type DeleteOptions,
+  type PruneOptions,
   type TrainingIndexOptions,
   type UpsertManyOptions,
   type UpsertOptions,
 } from "./options.js";
+import {
+  DELETE_MANY_OPTIONS,
+  DELETE_OPTIONS,
+  PREPARE_OPTIONS,
+  PRUNE_OPTIONS,
+  UPSERT_MANY_OPTIONS,
+  UPSERT_OPTIONS,
+} from "./option-names.js";
 import { PreparedTraining } from "./prepared-training.js";
-import { TrainingRetriever, type TrainingRetrieverOptions } from "./retriever.js";
+import { retrieverSearch, TrainingRetriever, type TrainingRetrieverOptions } from "./retriever.js";
 import type { SimilarOptions } from "./search-options.js";
-import type { Queryable } from "./store/database.js";
 import { compileFilter } from "./store/filter.js";
 import { decodeTrainingId, encodeTrainingId, encodeTrainingIds } from "./store/training-id.js";
 import {
@@ -53,6 +62,12 @@ export class TrainingIndex {
   #vectorStore: TrainingVectorStore | undefined;
 
   private constructor(parts: IndexParts) {
+    if (!isObject(parts) || !("searcher" in parts)) {
+      throw new InvalidArgumentError(
+        "TrainingIndex",
+        "is not made by new: use await TrainingIndex.initialize(embeddings, { pool })",
+      );
+    }
     this.#parts = parts;
   }
 
@@ -71,6 +86,14 @@ export class TrainingIndex {
     return new TrainingIndex(await openParts(embeddings, options));
   }
 
+  /** What `console.log` shows: what the index is, and nothing of its pool. */
+  [inspect.custom](_depth: number, options: InspectOptions): string {
+    const { layout, profile } = this.#parts;
+    const { schema, idType } = layout;
+    const { model, dimensions } = profile;
+    return `TrainingIndex ${inspect({ schema, model, dimensions, idType }, options)}`;
+  }
+
   /**
    * Makes this version of a training the one that is found. Texts that the stored version has too keep their rows
    * and vectors; only new ones are embedded. Readers see the old version until the new one is whole.
@@ -83,7 +106,7 @@ export class TrainingIndex {
    * @throws {@link AbortError} when the signal fires
    */
   async upsertTraining(training: Training, options: UpsertOptions = {}): Promise<UpsertResult> {
-    const prepared = await this.#prepare(training, options);
+    const prepared = await this.#prepare(training, options, UPSERT_OPTIONS, "upsertTraining");
     return prepared.commit(options.client);
   }
 
@@ -97,7 +120,7 @@ export class TrainingIndex {
     training: Training,
     options: Omit<UpsertOptions, "client"> = {},
   ): Promise<PreparedTraining> {
-    return this.#prepare(training, options);
+    return this.#prepare(training, options, PREPARE_OPTIONS, "prepareTraining");
   }
 
   /**
@@ -114,7 +137,7 @@ export class TrainingIndex {
     trainings: Iterable<Training> | AsyncIterable<Training>,
     options: UpsertManyOptions = {},
   ): AsyncGenerator<UpsertResult, void, undefined> {
-    checkUpsertMany(options);
+    checkUpsertMany(options, UPSERT_MANY_OPTIONS, "upsertTrainings");
     checkIterable("trainings", trainings);
     yield* upsertAll(this.#parts.indexer, this.#normalizeEach(trainings), options);
   }
@@ -131,7 +154,7 @@ export class TrainingIndex {
     trainings: Iterable<Training> | AsyncIterable<Training>,
     options: UpsertManyOptions & BulkLoadOptions = {},
   ): AsyncGenerator<UpsertResult, void, undefined> {
-    checkUpsertMany(options);
+    checkUpsertMany(options, [...UPSERT_MANY_OPTIONS, ...BULK_LOAD_OPTIONS], "bulkLoad");
     const { pool, layout, indexer, serving } = this.#parts;
     yield* bulkLoad(
       {
@@ -154,7 +177,7 @@ export class TrainingIndex {
    * @throws {@link InvalidArgumentError} | {@link DatabaseError} | {@link AbortError}
    */
   async deleteTraining(id: TrainingId, options: DeleteOptions = {}): Promise<DeleteResult> {
-    checkCall(options);
+    checkCall(options, DELETE_OPTIONS, "deleteTraining");
     const { layout, remover } = this.#parts;
     const key = encodeTrainingId(id, layout.idType, "id");
     const revision = encodeRevision(options.revision, "revision");
@@ -173,9 +196,9 @@ export class TrainingIndex {
     selection: TrainingSelection,
     options: Omit<DeleteOptions, "revision"> = {},
   ): Promise<DeleteResult[]> {
-    checkCall(options);
+    const { ids, filter } = checkSelection(selection, "deleteTrainings");
+    checkCall(options, DELETE_MANY_OPTIONS, "deleteTrainings");
     const { layout, remover } = this.#parts;
-    const { ids, filter } = checkSelection(selection, "selection");
     if (ids === undefined) {
       const found = await remover.removeMatching(compileFilter(filter), options);
       return found.map(({ key, outcome }) => ({ id: decodeTrainingId(key, layout.idType), ...outcome }));
@@ -194,14 +217,12 @@ export class TrainingIndex {
    * Forgets deletes: of each a row stays, so that a call that started before it cannot bring the training back. Older
    * ones than any such call can be are of no more use. Needed only where many trainings are deleted for good.
    *
-   * @param options.olderThanMs - age of the deletes to forget, in milliseconds; more than an upsert can take from its
-   * start to its end, retries of a prepared one included
    * @returns how many were forgotten
    * @throws {@link InvalidArgumentError} for an age that is no positive number, or more than 1000 years
    * @throws {@link DatabaseError}
    */
-  async prune(options: { olderThanMs: number; client?: Queryable | undefined }): Promise<number> {
-    checkCall(options);
+  async prune(options: PruneOptions): Promise<number> {
+    checkCall(options, PRUNE_OPTIONS, "prune");
     const { olderThanMs, client } = options;
     if (!(Number.isFinite(olderThanMs) && olderThanMs > 0 && olderThanMs <= MAX_AGE_MS)) {
       throw new InvalidArgumentError("olderThanMs", "must be a positive number, of 1000 years at most");
@@ -230,8 +251,9 @@ export class TrainingIndex {
    * @throws {@link InvalidArgumentError} for a bad option, at once
    */
   asRetriever(options: TrainingRetrieverOptions = {}): TrainingRetriever {
-    this.#parts.searcher.check(options);
-    return new TrainingRetriever(this, options);
+    const { searcher } = this.#parts;
+    searcher.check(retrieverSearch(options));
+    return new TrainingRetriever(this, options, searcher.efSearch);
   }
 
   /** The same rows as a LangChain vector store, with the filter of this index. Always the same object. */
@@ -250,10 +272,15 @@ export class TrainingIndex {
     ));
   }
 
-  async #prepare(training: Training, options: UpsertOptions): Promise<PreparedTraining> {
-    checkCall(options);
-    const { indexer } = this.#parts;
-    return new PreparedTraining(await indexer.prepare([this.#normalize(training)], options));
+  async #prepare(
+    training: Training,
+    options: UpsertOptions,
+    known: readonly string[],
+    owner: string,
+  ): Promise<PreparedTraining> {
+    const normalized = this.#normalize(training);
+    checkCall(options, known, owner);
+    return new PreparedTraining(await this.#parts.indexer.prepare([normalized], options));
   }
 
   async *#normalizeEach(

@@ -111,7 +111,7 @@ export class Embedder {
     room: Float32Array,
     name: () => string,
   ): Float32Array | typeof TOO_LONG {
-    if (!(outcome instanceof EmbeddingError)) return checkVector(outcome, this.#profile, room, name);
+    if (!EmbeddingError.is(outcome)) return checkVector(outcome, this.#profile, room, name);
     if (outcome.code === "TEXT_TOO_LONG") return TOO_LONG;
     throw new EmbeddingError(outcome.code, `${outcome.message}: ${name()}`, outcome.retryable, outcome);
   }
@@ -120,7 +120,7 @@ export class Embedder {
     try {
       return await orAbort(call, signal);
     } catch (error) {
-      if (error instanceof TrainingIndexError) throw error;
+      if (TrainingIndexError.is(error)) throw error;
       throw new EmbeddingError(
         "EMBEDDING_FAILED",
         `The embedder of model ${this.#profile.model} failed`,

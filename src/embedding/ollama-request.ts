@@ -80,7 +80,7 @@ export class OllamaRequester {
 
 function isRetryable(error: unknown): boolean {
   const failure = error instanceof TextFailure ? error.failure : error;
-  return failure instanceof EmbeddingError && failure.retryable;
+  return EmbeddingError.is(failure) && failure.retryable;
 }
 
 /** An answer of a status that says that there are no vectors. */

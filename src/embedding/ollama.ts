@@ -2,7 +2,7 @@ import { Embeddings } from "@langchain/core/embeddings";
 import type { OllamaEmbeddingsParams } from "@langchain/ollama";
 import { batches } from "../batches.js";
 import { EmbeddingError, InvalidArgumentError } from "../errors.js";
-import { checkInteger } from "../checks.js";
+import { checkInteger, checkNames, namesOfProperties } from "../checks.js";
 import { ConcurrencyLimit } from "./concurrency-limit.js";
 import { bisect, type TextOutcome } from "./bisection.js";
 import type { EmbedOptions, EmbeddingsOfEach } from "./embedder.js";
@@ -53,6 +53,26 @@ export interface OllamaEmbeddingsOptions extends Omit<
   retryBudgetMs?: number | undefined;
 }
 
+const OLLAMA_OPTIONS = namesOfProperties<OllamaEmbeddingsOptions>({
+  model: true,
+  baseUrl: true,
+  dimensions: true,
+  queryPrefix: true,
+  documentPrefix: true,
+  maxTokens: true,
+  maxConcurrency: true,
+  maxTextsPerRequest: true,
+  maxCharactersPerRequest: true,
+  requestTimeoutMs: true,
+  loadTimeoutMs: true,
+  retryBudgetMs: true,
+  keepAlive: true,
+  truncate: true,
+  headers: true,
+  requestOptions: true,
+  fetch: true,
+});
+
 /** Limits of the requests that texts are sent in. */
 interface RequestLimits {
   items: number;
@@ -96,7 +116,7 @@ export class ProfiledOllamaEmbeddings extends Embeddings implements EmbeddingsOf
   async embedDocuments(documents: string[], options: EmbedOptions = {}): Promise<number[][]> {
     const outcomes = await this.embedEach(documents, options);
     return outcomes.map((outcome, index) => {
-      if (!(outcome instanceof EmbeddingError)) return outcome;
+      if (!EmbeddingError.is(outcome)) return outcome;
       const { code, message, retryable } = outcome;
       throw new EmbeddingError(code, `${message}: texts[${index}]`, retryable, outcome);
     });
@@ -138,7 +158,7 @@ export class ProfiledOllamaEmbeddings extends Embeddings implements EmbeddingsOf
     const deadline = performance.now() + this.#limits.retryBudgetMs;
     const send = (texts: string[]): Promise<number[][]> => this.#send(texts, deadline, signal);
     const [outcome = []] = await bisect([this.profile.queryPrefix + document], send, deadline);
-    if (outcome instanceof EmbeddingError) throw outcome;
+    if (EmbeddingError.is(outcome)) throw outcome;
     return outcome;
   }
 
@@ -195,6 +215,7 @@ function checkBaseUrl(baseUrl: string): void {
  * no positive numbers, and for a `baseUrl` that is no address
  */
 export function ollamaEmbeddings(options: OllamaEmbeddingsOptions = {}): ProfiledOllamaEmbeddings {
+  checkNames(options ?? null, OLLAMA_OPTIONS, "ollamaEmbeddings");
   const {
     model: tag = DEFAULT_MODEL,
     baseUrl = DEFAULT_BASE_URL,

@@ -1,3 +1,4 @@
+import { namesOfProperties } from "../checks.js";
 import { readActiveProfile, readCatalog, readMigrations, type InstalledExtension } from "../store/catalog.js";
 import type { Queryable } from "../store/database.js";
 import { FIRST_PROFILE_ID, SCHEMA_VERSION } from "../store/layout.js";
@@ -6,7 +7,7 @@ import type { VectorIndexState } from "../store/vector-index-catalog.js";
 import type { VectorIndexType } from "../store/vector-index.js";
 import type { IdType } from "../types.js";
 import { migrations } from "./list.js";
-import { planMigration, type MigrateOptions } from "./options.js";
+import { checkMigrateNames, planMigration, type MigrateOptions } from "./options.js";
 
 /** What stands in a schema, and what is missing. */
 export interface MigrationStatus {
@@ -31,6 +32,8 @@ export interface MigrationStatus {
   textSearch: TextSearchLanguage | undefined;
 }
 
+const STATUS_OPTIONS = namesOfProperties<Pick<MigrateOptions, "schema">>({ schema: true });
+
 /**
  * Says what `migrate` would find. Reads only.
  *
@@ -40,6 +43,7 @@ export async function migrationStatus(
   pool: Queryable,
   options: Pick<MigrateOptions, "schema"> = {},
 ): Promise<MigrationStatus> {
+  checkMigrateNames(options, STATUS_OPTIONS, "migrationStatus");
   const { schema } = planMigration(options);
   const catalog = await readCatalog(pool, schema, FIRST_PROFILE_ID);
   const version = catalog.migrated ? (await readMigrations(pool, schema)).version : 0;

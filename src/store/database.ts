@@ -114,7 +114,7 @@ const MISSING_OBJECT_STATES = new Set(["42P01", "42703", "42883", "42704", "3F00
 
 /** The SQLSTATE of an error of `pg`; `undefined` for anything else. */
 export function sqlStateOf(error: unknown): string | undefined {
-  if (error instanceof DatabaseError) return error.sqlState;
+  if (DatabaseError.is(error)) return error.sqlState;
   const code = (error as PostgresError | undefined)?.code;
   return typeof code === "string" && SQLSTATE.test(code) && isPostgresError(error) ? code : undefined;
 }
@@ -129,7 +129,7 @@ function isPostgresError(error: unknown): boolean {
  * are translated, and can hold values.
  */
 export function translateError(error: unknown): TrainingIndexError {
-  if (error instanceof TrainingIndexError) return error;
+  if (TrainingIndexError.is(error)) return error;
   const sqlState = sqlStateOf(error);
   if (sqlState === undefined) {
     return new DatabaseError("The connection to Postgres could not be made, or broke", {

@@ -1,6 +1,6 @@
 import { types } from "node:util";
 import { InvalidArgumentError } from "../errors.js";
-import { storableText } from "../text.js";
+import { isExactNumber, storableText } from "../text.js";
 
 /** What metadata is compared with. */
 export type Scalar = string | number | boolean;
@@ -53,7 +53,8 @@ export class FilterReader {
     this.#countValue(path);
     if (typeof value === "string") return storableText(value);
     if (typeof value === "boolean") return value;
-    if (typeof value === "number" && Number.isFinite(value)) return value;
+    if (typeof value === "number" && Number.isFinite(value)) return exactNumber(value, path);
+    if (typeof value === "bigint") throw tooLargeToCompare(path);
     if (types.isDate(value)) return isoText(value, path);
     throw new InvalidArgumentError(path, "must be a string, a finite number, a boolean or a valid Date");
   }
@@ -105,6 +106,24 @@ export function isPlainObject(value: unknown): value is object {
   return (
     Object.prototype.toString.call(value) === "[object Object]" &&
     typeof (value as { toJSON?: unknown }).toJSON !== "function"
+  );
+}
+
+/**
+ * A number as metadata holds it; those that are stored exactly are the only ones.
+ *
+ * @throws {@link InvalidArgumentError}
+ */
+export function exactNumber(value: number, path: string): number {
+  if (!isExactNumber(value)) throw tooLargeToCompare(path);
+  return value;
+}
+
+/** Such a filter would find, and delete, what has the integer beside it. */
+export function tooLargeToCompare(path: string): InvalidArgumentError {
+  return new InvalidArgumentError(
+    path,
+    "is beyond the integers that are stored exactly (2^53 - 1): keep it as a string in metadata and filters",
   );
 }
 

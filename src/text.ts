@@ -22,6 +22,10 @@ export function isBlank(text: string): boolean {
 /** The key of a document's metadata under which a retriever says where it comes from. Refused in metadata that is written. */
 export const PLACE_KEY = "trainingIndex";
 
+/** What errors say of an integer that metadata and filters do not take. */
+export const INEXACT_INTEGER =
+  "must be a number up to 2^53 - 1: write larger integers, and bigints, as strings in metadata and filters";
+
 /** Whether a number is stored as it was meant: an integer beyond 2^53 may already be the neighbour of what was written. */
 export function isExactNumber(value: number): boolean {
   return Math.abs(value) <= Number.MAX_SAFE_INTEGER;
@@ -90,7 +94,7 @@ function refuseInexactValue(value: unknown, path: string, above: ReadonlySet<unk
     const problem = types.isDate(value)
       ? "must be a valid Date"
       : typeof value === "bigint" || Number.isFinite(value)
-        ? "is beyond the integers that are stored exactly (2^53 - 1): write it as a string"
+        ? INEXACT_INTEGER
         : "must be a finite number";
     throw new InvalidArgumentError(path, problem);
   }

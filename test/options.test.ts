@@ -39,14 +39,23 @@ describe("checkQuery", () => {
     expect(checkQuery([0.5, 0.1, -2], 3)).toEqual(Float32Array.of(0.5, 0.1, -2));
   });
 
-  it.each([undefined, null, 5, {}, { length: 3, 0: 1, 1: 1, 2: 1 }])(
-    "refuses %j, which is neither",
+  it.each([undefined, null, 5, true, { query: "loja", k: 1 }, Promise.resolve("loja")])(
+    "refuses %j, and shows the call",
     (query) => {
       expect(() => checkQuery(query as never, 3)).toThrow(
-        refusal("query", "must be a usable vector, but has no list of numbers"),
+        refusal(
+          "query",
+          "must be a text, or a vector as a list of numbers, before the options: similar(query, { k })",
+        ),
       );
     },
   );
+
+  it.each([{}, { length: 3, 0: 1, 1: 1, 2: 1 }])("refuses %j, which is neither", (query) => {
+    expect(() => checkQuery(query as never, 3)).toThrow(
+      refusal("query", "must be a usable vector, but has no list of numbers"),
+    );
+  });
 });
 
 describe("checkGivenVector", () => {

@@ -1,6 +1,6 @@
 import { types } from "node:util";
 import { InvalidArgumentError } from "../errors.js";
-import { isExactNumber, storableText } from "../text.js";
+import { INEXACT_INTEGER, isExactNumber, storableText } from "../text.js";
 
 /** What metadata is compared with. */
 export type Scalar = string | number | boolean;
@@ -119,12 +119,9 @@ export function exactNumber(value: number, path: string): number {
   return value;
 }
 
-/** Such a filter would find, and delete, what has the integer beside it. */
+/** An integer that a filter would find, and delete, by its neighbour; bigints are refused whatever their size. */
 export function tooLargeToCompare(path: string): InvalidArgumentError {
-  return new InvalidArgumentError(
-    path,
-    "is beyond the integers that are stored exactly (2^53 - 1): keep it as a string in metadata and filters",
-  );
+  return new InvalidArgumentError(path, INEXACT_INTEGER);
 }
 
 /** Of the date itself, whatever methods it was given. */

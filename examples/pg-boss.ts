@@ -138,7 +138,7 @@ async function workOff([job]: PgBoss.Job<TrainingJob>[]): Promise<unknown> {
     console.log(`   training ${id}, version ${revision}: ${status}`);
     return { status }; // pg-boss keeps it as the job's output
   } catch (error) {
-    if (!(error instanceof TrainingIndexError)) throw error;
+    if (!TrainingIndexError.is(error)) throw error;
     if (error.retryable) {
       console.log(`   training ${id}, version ${revision}: ${error.code}, to be tried again`);
       throw error; // after the last attempt pg-boss sends the letter itself

@@ -1,6 +1,5 @@
-import { checkFunction, checkInteger, checkIterable } from "./checks.js";
+import { checkFunction, checkInteger, checkIterable, namesOfProperties } from "./checks.js";
 import { InvalidArgumentError, orAbort } from "./errors.js";
-import { checkCall } from "./options.js";
 import type { DatabasePool } from "./store/database.js";
 import { analyzeAfterLoad, buildAfterLoad, dropBeforeLoad, type BuildSettings } from "./store/index-build.js";
 import { reportingProgress, type IndexProgress } from "./store/index-progress.js";
@@ -30,6 +29,15 @@ export interface BulkLoadOptions {
   /** Ends the load early with `AbortError`, also while the vector index is built. */
   signal?: AbortSignal | undefined;
 }
+
+/** Names of the options of a first load, without those that it shares with `upsertTrainings`. */
+export const BULK_LOAD_OPTIONS = namesOfProperties<BulkLoadOptions>({
+  rebuild: true,
+  maintenanceWorkMem: true,
+  parallelWorkers: true,
+  onIndexProgress: true,
+  signal: true,
+});
 
 /** What a load works with. */
 export interface BulkLoadParts<Item> {
@@ -88,7 +96,6 @@ export async function* bulkLoad<Item>(
 
 /** @throws {@link InvalidArgumentError} */
 export function checkBulkLoad(options: BulkLoadOptions): BuildSettings {
-  checkCall(options);
   const { rebuild, maintenanceWorkMem, parallelWorkers, onIndexProgress } = options;
   if (rebuild !== undefined && typeof rebuild !== "boolean") {
     throw new InvalidArgumentError("rebuild", "must be true or false");

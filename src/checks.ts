@@ -9,11 +9,6 @@ export function checkFunction<T>(option: string, value: T | undefined): T | unde
 }
 
 /** @throws {@link InvalidArgumentError} */
-export function checkOptions(options: object): void {
-  if (!isObject(options)) throw new InvalidArgumentError("options", "must be an object");
-}
-
-/** @throws {@link InvalidArgumentError} */
 export function checkList(option: string, list: unknown): void {
   if (!Array.isArray(list)) throw new InvalidArgumentError(option, "must be a list");
 }
@@ -55,7 +50,8 @@ export function namesOfProperties<Type>(names: Readonly<Record<keyof Type, true>
 }
 
 /**
- * Refuses names that a function does not know: `{ filters }` must never be taken for "no filter".
+ * Refuses names that a function does not know: `{ filters }` must never be taken for "no filter". And refuses what has no
+ * names at all: of a list, a Map or a promise each option would be `undefined`.
  *
  * @param given - the options, or another object of fixed names; `undefined` for none
  * @param known - from {@link namesOfProperties}
@@ -63,13 +59,16 @@ export function namesOfProperties<Type>(names: Readonly<Record<keyof Type, true>
  * @param path - where the object is in the arguments: `training` for `training.text`; none for options
  * @throws {@link InvalidArgumentError} that names the unknown one, and the nearest that is known
  */
-export function checkNames(
-  given: object | undefined,
-  known: readonly string[],
-  owner: string,
-  path?: string,
-): void {
-  const unknown = Object.keys(given ?? {}).find((name) => !known.includes(name));
+export function checkNames(given: unknown, known: readonly string[], owner: string, path?: string): void {
+  if (given === undefined) return;
+  if (!isOptionsObject(given)) {
+    const names = known.length > 3 ? `${known.slice(0, 3).join(", ")}, ...` : known.join(", ");
+    throw new InvalidArgumentError(
+      path ?? "options",
+      `must be an object, { ${names} }, but is ${nameOfKind(given)}`,
+    );
+  }
+  const unknown = Object.keys(given).find((name) => !known.includes(name));
   if (unknown === undefined) return;
   const nearest = nearestName(unknown, known);
   const hint = nearest === undefined ? `known are ${known.join(", ")}` : `did you mean ${nearest}?`;
@@ -79,8 +78,28 @@ export function checkNames(
   );
 }
 
-/** The known name that takes the fewest changes, at most half of its letters. */
+/** An object literal, or an object of a class of the host's. */
+function isOptionsObject(value: unknown): value is object {
+  return Object.prototype.toString.call(value) === "[object Object]";
+}
+
+/** What was given instead: a string, a list, null, a Map, a Promise. */
+function nameOfKind(value: unknown): string {
+  if (Array.isArray(value)) return "a list";
+  if (typeof value !== "object") return `a ${typeof value}`;
+  return value === null ? "null" : `a ${Object.prototype.toString.call(value).slice("[object ".length, -1)}`;
+}
+
+/** Whether a value is a promise: most often a call whose `await` was forgotten. */
+export function isPromise(value: unknown): boolean {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
+}
+
+/** The known name that is one of its words (`k` of `topK`), else the one that takes the fewest changes, at most half of its letters. */
 function nearestName(name: string, known: readonly string[]): string | undefined {
+  const words = name.split(/(?=[A-Z])|_/).map((word) => word.toLowerCase());
+  const word = known.find((candidate) => words.includes(candidate.toLowerCase()));
+  if (word !== undefined) return word;
   const wanted = name.toLowerCase();
   const [nearest] = known
     .map((candidate) => ({ candidate, changes: changesBetween(wanted, candidate.toLowerCase()) }))

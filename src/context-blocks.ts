@@ -1,12 +1,13 @@
 import { checkList, isObject } from "./checks.js";
 import { InvalidArgumentError } from "./errors.js";
+import { PLACE_KEY } from "./text.js";
 import { joinPieces, type Piece } from "./passage.js";
-import type { ChunkPassage, Metadata, TrainingId } from "./types.js";
+import type { ChunkPassage, Metadata, RetrievedPlace, TrainingId } from "./types.js";
 
 /** A passage for a prompt: a hit of `similar`, or a document of a retriever. */
 export type Passage =
   | (Pick<ChunkPassage, "content" | "metadata"> & Partial<ChunkPassage>)
-  | { pageContent: string; metadata: Metadata };
+  | { pageContent: string; metadata: Metadata & { [PLACE_KEY]?: RetrievedPlace } };
 
 /** Where a passage comes from, as far as it says so. */
 type Place = Pick<ChunkPassage, "trainingId" | "chunkId" | "position" | "start" | "end"> &
@@ -121,9 +122,14 @@ function readPassage(
   if (typeof text !== "string" || !isObject(metadata)) {
     throw new InvalidArgumentError(option, "must be a hit or a document");
   }
-  // A retriever's documents have the place in their metadata.
-  const place = (content === undefined ? metadata : passage) as Place;
-  return { content: text, metadata, place: isPlace(place) ? place : undefined };
+  if (content !== undefined) return { content: text, metadata, place: asPlace(passage) };
+  // A retriever's documents have it beside the host's metadata, which the prompt gets alone.
+  const { [PLACE_KEY]: place, ...own } = metadata as Metadata;
+  return { content: text, metadata: own, place: asPlace(place) };
+}
+
+function asPlace(place: unknown): Place | undefined {
+  return isObject(place) && isPlace(place) ? place : undefined;
 }
 
 function isPlace(place: Partial<Place>): place is Place {

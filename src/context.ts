@@ -1,4 +1,4 @@
-import { checkFunction } from "./checks.js";
+import { checkFunction, checkNames, isObject, namesOfProperties } from "./checks.js";
 import { addPassage, blocksOf, type Block, type Passage } from "./context-blocks.js";
 import { InvalidArgumentError } from "./errors.js";
 import type { Metadata, TrainingId } from "./types.js";
@@ -16,6 +16,13 @@ export interface FormatContextOptions {
   /** The line above a passage, after its number. Default: the metadata's `tag - grupo`, where there are such. */
   header?: ((passage: { content: string; metadata: Metadata }) => string) | undefined;
 }
+
+const FORMAT_OPTIONS = namesOfProperties<FormatContextOptions>({
+  maxChars: true,
+  maxTokens: true,
+  countTokens: true,
+  header: true,
+});
 
 /** What stands behind a number in the text of {@link citedContext}. */
 export interface Citation {
@@ -69,8 +76,10 @@ export function formatContext(passages: readonly Passage[], options: FormatConte
  * @throws as {@link formatContext}
  */
 export function citedContext(passages: readonly Passage[], options: FormatContextOptions = {}): CitedContext {
-  const fits = checkLimits(options);
-  const { header = defaultHeader } = options;
+  const given = isRunnableConfig(options) ? {} : options;
+  checkNames(given ?? null, FORMAT_OPTIONS, "formatContext");
+  const fits = checkLimits(given);
+  const { header = defaultHeader } = given;
   const whole = write(blocksOf(passages), header);
   if (fits(whole.text)) return whole;
   let context = write([], header);
@@ -82,6 +91,11 @@ export function citedContext(passages: readonly Passage[], options: FormatContex
     context = longer;
   }
   return context;
+}
+
+/** As a step of a chain, `retriever.pipe(formatContext)`, LangChain passes on its config. */
+function isRunnableConfig(options: object | null): boolean {
+  return isObject(options) && "recursionLimit" in options;
 }
 
 function write(blocks: readonly Block[], header: NonNullable<FormatContextOptions["header"]>): CitedContext {

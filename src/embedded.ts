@@ -8,6 +8,7 @@ import { PGlite } from "@electric-sql/pglite";
 import { createPgConfig } from "@electric-sql/pglite/node-postgres";
 import { vector } from "@electric-sql/pglite-pgvector";
 import pg from "pg";
+import { InvalidArgumentError } from "./errors.js";
 
 /**
  * A `pg.Pool` on a Postgres that runs inside this process. It starts at the first query, which takes some
@@ -15,9 +16,13 @@ import pg from "pg";
  *
  * @param dataDir - a folder to keep the data in; made where it is missing, and used by one process at a time.
  * Default: in memory, gone with the process.
+ * @throws {@link InvalidArgumentError} for what is no path
  * @returns a pool whose `end()` also closes the database
  */
 export function embeddedPool(dataDir?: string): pg.Pool {
+  if (dataDir !== undefined && typeof dataDir !== "string") {
+    throw new InvalidArgumentError("dataDir", 'must be a string: embeddedPool("data")');
+  }
   return new EmbeddedPool(dataDir);
 }
 

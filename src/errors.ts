@@ -16,7 +16,6 @@
  * | `EMBEDDING_INVALID` | {@link EmbeddingError} | the embedder returned vectors that cannot be stored |
  * | `TEXT_TOO_LONG` | {@link EmbeddingError} | a text is longer than the model reads |
  * | `MODEL_MISSING` | {@link EmbeddingError} | the server does not have the model |
- * | `TIMEOUT` | {@link EmbeddingError} | something was waited for longer than its bound; the message says what |
  * | `DATABASE_FAILED` | {@link DatabaseError} | Postgres rejected a statement |
  * | `CONNECTION_FAILED` | {@link DatabaseError} | the connection to Postgres could not be made, or broke |
  * | `CONFLICT` | {@link DatabaseError} | a concurrent change got in between; the same call again can succeed |
@@ -37,7 +36,6 @@ export type ErrorCode =
   | "EMBEDDING_INVALID"
   | "TEXT_TOO_LONG"
   | "MODEL_MISSING"
-  | "TIMEOUT"
   | "DATABASE_FAILED"
   | "CONNECTION_FAILED"
   | "CONFLICT"
@@ -53,16 +51,31 @@ export interface ErrorDetails {
   cause?: unknown;
 }
 
+/** Marks the errors of every copy of this library; `instanceof` knows those of one copy only. */
+const MARK = Symbol.for("langchain-training-index.error");
+
 /**
  * The class of all errors that this library throws.
  *
  * A message names the option or object at fault and the remedy. It never holds a training's text,
  * a vector or a connection string.
+ *
+ * Each error class has a static method `is`. Use it rather than `instanceof`: a program that loads this library both by
+ * `import` and by `require`, itself or through a package, has every class twice.
  */
 export class TrainingIndexError extends Error {
   override readonly name: string = "TrainingIndexError";
   readonly code: ErrorCode;
   readonly retryable: boolean;
+
+  static {
+    Object.defineProperty(this.prototype, MARK, { value: true });
+  }
+
+  /** Whether a value is an error of this library, whichever copy of it threw it. */
+  static is(error: unknown): error is TrainingIndexError {
+    return isMarked(error);
+  }
 
   constructor(message: string, details: ErrorDetails) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -71,9 +84,20 @@ export class TrainingIndexError extends Error {
   }
 }
 
+function isMarked(error: unknown, name?: string): boolean {
+  if (typeof error !== "object" || error === null || !(MARK in error)) return false;
+  return name === undefined || (error as Partial<Error>).name === name;
+}
+
 /** An argument or option is not usable. `option` names it. Never worth a retry. */
 export class InvalidArgumentError extends TrainingIndexError {
   override readonly name = "InvalidArgumentError";
+
+  /** Whether a value is an error of this class, whichever copy of this library threw it. */
+  static override is(error: unknown): error is InvalidArgumentError {
+    return isMarked(error, "InvalidArgumentError");
+  }
+
   /** The argument at fault, as the caller wrote it: `k`, `filter.grupo`, `training.id`. */
   readonly option: string;
 
@@ -86,6 +110,11 @@ export class InvalidArgumentError extends TrainingIndexError {
 /** The database is not prepared for this call: a migration, an extension, a right or the recorded model. */
 export class SchemaError extends TrainingIndexError {
   override readonly name = "SchemaError";
+
+  /** Whether a value is an error of this class, whichever copy of this library threw it. */
+  static override is(error: unknown): error is SchemaError {
+    return isMarked(error, "SchemaError");
+  }
 
   constructor(code: ErrorCode, message: string, cause?: unknown) {
     super(message, { code, retryable: false, cause });
@@ -100,6 +129,11 @@ export type EmbeddingErrorCode =
 export class EmbeddingError extends TrainingIndexError {
   override readonly name = "EmbeddingError";
 
+  /** Whether a value is an error of this class, whichever copy of this library threw it. */
+  static override is(error: unknown): error is EmbeddingError {
+    return isMarked(error, "EmbeddingError");
+  }
+
   declare readonly code: EmbeddingErrorCode;
 
   constructor(code: EmbeddingErrorCode, message: string, retryable: boolean, cause?: unknown) {
@@ -110,6 +144,12 @@ export class EmbeddingError extends TrainingIndexError {
 /** Postgres rejected a statement, or could not be reached. */
 export class DatabaseError extends TrainingIndexError {
   override readonly name = "DatabaseError";
+
+  /** Whether a value is an error of this class, whichever copy of this library threw it. */
+  static override is(error: unknown): error is DatabaseError {
+    return isMarked(error, "DatabaseError");
+  }
+
   /** The SQLSTATE of Postgres; `undefined` when the connection itself failed. */
   readonly sqlState: string | undefined;
 
@@ -125,6 +165,11 @@ export class DatabaseError extends TrainingIndexError {
  */
 export class AbortError extends TrainingIndexError {
   override readonly name = "AbortError";
+
+  /** Whether a value is an error of this class, whichever copy of this library threw it. */
+  static override is(error: unknown): error is AbortError {
+    return isMarked(error, "AbortError");
+  }
 
   constructor(reason: unknown) {
     super("The operation was aborted", { code: "ABORTED", retryable: false, cause: reason });

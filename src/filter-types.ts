@@ -64,9 +64,9 @@ export interface LogicalFilter {
   /** One of these, or more. At least one. */
   or?: readonly Filter[];
   $or?: readonly Filter[];
-  /** All rows but those of this filter; also rows without its keys. */
-  not?: Filter;
-  $not?: Filter;
+  /** All rows but those of this filter, or of any filter of this list (at least one); also rows without its keys. */
+  not?: Filter | readonly Filter[];
+  $not?: Filter | readonly Filter[];
 }
 
 /** What narrows a search by metadata: keys with values, operators, and combinations of those. At least one. */

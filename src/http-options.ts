@@ -1,9 +1,9 @@
-import { checkFunction, checkInteger, checkOptions } from "./checks.js";
+import { checkFunction, checkInteger, checkNames, namesOfProperties } from "./checks.js";
 import { InvalidArgumentError } from "./errors.js";
 import type { RequestLimits } from "./http-request.js";
 import { checkFields, pickFields, type HitField } from "./http-result.js";
 import { MAX_K } from "./options.js";
-import { checkSearch, type AnySearchOptions } from "./search-options.js";
+import { checkSearch, DEFAULT_K, type AnySearchOptions } from "./search-options.js";
 import type { Hit, SearchMode, SearchStrategy, TrainingHit } from "./types.js";
 
 /** Options of `similarityHandler`. */
@@ -17,19 +17,25 @@ export interface SimilarityHandlerOptions {
   fields?: Readonly<Record<string, HitField>> | undefined;
   /** What one hit becomes in the answer, where names are not enough. In the place of `fields`. */
   toResult?: ((hit: Hit | TrainingHit) => Record<string, unknown>) | undefined;
-  /** The largest `k` that a caller may ask for, up to 1000. Default 50. */
+  /** The largest `k` that a caller may ask for, up to 1000. Default: the `k` of `search`, else 50. */
   maxK?: number | undefined;
-  /** Whether callers may send a `filter` of their own. Default `false`. */
+  /** Whether callers may send a `filter` of their own, which is ANDed with that of `search`. Default `false`. */
   allowFilter?: boolean | undefined;
-  /** The modes that callers may ask for chunks in; the first is what they get when they do not. Default `["vector"]`. */
+  /**
+   * The modes that callers may ask for chunks in; the first is what they get when they do not. Default: the `mode` of
+   * `search`, else `["vector"]`.
+   */
   modes?: readonly SearchMode[] | undefined;
   /**
-   * The strategies that callers may ask for; the first is what they get when they do not. Default
-   * `["chunks", "trainings"]`. Trainings are found by their vectors, which takes the embedder also where no mode does.
+   * The strategies that callers may ask for; the first is what they get when they do not. Default: the `strategy` of
+   * `search`, else `["chunks", "trainings"]`. Trainings are found by their vectors, which takes the embedder also where no mode does.
    */
   strategies?: readonly SearchStrategy[] | undefined;
-  /** What else each search has, for example a `minScore`. It must go with all of `modes` and `strategies`. */
-  search?: Omit<AnySearchOptions, "k" | "filter" | "mode" | "strategy" | "signal" | "client"> | undefined;
+  /**
+   * What each search has, for example a `minScore` or a `filter`: no request widens it. It must go with all of `modes` and
+   * `strategies`. A `k` here is what callers get who name none; a `mode` or a `strategy` goes in the place of those lists.
+   */
+  search?: Omit<AnySearchOptions, "signal" | "client"> | undefined;
   /**
    * Says whether a request is served, before its body is read; else it is answered 401. `bearerToken` makes one.
    * Default: all are served.
@@ -46,9 +52,40 @@ export interface SimilarityHandlerOptions {
   timeoutMs?: number | undefined;
 }
 
+const HANDLER_OPTIONS = namesOfProperties<SimilarityHandlerOptions>({
+  fields: true,
+  toResult: true,
+  maxK: true,
+  allowFilter: true,
+  modes: true,
+  strategies: true,
+  search: true,
+  authorize: true,
+  onError: true,
+  maxBodyBytes: true,
+  timeoutMs: true,
+});
+const HANDLER_SEARCH = namesOfProperties<NonNullable<SimilarityHandlerOptions["search"]>>({
+  strategy: true,
+  mode: true,
+  weights: true,
+  onTextOnly: true,
+  k: true,
+  filter: true,
+  minScore: true,
+  maxDistance: true,
+  perTraining: true,
+  neighbors: true,
+  mmr: true,
+  efSearch: true,
+  rerankFactor: true,
+  timeoutMs: true,
+});
+
 /** The options of a handler, checked, with every default filled in. */
 export interface HandlerSettings extends RequestLimits {
-  search: AnySearchOptions;
+  /** Without what callers may choose. */
+  search: Omit<AnySearchOptions, "k" | "mode" | "strategy">;
   toResult: SimilarityHandlerOptions["toResult"];
   authorize: SimilarityHandlerOptions["authorize"];
   onError: SimilarityHandlerOptions["onError"];
@@ -64,15 +101,18 @@ const DEFAULT_TIMEOUT_MS = 30_000;
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 const MODES: readonly SearchMode[] = ["vector", "text", "hybrid"];
+const LISTS = { mode: "modes", strategy: "strategies" } as const;
 const STRATEGIES: readonly SearchStrategy[] = ["chunks", "trainings"];
 
 /** @throws {@link InvalidArgumentError} for an option with which a request would be served wrongly, or never */
 export function checkHandlerOptions(options: SimilarityHandlerOptions): HandlerSettings {
-  checkOptions(options);
-  const { modes = DEFAULT_MODES, strategies = STRATEGIES, search = {}, allowFilter = false } = options;
-  checkChoices("modes", modes, MODES);
-  checkChoices("strategies", strategies, STRATEGIES);
-  checkOptions(search);
+  checkNames(options ?? null, HANDLER_OPTIONS, "similarityHandler");
+  const { search: given = {}, allowFilter = false } = options;
+  checkNames(given, HANDLER_SEARCH, "similarityHandler", "search");
+  const { k, mode, strategy, ...search } = given;
+  const modes = choicesOf("mode", MODES, options.modes, mode) ?? DEFAULT_MODES;
+  const strategies = choicesOf("strategy", STRATEGIES, options.strategies, strategy) ?? STRATEGIES;
+  const maxK = checkInteger("maxK", options.maxK ?? k ?? DEFAULT_MAX_K, 1, MAX_K);
   // A text, which is true whatever it says, would open the filters.
   if (typeof allowFilter !== "boolean")
     throw new InvalidArgumentError("allowFilter", "must be true or false");
@@ -86,7 +126,8 @@ export function checkHandlerOptions(options: SimilarityHandlerOptions): HandlerS
     authorize: options.authorize,
     onError: options.onError,
     toResult: checkResult(options),
-    maxK: checkInteger("maxK", options.maxK ?? DEFAULT_MAX_K, 1, MAX_K),
+    maxK,
+    defaultK: checkInteger("search.k", k ?? Math.min(DEFAULT_K, maxK), 1, maxK),
     maxBodyBytes: checkInteger(
       "maxBodyBytes",
       options.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES,
@@ -114,8 +155,31 @@ function checkResult({ fields, toResult }: SimilarityHandlerOptions): Similarity
   return (hit) => pickFields(hit, checked);
 }
 
+/** What callers may choose from: what the host lists, else the one that each search has. */
+function choicesOf<T extends "mode" | "strategy", Choice extends string>(
+  name: T,
+  known: readonly Choice[],
+  listed: readonly Choice[] | undefined,
+  single: Choice | undefined,
+): readonly Choice[] | undefined {
+  const list = LISTS[name];
+  if (single === undefined) {
+    if (listed !== undefined) checkChoices(list, listed, known);
+    return listed;
+  }
+  if (listed !== undefined) {
+    throw new InvalidArgumentError(`search.${name}`, `is said by ${list} already: leave one of both out`);
+  }
+  checkChoices(`search.${name}`, [single], known);
+  return [single];
+}
+
 function checkChoices<T extends string>(option: string, given: readonly T[], known: readonly T[]): void {
   if (!Array.isArray(given) || given.length === 0 || !given.every((choice) => known.includes(choice as T))) {
-    throw new InvalidArgumentError(option, `must be a list of ${known.join(", ")}`);
+    const all = known.join(", ");
+    throw new InvalidArgumentError(
+      option,
+      `must be ${option.startsWith("search.") ? "one of" : "a list of"} ${all}`,
+    );
   }
 }

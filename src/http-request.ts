@@ -1,6 +1,7 @@
-import { AbortError } from "./errors.js";
-import { DEFAULT_K, type AnySearchOptions } from "./search-options.js";
-import type { SearchMode, SearchStrategy } from "./types.js";
+import { AbortError, InvalidArgumentError } from "./errors.js";
+import type { AnySearchOptions } from "./search-options.js";
+import { searchCondition } from "./store/search-filter.js";
+import type { Filter, SearchMode, SearchStrategy } from "./types.js";
 
 /** A request that cannot be served, with the status to say so. */
 export class HttpError extends Error {
@@ -17,6 +18,8 @@ export class HttpError extends Error {
 /** What callers may ask for. */
 export interface RequestLimits {
   maxK: number;
+  /** Of a request that names none. */
+  defaultK: number;
   allowFilter: boolean;
   /** The first is the default. */
   modes: readonly SearchMode[];
@@ -127,7 +130,7 @@ function parseJson(bytes: Uint8Array): unknown {
 /** @throws {@link HttpError} 400, naming what is wrong */
 export function parseBody(
   body: unknown,
-  { maxK, allowFilter, modes, strategies }: RequestLimits,
+  { maxK, defaultK, allowFilter, modes, strategies }: RequestLimits,
 ): RequestedSearch {
   if (typeof body !== "object" || body === null || Array.isArray(body)) {
     throw new HttpError(400, "The body must be an object");
@@ -135,7 +138,7 @@ export function parseBody(
   if (Object.keys(body).some((key) => !BODY_KEYS.includes(key))) {
     throw new HttpError(400, `The body has a key other than ${BODY_KEYS.join(", ")}`);
   }
-  const { query, k = Math.min(DEFAULT_K, maxK), filter, ...choices } = body as Record<string, unknown>;
+  const { query, k = defaultK, filter, ...choices } = body as Record<string, unknown>;
   if (typeof query !== "string") throw new HttpError(400, "query must be a string");
   if (!(Number.isInteger(k) && (k as number) >= 1 && (k as number) <= maxK)) {
     throw new HttpError(400, `k must be an integer from 1 to ${maxK}`);
@@ -147,7 +150,18 @@ export function parseBody(
   if (strategy === "trainings" && mode !== "vector") {
     throw new HttpError(400, "strategy trainings goes with mode vector only");
   }
-  return { query, search: { k: k as number, filter: filter as object | undefined, mode, strategy } };
+  return { query, search: { k: k as number, filter: checkFilter(filter), mode, strategy } };
+}
+
+/** Before it is ANDed with the host's, of which an error must not tell. @throws {@link HttpError} 400 */
+function checkFilter(filter: unknown): Filter | undefined {
+  try {
+    searchCondition([], filter as Filter | undefined);
+    return filter as Filter | undefined;
+  } catch (error) {
+    if (InvalidArgumentError.is(error)) throw new HttpError(400, error.message);
+    throw error;
+  }
 }
 
 function oneOf<T extends string>(key: string, value: unknown, known: readonly T[]): T | undefined {

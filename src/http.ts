@@ -5,8 +5,10 @@
  * @module
  */
 import { AbortError, DatabaseError, EmbeddingError, InvalidArgumentError, orAbort } from "./errors.js";
+import { isPromise } from "./checks.js";
 import { checkHandlerOptions, type HandlerSettings, type SimilarityHandlerOptions } from "./http-options.js";
 import { checkMethod, HttpError, parseBody, readBody, type RequestedSearch } from "./http-request.js";
+import { allOf } from "./narrowed-search.js";
 import type { AnySearchOptions } from "./search-options.js";
 import type { Hit, TrainingHit } from "./types.js";
 
@@ -22,7 +24,7 @@ export interface HttpIndex {
 /** A pool that is out of clients, or a model that is being loaded, takes some seconds. */
 const RETRY_AFTER_SECONDS = 5;
 /** The options of a search that are the caller's own words; all others are the host's. */
-const CALLERS_OPTION = /^(?:query|k|strategy|filter)(?!\w)/;
+const CALLERS_OPTION = /^(?:query|k|strategy)(?!\w)/;
 
 /**
  * Makes a handler for `POST` with a JSON body `{ query, k?, strategy?, mode?, filter? }`. It answers `{ results: [...] }`,
@@ -39,7 +41,10 @@ export function similarityHandler(
   options: SimilarityHandlerOptions = {},
 ): (request: Request) => Promise<Response> {
   if (typeof (index as HttpIndex | undefined)?.similar !== "function") {
-    throw new InvalidArgumentError("index", "must be a TrainingIndex");
+    throw new InvalidArgumentError(
+      "index",
+      isPromise(index) ? "is a promise: await TrainingIndex.initialize(...)" : "must be a TrainingIndex",
+    );
   }
   const settings = checkHandlerOptions(options);
   return async (request) => {
@@ -80,12 +85,20 @@ async function find(
   options: AnySearchOptions,
 ): Promise<(Hit | TrainingHit)[]> {
   try {
-    return await index.similar(query, { ...options, ...search });
+    return await index.similar(query, {
+      ...options,
+      ...search,
+      filter: allOf(options.filter, search.filter),
+    });
   } catch (error) {
-    if (error instanceof InvalidArgumentError && CALLERS_OPTION.test(error.option)) {
+    if (InvalidArgumentError.is(error) && CALLERS_OPTION.test(error.option)) {
       throw new HttpError(400, error.message);
     }
-    if (error instanceof EmbeddingError && error.code === "TEXT_TOO_LONG") {
+    // Each of both filters has been checked: together they are too much. The error can name what the host filters by.
+    if (InvalidArgumentError.is(error) && search.filter && /^filter(?!\w)/.test(error.option)) {
+      throw new HttpError(400, "filter is too long, or nested too deep");
+    }
+    if (EmbeddingError.is(error) && error.code === "TEXT_TOO_LONG") {
       throw new HttpError(400, "query is longer than the model reads");
     }
     throw error;
@@ -118,9 +131,8 @@ function limitTime(caller: AbortSignal, timeoutMs: number): { signal: AbortSigna
 /** What callers learn of an error that is none of theirs. */
 function toFailure(error: unknown): HttpError {
   const code = (error as { code?: unknown } | undefined)?.code;
-  if (error instanceof AbortError || code === "TIMEOUT")
-    return new HttpError(504, "The search took too long");
-  if ((error instanceof EmbeddingError || error instanceof DatabaseError) && error.retryable) {
+  if (AbortError.is(error) || code === "TIMEOUT") return new HttpError(504, "The search took too long");
+  if ((EmbeddingError.is(error) || DatabaseError.is(error)) && error.retryable) {
     const headers = { "Retry-After": RETRY_AFTER_SECONDS.toString() };
     return new HttpError(503, "The search is not available at the moment", headers);
   }

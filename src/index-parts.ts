@@ -4,14 +4,9 @@ import { Chunker } from "./chunker.js";
 import { Indexer } from "./indexer.js";
 import { openIndex, type OpenIndex } from "./open-index.js";
 import { notifier, type Notify } from "./notices.js";
+import { checkIndexOptions } from "./option-names.js";
+import { checkSplitter, DEFAULT_EF_SEARCH, MAX_K, type TrainingIndexOptions } from "./options.js";
 import { checkPool } from "./store/database-checks.js";
-import {
-  checkEmbeddings,
-  checkSplitter,
-  DEFAULT_EF_SEARCH,
-  MAX_K,
-  type TrainingIndexOptions,
-} from "./options.js";
 import { Remover } from "./remover.js";
 import { Searcher } from "./searcher.js";
 import { StartOrder } from "./start-order.js";
@@ -49,7 +44,7 @@ export async function openParts(
   embeddings: EmbeddingsInterface,
   options: TrainingIndexOptions,
 ): Promise<IndexParts> {
-  checkEmbeddings(embeddings);
+  checkIndexOptions(embeddings, options);
   const pool = boundedPool(checkPool((options as TrainingIndexOptions | undefined)?.pool));
   const schema = options.schema ?? DEFAULT_SCHEMA;
   quoteIdentifier(schema, "schema");

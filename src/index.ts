@@ -27,11 +27,12 @@ export {
 } from "./errors.js";
 export type { Notice, NoticeCode } from "./notices.js";
 export type { DeleteOptions, TrainingIndexOptions, UpsertManyOptions, UpsertOptions } from "./options.js";
+export type { RetrieverSearch } from "./narrowed-search.js";
 export type { PreparedTraining } from "./prepared-training.js";
 export {
   TrainingRetriever,
   type RetrievedMetadata,
-  type RetrieverSearch,
+  type RetrieverConfigurable,
   type SearchableIndex,
   type TrainingRetrieverOptions,
 } from "./retriever.js";
@@ -59,6 +60,7 @@ export type {
   Metadata,
   MetadataFilter,
   PythonDocument,
+  RetrievedPlace,
   Revision,
   SearchMode,
   SearchStrategy,

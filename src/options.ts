@@ -1,7 +1,6 @@
-import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import { isListLike, narrowVector } from "./embedding/vector.js";
 import type { EmbeddingProfile } from "./embedding/profiles.js";
-import { checkFunction, checkInteger, checkOptions, isObject } from "./checks.js";
+import { checkFunction, checkInteger, checkNames, isObject, isPromise, namesOfProperties } from "./checks.js";
 import { checkClient } from "./store/database-checks.js";
 import { InvalidArgumentError } from "./errors.js";
 import type { Notice } from "./notices.js";
@@ -10,7 +9,7 @@ import type { DatabasePool, Queryable } from "./store/database.js";
 import { MAX_EF_SEARCH } from "./store/scan.js";
 import { isBlank, storableText } from "./text.js";
 import type { TrainingHeader } from "./training-input.js";
-import type { EqualityFilter, IndexingProgress, Revision } from "./types.js";
+import type { EqualityFilter, IndexingProgress, Revision, TrainingSelection } from "./types.js";
 
 /** More chunks than candidates cannot come back. */
 export const MAX_K = MAX_EF_SEARCH;
@@ -86,8 +85,8 @@ export interface UpsertManyOptions {
 }
 
 /** @throws {@link InvalidArgumentError} */
-export function checkUpsertMany(options: UpsertManyOptions): void {
-  checkCall(options);
+export function checkUpsertMany(options: UpsertManyOptions, known: readonly string[], owner: string): void {
+  checkCall(options, known, owner);
   if (options.concurrency !== undefined) checkInteger("concurrency", options.concurrency, 1, MAX_CONCURRENCY);
 }
 
@@ -111,6 +110,15 @@ export interface CommitOptions {
   timeoutMs?: number | undefined;
 }
 
+/** Options of `prune`. */
+export interface PruneOptions extends Omit<DeleteOptions, "revision"> {
+  /**
+   * Age of the deletes to forget, in milliseconds; more than an upsert can take from its start to its end, retries of a
+   * prepared one included.
+   */
+  olderThanMs: number;
+}
+
 /** What the options of any call can have. */
 interface CallOptions {
   signal?: AbortSignal | undefined;
@@ -122,10 +130,13 @@ interface CallOptions {
 /**
  * What each call begins with, whichever of these options it has.
  *
- * @throws {@link InvalidArgumentError} for options that are no object, and for one in them that is not usable
+ * @param known - the names of its options
+ * @param owner - the name of the call, for errors
+ * @throws {@link InvalidArgumentError} for options that are no object, for a name that is not known, and for an option
+ * that is not usable
  */
-export function checkCall(options: CallOptions): void {
-  checkOptions(options);
+export function checkCall(options: CallOptions, known: readonly string[], owner: string): void {
+  checkNames(options ?? null, known, owner);
   checkClient(options.client);
   checkSignal(options.signal);
   if (options.timeoutMs !== undefined) checkInteger("timeoutMs", options.timeoutMs, 1, MAX_TIMEOUT_MS);
@@ -141,13 +152,25 @@ function checkSignal(signal: AbortSignal | null | undefined): void {
   }
 }
 
-/** @throws {@link InvalidArgumentError} unless exactly one of both is given; what is in them is not looked at */
+const SELECTION = namesOfProperties<TrainingSelection>({ ids: true, filter: true });
+
+/**
+ * @param owner - the call that takes it, for errors
+ * @throws {@link InvalidArgumentError} unless exactly one of both is given; what is in them is not looked at
+ */
 export function checkSelection<Selection extends { ids?: unknown; filter?: unknown }>(
   selection: Selection | null | undefined,
-  option: string,
+  owner: string,
 ): Selection {
-  if (!isObject(selection) || (selection.ids === undefined) === (selection.filter === undefined)) {
-    throw new InvalidArgumentError(option, "must have either ids or a filter");
+  if (!isObject(selection) || Array.isArray(selection)) {
+    throw new InvalidArgumentError(
+      "selection",
+      `must be an object: ${owner}({ ids: [...] }) or ${owner}({ filter })`,
+    );
+  }
+  checkNames(selection, SELECTION, owner);
+  if ((selection.ids === undefined) === (selection.filter === undefined)) {
+    throw new InvalidArgumentError("selection", `must have either ids or a filter: ${owner}({ ids: [...] })`);
   }
   return selection;
 }
@@ -158,7 +181,16 @@ export function checkQuery(query: string | ArrayLike<number>, dimensions: number
     if (isBlank(query)) throw new InvalidArgumentError("query", "must not be empty or blank");
     return storableText(query);
   }
+  if (!isObject(query)) throw notAQuery();
+  if ("query" in query || isPromise(query)) throw notAQuery();
   return checkGivenVector(query, dimensions, "query");
+}
+
+function notAQuery(): InvalidArgumentError {
+  return new InvalidArgumentError(
+    "query",
+    "must be a text, or a vector as a list of numbers, before the options: similar(query, { k })",
+  );
 }
 
 /** @throws {@link InvalidArgumentError} saying what is wrong with the vector */
@@ -179,12 +211,4 @@ export function checkSplitter(splitter: Splitter | undefined): Splitter | undefi
     throw new InvalidArgumentError("splitter", "must be a text splitter of LangChain");
   }
   return splitter;
-}
-
-/** @throws {@link InvalidArgumentError} */
-export function checkEmbeddings(embeddings: EmbeddingsInterface | undefined): EmbeddingsInterface {
-  if (typeof embeddings?.embedDocuments !== "function" || typeof embeddings.embedQuery !== "function") {
-    throw new InvalidArgumentError("embeddings", "must be LangChain Embeddings");
-  }
-  return embeddings;
 }

@@ -261,6 +261,9 @@ interface MissingText {
 function nameOf(missing: MissingText | undefined): string {
   if (!missing) return "a chunk";
   const { item, chunk } = missing;
+  if (item.training.document !== undefined) {
+    return `${item.training.document}, id ${JSON.stringify(item.training.id)}`;
+  }
   return `chunk ${item.chunks.indexOf(chunk)} of training ${String(item.training.id)}`;
 }
 
@@ -268,7 +271,11 @@ function nameOf(missing: MissingText | undefined): string {
 function halves(item: BatchItem, chunk: PlannedChunk): PlannedChunk[] {
   const parts = item.training.split ? halveChunk(item.training, chunk) : undefined;
   if (parts) return parts;
-  const why = item.training.split ? "and cannot be cut" : "and split: false keeps it whole";
+  const why = item.training.split
+    ? "and cannot be cut"
+    : item.training.document === undefined
+      ? "and split: false keeps it whole"
+      : "and a vector store keeps each document as one chunk (index.upsertTraining splits it)";
   const name = nameOf({ item, chunk });
   throw new EmbeddingError("TEXT_TOO_LONG", `A text is longer than the model reads, ${why}: ${name}`, false);
 }

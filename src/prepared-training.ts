@@ -1,4 +1,5 @@
 import { checkClient } from "./store/database-checks.js";
+import { COMMIT_OPTIONS } from "./option-names.js";
 import { checkCall, type CommitOptions } from "./options.js";
 import type { PreparedBatch } from "./prepared-batch.js";
 import type { Queryable } from "./store/database.js";
@@ -28,7 +29,7 @@ export class PreparedTraining {
    */
   async commit(client?: Queryable, options: CommitOptions = {}): Promise<UpsertResult> {
     checkClient(client);
-    checkCall(options);
+    checkCall(options, COMMIT_OPTIONS, "commit");
     const commit = (signal: AbortSignal | undefined): Promise<UpsertResult[]> =>
       this.#batch.commit(client, signal);
     return onlyResult(await withTimeLimit(options, commit, this.#signal));

@@ -5,25 +5,35 @@ import {
 import { Document } from "@langchain/core/documents";
 import { BaseRetriever, type BaseRetrieverInput } from "@langchain/core/retrievers";
 import { ensureConfig, type RunnableConfig } from "@langchain/core/runnables";
+import { checkNames, isPromise, namesOfProperties } from "./checks.js";
 import { InvalidArgumentError } from "./errors.js";
-import { checkOptions } from "./checks.js";
-import type { AnySearchOptions, SimilarOptions } from "./search-options.js";
-import { searchCondition } from "./store/search-filter.js";
-import type { ChunkPassage, Hit, HybridHit, Metadata, SearchMode } from "./types.js";
+import { definedOf, narrowSearch, type RetrieverSearch } from "./narrowed-search.js";
+import { DEFAULT_EF_SEARCH } from "./options.js";
+import { checkSearch, type AnySearchOptions, type SimilarOptions } from "./search-options.js";
+import { PLACE_KEY } from "./text.js";
+import type { Hit, Metadata, RetrievedPlace, SearchMode } from "./types.js";
 
 /** What a retriever searches: a `TrainingIndex`. */
 export interface SearchableIndex {
   similar(query: string, options?: SimilarOptions<SearchMode>): Promise<Hit[]>;
 }
 
-/** What a retriever searches with: all options of a search for chunks but those that are of one call. */
-export type RetrieverSearch = Omit<SimilarOptions<SearchMode>, "signal" | "client" | "strategy">;
-
 /** Options of {@link TrainingRetriever}: those of a search, and LangChain's `callbacks`, `tags`, `metadata`. */
 export interface TrainingRetrieverOptions extends BaseRetrieverInput, RetrieverSearch {}
 
-/** One entry for each option, so that none is forgotten here: what else `configurable` holds is for others. */
-const SEARCH_OPTIONS = Object.keys({
+/** What a {@link TrainingRetriever} looks at in the `configurable` of a call; what else is there is for others. */
+export type RetrieverConfigurable = Record<string, unknown> & {
+  /** Options of this call, which narrow those of the retriever. */
+  trainings?: RetrieverSearch | undefined;
+};
+
+/** Names of the options of a {@link TrainingRetriever}. */
+const RETRIEVER_OPTIONS = namesOfProperties<TrainingRetrieverOptions & Pick<AnySearchOptions, "strategy">>({
+  strategy: true, // `chunks`, which it has anyway
+  callbacks: true,
+  tags: true,
+  metadata: true,
+  verbose: true,
   mode: true,
   weights: true,
   onTextOnly: true,
@@ -37,24 +47,47 @@ const SEARCH_OPTIONS = Object.keys({
   efSearch: true,
   rerankFactor: true,
   timeoutMs: true,
-} satisfies Record<keyof RetrieverSearch, true>);
+});
 
-/** The metadata of a document that a retriever returns: the chunk's own, and where it comes from. */
-export type RetrievedMetadata = Metadata &
-  Omit<ChunkPassage, "content" | "metadata"> &
-  Partial<Pick<HybridHit, "score" | "distance" | "textScore" | "fusedScore">>;
+/** The key of a config's `configurable` that holds the options of one call. */
+const CALL_KEY = "trainings";
+
+/** The metadata of a document that a retriever returns: the chunk's own as it is, and beside it where it comes from. */
+export type RetrievedMetadata = Metadata & { [PLACE_KEY]: RetrievedPlace };
 
 /** A hit as LangChain passes it on. `id` is the chunk's. */
 export function toDocument({ content, metadata, ...place }: Hit): Document<RetrievedMetadata> {
-  return new Document({ id: place.chunkId, pageContent: content, metadata: { ...metadata, ...place } });
+  return new Document({
+    id: place.chunkId,
+    pageContent: content,
+    metadata: { ...metadata, [PLACE_KEY]: place },
+  });
+}
+
+/**
+ * What a retriever searches with, of its options.
+ *
+ * @throws {@link InvalidArgumentError} for a name that is not known, and for an option that is not usable
+ */
+export function retrieverSearch(options: TrainingRetrieverOptions): RetrieverSearch {
+  checkNames(options ?? null, RETRIEVER_OPTIONS, "a retriever");
+  const { strategy = "chunks" } = options as AnySearchOptions;
+  if (strategy !== "chunks") {
+    throw new InvalidArgumentError("strategy", "must be chunks: LangChain takes documents");
+  }
+  const { callbacks, tags, metadata, verbose, ...search } = options;
+  checkSearch(search, { scope: [], efSearch: DEFAULT_EF_SEARCH });
+  return search;
 }
 
 /**
  * A LangChain retriever over a `TrainingIndex`: `invoke`, `batch`, `stream`, `pipe`, callbacks and tags work.
  *
- * A call can have options of its own in `configurable`, as in `invoke(question, { configurable: { k: 3 } })`. They take
- * the place of the retriever's, but for `filter`, which narrows further. The `signal` and the `timeout` of a call end
- * its search.
+ * A call can have options of its own, `invoke(question, { configurable: { trainings: { k: 3, filter } } })`; nothing else
+ * in `configurable` is looked at. They only narrow what the retriever was made with, since `configurable` may come from a
+ * client: filters are ANDed, thresholds get stricter, and bounds get smaller (a larger one is taken for the retriever's
+ * own). What must hold for every call is an option of the retriever: `withConfig` is no place for it, as LangChain lets
+ * the `configurable` of a call take the place of it. The `signal` and the `timeout` of a call end its search.
  */
 export class TrainingRetriever extends BaseRetriever<RetrievedMetadata> {
   static override lc_name(): string {
@@ -65,32 +98,47 @@ export class TrainingRetriever extends BaseRetriever<RetrievedMetadata> {
   readonly #index: SearchableIndex;
   readonly #options: RetrieverSearch;
 
-  /** @throws {@link InvalidArgumentError} for an index that cannot be searched, or options that are not a retriever's */
-  constructor(index: SearchableIndex, options: TrainingRetrieverOptions = {}) {
+  readonly #efSearch: number;
+
+  /**
+   * @param efSearch - what the index searches with where no `efSearch` is named
+   * @throws {@link InvalidArgumentError} for an index that cannot be searched, or options that are not a retriever's
+   */
+  constructor(
+    index: SearchableIndex,
+    options: TrainingRetrieverOptions = {},
+    efSearch: number = DEFAULT_EF_SEARCH,
+  ) {
     if (typeof (index as SearchableIndex | undefined)?.similar !== "function") {
-      throw new InvalidArgumentError("index", "must be a TrainingIndex");
+      throw new InvalidArgumentError(
+        "index",
+        isPromise(index) ? "is a promise: await TrainingIndex.initialize(...)" : "must be a TrainingIndex",
+      );
     }
-    checkOptions(options);
-    const { strategy = "chunks" } = options as AnySearchOptions;
-    if (strategy !== "chunks") {
-      throw new InvalidArgumentError("strategy", "must be chunks: LangChain takes documents");
-    }
-    const { callbacks, tags, metadata, verbose, ...search } = options;
+    const search = retrieverSearch(options);
+    const { callbacks, tags, metadata, verbose } = options;
     super(definedOf({ callbacks, tags, metadata, verbose }));
     this.#index = index;
     this.#options = search;
+    this.#efSearch = efSearch;
   }
 
   /**
    * The chunks that answer the question.
    *
-   * @throws {@link InvalidArgumentError} for an option in `configurable` that is not usable
+   * @throws {@link InvalidArgumentError} for an input that is no text, and for an option of the call that is not usable
    * @throws {@link EmbeddingError} | {@link DatabaseError} | {@link AbortError}
    */
   override async invoke(
     input: string,
-    options?: RunnableConfig<RetrieverSearch & Record<string, unknown>>,
+    options?: RunnableConfig<RetrieverConfigurable>,
   ): Promise<Document<RetrievedMetadata>[]> {
+    if (typeof input !== "string") {
+      throw new InvalidArgumentError(
+        "input",
+        "must be a string: a chain picks the question first, RunnableLambda.from(({ question }) => question).pipe(retriever)",
+      );
+    }
     const config = ensureConfig<RunnableConfig>(parseCallbackConfigArg(options));
     return new RetrieverCall(this, config).invoke(input, config);
   }
@@ -105,12 +153,13 @@ export class TrainingRetriever extends BaseRetriever<RetrievedMetadata> {
     _runManager?: CallbackManagerForRetrieverRun,
     config: RunnableConfig = {},
   ): Promise<Document<RetrievedMetadata>[]> {
-    const ofCall = searchOf(config);
-    const filters = [this.#options.filter, ofCall.filter].filter((filter) => filter !== undefined);
-    // Its errors are to name the filter as the call gave it, not its place beside the other one.
-    searchCondition([], ofCall.filter);
-    const narrowed = filters.length > 1 ? { filter: { $and: filters } } : {};
-    const hits = await this.#index.similar(query, { ...this.#options, ...ofCall, ...narrowed });
+    const { configurable, signal } = config;
+    const asked = (configurable as RetrieverConfigurable | undefined)?.[CALL_KEY];
+    const search =
+      asked === undefined
+        ? this.#options
+        : narrowSearch(this.#options, asked, this.#efSearch, `configurable.${CALL_KEY}`);
+    const hits = await this.#index.similar(query, { ...search, ...definedOf({ signal }) });
     return hits.map(toDocument);
   }
 }
@@ -140,17 +189,4 @@ class RetrieverCall extends BaseRetriever<RetrievedMetadata> {
   ): Promise<Document<RetrievedMetadata>[]> {
     return this.#retriever._getRelevantDocuments(query, runManager, this.#config);
   }
-}
-
-/** The options of one search that a config has. */
-function searchOf({ configurable, signal }: RunnableConfig): SimilarOptions<SearchMode> {
-  const given = (configurable ?? {}) as Record<string, unknown>;
-  return definedOf({ ...Object.fromEntries(SEARCH_OPTIONS.map((name) => [name, given[name]])), signal });
-}
-
-/** Without the keys that say nothing: they would hide what stands in their place. */
-function definedOf<T extends object>(fields: T): { [Key in keyof T]?: Exclude<T[Key], undefined> } {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
-    [Key in keyof T]?: Exclude<T[Key], undefined>;
-  };
 }

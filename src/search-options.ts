@@ -1,4 +1,4 @@
-import { checkFunction, checkInteger, checkNumber, isObject } from "./checks.js";
+import { checkFunction, checkInteger, checkNames, checkNumber, namesOfProperties } from "./checks.js";
 import { InvalidArgumentError } from "./errors.js";
 import { checkCall, MAX_K } from "./options.js";
 import type { Condition } from "./store/condition.js";
@@ -10,7 +10,7 @@ import type { Filter, SearchMode, SearchStrategy } from "./types.js";
 /** How many chunks a search returns when it is not told. */
 export const DEFAULT_K = 5;
 /** Measured (docs/performance.md): at ten candidates for each chunk a `bit` index finds what a `vector` index does. */
-const DEFAULT_RERANK_FACTOR = 10;
+export const DEFAULT_RERANK_FACTOR = 10;
 /** More would leave nothing of the other search. */
 const MAX_WEIGHT = 1000;
 /** A hundred times the work of a search that returns the candidates themselves. */
@@ -18,7 +18,7 @@ const MAX_RERANK_FACTOR = 100;
 /** More than any prompt wants of one training. */
 const MAX_NEIGHBORS = 50;
 /** LangChain's defaults for the candidates of an MMR search, and for their relevance against diversity. */
-const DEFAULT_FETCH_K = 20;
+export const DEFAULT_FETCH_K = 20;
 const DEFAULT_LAMBDA = 0.5;
 
 /** Options of one search. */
@@ -93,6 +93,32 @@ export interface SimilarOptions<
 /** The options of any search. */
 export type AnySearchOptions = SimilarOptions<SearchMode, SearchStrategy>;
 
+/** Names of the options of a search. */
+const SEARCH_OPTIONS = namesOfProperties<AnySearchOptions>({
+  strategy: true,
+  mode: true,
+  weights: true,
+  onTextOnly: true,
+  k: true,
+  filter: true,
+  minScore: true,
+  maxDistance: true,
+  perTraining: true,
+  neighbors: true,
+  mmr: true,
+  efSearch: true,
+  rerankFactor: true,
+  client: true,
+  signal: true,
+  timeoutMs: true,
+});
+const WEIGHTS = namesOfProperties<NonNullable<AnySearchOptions["weights"]>>({ vector: true, text: true });
+const NEIGHBORS = namesOfProperties<NonNullable<AnySearchOptions["neighbors"]>>({
+  before: true,
+  after: true,
+});
+const MMR = namesOfProperties<NonNullable<AnySearchOptions["mmr"]>>({ fetchK: true, lambda: true });
+
 /** A search's options, checked, with every default filled in. */
 export interface CheckedSearch {
   mode: SearchMode;
@@ -120,7 +146,7 @@ export function checkSearch(
   options: AnySearchOptions,
   defaults: { scope: Conditions; efSearch: number },
 ): CheckedSearch {
-  checkCall(options);
+  checkCall(options, SEARCH_OPTIONS, "similar");
   const { mode = "vector", strategy = "chunks" } = options;
   checkOneOf("mode", mode, searchModes);
   checkOneOf("strategy", strategy, searchStrategies);
@@ -182,7 +208,7 @@ function checkThreshold(
 
 function checkNeighbors(neighbors: AnySearchOptions["neighbors"]): CheckedSearch["neighbors"] {
   if (neighbors === undefined) return undefined;
-  checkObject("neighbors", neighbors);
+  checkNames(neighbors, NEIGHBORS, "similar", "neighbors");
   const { before = 0, after = 0 } = neighbors;
   return {
     before: checkInteger("neighbors.before", before, 0, MAX_NEIGHBORS),
@@ -199,7 +225,7 @@ function checkMarginalRelevance(
   if (!isPossible) {
     throw new InvalidArgumentError("mmr", 'goes with mode "vector" and strategy "chunks" only');
   }
-  checkObject("mmr", mmr);
+  checkNames(mmr, MMR, "similar", "mmr");
   const { fetchK = DEFAULT_FETCH_K, lambda = DEFAULT_LAMBDA } = mmr;
   return {
     fetchK: Math.max(checkInteger("mmr.fetchK", fetchK, 1, MAX_K), k),
@@ -209,7 +235,7 @@ function checkMarginalRelevance(
 
 function checkWeights(weights: AnySearchOptions["weights"]): { vector: number; text: number } {
   if (weights === undefined) return { vector: 1, text: 1 };
-  checkObject("weights", weights);
+  checkNames(weights, WEIGHTS, "similar", "weights");
   const { vector = 1, text = 1 } = weights;
   for (const [name, weight] of Object.entries({ vector, text })) {
     if (!Number.isFinite(weight) || weight < 0 || weight > MAX_WEIGHT) {
@@ -218,8 +244,4 @@ function checkWeights(weights: AnySearchOptions["weights"]): { vector: number; t
   }
   if (vector === 0 && text === 0) throw new InvalidArgumentError("weights", "must not both be 0");
   return { vector, text };
-}
-
-function checkObject(option: string, value: unknown): void {
-  if (!isObject(value)) throw new InvalidArgumentError(option, "must be an object");
 }

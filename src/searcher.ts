@@ -34,6 +34,11 @@ export class Searcher {
     this.#parts = parts;
   }
 
+  /** What a search has that names no `efSearch`. */
+  get efSearch(): number {
+    return this.#parts.efSearch;
+  }
+
   /** @throws {@link InvalidArgumentError} naming the option */
   check(options: AnySearchOptions): CheckedSearch {
     const checked = checkSearch(options, this.#parts);
@@ -104,7 +109,7 @@ export class Searcher {
       const hits = await this.#read(options, (target) => searchHybrid(target, { ...search, vector }));
       return hits.filter((hit) => isNear(hit, search));
     } catch (error) {
-      if (!onTextOnly || !(error instanceof EmbeddingError) || signal?.aborted) throw error;
+      if (!onTextOnly || !EmbeddingError.is(error) || signal?.aborted) throw error;
       this.#parts.target.notify({
         code: "TEXT_ONLY",
         message: "A hybrid search was answered by words alone, because the question could not be embedded",

@@ -1,4 +1,6 @@
+import { types } from "node:util";
 import { InvalidArgumentError } from "./errors.js";
+import type { Metadata } from "./types.js";
 
 const NUL = /\0/g;
 const NON_BLANK = /\S/;
@@ -24,6 +26,33 @@ export function skipBlank(text: string, from: number): number {
   return index;
 }
 
+/** The key of a document's metadata under which a retriever says where it comes from. Refused in metadata that is written. */
+export const PLACE_KEY = "trainingIndex";
+
+/** What errors say of an integer that metadata and filters do not take. */
+export const INEXACT_INTEGER =
+  "must be a number up to 2^53 - 1: write larger integers, and bigints, as strings in metadata and filters";
+
+/** Whether a number is stored as it was meant: an integer beyond 2^53 may already be the neighbour of what was written. */
+export function isExactNumber(value: number): boolean {
+  return Math.abs(value) <= Number.MAX_SAFE_INTEGER;
+}
+
+/**
+ * The metadata of a training or of one of its documents, as {@link canonicalMetadata} has it.
+ *
+ * @throws {@link InvalidArgumentError} also for the key that a retriever's documents have for their place
+ */
+export function storableMetadata(metadata: unknown, option: string): string {
+  if (isPlainObject(metadata) && Object.hasOwn(metadata, PLACE_KEY)) {
+    throw new InvalidArgumentError(
+      `${option}.${PLACE_KEY}`,
+      "is where a retriever's documents say where they come from: take the key out, or give it another name",
+    );
+  }
+  return canonicalMetadata(metadata, option);
+}
+
 /**
  * JSON for a `jsonb` parameter: storable, and the same text for the same object whatever the order of its
  * keys, so that it can be compared and hashed.
@@ -36,7 +65,8 @@ export function canonicalMetadata(metadata: unknown, option: string): string {
   try {
     json = JSON.stringify(metadata, canonicalValue);
   } catch (error) {
-    throw new InvalidArgumentError(option, "cannot be written as JSON (a cycle, a bigint, a Map?)", error);
+    refuseInexactValue(metadata, option, new Set());
+    throw new InvalidArgumentError(option, "cannot be written as JSON (a cycle, a Map?)", error);
   }
   // An object with a toJSON of its own passes for one until here.
   if (typeof json !== "string" || !json.startsWith("{"))
@@ -44,8 +74,11 @@ export function canonicalMetadata(metadata: unknown, option: string): string {
   return json;
 }
 
-function canonicalValue(_key: string, value: unknown): unknown {
+function canonicalValue(this: unknown, key: string, value: unknown): unknown {
   if (typeof value === "string") return storableText(value);
+  if (isInexact(value) || (value === null && isInexact((this as Metadata)[key]))) {
+    throw new TypeError("JSON cannot say it exactly");
+  }
   if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
   if (!isPlainObject(value)) throw new TypeError("JSON has no such thing");
   if (Object.keys(value).every(isCanonicalKey)) return value;
@@ -54,6 +87,29 @@ function canonicalValue(_key: string, value: unknown): unknown {
       .map(([key, entry]) => [storableText(key), entry] as const)
       .sort(([left], [right]) => (left < right ? -1 : left > right ? 1 : 0)),
   );
+}
+
+/** What JSON or a double would change: large integers, bigints, NaN, infinities, and dates that are none (`null` in JSON). */
+function isInexact(value: unknown): boolean {
+  if (typeof value === "number") return !isExactNumber(value);
+  return typeof value === "bigint" || (types.isDate(value) && Number.isNaN(value.getTime()));
+}
+
+/** Finds the value that cannot be stored as it is. @throws {@link InvalidArgumentError} with its path */
+function refuseInexactValue(value: unknown, path: string, above: ReadonlySet<unknown>): void {
+  if (isInexact(value)) {
+    const problem = types.isDate(value)
+      ? "must be a valid Date"
+      : typeof value === "bigint" || Number.isFinite(value)
+        ? INEXACT_INTEGER
+        : "must be a finite number";
+    throw new InvalidArgumentError(path, problem);
+  }
+  if (typeof value !== "object" || value === null || above.has(value)) return;
+  const inside = new Set(above).add(value);
+  for (const [key, entry] of Object.entries(value)) {
+    refuseInexactValue(entry, Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`, inside);
+  }
 }
 
 /** Whether a key can be stored, and comes after the one before it. */

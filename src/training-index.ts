@@ -1,19 +1,29 @@
+import { inspect, type InspectOptions } from "node:util";
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
-import { bulkLoad, type BulkLoadOptions } from "./bulk-load.js";
+import { bulkLoad, BULK_LOAD_OPTIONS, type BulkLoadOptions } from "./bulk-load.js";
 import { InvalidArgumentError } from "./errors.js";
-import { checkIterable } from "./checks.js";
+import { checkIterable, isObject } from "./checks.js";
 import { openParts, type IndexParts } from "./index-parts.js";
 import {
   checkCall,
   checkSelection,
   checkUpsertMany,
   type DeleteOptions,
+  type PruneOptions,
   type TrainingIndexOptions,
   type UpsertManyOptions,
   type UpsertOptions,
 } from "./options.js";
+import {
+  DELETE_MANY_OPTIONS,
+  DELETE_OPTIONS,
+  PREPARE_OPTIONS,
+  PRUNE_OPTIONS,
+  UPSERT_MANY_OPTIONS,
+  UPSERT_OPTIONS,
+} from "./option-names.js";
 import { onlyResult, PreparedTraining } from "./prepared-training.js";
-import { TrainingRetriever, type TrainingRetrieverOptions } from "./retriever.js";
+import { retrieverSearch, TrainingRetriever, type TrainingRetrieverOptions } from "./retriever.js";
 import type { SimilarOptions } from "./search-options.js";
 import { compileFilter } from "./store/filter.js";
 import { decodeTrainingId, encodeTrainingId, encodeTrainingIds } from "./store/training-id.js";
@@ -53,6 +63,12 @@ export class TrainingIndex {
   #vectorStore: TrainingVectorStore | undefined;
 
   private constructor(parts: IndexParts) {
+    if (!isObject(parts) || !("searcher" in parts)) {
+      throw new InvalidArgumentError(
+        "TrainingIndex",
+        "is not made by new: use await TrainingIndex.initialize(embeddings, { pool })",
+      );
+    }
     this.#parts = parts;
   }
 
@@ -71,6 +87,14 @@ export class TrainingIndex {
     return new TrainingIndex(await openParts(embeddings, options));
   }
 
+  /** What `console.log` shows: what the index is, and nothing of its pool. */
+  [inspect.custom](_depth: number, options: InspectOptions): string {
+    const { layout, profile } = this.#parts;
+    const { schema, idType } = layout;
+    const { model, dimensions } = profile;
+    return `TrainingIndex ${inspect({ schema, model, dimensions, idType }, options)}`;
+  }
+
   /**
    * Makes this version of a training the one that is found. Texts that the stored version has too keep their rows
    * and vectors; only new ones are embedded. Readers see the old version until the new one is whole.
@@ -83,8 +107,8 @@ export class TrainingIndex {
    * @throws {@link AbortError} when the signal fires
    */
   async upsertTraining(training: Training, options: UpsertOptions = {}): Promise<UpsertResult> {
-    checkCall(options);
     const normalized = this.#normalize(training);
+    checkCall(options, UPSERT_OPTIONS, "upsertTraining");
     return withTimeLimit(options, async (signal) => {
       const batch = await this.#parts.indexer.prepare([normalized], { ...options, signal });
       return onlyResult(await batch.commit(options.client, signal));
@@ -102,8 +126,8 @@ export class TrainingIndex {
     training: Training,
     options: Omit<UpsertOptions, "client"> = {},
   ): Promise<PreparedTraining> {
-    checkCall(options);
     const normalized = this.#normalize(training);
+    checkCall(options, PREPARE_OPTIONS, "prepareTraining");
     const batch = await withTimeLimit(options, (signal) =>
       this.#parts.indexer.prepare([normalized], { ...options, signal }),
     );
@@ -124,7 +148,7 @@ export class TrainingIndex {
     trainings: Iterable<Training> | AsyncIterable<Training>,
     options: UpsertManyOptions = {},
   ): AsyncGenerator<UpsertResult, void, undefined> {
-    checkUpsertMany(options);
+    checkUpsertMany(options, UPSERT_MANY_OPTIONS, "upsertTrainings");
     checkIterable("trainings", trainings);
     yield* upsertAll(this.#parts.indexer, this.#normalizeEach(trainings), options);
   }
@@ -141,7 +165,7 @@ export class TrainingIndex {
     trainings: Iterable<Training> | AsyncIterable<Training>,
     options: UpsertManyOptions & BulkLoadOptions = {},
   ): AsyncGenerator<UpsertResult, void, undefined> {
-    checkUpsertMany(options);
+    checkUpsertMany(options, [...UPSERT_MANY_OPTIONS, ...BULK_LOAD_OPTIONS], "bulkLoad");
     const { pool, layout, indexer, serving } = this.#parts;
     yield* bulkLoad(
       {
@@ -164,7 +188,7 @@ export class TrainingIndex {
    * @throws {@link InvalidArgumentError} | {@link DatabaseError} | {@link AbortError}
    */
   async deleteTraining(id: TrainingId, options: DeleteOptions = {}): Promise<DeleteResult> {
-    checkCall(options);
+    checkCall(options, DELETE_OPTIONS, "deleteTraining");
     const { layout, remover } = this.#parts;
     const key = encodeTrainingId(id, layout.idType, "id");
     const revision = encodeRevision(options.revision, "revision");
@@ -185,9 +209,9 @@ export class TrainingIndex {
     selection: TrainingSelection,
     options: Omit<DeleteOptions, "revision"> = {},
   ): Promise<DeleteResult[]> {
-    checkCall(options);
+    const { ids, filter } = checkSelection(selection, "deleteTrainings");
+    checkCall(options, DELETE_MANY_OPTIONS, "deleteTrainings");
     const { layout, remover } = this.#parts;
-    const { ids, filter } = checkSelection(selection, "selection");
     if (ids === undefined) {
       const conditions = compileFilter(filter);
       const found = await withTimeLimit(options, (signal) =>
@@ -211,14 +235,12 @@ export class TrainingIndex {
    * Forgets deletes: of each a row stays, so that a call that started before it cannot bring the training back. Older
    * ones than any such call can be are of no more use. Needed only where many trainings are deleted for good.
    *
-   * @param options.olderThanMs - age of the deletes to forget, in milliseconds; more than an upsert can take from its
-   * start to its end, retries of a prepared one included
    * @returns how many were forgotten
    * @throws {@link InvalidArgumentError} for an age that is no positive number, or more than 1000 years
    * @throws {@link DatabaseError}
    */
-  async prune(options: { olderThanMs: number } & Omit<DeleteOptions, "revision">): Promise<number> {
-    checkCall(options);
+  async prune(options: PruneOptions): Promise<number> {
+    checkCall(options, PRUNE_OPTIONS, "prune");
     const { olderThanMs, client } = options;
     if (!(Number.isFinite(olderThanMs) && olderThanMs > 0 && olderThanMs <= MAX_AGE_MS)) {
       throw new InvalidArgumentError("olderThanMs", "must be a positive number, of 1000 years at most");
@@ -247,8 +269,9 @@ export class TrainingIndex {
    * @throws {@link InvalidArgumentError} for a bad option, at once
    */
   asRetriever(options: TrainingRetrieverOptions = {}): TrainingRetriever {
-    this.#parts.searcher.check(options);
-    return new TrainingRetriever(this, options);
+    const { searcher } = this.#parts;
+    searcher.check(retrieverSearch(options));
+    return new TrainingRetriever(this, options, searcher.efSearch);
   }
 
   /** The same rows as a LangChain vector store, with the filter of this index. Always the same object. */

@@ -1,8 +1,10 @@
+import { types } from "node:util";
+import { checkNames, isObject, namesOfProperties } from "./checks.js";
 import { InvalidArgumentError } from "./errors.js";
 import { withLineFeeds } from "./line-endings.js";
 import type { Conditions } from "./store/filter.js";
 import { encodeTrainingId } from "./store/training-id.js";
-import { canonicalMetadata, storableText } from "./text.js";
+import { canonicalMetadata, storableMetadata, storableText } from "./text.js";
 import type {
   IdType,
   Metadata,
@@ -27,10 +29,21 @@ export interface NormalizedTraining {
   split: boolean;
   /** Embedded with each chunk; empty without one. */
   header: string;
+  /** For errors: its place in a call of a vector store, whose trainings are one document each. */
+  document?: string | undefined;
 }
 
 /** Says what is embedded above each chunk of a training. */
 export type TrainingHeader = (training: Training) => string;
+
+const TRAINING = namesOfProperties<Training>({
+  id: true,
+  content: true,
+  documents: true,
+  metadata: true,
+  revision: true,
+  split: true,
+});
 
 /** One text of a training: its content, or one of its documents. */
 export interface Source {
@@ -55,15 +68,19 @@ export function normalizeTraining(
   option = "training",
   headerOf?: TrainingHeader,
 ): NormalizedTraining {
-  if (typeof training !== "object" || (training as unknown) === null) {
-    throw new InvalidArgumentError(option, "must be an object");
+  if (!isObject(training) || Array.isArray(training)) {
+    throw new InvalidArgumentError(
+      option,
+      `must be an object, { id, content } or { id, documents }${Array.isArray(training) ? ": upsertTrainings takes lists" : ""}`,
+    );
   }
+  checkNames(training, TRAINING, "a training", option);
   const metadata = training.metadata ?? {};
   const common = {
     id: training.id,
     key: encodeTrainingId(training.id, idType, `${option}.id`),
     revision: encodeRevision(training.revision, `${option}.revision`),
-    metadata: canonicalMetadata(metadata, `${option}.metadata`),
+    metadata: storableMetadata(metadata, `${option}.metadata`),
   };
   /** Only of a training that is known to be whole: the host's code need not check it again. */
   const header = (): string => (headerOf ? checkHeader(headerOf(training)) : "");
@@ -128,7 +145,7 @@ export function requireScope(
 /** @throws {@link InvalidArgumentError} for what cannot be ordered: NaN, infinity, an invalid date */
 export function encodeRevision(revision: Revision | undefined, option: string): string | null {
   if (revision === undefined) return null;
-  const value = revision instanceof Date ? revision.getTime() : revision;
+  const value = types.isDate(revision) ? revision.getTime() : revision;
   if (typeof value === "bigint" || (typeof value === "number" && Number.isFinite(value))) {
     return value.toString();
   }
@@ -144,7 +161,7 @@ function normalizeDocument(document: TrainingDocument, metadata: Metadata, optio
   if (typeof text !== "string") {
     throw new InvalidArgumentError(option, "must have a pageContent or page_content that is a string");
   }
-  const own = canonicalMetadata(object.metadata ?? {}, `${option}.metadata`);
+  const own = storableMetadata(object.metadata ?? {}, `${option}.metadata`);
   const inherits = Object.keys(metadata).length > 0;
   const id = object.id ?? undefined;
   return {

@@ -2,7 +2,9 @@ import {
   BasicTranslator,
   Comparators,
   Operators,
+  type Comparison,
   type Operation,
+  type VisitorComparisonResult,
   type VisitorOperationResult,
   type VisitorStructuredQueryResult,
 } from "@langchain/core/structured_query";
@@ -29,6 +31,14 @@ export class TrainingTranslator extends BasicTranslator<TrainingVectorStore> {
     if (operation.operator !== "not") return super.visitOperation(operation);
     if (others.length > 0) throw new InvalidArgumentError("not", "must have one operand");
     return { $not: argument.accept(this) } as unknown as VisitorOperationResult;
+  }
+
+  /** A text of so many digits that no number holds it exactly (an account, a barcode) is a text, as it is in metadata. */
+  override visitComparison(comparison: Comparison): VisitorComparisonResult {
+    const { attribute, comparator, value } = comparison;
+    const isExact = typeof value !== "string" || !(Math.abs(Number(value)) > Number.MAX_SAFE_INTEGER);
+    if (isExact) return super.visitComparison(comparison);
+    return { [attribute]: { [this.formatFunction(comparator)]: value } };
   }
 
   /**

@@ -171,6 +171,13 @@ export interface HybridHit extends ChunkPassage {
 }
 
 /**
+ * Where a document of a retriever comes from, and how well it answers: what a hit has beside `content` and `metadata`. It
+ * is under the key `trainingIndex` of the document's metadata.
+ */
+export type RetrievedPlace = Omit<ChunkPassage, "content" | "metadata"> &
+  Partial<Pick<HybridHit, "score" | "distance" | "textScore" | "fusedScore">>;
+
+/**
  * - `vector`: by meaning, the chunks whose vectors are nearest to the question's.
  * - `text`: by words, whatever their inflection and accents; nothing is embedded.
  * - `hybrid`: both at once, fused by rank.

@@ -30,7 +30,8 @@ export function vectorStoreOperations(parts: VectorStoreParts): VectorStoreOpera
     upsert: async (trainings, vectors) => {
       // All of them before the first is stored: here they are at hand.
       const normalized = trainings.map((training, index) => {
-        const checked = parts.normalize(training, `trainings[${index}]`);
+        const document = `documents[${index}]`;
+        const checked = { ...parts.normalize(training, document), document };
         if (!vectors) return checked;
         const vector = checkGivenVector(vectors[index], dimensions, `vectors[${index}]`);
         return { ...checked, sources: checked.sources.map((source) => ({ ...source, vector })) };

@@ -1,9 +1,15 @@
 import { randomUUID } from "node:crypto";
+import { inspect, type InspectOptions } from "node:util";
 import { Document } from "@langchain/core/documents";
+import type { Callbacks } from "@langchain/core/callbacks/manager";
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
-import type { MaxMarginalRelevanceSearchOptions } from "@langchain/core/vectorstores";
+import type {
+  MaxMarginalRelevanceSearchOptions,
+  VectorStoreRetriever,
+  VectorStoreRetrieverInput,
+} from "@langchain/core/vectorstores";
 import { InvalidArgumentError } from "./errors.js";
-import { checkList, checkOptions } from "./checks.js";
+import { checkList, checkNames, isObject } from "./checks.js";
 import { checkSelection } from "./options.js";
 import { PGVectorStoreBase } from "./pgvector-store.js";
 import type { DatabasePool } from "./store/database.js";
@@ -11,6 +17,7 @@ import { chunkTable, type Layout } from "./store/layout.js";
 import type { StoredChunk } from "./store/chunks-by-id.js";
 import type { FoundChunk } from "./store/hits.js";
 import type { EqualityFilter, Filter, Training, UpsertResult } from "./types.js";
+import { ADD_OPTIONS, checkRetrieverFields, MMR_OPTIONS, type AddOptions } from "./vector-store-names.js";
 
 /** What a vector store needs of the index that it is a view of. */
 export interface VectorStoreOperations {
@@ -58,6 +65,7 @@ export class TrainingVectorStore extends PGVectorStoreBase {
     layout: Layout,
     operations: VectorStoreOperations,
   ) {
+    if (!isObject(operations)) throw madeByIndex("TrainingVectorStore");
     super(embeddings, {
       pool,
       tableName: chunkTable(layout.profileId),
@@ -76,6 +84,12 @@ export class TrainingVectorStore extends PGVectorStoreBase {
     this.#operations = operations;
   }
 
+  /** What `console.log` shows: nothing of the pool, whose address can hold a password. */
+  [inspect.custom](_depth: number, options: InspectOptions): string {
+    const { schemaName: schema, tableName: table } = this;
+    return `TrainingVectorStore ${inspect({ schema, table }, options)}`;
+  }
+
   override _vectorstoreType(): string {
     return "training_index";
   }
@@ -86,8 +100,11 @@ export class TrainingVectorStore extends PGVectorStoreBase {
    * @returns their ids, in order
    * @throws {@link InvalidArgumentError} for an id that comes twice, a count of ids other than that of documents, or
    * what is no document; nothing is stored then
+   * @throws {@link EmbeddingError} `TEXT_TOO_LONG` for a document that the model does not read whole: each is one chunk
+   * here; `upsertTraining` splits
    */
-  override async addDocuments(documents: Document[], options?: { ids?: string[] }): Promise<string[]> {
+  override async addDocuments(documents: Document[], options?: AddOptions): Promise<string[]> {
+    checkNames(options, ADD_OPTIONS, "addDocuments");
     const trainings = toTrainings(documents, options?.ids);
     await this.#operations.upsert(trainings);
     return trainings.map(({ id }) => id);
@@ -97,8 +114,9 @@ export class TrainingVectorStore extends PGVectorStoreBase {
   override async addVectors(
     vectors: number[][],
     documents: Document[],
-    options?: { ids?: string[] },
+    options?: AddOptions,
   ): Promise<string[]> {
+    checkNames(options, ADD_OPTIONS, "addVectors");
     checkList("vectors", vectors);
     const trainings = toTrainings(documents, options?.ids);
     if (vectors.length !== trainings.length) {
@@ -173,10 +191,24 @@ export class TrainingVectorStore extends PGVectorStoreBase {
     query: string,
     options: MaxMarginalRelevanceSearchOptions<Filter>,
   ): Promise<Document[]> {
-    checkOptions(options);
+    checkNames(options ?? null, MMR_OPTIONS, "maxMarginalRelevanceSearch");
     const { k, fetchK, lambda, filter } = options;
     const found = await this.#operations.search(query, { k, filter, mmr: { fetchK, lambda } });
     return found.map(toDocument);
+  }
+
+  /**
+   * The store as a LangChain retriever. {@link TrainingIndex.asRetriever} has more options, and says where documents come
+   * from.
+   *
+   * @throws {@link InvalidArgumentError} for a name that is not known
+   */
+  override asRetriever(
+    kOrFields?: number | Partial<VectorStoreRetrieverInput<this>>,
+    ...others: [Filter?, Callbacks?, string[]?, Record<string, unknown>?, boolean?]
+  ): VectorStoreRetriever<this> {
+    if (typeof kOrFields !== "number") checkRetrieverFields(kOrFields);
+    return super.asRetriever(kOrFields, ...others);
   }
 
   /** Does nothing: the pool is the host's. */
@@ -253,10 +285,12 @@ function refuseDdl(method: string): Promise<never> {
 }
 
 function refuseConstruction(method: string): Promise<never> {
-  return Promise.reject(
-    new InvalidArgumentError(
-      method,
-      "makes no store here: use (await TrainingIndex.initialize(...)).vectorStore",
-    ),
+  return Promise.reject(madeByIndex(method));
+}
+
+function madeByIndex(method: string): InvalidArgumentError {
+  return new InvalidArgumentError(
+    method,
+    "makes no store here: use (await TrainingIndex.initialize(...)).vectorStore",
   );
 }

@@ -47,6 +47,39 @@ describe("InvalidArgumentError", () => {
   });
 });
 
+describe("is", () => {
+  const makers = {
+    InvalidArgumentError: (of: typeof import("../src/errors.js")) => new of.InvalidArgumentError("k", "is 0"),
+    SchemaError: (of: typeof import("../src/errors.js")) =>
+      new of.SchemaError("SCHEMA_MISSING", "run migrate"),
+    EmbeddingError: (of: typeof import("../src/errors.js")) =>
+      new of.EmbeddingError("EMBEDDING_FAILED", "x", true),
+    DatabaseError: (of: typeof import("../src/errors.js")) =>
+      new of.DatabaseError("x", { code: "CONFLICT", retryable: true }),
+    AbortError: (of: typeof import("../src/errors.js")) => new of.AbortError("x"),
+  };
+  const names = Object.keys(makers) as (keyof typeof makers)[];
+
+  it.each(names)("knows a %s of another copy of the library, and no other class for it", async (name) => {
+    const own = await import("../src/errors.js");
+    vi.resetModules();
+    const other = await import("../src/errors.js");
+    expect(other.TrainingIndexError).not.toBe(own.TrainingIndexError);
+    for (const copy of [own, other]) {
+      const error = makers[name](copy);
+      expect(own.TrainingIndexError.is(error)).toBe(true);
+      expect(names.filter((each) => own[each].is(error))).toEqual([name]);
+    }
+  });
+
+  it("knows nothing else", () => {
+    for (const value of [undefined, null, "x", {}, new Error("x"), { name: "AbortError" }]) {
+      expect(TrainingIndexError.is(value)).toBe(false);
+      expect(AbortError.is(value)).toBe(false);
+    }
+  });
+});
+
 describe("SchemaError", () => {
   it("takes any code and is never worth a retry", () => {
     const error = new SchemaError("SCHEMA_MISSING", "run migrate", "por baixo");

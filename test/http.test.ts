@@ -250,8 +250,19 @@ describe("options of the handler", () => {
     ["fields", { fields: { texto: "content" }, toResult: () => ({}) }],
     ["toResult", { toResult: "content" }],
     ["authorize", { authorize: "Bearer segredo" }],
-    ["options", { search: 5 }],
+    ["search", { search: 5 }],
+    ["search.filters", { search: { filters: { grupo: "a" } } }],
+    ["search.client", { search: { client: {} } }],
+    ["search.k", { search: { k: 5 }, maxK: 4 }],
+    ["search.mode", { search: { mode: "bm25" } }],
+    ["search.mode", { search: { mode: "vector" }, modes: ["text"] }],
+    ["search.strategy", { search: { strategy: "chunks" }, strategies: ["chunks"] }],
+    ["filter.$where", { search: { filter: { $where: "1 = 1" } } }],
+    ["authorise", { authorise: () => false }],
+    ["allowFilters", { allowFilters: true }],
     ["options", 5],
+    ["options", null],
+    ["options", [{}]],
   ])("refuses a wrong %s at once: %j", (option, options) => {
     expect(() => similarityHandler(new FakeIndex(), options as never)).toThrow(
       expect.objectContaining({ name: "InvalidArgumentError", option }) as Error,
@@ -260,6 +271,9 @@ describe("options of the handler", () => {
 
   it("refuses what is no index, and an empty token", () => {
     expect(() => similarityHandler({} as never)).toThrow(InvalidArgumentError);
+    expect(() => similarityHandler(Promise.resolve(new FakeIndex()) as never)).toThrow(
+      "index is a promise: await TrainingIndex.initialize(...)",
+    );
     expect(() => bearerToken("")).toThrow(InvalidArgumentError);
     expect(() => bearerToken(undefined as never)).toThrow(InvalidArgumentError);
   });
@@ -286,16 +300,66 @@ describe("a filter in a request", () => {
     expect(index.calls[0]?.options.filter).toBeUndefined();
   });
 
-  it("answers 400 when the index refuses it", async () => {
+  it.each([
+    [[], "filter must be an object of metadata keys and values"],
+    [{ grupo: { $where: 1 } }, "filter.grupo.$where must be one of"],
+    [{ conta: 9007199254740992 }, "filter.conta must be a number up to 2^53 - 1"],
+  ])("answers 400 to %j, and asks the index nothing", async (filter, error) => {
+    const index = new FakeIndex();
+    const answer = await post(
+      index,
+      { query: "frete", filter },
+      { allowFilter: true, search: { filter: { a: 1 } } },
+    );
+    expect(answer).toMatchObject({ status: 400, body: { error: expect.stringContaining(error) as string } });
+    expect(index.calls).toEqual([]);
+  });
+});
+
+describe("what the host's search has", () => {
+  it("is not widened by a filter of a request, nor lost without one", async () => {
+    const index = new FakeIndex();
+    const search = { filter: { bot: "loja" }, minScore: 0.3 };
+    await post(
+      index,
+      { query: "frete", filter: { $or: [{ bot: "outra" }, { ano: 1 }] } },
+      { search, allowFilter: true },
+    );
+    await post(index, { query: "frete" }, { search });
+    expect(index.calls.map(({ options: { filter, minScore } }) => ({ filter, minScore }))).toEqual([
+      { filter: { $and: [{ bot: "loja" }, { $or: [{ bot: "outra" }, { ano: 1 }] }] }, minScore: 0.3 },
+      search,
+    ]);
+  });
+
+  it("is the k of callers that name none, and the largest unless maxK says more", async () => {
+    const index = new FakeIndex();
+    await post(index, { query: "frete" }, { search: { k: 2 } });
+    expect((await post(index, { query: "frete", k: 3 }, { search: { k: 2 } })).status).toBe(400);
+    await post(index, { query: "frete" }, { search: { k: 2 }, maxK: 9 });
+    await post(index, { query: "frete", k: 9 }, { search: { k: 2 }, maxK: 9 });
+    expect(index.calls.map(({ options }) => options.k)).toEqual([2, 2, 9]);
+  });
+
+  it("is the only mode and strategy, where it names them", async () => {
+    const index = new FakeIndex();
+    const search = { mode: "hybrid", strategy: "chunks" } as const;
+    await post(index, { query: "frete" }, { search });
+    expect(index.calls[0]?.options).toMatchObject(search);
+    for (const asked of [{ mode: "text" }, { strategy: "trainings" }])
+      expect((await post(index, { query: "frete", ...asked }, { search })).status).toBe(400);
+  });
+
+  it("is not told of in an error that both filters together make", async () => {
     const index = new FakeIndex(() => {
-      throw new InvalidArgumentError("filter", "must be an object of metadata keys and values");
+      throw new InvalidArgumentError(
+        "filter.$and[0].segredo",
+        "is too much: a filter has 1000 values at most",
+      );
     });
-    const answer = await post(index, { query: "frete", filter: [] }, { allowFilter: true });
-    expect(answer).toMatchObject({
-      status: 400,
-      body: { error: "filter must be an object of metadata keys and values" },
-    });
-    expect(index.calls[0]?.options.filter).toEqual([]);
+    const search = { filter: { segredo: 1 } };
+    const answer = await post(index, { query: "frete", filter: { ano: 1 } }, { search, allowFilter: true });
+    expect(answer).toMatchObject({ status: 400, body: { error: "filter is too long, or nested too deep" } });
   });
 });
 

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { InvalidArgumentError } from "../src/errors.js";
 import { checkInteger } from "../src/checks.js";
-import { checkEmbeddings, checkGivenVector, checkQuery } from "../src/options.js";
+import { checkIndexOptions } from "../src/option-names.js";
+import { checkGivenVector, checkQuery } from "../src/options.js";
 
 const refusal = (option: string, problem: string): InvalidArgumentError =>
   new InvalidArgumentError(option, problem);
@@ -38,14 +39,23 @@ describe("checkQuery", () => {
     expect(checkQuery([0.5, 0.1, -2], 3)).toEqual(Float32Array.of(0.5, 0.1, -2));
   });
 
-  it.each([undefined, null, 5, {}, { length: 3, 0: 1, 1: 1, 2: 1 }])(
-    "refuses %j, which is neither",
+  it.each([undefined, null, 5, true, { query: "loja", k: 1 }, Promise.resolve("loja")])(
+    "refuses %j, and shows the call",
     (query) => {
       expect(() => checkQuery(query as never, 3)).toThrow(
-        refusal("query", "must be a usable vector, but has no list of numbers"),
+        refusal(
+          "query",
+          "must be a text, or a vector as a list of numbers, before the options: similar(query, { k })",
+        ),
       );
     },
   );
+
+  it.each([{}, { length: 3, 0: 1, 1: 1, 2: 1 }])("refuses %j, which is neither", (query) => {
+    expect(() => checkQuery(query as never, 3)).toThrow(
+      refusal("query", "must be a usable vector, but has no list of numbers"),
+    );
+  });
 });
 
 describe("checkGivenVector", () => {
@@ -108,22 +118,39 @@ describe("checkGivenVector", () => {
   });
 });
 
-describe("checkEmbeddings", () => {
+describe("checkIndexOptions", () => {
   const embed = (): never => {
     throw new Error("is not called");
   };
+  const embeddings = { embedDocuments: embed, embedQuery: embed };
+  const pool = { connect: embed, query: embed };
 
-  it("gives back what can embed documents and queries", () => {
-    const embeddings = { embedDocuments: embed, embedQuery: embed };
-    expect(checkEmbeddings(embeddings)).toBe(embeddings);
+  it("lets through what can embed documents and queries", () => {
+    expect(() => {
+      checkIndexOptions(embeddings, { pool });
+    }).not.toThrow();
   });
 
-  it.each([undefined, null, {}, { embedDocuments: embed }, { embedQuery: embed }, "mxbai"])(
-    "refuses %o",
-    (embeddings) => {
-      expect(() => checkEmbeddings(embeddings as never)).toThrow(
-        refusal("embeddings", "must be LangChain Embeddings"),
+  it.each([undefined, null, {}, { embedDocuments: embed }, { embedQuery: embed }, "mxbai", { pool }, pool])(
+    "refuses %o in the place of embeddings, and shows the call",
+    (given) => {
+      expect(() => {
+        checkIndexOptions(given, { pool });
+      }).toThrow(
+        refusal(
+          "embeddings",
+          "must be LangChain Embeddings, before the options: initialize(embeddings, { pool })",
+        ),
       );
     },
   );
+
+  it("says what was meant by a pool for options, and by a promise for embeddings", () => {
+    expect(() => {
+      checkIndexOptions(embeddings, pool);
+    }).toThrow("initialize(embeddings, { pool })");
+    expect(() => {
+      checkIndexOptions(Promise.resolve(embeddings), { pool });
+    }).toThrow(refusal("embeddings", "is a promise: await it first"));
+  });
 });

@@ -227,6 +227,32 @@ describe.each(KINDS)("in a project of type %s", (kind) => {
   );
 });
 
+describe("a program that loads the library by import and by require", () => {
+  it(
+    "has each class twice, and tells errors of both apart with is",
+    async () => {
+      const results = await runScript(
+        "commonjs",
+        `const [main, http] = [require("${NAME}"), require("${NAME}/http")];
+        const other = await import("${NAME}");
+        const wrong = new other.InvalidArgumentError("query", "must not be empty");
+        const down = new other.EmbeddingError("EMBEDDING_FAILED", "down", true);
+        const statusFor = async (error) => (await http.similarityHandler({ similar: () => Promise.reject(error) })(
+          new Request("http://localhost/x", {
+            method: "POST", headers: { "content-type": "application/json" }, body: '{"query":"frete"}',
+          }))).status;
+        print([
+          wrong instanceof main.InvalidArgumentError,
+          main.InvalidArgumentError.is(wrong), main.TrainingIndexError.is(wrong), main.EmbeddingError.is(wrong),
+          await statusFor(wrong), await statusFor(down),
+        ]);`,
+      );
+      expect(results).toEqual([false, true, true, false, 400, 503]);
+    },
+    NODE_TIMEOUT,
+  );
+});
+
 describe("the entry migrations", () => {
   it(
     "loads no package at all, so that a deployment needs no LangChain",

@@ -1,6 +1,6 @@
 import { BaseCallbackHandler } from "@langchain/core/callbacks/base";
 import type { Document } from "@langchain/core/documents";
-import { formatContext, type RetrievedMetadata } from "langchain-training-index";
+import { formatContext, type RetrievedMetadata, type RetrieverSearch } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { describeOnEach } from "./support/databases.js";
 import { openTestIndex } from "./support/index.js";
@@ -28,17 +28,19 @@ describeOnEach("asRetriever", (database) => {
       metadata: {
         tag: "pix",
         grupo: "financeiro",
-        trainingId: "pix",
-        chunkId: hit?.chunkId,
-        position: 0,
-        start: 0,
-        end: 19,
-        score: hit?.score,
-        distance: hit?.distance,
+        trainingIndex: {
+          trainingId: "pix",
+          chunkId: hit?.chunkId,
+          position: 0,
+          start: 0,
+          end: 19,
+          score: hit?.score,
+          distance: hit?.distance,
+        },
       },
     });
     const idsOf = (documents: Document<RetrievedMetadata>[]): unknown[] =>
-      documents.map(({ metadata }) => metadata.trainingId);
+      documents.map(({ metadata }) => metadata.trainingIndex.trainingId);
     const both = await retriever.batch(["desconto no Pix", "o frete"]);
     expect(both.map(idsOf)).toEqual([["pix"], ["frete"]]);
     for await (const streamed of await retriever.stream("o frete"))
@@ -103,15 +105,84 @@ describeOnEach("asRetriever", (database) => {
         metadata: { bot: "loja", grupo, ano },
       });
     const retriever = index.asRetriever({ k: 4, filter: { grupo: "a" } });
-    const idsWith = async (configurable: Record<string, unknown>): Promise<unknown[]> =>
-      (await retriever.invoke("loja", { configurable })).map(({ metadata }) => metadata.trainingId).sort();
+    const idsWith = async (trainings: RetrieverSearch): Promise<unknown[]> =>
+      (await retriever.invoke("loja", { configurable: { trainings } }))
+        .map(({ metadata }) => metadata.trainingIndex.trainingId)
+        .sort();
     expect(await idsWith({})).toEqual(["t0", "t1"]);
     expect(await idsWith({ k: 1 })).toHaveLength(1);
     expect(await idsWith({ filter: { ano: 2 } })).toEqual(["t1"]);
     expect(await idsWith({ filter: { grupo: "b" } })).toEqual([]);
     expect(await idsWith({ filter: { bot: "outra" } })).toEqual([]);
     expect(await idsWith({ filter: { grupo: "a", bot: "loja" } })).toEqual(["t0", "t1"]);
-    expect(await idsWith({ thread_id: "conversa" })).toEqual(["t0", "t1"]);
+    const others = { thread_id: "conversa", k: 1, filter: { grupo: "b" }, mode: "chat", minScore: -1 };
+    expect(await retriever.invoke("loja", { configurable: others })).toHaveLength(2);
+  });
+
+  it("is not widened by any option of a call", async () => {
+    const { index } = await openTestIndex(database, {}, { textSearch: "portuguese" });
+    for (const place of Array.from({ length: 6 }).keys())
+      await index.upsertTraining({ id: `t${place}`, content: `loja ${place}`, metadata: { ano: place % 2 } });
+    const [best] = await index.similar("loja 1", { k: 1 });
+    const retriever = index.asRetriever({ k: 2, filter: { ano: 1 }, minScore: (best?.score ?? 1) - 1e-6 });
+    const wider: RetrieverSearch[] = [
+      { k: 100 },
+      { minScore: -1 },
+      { maxDistance: 2 },
+      { filter: { $or: [{ ano: 0 }, { ano: 1 }] } },
+      { mode: "hybrid", k: 100 },
+      {
+        k: 100,
+        minScore: -1,
+        perTraining: 100,
+        efSearch: 1000,
+        mmr: { fetchK: 1000 },
+        neighbors: { before: 50 },
+      },
+    ];
+    for (const trainings of [{}, ...wider]) {
+      const found = await retriever.invoke("loja 1", { configurable: { trainings } });
+      expect(
+        found.map(({ pageContent }) => pageContent),
+        JSON.stringify(trainings),
+      ).toEqual(["loja 1"]);
+    }
+    await expect(
+      retriever.invoke("loja 1", { configurable: { trainings: { mode: "text" } } }),
+    ).rejects.toMatchObject({ option: "configurable.trainings.mode" });
+  });
+
+  it("leaves the host's metadata as it is, whatever its names", async () => {
+    const { index } = await openTestIndex(database);
+    const metadata = { start: "08:00", end: "18:00", score: "A", chunk: 1, position: [2], trainingId: null };
+    await index.upsertTraining({ id: "horario", content: "Abrimos às oito.", metadata });
+    const [document] = await index.asRetriever().invoke("Quando abrem?");
+    const { trainingIndex, ...own } = document?.metadata ?? {};
+    expect(own).toStrictEqual(metadata);
+    expect(trainingIndex).toMatchObject({ trainingId: "horario", start: 0, end: 16, position: 0 });
+  });
+
+  it("keeps its own key out of metadata that is written", async () => {
+    const { index } = await openTestIndex(database);
+    const metadata = { trainingIndex: { start: 0 } };
+    const writes: [string, () => Promise<unknown>][] = [
+      ["training.metadata", () => index.upsertTraining({ id: "a", content: "loja", metadata })],
+      [
+        "training.documents[1].metadata",
+        () =>
+          index.upsertTraining({
+            id: "a",
+            documents: [{ pageContent: "a" }, { pageContent: "b", metadata }],
+          }),
+      ],
+      ["documents[0].metadata", () => index.vectorStore.addDocuments([{ pageContent: "a", metadata }])],
+    ];
+    for (const [path, write] of writes)
+      await expect(write()).rejects.toMatchObject({
+        option: `${path}.trainingIndex`,
+        code: "INVALID_ARGUMENT",
+      });
+    await index.upsertTraining({ id: "a", content: "loja", metadata: { pedido: metadata } }); // deeper it is the host's
   });
 
   it("checks the options of a call as it checks its own, and tells its callbacks", async () => {
@@ -139,7 +210,7 @@ describeOnEach("asRetriever", (database) => {
       ]) {
         errors.length = 0;
         const failure: unknown = await retriever
-          .invoke("loja", { configurable: { [option]: value } })
+          .invoke("loja", { configurable: { trainings: { [option]: value } } })
           .catch((error: unknown) => error);
         expect(failure, `${option} ${JSON.stringify(value)}`).toMatchObject({
           option,

@@ -4,7 +4,13 @@ import { Document, type DocumentInterface } from "@langchain/core/documents";
 import { RunnableLambda } from "@langchain/core/runnables";
 import { describe, expect, it } from "vitest";
 import { DatabaseError } from "../src/errors.js";
-import { toDocument, TrainingRetriever, type SearchableIndex } from "../src/retriever.js";
+import type { RetrieverSearch } from "../src/narrowed-search.js";
+import {
+  toDocument,
+  TrainingRetriever,
+  type SearchableIndex,
+  type TrainingRetrieverOptions,
+} from "../src/retriever.js";
 import type { SimilarOptions } from "../src/search-options.js";
 import type { ChunkHit, SearchMode } from "../src/types.js";
 
@@ -55,19 +61,25 @@ describe("toDocument", () => {
     expect(document.pageContent).toBe("O prazo é de três dias.");
     expect(document.metadata).toStrictEqual({
       tag: "entregas",
-      trainingId: "entregas",
-      chunkId: "c2",
-      position: 2,
-      start: 0,
-      end: 23,
-      score: 0.75,
-      distance: 0.25,
+      trainingIndex: {
+        trainingId: "entregas",
+        chunkId: "c2",
+        position: 2,
+        start: 0,
+        end: 23,
+        score: 0.75,
+        distance: 0.25,
+      },
     });
   });
 
-  it("lets the place win over metadata of the same name, and leaves the hit as it is", () => {
+  it("leaves metadata of the place's names, and the hit, as they are", () => {
     const given = { ...hit("Olá"), metadata: { score: "alto", position: 99 } };
-    expect(toDocument(given).metadata).toMatchObject({ score: 0.75, position: 0 });
+    expect(toDocument(given).metadata).toMatchObject({
+      score: "alto",
+      position: 99,
+      trainingIndex: { score: 0.75, position: 0 },
+    });
     expect(given.metadata).toStrictEqual({ score: "alto", position: 99 });
   });
 });
@@ -79,7 +91,7 @@ describe("TrainingRetriever", () => {
       ["c0", "Qual é o prazo? Resposta um."],
       ["c1", "Qual é o prazo? Resposta dois."],
     ]);
-    expect(documents[1]?.metadata.position).toBe(1);
+    expect(documents[1]?.metadata.trainingIndex.position).toBe(1);
   });
 
   it("searches with its options, and keeps those of LangChain from the index", async () => {
@@ -185,13 +197,22 @@ describe("TrainingRetriever", () => {
 describe("a call of a TrainingRetriever", () => {
   const own = { k: 3, efSearch: 100 };
 
-  it("searches with the options in its configurable in the place of the retriever's", async () => {
+  /** What the index is asked for by a retriever with these options, in a call with those. */
+  async function askedFor(made: TrainingRetrieverOptions, trainings: unknown): Promise<unknown> {
+    const index = new NotingIndex();
+    await new TrainingRetriever(index, made).invoke("Olá", {
+      configurable: { trainings: trainings as never },
+    });
+    return index.asked[0]?.[1];
+  }
+
+  it("searches with the options under trainings in its configurable, and the next call with its own", async () => {
     const index = new NotingIndex();
     const retriever = new TrainingRetriever(index, own);
     const onTextOnly = (): void => undefined;
     const weights = { text: 2 };
-    const search = { k: 7, mode: "hybrid", weights, onTextOnly, rerankFactor: 2 } as const;
-    await retriever.invoke("Olá", { configurable: search });
+    const search = { k: 2, mode: "hybrid", weights, onTextOnly, rerankFactor: 2 } as const;
+    await retriever.invoke("Olá", { configurable: { trainings: search } });
     await retriever.invoke("Olá");
     expect(index.asked).toStrictEqual([
       ["Olá", { ...own, ...search }],
@@ -199,27 +220,120 @@ describe("a call of a TrainingRetriever", () => {
     ]);
   });
 
+  it.each<[string, TrainingRetrieverOptions, RetrieverSearch, RetrieverSearch]>([
+    ["k", { k: 3 }, { k: 7 }, { k: 3 }],
+    ["k, by default", {}, { k: 50 }, { k: 5 }],
+    ["k, smaller", { k: 3 }, { k: 2 }, { k: 2 }],
+    ["perTraining", { perTraining: 2 }, { perTraining: 5 }, { perTraining: 2 }],
+    ["perTraining, where there was no bound", {}, { perTraining: 5 }, { perTraining: 5 }],
+    [
+      "neighbors",
+      { neighbors: { before: 2, after: 1 } },
+      { neighbors: { before: 1, after: 50 } },
+      { neighbors: { before: 1, after: 1 } },
+    ],
+    [
+      "neighbors, of a side that has none",
+      { neighbors: { after: 1 } },
+      { neighbors: { before: 9 } },
+      { neighbors: { before: 0, after: 1 } },
+    ],
+    ["neighbors, where there are none", {}, { neighbors: { before: 9 } }, {}],
+    ["efSearch", { efSearch: 20 }, { efSearch: 1000 }, { efSearch: 20 }],
+    ["efSearch, by default", {}, { efSearch: 1000 }, { efSearch: 40 }],
+    ["rerankFactor, by default", {}, { rerankFactor: 100 }, { rerankFactor: 10 }],
+    [
+      "mmr's candidates",
+      { mmr: { fetchK: 30 } },
+      { mmr: { fetchK: 500, lambda: 0.9 } },
+      { mmr: { fetchK: 30, lambda: 0.9 } },
+    ],
+    ["mmr's candidates, by default", {}, { mmr: { fetchK: 500 } }, { mmr: { fetchK: 20 } }],
+    ["minScore", { minScore: 0.5 }, { minScore: -1 }, { minScore: 0.5 }],
+    ["minScore, stricter", { minScore: 0.5 }, { minScore: 0.6 }, { minScore: 0.6 }],
+    ["maxDistance", { maxDistance: 0.5 }, { maxDistance: 2 }, { maxDistance: 0.5 }],
+  ])("is not widened by %s", async (_name, made, asked, expected) => {
+    expect(await askedFor(made, asked)).toStrictEqual({ ...made, ...expected });
+  });
+
+  it("keeps to the index's efSearch where it has none of its own", async () => {
+    const index = new NotingIndex();
+    const retriever = new TrainingRetriever(index, {}, 15);
+    await retriever.invoke("Olá", { configurable: { trainings: { efSearch: 1000 } } });
+    expect(index.asked).toStrictEqual([["Olá", { efSearch: 15 }]]);
+  });
+
+  it("tells both callbacks of an answer by words alone", async () => {
+    const told: string[] = [];
+    const made = { mode: "hybrid", onTextOnly: () => told.push("host") } as const;
+    const search = (await askedFor(made, { onTextOnly: () => told.push("call") })) as typeof made;
+    search.onTextOnly();
+    expect(told).toEqual(["host", "call"]);
+  });
+
+  it.each<[string, TrainingRetrieverOptions, unknown]>([
+    ["configurable.trainings.filters", {}, { filters: { ano: 1 } }],
+    ["configurable.trainings.client", {}, { client: {} }],
+    ["configurable.trainings.strategy", {}, { strategy: "trainings" }],
+    ["configurable.trainings.__proto__", {}, JSON.parse('{ "__proto__": { "k": 1 } }')],
+    ["configurable.trainings", {}, null],
+    ["configurable.trainings", {}, [{ k: 1 }]],
+    ["configurable.trainings", {}, "k"],
+    ["configurable.trainings.mode", { minScore: 0.5 }, { mode: "text" }],
+    ["configurable.trainings.mode", { maxDistance: 0.5 }, { mode: "text" }],
+    ["minScore", { minScore: 0.5 }, { minScore: "0.9" }],
+    ["minScore", { minScore: 0.5 }, { minScore: Number.NaN }],
+    ["k", { k: 3 }, { k: "2" }],
+    ["k", { k: 3 }, { k: 0 }],
+    ["filter.$where", {}, { filter: { $where: "1 = 1" } }],
+  ])("refuses %s", async (option, made, trainings) => {
+    await expect(askedFor(made, trainings)).rejects.toMatchObject({ option, code: "INVALID_ARGUMENT" });
+  });
+
   it("leaves what others find in configurable, and an option that is undefined says nothing", async () => {
     const index = new NotingIndex();
-    await new TrainingRetriever(index, own).invoke("Olá", {
-      configurable: { thread_id: "conversa", model: "x", signal: "x", callbacks: 1, k: undefined },
-    });
+    const others = {
+      thread_id: "conversa",
+      model: "x",
+      signal: "x",
+      callbacks: 1,
+      k: 1,
+      mode: "chat",
+      minScore: -1,
+    };
+    await new TrainingRetriever(index, own).invoke("Olá", { configurable: others });
+    await new TrainingRetriever(index, own).invoke("Olá", { configurable: { trainings: { k: undefined } } });
     await new TrainingRetriever(index, own).invoke("Olá", { configurable: undefined as never });
     expect(index.asked).toStrictEqual([
+      ["Olá", own],
       ["Olá", own],
       ["Olá", own],
     ]);
   });
 
+  it.each([{ question: "Olá" }, ["Olá"], undefined, 1])(
+    "says of the input %j that it is no string",
+    async (input) => {
+      const index = new NotingIndex();
+      await expect(new TrainingRetriever(index).invoke(input as never)).rejects.toMatchObject({
+        option: "input",
+        message: expect.stringContaining(
+          "RunnableLambda.from(({ question }) => question).pipe(retriever)",
+        ) as string,
+      });
+      expect(index.asked).toEqual([]);
+    },
+  );
+
   it("narrows its own filter by that of a call", async () => {
     const index = new NotingIndex();
     const retriever = new TrainingRetriever(index, { filter: { grupo: "suporte" } });
-    await retriever.invoke("Olá", { configurable: { filter: { grupo: "vendas" } } });
+    await retriever.invoke("Olá", { configurable: { trainings: { filter: { grupo: "vendas" } } } });
     expect(index.asked).toStrictEqual([
       ["Olá", { filter: { $and: [{ grupo: "suporte" }, { grupo: "vendas" }] } }],
     ]);
-    await retriever.invoke("Olá", { configurable: { filter: undefined } });
-    await new TrainingRetriever(index).invoke("Olá", { configurable: { filter: { ano: 1 } } });
+    await retriever.invoke("Olá", { configurable: { trainings: { filter: undefined } } });
+    await new TrainingRetriever(index).invoke("Olá", { configurable: { trainings: { filter: { ano: 1 } } } });
     expect(index.asked.slice(1)).toStrictEqual([
       ["Olá", { filter: { grupo: "suporte" } }],
       ["Olá", { filter: { ano: 1 } }],
@@ -239,7 +353,9 @@ describe("a call of a TrainingRetriever", () => {
   it("has its options through withConfig, batch, stream and a step around it, too", async () => {
     const index = new NotingIndex();
     const retriever = new TrainingRetriever(index, { k: 9 });
-    const configOf = (k: number): { configurable: { k: number } } => ({ configurable: { k } });
+    const configOf = (k: number): { configurable: { trainings: { k: number } } } => ({
+      configurable: { trainings: { k } },
+    });
     await retriever.withConfig(configOf(1)).invoke("Olá");
     await retriever.batch(["Olá", "Olá"], [configOf(2), configOf(3)]);
     for await (const piece of await retriever.stream("Olá", configOf(4))) expect(piece).toHaveLength(2);

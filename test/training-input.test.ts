@@ -124,7 +124,28 @@ describe("normalizeTraining", () => {
   });
 
   it.each([undefined, null, "texto", 7])("refuses %s, which is no object", (training) => {
-    expect(() => normalize(training)).toThrow(refusal("training", "must be an object"));
+    expect(() => normalize(training)).toThrow(
+      refusal("training", "must be an object, { id, content } or { id, documents }"),
+    );
+  });
+
+  it("says of a list that upsertTrainings takes it", () => {
+    expect(() => normalize([{ id: "a", content: "loja" }])).toThrow("upsertTrainings takes lists");
+  });
+
+  it.each([
+    ["training.text", { id: "a", text: "loja" }, "known are id, content"],
+    ["training.meta", { id: "a", content: "loja", meta: {} }, "did you mean metadata?"],
+    ["training.filters", { id: "a", content: "loja", filters: undefined }, "known are"],
+  ])("refuses %s, which it does not know", (option, training, hint) => {
+    expect(() => normalize(training)).toThrow(
+      expect.objectContaining({ option, message: expect.stringContaining(hint) as string }) as Error,
+    );
+  });
+
+  it("lets documents carry what is theirs", () => {
+    const document = { pageContent: "loja", metadata: {}, type: "Document", lc: 1 };
+    expect(normalize({ id: "a", documents: [document] })).toMatchObject({ sources: [{ text: "loja" }] });
   });
 
   it("names the part at fault by what the caller calls the training", () => {

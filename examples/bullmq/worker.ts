@@ -81,7 +81,7 @@ async function work(
       await job.moveToWait(token); // the next worker takes it; no attempt is counted
       throw new WaitingError();
     }
-    if (error instanceof TrainingIndexError && error.retryable) throw error;
+    if (TrainingIndexError.is(error) && error.retryable) throw error;
     throw new UnrecoverableError(reasonOf(error));
   }
 }
@@ -99,6 +99,6 @@ async function apply(index: TrainingIndex, job: TrainingJob, signal: AbortSignal
 
 /** The library's messages hold no text of a training, so they can be kept and shown. */
 function reasonOf(error: unknown): string {
-  if (error instanceof TrainingIndexError) return `${error.code}: ${error.message}`;
+  if (TrainingIndexError.is(error)) return `${error.code}: ${error.message}`;
   return error instanceof Error ? error.message : String(error);
 }

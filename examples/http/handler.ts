@@ -29,6 +29,6 @@ export function oraculoHandler(
 
 /** The library's messages hold nothing of a training or a connection; the `cause` underneath may. */
 function describe(error: unknown): string {
-  if (error instanceof TrainingIndexError) return `${error.code}: ${error.message}`;
+  if (TrainingIndexError.is(error)) return `${error.code}: ${error.message}`;
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

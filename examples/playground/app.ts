@@ -33,7 +33,7 @@ export function playgroundApp(pool: pg.Pool, index: TrainingIndex): Hono {
     context.json(await deleteTraining(pool, index, context.req.param("id"))),
   );
   app.onError((error, context) =>
-    error instanceof InvalidArgumentError
+    InvalidArgumentError.is(error)
       ? context.json({ error: error.message }, 400)
       : context.json({ error: "That failed" }, 500),
   );

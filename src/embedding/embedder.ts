@@ -147,7 +147,7 @@ export class Embedder {
       const memory = new Float32Array(expected * dimensions);
       return Array.from({ length: expected }, (_, place) => {
         const outcome = outcomes[place];
-        if (outcome instanceof EmbeddingError) return tooLongOrThrow(outcome, nameOf(place));
+        if (EmbeddingError.is(outcome)) return tooLongOrThrow(outcome, nameOf(place));
         const room = memory.subarray(place * dimensions, (place + 1) * dimensions);
         return this.#check(outcome, room, () => nameOf(place));
       });
@@ -159,7 +159,7 @@ export class Embedder {
     try {
       return read();
     } catch (error) {
-      if (error instanceof TrainingIndexError) throw error;
+      if (TrainingIndexError.is(error)) throw error;
       throw invalid(`of model ${this.#profile.model} returned what cannot be read`, error);
     }
   }
@@ -201,7 +201,7 @@ export class Embedder {
           true,
         );
       }
-      if (error instanceof TrainingIndexError) throw error;
+      if (TrainingIndexError.is(error)) throw error;
       throw new EmbeddingError(
         "EMBEDDING_FAILED",
         `The embedder of model ${model} failed`,

@@ -1,4 +1,5 @@
 import { Embeddings, type EmbeddingsParams } from "@langchain/core/embeddings";
+import { checkNames, namesOfProperties } from "../checks.js";
 import { InvalidArgumentError } from "../errors.js";
 import type { EmbeddingProfile } from "./profiles.js";
 
@@ -7,6 +8,13 @@ export interface HashingEmbeddingsParams extends EmbeddingsParams {
   /** Components of a vector, 8 to 16,000. Default 1024. */
   dimensions?: number | undefined;
 }
+
+const PARAMS = namesOfProperties<HashingEmbeddingsParams>({
+  dimensions: true,
+  maxConcurrency: true,
+  maxRetries: true,
+  onFailedAttempt: true,
+});
 
 const WORD = /[\p{L}\p{N}]+/gu;
 const COMBINING_MARKS = /\p{M}+/gu;
@@ -36,6 +44,7 @@ export class HashingEmbeddings extends Embeddings {
 
   /** @throws {@link InvalidArgumentError} for dimensions that are no integer from 8 to 16,000 */
   constructor(params: HashingEmbeddingsParams = {}) {
+    checkNames(params ?? null, PARAMS, "HashingEmbeddings");
     super(params);
     const { dimensions = 1024 } = params;
     if (!Number.isInteger(dimensions) || dimensions < 8 || dimensions > 16_000) {

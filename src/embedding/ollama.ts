@@ -2,7 +2,7 @@ import { Embeddings } from "@langchain/core/embeddings";
 import type { OllamaEmbeddingsParams } from "@langchain/ollama";
 import { batches } from "../batches.js";
 import { EmbeddingError, InvalidArgumentError } from "../errors.js";
-import { checkFunction, checkInteger, checkOptions } from "../checks.js";
+import { checkFunction, checkInteger, checkNames, namesOfProperties } from "../checks.js";
 import { ConcurrencyLimit } from "./concurrency-limit.js";
 import { bisect, type TextOutcome } from "./bisection.js";
 import type { EmbedOptions, EmbeddingsOfEach } from "./embedder.js";
@@ -64,6 +64,28 @@ export interface OllamaEmbeddingsOptions extends Omit<
   unreachableBudgetMs?: number | undefined;
 }
 
+const OLLAMA_OPTIONS = namesOfProperties<OllamaEmbeddingsOptions>({
+  model: true,
+  baseUrl: true,
+  dimensions: true,
+  queryPrefix: true,
+  documentPrefix: true,
+  maxTokens: true,
+  maxConcurrency: true,
+  maxTextsPerRequest: true,
+  maxCharactersPerRequest: true,
+  requestTimeoutMs: true,
+  loadTimeoutMs: true,
+  queryTimeoutMs: true,
+  unreachableBudgetMs: true,
+  retryBudgetMs: true,
+  keepAlive: true,
+  truncate: true,
+  headers: true,
+  requestOptions: true,
+  fetch: true,
+});
+
 /** Limits of the requests that texts are sent in. */
 interface RequestLimits {
   items: number;
@@ -108,7 +130,7 @@ export class ProfiledOllamaEmbeddings extends Embeddings implements EmbeddingsOf
   async embedDocuments(documents: string[], options: EmbedOptions = {}): Promise<number[][]> {
     const outcomes = await this.embedEach(documents, options);
     return outcomes.map((outcome, index) => {
-      if (!(outcome instanceof EmbeddingError)) return outcome;
+      if (!EmbeddingError.is(outcome)) return outcome;
       const { code, message, retryable } = outcome;
       throw new EmbeddingError(code, `${message}: texts[${index}]`, retryable, outcome);
     });
@@ -157,7 +179,7 @@ export class ProfiledOllamaEmbeddings extends Embeddings implements EmbeddingsOf
     const options = { deadline: Math.min(start + retryBudgetMs, endOfQuery), endOfQuery, signal, onRetry };
     const send = (texts: string[]): Promise<number[][]> => this.#send(texts, options);
     const [outcome = []] = await bisect([this.profile.queryPrefix + document], send, endOfQuery);
-    if (outcome instanceof EmbeddingError) throw outcome;
+    if (EmbeddingError.is(outcome)) throw outcome;
     return outcome;
   }
 
@@ -214,7 +236,7 @@ function checkTexts(options: object): void {
  * no positive numbers, and for a `baseUrl` that is no address
  */
 export function ollamaEmbeddings(options: OllamaEmbeddingsOptions = {}): ProfiledOllamaEmbeddings {
-  checkOptions(options);
+  checkNames(options ?? null, OLLAMA_OPTIONS, "ollamaEmbeddings");
   const {
     model: tag = DEFAULT_MODEL,
     baseUrl = DEFAULT_BASE_URL,

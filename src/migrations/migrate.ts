@@ -16,6 +16,8 @@ import { installExtension, migrationTableStatement, recordStatement, schemaState
 import { ensureForeignKey, readHostIdType } from "./host-table.js";
 import { migrations } from "./list.js";
 import {
+  checkMigrateNames,
+  MIGRATE_OPTIONS,
   planMigration,
   widerType,
   type FoundOptions,
@@ -62,6 +64,7 @@ const MAX_ATTEMPTS = 5;
  * @throws {@link DatabaseError} when Postgres cannot be reached
  */
 export async function migrate(pool: DatabasePool, options: MigrateOptions = {}): Promise<MigrateResult> {
+  checkMigrateNames(options, MIGRATE_OPTIONS, "migrate");
   const { schema } = planMigration(options); // refuses what is wrong before a connection is taken
   // What a migration waits for, or builds, may take hours.
   const bounded = boundedPool(checkPool(pool), { statementMs: Infinity });

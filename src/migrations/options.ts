@@ -1,3 +1,4 @@
+import { checkNames, namesOfProperties } from "../checks.js";
 import { InvalidArgumentError } from "../errors.js";
 import { quoteIdentifier } from "../store/identifiers.js";
 import { DEFAULT_SCHEMA, FIRST_PROFILE_ID, namesOf, type Names } from "../store/layout.js";
@@ -51,6 +52,33 @@ export interface MigrateOptions {
   hnsw?: { m?: number | undefined; efConstruction?: number | undefined } | undefined;
   /** The schema to create pgvector in, if it is not there yet. Default `public`. */
   extensionSchema?: string | undefined;
+}
+
+/** Names of the options of the migrations. */
+export const MIGRATE_OPTIONS = namesOfProperties<MigrateOptions>({
+  schema: true,
+  dimensions: true,
+  idType: true,
+  trainings: true,
+  vectorIndex: true,
+  textSearch: true,
+  hnsw: true,
+  extensionSchema: true,
+});
+const MIGRATE_HNSW = namesOfProperties<NonNullable<MigrateOptions["hnsw"]>>({
+  m: true,
+  efConstruction: true,
+});
+const HOST_TABLE = namesOfProperties<HostTable>({ schema: true, table: true, column: true });
+
+/**
+ * @param owner - the function that takes the options, for errors
+ * @throws {@link InvalidArgumentError} for a name that is not known
+ */
+export function checkMigrateNames(options: MigrateOptions, known: readonly string[], owner: string): void {
+  checkNames(options ?? null, known, owner);
+  checkNames(options.hnsw, MIGRATE_HNSW, owner, "hnsw");
+  checkNames(options.trainings, HOST_TABLE, owner, "trainings");
 }
 
 /** Options that have been checked, with every default filled in. */

@@ -7,7 +7,7 @@ import {
   schemaStatement,
 } from "./bootstrap.js";
 import { migrations } from "./list.js";
-import { planMigration, type MigrateOptions } from "./options.js";
+import { checkMigrateNames, MIGRATE_OPTIONS, planMigration, type MigrateOptions } from "./options.js";
 
 /** Options of {@link migrationSql}. */
 export interface MigrationSqlOptions extends MigrateOptions {
@@ -17,6 +17,8 @@ export interface MigrationSqlOptions extends MigrateOptions {
    */
   from?: number | undefined;
 }
+
+const MIGRATION_SQL_OPTIONS = [...MIGRATE_OPTIONS, "from"];
 
 /**
  * The statements of `migrate` as one text, for hosts with a migration tool of their own (Django's `RunSQL`,
@@ -28,6 +30,7 @@ export interface MigrationSqlOptions extends MigrateOptions {
  * @throws {@link InvalidArgumentError} for an option that is not usable
  */
 export function migrationSql(options: MigrationSqlOptions = {}): string {
+  checkMigrateNames(options, MIGRATION_SQL_OPTIONS, "migrationSql");
   const { from = 0 } = options;
   if (!Number.isInteger(from) || from < 0 || from > SCHEMA_VERSION) {
     throw new InvalidArgumentError("from", `must be an integer from 0 to ${SCHEMA_VERSION}`);

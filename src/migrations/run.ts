@@ -13,14 +13,14 @@ export async function run(client: Queryable, statement: string): Promise<void> {
     await query(client, statement);
   } catch (error) {
     const head = (statement.split("\n")[0] ?? "").replace(/ \($/, "");
-    if (error instanceof SchemaError && sqlStateOf(error.cause) === INSUFFICIENT_PRIVILEGE) {
+    if (SchemaError.is(error) && sqlStateOf(error.cause) === INSUFFICIENT_PRIVILEGE) {
       throw new SchemaError(
         "INSUFFICIENT_PRIVILEGE",
         `The database role may not run ${head}: grant it the right, or migrate as a role that has it`,
         error.cause,
       );
     }
-    if (error instanceof DatabaseError && error.sqlState !== undefined) {
+    if (DatabaseError.is(error) && error.sqlState !== undefined) {
       throw new DatabaseError(`${error.message} in ${head}`, error);
     }
     throw error;

@@ -1,3 +1,4 @@
+import { namesOfProperties } from "../checks.js";
 import { checkDatabase } from "../store/database-checks.js";
 import { readActiveProfile, readCatalog, readMigrations, type InstalledExtension } from "../store/catalog.js";
 import type { DatabasePool, Queryable } from "../store/database.js";
@@ -8,7 +9,7 @@ import type { VectorIndexState } from "../store/vector-index-catalog.js";
 import type { VectorIndexType } from "../store/vector-index.js";
 import type { IdType } from "../types.js";
 import { migrations } from "./list.js";
-import { planMigration, type MigrateOptions } from "./options.js";
+import { checkMigrateNames, planMigration, type MigrateOptions } from "./options.js";
 
 /** What stands in a schema, and what is missing. */
 export interface MigrationStatus {
@@ -33,6 +34,8 @@ export interface MigrationStatus {
   textSearch: TextSearchLanguage | undefined;
 }
 
+const STATUS_OPTIONS = namesOfProperties<Pick<MigrateOptions, "schema">>({ schema: true });
+
 /**
  * Says what `migrate` would find. Reads only.
  *
@@ -42,6 +45,7 @@ export async function migrationStatus(
   pool: DatabasePool | Queryable,
   options: Pick<MigrateOptions, "schema"> = {},
 ): Promise<MigrationStatus> {
+  checkMigrateNames(options, STATUS_OPTIONS, "migrationStatus");
   const { schema } = planMigration(options);
   const database = boundedDatabase(checkDatabase(pool));
   const catalog = await readCatalog(database, schema, FIRST_PROFILE_ID);

@@ -1,6 +1,6 @@
 import { types } from "node:util";
 import { InvalidArgumentError } from "../errors.js";
-import { storableText } from "../text.js";
+import { INEXACT_INTEGER, isExactNumber, storableText } from "../text.js";
 
 /** What metadata is compared with. */
 export type Scalar = string | number | boolean;
@@ -53,7 +53,8 @@ export class FilterReader {
     this.#countValue(path);
     if (typeof value === "string") return storableText(value);
     if (typeof value === "boolean") return value;
-    if (typeof value === "number" && Number.isFinite(value)) return value;
+    if (typeof value === "number" && Number.isFinite(value)) return exactNumber(value, path);
+    if (typeof value === "bigint") throw tooLargeToCompare(path);
     if (types.isDate(value)) return isoText(value, path);
     throw new InvalidArgumentError(path, "must be a string, a finite number, a boolean or a valid Date");
   }
@@ -106,6 +107,21 @@ export function isPlainObject(value: unknown): value is object {
     Object.prototype.toString.call(value) === "[object Object]" &&
     typeof (value as { toJSON?: unknown }).toJSON !== "function"
   );
+}
+
+/**
+ * A number as metadata holds it; those that are stored exactly are the only ones.
+ *
+ * @throws {@link InvalidArgumentError}
+ */
+export function exactNumber(value: number, path: string): number {
+  if (!isExactNumber(value)) throw tooLargeToCompare(path);
+  return value;
+}
+
+/** An integer that a filter would find, and delete, by its neighbour; bigints are refused whatever their size. */
+export function tooLargeToCompare(path: string): InvalidArgumentError {
+  return new InvalidArgumentError(path, INEXACT_INTEGER);
 }
 
 /** Of the date itself, whatever methods it was given. */

@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from "../errors.js";
 import { canonicalMetadata } from "../text.js";
 import type { EqualityFilter } from "../types.js";
+import { exactNumber, tooLargeToCompare } from "./filter-reader.js";
 
 /**
  * Conditions on metadata as `jsonb` texts; a row meets a condition when its metadata contains it (`@>`), and
@@ -23,6 +24,7 @@ export function compileFilter(filter: EqualityFilter | undefined, option = "filt
     throw new InvalidArgumentError(option, "must not be empty: leave it out to mean everything");
   }
   for (const [key, value] of entries) {
+    if (typeof value === "bigint") throw tooLargeToCompare(`${option}.${key}`);
     const isScalar = typeof value === "string" || typeof value === "boolean" || Number.isFinite(value);
     if (!isScalar) {
       throw new InvalidArgumentError(
@@ -30,6 +32,7 @@ export function compileFilter(filter: EqualityFilter | undefined, option = "filt
         "must be a string, a finite number or a boolean: only equality is known",
       );
     }
+    if (typeof value === "number") exactNumber(value, `${option}.${key}`);
   }
   // Of the entries that were looked at, not of the object, which may have a toJSON of its own.
   return [canonicalMetadata(Object.fromEntries(entries), option)];

@@ -66,7 +66,7 @@ function combinationOf(key: string, value: unknown): Combination | undefined {
     case "or":
       return Array.isArray(value) ? combineAny : undefined;
     case "not":
-      return isPlainObject(value) ? negate : undefined;
+      return isPlainObject(value) || Array.isArray(value) ? negate : undefined;
     default:
       return undefined;
   }
@@ -74,8 +74,13 @@ function combinationOf(key: string, value: unknown): Combination | undefined {
 
 const combineAll: Combination = (...given) => allOf(filterConditions(...given));
 const combineAny: Combination = (...given) => anyOf(filterConditions(...given));
+/** Of a list none is met, as in Python's langchain-postgres. */
 const negate: Combination = (reader, value, path, depth) =>
-  noneOf(filterCondition(reader, value, path, depth + 1));
+  noneOf(
+    Array.isArray(value)
+      ? anyOf(filterConditions(reader, value, path, depth))
+      : filterCondition(reader, value, path, depth + 1),
+  );
 
 function filterConditions(reader: FilterReader, value: unknown, path: string, depth: number): Condition[] {
   return reader

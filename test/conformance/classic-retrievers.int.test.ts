@@ -21,6 +21,7 @@ import {
   TrainingTranslator,
   type Filter,
   type TrainingVectorStore,
+  type RetrieverSearch,
 } from "langchain-training-index";
 import { describe, expect, it } from "vitest";
 import { describeOnEach } from "../support/databases.js";
@@ -69,9 +70,9 @@ describeOnEach("LangChain classic retrievers", (database) => {
   it("has the options of one call inside ContextualCompressionRetriever by withConfig, and narrows further", async () => {
     const { index, embeddings } = await openShop(database);
     const own = index.asRetriever({ k: 8, filter: { bot: "loja" } });
-    const compressedTo = (configurable: Record<string, unknown>): ContextualCompressionRetriever =>
+    const compressedTo = (trainings: RetrieverSearch): ContextualCompressionRetriever =>
       new ContextualCompressionRetriever({
-        baseRetriever: own.withConfig({ configurable }),
+        baseRetriever: own.withConfig({ configurable: { trainings } }),
         baseCompressor: new EmbeddingsFilter({ embeddings, k: 8 }),
       });
     expect(await compressedTo({ k: 3 }).invoke("entrega")).toHaveLength(3);
@@ -230,7 +231,7 @@ describeOnEach("LangChain classic retrievers", (database) => {
       ),
     });
     const { signal } = new AbortController();
-    const config = { callbacks, signal, configurable: { k: 2, thread_id: "conversa" } };
+    const config = { callbacks, signal, configurable: { trainings: { k: 2 }, thread_id: "conversa" } };
     const { context } = (await chain.invoke({ question: "outra: entrega" }, config)) as {
       context: Document[];
     };

@@ -147,7 +147,7 @@ describeOnEach("Injection through metadata and filters", (database) => {
     expect(await store.maxMarginalRelevanceSearch("loja", { k: 10, filter: { grupo } })).toHaveLength(1);
     expect(await index.asRetriever({ k: 10, filter: { grupo } }).invoke("loja")).toHaveLength(1);
     const narrowed = index.asRetriever({ k: 10, filter: { grupo: "b" } });
-    expect(await narrowed.invoke("loja", { configurable: { filter: { grupo } } })).toEqual([]);
+    expect(await narrowed.invoke("loja", { configurable: { trainings: { filter: { grupo } } } })).toEqual([]);
     expect(await index.similar("loja", { filter: { grupo: `${grupo}x` } })).toEqual([]);
     expect(await index.deleteTrainings({ filter: { grupo: `${grupo}x` } })).toEqual([]);
     expect(await tablesOf(test)).toEqual(before);

@@ -31,7 +31,7 @@ describeOnEach("LangChain RetrieversIntegrationTests", (database) => {
     const index = await openFilled();
     for (const retriever of [index.asRetriever(), index.asRetriever({ k: 2 })]) {
       for (const k of [1, 3]) {
-        const documents = await retriever.invoke(QUESTION, { configurable: { k } });
+        const documents = await retriever.invoke(QUESTION, { configurable: { trainings: { k } } });
         expect(documents).toHaveLength(k);
         expect(documents.every((document) => document instanceof Document)).toBe(true);
       }
@@ -45,7 +45,7 @@ describeOnEach("LangChain RetrieversIntegrationTests", (database) => {
     for (const document of documents) {
       expect(document).toBeInstanceOf(Document);
       expect(document.pageContent).toMatch(/^A loja \d abre às nove\.$/);
-      expect(document.id).toBe(document.metadata.chunkId);
+      expect(document.id).toBe(document.metadata.trainingIndex.chunkId);
     }
   });
 

@@ -75,8 +75,8 @@ const WRONG_VALUES: WrongCall[] = [
   ["olderThanMs", (index) => index.prune({ olderThanMs: "5" as never })],
   ["olderThanMs", (index) => index.prune({ olderThanMs: Number.MAX_SAFE_INTEGER })],
   ["index", () => new TrainingRetriever(null as never)],
-  ["k", (index) => index.asRetriever().invoke("loja", { configurable: { k: 0 } })],
-  ["filter", (index) => index.asRetriever().invoke("loja", { configurable: { filter: {} } })],
+  ["k", (index) => index.asRetriever().invoke("loja", { configurable: { trainings: { k: 0 } } })],
+  ["filter", (index) => index.asRetriever().invoke("loja", { configurable: { trainings: { filter: {} } } })],
 ];
 
 const WRONG_OPTIONS: WrongCall[] = [
@@ -174,7 +174,10 @@ const WRONG_SEARCHES: WrongCall[] = [
   ["strategy", (index) => index.asRetriever({ strategy: "trainings" } as never)],
   ["strategy", (index) => new TrainingRetriever(index, { strategy: "trainings" } as never)],
   ["client", (index) => index.similar("loja", { client: {} as never })],
-  ["minScore", (index) => index.asRetriever().invoke("loja", { configurable: { minScore: 2 } })],
+  [
+    "minScore",
+    (index) => index.asRetriever().invoke("loja", { configurable: { trainings: { minScore: 2 } } }),
+  ],
 ];
 
 // Guards: that arguments are checked before the first `await`.

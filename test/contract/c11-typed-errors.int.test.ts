@@ -178,15 +178,6 @@ const FAILURES: Record<ErrorCode, Failure> = {
     cause: true,
     provoke: async (test) => (await openOnOllama(test, { models: [] })).upsertTraining(TRAINING),
   },
-  TIMEOUT: {
-    class: EmbeddingError,
-    retryable: true,
-    cause: true,
-    provoke: async (test) => {
-      const index = await openOnOllama(test, { faults: [{ kind: "hang" }] }, { queryTimeoutMs: 200 });
-      return index.similar(SECRET);
-    },
-  },
   DATABASE_FAILED: {
     class: DatabaseError,
     retryable: false,
@@ -237,6 +228,17 @@ const FAILURES: Record<ErrorCode, Failure> = {
   },
 };
 
+/** A code of two classes has a failure of each. */
+const EMBEDDER_TIMEOUT: Failure = {
+  class: EmbeddingError,
+  retryable: true,
+  cause: true,
+  provoke: async (test) => {
+    const index = await openOnOllama(test, { faults: [{ kind: "hang" }] }, { queryTimeoutMs: 200 });
+    return index.similar(SECRET);
+  },
+};
+
 /** An index on the schema of a test, with a stand-in of Ollama for the model that is recorded there. */
 async function openOnOllama(
   { pool, schema, embeddings: { profile } }: TestIndex,
@@ -264,7 +266,7 @@ async function expectFailure(code: string, failure: Failure, test: TestIndex): P
   if (failure.sqlState !== undefined) expect(error.cause).toMatchObject({ code: failure.sqlState });
 }
 
-const entries = Object.entries(FAILURES);
+const entries: [string, Failure][] = [...Object.entries(FAILURES), ["TIMEOUT", EMBEDDER_TIMEOUT]];
 const REFUSED = { code: "CONNECTION_FAILED", retryable: false };
 const UNREACHED = { code: "CONNECTION_FAILED", retryable: true, sqlState: undefined };
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { INEXACT_INTEGER } from "../../src/text.js";
 import { InvalidArgumentError } from "../../src/errors.js";
 import { compileFilter } from "../../src/store/filter.js";
 
@@ -46,7 +47,6 @@ describe("compileFilter", () => {
     ["undefined", undefined],
     ["NaN", Number.NaN],
     ["infinity", Number.NEGATIVE_INFINITY],
-    ["a bigint", 7n],
     ["a list", ["suporte"]],
     ["an operator", { $in: ["suporte"] }],
     ["a date", new Date(0)],
@@ -56,6 +56,19 @@ describe("compileFilter", () => {
     expect(() => compileFilter({ tag: "entregas", grupo: value as never })).toThrow(
       new InvalidArgumentError("filter.grupo", onlyEquality),
     );
+  });
+
+  it.each([7n, 2 ** 53, -(2 ** 53), 9007199254740993, 1e300])(
+    "refuses the integer %s, which is not exact",
+    (value) => {
+      expect(() => compileFilter({ tag: "entregas", conta: value as never })).toThrow(
+        new InvalidArgumentError("filter.conta", INEXACT_INTEGER),
+      );
+    },
+  );
+
+  it.each([2 ** 53 - 1, -(2 ** 53) + 1, 0.1, 1e-300])("takes the number %s", (conta) => {
+    expect(compileFilter({ conta })).toEqual([JSON.stringify({ conta })]);
   });
 
   it("names a bad value by what the caller calls the filter", () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { INEXACT_INTEGER } from "../../src/text.js";
 import { InvalidArgumentError } from "../../src/errors.js";
 import { numberedFrom } from "../../src/store/condition.js";
 import { searchCondition } from "../../src/store/search-filter.js";
@@ -85,7 +86,7 @@ describe("searchCondition", () => {
     ["undefined for a value", { grupo: undefined }, "filter.grupo", NOT_A_VALUE],
     ["NaN", { ano: NaN }, "filter.ano", NOT_A_VALUE],
     ["infinity", { ano: { gt: Infinity } }, "filter.ano.gt", NOT_A_VALUE],
-    ["a bigint", { ano: 1n }, "filter.ano", NOT_A_VALUE],
+    ["a bigint", { ano: 1n }, "filter.ano", INEXACT_INTEGER],
     ["a list for a value", { grupo: ["a"] }, "filter.grupo", NOT_A_VALUE],
     ["a boxed text", { grupo: Object("a") as unknown }, "filter.grupo", NOT_A_VALUE],
     ["an invalid date", { dia: new Date(NaN) }, "filter.dia", "must be a valid Date"],
@@ -130,7 +131,10 @@ describe("searchCondition", () => {
     ["an object for $or", { $or: { grupo: "a" } }, "filter.$or", "must be a list"],
     ["a list of texts for or", { or: ["a"] }, "filter.or[0]", NO_OBJECT],
     ["an empty filter in a list", { $or: [{ a: 1 }, {}] }, "filter.$or[1]", EMPTY],
-    ["a list for $not", { $not: [{ a: 1 }] }, "filter.$not", NO_OBJECT],
+    ["an empty list for $not", { $not: [] }, "filter.$not", "must not be empty"],
+    ["an empty filter in a $not", { $not: [{ a: 1 }, {}] }, "filter.$not[1]", EMPTY],
+    ["a large integer", { ano: { gt: 2 ** 53 } }, "filter.ano.gt", INEXACT_INTEGER],
+    ["a large integer in a list", { ano: { in: [1, -(2 ** 60)] } }, "filter.ano.in[1]", INEXACT_INTEGER],
     ["an empty $not", { $not: {} }, "filter.$not", EMPTY],
     ["an empty not", { not: {} }, "filter.not", EMPTY],
     [

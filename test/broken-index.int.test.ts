@@ -4,6 +4,7 @@ import {
   type SearchMode,
   type SearchStrategy,
   type SimilarOptions,
+  type Notice,
 } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { ClusteredVectors } from "../bench/vectors.js";
@@ -47,26 +48,59 @@ async function openLarge(
 }
 
 /** The same index, through sessions with these settings. */
-async function openWith({ schema }: TestIndex, settings: string): Promise<TrainingIndex> {
+async function openWith(
+  { schema }: TestIndex,
+  settings: string,
+  onNotice?: (notice: Notice) => void,
+): Promise<TrainingIndex> {
   const pool = openServerPool({
     connectionString: requireServerUrl(),
     // The extension's own settings are there once it is loaded.
     options: `-c session_preload_libraries=vector ${settings}`,
   });
-  return TrainingIndex.initialize(new CountingEmbeddings(), { pool, schema });
+  const embeddings = new CountingEmbeddings();
+  embeddings.embedQuery = () => Promise.resolve(NEAR);
+  return TrainingIndex.initialize(embeddings, { pool, schema, onNotice });
+}
+
+/** Ids of the hits of each search, and the notices that came with it. */
+async function findAll(
+  index: TrainingIndex,
+  searches: [name: string, options: Options][],
+  notices: Notice[],
+): Promise<Map<string, { ids: unknown[]; codes: string[]; messages: string }>> {
+  const found = new Map<string, { ids: unknown[]; codes: string[]; messages: string }>();
+  for (const [name, options] of searches) {
+    notices.length = 0;
+    const query = options.mode === "hybrid" ? "a loja" : NEAR;
+    const hits: { trainingId: unknown }[] = await index.similar(query, options);
+    found.set(name, {
+      ids: hits.map(({ trainingId }) => trainingId),
+      codes: notices.map(({ code }) => code),
+      messages: notices.map(({ message }) => message).join(),
+    });
+  }
+  return found;
 }
 
 describeOnServer("a vector index that is full of chunks that are gone", (database) => {
   // Guards: the second look. VACUUM comes late, and until then what the scan finds may all be gone.
   it("hides none of those that stand", async () => {
-    const test = await openLarge(database);
+    const test = await openLarge(database, { textSearch: "portuguese" });
     await test.owner.query(`ALTER TABLE ${test.schema}.chunk_1 SET (autovacuum_enabled = off)`);
     await test.index.deleteTrainings({ filter: { kept: false } });
     // The scan gives up at once, as one of many chunks does after 20,000.
-    const index = await openWith(test, "-c hnsw.max_scan_tuples=1 -c enable_seqscan=off -c enable_sort=off");
-    for (const [name, options] of SEARCHES) {
-      for (let round = 0; round < 3; round++) {
-        expect(await index.similar(NEAR, options), name).toHaveLength(5);
+    const notices: Notice[] = [];
+    const settings = "-c hnsw.max_scan_tuples=1 -c enable_seqscan=off -c enable_sort=off";
+    const index = await openWith(test, settings, (notice) => notices.push(notice));
+    const exact = await openWith(test, "-c enable_indexscan=off");
+    const expected = await findAll(exact, [...SEARCHES, HYBRID], []);
+    for (let round = 0; round < 3; round++) {
+      for (const [name, { ids, codes }] of await findAll(index, [...SEARCHES, HYBRID], notices)) {
+        expect(ids, name).toHaveLength(5);
+        expect(ids, name).toEqual(expected.get(name)?.ids);
+        // Of a filter that makes the scan give up some searches learn for the next time.
+        if (round === 0) expect(codes, name).toEqual(["EXACT_SEARCH"]);
       }
     }
   });
@@ -78,7 +112,13 @@ describeOnServer("a vector index that is broken", (database) => {
     const test = await openLarge(database, { textSearch: "portuguese" });
     await breakVectorIndex(test);
     const exact = await openWith(test, "-c enable_indexscan=off");
-    const broken = await openWith(test, "-c enable_seqscan=off -c enable_sort=off -c test.is_broken=true");
+    const notices: Notice[] = [];
+    const settings = "-c enable_seqscan=off -c enable_sort=off -c test.is_broken=true";
+    const broken = await openWith(test, settings, (notice) => notices.push(notice));
+    for (const [name, { codes, messages }] of await findAll(broken, [...SEARCHES, HYBRID], notices)) {
+      expect(codes, name).toContain("EXACT_SEARCH");
+      expect(messages, name).toContain("REINDEX");
+    }
     for (const [name, options] of [...SEARCHES, HYBRID]) {
       const query = options.mode === "hybrid" ? "a loja" : NEAR;
       const hits = await broken.similar(query, options);
@@ -132,5 +172,22 @@ describeOnServer("a search among few chunks", (database) => {
       await session.query("SET enable_seqscan = off; SET enable_sort = off");
       expect(statement && (await explain(session, statement))).not.toContain("chunk_1_embedding");
     }
+  });
+});
+
+describeOnServer("a large table without a vector index", (database) => {
+  it("is searched exactly, and the host is told", async () => {
+    const test = await openLarge(database, { textSearch: "portuguese" });
+    await test.owner.query(`DROP INDEX ${test.schema}.chunk_1_embedding`);
+    const notices: Notice[] = [];
+    const index = await openWith(test, "", (notice) => notices.push(notice));
+    for (const [name, { ids, codes, messages }] of await findAll(index, [...SEARCHES, HYBRID], notices)) {
+      expect(ids, name).toHaveLength(5);
+      expect(codes, name).toEqual(["EXACT_SEARCH"]);
+      expect(messages, name).toContain("migrate");
+    }
+    notices.length = 0;
+    expect(await index.similar("loja", { mode: "text" })).toHaveLength(5);
+    expect(notices).toEqual([]);
   });
 });

@@ -1,4 +1,10 @@
-import { EmbeddingError, InvalidArgumentError, TrainingIndex, type TextHit } from "langchain-training-index";
+import {
+  EmbeddingError,
+  InvalidArgumentError,
+  TrainingIndex,
+  type Notice,
+  type TextHit,
+} from "langchain-training-index";
 import { migrate, migrationSql, migrationStatus } from "langchain-training-index/migrations";
 import { expect, it } from "vitest";
 import { describeOnEach, describeOnServer, uniqueName } from "./support/databases.js";
@@ -226,12 +232,19 @@ describeOnEach("mode hybrid", (database) => {
   });
 
   it("answers by words alone when the embedder fails, where that is allowed, and says so", async () => {
-    const { index, embeddings } = await openShop(database);
+    const { index, embeddings, pool, schema } = await openShop(database);
     embeddings.embedQuery = () => Promise.reject(new Error("connect ECONNREFUSED"));
     await expect(index.similar("troca", { mode: "hybrid" })).rejects.toBeInstanceOf(EmbeddingError);
     const told: Error[] = [];
-    const hits = await index.similar("troca", { mode: "hybrid", onTextOnly: (error) => told.push(error) });
+    const notices: Notice[] = [];
+    const telling = await TrainingIndex.initialize(embeddings, {
+      pool,
+      schema,
+      onNotice: (notice) => notices.push(notice),
+    });
+    const hits = await telling.similar("troca", { mode: "hybrid", onTextOnly: (error) => told.push(error) });
     expect(told).toEqual([expect.any(EmbeddingError)]);
+    expect(notices).toMatchObject([{ code: "TEXT_ONLY", cause: told[0] }]);
     expect(hits).toMatchObject([{ trainingId: "trocas", score: undefined, distance: undefined }]);
     expect(hits[0]?.fusedScore).toBeCloseTo(1 / 61, 12);
   });
@@ -329,10 +342,53 @@ describeOnServer("mode text, on a large table", (database) => {
     expect(plan).not.toContain("Seq Scan on chunk_1");
     expect(await find(100)).toHaveLength(100);
     expect(await find(12, { resto: 3 })).toHaveLength(12); // they have the common word alone
-    expect(
-      await opened.similar("raridade comum", { mode: "hybrid", k: 12, filter: { resto: 3 } }),
-    ).toHaveLength(12);
-  }, 60_000);
+    // The vectors alone would fill this page: its words have to be looked for further all the same.
+    const search = { k: 12, filter: { resto: 3 } };
+    const byText = await opened.similar("raridade comum", { ...search, mode: "text" });
+    const byVector = await opened.similar("raridade comum", search);
+    const ids = Array.from({ length: 12 }, (_, place) => (place * 500 + 3).toString()).sort();
+    for (const hits of [byText, byVector]) expect(hits.map(({ chunkId }) => chunkId).sort()).toEqual(ids);
+    const fused = await opened.similar("raridade comum", { ...search, mode: "hybrid" });
+    expect(fused.map(({ chunkId }) => chunkId).sort()).toEqual(ids);
+    for (const { chunkId, textScore, distance, fusedScore } of fused) {
+      const [inText, inVector] = [byText, byVector].map((hits) =>
+        hits.findIndex((hit) => hit.chunkId === chunkId),
+      );
+      expect(textScore).toBe(byText[inText ?? -1]?.textScore);
+      expect(distance).toBe(byVector[inVector ?? -1]?.distance);
+      expect(fusedScore).toBeCloseTo(1 / (61 + (inText ?? NaN)) + 1 / (61 + (inVector ?? NaN)), 12);
+    }
+    // The page alone is read with its texts and vectors, from the first look to the last.
+    recording.statements.length = 0;
+    await find(5);
+    await opened.similar("incomum", { mode: "hybrid", k: 5 });
+    expect(recording.statements).toHaveLength(2);
+  }, 240_000);
+
+  it("takes a question of 20,000 words in bounded time, by the first of them", async () => {
+    const test = await openTestIndex(database, {}, PORTUGUESE);
+    await test.index.upsertTraining({ id: "trocas", content: "Trocas são aceitas em até sete dias." });
+    const words = Array.from({ length: 20_000 }, (_, place) => `palavra${place.toString(36)}`).join(" ");
+    const recording = recordingPool(test.pool);
+    const index = await TrainingIndex.initialize(test.embeddings, {
+      pool: recording.pool,
+      schema: test.schema,
+    });
+    recording.statements.length = 0;
+    for (const mode of ["text", "hybrid"] as const) {
+      const [hit] = await index.similar(`troca ${words}`, { mode });
+      expect(hit).toMatchObject({ trainingId: "trocas", textScore: expect.any(Number) as number });
+      // Behind more different words than are looked for; and behind more text than is searched for words.
+      for (const question of [`${words.slice(0, 10_000)} troca`, `${"a de o que ".repeat(2_000)} troca`]) {
+        const found = await index.similar(question, { mode });
+        expect(found.map(({ textScore }) => textScore)).toEqual(mode === "text" ? [] : [undefined]);
+      }
+    }
+    for (const { values = [] } of recording.statements) {
+      for (const value of values)
+        if (typeof value === "string") expect(value.length).toBeLessThanOrEqual(20_000);
+    }
+  });
 });
 
 /** The textbook's BM25, with the number of different words for the length of a text. */

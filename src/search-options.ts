@@ -28,13 +28,16 @@ export interface SimilarOptions<
 > {
   /** What is returned. `trainings` goes with mode `vector` only. Default `chunks`. */
   strategy?: Strategy | undefined;
-  /** Default `vector`. The others need a schema that was migrated with `textSearch`, and a question that is a text. */
+  /**
+   * Default `vector`. The others need a schema that was migrated with `textSearch`, and a question that is a text, of which
+   * the first 128 different words within the first 20,000 characters are looked for.
+   */
   mode?: Mode | undefined;
   /** Only of mode `hybrid`: how much each search counts, 0 or more, not both 0. Default 1 each. */
   weights?: { vector?: number | undefined; text?: number | undefined } | undefined;
   /**
    * Only of mode `hybrid`: allows to answer by words alone when the embedder fails, and is called with its error. Without
-   * it the error is thrown.
+   * it the error is thrown. `onNotice` of the index is told as well.
    */
   onTextOnly?: ((error: Error) => void) | undefined;
   /** How many chunks, or trainings, to return at most, 1 to 1000. Default 5. */
@@ -55,7 +58,7 @@ export interface SimilarOptions<
   perTraining?: number | undefined;
   /**
    * Widens each passage by so many chunks before and after it, 0 to 50 each, default 0, of the same version and with
-   * nothing twice. See {@link ChunkPassage.neighbors}. Passages of one training can overlap then; `formatContext` joins them.
+   * nothing twice. A chunk that a filter excludes ends the passage. See {@link ChunkPassage.neighbors}. Passages of one training can overlap then; `formatContext` joins them.
    */
   neighbors?: { before?: number | undefined; after?: number | undefined } | undefined;
   /**

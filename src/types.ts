@@ -138,7 +138,10 @@ export interface ChunkPassage {
   /** The text of the chunk, or of the chunk and its neighbors. */
   content: string;
   metadata: Metadata;
-  /** Only with the option `neighbors`: how many chunks before and after this one are part of the passage. */
+  /**
+   * Only with the option `neighbors`: how many chunks before and after this one are part of the passage. It ends before a
+   * chunk that the filter excludes.
+   */
   neighbors?: { before: number; after: number } | undefined;
   /** Only with the option `neighbors`: the chunk alone. */
   chunk?: { content: string; start: number; end: number } | undefined;
@@ -194,11 +197,14 @@ export type Hit<Mode extends SearchMode = SearchMode> = {
 /** A training that answers a query on the whole. */
 export interface TrainingHit {
   trainingId: TrainingId;
-  /** The training's own. */
+  /** The training's own; where the search's filter excludes that, as far as its best chunk has the same. */
   metadata: Metadata;
   /** `1 - distance`. */
   score: number;
-  /** pgvector's cosine distance between the query and the mean of the training's vectors, 0 to 2, lower is better. */
+  /**
+   * pgvector's cosine distance between the query and the mean of the training's vectors, of those chunks that the filter
+   * lets through, 0 to 2, lower is better.
+   */
   distance: number;
   /** Its chunks nearest to the query, at most three unless `perTraining` says otherwise, nearest first. */
   chunks: ChunkHit[];

@@ -85,7 +85,7 @@ async function findAll(
 
 describeOnServer("a vector index that is full of chunks that are gone", (database) => {
   // Guards: the second look. VACUUM comes late, and until then what the scan finds may all be gone.
-  it("hides none of those that stand", async () => {
+  it("hides none of those that stand", { timeout: 240_000 }, async () => {
     const test = await openLarge(database, { textSearch: "portuguese" });
     await test.owner.query(`ALTER TABLE ${test.schema}.chunk_1 SET (autovacuum_enabled = off)`);
     await test.index.deleteTrainings({ filter: { kept: false } });
@@ -108,7 +108,7 @@ describeOnServer("a vector index that is full of chunks that are gone", (databas
 
 describeOnServer("a vector index that is broken", (database) => {
   // Guards: `orExact`. VACUUM of pgvector before 0.8.3 leaves such an index behind at times.
-  it("fails no search, and says so of a write", async () => {
+  it("fails no search, and says so of a write", { timeout: 240_000 }, async () => {
     const test = await openLarge(database, { textSearch: "portuguese" });
     await breakVectorIndex(test);
     const exact = await openWith(test, "-c enable_indexscan=off");
@@ -176,7 +176,7 @@ describeOnServer("a search among few chunks", (database) => {
 });
 
 describeOnServer("a large table without a vector index", (database) => {
-  it("is searched exactly, and the host is told", async () => {
+  it("is searched exactly, and the host is told", { timeout: 240_000 }, async () => {
     const test = await openLarge(database, { textSearch: "portuguese" });
     await test.owner.query(`DROP INDEX ${test.schema}.chunk_1_embedding`);
     const notices: Notice[] = [];

@@ -1,9 +1,9 @@
-import { TrainingIndex, type Hit, type SimilarOptions } from "langchain-training-index";
+import { TrainingIndex, type Hit, type Queryable, type SimilarOptions } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { describeOnEach, type TestDatabase } from "./support/databases.js";
 import { CountingEmbeddings, FIVE_PARAGRAPHS, inHostTransaction, openTestIndex } from "./support/index.js";
 import { openWith, towards } from "./support/placed-vectors.js";
-import { recordingPool } from "./support/recording-pool.js";
+import { recordingPool, type Statement } from "./support/recording-pool.js";
 
 const PORTUGUESE = { textSearch: "portuguese" } as const;
 
@@ -136,6 +136,52 @@ describeOnEach("perTraining", (database) => {
       );
     }
   });
+});
+
+/** The columns that each table expression of a statement keeps, by the name of the expression. */
+async function columnsOf(pool: Queryable, { text, values }: Statement): Promise<Map<string, string>> {
+  const { rows } = await pool.query(`EXPLAIN (VERBOSE, FORMAT JSON) ${text}`, values);
+  const columns = new Map<string, string>();
+  const visit = (node: PlanNode): void => {
+    const name = node["Subplan Name"];
+    if (name !== undefined) columns.set(name, (node.Output ?? []).join());
+    for (const inner of node.Plans ?? []) visit(inner);
+  };
+  for (const { Plan: plan } of (rows as { "QUERY PLAN": { Plan: PlanNode }[] }[])[0]?.["QUERY PLAN"] ?? []) {
+    visit(plan);
+  }
+  return columns;
+}
+
+interface PlanNode {
+  "Subplan Name"?: string;
+  Output?: string[];
+  Plans?: PlanNode[];
+}
+
+describeOnEach("a search that sorts, joins or counts what it finds", (database) => {
+  // Few trainings that hold most chunks, or a limit for each, make it look at all: a table of texts must not be spooled.
+  it.each([
+    ["nearest", { perTraining: 2 }],
+    ["nearest", { strategy: "trainings" }],
+    ["nearest", { mode: "hybrid" }],
+    ["fused", { mode: "hybrid" }],
+    ["matching", { mode: "text", perTraining: 2 }],
+  ] as [expression: string, options: SimilarOptions][])(
+    "keeps no texts in %s until it knows the page, with %j",
+    async (expression, options) => {
+      const { embeddings, pool, schema } = await openTestIndex(database, {}, PORTUGUESE);
+      const recording = recordingPool(pool);
+      const index = await TrainingIndex.initialize(embeddings, { pool: recording.pool, schema });
+      await index.upsertTraining({ id: "a", content: "O frete é grátis." });
+      recording.statements.length = 0;
+      expect(await index.similar("frete", options)).toHaveLength(1);
+      const [statement] = recording.statements;
+      const columns = statement && (await columnsOf(pool, statement)).get(`CTE ${expression}`);
+      expect(columns).toContain("training_id");
+      expect(columns).not.toMatch(/\bcontent\b|\bmetadata\b/);
+    },
+  );
 });
 
 describeOnEach("neighbors", (database) => {

@@ -77,12 +77,15 @@ function readDatabaseUrl(env: Record<string, string | undefined>, name: string):
   );
 }
 
+const HOST_AFTER_CREDENTIALS = /@[\w.:[\]%-]*(\/[^/?#@]*)?$/;
+
 /** Where the `@` before the host is, negative where there is none: passwords may have others, and so may parameters. */
 function endOfCredentials(scheme: string, rest: string): number {
   const query = /\?[\w.]+=/.exec(rest)?.index ?? -1;
+  const before = query < 0 ? rest : rest.slice(0, query);
   // In `postgres://user:a?b=c@host` the part before the question mark is no address.
-  const endsAtQuery = query >= 0 && URL.canParse(scheme + rest.slice(0, query));
-  return (endsAtQuery ? rest.slice(0, query) : rest).lastIndexOf("@");
+  const isAddress = HOST_AFTER_CREDENTIALS.test(before) || URL.canParse(scheme + before);
+  return (isAddress ? before : rest).lastIndexOf("@");
 }
 
 /** Encodes what is not encoded yet. */

@@ -208,9 +208,9 @@ const mutations: Mutation[] = [
   {
     name: "errors told apart by SQLSTATE",
     noticedBy: ["c11"],
-    file: "store/database.ts",
-    from: 'if (sqlState === "42501") {',
-    to: 'if (sqlState === "never") {',
+    file: "store/error-table.ts",
+    from: "if (sqlState === INSUFFICIENT_PRIVILEGE) return",
+    to: 'if (sqlState === "never") return',
   },
 ];
 

@@ -11,6 +11,44 @@ const nothingSet = {
 };
 
 describe("configFromEnv", () => {
+  it.each([
+    "p#1",
+    "p@ss",
+    "a/b?c",
+    "100%",
+    "com espaço",
+    "a:b@c/d#e?f%g h&i=j",
+    "1#2",
+    "1?x",
+    "%40%",
+    "ção",
+    "[x]",
+  ])("encodes what an address does not allow in the password %s", (password) => {
+    for (const rest of ["localhost:5432/treinos", "db/treinos?sslmode=disable&application_name=a@b"]) {
+      const { databaseUrl } = configFromEnv({ DATABASE_URL: `postgres://bot:${password}@${rest}` });
+      const url = new URL(databaseUrl ?? "");
+      expect([url.username, url.hostname, url.pathname]).toEqual(["bot", rest.split(/[:/]/)[0], "/treinos"]);
+      expect(decodeURIComponent(url.password)).toBe(password.replace("%40", "@"));
+      expect(databaseUrl?.endsWith(rest)).toBe(true);
+    }
+  });
+
+  it.each([
+    "postgres://bot:p%40ss@db/treinos",
+    "postgres://bot@tenant:x@db/treinos".replace("bot@", "bot%40"),
+    "postgres://db/treinos?application_name=a@b",
+    "postgres://bot:x@db/treinos?options=-c%20search_path%3Da",
+    "postgresql://bot:x@/treinos?host=/var/run/postgresql",
+  ])("leaves %s as it is", (address) => {
+    expect(configFromEnv({ DATABASE_URL: address }).databaseUrl).toBe(address);
+  });
+
+  it("refuses an address that cannot be read, and says how to write it, without the address", () => {
+    const call = (): unknown => configFromEnv({ DATABASE_URL: "postgres://bot:segredo@db:99999/treinos" });
+    expect(call).toThrow(/encodeURIComponent\(password\)/);
+    expect(call).not.toThrow(/segredo/);
+  });
+
   it("reads every setting", () => {
     const env = {
       DATABASE_URL: "postgres://bot:segredo@localhost:5432/treinos",

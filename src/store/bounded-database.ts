@@ -97,7 +97,15 @@ export class BoundedClient implements DatabaseClient {
     throwIfAborted(signal);
     const limitMs = statementLimit(this.#limits);
     const running = startQuery(this.#client, statement, values);
-    const settled = await settledWithin(running, limitMs, signal);
+    let settled: { value: QueryResult } | undefined;
+    try {
+      settled = await settledWithin(running, limitMs, signal);
+    } catch (error) {
+      // Of a session that was terminated the statement hears first, and the connection a moment later.
+      const failure = translateError(error);
+      if (failure.code === "CONNECTION_FAILED") this.#broken ??= failure;
+      throw failure;
+    }
     if (settled) return checkResult(settled.value, "pool");
     const ending = statementTimedOut(signal, limitMs);
     this.#broken = ending;

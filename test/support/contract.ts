@@ -59,11 +59,14 @@ export function hookedPool(
     query: (text, values) => pool.query(text, values),
     connect: async (): Promise<DatabaseClient> => {
       const client = await pool.connect();
+      let isInTransaction = false;
       return new Proxy<DatabaseClient>(client, {
         get: (target, property) => {
           if (property === "query") {
             return async (text: string, values?: unknown[]) => {
-              await before(text, client);
+              // Single statements take a client, too; they are none of a transaction.
+              isInTransaction ||= typeof text === "string" && text.startsWith("BEGIN");
+              if (isInTransaction) await before(text, client);
               return target.query(text, values);
             };
           }

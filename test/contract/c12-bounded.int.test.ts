@@ -1,0 +1,310 @@
+import { getEventListeners } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { TrainingIndex } from "langchain-training-index";
+import type pg from "pg";
+import { expect, it, onTestFinished } from "vitest";
+import { collect, failureOf, openAgain, openServerPool } from "../support/contract.js";
+import {
+  describeOnEach,
+  describeOnServer,
+  requireServerUrl,
+  type TestDatabase,
+} from "../support/databases.js";
+import { openTestIndex, smallTraining, type TestIndex } from "../support/index.js";
+import { silentProxy } from "../support/silent-proxy.js";
+
+interface Bounds {
+  signal?: AbortSignal;
+  timeoutMs?: number;
+}
+
+/** What waits for a lock on a table, or for a client. */
+const CALLS: [string, (index: TrainingIndex, bounds: Bounds) => Promise<unknown>][] = [
+  ["a search", (index, bounds) => index.similar("loja", bounds)],
+  [
+    "a retriever",
+    (index, bounds) =>
+      index
+        .asRetriever(bounds.timeoutMs === undefined ? {} : { timeoutMs: bounds.timeoutMs })
+        .invoke("loja", bounds.signal ? { signal: bounds.signal } : {}),
+  ],
+  ["an upsert", (index, bounds) => index.upsertTraining({ id: "a", content: "Outra loja." }, bounds)],
+  [
+    "many upserts",
+    (index, bounds) => collect(index.upsertTrainings([smallTraining("a"), smallTraining("b")], bounds)),
+  ],
+  ["a delete", (index, bounds) => index.deleteTraining("a", bounds)],
+  ["deletes", (index, bounds) => index.deleteTrainings({ ids: ["a", "b"] }, bounds)],
+  ["a delete by filter", (index, bounds) => index.deleteTrainings({ filter: { grupo: "x" } }, bounds)],
+  ["a prune", (index, bounds) => index.prune({ olderThanMs: 1, ...bounds })],
+];
+
+const TABLES = ["training", "indexed_1", "chunk_1"];
+
+async function openFilled(database: TestDatabase): Promise<TestIndex> {
+  const test = await openTestIndex(database);
+  await test.index.upsertTraining({ id: "a", content: "A loja abre cedo.", metadata: { grupo: "x" } });
+  await test.index.similar("loja"); // knows the catalogs from here on
+  return test;
+}
+
+/** Locks all tables of the index, until the test ends or the lock is given back. */
+async function lockTables({ owner, schema }: TestIndex): Promise<() => Promise<void>> {
+  const client = await owner.connect();
+  let isHeld = true;
+  const release = async (): Promise<void> => {
+    if (!isHeld) return;
+    isHeld = false;
+    await client.query("ROLLBACK");
+    client.release();
+  };
+  onTestFinished(release);
+  await client.query("BEGIN");
+  await client.query(
+    `LOCK TABLE ${TABLES.map((table) => `${schema}.${table}`).join()} IN ACCESS EXCLUSIVE MODE`,
+  );
+  return release;
+}
+
+/** How many statements wait for a lock on the tables of the index. */
+async function waiting({ owner, schema }: TestIndex): Promise<number> {
+  const { rows } = await owner.query<{ count: string }>(
+    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE $1",
+    [`%${schema}%`],
+  );
+  return Number(rows[0]?.count);
+}
+
+async function untilWaiting(test: TestIndex): Promise<void> {
+  while ((await waiting(test)) === 0) await sleep(10);
+}
+
+async function failureWithin(ms: number, call: Promise<unknown>): Promise<unknown> {
+  const begin = performance.now();
+  const failure = await failureOf(call);
+  expect(performance.now() - begin).toBeLessThan(ms);
+  return failure;
+}
+
+async function expectAllBack(pool: pg.Pool): Promise<void> {
+  for (let tries = 0; tries < 100 && pool.idleCount !== pool.totalCount; tries++) await sleep(10);
+  expect(pool.idleCount).toBe(pool.totalCount);
+  expect(pool.waitingCount).toBe(0);
+}
+
+describeOnServer("C12 Bounded", (database) => {
+  it.each(CALLS)("the signal ends %s that waits for a lock, on the server too", async (_name, call) => {
+    const test = await openFilled(database);
+    const pool = openServerPool({ max: 3 });
+    const index = await openAgain(test, pool);
+    await index.similar("loja");
+    const unlock = await lockTables(test);
+    const controller = new AbortController();
+    const running = failureOf(call(index, { signal: controller.signal }));
+    await untilWaiting(test);
+    controller.abort();
+    expect(await failureWithin(1500, Promise.reject(await running))).toMatchObject({ code: "ABORTED" });
+    expect(await waiting(test)).toBe(0);
+    expect(getEventListeners(controller.signal, "abort")).toEqual([]);
+    await unlock();
+    await expectAllBack(pool);
+    expect(await index.similar("loja")).toHaveLength(1);
+  });
+
+  it.each(CALLS)("timeoutMs ends %s that waits for a lock, on the server too", async (_name, call) => {
+    const test = await openFilled(database);
+    await lockTables(test);
+    expect(await failureWithin(2000, call(test.index, { timeoutMs: 300 }))).toMatchObject({
+      code: "TIMEOUT",
+      retryable: true,
+      message: expect.stringContaining("300 ms") as string,
+    });
+    expect(await waiting(test)).toBe(0);
+  });
+
+  it.each(CALLS)(
+    "%s ends when all clients of the pool are in use, and says what to do",
+    async (_name, call) => {
+      const test = await openFilled(database);
+      const pool = openServerPool({ max: 1 });
+      const index = await openAgain(test, pool);
+      const client = await pool.connect();
+      const controller = new AbortController();
+      const aborted = call(index, { signal: controller.signal });
+      setTimeout(() => {
+        controller.abort();
+      }, 50);
+      expect(await failureWithin(1000, aborted)).toMatchObject({ code: "ABORTED" });
+      const failure = await failureWithin(1500, call(index, { timeoutMs: 100 }));
+      expect(failure).toMatchObject({ code: "TIMEOUT" });
+      expect((failure as Error).message).toMatch(/pool.*client.*\{ client \}/);
+      client.release();
+      await expectAllBack(pool);
+      expect(getEventListeners(controller.signal, "abort")).toEqual([]);
+      expect(await index.similar("loja")).toHaveLength(1);
+    },
+  );
+
+  it.each(CALLS)("%s ends when the server has fallen silent", async (_name, call) => {
+    const test = await openFilled(database);
+    const { url, fallSilent } = await silentProxy(new URL(requireServerUrl()));
+    const pool = openServerPool({ connectionString: url.href, max: 2 });
+    const index = await openAgain(test, pool);
+    await index.similar("loja");
+    fallSilent();
+    expect(await failureWithin(2500, call(index, { timeoutMs: 200 }))).toMatchObject({ code: "TIMEOUT" });
+  });
+
+  it("a search that is ended leaves the host's transaction as it was, and its client usable", async () => {
+    const test = await openFilled(database);
+    const client = await test.owner.connect();
+    await client.query("BEGIN");
+    await client.query(`CREATE TABLE ${test.schema}.of_the_host (id int)`);
+    const unlock = await lockTables(test);
+    const failure = await failureWithin(2000, test.index.similar("loja", { client, timeoutMs: 200 }));
+    expect(failure).toMatchObject({ code: "TIMEOUT" });
+    await unlock();
+    expect(await test.index.similar("loja", { client })).toHaveLength(1);
+    await client.query("COMMIT");
+    client.release();
+    const { rows } = await test.owner.query("SELECT to_regclass($1) IS NOT NULL AS there", [
+      `${test.schema}.of_the_host`,
+    ]);
+    expect(rows).toEqual([{ there: true }]);
+  });
+
+  it("an upsert with the host's client that is ended stores nothing, and the transaction goes on", async () => {
+    const test = await openFilled(database);
+    const prepared = await test.index.prepareTraining({ id: "a", content: "Outra loja." });
+    const client = await test.owner.connect();
+    await client.query("BEGIN");
+    const unlock = await lockTables(test);
+    expect(await failureOf(prepared.commit(client, { timeoutMs: 200 }))).toMatchObject({ code: "TIMEOUT" });
+    await unlock();
+    expect((await client.query("SELECT 1 AS one")).rows).toEqual([{ one: 1 }]);
+    expect(await prepared.commit(client)).toMatchObject({ status: "indexed" });
+    await client.query("COMMIT");
+    client.release();
+  });
+});
+
+describeOnEach("C12 Bounded", (database) => {
+  it("one signal shared by many calls has no listener left, and nothing is warned of", async () => {
+    const warnings: Error[] = [];
+    const listen = (warning: Error): number => warnings.push(warning);
+    process.on("warning", listen);
+    onTestFinished(() => void process.off("warning", listen));
+    const { index, pool } = await openTestIndex(database);
+    const { signal } = new AbortController();
+    await Promise.all(
+      Array.from({ length: 100 }, async (_, place) => {
+        await index.upsertTraining(smallTraining(`t${place % 10}`), { signal, timeoutMs: 60_000 });
+        await index.similar("loja", { signal });
+      }),
+    );
+    const many = Array.from({ length: 300 }, (_, place) => smallTraining(`m${place}`));
+    await collect(index.upsertTrainings(many, { signal, concurrency: 16 }));
+    expect(getEventListeners(signal, "abort")).toEqual([]);
+    await expectAllBack(pool);
+    await sleep(10);
+    expect(warnings.filter(({ name }) => name === "MaxListenersExceededWarning")).toEqual([]);
+  });
+
+  it("the time limit covers the embedder, whose slowness is told", async () => {
+    const { index, embeddings } = await openTestIndex(database);
+    embeddings.before = () => sleep(5000);
+    expect(
+      await failureWithin(2000, index.upsertTraining(smallTraining("a"), { timeoutMs: 300 })),
+    ).toMatchObject({
+      name: "EmbeddingError",
+      code: "TIMEOUT",
+      retryable: true,
+    });
+  });
+
+  it("the signal of a preparation ends its commit, and a commit has limits of its own", async () => {
+    const { index } = await openTestIndex(database);
+    const controller = new AbortController();
+    const prepared = await index.prepareTraining(smallTraining("a"), {
+      signal: controller.signal,
+      timeoutMs: 60_000,
+    });
+    expect(await failureOf(prepared.commit(undefined, { signal: AbortSignal.abort() }))).toMatchObject({
+      code: "ABORTED",
+    });
+    controller.abort();
+    expect(await failureOf(prepared.commit())).toMatchObject({ code: "ABORTED" });
+    expect(await index.similar("loja")).toEqual([]);
+  });
+
+  it.each([0, -1, 1.5, Number.NaN, 2 ** 31, "100"])("refuses a time limit of %s", async (timeoutMs) => {
+    const { index } = await openTestIndex(database);
+    expect(await failureOf(index.similar("loja", { timeoutMs: timeoutMs as number }))).toMatchObject({
+      code: "INVALID_ARGUMENT",
+      option: "timeoutMs",
+    });
+  });
+
+  it("a call that forgets the client of its transaction ends with what it should have been given", async () => {
+    const { index, pool } = await openTestIndex(database);
+    const clients = await Promise.all(Array.from({ length: pool.options.max }, () => pool.connect()));
+    await clients[0]?.query("BEGIN");
+    const failure = await failureOf(index.similar("loja", { timeoutMs: 200 }));
+    await clients[0]?.query("ROLLBACK");
+    for (const client of clients) client.release();
+    expect(failure).toMatchObject({ code: "TIMEOUT", retryable: true });
+    expect(failure.message).toContain("{ client }");
+  });
+
+  it("a search in the host's transaction leaves no setting behind, whether it succeeds or fails", async () => {
+    const { index, pool } = await openTestIndex(database);
+    await index.upsertTraining(smallTraining("a"));
+    const client = await pool.connect();
+    try {
+      await client.query("BEGIN");
+      await client.query("SET LOCAL hnsw.ef_search = 77");
+      expect(await index.similar("loja", { client, efSearch: 500 })).toHaveLength(1);
+      const { rows } = await client.query(
+        "SELECT current_setting('hnsw.ef_search') AS ef, current_setting('hnsw.iterative_scan') AS scan",
+      );
+      expect(rows).toEqual([{ ef: "77", scan: "off" }]);
+    } finally {
+      await client.query("ROLLBACK");
+      client.release();
+    }
+    const outside = await pool.connect();
+    expect(await index.similar("loja", { client: outside })).toHaveLength(1);
+    outside.release();
+  });
+
+  it("calls that are made at once on one client are done one after the other", async () => {
+    const { index, pool } = await openTestIndex(database);
+    const prepared = await Promise.all(
+      Array.from({ length: 8 }, (_, place) => index.prepareTraining(smallTraining(`t${place}`))),
+    );
+    const client = await pool.connect();
+    await client.query("BEGIN");
+    const results = await Promise.all([
+      ...prepared.map((training) => training.commit(client)),
+      index.deleteTraining("nada", { client }),
+      index.similar("loja", { client }),
+    ]);
+    expect(results.slice(0, 8)).toMatchObject(new Array(8).fill({ status: "indexed" }));
+    await client.query("COMMIT");
+    client.release();
+    expect(await index.similar("loja", { k: 20 })).toHaveLength(8);
+  });
+
+  it("nothing is reported as stored when the host ends its transaction meanwhile", async () => {
+    const { index, pool } = await openTestIndex(database);
+    const prepared = await index.prepareTraining(smallTraining("a"));
+    const client = await pool.connect();
+    await client.query("BEGIN");
+    const committing = failureOf(prepared.commit(client));
+    await client.query("ROLLBACK");
+    const failure = await committing;
+    client.release();
+    expect(failure).toMatchObject({ code: "INVALID_ARGUMENT", option: "client" });
+    expect(failure.message).toMatch(/COMMIT or ROLLBACK|BEGIN first/);
+  });
+});

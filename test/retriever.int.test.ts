@@ -142,7 +142,7 @@ describeOnEach("asRetriever", (database) => {
             documents: [{ pageContent: "a" }, { pageContent: "b", metadata }],
           }),
       ],
-      ["documents[0].metadata", () => index.vectorStore.addDocuments([{ pageContent: "a", metadata }])],
+      ["trainings[0].metadata", () => index.vectorStore.addDocuments([{ pageContent: "a", metadata }])],
     ];
     for (const [path, write] of writes)
       await expect(write()).rejects.toMatchObject({

@@ -125,7 +125,7 @@ describeOnEach("what a host narrows", (database) => {
       () => index.vectorStore.asRetriever(wrong as never),
       () => index.vectorStore.maxMarginalRelevanceSearch("entrega", { k: 1, ...wrong } as never),
       () => index.deleteTrainings(wrong as never),
-      () => similarityHandler(index, { search: wrong as never }),
+      () => similarityHandler(index, { search: wrong }),
       () => similarityHandler(index, { authorise: () => false } as never),
     ];
     for (const call of calls) {

@@ -192,6 +192,20 @@ const mutations: Mutation[] = [
     to: "condition: searchCondition([], options.filter),",
   },
   {
+    name: "the filter of the host, where a caller has one too",
+    noticedBy: ["c10-no-widening"],
+    file: "narrowed-search.ts",
+    from: "return first && second ? { $and: [first, second] } : (first ?? second);",
+    to: "return second ?? first;",
+  },
+  {
+    name: "the refusal of names that are not known",
+    noticedBy: ["c10-no-widening"],
+    file: "checks.ts",
+    from: "  if (unknown === undefined) return;\n",
+    to: "  return;\n",
+  },
+  {
     name: "the filter of the index in the fence",
     noticedBy: ["c10"],
     file: "store/fence-sql.ts",

@@ -78,6 +78,11 @@ export function checkNames(given: unknown, known: readonly string[], owner: stri
   );
 }
 
+/** As {@link checkNames}, for options that have to be there by now. */
+export function checkOptions(options: unknown, known: readonly string[], owner: string): void {
+  checkNames(options ?? null, known, owner);
+}
+
 /** An object literal, or an object of a class of the host's. */
 function isOptionsObject(value: unknown): value is object {
   return Object.prototype.toString.call(value) === "[object Object]";

@@ -1,4 +1,4 @@
-import { checkFunction, checkNames, isObject, namesOfProperties } from "./checks.js";
+import { checkFunction, checkOptions, isObject, namesOfProperties } from "./checks.js";
 import { addPassage, blocksOf, type Block, type Passage } from "./context-blocks.js";
 import { InvalidArgumentError } from "./errors.js";
 import type { Metadata, TrainingId } from "./types.js";
@@ -77,7 +77,7 @@ export function formatContext(passages: readonly Passage[], options: FormatConte
  */
 export function citedContext(passages: readonly Passage[], options: FormatContextOptions = {}): CitedContext {
   const given = isRunnableConfig(options) ? {} : options;
-  checkNames(given ?? null, FORMAT_OPTIONS, "formatContext");
+  checkOptions(given, FORMAT_OPTIONS, "formatContext");
   const fits = checkLimits(given);
   const { header = defaultHeader } = given;
   const whole = write(blocksOf(passages), header);

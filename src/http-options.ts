@@ -1,4 +1,4 @@
-import { checkFunction, checkInteger, checkNames, namesOfProperties } from "./checks.js";
+import { checkFunction, checkInteger, checkNames, checkOptions, namesOfProperties } from "./checks.js";
 import { InvalidArgumentError } from "./errors.js";
 import type { RequestLimits } from "./http-request.js";
 import { checkFields, pickFields, type HitField } from "./http-result.js";
@@ -106,7 +106,7 @@ const STRATEGIES: readonly SearchStrategy[] = ["chunks", "trainings"];
 
 /** @throws {@link InvalidArgumentError} for an option with which a request would be served wrongly, or never */
 export function checkHandlerOptions(options: SimilarityHandlerOptions): HandlerSettings {
-  checkNames(options ?? null, HANDLER_OPTIONS, "similarityHandler");
+  checkOptions(options, HANDLER_OPTIONS, "similarityHandler");
   const { search: given = {}, allowFilter = false } = options;
   checkNames(given, HANDLER_SEARCH, "similarityHandler", "search");
   const { k, mode, strategy, ...search } = given;
@@ -156,8 +156,8 @@ function checkResult({ fields, toResult }: SimilarityHandlerOptions): Similarity
 }
 
 /** What callers may choose from: what the host lists, else the one that each search has. */
-function choicesOf<T extends "mode" | "strategy", Choice extends string>(
-  name: T,
+function choicesOf<Choice extends string>(
+  name: keyof typeof LISTS,
   known: readonly Choice[],
   listed: readonly Choice[] | undefined,
   single: Choice | undefined,

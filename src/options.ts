@@ -1,6 +1,14 @@
 import { isListLike, narrowVector } from "./embedding/vector.js";
 import type { EmbeddingProfile } from "./embedding/profiles.js";
-import { checkFunction, checkInteger, checkNames, isObject, isPromise, namesOfProperties } from "./checks.js";
+import {
+  checkFunction,
+  checkInteger,
+  checkNames,
+  checkOptions,
+  isObject,
+  isPromise,
+  namesOfProperties,
+} from "./checks.js";
 import { checkClient } from "./store/database-checks.js";
 import { InvalidArgumentError } from "./errors.js";
 import type { Notice } from "./notices.js";
@@ -136,7 +144,7 @@ interface CallOptions {
  * that is not usable
  */
 export function checkCall(options: CallOptions, known: readonly string[], owner: string): void {
-  checkNames(options ?? null, known, owner);
+  checkOptions(options, known, owner);
   checkClient(options.client);
   checkSignal(options.signal);
   if (options.timeoutMs !== undefined) checkInteger("timeoutMs", options.timeoutMs, 1, MAX_TIMEOUT_MS);
@@ -161,16 +169,17 @@ const SELECTION = namesOfProperties<TrainingSelection>({ ids: true, filter: true
 export function checkSelection<Selection extends { ids?: unknown; filter?: unknown }>(
   selection: Selection | null | undefined,
   owner: string,
+  option = "selection",
 ): Selection {
   if (!isObject(selection) || Array.isArray(selection)) {
     throw new InvalidArgumentError(
-      "selection",
+      option,
       `must be an object: ${owner}({ ids: [...] }) or ${owner}({ filter })`,
     );
   }
   checkNames(selection, SELECTION, owner);
   if ((selection.ids === undefined) === (selection.filter === undefined)) {
-    throw new InvalidArgumentError("selection", `must have either ids or a filter: ${owner}({ ids: [...] })`);
+    throw new InvalidArgumentError(option, `must have either ids or a filter: ${owner}({ ids: [...] })`);
   }
   return selection;
 }

@@ -5,9 +5,9 @@ import {
 import { Document } from "@langchain/core/documents";
 import { BaseRetriever, type BaseRetrieverInput } from "@langchain/core/retrievers";
 import { ensureConfig, type RunnableConfig } from "@langchain/core/runnables";
-import { checkNames, isPromise, namesOfProperties } from "./checks.js";
+import { checkOptions, isPromise, namesOfProperties } from "./checks.js";
 import { InvalidArgumentError } from "./errors.js";
-import { definedOf, narrowSearch, type RetrieverSearch } from "./narrowed-search.js";
+import { definedOf, narrowSearch, RETRIEVER_SEARCH, type RetrieverSearch } from "./narrowed-search.js";
 import { DEFAULT_EF_SEARCH } from "./options.js";
 import { checkSearch, type AnySearchOptions, type SimilarOptions } from "./search-options.js";
 import { PLACE_KEY } from "./text.js";
@@ -70,12 +70,14 @@ export function toDocument({ content, metadata, ...place }: Hit): Document<Retri
  * @throws {@link InvalidArgumentError} for a name that is not known, and for an option that is not usable
  */
 export function retrieverSearch(options: TrainingRetrieverOptions): RetrieverSearch {
-  checkNames(options ?? null, RETRIEVER_OPTIONS, "a retriever");
+  checkOptions(options, RETRIEVER_OPTIONS, "a retriever");
   const { strategy = "chunks" } = options as AnySearchOptions;
   if (strategy !== "chunks") {
     throw new InvalidArgumentError("strategy", "must be chunks: LangChain takes documents");
   }
-  const { callbacks, tags, metadata, verbose, ...search } = options;
+  const search: RetrieverSearch = Object.fromEntries(
+    Object.entries(options).filter(([name]) => RETRIEVER_SEARCH.includes(name)),
+  );
   checkSearch(search, { scope: [], efSearch: DEFAULT_EF_SEARCH });
   return search;
 }

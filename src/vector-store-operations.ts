@@ -31,7 +31,7 @@ export function vectorStoreOperations(parts: VectorStoreParts): VectorStoreOpera
       // All of them before the first is stored: here they are at hand.
       const normalized = trainings.map((training, index) => {
         const document = `documents[${index}]`;
-        const checked = { ...parts.normalize(training, document), document };
+        const checked = { ...parts.normalize(training, `trainings[${index}]`), document };
         if (!vectors) return checked;
         const vector = checkGivenVector(vectors[index], dimensions, `vectors[${index}]`);
         return { ...checked, sources: checked.sources.map((source) => ({ ...source, vector })) };

@@ -9,7 +9,7 @@ import type {
   VectorStoreRetrieverInput,
 } from "@langchain/core/vectorstores";
 import { InvalidArgumentError } from "./errors.js";
-import { checkList, checkNames, isObject } from "./checks.js";
+import { checkList, checkNames, checkOptions, isObject } from "./checks.js";
 import { checkSelection } from "./options.js";
 import { PGVectorStoreBase } from "./pgvector-store.js";
 import type { DatabasePool } from "./store/database.js";
@@ -134,7 +134,7 @@ export class TrainingVectorStore extends PGVectorStoreBase {
    * then.
    */
   override async delete(selection: VectorStoreSelection): Promise<void> {
-    await this.#operations.delete(checkSelection(selection, "delete"));
+    await this.#operations.delete(checkSelection(selection, "delete", "delete"));
   }
 
   /**
@@ -191,7 +191,7 @@ export class TrainingVectorStore extends PGVectorStoreBase {
     query: string,
     options: MaxMarginalRelevanceSearchOptions<Filter>,
   ): Promise<Document[]> {
-    checkNames(options ?? null, MMR_OPTIONS, "maxMarginalRelevanceSearch");
+    checkOptions(options, MMR_OPTIONS, "maxMarginalRelevanceSearch");
     const { k, fetchK, lambda, filter } = options;
     const found = await this.#operations.search(query, { k, filter, mmr: { fetchK, lambda } });
     return found.map(toDocument);

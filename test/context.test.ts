@@ -29,6 +29,22 @@ describe("formatContext", () => {
     expect(formatContext([delivery, document])).toBe(both);
   });
 
+  it("reads the place of a retriever's document from its own key, whatever the host's metadata says", () => {
+    const metadata = { tag: "entregas", start: "08:00", trainingId: "x", position: 9 };
+    const hit: ChunkHit = {
+      ...{ trainingId: "a", chunkId: "a0", position: 0, start: 0, end: 3, content: "abc" },
+      ...{ metadata, score: 1, distance: 0 },
+    };
+    expect(citedContext([toDocument(hit)]).citations).toEqual([
+      { number: 1, trainingId: "a", start: 0, end: 3, chunkIds: ["a0"], metadata },
+    ]);
+    const foreign = new Document({
+      pageContent: "abc",
+      metadata: { trainingId: "a", chunkId: "a0", position: 0, start: 0, end: 3 },
+    });
+    expect(citedContext([foreign]).citations).toMatchObject([{ trainingId: undefined, chunkIds: [] }]);
+  });
+
   it("is empty for no passages", () => {
     expect(formatContext([])).toBe("");
   });

@@ -1,6 +1,7 @@
 import { getEventListeners } from "node:events";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it, vi } from "vitest";
+import type * as Errors from "../src/errors.js";
 import {
   AbortError,
   DatabaseError,
@@ -49,14 +50,11 @@ describe("InvalidArgumentError", () => {
 
 describe("is", () => {
   const makers = {
-    InvalidArgumentError: (of: typeof import("../src/errors.js")) => new of.InvalidArgumentError("k", "is 0"),
-    SchemaError: (of: typeof import("../src/errors.js")) =>
-      new of.SchemaError("SCHEMA_MISSING", "run migrate"),
-    EmbeddingError: (of: typeof import("../src/errors.js")) =>
-      new of.EmbeddingError("EMBEDDING_FAILED", "x", true),
-    DatabaseError: (of: typeof import("../src/errors.js")) =>
-      new of.DatabaseError("x", { code: "CONFLICT", retryable: true }),
-    AbortError: (of: typeof import("../src/errors.js")) => new of.AbortError("x"),
+    InvalidArgumentError: (of: typeof Errors) => new of.InvalidArgumentError("k", "is 0"),
+    SchemaError: (of: typeof Errors) => new of.SchemaError("SCHEMA_MISSING", "run migrate"),
+    EmbeddingError: (of: typeof Errors) => new of.EmbeddingError("EMBEDDING_FAILED", "x", true),
+    DatabaseError: (of: typeof Errors) => new of.DatabaseError("x", { code: "CONFLICT", retryable: true }),
+    AbortError: (of: typeof Errors) => new of.AbortError("x"),
   };
   const names = Object.keys(makers) as (keyof typeof makers)[];
 

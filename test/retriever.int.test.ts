@@ -119,39 +119,6 @@ describeOnEach("asRetriever", (database) => {
     expect(await retriever.invoke("loja", { configurable: others })).toHaveLength(2);
   });
 
-  it("is not widened by any option of a call", async () => {
-    const { index } = await openTestIndex(database, {}, { textSearch: "portuguese" });
-    for (const place of Array.from({ length: 6 }).keys())
-      await index.upsertTraining({ id: `t${place}`, content: `loja ${place}`, metadata: { ano: place % 2 } });
-    const [best] = await index.similar("loja 1", { k: 1 });
-    const retriever = index.asRetriever({ k: 2, filter: { ano: 1 }, minScore: (best?.score ?? 1) - 1e-6 });
-    const wider: RetrieverSearch[] = [
-      { k: 100 },
-      { minScore: -1 },
-      { maxDistance: 2 },
-      { filter: { $or: [{ ano: 0 }, { ano: 1 }] } },
-      { mode: "hybrid", k: 100 },
-      {
-        k: 100,
-        minScore: -1,
-        perTraining: 100,
-        efSearch: 1000,
-        mmr: { fetchK: 1000 },
-        neighbors: { before: 50 },
-      },
-    ];
-    for (const trainings of [{}, ...wider]) {
-      const found = await retriever.invoke("loja 1", { configurable: { trainings } });
-      expect(
-        found.map(({ pageContent }) => pageContent),
-        JSON.stringify(trainings),
-      ).toEqual(["loja 1"]);
-    }
-    await expect(
-      retriever.invoke("loja 1", { configurable: { trainings: { mode: "text" } } }),
-    ).rejects.toMatchObject({ option: "configurable.trainings.mode" });
-  });
-
   it("leaves the host's metadata as it is, whatever its names", async () => {
     const { index } = await openTestIndex(database);
     const metadata = { start: "08:00", end: "18:00", score: "A", chunk: 1, position: [2], trainingId: null };
@@ -175,7 +142,7 @@ describeOnEach("asRetriever", (database) => {
             documents: [{ pageContent: "a" }, { pageContent: "b", metadata }],
           }),
       ],
-      ["documents[0].metadata", () => index.vectorStore.addDocuments([{ pageContent: "a", metadata }])],
+      ["trainings[0].metadata", () => index.vectorStore.addDocuments([{ pageContent: "a", metadata }])],
     ];
     for (const [path, write] of writes)
       await expect(write()).rejects.toMatchObject({

@@ -154,7 +154,7 @@ describe("canonicalMetadata", () => {
   });
 
   it.each<[string, unknown, string]>([
-    ["metadata.conta", { conta: 9007199254740993 }, INEXACT_INTEGER],
+    ["metadata.conta", { conta: Number("9007199254740993") }, INEXACT_INTEGER],
     ["metadata.conta", { conta: -(2 ** 53) }, INEXACT_INTEGER],
     ["metadata.conta", { conta: 1e300 }, INEXACT_INTEGER],
     ["metadata.conta", { conta: 10n }, INEXACT_INTEGER],

@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import {
   citedContext,
   formatContext,
@@ -388,5 +389,17 @@ describeOnEach("what was meant", (database) => {
     await expect(added).rejects.toThrow(
       /keeps each document as one chunk.*upsertTraining.*documents\[3\], id "manual"/,
     );
+  });
+
+  it("is shown of an index by console.log: schema and model, and nothing of the pool", async () => {
+    const { index, schema } = await openTestIndex(database);
+    const shown = inspect(index);
+    expect(shown).toBe(
+      inspect({ schema, model: "hashing-1", dimensions: DIMENSIONS, idType: "text" }).replace(
+        /^/,
+        "TrainingIndex ",
+      ),
+    );
+    expect(inspect({ index, store: index.vectorStore }, { depth: 5 })).not.toMatch(/pool|password|connect/i);
   });
 });

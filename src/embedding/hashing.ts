@@ -1,5 +1,5 @@
 import { Embeddings, type EmbeddingsParams } from "@langchain/core/embeddings";
-import { checkNames, namesOfProperties } from "../checks.js";
+import { checkOptions, namesOfProperties } from "../checks.js";
 import { InvalidArgumentError } from "../errors.js";
 import type { EmbeddingProfile } from "./profiles.js";
 
@@ -44,7 +44,7 @@ export class HashingEmbeddings extends Embeddings {
 
   /** @throws {@link InvalidArgumentError} for dimensions that are no integer from 8 to 16,000 */
   constructor(params: HashingEmbeddingsParams = {}) {
-    checkNames(params ?? null, PARAMS, "HashingEmbeddings");
+    checkOptions(params, PARAMS, "HashingEmbeddings");
     super(params);
     const { dimensions = 1024 } = params;
     if (!Number.isInteger(dimensions) || dimensions < 8 || dimensions > 16_000) {

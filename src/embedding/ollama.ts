@@ -2,7 +2,7 @@ import { Embeddings } from "@langchain/core/embeddings";
 import type { OllamaEmbeddingsParams } from "@langchain/ollama";
 import { batches } from "../batches.js";
 import { EmbeddingError, InvalidArgumentError } from "../errors.js";
-import { checkFunction, checkInteger, checkNames, namesOfProperties } from "../checks.js";
+import { checkFunction, checkInteger, checkOptions, namesOfProperties } from "../checks.js";
 import { ConcurrencyLimit } from "./concurrency-limit.js";
 import { bisect, type TextOutcome } from "./bisection.js";
 import type { EmbedOptions, EmbeddingsOfEach } from "./embedder.js";
@@ -236,7 +236,7 @@ function checkTexts(options: object): void {
  * no positive numbers, and for a `baseUrl` that is no address
  */
 export function ollamaEmbeddings(options: OllamaEmbeddingsOptions = {}): ProfiledOllamaEmbeddings {
-  checkNames(options ?? null, OLLAMA_OPTIONS, "ollamaEmbeddings");
+  checkOptions(options, OLLAMA_OPTIONS, "ollamaEmbeddings");
   const {
     model: tag = DEFAULT_MODEL,
     baseUrl = DEFAULT_BASE_URL,

@@ -1,4 +1,4 @@
-import { checkNames, namesOfProperties } from "../checks.js";
+import { checkNames, checkOptions, namesOfProperties } from "../checks.js";
 import { InvalidArgumentError } from "../errors.js";
 import { quoteIdentifier } from "../store/identifiers.js";
 import { DEFAULT_SCHEMA, FIRST_PROFILE_ID, namesOf, type Names } from "../store/layout.js";
@@ -76,7 +76,7 @@ const HOST_TABLE = namesOfProperties<HostTable>({ schema: true, table: true, col
  * @throws {@link InvalidArgumentError} for a name that is not known
  */
 export function checkMigrateNames(options: MigrateOptions, known: readonly string[], owner: string): void {
-  checkNames(options ?? null, known, owner);
+  checkOptions(options, known, owner);
   checkNames(options.hnsw, MIGRATE_HNSW, owner, "hnsw");
   checkNames(options.trainings, HOST_TABLE, owner, "trainings");
 }

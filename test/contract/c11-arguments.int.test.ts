@@ -34,7 +34,7 @@ const WRONG_VALUES: WrongCall[] = [
   ["training.content", (index) => index.upsertTraining({ id: "a", content: 5 } as never)],
   ["training", (index) => index.upsertTraining({ id: "a", content: SECRET, documents: [] } as never)],
   ["training.revision", (index) => index.upsertTraining({ ...TRAINING, revision: NaN })],
-  ["training.metadata", (index) => index.upsertTraining({ ...TRAINING, metadata: { preço: 1n } })],
+  ["training.metadata.preço", (index) => index.upsertTraining({ ...TRAINING, metadata: { preço: 1n } })],
   [
     "training.documents[1]",
     (index) => index.upsertTraining({ id: "a", documents: ['{"page_content": ""}', SECRET] }),

@@ -8,6 +8,8 @@ export function matches(metadata: Metadata, filter: Filter): boolean {
       return (given as Filter[]).every((part) => matches(metadata, part));
     if (/^\$?or$/.test(key) && Array.isArray(given))
       return (given as Filter[]).some((part) => matches(metadata, part));
+    if (/^\$?not$/.test(key) && Array.isArray(given))
+      return !(given as Filter[]).some((part) => matches(metadata, part));
     if (/^\$?not$/.test(key) && isObject(given)) return !matches(metadata, given);
     const value = valueAt(metadata, key);
     if (!isObject(given)) return value === scalarOf(given);

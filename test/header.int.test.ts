@@ -156,7 +156,7 @@ describeOnEach("a header", (database) => {
       expect(test.embeddings.texts).toEqual(
         under(
           "Assunto: loja",
-          placed.map(({ content }) => content),
+          placed.map(({ content }) => content.replace("\r\n", "\n")),
         ),
       );
     }

@@ -1,5 +1,6 @@
 import { checkFunction, checkInteger, checkIterable, namesOfProperties } from "./checks.js";
 import { InvalidArgumentError, orAbort } from "./errors.js";
+import { runHostCode } from "./host-code.js";
 import type { DatabasePool } from "./store/database.js";
 import { analyzeAfterLoad, buildAfterLoad, dropBeforeLoad, type BuildSettings } from "./store/index-build.js";
 import { reportingProgress, type IndexProgress } from "./store/index-progress.js";
@@ -83,7 +84,14 @@ export async function* bulkLoad<Item>(
   await orAbort(() => dropBeforeLoad(within(signal), layout, rebuild), signal);
   onIndexChanged?.();
   yield* upsert(trainings);
-  await reportingProgress(pool, layout, onIndexProgress, async (failed) => {
+  const report =
+    onIndexProgress &&
+    ((progress: IndexProgress): void => {
+      runHostCode("onIndexProgress", () => {
+        onIndexProgress(progress);
+      });
+    });
+  await reportingProgress(pool, layout, report, async (failed) => {
     await withTimeLimit(
       { signal },
       (end) => orAbort(() => buildAfterLoad(within(end), layout, settings), end),

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { RecursiveCharacterTextSplitter } from "@langchain/textsplitters";
 import type { EmbeddingProfile } from "./embedding/profiles.js";
 import { estimateTokens, MOST_TOKENS_PER_CHARACTER } from "./embedding/tokens.js";
@@ -22,7 +23,10 @@ const FEWEST_TOKENS = 32;
 
 /** Splits texts into chunks that the model reads whole, as far as can be told without its tokenizer. */
 export class Chunker {
-  /** The splitter and the window, as text: chunks of chunkers with the same one are taken to be made alike. */
+  /**
+   * A digest of the splitter and the window, the same in each process: chunks of chunkers with the same one are taken to be
+   * made alike. It is stored, and a splitter can hold an API key: so nothing in it can be read.
+   */
   readonly description: string;
   readonly #splitter: Splitter;
   /** Tokens for header and text; `Infinity` when nobody has said how many the model reads. */
@@ -35,7 +39,8 @@ export class Chunker {
       throw new InvalidArgumentError("profile.maxTokens", "must be a number that leaves room for a text");
     }
     this.#splitter = splitter ?? defaultSplitter(maxTokens);
-    this.description = `${describeSplitter(this.#splitter)} ${this.#maxTokens}`;
+    const description = `${describeSplitter(this.#splitter)} ${this.#maxTokens}`;
+    this.description = createHash("sha256").update(description).digest("hex");
   }
 
   /**

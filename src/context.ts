@@ -1,6 +1,7 @@
 import { checkFunction, checkOptions, isObject, namesOfProperties } from "./checks.js";
 import { addPassage, blocksOf, type Block, type Passage } from "./context-blocks.js";
 import { InvalidArgumentError } from "./errors.js";
+import { runHostCode } from "./host-code.js";
 import type { Metadata, TrainingId } from "./types.js";
 
 export type { Passage } from "./context-blocks.js";
@@ -100,7 +101,7 @@ function isRunnableConfig(options: object | null): boolean {
 
 function write(blocks: readonly Block[], header: NonNullable<FormatContextOptions["header"]>): CitedContext {
   const texts = blocks.map(({ content, metadata }, index) => {
-    const heading = `[${index + 1}] ${header({ content, metadata })}`.trimEnd();
+    const heading = `[${index + 1}] ${headerOf({ content, metadata }, header)}`.trimEnd();
     return `${heading}\n${content}`;
   });
   return { text: texts.join(SEPARATOR), citations: blocks.map(toCitation) };
@@ -165,12 +166,21 @@ function checkLimits({
 }
 
 function tokensOf(text: string, countTokens: FormatContextOptions["countTokens"]): number {
-  const tokens: unknown = countTokens?.(text);
+  const tokens: unknown = runHostCode("countTokens", () => countTokens?.(text));
   // A promise, for example: LangChain's models count by one.
   if (typeof tokens !== "number" || Number.isNaN(tokens)) {
     throw new InvalidArgumentError("countTokens", "must return a number");
   }
   return tokens;
+}
+
+function headerOf(
+  passage: { content: string; metadata: Metadata },
+  header: NonNullable<FormatContextOptions["header"]>,
+): string {
+  const text: unknown = runHostCode("header", () => header(passage));
+  if (typeof text !== "string") throw new InvalidArgumentError("header", "must return a string");
+  return text;
 }
 
 function checkLimit(option: string, limit: number | undefined): void {

@@ -1,6 +1,6 @@
 import { BatchItem, type StoredState } from "./batch-item.js";
 import { planChunks } from "./chunk-plan.js";
-import { throwIfAborted } from "./errors.js";
+import { orAbort, throwIfAborted } from "./errors.js";
 import { PreparedBatch, type BatchParts, type PrepareOptions } from "./prepared-batch.js";
 import type { StartOrder } from "./start-order.js";
 import { query, type Queryable } from "./store/database.js";
@@ -36,8 +36,7 @@ export class Indexer {
     const states = await this.#takeTickets(trainings, database, options.client === undefined);
     const items: BatchItem[] = [];
     for (const [index, training] of trainings.entries()) {
-      throwIfAborted(options.signal);
-      const plan = await planChunks(training, chunker);
+      const plan = await orAbort(() => planChunks(training, chunker), options.signal);
       items.push(new BatchItem(training, plan, chunker.description, states[index]));
     }
     const batch = new PreparedBatch(this.#parts, items, options);

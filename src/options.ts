@@ -43,12 +43,14 @@ export interface TrainingIndexOptions {
     | undefined;
   /**
    * Default: `RecursiveCharacterTextSplitter` with chunks of 1000 characters that overlap by 150, fewer for a model that
-   * reads less than 500 tokens. A chunk that is longer than the model reads is cut again, whatever the splitter.
+   * reads less than 500 tokens. A chunk that is longer than the model reads is cut again, whatever the splitter. It gets texts
+   * with line feeds, whatever their line endings are. What it throws is the `cause` of an `InvalidArgumentError`.
    */
   splitter?: Splitter | undefined;
   /**
    * Says what is embedded above the text of each chunk, for example its tag and grupo, so that a chunk is found by what
-   * its training is about. It is not stored and not shown. When it changes, the training's chunks are embedded anew.
+   * its training is about. It is not stored and not shown. When it changes, the training's chunks are embedded anew. Must
+   * return a string at once; what it throws is the `cause` of an `InvalidArgumentError`.
    */
   header?: TrainingHeader | undefined;
   /**

@@ -3,7 +3,8 @@ import { embeddedText, halveChunk } from "./chunk-plan.js";
 import type { Chunker } from "./chunker.js";
 import { TOO_LONG, type Embedder } from "./embedding/embedder.js";
 import { planEdit, type StandingText } from "./edit-plan.js";
-import { DatabaseError, EmbeddingError, throwIfAborted } from "./errors.js";
+import { DatabaseError, EmbeddingError, orAbort, throwIfAborted } from "./errors.js";
+import { runHostCode } from "./host-code.js";
 import {
   groupBy,
   StalePreparation,
@@ -113,7 +114,9 @@ export class PreparedBatch {
       missing.map(({ item, chunk }) => embeddedText(item.training, chunk.content)),
       {
         signal,
-        onBatch: (embedded) => onProgress?.({ embedded: earlier + embedded, reused, total }),
+        onBatch: (embedded) => {
+          runHostCode("onProgress", () => onProgress?.({ embedded: earlier + embedded, reused, total }));
+        },
         nameOf: (index) => nameOf(missing[index]),
       },
     );
@@ -220,7 +223,9 @@ export class PreparedBatch {
     const texts = await this.#readTexts(database, edited);
     for (const item of edited) {
       const standing = texts.get(item.training.key);
-      const chunks = standing && (await planEdit(item.training, standing, this.#parts.chunker));
+      if (!standing) continue;
+      const plan = (): ReturnType<typeof planEdit> => planEdit(item.training, standing, this.#parts.chunker);
+      const chunks = await orAbort(plan, this.#options.signal);
       if (chunks && newChunks(item, chunks) < newChunks(item, item.chunks)) item.chunks = chunks;
     }
   }

@@ -1,5 +1,6 @@
 import type { Embedder } from "./embedding/embedder.js";
 import { EmbeddingError, InvalidArgumentError, orAbort, throwIfAborted } from "./errors.js";
+import { runHostCode } from "./host-code.js";
 import { chooseUnlike } from "./marginal-relevance.js";
 import { checkQuery } from "./options.js";
 import { checkSearch, type AnySearchOptions, type CheckedSearch } from "./search-options.js";
@@ -115,7 +116,9 @@ export class Searcher {
         message: "A hybrid search was answered by words alone, because the question could not be embedded",
         cause: error,
       });
-      onTextOnly(error);
+      runHostCode("onTextOnly", () => {
+        onTextOnly(error);
+      });
       return this.#read(options, (target) => searchTextOnly(target, search));
     }
   }

@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from "./errors.js";
+import { awaitHostCode, runHostCode } from "./host-code.js";
 import { isBlank, isInsidePair, skipBlank } from "./text.js";
 
 /** What splits a text; every `TextSplitter` of `@langchain/textsplitters` does. */
@@ -13,21 +14,26 @@ export interface TextSpan {
 }
 
 /**
- * What can be seen of a splitter's settings, as text: its class, and its numbers, flags and lists. Chunks of splitters
- * with the same description are taken to be made alike.
+ * What can be seen of a splitter's settings, as text: its class, and the texts, numbers, flags and functions that it has, and
+ * lists of them. Chunks of splitters with the same description are taken to be made alike. It can hold keys and passwords.
  */
 export function describeSplitter(splitter: Splitter): string {
-  const settings = Object.entries(splitter as object).filter(([, value]) => isSetting(value));
-  return JSON.stringify([
-    splitter.constructor.name,
-    settings.sort(([left], [right]) => (left < right ? -1 : 1)),
-  ]);
+  return runHostCode("splitter", () => {
+    const { constructor } = splitter as { constructor?: { name?: unknown } };
+    const settings = Object.entries(splitter as object)
+      .map(([name, value]) => [name, settingOf(value)] as const)
+      .filter(([, setting]) => setting !== undefined)
+      .sort(([left], [right]) => (left < right ? -1 : 1));
+    return JSON.stringify([constructor?.name, settings]);
+  });
 }
 
-function isSetting(value: unknown): boolean {
-  return Array.isArray(value)
-    ? value.every(isSetting)
-    : ["string", "number", "boolean"].includes(typeof value);
+/** Something that JSON can write, and that is the same in each process; `undefined` for other objects. */
+function settingOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(settingOf);
+  if (typeof value === "function" || typeof value === "bigint" || value instanceof RegExp)
+    return String(value);
+  return ["string", "number", "boolean"].includes(typeof value) ? value : undefined;
 }
 
 /**
@@ -37,8 +43,8 @@ function isSetting(value: unknown): boolean {
  * A splitter returns texts, not places, so each is looked for where it can only be: not beyond the first
  * character that no chunk holds yet. What a splitter drops (a separator, say) goes to the chunk behind it.
  *
- * @throws {@link InvalidArgumentError} when the splitter returns no list of texts, or text that the content does not
- * hold
+ * @throws {@link InvalidArgumentError} when the splitter throws, or returns no list of texts, or text that the content does
+ * not hold
  */
 export async function splitText(text: string, splitter: Splitter): Promise<TextSpan[]> {
   if (isBlank(text)) return [];
@@ -46,7 +52,7 @@ export async function splitText(text: string, splitter: Splitter): Promise<TextS
   /** Everything before it lies in a span, or is blank. */
   let covered = skipBlank(text, 0);
   let previousStart = 0;
-  for (const chunk of requireTexts(await splitter.splitText(text))) {
+  for (const chunk of await splitWith(splitter, text)) {
     const found = locate(text, chunk, previousStart, covered);
     if (!found) continue;
     const start = wholeCharacterStart(text, Math.min(found.start, covered));
@@ -60,11 +66,14 @@ export async function splitText(text: string, splitter: Splitter): Promise<TextS
   return spans;
 }
 
-function requireTexts(returned: unknown): string[] {
-  if (!Array.isArray(returned) || !returned.every((chunk) => typeof chunk === "string")) {
+function splitWith(splitter: Splitter, text: string): Promise<string[]> {
+  return awaitHostCode("splitter", async () => {
+    const returned: unknown = await splitter.splitText(text);
+    // A copy, so that holes are found, and a list that changes or throws does so here.
+    const chunks: unknown[] = Array.isArray(returned) ? [...(returned as unknown[])] : [undefined];
+    if (chunks.every((chunk) => typeof chunk === "string")) return chunks;
     throw new InvalidArgumentError("splitter", "must return a list of strings");
-  }
-  return returned;
+  });
 }
 
 /**

@@ -60,11 +60,12 @@ export function storableMetadata(metadata: unknown, option: string): string {
  * @throws {@link InvalidArgumentError} for what is no plain object, and for what JSON cannot say
  */
 export function canonicalMetadata(metadata: unknown, option: string): string {
-  if (!isPlainObject(metadata)) throw new InvalidArgumentError(option, "must be a plain object");
   let json: unknown;
   try {
+    if (!isPlainObject(metadata)) throw new InvalidArgumentError(option, "must be a plain object");
     json = JSON.stringify(metadata, canonicalValue);
   } catch (error) {
+    if (error instanceof InvalidArgumentError) throw error;
     refuseInexactValue(metadata, option, new Set());
     throw new InvalidArgumentError(option, "cannot be written as JSON (a cycle, a Map?)", error);
   }

@@ -1,6 +1,7 @@
 import { types } from "node:util";
 import { checkNames, isObject, namesOfProperties } from "./checks.js";
 import { InvalidArgumentError } from "./errors.js";
+import { runHostCode } from "./host-code.js";
 import { withLineFeeds } from "./line-endings.js";
 import type { Conditions } from "./store/filter.js";
 import { encodeTrainingId } from "./store/training-id.js";
@@ -60,13 +61,22 @@ export interface Source {
  * Checks a training and brings its forms into one.
  *
  * @param option - what the caller calls it, for errors
- * @throws {@link InvalidArgumentError} naming the part at fault
+ * @throws {@link InvalidArgumentError} naming the part at fault, also when that throws as it is read
  */
 export function normalizeTraining(
   training: Training,
   idType: IdType,
   option = "training",
   headerOf?: TrainingHeader,
+): NormalizedTraining {
+  return runHostCode(option, () => readTraining(training, idType, option, headerOf));
+}
+
+function readTraining(
+  training: Training,
+  idType: IdType,
+  option: string,
+  headerOf: TrainingHeader | undefined,
 ): NormalizedTraining {
   if (!isObject(training) || Array.isArray(training)) {
     throw new InvalidArgumentError(
@@ -83,7 +93,7 @@ export function normalizeTraining(
     metadata: storableMetadata(metadata, `${option}.metadata`),
   };
   /** Only of a training that is known to be whole: the host's code need not check it again. */
-  const header = (): string => (headerOf ? checkHeader(headerOf(training)) : "");
+  const header = (): string => (headerOf ? checkHeader(runHostCode("header", () => headerOf(training))) : "");
   const { content, documents, split: asked } = training as Partial<Record<keyof Training, unknown>>;
   if (content !== undefined && documents !== undefined) {
     throw new InvalidArgumentError(option, "must have either content or documents, not both");
@@ -111,6 +121,7 @@ export function normalizeTraining(
 
 /** @throws {@link InvalidArgumentError} */
 function checkHeader(header: unknown): string {
+  if (header instanceof Promise) header.catch(() => undefined); // it is refused, whatever comes of it
   if (typeof header !== "string") throw new InvalidArgumentError("header", "must return a string");
   return withLineFeeds(storableText(header.trim()));
 }

@@ -292,7 +292,10 @@ describeOnEach("a first load", (database) => {
     const onIndexProgress = (): void => {
       throw new Error("a tela fechou");
     };
-    await expect(collect(load(test, TRAININGS, { onIndexProgress }))).rejects.toThrow("a tela fechou");
+    await expect(collect(load(test, TRAININGS, { onIndexProgress }))).rejects.toMatchObject({
+      option: "onIndexProgress",
+      cause: { message: "a tela fechou" },
+    });
     expect(await indexStateOf(test)).toBe("missing");
   });
 

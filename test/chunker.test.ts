@@ -175,10 +175,56 @@ describe("Chunker", () => {
     expect(new Set([description, ...others.map((chunker) => chunker.description)]).size).toBe(8);
   });
 
+  it("describes functions, expressions and own texts of a splitter, in any order, so that nothing of it can be read", () => {
+    class Semantic implements Splitter {
+      splitText(text: string): Promise<string[]> {
+        return Promise.resolve([text]);
+      }
+    }
+    const of = (settings: object): string =>
+      chunkerOf(512, Object.assign(new Semantic(), settings)).description;
+    const settings = {
+      apiKey: "sk-segredo",
+      lengthFunction: (text: string) => text.length,
+      at: /\n/g,
+      sizes: [1, 2n],
+    };
+    const description = of(settings);
+    expect(description).toMatch(/^[0-9a-f]{64}$/);
+    const { apiKey, ...others } = settings;
+    expect(of({ ...others, apiKey })).toBe(description);
+    expect(of({ ...settings, client: { tokens: 7 } })).toBe(description);
+    const changed = [
+      { apiKey: "sk-outro" },
+      { lengthFunction: (text: string) => text.length / 2 },
+      { at: /\n/ },
+      { sizes: [1, 3n] },
+    ];
+    for (const change of changed) expect(of({ ...settings, ...change })).not.toBe(description);
+  });
+
+  it("names a splitter that cannot be looked at", () => {
+    const cyclic: unknown[] = [];
+    cyclic.push(cyclic);
+    const throwing = Object.defineProperty({ ...whole }, "apiKey", {
+      enumerable: true,
+      get: () => {
+        throw new TypeError("segredo");
+      },
+    });
+    for (const splitter of [Object.assign({ ...whole }, { cyclic }), throwing]) {
+      expect(() => chunkerOf(512, splitter)).toThrow(/^splitter threw an error/);
+    }
+    expect(chunkerOf(512, Object.assign(Object.create(null) as object, whole)).description).toHaveLength(64);
+  });
+
   it("passes on what is wrong with a splitter", async () => {
     const failure = new Error("sem memória");
     const failing: Splitter = { splitText: () => Promise.reject(failure) };
-    await expect(chunkerOf(512, failing).split("Olá", "")).rejects.toBe(failure);
+    await expect(chunkerOf(512, failing).split("Olá", "")).rejects.toMatchObject({
+      option: "splitter",
+      cause: failure,
+    });
     const inventing: Splitter = { splitText: () => Promise.resolve(["outra coisa"]) };
     await expect(chunkerOf(512, inventing).split("Olá", "")).rejects.toThrow(InvalidArgumentError);
   });

@@ -1,7 +1,7 @@
 import { CharacterTextSplitter, RecursiveCharacterTextSplitter } from "@langchain/textsplitters";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { InvalidArgumentError } from "../src/errors.js";
+import { EmbeddingError, InvalidArgumentError } from "../src/errors.js";
 import { splitText, type Splitter, type TextSpan } from "../src/splitter.js";
 import { isBlank, storableText } from "../src/text.js";
 import { PORTUGUESE_PARAGRAPHS } from "./support/portuguese-sample.js";
@@ -257,9 +257,33 @@ describe("splitText", () => {
     for (const { start, end } of spans) expect(end - start).toBeLessThan(text.length);
   });
 
-  it("passes on what the splitter throws", async () => {
-    const failure = new Error("sem memória");
-    await expect(splitText("Olá", { splitText: () => Promise.reject(failure) })).rejects.toBe(failure);
+  const failure = new Error("sem memória");
+  const throwing = (): never => {
+    throw failure;
+  };
+  it.each<[string, () => unknown, string, unknown?]>([
+    ["rejects", () => Promise.reject(failure), "threw an error", failure],
+    ["throws at once", throwing, "threw an error", failure],
+    ["rejects with nothing", () => Promise.reject(undefined), "threw an error"],
+    ["returns nothing", () => undefined, "must return a list of strings"],
+    ["returns a text", () => "Olá", "must return a list of strings"],
+    ["returns a hole", () => new Array(2).with(1, "Olá"), "must return a list of strings"],
+    ["returns documents", () => [{ pageContent: "Olá" }], "must return a list of strings"],
+    ["returns another text", () => ["Tchau"], "returned text that the content does not hold"],
+    ["returns a list that throws", () => new Proxy(["Olá"], { get: throwing }), "threw an error", failure],
+  ])("names the splitter that %s", async (_name, split, problem, cause) => {
+    const splitter = { splitText: split } as unknown as Splitter;
+    const thrown = await splitText("Olá", splitter).catch((error: unknown) => error);
+    expect(thrown).toMatchObject({ name: "InvalidArgumentError", option: "splitter" });
+    expect((thrown as Error).message).toContain(problem);
+    expect((thrown as Error).cause).toBe(cause);
+  });
+
+  it("takes a splitter that returns its list at once, and passes on errors of this library", async () => {
+    const splitter = { splitText: () => ["Olá"] } as unknown as Splitter;
+    expect(await splitText("Olá", splitter)).toEqual([{ start: 0, end: 3 }]);
+    const typed = new EmbeddingError("EMBEDDING_FAILED", "semântico", true);
+    await expect(splitText("Olá", { splitText: () => Promise.reject(typed) })).rejects.toBe(typed);
   });
 
   it.each<[string, Splitter]>([

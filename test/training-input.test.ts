@@ -408,13 +408,124 @@ describe("normalizeTraining with a header", () => {
     },
   );
 
-  it("passes on what the header throws", () => {
+  it("names the header that throws", () => {
     const failure = new Error("sem assunto");
     const failing = (): string => {
       throw failure;
     };
-    expect(() => normalizeTraining(training, "text", "training", failing)).toThrow(failure);
+    expect(() => normalizeTraining(training, "text", "training", failing)).toThrow(
+      new InvalidArgumentError("header", "threw an error, which is the cause of this one", failure),
+    );
   });
+
+  const throwing = (): never => {
+    throw new TypeError("segredo");
+  };
+  const { proxy: revoked, revoke } = Proxy.revocable({}, {});
+  revoke();
+  const cycle: Record<string, unknown> = {};
+  cycle["self"] = cycle;
+  it.each<[string, unknown]>([
+    ["a getter throws", Object.defineProperty({ id: "1" }, "content", { get: throwing })],
+    ["it is a proxy that throws", new Proxy({ id: "1" }, { get: throwing })],
+    ["it is a proxy that was revoked", revoked],
+    [
+      "metadata has a getter that throws",
+      {
+        id: "1",
+        content: "a",
+        metadata: {
+          a: {
+            get b() {
+              return throwing();
+            },
+          },
+        },
+      },
+    ],
+    ["metadata is a proxy that was revoked", { id: "1", content: "a", metadata: revoked }],
+    [
+      "metadata holds a proxy that throws",
+      { id: "1", content: "a", metadata: { a: new Proxy({}, { ownKeys: throwing }) } },
+    ],
+    ["metadata has a toJSON that throws", { id: "1", content: "a", metadata: { a: { toJSON: throwing } } }],
+    [
+      "metadata has a tag that throws",
+      {
+        id: "1",
+        content: "a",
+        metadata: {
+          get [Symbol.toStringTag]() {
+            return throwing();
+          },
+        },
+      },
+    ],
+    ["metadata holds itself", { id: "1", content: "a", metadata: cycle }],
+    ["metadata holds a bigint", { id: "1", content: "a", metadata: { a: 1n } }],
+    [
+      "a document has a getter that throws",
+      {
+        id: "1",
+        documents: [
+          {
+            get pageContent() {
+              return throwing();
+            },
+          },
+        ],
+      },
+    ],
+    ["documents are a proxy that throws", { id: "1", documents: new Proxy([], { get: throwing }) }],
+    [
+      "a document's metadata throws",
+      {
+        id: "1",
+        documents: [
+          {
+            pageContent: "a",
+            get metadata() {
+              return throwing();
+            },
+          },
+        ],
+      },
+    ],
+    [
+      "its revision throws",
+      {
+        id: "1",
+        content: "a",
+        get revision() {
+          return throwing();
+        },
+      },
+    ],
+  ])("is a typed error when %s", (_name, given) => {
+    const thrown = thrownBy(() => normalizeTraining(given as Training, "text"));
+    expect(thrown).toBeInstanceOf(InvalidArgumentError);
+    expect((thrown as InvalidArgumentError).option).toMatch(/^training/);
+    expect((thrown as Error).message).not.toContain("segredo");
+  });
+
+  it("takes an instance of a class, with getters", () => {
+    class Row {
+      readonly id = "1";
+      get content(): string {
+        return "Olá";
+      }
+    }
+    expect(normalizeTraining(new Row(), "text").sources).toMatchObject([{ text: "Olá" }]);
+  });
+
+  function thrownBy(action: () => unknown): unknown {
+    try {
+      action();
+    } catch (error) {
+      return error;
+    }
+    return undefined;
+  }
 
   it.each<[string, unknown]>([
     ["an id", { ...training, id: "" }],

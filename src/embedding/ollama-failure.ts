@@ -70,20 +70,20 @@ export interface FailedRequest {
 
 /** The failure of a request as callers are told of it. */
 export function translateFailure(error: unknown, request: FailedRequest): TextFailure | EmbeddingError {
-  const { model, address, timedOutAfterMs, isQuery } = request;
+  const { model, timedOutAfterMs, isQuery } = request;
   const name = JSON.stringify(model);
   if (timedOutAfterMs !== undefined) {
     const hint = isQuery
       ? '. If it is loading the model, the same call can succeed soon; the option queryTimeoutMs waits longer, and keepAlive: "24h" keeps the model loaded'
       : "";
-    const message = `Ollama at ${address} did not answer for model ${name} within ${timedOutAfterMs} ms${hint}`;
+    const message = `Ollama did not answer for model ${name} within ${timedOutAfterMs} ms${hint}`;
     return new TextFailure(new EmbeddingError("TIMEOUT", message, true, error));
   }
   const status = httpStatusOf(error);
   const said = error instanceof Error ? error.message : "";
   if (status === undefined) return translateNetworkFailure(error, name, request);
   if (status === 404 && NO_MODEL.test(said)) {
-    const message = `Ollama at ${address} has no model ${name}: run "ollama pull ${model}" there`;
+    const message = `Ollama has no model ${name}: run "ollama pull ${model}" where it runs`;
     return new EmbeddingError("MODEL_MISSING", message, false, error);
   }
   if (TOO_LONG.test(said)) {
@@ -94,7 +94,7 @@ export function translateFailure(error: unknown, request: FailedRequest): TextFa
     const message = `Model ${name} made NaN or infinity of a text`;
     return new TextFailure(new EmbeddingError("EMBEDDING_INVALID", message, false, error));
   }
-  const message = `Ollama at ${address} failed for model ${name} (HTTP ${status})`;
+  const message = `Ollama failed for model ${name} (HTTP ${status})`;
   // A text can be what made it die, but once is no proof.
   if (status === 500 || RUNNER_DOWN.test(said)) {
     return new TextFailure(new EmbeddingError("EMBEDDING_FAILED", message, true, error), 2);
@@ -122,6 +122,6 @@ function translateNetworkFailure(
     return new EmbeddingError("EMBEDDING_FAILED", message, false, error);
   }
   const canHeal = !(error instanceof Error && error.name === "AbortError"); // by a signal of the caller's `fetch`
-  const message = `The request to Ollama at ${address} for model ${name} failed on its way`;
+  const message = `The request to Ollama for model ${name} failed on its way`;
   return new EmbeddingError("EMBEDDING_FAILED", message, canHeal, error);
 }

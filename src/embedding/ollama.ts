@@ -59,7 +59,7 @@ export interface OllamaEmbeddingsOptions extends Omit<
   retryBudgetMs?: number | undefined;
   /**
    * How long a server that refuses connections, or whose name is unknown, is tried again, from the first time that it was so.
-   * Default 2,500: enough for a restart, and an Ollama that is not running is reported soon. A long load can ask for more.
+   * Default 2,000: enough for a restart, and an Ollama that is not running is reported soon. A long load can ask for more.
    */
   unreachableBudgetMs?: number | undefined;
 }
@@ -251,7 +251,7 @@ export function ollamaEmbeddings(options: OllamaEmbeddingsOptions = {}): Profile
     loadTimeoutMs = 240_000,
     queryTimeoutMs = 5_000,
     retryBudgetMs = 120_000,
-    unreachableBudgetMs = 2_500,
+    unreachableBudgetMs = 2_000,
     ...rest
   } = options;
   checkTexts({ model: tag, queryPrefix, documentPrefix });

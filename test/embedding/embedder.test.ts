@@ -478,7 +478,7 @@ describe("what an embedder gives in the place of numbers in an array", () => {
     const failure = { code: "EMBEDDING_FAILED", name: "EmbeddingError" };
     await expect(failing(reason).embedDocuments(["um"])).rejects.toMatchObject(failure);
     const { embeddings, embedder } = setUp();
-    embeddings.embedQuery = () => Promise.reject(reason as Error);
+    embeddings.embedQuery = () => Promise.reject(reason);
     await expect(embedder.embedQuery("um")).rejects.toMatchObject(failure);
   });
 });

@@ -62,9 +62,7 @@ describe("a failure that can heal", () => {
     const { embeddings } = await openOllama({ faults: [{ kind: "busy" }] }, { retryBudgetMs: 0 });
     const { error } = await failureIn(() => embeddings.embedQuery("frete"));
     expect(error).toMatchObject({
-      message: expect.stringMatching(
-        `^Ollama at http://127.0.0.1:\\d+ failed for model ${MODEL} .HTTP 503.$`,
-      ) as string,
+      message: `Ollama failed for model ${MODEL} (HTTP 503)`,
       cause: { message: "server busy, please try again.  maximum pending requests exceeded" },
     });
   });
@@ -98,9 +96,7 @@ describe("a failure that cannot heal", () => {
     const { embeddings } = await openOllama({ models: [] });
     await expect(embeddings.embedDocuments(["frete"])).rejects.toMatchObject({
       code: "MODEL_MISSING",
-      message: expect.stringMatching(
-        `^Ollama at http://127.0.0.1:\\d+ has no model ${MODEL}: run "ollama pull mxbai-embed-large" there$`,
-      ) as string,
+      message: `Ollama has no model ${MODEL}: run "ollama pull mxbai-embed-large" where it runs`,
     });
   });
 
@@ -343,7 +339,7 @@ describe("the time-outs", () => {
     const { error, elapsedMs } = await failureIn(() => embeddings.embedEach(texts(4)));
     expect(error).toMatchObject({
       code: "TIMEOUT",
-      message: expect.stringContaining(`did not answer for model ${MODEL} within 150 ms`) as string,
+      message: `Ollama did not answer for model ${MODEL} within 150 ms`,
       retryable: true,
     });
     expect((error as Error).constructor).toBe(EmbeddingError);
@@ -457,18 +453,21 @@ describe("what others get to see", () => {
     ["the order is another", { kind: "shuffled" }],
     ["an answer repeats the text", proxy(400, "cannot embed segredo at 127.0.0.1")],
     ["an answer is a page", proxy(404, "<html>segredo at 127.0.0.1</html>", "text/html")],
-  ])("in a message is no password, no path and no text when %s", async (_name, fault) => {
-    const server = await startOllama({ dimensions: 16, faults: fault ? [fault] : [] });
-    if (!fault) await server.close();
-    const baseUrl = `${server.url.replace("//", "//ana:segredo@")}/`;
-    const embeddings = ollamaEmbeddings({ baseUrl, ...SHORT, retryBudgetMs: 0 });
-    const { error } = await failureIn(() => embeddings.embedDocuments(["segredo", "segredo 2"]));
-    expect(error).toBeInstanceOf(EmbeddingError);
-    const { message, stack } = error as Error;
-    for (const text of [message, String(error), JSON.stringify(error), stack?.split("\n    at ")[0]]) {
-      expect(text).not.toMatch(/segredo|ana/);
-    }
-  });
+  ])(
+    "in a message is no password, no text and, if it was reached, no address when %s",
+    async (_name, fault) => {
+      const server = await startOllama({ dimensions: 16, faults: fault ? [fault] : [] });
+      if (!fault) await server.close();
+      const baseUrl = `${server.url.replace("//", "//ana:segredo@")}/`;
+      const embeddings = ollamaEmbeddings({ baseUrl, ...SHORT, retryBudgetMs: 0 });
+      const { error } = await failureIn(() => embeddings.embedDocuments(["segredo", "segredo 2"]));
+      expect(error).toBeInstanceOf(EmbeddingError);
+      const { message, stack } = error as Error;
+      for (const text of [message, String(error), JSON.stringify(error), stack?.split("\n    at ")[0]]) {
+        expect(text).not.toMatch(fault ? /segredo|127\.0\.0\.1|ana|http:/ : /segredo|ana/);
+      }
+    },
+  );
 
   it("of an address that cannot be one is not the address", () => {
     const open = (): unknown => ollamaEmbeddings({ baseUrl: "http://ana:segredo@ollama:porta" });

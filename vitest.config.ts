@@ -20,7 +20,7 @@ const alias = [
 function leftOut(way: string): string[] {
   if (way === "integration") return [];
   const everywhere = [
-    "test/{readme,scripts,search-plans}.int.test.ts",
+    "test/{idle-connections,readme,scripts,search-plans,test-databases}.int.test.ts",
     "test/contract/restart.int.test.ts",
     // What others' suites ask is the same on any way; that the ways work is the contract's matter.
     "test/conformance/**",

@@ -142,12 +142,16 @@ export class BenchServer {
 
   #newPool(settings: SessionSettings): pg.Pool {
     const options = Object.entries(settings).map(([name, value]) => `-c ${name}=${value}`);
-    return new pg.Pool({
+    const pool = new pg.Pool({
       connectionString: this.connectionString,
       max: POOL_SIZE,
       idleTimeoutMillis: 0, // a search must not pay for a connection because others took their time before it
       ...(options.length > 0 ? { options: options.join(" ") } : {}),
     });
+    pool.on("error", (error) => {
+      console.error("An idle connection to Postgres was lost:", error.message);
+    });
+    return pool;
   }
 }
 

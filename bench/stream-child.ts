@@ -41,6 +41,9 @@ class ReadyEmbeddings extends Embeddings {
 const { values } = parseArgs({ options: { schema: { type: "string" }, megabytes: { type: "string" } } });
 const { schema = "", megabytes = "" } = values;
 const pool = new pg.Pool({ connectionString: process.env["DATABASE_URL"] });
+pool.on("error", (error) => {
+  console.error("An idle connection to Postgres was lost:", error.message);
+});
 try {
   await migrate(pool, { schema, dimensions: DIMENSIONS });
   await dropVectorIndexes(pool, schema); // its upkeep is the server's work, and takes an hour

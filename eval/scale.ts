@@ -53,6 +53,9 @@ if (directory === undefined || databaseUrl === undefined || !(chunkCount > 0) ||
 }
 
 const pool = new pg.Pool({ connectionString: databaseUrl });
+pool.on("error", (error) => {
+  console.error("An idle connection to Postgres was lost:", error.message);
+});
 const schema = `training_index_scale_${randomBytes(4).toString("hex")}`;
 const random = randomOf(SEED);
 try {

@@ -5,6 +5,7 @@ import { promisify } from "node:util";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { SCHEMA_VERSION } from "../src/store/layout.js";
 import { describeOnServer, requireServerUrl } from "./support/databases.js";
+import { useRedis } from "./support/training-queues.js";
 import { startOllamaServer } from "./support/ollama-server.js";
 
 const run = promisify(execFile);
@@ -105,13 +106,10 @@ describe("npm run example", () => {
 });
 
 describeOnServer("npm run example", () => {
+  const redis = useRedis();
+
   it("runs bot to its end", { timeout: 2 * MINUTE }, async () => {
-    // Takes the Redis of REDIS_URL, else it starts a container as the tests do.
-    const given = Object.entries(process.env).filter(([name]) =>
-      /^(REDIS_URL|(DOCKER|TESTCONTAINERS)_.*)$/.test(name),
-    );
-    const env = Object.fromEntries(given) as Record<string, string>;
-    const output = await npm(["run", "example", "--", "bot"], env);
+    const output = await npm(["run", "example", "--", "bot"], { REDIS_URL: redis.url });
     expect(output).toContain("Vou transferir você para um atendente. (hands over)");
   });
 });

@@ -25,7 +25,7 @@ export function scriptEnvironment(env: NodeJS.ProcessEnv = process.env): ScriptE
       : ollamaEmbeddings({ baseUrl: ollamaBaseUrl, model: embeddingsModel });
   return {
     config,
-    pool: databaseUrl === undefined ? embeddedPool() : new pg.Pool({ connectionString: databaseUrl }),
+    pool: databaseUrl === undefined ? embeddedPool() : serverPool(databaseUrl),
     database: databaseUrl === undefined ? "embedded (PGlite, in memory)" : "the server of DATABASE_URL",
     embeddings,
     embedder:
@@ -33,4 +33,13 @@ export function scriptEnvironment(env: NodeJS.ProcessEnv = process.env): ScriptE
         ? "built-in hashing (set OLLAMA_BASE_URL for a real model)"
         : `Ollama, ${embeddings.profile.model}`,
   };
+}
+
+/** A pool that outlives its connections: without a listener, one that breaks while it is idle ends the process. */
+function serverPool(connectionString: string): pg.Pool {
+  const pool = new pg.Pool({ connectionString });
+  pool.on("error", (error) => {
+    console.error("An idle connection to Postgres was lost:", error.message);
+  });
+  return pool;
 }

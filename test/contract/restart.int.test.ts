@@ -3,6 +3,7 @@ import { migrate } from "langchain-training-index/migrations";
 import { HashingEmbeddings } from "langchain-training-index/testing";
 import pg from "pg";
 import { describe, expect, inject, it, onTestFinished } from "vitest";
+import { useContainer } from "../support/containers.js";
 import { postgresContainer } from "../support/postgres-container.js";
 import { freePort } from "../support/server-ways.js";
 import { paragraph } from "../support/texts.js";
@@ -12,15 +13,17 @@ const IDS = ["a", "b", "c", "d"];
 const VERSIONS = 25;
 
 // A server of its own: the others' must go on meanwhile.
-describe.skipIf(!inject("hasDockerEngine"))("C4 All or nothing, on a server that restarts", () => {
-  it("the server restarted in mid-run: every training is whole, and jobs that try again lose nothing", async () => {
+describe("C4 All or nothing, on a server that restarts", () => {
+  const server = useContainer("server of the test's own", async () => {
     const port = await freePort();
     const container = await postgresContainer(inject("image"))
       .withExposedPorts({ container: 5432, host: port })
       .start();
-    onTestFinished(async () => {
-      await container.stop();
-    });
+    return { container, stop: () => container.stop() };
+  });
+
+  it("the server restarted in mid-run: every training is whole, and jobs that try again lose nothing", async () => {
+    const { container } = server();
     const pool = new pg.Pool({
       connectionString: container.getConnectionUri(),
       connectionTimeoutMillis: 2000,

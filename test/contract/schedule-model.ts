@@ -28,14 +28,20 @@ export class ModelTraining {
     return this.#state.version;
   }
 
-  /** Takes a call that has ended. @returns whether it counted; if not, it is superseded */
-  end({ start, revision, version }: ModelCall): boolean {
+  /** Whether a call would count, if it ended now. */
+  wouldCount({ start, revision }: ModelCall): boolean {
     const stored = this.#state;
     if (start < stored.barrier) return false;
     const comparable =
       revision !== undefined && stored.revision !== undefined && revision !== stored.revision;
-    const isNewer = comparable ? revision > (stored.revision ?? 0) : start >= stored.start;
-    if (!isNewer) return false;
+    return comparable ? revision > (stored.revision ?? 0) : start >= stored.start;
+  }
+
+  /** Takes a call that has ended. @returns whether it counted; if not, it is superseded */
+  end(call: ModelCall): boolean {
+    if (!this.wouldCount(call)) return false;
+    const { start, revision, version } = call;
+    const stored = this.#state;
     this.#state = {
       start,
       revision: revision === undefined ? stored.revision : Math.max(revision, stored.revision ?? revision),

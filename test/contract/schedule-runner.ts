@@ -1,15 +1,18 @@
 /** Runs one random schedule of calls against a database, and watches what readers see meanwhile. */
 import { AsyncLocalStorage } from "node:async_hooks";
+import { setTimeout as pause } from "node:timers/promises";
 import { HashingEmbeddings } from "langchain-training-index/testing";
 import type { TrainingIndex } from "langchain-training-index";
 import type { DeleteResult, TrainingIndexError, UpsertResult } from "langchain-training-index";
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import type pg from "pg";
 import { gateOf } from "../support/index.js";
+import { ExpectedVectors, SCHEDULE_DIMENSIONS } from "./expected-vectors.js";
 import { ModelTraining, winner, type ModelCall } from "./schedule-model.js";
 
-export const SCHEDULE_DIMENSIONS = 8;
 const WORDS = ["prazo", "frete", "troca", "pix", "loja", "flores"];
+/** Readers that read without a pause take more of the machine than the calls that they watch. */
+const MS_BETWEEN_READS = 1;
 export const ID_COUNT = 3;
 export const WORD_COUNT = WORDS.length;
 
@@ -38,6 +41,19 @@ export interface Schedule {
 interface Version {
   training: number;
   texts: string[];
+}
+
+/** A chunk as readers see it; `place` counts from 1 and is `null` where the training has none for it. */
+interface ReadChunk {
+  content: string;
+  version: number;
+  place: number | null;
+}
+
+/** A chunk as it lies in the table. */
+interface StoredChunk extends ReadChunk {
+  id: string;
+  vector: string;
 }
 
 /** A call that is under way, or has ended. */
@@ -103,6 +119,7 @@ export class ScheduleRun {
   readonly #versions: Version[] = [];
   readonly #calls: Call[] = [];
   readonly #model = Array.from({ length: ID_COUNT }, () => new ModelTraining());
+  readonly #vectors = new ExpectedVectors();
   /** What went wrong, in words. */
   readonly violations: string[] = [];
   reads = 0;
@@ -131,7 +148,9 @@ export class ScheduleRun {
       await reading;
     }
     await this.#checkEnd();
-    await this.#pool.query(`DELETE FROM ${this.#schema}.training WHERE id LIKE $1`, [`${this.#name}/%`]);
+    await this.#pool.query(`DELETE FROM ${this.#schema}.training WHERE id = ANY ($1)`, [
+      this.#model.map((_, training) => this.#idOf(training)),
+    ]);
   }
 
   async #take(step: Step): Promise<void> {
@@ -268,41 +287,66 @@ export class ScheduleRun {
   async #readUntil(reader: { stops: boolean }): Promise<void> {
     while (!reader.stops) {
       await this.#read();
-      await new Promise((resolve) => setImmediate(resolve));
+      await pause(MS_BETWEEN_READS);
     }
   }
 
   /** Reads all trainings in one statement, as a search does, and compares each with the version that it claims to be. */
   async #read(): Promise<(number | undefined)[]> {
     const mustBeThere = this.#model.map((_, training) => this.#mustBeThere(training));
-    const { rows } = await this.#pool.query<{
-      id: string;
-      content: string;
-      version: number;
-      place: number | null;
-    }>(
+    const { rows } = await this.#pool.query<StoredChunk>(
       `SELECT c.training_id AS id, c.content, (c.metadata->>'version')::int AS version,
-        array_position(i.chunk_ids, c.id) AS place
+        array_position(i.chunk_ids, c.id) AS place, c.embedding::text AS vector
        FROM ${this.#schema}.chunk_1 c LEFT JOIN ${this.#schema}.indexed_1 i USING (training_id)
-       WHERE c.training_id LIKE $1 ORDER BY c.training_id, place`,
-      [`${this.#name}/%`],
+       WHERE c.training_id = ANY ($1) ORDER BY c.training_id, place`,
+      [this.#model.map((_, training) => this.#idOf(training))],
     );
     this.reads += 1;
-    return this.#model.map((_, training) => {
+    const versions = this.#model.map((_, training) => {
       const chunks = rows.filter(({ id }) => id === this.#idOf(training));
-      const [first] = chunks;
-      if (!first) {
-        if (mustBeThere[training] && this.#mustBeThere(training))
-          this.violations.push(`training ${training} has a gap`);
-        return undefined;
-      }
-      const expected = this.#versions[first.version];
-      const seen = chunks.map(({ content, version, place }) => `${version}: ${place ?? "?"} ${content}`);
-      const whole = expected?.texts.map((text, index) => `${first.version}: ${index + 1} ${text}`);
-      if (expected?.training !== training || seen.join() !== whole?.join()) {
-        this.violations.push(`training ${training} is a mixture: ${seen.join(" | ")}`);
-      }
-      return first.version;
+      if (chunks.length === 0 && mustBeThere[training] && this.#mustBeThere(training))
+        this.violations.push(`training ${training} has a gap`);
+      return this.#versionOf(training, chunks);
+    });
+    for (const { content, vector } of rows) {
+      if (!(await this.#vectors.isOf(content, vector)))
+        this.violations.push(`"${content}" has the vector of another text`);
+    }
+    return versions;
+  }
+
+  /** The version that chunks of a training are of, in reading order; anything but all chunks of one is a violation. */
+  #versionOf(training: number, chunks: readonly ReadChunk[]): number | undefined {
+    const [first] = chunks;
+    if (!first) return undefined;
+    const expected = this.#versions[first.version];
+    const seen = chunks.map(({ content, version, place }) => `${version}: ${place ?? "?"} ${content}`);
+    const whole = expected?.texts.map((text, index) => `${first.version}: ${index + 1} ${text}`);
+    if (expected?.training !== training || seen.join() !== whole?.join()) {
+      this.violations.push(`training ${training} is a mixture: ${seen.join(" | ")}`);
+    }
+    return first.version;
+  }
+
+  /** Searches for all chunks of the schedule: they come as whole versions, each at the distance of its own text. */
+  async #search(): Promise<(number | undefined)[]> {
+    const question = WORDS[0] ?? "";
+    const filter = { run: this.#name };
+    const hits = await this.#index.similar(question, { k: ID_COUNT * WORD_COUNT + 1, filter });
+    for (const { content, distance } of hits) {
+      if (!(await this.#vectors.isDistance(question, content, distance)))
+        this.violations.push(`"${content}" was found at the distance of another text`);
+    }
+    return this.#model.map((_, training) => {
+      const chunks = hits
+        .filter(({ trainingId }) => trainingId === this.#idOf(training))
+        .sort((left, right) => left.position - right.position)
+        .map(({ content, metadata, position }) => ({
+          content,
+          version: Number(metadata["version"]),
+          place: position + 1,
+        }));
+      return this.#versionOf(training, chunks);
     });
   }
 
@@ -316,6 +360,7 @@ export class ScheduleRun {
   async #checkEnd(): Promise<void> {
     for (const call of this.#calls) await call.ended; // throws what no schedule brings about
     const found = await this.#read();
+    const searched = await this.#search();
     for (let training = 0; training < ID_COUNT; training++) {
       const calls = this.#calls.filter((call) => call.training === training && call.status !== undefined);
       const expected = this.#mode === "mixed" ? this.#model[training]?.version : winner(calls)?.version;
@@ -325,6 +370,9 @@ export class ScheduleRun {
         this.violations.push(
           `training ${training} ended as ${found[training] ?? "none"}, not ${visible ?? "none"}`,
         );
+      }
+      if (searched[training] !== found[training]) {
+        this.violations.push(`training ${training} is found as ${searched[training] ?? "none"}`);
       }
       const best = winner(calls);
       if (this.#mode !== "mixed" && best && !best.counted) {

@@ -4,7 +4,7 @@ import { serve } from "@hono/node-server";
 import type { BaseMessage } from "@langchain/core/messages";
 import { FakeListChatModel } from "@langchain/core/utils/testing";
 import { Redis } from "ioredis";
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { answerQuestion, HAND_OVER_TEXT } from "../../examples/bot/answer.js";
 import { conversationHandler, webhookApp } from "../../examples/bot/app.js";
 import {
@@ -14,11 +14,9 @@ import {
 } from "../../examples/bot/evolution-server.js";
 import { readMessage, sendText } from "../../examples/bot/evolution.js";
 import { openGatherer, type Conversation } from "../../examples/bot/gather.js";
-import { redisServer, type Server } from "../../examples/support/servers.js";
 import { describeOnEach, describeOnServer, uniqueName } from "../support/databases.js";
 import { gateOf, openTestIndex, until, type TestIndex } from "../support/index.js";
-
-const MINUTE = 60_000;
+import { useRedis } from "../support/training-queues.js";
 
 /** A model that says what it is told to, and keeps what it was asked. */
 class ScriptedModel extends FakeListChatModel {
@@ -100,11 +98,7 @@ describeOnEach("answerQuestion", (database) => {
 });
 
 describeOnServer("the recipe bot", (database) => {
-  let redisOptions: Server | undefined;
-  beforeAll(async () => {
-    redisOptions = await redisServer();
-  }, MINUTE);
-  afterAll(() => redisOptions?.stop());
+  const redisOptions = useRedis();
 
   interface Bot {
     webhook: string;
@@ -122,7 +116,7 @@ describeOnServer("the recipe bot", (database) => {
     const { index } = await openShop(database);
     const evolution = await startEvolutionServer();
     const model = modelThatSays("Três dias úteis.");
-    const url = redisOptions?.url ?? "";
+    const { url } = redisOptions;
     const redis = new Redis(url, { maxRetriesPerRequest: null });
     const prefix = uniqueName("wa");
     const conversations: Conversation[] = [];

@@ -1,6 +1,7 @@
 /**
- * Finds the real Postgres of a run: `TEST_DATABASE_URL` if it is set, else a container where a Docker engine
- * answers, else none, which is said; with `CI=true` that is a failure, so that a run can never seem more than it was.
+ * Finds the real Postgres of a run: `TEST_DATABASE_URL` if it is set, else a container where a Docker engine answers and
+ * has the image, else none, which is said with the reason. With `CI=true` that is a failure, so that a run can never
+ * seem more than it was; so is a `TEST_DATABASE_URL` that cannot be used, which was asked for.
  */
 import { readFile } from "node:fs/promises";
 import type { StartedPostgreSqlContainer } from "@testcontainers/postgresql";
@@ -8,6 +9,7 @@ import pg from "pg";
 import { getContainerRuntimeClient } from "testcontainers";
 import type { TestProject } from "vitest/node";
 
+import { oneLine } from "./containers.js";
 import { postgresContainer } from "./postgres-container.js";
 import { SERVER_WAYS, hasPgBouncer, type ServerWay } from "./server-ways.js";
 
@@ -19,46 +21,50 @@ declare module "vitest" {
     serverWay: (Omit<ServerWay, "close"> & { name: string; grants: string }) | undefined;
     /** Whether the run is about this way alone: the embedded database has its turn in `integration`. */
     isServerOnly: boolean;
-    /** Whether tests can start containers of their own. */
-    hasDockerEngine: boolean;
     /** The Postgres image that they start. */
     image: string;
   }
 }
 
 const IMAGE = process.env["TEST_POSTGRES_IMAGE"] ?? "pgvector/pgvector:pg17";
+const isCi = process.env["CI"] === "true";
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const { name, open } = SERVER_WAYS[project.name as keyof typeof SERVER_WAYS];
-  const hasDockerEngine = await findDockerEngine();
-  const lacks = project.name === "integration-pgbouncer" && !(await hasPgBouncer());
-  const server = lacks ? undefined : await findServer(hasDockerEngine);
-  const isCi = process.env["CI"] === "true";
-  if (lacks && isCi) throw new Error("CI=true, but there is no pgbouncer: apt-get install pgbouncer");
-  if (!server && isCi) {
-    throw new Error(
-      "CI=true, but there is no real Postgres: set TEST_DATABASE_URL, or let a Docker engine answer",
+  const lacksPgBouncer = project.name === "integration-pgbouncer" && !(await hasPgBouncer());
+  const server: Found = lacksPgBouncer
+    ? { missing: "no pgbouncer on this machine: apt-get install pgbouncer" }
+    : await findServer();
+  if ("missing" in server && isCi) {
+    endRun(
+      `CI=true, but there is no ${name} (${server.missing}). Set TEST_DATABASE_URL, or let a Docker engine answer that has, or ` +
+        `can pull, the image ${IMAGE}.`,
     );
   }
-  const description = server ? `${await describeServer(server.url)}, ${server.origin}` : undefined;
-  const way = server ? await open(server.url) : undefined;
-  project.provide("serverUrl", server?.url);
+  const found = "missing" in server ? undefined : server;
+  const way = found && (await open(found.url));
+  project.provide("serverUrl", found?.url);
   project.provide(
     "serverWay",
     way && { ownerUrl: way.ownerUrl, url: way.url, role: way.role, name, grants: await readGrants() },
   );
   project.provide("isServerOnly", project.name !== "integration");
-  project.provide("hasDockerEngine", hasDockerEngine);
   project.provide("image", IMAGE);
   return async () => {
-    const reason = lacks ? "no pgbouncer on this machine" : "no TEST_DATABASE_URL and no Docker engine";
     console.log(`\nDatabases of ${project.name}:`);
     if (project.name === "integration") console.log("  embedded: PGlite, in this process");
-    console.log(`  ${name}: ${description ?? `NONE (${reason}): its tests were left out`}`);
+    if ("missing" in server) console.log(`  ${name}: NONE (${server.missing}): its tests were left out`);
+    else console.log(`  ${name}: ${server.description}, ${server.origin}`);
     await way?.close();
-    if (server?.crashes?.length) console.error(`  It crashed:\n${server.crashes.join("")}`);
-    await server?.container?.stop();
+    if (found?.crashes?.length) console.error(`  It crashed:\n${found.crashes.join("")}`);
+    await found?.container?.stop();
   };
+}
+
+/** Ends the run. An error would be told below "No test files found", with a stack. */
+function endRun(message: string): never {
+  console.error(`\n${message}\n`);
+  process.exit(1);
 }
 
 /** The statements that README.md names for a role that indexes and searches. */
@@ -72,22 +78,19 @@ async function readGrants(): Promise<string> {
 interface Server {
   url: string;
   origin: string;
+  description: string;
   container?: StartedPostgreSqlContainer;
   /** What the container's log says of crashes, which take the connections of tests with them. */
   crashes?: string[];
 }
 
+/** The server, or why there is none, in one line. */
+type Found = Server | { missing: string };
+
 /** How Postgres says that it lost a process of its own, or gave itself up. */
 const CRASH = /PANIC|was terminated by signal|interrupted; last known up/;
 
-async function findDockerEngine(): Promise<boolean> {
-  try {
-    await getContainerRuntimeClient();
-    return true;
-  } catch {
-    return false;
-  }
-}
+const CONNECT_TIMEOUT_MS = 10_000;
 
 const SETTINGS = [
   // Nothing in it outlives the run; waiting for the disk at each COMMIT took half of the time.
@@ -99,11 +102,30 @@ const SETTINGS = [
   "autovacuum_vacuum_insert_threshold=-1",
 ];
 
-async function findServer(hasDockerEngine: boolean): Promise<Server | undefined> {
+async function findServer(): Promise<Found> {
   const url = process.env["TEST_DATABASE_URL"];
-  if (url) return { url, origin: "TEST_DATABASE_URL" };
-  if (!hasDockerEngine) return undefined;
-  // From here on an engine is there: what fails now is a failure, not a reason to leave tests out.
+  if (url) {
+    const description = await describeServer(url).catch((error: unknown) =>
+      endRun(
+        `TEST_DATABASE_URL cannot be used (${oneLine(error)}). Start that server, correct the address, or unset it.`,
+      ),
+    );
+    return { url, origin: "TEST_DATABASE_URL", description };
+  }
+  try {
+    await getContainerRuntimeClient();
+  } catch {
+    return { missing: "no TEST_DATABASE_URL and no Docker engine" };
+  }
+  try {
+    return await startServer();
+  } catch (error) {
+    return { missing: `no TEST_DATABASE_URL, and the image ${IMAGE} does not serve: ${oneLine(error)}` };
+  }
+}
+
+/** @throws whatever keeps the container from serving Postgres with pgvector */
+async function startServer(): Promise<Server> {
   const crashes: string[] = [];
   const container = await postgresContainer(IMAGE)
     .withLogConsumer((log) => {
@@ -114,11 +136,19 @@ async function findServer(hasDockerEngine: boolean): Promise<Server | undefined>
     .withSharedMemorySize(256 * 1024 * 1024)
     .withCommand(["postgres", ...SETTINGS.flatMap((setting) => ["-c", setting])])
     .start();
-  return { url: container.getConnectionUri(), origin: `container ${IMAGE}`, container, crashes };
+  const url = container.getConnectionUri();
+  try {
+    const description = await describeServer(url);
+    return { url, origin: `container ${IMAGE}`, description, container, crashes };
+  } catch (error) {
+    await container.stop();
+    throw error;
+  }
 }
 
+/** @throws when it cannot be reached, or has no pgvector */
 async function describeServer(connectionString: string): Promise<string> {
-  const client = new pg.Client({ connectionString });
+  const client = new pg.Client({ connectionString, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
   await client.connect();
   try {
     const { rows } = await client.query<{ version: string; vector: string | null }>(
@@ -126,7 +156,8 @@ async function describeServer(connectionString: string): Promise<string> {
         (SELECT default_version FROM pg_available_extensions WHERE name = 'vector') AS vector`,
     );
     const [row] = rows;
-    return `Postgres ${row?.version ?? "?"} with pgvector ${row?.vector ?? "missing"}`;
+    if (row?.vector == null) throw new Error("it has no pgvector: the extension vector is not available");
+    return `Postgres ${row.version} with pgvector ${row.vector}`;
   } finally {
     await client.end();
   }

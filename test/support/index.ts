@@ -11,6 +11,7 @@ import type pg from "pg";
 import { onTestFinished } from "vitest";
 import { grantRights, uniqueName, type TestDatabase } from "./databases.js";
 
+export { gateOf } from "./gate.js";
 export { FIVE_PARAGRAPHS, paragraph, smallTraining } from "./texts.js";
 
 /** Few dimensions keep tests quick; what depends on 1024 says so. */
@@ -118,15 +119,6 @@ export async function inHostTransaction(
   } finally {
     client.release();
   }
-}
-
-/** A promise that a test resolves when it is time. */
-export function gateOf(): { promise: Promise<void>; resolve: () => void } {
-  let resolve: () => void = () => undefined;
-  const promise = new Promise<void>((open) => {
-    resolve = open;
-  });
-  return { promise, resolve };
 }
 
 /** Waits until something has come about elsewhere. */

@@ -1,29 +1,25 @@
 import type { TrainingIndex } from "langchain-training-index";
-import { afterAll, beforeAll, onTestFinished } from "vitest";
+import { onTestFinished } from "vitest";
 import { openQueues, type TrainingQueues } from "../../examples/bullmq/queues.js";
 import {
   startWorker,
   type TrainingWorker,
   type TrainingWorkerOptions,
 } from "../../examples/bullmq/worker.js";
-import { redisServer, type Server } from "../../examples/support/servers.js";
+import { redisServer } from "../../examples/support/servers.js";
+import { useContainer } from "./containers.js";
 import { uniqueName } from "./databases.js";
 import { until, type TestIndex } from "./index.js";
 
 /** How often a job is tried in the queues of tests. */
 export const ATTEMPTS = 4;
 
-/** A Redis for the tests of a file; its address is there while they run. */
+/** A Redis for the tests of a suite; its address is there while they run. Without one they are left out. */
 export function useRedis(): { readonly url: string } {
-  let redis: Server | undefined;
-  beforeAll(async () => {
-    redis = await redisServer();
-  }, 120_000);
-  afterAll(() => redis?.stop());
+  const redis = useContainer("Redis", redisServer, process.env["REDIS_URL"] !== undefined);
   return {
     get url() {
-      if (!redis) throw new Error("Redis is there in hooks and tests only");
-      return redis.url;
+      return redis().url;
     },
   };
 }

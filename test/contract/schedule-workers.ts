@@ -1,0 +1,133 @@
+/** The workers of a test, in processes of their own or in this one, and the calls that they do. */
+import { fork, type ChildProcess } from "node:child_process";
+import type pg from "pg";
+import { onTestFinished } from "vitest";
+import { requireServerWay } from "../support/databases.js";
+import { gateOf } from "../support/index.js";
+import { ScheduleWorker, type Command, type Outcome, type Report, type Work } from "./schedule-worker.js";
+
+type End = Exclude<Report, { waits: true }>;
+
+/** A call that a worker does. */
+export class WorkerCall {
+  /** Waits to be released. */
+  waits = false;
+  /** How it ended. */
+  end: End | undefined;
+  readonly ended: Promise<End>;
+  readonly #send: (outcome: Outcome) => void;
+  #next = gateOf();
+  #onEnd: (end: End) => void = () => undefined;
+
+  constructor(send: (outcome: Outcome) => void) {
+    this.#send = send;
+    this.ended = new Promise((resolve) => {
+      this.#onEnd = resolve;
+    });
+  }
+
+  /** Lets a call that waits go on. */
+  release(outcome: Outcome): void {
+    this.waits = false;
+    this.#send(outcome);
+  }
+
+  /** Resolves when it waits or has ended. */
+  async rests(): Promise<void> {
+    while (!this.waits && !this.end) await this.#next.promise;
+  }
+
+  take(report: Report): void {
+    if ("waits" in report) this.waits = true;
+    else this.#onEnd((this.end = report));
+    this.#next.resolve();
+    this.#next = gateOf();
+  }
+}
+
+export class ScheduleWorkers {
+  readonly #sends: ((command: Command) => void)[] = [];
+  readonly #calls = new Map<number, WorkerCall>();
+  #count = 0;
+
+  /** Workers that share this process and its pool. They end with it. */
+  static async inThisProcess(count: number, pool: pg.Pool, schema: string): Promise<ScheduleWorkers> {
+    const workers = new ScheduleWorkers();
+    for (let left = count; left > 0; left--) {
+      const worker = await ScheduleWorker.open(pool, schema, (report) => {
+        workers.#take(report);
+      });
+      workers.#sends.push((command) => {
+        worker.take(command);
+      });
+    }
+    return workers;
+  }
+
+  /** Workers that are processes with pools of their own. They end with the test. */
+  static async inProcesses(count: number, schema: string): Promise<ScheduleWorkers> {
+    const workers = new ScheduleWorkers();
+    await Promise.all(Array.from({ length: count }, () => workers.#startProcess(schema)));
+    return workers;
+  }
+
+  get size(): number {
+    return this.#sends.length;
+  }
+
+  /** Has a worker begin a call. Its ticket is taken when it rests. */
+  start(worker: number, work: Work): WorkerCall {
+    const send = this.#sends[worker % this.#sends.length];
+    if (!send) throw new Error("there are no workers");
+    const number = ++this.#count;
+    const call = new WorkerCall((release) => {
+      send({ call: number, release });
+    });
+    this.#calls.set(number, call);
+    send({ call: number, start: work });
+    return call;
+  }
+
+  async #startProcess(schema: string): Promise<void> {
+    const { PATH = "", HOME = "", CHILD_TSCONFIG } = process.env;
+    const child = fork(new URL("schedule-child.ts", import.meta.url).pathname, [schema], {
+      execArgv: ["--import", "tsx"],
+      env: {
+        PATH,
+        HOME,
+        DATABASE_URL: requireServerWay().url,
+        // `scripts/contract-mutations.ts` puts changed sources in the place of ours.
+        ...(CHILD_TSCONFIG === undefined ? {} : { TSX_TSCONFIG_PATH: CHILD_TSCONFIG }),
+      },
+    });
+    onTestFinished(() => disconnect(child));
+    await new Promise<void>((resolve, reject) => {
+      child.once("message", () => {
+        resolve();
+      });
+      child.once("exit", (code) => {
+        reject(new Error(`a worker ended with ${code ?? "a signal"} before it was ready`));
+      });
+    });
+    child.on("message", (report) => {
+      this.#take(report as Report);
+    });
+    child.on("exit", (code) => {
+      const message = `its worker ended with ${code ?? "a signal"}`;
+      for (const call of this.#calls.keys()) this.#take({ call, code: "WORKER_ENDED", message });
+    });
+    this.#sends.push((command) => child.send(command));
+  }
+
+  #take(report: Report): void {
+    this.#calls.get(report.call)?.take(report);
+    if (!("waits" in report)) this.#calls.delete(report.call);
+  }
+}
+
+async function disconnect(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null) return;
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  child.disconnect();
+  await ended;
+}

@@ -97,8 +97,8 @@ const mutations: Mutation[] = [
     name: "the check of vectors: their count",
     noticedBy: ["c04"],
     file: "embedding/embedder.ts",
-    from: "if (!Array.isArray(outcomes) || outcomes.length !== batch.length) {",
-    to: "if (!Array.isArray(outcomes)) {",
+    from: "if (!isListLike(outcomes) || count !== expected) {",
+    to: "if (!isListLike(outcomes)) {",
   },
   {
     name: "the fingerprint: every call is a change",
@@ -120,6 +120,20 @@ const mutations: Mutation[] = [
     file: "store/chunk-difference.ts",
     from: "const row = rows.claim(chunk);",
     to: "const row = undefined as StandingChunk | undefined;",
+  },
+  {
+    name: "the line feeds: the hash is that of the text as it was given",
+    noticedBy: ["c06"],
+    file: "chunk-plan.ts",
+    from: "hash: hashOf(header, withLineFeeds(content), source.vector),",
+    to: "hash: hashOf(header, content, source.vector),",
+  },
+  {
+    name: "the line breaks of a chunk that stays: those of the version before",
+    noticedBy: ["c06"],
+    file: "store/chunk-difference.ts",
+    from: "if (!hasSameLineBreaks(row, chunk)) difference.copied.push(placed);\n        else ",
+    to: "",
   },
   {
     name: "the plan around an edit: the splitter moves every boundary behind it",

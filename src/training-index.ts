@@ -140,11 +140,9 @@ export class TrainingIndex {
    * characters: trainings are taken from the source no sooner than there is room. Of an id that comes twice the later one
    * stands.
    *
-   * What the iterable itself throws is the caller's own, and comes out as it is.
-   *
    * @returns the results, in order, as they come about. What was yielded is stored when a later one throws; of the
    * trainings behind it a few can be stored, too.
-   * @throws as {@link upsertTraining}
+   * @throws as {@link upsertTraining}; what the iterable throws, as it is
    */
   async *upsertTrainings(
     trainings: Iterable<Training> | AsyncIterable<Training>,

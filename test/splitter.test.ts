@@ -264,10 +264,16 @@ describe("splitText", () => {
   it.each<[string, () => unknown, string, unknown?]>([
     ["rejects", () => Promise.reject(failure), "threw an error", failure],
     ["throws at once", throwing, "threw an error", failure],
-    ["rejects with nothing", () => Promise.reject(undefined), "threw an error"],
+    [
+      "throws nothing",
+      () => {
+        throw undefined as unknown as Error;
+      },
+      "threw an error",
+    ],
     ["returns nothing", () => undefined, "must return a list of strings"],
     ["returns a text", () => "Olá", "must return a list of strings"],
-    ["returns a hole", () => new Array(2).with(1, "Olá"), "must return a list of strings"],
+    ["returns a hole", () => new Array<string>(2).with(1, "Olá"), "must return a list of strings"],
     ["returns documents", () => [{ pageContent: "Olá" }], "must return a list of strings"],
     ["returns another text", () => ["Tchau"], "returned text that the content does not hold"],
     ["returns a list that throws", () => new Proxy(["Olá"], { get: throwing }), "threw an error", failure],

@@ -512,10 +512,10 @@ describe("normalizeTraining with a header", () => {
     class Row {
       readonly id = "1";
       get content(): string {
-        return "Olá";
+        return `Olá ${this.id}`;
       }
     }
-    expect(normalizeTraining(new Row(), "text").sources).toMatchObject([{ text: "Olá" }]);
+    expect(normalizeTraining(new Row(), "text").sources).toMatchObject([{ text: "Olá 1" }]);
   });
 
   function thrownBy(action: () => unknown): unknown {

@@ -48,8 +48,7 @@ export interface OllamaEmbeddingsOptions extends Omit<
   /** For one request that may find the model not loaded, the first one above all. Default 240,000. */
   loadTimeoutMs?: number | undefined;
   /**
-   * For one query, with all its attempts: someone waits for it. Default 5,000. A model that Ollama has to load first can take
-   * longer: the error says so, and `keepAlive` keeps the model loaded.
+   * For one query, with all its attempts. Default 5,000. A model that has to be loaded can take longer: see `keepAlive`.
    */
   queryTimeoutMs?: number | undefined;
   /**
@@ -58,8 +57,8 @@ export interface OllamaEmbeddingsOptions extends Omit<
    */
   retryBudgetMs?: number | undefined;
   /**
-   * How long a server that refuses connections, or whose name is unknown, is tried again, from the first time that it was so.
-   * Default 2,000: enough for a restart, and an Ollama that is not running is reported soon. A long load can ask for more.
+   * How long a server that refuses connections, or whose name is unknown, is tried again. Default 2,000: an Ollama that is
+   * not running is reported soon. A long load can ask for more.
    */
   unreachableBudgetMs?: number | undefined;
 }

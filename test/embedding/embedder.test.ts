@@ -405,10 +405,8 @@ describe("Embedder.embedQuery", () => {
 
 describe("what an embedder gives in the place of numbers in an array", () => {
   /** What reads as an array, and is none. */
-  const listLike = (...components: number[]): ArrayLike<number> => ({
-    ...components,
-    length: components.length,
-  });
+  const listLike = (...components: number[]): ArrayLike<number> =>
+    Object.assign({ length: components.length }, components);
   const ofAnotherRealm: unknown = runInNewContext("[[3, 4]]");
 
   it.each<[string, unknown]>([
@@ -478,7 +476,10 @@ describe("what an embedder gives in the place of numbers in an array", () => {
     const failure = { code: "EMBEDDING_FAILED", name: "EmbeddingError" };
     await expect(failing(reason).embedDocuments(["um"])).rejects.toMatchObject(failure);
     const { embeddings, embedder } = setUp();
-    embeddings.embedQuery = () => Promise.reject(reason);
+    embeddings.embedQuery = async () => {
+      await Promise.resolve();
+      throw reason as Error;
+    };
     await expect(embedder.embedQuery("um")).rejects.toMatchObject(failure);
   });
 });

@@ -17,6 +17,7 @@ import {
 import {
   DELETE_MANY_OPTIONS,
   DELETE_OPTIONS,
+  notByNew,
   PREPARE_OPTIONS,
   PRUNE_OPTIONS,
   UPSERT_MANY_OPTIONS,
@@ -63,12 +64,7 @@ export class TrainingIndex {
   #vectorStore: TrainingVectorStore | undefined;
 
   private constructor(parts: IndexParts) {
-    if (!isObject(parts) || !("searcher" in parts)) {
-      throw new InvalidArgumentError(
-        "TrainingIndex",
-        "is not made by new: use await TrainingIndex.initialize(embeddings, { pool })",
-      );
-    }
+    if (!isObject(parts) || !("searcher" in parts)) throw notByNew();
     this.#parts = parts;
   }
 
@@ -90,9 +86,9 @@ export class TrainingIndex {
   /** What `console.log` shows: what the index is, and nothing of its pool. */
   [inspect.custom](_depth: number, options: InspectOptions): string {
     const { layout, profile } = this.#parts;
-    const { schema, idType } = layout;
     const { model, dimensions } = profile;
-    return `TrainingIndex ${inspect({ schema, model, dimensions, idType }, options)}`;
+    const shown = { schema: layout.schema, model, dimensions, idType: layout.idType };
+    return `TrainingIndex ${inspect(shown, options)}`;
   }
 
   /**

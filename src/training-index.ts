@@ -3,7 +3,7 @@ import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import { bulkLoad, BULK_LOAD_OPTIONS, type BulkLoadOptions } from "./bulk-load.js";
 import { InvalidArgumentError } from "./errors.js";
 import { checkIterable, isObject } from "./checks.js";
-import { openParts, type IndexParts } from "./index-parts.js";
+import { openParts, shownParts, type IndexParts } from "./index-parts.js";
 import {
   checkCall,
   checkSelection,
@@ -85,10 +85,7 @@ export class TrainingIndex {
 
   /** What `console.log` shows: what the index is, and nothing of its pool. */
   [inspect.custom](_depth: number, options: InspectOptions): string {
-    const { layout, profile } = this.#parts;
-    const { model, dimensions } = profile;
-    const shown = { schema: layout.schema, model, dimensions, idType: layout.idType };
-    return `TrainingIndex ${inspect(shown, options)}`;
+    return `TrainingIndex ${inspect(shownParts(this.#parts), options)}`;
   }
 
   /**

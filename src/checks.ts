@@ -116,7 +116,7 @@ function nearestName(name: string, known: readonly string[]): string | undefined
 /** Letters to add, take away or replace (Levenshtein distance). */
 function changesBetween(from: string, to: string): number {
   let previous = Array.from({ length: to.length + 1 }, (_, index) => index);
-  for (const [row, letter] of [...from].entries()) {
+  for (const [row, letter] of Array.from(from).entries()) {
     const current = [row + 1];
     for (let column = 1; column <= to.length; column++) {
       const replaced = (previous[column - 1] ?? 0) + (letter === to[column - 1] ? 0 : 1);

@@ -76,3 +76,11 @@ export async function openParts(
     notify,
   };
 }
+
+/** What `console.log` shows of an index. */
+export function shownParts({
+  layout: { schema, idType },
+  profile: { model, dimensions },
+}: IndexParts): object {
+  return { schema, model, dimensions, idType };
+}

@@ -3,13 +3,13 @@ import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import { checkNames, isPromise, namesOfProperties } from "./checks.js";
 import type { OllamaProfile } from "./embedding/profiles.js";
 import { InvalidArgumentError } from "./errors.js";
-import {
-  type CommitOptions,
-  type DeleteOptions,
-  type PruneOptions,
-  type TrainingIndexOptions,
-  type UpsertManyOptions,
-  type UpsertOptions,
+import type {
+  CommitOptions,
+  DeleteOptions,
+  PruneOptions,
+  TrainingIndexOptions,
+  UpsertManyOptions,
+  UpsertOptions,
 } from "./options.js";
 
 /** Names of the options of an `upsertTraining`. */
@@ -112,4 +112,12 @@ function isPool(value: unknown): boolean {
 function isEmbeddings(value: unknown): value is EmbeddingsInterface {
   const { embedDocuments, embedQuery } = (value ?? {}) as Partial<EmbeddingsInterface>;
   return typeof embedDocuments === "function" && typeof embedQuery === "function";
+}
+
+/** For `new TrainingIndex()`, which TypeScript refuses and JavaScript does not. */
+export function notByNew(): InvalidArgumentError {
+  return new InvalidArgumentError(
+    "TrainingIndex",
+    "is not made by new: use await TrainingIndex.initialize(embeddings, { pool })",
+  );
 }

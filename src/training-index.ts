@@ -3,7 +3,7 @@ import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import { bulkLoad, BULK_LOAD_OPTIONS, type BulkLoadOptions } from "./bulk-load.js";
 import { InvalidArgumentError } from "./errors.js";
 import { checkIterable, isObject } from "./checks.js";
-import { openParts, type IndexParts } from "./index-parts.js";
+import { openParts, shownParts, type IndexParts } from "./index-parts.js";
 import {
   checkCall,
   checkSelection,
@@ -17,6 +17,7 @@ import {
 import {
   DELETE_MANY_OPTIONS,
   DELETE_OPTIONS,
+  notByNew,
   PREPARE_OPTIONS,
   PRUNE_OPTIONS,
   UPSERT_MANY_OPTIONS,
@@ -63,12 +64,7 @@ export class TrainingIndex {
   #vectorStore: TrainingVectorStore | undefined;
 
   private constructor(parts: IndexParts) {
-    if (!isObject(parts) || !("searcher" in parts)) {
-      throw new InvalidArgumentError(
-        "TrainingIndex",
-        "is not made by new: use await TrainingIndex.initialize(embeddings, { pool })",
-      );
-    }
+    if (!isObject(parts) || !("searcher" in parts)) throw notByNew();
     this.#parts = parts;
   }
 
@@ -89,10 +85,7 @@ export class TrainingIndex {
 
   /** What `console.log` shows: what the index is, and nothing of its pool. */
   [inspect.custom](_depth: number, options: InspectOptions): string {
-    const { layout, profile } = this.#parts;
-    const { schema, idType } = layout;
-    const { model, dimensions } = profile;
-    return `TrainingIndex ${inspect({ schema, model, dimensions, idType }, options)}`;
+    return `TrainingIndex ${inspect(shownParts(this.#parts), options)}`;
   }
 
   /**

@@ -342,7 +342,7 @@ describeOnEach("what was meant", (database) => {
       ],
       ["initialize(embeddings, { pool })", () => TrainingIndex.initialize(embeddings, pool as never)],
       [
-        "pool is a promise: await it first",
+        "a promise: await it",
         () => TrainingIndex.initialize(embeddings, { pool: Promise.resolve(pool) as never }),
       ],
       ["similar(query, { k })", () => index.similar({ query: "loja", k: 2 } as never)],

@@ -266,10 +266,9 @@ export function ollamaEmbeddings(options: OllamaEmbeddingsOptions = {}): Profile
       `${JSON.stringify(model)} has no profile here: pass its dimensions, and the prefixes that its card names`,
     );
   }
-  const limits = { maxConcurrency, maxTextsPerRequest, maxCharactersPerRequest };
   const times = { requestTimeoutMs, loadTimeoutMs };
-  for (const [option, value] of Object.entries({ ...limits, ...times, queryTimeoutMs }))
-    checkInteger(option, value, 1, MAX_TIME);
+  const limits = { maxConcurrency, maxTextsPerRequest, maxCharactersPerRequest, queryTimeoutMs, ...times };
+  for (const [option, value] of Object.entries(limits)) checkInteger(option, value, 1, MAX_TIME);
   checkInteger("retryBudgetMs", retryBudgetMs, 0, MAX_TIME);
   checkInteger("unreachableBudgetMs", unreachableBudgetMs, 0, MAX_TIME);
   for (const [option, value] of Object.entries({ dimensions, maxTokens })) {

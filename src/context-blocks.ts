@@ -124,7 +124,7 @@ function readPassage(
   }
   if (content !== undefined) return { content: text, metadata, place: asPlace(passage) };
   // A retriever's documents have it beside the host's metadata, which the prompt gets alone.
-  const { [PLACE_KEY]: place, ...own } = metadata as Metadata;
+  const { [PLACE_KEY]: place, ...own } = metadata;
   return { content: text, metadata: own, place: asPlace(place) };
 }
 

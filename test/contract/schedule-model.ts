@@ -19,7 +19,10 @@ interface ModelState {
   version: number | undefined;
 }
 
-/** One training, as calls on it end one after the other. */
+/**
+ * One training, as calls on it end one after the other. A delete without a revision ends the history of revisions; what
+ * started before it stays behind its barrier.
+ */
 export class ModelTraining {
   #state: ModelState = { start: 0, revision: undefined, barrier: 0, version: undefined };
 
@@ -36,9 +39,12 @@ export class ModelTraining {
       revision !== undefined && stored.revision !== undefined && revision !== stored.revision;
     const isNewer = comparable ? revision > (stored.revision ?? 0) : start >= stored.start;
     if (!isNewer) return false;
+    const endsHistory = version === undefined && revision === undefined;
+    const highest =
+      revision === undefined ? stored.revision : Math.max(revision, stored.revision ?? revision);
     this.#state = {
       start,
-      revision: revision === undefined ? stored.revision : Math.max(revision, stored.revision ?? revision),
+      revision: endsHistory ? undefined : highest,
       barrier: revision === undefined ? Math.max(stored.barrier, start) : stored.barrier,
       version,
     };

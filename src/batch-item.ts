@@ -6,22 +6,25 @@ import type {
   StandingChunk,
   StandingVersion,
 } from "./store/chunk-difference.js";
-import type { HostNumber } from "./store/database.js";
-import type { SwapOutcome, UnchangedTraining } from "./store/swap.js";
+import { supersededBy, type SwapOutcome, type UnchangedTraining } from "./store/swap.js";
 import type { NormalizedTraining } from "./training-input.js";
-import type { UpsertResult } from "./types.js";
+import type { SupersededReason, UpsertResult } from "./types.js";
 
-/** What is stored of a training while it is being prepared. */
+/** What is stored of a training while it is being prepared; all in text. */
 export interface StoredState {
   /** The call's own; there when it was just taken. */
   ticket?: string;
+  /** With a ticket that was just taken: the highest that was stored before. */
+  newest?: string | null;
   /** The ticket of the call whose chunks stand; `null` when none do. */
   content_ticket: string | null;
-  outdated: boolean;
-  in_scope: boolean;
+  superseded_by: SupersededReason | null;
+  in_scope: "true" | "false";
   fingerprint: string | null;
-  /** How many chunks stand; `null` when none do. */
-  chunks: HostNumber | null;
+  /** How many chunks the version has; `null` when none is stored. */
+  chunks: string | null;
+  /** How many of them there are. */
+  stored_chunks: string;
 }
 
 /** One training of a batch that is being prepared. */
@@ -60,7 +63,7 @@ export class BatchItem {
    * @throws {@link InvalidArgumentError} when the id belongs to a training that the index does not see
    */
   observe(state: StoredState | undefined): void {
-    if (state?.in_scope === false) {
+    if (state?.in_scope === "false") {
       throw new InvalidArgumentError(
         "training.id",
         "is taken by a training outside the filter of this index",
@@ -84,9 +87,10 @@ export class BatchItem {
     return this.#standingHashes.has(hash);
   }
 
-  /** Something newer is stored: nothing has to be done. */
-  get outdated(): boolean {
-    return this.#state?.outdated ?? false;
+  /** What comes of it when something newer is stored: nothing has to be done then. */
+  get outdated(): SwapOutcome | undefined {
+    const reason = this.#state?.superseded_by ?? undefined;
+    return reason && supersededBy(reason);
   }
 
   /** Whether there are chunks of an earlier version. */
@@ -106,8 +110,11 @@ export class BatchItem {
   get unchanged(): UnchangedTraining | undefined {
     if (this.#isContested) return undefined;
     const { key, revision } = this.training;
-    const unchangedSince = this.#state?.content_ticket;
-    const same = unchangedSince != null && this.#state?.fingerprint === this.#plan.fingerprint;
+    const state = this.#state;
+    const unchangedSince = state?.content_ticket;
+    // Rows that somebody deleted by hand are missing from what is to be the same.
+    const isWhole = state?.stored_chunks === state?.chunks;
+    const same = unchangedSince != null && isWhole && state?.fingerprint === this.#plan.fingerprint;
     return same ? { key, revision, ticket: this.ticket, unchangedSince } : undefined;
   }
 
@@ -122,12 +129,13 @@ export class BatchItem {
   }
 
   /** What the caller is told. */
-  result({ status, removed }: SwapOutcome): UpsertResult {
+  result({ status, removed, reason }: SwapOutcome): UpsertResult {
     // A stored version can have other chunks than a fresh split: around an edit, or in parts that the model reads.
     const chunks = status === "unchanged" ? Number(this.#state?.chunks ?? 0) : this.chunks.length;
     const { embedded } = this;
     // What was embedded for a plan that another call made stale counts too.
     const reused = status === "superseded" ? 0 : Math.max(chunks - embedded, 0);
-    return { id: this.training.id, status, chunks, embedded, reused, removed };
+    const result = { id: this.training.id, status, chunks, embedded, reused, removed };
+    return reason === undefined ? result : { ...result, reason };
   }
 }

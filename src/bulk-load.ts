@@ -7,7 +7,6 @@ import { reportingProgress, type IndexProgress } from "./store/index-progress.js
 import { boundedPool } from "./store/bounded-database.js";
 import type { Layout } from "./store/layout.js";
 import { withTimeLimit } from "./time-limit.js";
-import type { UpsertResult } from "./types.js";
 
 /** Options of a first load. */
 export interface BulkLoadOptions {
@@ -41,11 +40,11 @@ export const BULK_LOAD_OPTIONS = namesOfProperties<BulkLoadOptions>({
 });
 
 /** What a load works with. */
-export interface BulkLoadParts<Item> {
+export interface BulkLoadParts<Item, Result> {
   pool: DatabasePool;
   layout: Layout;
   /** Stores the trainings. */
-  upsert: (trainings: Iterable<Item> | AsyncIterable<Item>) => AsyncGenerator<UpsertResult, void, undefined>;
+  upsert: (trainings: Iterable<Item> | AsyncIterable<Item>) => AsyncGenerator<Result, void, undefined>;
   /** Called when the vector index has gone, and when it is there again. */
   onIndexChanged?: (() => void) | undefined;
 }
@@ -71,11 +70,11 @@ const MEMORY_RANGE_KILOBYTES = [1024, 2 ** 31 - 1] as const;
  * @throws {@link DatabaseError} with the code CONFLICT when another session builds the index
  * @throws {@link AbortError} when the signal fires
  */
-export async function* bulkLoad<Item>(
-  { pool, layout, upsert, onIndexChanged }: BulkLoadParts<Item>,
+export async function* bulkLoad<Item, Result>(
+  { pool, layout, upsert, onIndexChanged }: BulkLoadParts<Item, Result>,
   trainings: Iterable<Item> | AsyncIterable<Item>,
   options: BulkLoadOptions = {},
-): AsyncGenerator<UpsertResult, void, undefined> {
+): AsyncGenerator<Result, void, undefined> {
   const settings = checkBulkLoad(options);
   checkIterable("trainings", trainings);
   const { rebuild = false, onIndexProgress, signal } = options;

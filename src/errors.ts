@@ -12,6 +12,7 @@
  * | `EXTENSION_OUTDATED` | {@link SchemaError} | pgvector is older than 0.8.0 |
  * | `INSUFFICIENT_PRIVILEGE` | {@link SchemaError} | the role lacks a right |
  * | `PROFILE_MISMATCH` | {@link SchemaError} | the index holds vectors of another embedding model |
+ * | `SEQUENCE_BEHIND` | {@link SchemaError} | the ticket sequence is behind the stored rows: run the statement in the message |
  * | `EMBEDDING_FAILED` | {@link EmbeddingError} | the embedder threw |
  * | `EMBEDDING_INVALID` | {@link EmbeddingError} | the embedder returned vectors that cannot be stored |
  * | `TEXT_TOO_LONG` | {@link EmbeddingError} | a text is longer than the model reads |
@@ -32,6 +33,7 @@ export type ErrorCode =
   | "EXTENSION_OUTDATED"
   | "INSUFFICIENT_PRIVILEGE"
   | "PROFILE_MISMATCH"
+  | "SEQUENCE_BEHIND"
   | "EMBEDDING_FAILED"
   | "EMBEDDING_INVALID"
   | "TEXT_TOO_LONG"

@@ -15,7 +15,9 @@ import { compileFilter, type Conditions } from "./store/filter.js";
 import { quoteIdentifier } from "./store/identifiers.js";
 import { DEFAULT_SCHEMA } from "./store/layout.js";
 import { NamedStatements } from "./store/named-statements.js";
+import { claimOf } from "./store/profile-claim.js";
 import { ServingIndex } from "./store/serving-index.js";
+import { checkSequence } from "./store/ticket-sequence.js";
 import type { TrainingHeader } from "./training-input.js";
 
 /** The parts of an index, once its schema has been looked at. */
@@ -56,10 +58,11 @@ export async function openParts(
 
   const open = await openIndex(embeddings, pool, schema, options.profile, notify);
   const { layout, vectorOid, embedder, profile } = open;
-  const target = { layout, vectorOid, scope };
+  const target = { layout, vectorOid, scope, claim: claimOf(profile) };
   const chunker = new Chunker(splitter, profile);
   const startOrder = new StartOrder();
   const serving = new ServingIndex(pool, layout);
+  await checkSequence(pool, layout, notify);
   await serving.current(); // so that the first search is one statement, too
   const statements = new NamedStatements(pool, notify);
   const searchTarget = { statements, layout, dimensions: profile.dimensions, serving, notify };
@@ -69,8 +72,16 @@ export async function openParts(
     pool,
     scope,
     header,
-    indexer: new Indexer({ pool, atOnce: { statements, serving }, target, embedder, chunker, startOrder }),
-    remover: new Remover(pool, target, startOrder),
+    indexer: new Indexer({
+      pool,
+      atOnce: { statements, serving },
+      target,
+      embedder,
+      chunker,
+      startOrder,
+      notify,
+    }),
+    remover: new Remover(pool, target, startOrder, notify),
     searcher: new Searcher({ target: searchTarget, embedder, scope, efSearch }),
     serving,
     notify,

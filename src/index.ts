@@ -14,6 +14,7 @@ export {
   type Passage,
 } from "./context.js";
 export type { EmbeddingProfile } from "./embedding/profiles.js";
+export type { IndexingRun } from "./indexing-run.js";
 export { configFromEnv, type EnvironmentConfig } from "./environment.js";
 export {
   AbortError,
@@ -49,6 +50,7 @@ export type {
   DeleteStatus,
   DocumentsTraining,
   EqualityFilter,
+  FailedUpsert,
   Filter,
   FilterOperators,
   FilterValue,
@@ -62,8 +64,11 @@ export type {
   PythonDocument,
   RetrievedPlace,
   Revision,
+  RunProgress,
+  RunSummary,
   SearchMode,
   SearchStrategy,
+  SupersededReason,
   TextHit,
   TextTraining,
   Training,

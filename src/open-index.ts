@@ -5,7 +5,6 @@ import { SchemaError } from "./errors.js";
 import type { Notify } from "./notices.js";
 import type { TrainingIndexOptions } from "./options.js";
 import {
-  claimProfile,
   readActiveProfile,
   readCatalog,
   readMigrations,
@@ -14,6 +13,7 @@ import {
   type ActiveProfile,
 } from "./store/catalog.js";
 import type { DatabasePool } from "./store/database.js";
+import { mayHoldChunks } from "./store/profile-claim.js";
 import { FIRST_PROFILE_ID, SCHEMA_VERSION, type Layout } from "./store/layout.js";
 
 /** A schema that has been found to be migrated, and to hold the vectors of the given embedder. */
@@ -49,17 +49,17 @@ export async function openIndex(
   }
   const active = await readActiveProfile(pool, schema);
   const resolved = resolveProfile(embeddings, given, active.dimensions);
-  refuseOtherModel(schema, active, resolved.profile); // before a fresh schema is claimed for it
-  const recorded = await claimProfile(pool, schema, active, resolved.profile);
-  refuseOtherModel(schema, { ...active, recorded }, resolved.profile);
+  const layout = {
+    schema,
+    idType: catalog.idType,
+    extensionSchema: extension.schema,
+    profileId: active.id,
+    textSearch: active.textSearch,
+  };
+  const isClaimed = active.recorded !== undefined && (await mayHoldChunks(pool, layout));
+  refuseOtherModel(schema, isClaimed ? active : { ...active, recorded: undefined }, resolved.profile);
   return {
-    layout: {
-      schema,
-      idType: catalog.idType,
-      extensionSchema: extension.schema,
-      profileId: active.id,
-      textSearch: active.textSearch,
-    },
+    layout,
     vectorOid: extension.vectorOid,
     profile: resolved.profile,
     embedder: new Embedder(embeddings, resolved, notify),

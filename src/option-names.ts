@@ -24,6 +24,8 @@ export const UPSERT_MANY_OPTIONS = namesOfProperties<UpsertManyOptions>({
   concurrency: true,
   signal: true,
   timeoutMs: true,
+  onProgress: true,
+  onFailure: true,
 });
 
 /** Names of the options of a `prepareTraining`. */

@@ -17,7 +17,7 @@ import type { DatabasePool, Queryable } from "./store/database.js";
 import { MAX_EF_SEARCH } from "./store/scan.js";
 import { isBlank, storableText } from "./text.js";
 import type { TrainingHeader } from "./training-input.js";
-import type { EqualityFilter, IndexingProgress, Revision, TrainingSelection } from "./types.js";
+import type { EqualityFilter, IndexingProgress, Revision, RunProgress, TrainingSelection } from "./types.js";
 
 /** More chunks than candidates cannot come back. */
 export const MAX_K = MAX_EF_SEARCH;
@@ -92,11 +92,31 @@ export interface UpsertManyOptions {
   signal?: AbortSignal | undefined;
   /** Bounds each batch from its begin until it is stored, in milliseconds; see `timeoutMs` of {@link UpsertOptions}. */
   timeoutMs?: number | undefined;
+  /** Called after each training, in their order. */
+  onProgress?: ((progress: RunProgress) => void) | undefined;
+  /**
+   * What becomes of the run when a training cannot be indexed: its options are wrong, its text cannot be embedded, Postgres
+   * rejects it, or others keep changing it.
+   *
+   * - `throw`: the run ends with the error.
+   * - `continue`: it fails alone and its stored version stays; the run goes on, yields a `failed` result in its place, and
+   *   its summary counts it. The signal, a source that throws, and what would make every training fail (an outage of the
+   *   embedder or the database, a schema that does not fit) end the run all the same.
+   *
+   * Default `throw`.
+   */
+  onFailure?: "throw" | "continue" | undefined;
 }
 
 /** @throws {@link InvalidArgumentError} */
 export function checkUpsertMany(options: UpsertManyOptions, known: readonly string[], owner: string): void {
-  checkCall(options, known, owner);
+  checkNames(options, known, owner);
+  const { onProgress, ...others } = options;
+  checkCall(others, known, owner);
+  checkFunction("onProgress", onProgress);
+  if (options.onFailure !== undefined && !["throw", "continue"].includes(options.onFailure)) {
+    throw new InvalidArgumentError("onFailure", 'must be "throw" or "continue"');
+  }
   if (options.concurrency !== undefined) checkInteger("concurrency", options.concurrency, 1, MAX_CONCURRENCY);
 }
 

@@ -1,9 +1,10 @@
 import type { BatchItem, StoredState } from "./batch-item.js";
-import { embeddedText, halveChunk } from "./chunk-plan.js";
+import { embeddedText } from "./chunk-plan.js";
 import type { Chunker } from "./chunker.js";
 import { TOO_LONG, type Embedder } from "./embedding/embedder.js";
+import { halves, nameOf, type MissingText } from "./missing-text.js";
 import { planEdit, type StandingText } from "./edit-plan.js";
-import { DatabaseError, EmbeddingError, orAbort, throwIfAborted } from "./errors.js";
+import { DatabaseError, orAbort, throwIfAborted } from "./errors.js";
 import { runHostCode } from "./host-code.js";
 import {
   groupBy,
@@ -12,17 +13,18 @@ import {
   type PlannedTraining,
 } from "./store/chunk-difference.js";
 import type { BoundedPool, Limits } from "./store/bounded-database.js";
-import { query, type HostNumber, type Queryable } from "./store/database.js";
+import { query, type Queryable } from "./store/database.js";
 import { hostClient } from "./store/host-client.js";
 import {
   readChunks,
-  SUPERSEDED,
+  supersededBy,
   swap,
   swapAtOnce,
   touch,
   type SwapConnection,
   type SwapOutcome,
 } from "./store/swap.js";
+import { claimSchema, MissingClaim } from "./store/profile-claim.js";
 import type { WriteTarget } from "./store/write-target.js";
 import { write, writeEach, writeStatement } from "./store/write-transaction.js";
 import * as sql from "./store/write-sql.js";
@@ -46,8 +48,8 @@ export interface PrepareOptions {
   onProgress?: ((progress: IndexingProgress) => void) | undefined;
 }
 
-/** How often a preparation is made anew when others change the same training meanwhile. */
-const MAX_PREPARATIONS = 5;
+/** How often a commit is tried when others change the same training, or claim the schema, meanwhile. */
+const MAX_ATTEMPTS = 5;
 /** An edit that makes no more chunks new than this is no matter for {@link planEdit}. */
 const SMALL_EDIT = 1;
 
@@ -136,24 +138,32 @@ export class PreparedBatch {
   /**
    * Puts the prepared versions in the place of the stored ones: each whole or not at all, or all in the transaction that
    * `client` is in. A repeat finds its own version and changes nothing.
+   *
+   * @param outcomes - of what is done already and is left out; what is done now joins it, also when a later part fails
    */
-  async commit(client?: Queryable, signal?: AbortSignal): Promise<UpsertResult[]> {
-    const outcomes = new Map<BatchItem, SwapOutcome>();
-    for (let preparation = 1; ; preparation++) {
+  async commit(
+    client?: Queryable,
+    signal?: AbortSignal,
+    outcomes = new Map<BatchItem, SwapOutcome>(),
+  ): Promise<UpsertResult[]> {
+    const { target } = this.#parts;
+    for (let attempt = 1; ; attempt++) {
       throwIfAborted(signal);
       try {
         await this.#swap(client && hostClient(client, { signal }), outcomes, { signal });
         const indexed = this.#items.filter((item) => outcomes.get(item)?.status === "indexed");
         this.#parts.atOnce.serving.grow(indexed.reduce((sum, { chunks }) => sum + chunks.length, 0));
-        return this.#items.map((item) => item.result(outcomes.get(item) ?? SUPERSEDED));
+        return this.#items.map((item) => item.result(outcomes.get(item) ?? supersededBy("newer")));
       } catch (error) {
-        if (!(error instanceof StalePreparation)) throw error;
+        if (error instanceof MissingClaim && attempt < MAX_ATTEMPTS) {
+          const inHosts = client && hostClient(client, { signal });
+          await claimSchema(this.#parts.pool.within({ signal }), inHosts, target.layout, target.claim);
+          continue;
+        }
+        if (!(error instanceof StalePreparation || error instanceof MissingClaim)) throw error;
         // In a host's transaction nothing can be embedded: it would hold its locks meanwhile.
-        if (client || preparation === MAX_PREPARATIONS) throw conflict();
-        await this.#prepareAgain(
-          this.#items.filter((item) => !outcomes.has(item)),
-          signal,
-        );
+        if (client || attempt === MAX_ATTEMPTS) throw conflict();
+        await this.prepareAgain(signal, outcomes);
       }
     }
   }
@@ -167,7 +177,10 @@ export class PreparedBatch {
     const { target } = this.#parts;
     const pool = this.#parts.pool.within(limits);
     const atOnce = { ...this.#parts.atOnce, statements: this.#parts.atOnce.statements.within(limits) };
-    const current = this.#items.filter((item) => !item.outdated && !outcomes.has(item));
+    for (const item of this.#items) {
+      if (item.outdated && !outcomes.has(item)) outcomes.set(item, item.outdated);
+    }
+    const current = this.#items.filter((item) => !outcomes.has(item));
     const same = current.flatMap(({ unchanged }) => unchanged ?? []);
     const touched =
       same.length === 0
@@ -183,7 +196,7 @@ export class PreparedBatch {
       const changed = current.filter((item) => !outcomes.has(item));
       const swapAll = (some: readonly BatchItem[]): ReturnType<typeof way> =>
         way(some.map((item) => item.planned));
-      const swapped = await writeEach(changed, swapAll, SUPERSEDED);
+      const swapped = await writeEach(changed, swapAll, supersededBy("hostRowMissing"));
       for (const [index, item] of changed.entries()) {
         const outcome = swapped[index];
         if (outcome) outcomes.set(item, outcome);
@@ -195,8 +208,16 @@ export class PreparedBatch {
     );
   }
 
-  /** Looks again at what stands, under the tickets that were taken at the start. */
-  async #prepareAgain(items: readonly BatchItem[], signal: AbortSignal | undefined): Promise<void> {
+  /**
+   * Looks again at what stands, under the tickets that were taken at the start, and embeds what is missing then.
+   *
+   * @param outcomes - of trainings that are done
+   */
+  async prepareAgain(
+    signal: AbortSignal | undefined,
+    outcomes: ReadonlyMap<BatchItem, SwapOutcome> = new Map(),
+  ): Promise<void> {
+    const items = this.#items.filter((item) => !outcomes.has(item));
     const { target } = this.#parts;
     const pool = this.#parts.pool.within({ signal });
     const states = await query<StoredState>(pool, sql.readStates(target.layout), [
@@ -241,7 +262,7 @@ export class PreparedBatch {
   async #readTexts(database: Queryable, items: readonly BatchItem[]): Promise<Map<string, StandingText[]>> {
     if (items.length === 0) return new Map();
     const { target, chunker } = this.#parts;
-    const rows = await query<{ key: string; content: string; start_at: HostNumber; end_at: HostNumber }>(
+    const rows = await query<{ key: string; content: string; start_at: string; end_at: string }>(
       database,
       sql.readTexts(target.layout),
       [items.map(({ training }) => training.key), chunker.description],
@@ -254,35 +275,6 @@ export class PreparedBatch {
     }));
     return groupBy(texts, ({ key }) => key);
   }
-}
-
-/** A text that has to be embedded, and the first chunk that has it. */
-interface MissingText {
-  item: BatchItem;
-  chunk: PlannedChunk;
-}
-
-/** What errors call a chunk. */
-function nameOf(missing: MissingText | undefined): string {
-  if (!missing) return "a chunk";
-  const { item, chunk } = missing;
-  if (item.training.document !== undefined) {
-    return `${item.training.document}, id ${JSON.stringify(item.training.id)}`;
-  }
-  return `chunk ${item.chunks.indexOf(chunk)} of training ${String(item.training.id)}`;
-}
-
-/** @throws {@link EmbeddingError} for a chunk that is to stay whole, and for one that cannot be cut */
-function halves(item: BatchItem, chunk: PlannedChunk): PlannedChunk[] {
-  const parts = item.training.split ? halveChunk(item.training, chunk) : undefined;
-  if (parts) return parts;
-  const why = item.training.split
-    ? "and cannot be cut"
-    : item.training.document === undefined
-      ? "and split: false keeps it whole"
-      : "and a vector store keeps each document as one chunk (index.upsertTraining splits it)";
-  const name = nameOf({ item, chunk });
-  throw new EmbeddingError("TEXT_TOO_LONG", `A text is longer than the model reads, ${why}: ${name}`, false);
 }
 
 function conflict(): DatabaseError {

@@ -1,9 +1,11 @@
 import { throwIfAborted } from "./errors.js";
+import type { Notify } from "./notices.js";
 import type { BoundedPool } from "./store/bounded-database.js";
-import { query, type HostNumber, type Queryable } from "./store/database.js";
+import { query, type Queryable } from "./store/database.js";
 import type { Conditions } from "./store/filter.js";
 import { databaseOf, hostClient } from "./store/host-client.js";
 import { remove, type Removal, type RemovalOutcome } from "./store/removal.js";
+import { takeInOrder, type TakenTicket } from "./store/ticket-sequence.js";
 import type { WriteTarget } from "./store/write-target.js";
 import * as sql from "./store/write-sql.js";
 import type { StartOrder } from "./start-order.js";
@@ -24,11 +26,13 @@ export class Remover {
   readonly #pool: BoundedPool;
   readonly #target: WriteTarget;
   readonly #startOrder: StartOrder;
+  readonly #notify: Notify;
 
-  constructor(pool: BoundedPool, target: WriteTarget, startOrder: StartOrder) {
+  constructor(pool: BoundedPool, target: WriteTarget, startOrder: StartOrder, notify: Notify) {
     this.#pool = pool;
     this.#target = target;
     this.#startOrder = startOrder;
+    this.#notify = notify;
   }
 
   /** @param keys - ids as Postgres takes them, each at most once */
@@ -36,8 +40,16 @@ export class Remover {
     const { conditions = [], revision = null } = options;
     throwIfAborted(options.signal);
     if (keys.length === 0) return [];
-    const ticket = await this.#takeTicket(keys, options);
-    return this.#removeWith(keys, { ticket, revision, conditions }, options);
+    const removeWith = (ticket: string): Promise<RemovalOutcome[]> =>
+      this.#removeWith(keys, { ticket, revision, conditions }, options);
+    const start = async (): Promise<{ ticket: string; outcomes?: RemovalOutcome[] }> => {
+      const text = sql.takeTicket(this.#target.layout);
+      const { ticket } = await this.#takeTicket<TakenTicket>(text, [keys], options);
+      // It ends the history of revisions: calls that start later are compared with what it leaves.
+      return revision === null ? { ticket, outcomes: await removeWith(ticket) } : { ticket };
+    };
+    const { ticket, outcomes } = await this.#startOrder.take(keys, start, options.client === undefined);
+    return outcomes ?? removeWith(ticket);
   }
 
   /** Deletes the trainings whose metadata meets the conditions. */
@@ -46,13 +58,14 @@ export class Remover {
     options: RemoveOptions = {},
   ): Promise<{ key: string; outcome: RemovalOutcome }[]> {
     throwIfAborted(options.signal);
-    const ticket = await this.#takeTicket(undefined, options);
     const { layout, scope } = this.#target;
-    const found = await query<{ key: string }>(databaseOf(this.#pool, options), sql.findTrainings(layout), [
-      [...scope, ...conditions],
-      null,
-    ]);
-    const keys = found.map(({ key }) => key);
+    const values = [[...scope, ...conditions]];
+    const take = (): Promise<TakenTicket & { keys: string | null }> =>
+      this.#takeTicket(sql.takeTicketOfMatching(layout), values, options);
+    const taken = await this.#startOrder.take(undefined, take, options.client === undefined);
+    const keys = JSON.parse(taken.keys ?? "[]") as string[];
+    if (keys.length === 0) return [];
+    const { ticket } = taken;
     const outcomes = await this.#removeWith(keys, { ticket, revision: null, conditions }, options);
     return keys.map((key, index) => ({ key, outcome: outcomes[index] ?? ABSENT }));
   }
@@ -62,7 +75,7 @@ export class Remover {
     const limits = { signal };
     const inHosts = client && hostClient(client, limits);
     const pruned = await writeStatement(this.#pool.within(limits), inHosts, (database) =>
-      query<{ pruned: HostNumber }>(database, sql.pruneTombstones(this.#target.layout), [
+      query<{ pruned: string }>(database, sql.pruneTombstones(this.#target.layout), [
         olderThanMs,
         this.#target.scope,
       ]),
@@ -70,11 +83,16 @@ export class Remover {
     return Number(pruned[0]?.pruned ?? 0);
   }
 
-  async #takeTicket(keys: readonly string[] | undefined, options: RemoveOptions): Promise<string> {
-    const take = (): Promise<{ ticket: string }[]> =>
-      query(databaseOf(this.#pool, options), sql.takeTicket(this.#target.layout));
-    const [row] = await this.#startOrder.take(keys, take, options.client === undefined);
-    return row?.ticket ?? "0";
+  async #takeTicket<Taken extends TakenTicket>(
+    text: string,
+    values: unknown[],
+    options: RemoveOptions,
+  ): Promise<Taken> {
+    const database = databaseOf(this.#pool, options);
+    const take = (): Promise<Taken[]> => query<Taken>(database, text, values);
+    const [taken] = await takeInOrder(database, this.#target.layout, this.#notify, take);
+    if (!taken) throw new Error("a statement that takes a ticket returns a row");
+    return taken;
   }
 
   #removeWith(

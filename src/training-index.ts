@@ -1,9 +1,10 @@
 import { inspect, type InspectOptions } from "node:util";
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
-import { bulkLoad, BULK_LOAD_OPTIONS, type BulkLoadOptions } from "./bulk-load.js";
+import { BULK_LOAD_OPTIONS, checkBulkLoad, type BulkLoadOptions } from "./bulk-load.js";
 import { InvalidArgumentError } from "./errors.js";
 import { checkIterable, isObject } from "./checks.js";
 import { openParts, shownParts, type IndexParts } from "./index-parts.js";
+import type { IndexingRun, OnFailure, ResultOf } from "./indexing-run.js";
 import {
   checkCall,
   checkSelection,
@@ -35,6 +36,7 @@ import {
   requireScope,
   type NormalizedTraining,
 } from "./training-input.js";
+import { bulkLoadRun, upsertRun } from "./training-runs.js";
 import type {
   DeleteResult,
   Hit,
@@ -46,7 +48,6 @@ import type {
   TrainingSelection,
   UpsertResult,
 } from "./types.js";
-import { upsertAll } from "./upsert-all.js";
 import { vectorStoreOperations } from "./vector-store-operations.js";
 import { TrainingVectorStore } from "./vector-store.js";
 
@@ -69,8 +70,8 @@ export class TrainingIndex {
   }
 
   /**
-   * Opens an index on a schema that `migrate` has made. The first index that is opened on it records the model of
-   * its embeddings; later ones must have the same.
+   * Opens an index on a schema that `migrate` has made. The first training that is written to it records the
+   * model of its embeddings; later indexes and writes must have the same. While it holds no chunks, any model may have it.
    *
    * @throws {@link InvalidArgumentError} for an option that is not usable
    * @throws {@link SchemaError} when the schema is missing or outdated, or holds vectors of another model
@@ -133,17 +134,24 @@ export class TrainingIndex {
    * characters: trainings are taken from the source no sooner than there is room. Of an id that comes twice the later one
    * stands.
    *
-   * @returns the results, in order, as they come about. What was yielded is stored when a later one throws; of the
-   * trainings behind it a few can be stored, too.
-   * @throws as {@link upsertTraining}; what the iterable throws, as it is
+   * @example
+   * for await (const { id, status } of index.upsertTrainings(trainings)) console.log(id, status);
+   * @example
+   * const { indexed, failed } = await index.upsertTrainings(trainings, { onFailure: "continue" });
+   *
+   * @returns a run that begins with its first use. `for await` gives the results, in order, as they come about: what was
+   * yielded is stored when a later one throws; of the trainings behind it a few can be stored, too. `await` does all of it
+   * and gives a summary.
+   * @throws {@link InvalidArgumentError} at the call, for options and lists that are not usable; the run throws as
+   * {@link upsertTraining}, and what the iterable throws, as it is
    */
-  async *upsertTrainings(
+  upsertTrainings<Chosen extends OnFailure = "throw">(
     trainings: Iterable<Training> | AsyncIterable<Training>,
-    options: UpsertManyOptions = {},
-  ): AsyncGenerator<UpsertResult, void, undefined> {
+    options: UpsertManyOptions & { onFailure?: Chosen | undefined } = {},
+  ): IndexingRun<ResultOf<Chosen>> {
     checkUpsertMany(options, UPSERT_MANY_OPTIONS, "upsertTrainings");
     checkIterable("trainings", trainings);
-    yield* upsertAll(this.#parts.indexer, this.#normalizeEach(trainings), options);
+    return upsertRun(this.#parts, this.#normalize, trainings, options);
   }
 
   /**
@@ -151,27 +159,18 @@ export class TrainingIndex {
    * faster than to add each chunk to it; meanwhile searches are exact, and slower. For a role that owns the tables. A
    * load that broke off is completed by the same call.
    *
+   * @returns a run, as {@link upsertTrainings}
    * @throws as {@link upsertTrainings}; {@link InvalidArgumentError} for an index that holds chunks, without `rebuild`;
    * {@link SchemaError} for a role that does not own the tables
    */
-  async *bulkLoad(
+  bulkLoad<Chosen extends OnFailure = "throw">(
     trainings: Iterable<Training> | AsyncIterable<Training>,
-    options: UpsertManyOptions & BulkLoadOptions = {},
-  ): AsyncGenerator<UpsertResult, void, undefined> {
+    options: UpsertManyOptions & BulkLoadOptions & { onFailure?: Chosen | undefined } = {},
+  ): IndexingRun<ResultOf<Chosen>> {
     checkUpsertMany(options, [...UPSERT_MANY_OPTIONS, ...BULK_LOAD_OPTIONS], "bulkLoad");
-    const { pool, layout, indexer, serving } = this.#parts;
-    yield* bulkLoad(
-      {
-        pool,
-        layout,
-        upsert: (given: typeof trainings) => upsertAll(indexer, this.#normalizeEach(given), options),
-        onIndexChanged: () => {
-          serving.forget();
-        },
-      },
-      trainings,
-      options,
-    );
+    checkBulkLoad(options);
+    checkIterable("trainings", trainings);
+    return bulkLoadRun(this.#parts, this.#normalize, trainings, options);
   }
 
   /**
@@ -281,13 +280,6 @@ export class TrainingIndex {
         deleteTrainings: (selection) => this.deleteTrainings(selection),
       }),
     ));
-  }
-
-  async *#normalizeEach(
-    trainings: Iterable<Training> | AsyncIterable<Training>,
-  ): AsyncGenerator<NormalizedTraining, void, undefined> {
-    let index = 0;
-    for await (const training of trainings) yield this.#normalize(training, `trainings[${index++}]`);
   }
 
   #normalize = (training: Training, option?: string): NormalizedTraining => {

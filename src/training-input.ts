@@ -4,7 +4,7 @@ import { InvalidArgumentError } from "./errors.js";
 import { runHostCode } from "./host-code.js";
 import { withLineFeeds } from "./line-endings.js";
 import type { Conditions } from "./store/filter.js";
-import { encodeTrainingId } from "./store/training-id.js";
+import { encodeChunkId, encodeTrainingId } from "./store/training-id.js";
 import { canonicalMetadata, storableMetadata, storableText } from "./text.js";
 import type {
   IdType,
@@ -113,7 +113,7 @@ function readTraining(
   }
   const split = training.split ?? true;
   const sources = Array.from(training.documents, (document: TrainingDocument, index) =>
-    normalizeDocument(document, metadata, `${option}.documents[${index}]`),
+    normalizeDocument(document, metadata, idType, `${option}.documents[${index}]`),
   );
   if (!split) refuseRepeatedIds(sources, option);
   return { ...common, sources, split, header: header() };
@@ -163,7 +163,12 @@ export function encodeRevision(revision: Revision | undefined, option: string): 
   throw new InvalidArgumentError(option, "must be a finite number, a bigint or a valid Date");
 }
 
-function normalizeDocument(document: TrainingDocument, metadata: Metadata, option: string): Source {
+function normalizeDocument(
+  document: TrainingDocument,
+  metadata: Metadata,
+  idType: IdType,
+  option: string,
+): Source {
   const object = typeof document === "string" ? parseDocument(document, option) : document;
   if (typeof object !== "object" || (object as unknown) === null) {
     throw new InvalidArgumentError(option, "must be a document");
@@ -180,13 +185,13 @@ function normalizeDocument(document: TrainingDocument, metadata: Metadata, optio
     metadata: inherits
       ? canonicalMetadata({ ...metadata, ...(JSON.parse(own) as Metadata) }, `${option}.metadata`)
       : own,
-    id: id === undefined ? undefined : encodeDocumentId(id, `${option}.id`),
+    id: id === undefined ? undefined : encodeDocumentId(id, idType, `${option}.id`),
   };
 }
 
-function encodeDocumentId(id: unknown, option: string): string {
+function encodeDocumentId(id: unknown, idType: IdType, option: string): string {
   if (typeof id !== "string") throw new InvalidArgumentError(option, "must be a string");
-  return encodeTrainingId(id, "text", option);
+  return encodeChunkId(id, idType, option);
 }
 
 /** Reads what Python's `Document.model_dump_json()` wrote. */

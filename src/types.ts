@@ -15,8 +15,8 @@ export type IdType = "text" | "bigint" | "integer" | "uuid";
 
 /**
  * The host's id of a training. `text` and `uuid` columns take strings; `bigint` and `integer` columns
- * take numbers or bigints. What searches return is a string or a number accordingly, and a `bigint` only
- * where a number could not hold it exactly.
+ * take numbers, bigints, and their digits in a string, as `pg` returns them. What searches return is a string or a number
+ * accordingly, and a `bigint` only where a number could not hold it exactly. Uuids are returned in small letters.
  */
 export type TrainingId = string | number | bigint;
 
@@ -83,9 +83,17 @@ export interface IndexingProgress {
 /**
  * - `indexed`: this version stands now.
  * - `unchanged`: the stored version is the same in all that decides the chunks; nothing was embedded or written to them.
- * - `superseded`: a newer version or a newer delete stands; nothing was changed.
+ * - `superseded`: nothing was changed; `reason` says why.
  */
 export type UpsertStatus = "indexed" | "unchanged" | "superseded";
+
+/**
+ * - `newer`: a newer version is stored.
+ * - `deleted`: a newer delete is stored.
+ * - `hostRowMissing`: the host's row, which the training's id refers to, does not exist or is not committed yet. In the
+ *   second case the same call can succeed later.
+ */
+export type SupersededReason = "newer" | "deleted" | "hostRowMissing";
 
 /** The outcome of an upsert. */
 export interface UpsertResult {
@@ -100,6 +108,35 @@ export interface UpsertResult {
   reused: number;
   /** Chunk rows of the earlier version that are gone. */
   removed: number;
+  /** Only of a `superseded` one: why. */
+  reason?: SupersededReason | undefined;
+}
+
+/** A training that could not be indexed, of a run with `onFailure: "continue"`. Its stored version stays. */
+export interface FailedUpsert {
+  /** As it was given; `undefined` when it was none. */
+  id: TrainingId | undefined;
+  status: "failed";
+  /** What {@link UpsertResult} would have been thrown for. */
+  error: unknown;
+}
+
+/** What a run over many trainings did, when all are done. */
+export interface RunSummary {
+  /** Trainings, as of {@link UpsertStatus}. */
+  indexed: number;
+  unchanged: number;
+  superseded: number;
+  /** Trainings that could not be indexed, of a run with `onFailure: "continue"`; `first` names up to 100 of them. */
+  failed: { count: number; first: { id: TrainingId | undefined; error: unknown }[] };
+}
+
+/** Work done so far by a run over many trainings, in chunks but for `trainings` and `failed`. */
+export interface RunProgress extends IndexingProgress {
+  /** Trainings that are done, those that failed included. */
+  trainings: number;
+  /** Of them, those that could not be indexed. */
+  failed: number;
 }
 
 /**

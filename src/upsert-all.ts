@@ -2,7 +2,7 @@ import { orAbort } from "./errors.js";
 import type { Indexer } from "./indexer.js";
 import { withTimeLimit, type CallLimits } from "./time-limit.js";
 import type { NormalizedTraining } from "./training-input.js";
-import type { UpsertResult } from "./types.js";
+import type { FailedUpsert, UpsertResult } from "./types.js";
 
 /**
  * What is prepared and stored at once, in trainings and characters: some 200 chunks, whose swap is soon over. From 200,000
@@ -21,10 +21,18 @@ export interface UpsertAllOptions {
   signal?: AbortSignal | undefined;
   /** Of each batch. */
   timeoutMs?: number | undefined;
+  /** What a training does that cannot be indexed: it ends the run, or fails alone. Default `throw`. */
+  onFailure?: "throw" | "continue" | undefined;
 }
 
-/** Trainings by their ids. */
-type Batch = ReadonlyMap<string, NormalizedTraining>;
+/** What came of one training. */
+export type RunResult = UpsertResult | FailedUpsert;
+
+/** Trainings that are stored together, each id at most once, and in their places those that have failed already. */
+interface Batch {
+  entries: readonly (NormalizedTraining | FailedUpsert)[];
+  keys: ReadonlySet<string>;
+}
 
 /**
  * Upserts trainings in batches, some of them at a time. Results come in the order of the trainings, each as soon as all
@@ -36,11 +44,11 @@ type Batch = ReadonlyMap<string, NormalizedTraining>;
  */
 export async function* upsertAll(
   indexer: Indexer,
-  trainings: Iterable<NormalizedTraining> | AsyncIterable<NormalizedTraining>,
-  { concurrency = DEFAULT_CONCURRENCY, signal, timeoutMs }: UpsertAllOptions = {},
-): AsyncGenerator<UpsertResult, void, undefined> {
+  trainings: Iterable<NormalizedTraining | FailedUpsert> | AsyncIterable<NormalizedTraining | FailedUpsert>,
+  { concurrency = DEFAULT_CONCURRENCY, signal, timeoutMs, onFailure = "throw" }: UpsertAllOptions = {},
+): AsyncGenerator<RunResult, void, undefined> {
   const source = cutIntoBatches(trainings);
-  const pipeline = new Pipeline(indexer, { signal, timeoutMs });
+  const pipeline = new Pipeline(indexer, { signal, timeoutMs }, onFailure);
   let next: Promise<IteratorResult<Batch, void>> | undefined;
   try {
     for (;;) {
@@ -80,27 +88,29 @@ async function takeArrived(
   }
 }
 
-/** Each id at most once in a batch. */
 async function* cutIntoBatches(
-  trainings: Iterable<NormalizedTraining> | AsyncIterable<NormalizedTraining>,
+  trainings: Iterable<NormalizedTraining | FailedUpsert> | AsyncIterable<NormalizedTraining | FailedUpsert>,
 ): AsyncGenerator<Batch, void, undefined> {
-  let batch = new Map<string, NormalizedTraining>();
+  let entries: (NormalizedTraining | FailedUpsert)[] = [];
+  let keys = new Set<string>();
   let characters = 0;
-  for await (const training of trainings) {
-    if (batch.has(training.key)) {
-      yield batch;
-      batch = new Map();
-      characters = 0;
+  const takeBatch = (): Batch => {
+    const batch = { entries, keys };
+    entries = [];
+    keys = new Set();
+    characters = 0;
+    return batch;
+  };
+  for await (const entry of trainings) {
+    if ("key" in entry) {
+      if (keys.has(entry.key)) yield takeBatch();
+      keys.add(entry.key);
+      characters += entry.sources.reduce((sum, { text }) => sum + text.length, 0);
     }
-    batch.set(training.key, training);
-    characters += training.sources.reduce((sum, { text }) => sum + text.length, 0);
-    if (batch.size >= BATCH_LIMITS.items || characters >= BATCH_LIMITS.size) {
-      yield batch;
-      batch = new Map();
-      characters = 0;
-    }
+    entries.push(entry);
+    if (entries.length >= BATCH_LIMITS.items || characters >= BATCH_LIMITS.size) yield takeBatch();
   }
-  if (batch.size > 0) yield batch;
+  if (entries.length > 0) yield takeBatch();
 }
 
 /** The batches under way, in order. */
@@ -108,11 +118,13 @@ class Pipeline {
   readonly #indexer: Indexer;
   readonly #limits: CallLimits;
   readonly #stopping = new AbortController();
-  readonly #underWay: { batch: Batch; results: Promise<UpsertResult[]> }[] = [];
+  readonly #onFailure: "throw" | "continue";
+  readonly #underWay: { batch: Batch; results: Promise<RunResult[]> }[] = [];
 
-  constructor(indexer: Indexer, limits: CallLimits) {
+  constructor(indexer: Indexer, limits: CallLimits, onFailure: "throw" | "continue") {
     this.#indexer = indexer;
     this.#limits = limits;
+    this.#onFailure = onFailure;
   }
 
   get size(): number {
@@ -120,17 +132,25 @@ class Pipeline {
   }
 
   begin(batch: Batch): void {
-    const store = async (signal: AbortSignal | undefined): Promise<UpsertResult[]> => {
-      const prepared = await this.#indexer.prepare([...batch.values()], { signal });
-      return prepared.commit(undefined, signal);
-    };
+    const store = (signal: AbortSignal | undefined): Promise<RunResult[]> => this.#store(batch, signal);
     const results = withTimeLimit(this.#limits, store, this.#stopping.signal);
     results.catch(noop); // told when its turn comes
     this.#underWay.push({ batch, results });
   }
 
+  async #store({ entries }: Batch, signal: AbortSignal | undefined): Promise<RunResult[]> {
+    const trainings = entries.filter((entry) => "key" in entry);
+    if (trainings.length === 0) return entries.filter((entry) => "status" in entry);
+    const results =
+      this.#onFailure === "continue"
+        ? await this.#indexer.upsertEach(trainings, signal)
+        : await (await this.#indexer.prepare(trainings, { signal })).commit(undefined, signal);
+    const inOrder = results.values();
+    return entries.flatMap((entry) => ("status" in entry ? entry : (inOrder.next().value ?? [])));
+  }
+
   sharesAnId(batch: Batch): boolean {
-    return this.#underWay.some((work) => [...batch.keys()].some((key) => work.batch.has(key)));
+    return this.#underWay.some((work) => [...batch.keys].some((key) => work.batch.keys.has(key)));
   }
 
   /** Whether the oldest one has ended when something else does. */
@@ -142,7 +162,7 @@ class Pipeline {
   }
 
   /** @throws what the oldest one failed for */
-  async finishOldest(): Promise<UpsertResult[]> {
+  async finishOldest(): Promise<RunResult[]> {
     return (await this.#underWay.shift()?.results) ?? [];
   }
 

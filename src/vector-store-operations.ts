@@ -1,3 +1,6 @@
+import { randomUUID } from "node:crypto";
+import { checkList } from "./checks.js";
+import { InvalidArgumentError } from "./errors.js";
 import type { Indexer } from "./indexer.js";
 import { checkGivenVector } from "./options.js";
 import type { Searcher } from "./searcher.js";
@@ -5,7 +8,7 @@ import type { DatabasePool } from "./store/database.js";
 import type { Conditions } from "./store/filter.js";
 import type { Layout } from "./store/layout.js";
 import { readById, refusePartsOfTrainings } from "./store/chunks-by-id.js";
-import { encodeTrainingIds } from "./store/training-id.js";
+import { encodeChunkId, encodeTrainingId, encodeTrainingIds } from "./store/training-id.js";
 import type { NormalizedTraining } from "./training-input.js";
 import type { Training, TrainingSelection, UpsertResult } from "./types.js";
 import { upsertAll } from "./upsert-all.js";
@@ -37,15 +40,29 @@ export function vectorStoreOperations(parts: VectorStoreParts): VectorStoreOpera
         return { ...checked, sources: checked.sources.map((source) => ({ ...source, vector })) };
       });
       const results: UpsertResult[] = [];
-      for await (const result of upsertAll(indexer, normalized)) results.push(result);
+      for await (const result of upsertAll(indexer, normalized)) results.push(result as UpsertResult);
       return results;
     },
     delete: async (selection) => {
-      if (selection.ids !== undefined) encodeTrainingIds(selection.ids, layout.idType);
-      if (selection.ids) await refusePartsOfTrainings(pool, layout, selection.ids, scope);
+      if (selection.ids !== undefined) {
+        const ids = encodeTrainingIds(selection.ids, layout.idType);
+        await refusePartsOfTrainings(pool, layout, ids, scope);
+      }
       await parts.deleteTrainings(selection);
     },
+    encodeId: (id, option) => encodeTrainingId(id, layout.idType, option),
+    newId: (option) => {
+      if (layout.idType === "text" || layout.idType === "uuid") return randomUUID();
+      throw new InvalidArgumentError(
+        option,
+        `is missing: this index stores ids as ${layout.idType}, and none can be made up: pass { ids: ["7", ...] }, one for each document`,
+      );
+    },
     search: (query, search) => searcher.findChunks(query, search),
-    readById: async (ids) => readById(pool, layout, encodeTrainingIds(ids, "text"), scope),
+    readById: async (ids) => {
+      checkList("ids", ids);
+      const encoded = Array.from(ids, (id, index) => encodeChunkId(id, layout.idType, `ids[${index}]`));
+      return readById(pool, layout, encoded, scope);
+    },
   };
 }

@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { inspect, type InspectOptions } from "node:util";
 import { Document } from "@langchain/core/documents";
 import type { Callbacks } from "@langchain/core/callbacks/manager";
@@ -10,6 +9,7 @@ import type {
 } from "@langchain/core/vectorstores";
 import { InvalidArgumentError } from "./errors.js";
 import { checkList, checkNames, checkOptions, isObject } from "./checks.js";
+import { documentTrainings, type DocumentIds } from "./document-trainings.js";
 import { checkSelection } from "./options.js";
 import { PGVectorStoreBase } from "./pgvector-store.js";
 import type { DatabasePool } from "./store/database.js";
@@ -20,7 +20,7 @@ import type { EqualityFilter, Filter, Training, UpsertResult } from "./types.js"
 import { ADD_OPTIONS, checkRetrieverFields, MMR_OPTIONS, type AddOptions } from "./vector-store-names.js";
 
 /** What a vector store needs of the index that it is a view of. */
-export interface VectorStoreOperations {
+export interface VectorStoreOperations extends DocumentIds {
   /**
    * Checks all of them first.
    *
@@ -51,7 +51,7 @@ const DEFAULT_K = 4;
  * The rows of a `TrainingIndex` as LangChain's `PGVectorStore`, for whatever takes a vector store.
  *
  * Each document added is a training of one ready chunk; its id is `ids[i]`, else the document's own, else a new
- * uuid, and names both. Adding an id again replaces it. What differs from `PGVectorStore`: ids are returned, a
+ * uuid, and names both; where ids are integers it has to be given, in digits. Adding an id again replaces it. What differs from `PGVectorStore`: ids are returned, a
  * score is a similarity (1 - cosine distance), filters are bound and refused when not understood, the filter of
  * the index applies everywhere, nothing is ever deleted without a selection, and the host's pool is never ended.
  */
@@ -105,7 +105,7 @@ export class TrainingVectorStore extends PGVectorStoreBase {
    */
   override async addDocuments(documents: Document[], options?: AddOptions): Promise<string[]> {
     checkNames(options, ADD_OPTIONS, "addDocuments");
-    const trainings = toTrainings(documents, options?.ids);
+    const trainings = documentTrainings(documents, options?.ids, this.#operations);
     await this.#operations.upsert(trainings);
     return trainings.map(({ id }) => id);
   }
@@ -118,7 +118,7 @@ export class TrainingVectorStore extends PGVectorStoreBase {
   ): Promise<string[]> {
     checkNames(options, ADD_OPTIONS, "addVectors");
     checkList("vectors", vectors);
-    const trainings = toTrainings(documents, options?.ids);
+    const trainings = documentTrainings(documents, options?.ids, this.#operations);
     if (vectors.length !== trainings.length) {
       throw new InvalidArgumentError("vectors", "must be as many as the documents");
     }
@@ -255,29 +255,6 @@ export class TrainingVectorStore extends PGVectorStoreBase {
 /** The document as it was added: scores travel beside it, not in its metadata. */
 function toDocument({ hit }: FoundChunk): Document {
   return new Document({ id: hit.chunkId, pageContent: hit.content, metadata: hit.metadata });
-}
-
-function toTrainings(
-  documents: readonly Document[],
-  ids: readonly string[] | undefined,
-): (Training & { id: string })[] {
-  checkList("documents", documents);
-  if (ids !== undefined) checkList("ids", ids);
-  if (ids && ids.length !== documents.length) {
-    throw new InvalidArgumentError("ids", "must be as many as the documents");
-  }
-  const seen = new Set<string>();
-  // Not `map`, which would leave out the holes of a list.
-  return Array.from(documents, (document: Document | null | undefined, index) => {
-    if (typeof document !== "object" || document === null) {
-      throw new InvalidArgumentError(`documents[${index}]`, "must be a document");
-    }
-    const id = ids?.[index] ?? document.id ?? randomUUID();
-    if (seen.has(id)) throw new InvalidArgumentError(`ids[${index}]`, "comes twice in one call");
-    seen.add(id);
-    const { pageContent, metadata } = document;
-    return { id, metadata, documents: [{ id, pageContent, metadata }], split: false };
-  });
 }
 
 function refuseDdl(method: string): Promise<never> {

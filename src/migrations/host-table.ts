@@ -21,7 +21,7 @@ JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = $3 AND a.at
 WHERE n.nspname = $1`;
 
 const READ_FOREIGN_KEYS = `
-SELECT fn.nspname AS schema, fc.relname AS table, fa.attname AS column
+SELECT fn.nspname::text AS schema, fc.relname::text AS table, fa.attname::text AS column
 FROM pg_catalog.pg_constraint k
 JOIN pg_catalog.pg_class c ON c.oid = k.conrelid AND c.relname = 'training'
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = $1

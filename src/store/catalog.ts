@@ -29,25 +29,25 @@ interface CatalogRow {
   extension_version: string | null;
   extension_schema: string | null;
   vector_oid: string | null;
-  schema_exists: boolean;
-  migrated: boolean;
+  schema_exists: "true" | "false";
+  migrated: "true" | "false";
   id_type: IdType | null;
-  has_record: boolean;
+  has_record: "true" | "false";
 }
 
 const READ_CATALOG = `
 SELECT
   e.extversion AS extension_version,
-  en.nspname AS extension_schema,
+  en.nspname::text AS extension_schema,
   (SELECT t.oid::text FROM pg_catalog.pg_type t WHERE t.typnamespace = en.oid AND t.typname = 'vector') AS vector_oid,
-  n.oid IS NOT NULL AS schema_exists,
-  m.oid IS NOT NULL AS migrated,
+  (n.oid IS NOT NULL)::text AS schema_exists,
+  (m.oid IS NOT NULL)::text AS migrated,
   (SELECT pg_catalog.format_type(a.atttypid, NULL) FROM pg_catalog.pg_class c
      JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = 'id'
     WHERE c.relnamespace = n.oid AND c.relname = 'training') AS id_type,
   EXISTS (SELECT FROM pg_catalog.pg_class c
      JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = 'vector_index_next'
-    WHERE c.relnamespace = n.oid AND c.relname = 'profile') AS has_record
+    WHERE c.relnamespace = n.oid AND c.relname = 'profile')::text AS has_record
 FROM (SELECT) AS one
 LEFT JOIN pg_catalog.pg_extension e ON e.extname = 'vector'
 LEFT JOIN pg_catalog.pg_namespace en ON en.oid = e.extnamespace
@@ -67,10 +67,10 @@ export async function readCatalog(database: Queryable, schema: string, profileId
             schema: row.extension_schema,
             vectorOid: Number(row.vector_oid),
           },
-    schemaExists: row.schema_exists,
-    migrated: row.migrated,
+    schemaExists: row.schema_exists === "true",
+    migrated: row.migrated === "true",
     idType: row.id_type ?? undefined,
-    ...(await readVectorIndexes(database, schema, profileId, row.has_record)),
+    ...(await readVectorIndexes(database, schema, profileId, row.has_record === "true")),
   };
 }
 
@@ -132,7 +132,7 @@ export function refuseNewerSchema(schema: string, { breakingVersion }: AppliedMi
 export interface ActiveProfile {
   id: number;
   dimensions: number;
-  /** `undefined` until an index has been opened on it. */
+  /** `undefined` until something has been written to it. */
   recorded: { model: string; queryPrefix: string; documentPrefix: string } | undefined;
   /** The language in which its chunks can be searched for words; `undefined` where they cannot. */
   textSearch: TextSearchLanguage | undefined;
@@ -153,7 +153,7 @@ export async function readActiveProfile(database: Queryable, schema: string): Pr
   const [row] = await query<ProfileRow>(
     database,
     // A schema of an earlier version has no such column.
-    `SELECT id, dimensions, model, query_prefix, document_prefix, pg_catalog.to_jsonb(p) ->> 'text_search' AS text_search
+    `SELECT id::text AS id, dimensions::text AS dimensions, model, query_prefix, document_prefix, pg_catalog.to_jsonb(p) ->> 'text_search' AS text_search
       FROM ${profile} p WHERE status = 'active'`,
   );
   if (!row) {
@@ -175,22 +175,4 @@ export async function readActiveProfile(database: Queryable, schema: string): Pr
           },
     textSearch: textSearchLanguages.find((language) => language === row.text_search),
   };
-}
-
-/** Records the model of the vectors, unless another one is recorded already; then that one is returned. */
-export async function claimProfile(
-  database: Queryable,
-  schema: string,
-  active: ActiveProfile,
-  claim: NonNullable<ActiveProfile["recorded"]>,
-): Promise<NonNullable<ActiveProfile["recorded"]>> {
-  if (active.recorded) return active.recorded;
-  await query(
-    database,
-    `UPDATE ${quoteIdentifier(schema, "schema")}.profile SET model = $2, query_prefix = $3, document_prefix = $4
-      WHERE id = $1 AND model IS NULL`,
-    [active.id, claim.model, claim.queryPrefix, claim.documentPrefix],
-  );
-  const { recorded } = await readActiveProfile(database, schema);
-  return recorded ?? claim;
 }

@@ -150,13 +150,17 @@ class StandingRows {
 
   constructor(standing: readonly StandingChunk[], planned: readonly PlannedChunk[]) {
     this.#unclaimed = groupBy(standing, ({ hash }) => hash);
+    // Taken from their ends, which costs nothing however many have the same text.
+    for (const same of this.#unclaimed.values()) same.reverse();
     this.#chosenIds = new Set(planned.map(({ id }) => id));
   }
 
   /** Takes a row with the chunk's text, and with its id where the caller chose one. */
   claim({ hash, id }: PlannedChunk): StandingChunk | undefined {
     const same = this.#unclaimed.get(hash) ?? [];
-    const index = same.findIndex((row) => (id === undefined ? !this.#chosenIds.has(row.id) : row.id === id));
+    const index = same.findLastIndex((row) =>
+      id === undefined ? !this.#chosenIds.has(row.id) : row.id === id,
+    );
     return index < 0 ? undefined : same.splice(index, 1)[0];
   }
 
@@ -166,7 +170,7 @@ class StandingRows {
   }
 
   unclaimed(): StandingChunk[] {
-    return [...this.#unclaimed.values()].flat();
+    return [...this.#unclaimed.values()].flatMap((same) => same.toReversed());
   }
 }
 

@@ -6,6 +6,21 @@
 import { namesOf, type Layout } from "./layout.js";
 
 /**
+ * A relation with one row if the schema's vectors are of the index's model, and none else. The row of the profile is
+ * locked until the write has committed, so that nobody can claim an index for another model in between; at REPEATABLE
+ * READ a claim that has changed since ends in a serialization failure.
+ *
+ * @param claim - parameter: an array of model, query prefix, document prefix and dimensions, see `profile-claim.ts`
+ */
+export function claimedProfile(layout: Layout, claim: string): string {
+  return `SELECT id FROM ${namesOf(layout).profile} WHERE id = ${layout.profileId} AND status = 'active'
+  AND ${CLAIM_COLUMNS} = ${claim}::text[] FOR SHARE`;
+}
+
+/** What is recorded of a profile, in the form of a claim. */
+export const CLAIM_COLUMNS = "ARRAY[model, query_prefix, document_prefix, dimensions::text]";
+
+/**
  * Whether a call's ticket and revision win over the stored ones. Revisions decide where both have one and they
  * differ, else the call that started later wins; but what started before a call without a revision never wins
  * over it. Equal tickets are one call's: it may come again, when a host's transaction rolled back or a connection
@@ -36,6 +51,11 @@ export function barrierOf(call: string): string {
   return `CASE WHEN ${call}.revision IS NULL THEN ${call}.ticket ELSE 0 END`;
 }
 
+/** Why a call that does not win is superseded, as `SupersededReason` has it. */
+export function reasonOf(stored: string): string {
+  return `CASE WHEN ${stored}.deleted_at IS NULL THEN 'newer' ELSE 'deleted' END`;
+}
+
 /** The ticket of the call whose chunks stand; NULL where none do. */
 export function contentTicketOf(stored: string): string {
   return `CASE WHEN ${stored}.deleted_at IS NULL THEN ${stored}.content_ticket END`;
@@ -50,7 +70,7 @@ export function inLockOrder({ idType }: Layout, id: string): string {
 export function lockTrainings(layout: Layout): string {
   return `
 SELECT t.id::text AS key, (${contentTicketOf("t")})::text AS content_ticket,
-  NOT ${wins("n", "t", "$4")} AS superseded
+  CASE WHEN NOT ${wins("n", "t", "$4")} THEN ${reasonOf("t")} END AS superseded_by
 FROM unnest($1::${layout.idType}[], $2::bigint[], $3::numeric[]) AS n (id, ticket, revision)
 JOIN ${namesOf(layout).training} t ON t.id = n.id
 ORDER BY t.id FOR NO KEY UPDATE OF t`;
@@ -60,11 +80,12 @@ ORDER BY t.id FOR NO KEY UPDATE OF t`;
  * The fence of an upsert. It lets a training through if also the version that stands is the one that the call has
  * compared its own with: so what it changes is what it has seen.
  *
+ * @param claimed - a relation that has a row if the index may write, see {@link claimedProfile}
  * @param given - a relation of `id`, `ticket`, `revision`, `metadata` and `replaced_ticket`, the content ticket of the
  *   version that is to stand, NULL for none. A row that was to be there is locked before: else it could vanish, and be
  *   made anew without its chunks.
  */
-export function passUpserts(layout: Layout, given: string, scope: string): string {
+export function passUpserts(layout: Layout, claimed: string, given: string, scope: string): string {
   const { training } = namesOf(layout);
   return `
 INSERT INTO ${training} AS t (id, ticket, content_ticket, replaced_ticket, revision, barrier, metadata)
@@ -73,7 +94,7 @@ FROM (SELECT * FROM ${given} ${inLockOrder(layout, "id")}) n
 LEFT JOIN LATERAL (
   SELECT true AS stands FROM ${training} s WHERE s.id = n.id AND n.replaced_ticket IS NOT NULL FOR NO KEY UPDATE
 ) s ON true
-WHERE n.replaced_ticket IS NULL OR s.stands
+WHERE (n.replaced_ticket IS NULL OR s.stands) AND EXISTS (SELECT FROM ${claimed})
 ON CONFLICT (id) DO UPDATE SET
   ticket = excluded.ticket,
   content_ticket = excluded.ticket,
@@ -89,7 +110,8 @@ RETURNING t.id`;
 }
 
 /**
- * The fence of a delete: a tombstone takes the place of what is older. $1 ids, $2 tickets, $3 revisions, $4 metadata of
+ * The fence of a delete: a tombstone takes the place of what is older. A delete without a revision also ends the history
+ * of revisions: its barrier keeps out what started before it, and what starts later is compared with no revision. $1 ids, $2 tickets, $3 revisions, $4 metadata of
  * tombstones where nothing is there, $5 the scope.
  */
 export function passDeletes(layout: Layout): string {
@@ -102,7 +124,7 @@ ON CONFLICT (id) DO UPDATE SET
   ticket = excluded.ticket,
   content_ticket = excluded.ticket,
   replaced_ticket = NULL,
-  revision = greatest(t.revision, excluded.revision),
+  revision = CASE WHEN excluded.revision IS NOT NULL THEN greatest(t.revision, excluded.revision) END,
   barrier = greatest(t.barrier, excluded.barrier),
   deleted_at = excluded.deleted_at,
   updated_at = now()

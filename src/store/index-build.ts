@@ -141,14 +141,14 @@ async function hasChunks(database: Queryable, layout: Layout): Promise<boolean> 
 
 /** What Postgres asks of a role that makes an index: to own the table, and to be let into the schema. */
 async function requireOwner(database: Queryable, layout: Layout): Promise<void> {
-  const [row] = await query<{ may: boolean }>(
+  const [row] = await query<{ may: string }>(
     database,
-    `SELECT pg_catalog.pg_has_role(c.relowner, 'USAGE') AND pg_catalog.has_schema_privilege(n.oid, 'CREATE') AS may
+    `SELECT (pg_catalog.pg_has_role(c.relowner, 'USAGE') AND pg_catalog.has_schema_privilege(n.oid, 'CREATE'))::text AS may
     FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = $2
     WHERE n.nspname = $1`,
     [layout.schema, chunkTable(layout.profileId)],
   );
-  if (row?.may === true) return;
+  if (row?.may === "true") return;
   throw new SchemaError(
     "INSUFFICIENT_PRIVILEGE",
     `The database role may not drop and build an index of ${namesOf(layout).chunk}: load as the role that ran migrate`,

@@ -16,7 +16,8 @@ const INTERVAL_MS = 250;
 
 /** @see https://www.postgresql.org/docs/current/progress-reporting.html#CREATE-INDEX-PROGRESS-REPORTING */
 const READ_PROGRESS = `
-SELECT p.phase, p.blocks_done, p.blocks_total, p.tuples_done, p.tuples_total
+SELECT p.phase, p.blocks_done::text AS blocks_done, p.blocks_total::text AS blocks_total,
+  p.tuples_done::text AS tuples_done, p.tuples_total::text AS tuples_total
 FROM pg_catalog.pg_stat_progress_create_index p
 JOIN pg_catalog.pg_class c ON c.oid = p.relid AND c.relname = $2
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = $1

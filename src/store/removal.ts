@@ -1,5 +1,5 @@
 import type { DeleteStatus } from "../types.js";
-import { query, type HostNumber, type Queryable } from "./database.js";
+import { query, type Queryable } from "./database.js";
 import { passDeletes } from "./fence-sql.js";
 import type { Conditions } from "./filter.js";
 import type { WriteTarget } from "./write-target.js";
@@ -44,9 +44,7 @@ export async function remove(
   const passedKeys = passed.map(({ key }) => key);
   const fenced = new Set(passedKeys);
   // In statements of their own: they see what was committed while the fence waited for its locks.
-  const gone = await query<{ key: string; chunks: HostNumber }>(client, sql.deleteIndexed(layout), [
-    passedKeys,
-  ]);
+  const gone = await query<{ key: string; chunks: string }>(client, sql.deleteIndexed(layout), [passedKeys]);
   await query(client, sql.deleteAllChunks(layout), [passedKeys]);
 
   const stopped = keys.filter((key) => !fenced.has(key));

@@ -82,12 +82,16 @@ export function searchChunks(
   const order = "c.distance";
   if (page.perTraining === undefined) {
     const source = `(${nearestChunks(chunks, shape, WHOLE)}\n)`;
-    return placed(chunks, source, { columns: `, c.distance${embedding}`, order, neighbors });
+    return placed(chunks, source, {
+      columns: `, c.distance::text AS distance${embedding}`,
+      order,
+      neighbors,
+    });
   }
   const source = whole(chunks, limitPerTraining("nearest", "distance", page), withEmbedding);
   return `
 WITH nearest AS MATERIALIZED (${nearestChunks(chunks, shape)}
-)${placed(chunks, source, { columns: `, c.distance, c.reached${embedding}`, order, neighbors })}`;
+)${placed(chunks, source, { columns: `, c.distance::text AS distance, c.reached::text AS reached${embedding}`, order, neighbors })}`;
 }
 
 /**
@@ -135,7 +139,7 @@ export function placed(
   const around = neighbors ? surroundings(chunks, neighbors) : { column: "", join: "" };
   return `
 SELECT c.training_id::text AS key, c.id, c.content, c.metadata::text AS metadata,
-  i.place - 1 AS position, i.starts[i.place] AS start, i.ends[i.place] AS "end"${around.column}${columns}
+  (i.place - 1)::text AS position, i.starts[i.place]::text AS start, i.ends[i.place]::text AS "end"${around.column}${columns}
 FROM ${source} c
 CROSS JOIN LATERAL (
   SELECT chunk_ids, starts, ends, array_position(chunk_ids, c.id) AS place

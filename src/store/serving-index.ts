@@ -1,4 +1,4 @@
-import { query, type HostNumber, type Queryable } from "./database.js";
+import { query, type Queryable } from "./database.js";
 import { chunkTable, namesOf, type Layout } from "./layout.js";
 import type { SearchPlan } from "./search-sql.js";
 import { vectorIndexName, vectorIndexTypes, type VectorIndexType } from "./vector-index.js";
@@ -105,11 +105,11 @@ async function readServingState(database: Queryable, layout: Layout): Promise<Se
   const [row] = await query<{
     recorded: string;
     indexes: string | null;
-    bytes: HostNumber;
-    page: HostNumber;
+    bytes: string;
+    page: string;
   }>(
     database,
-    `SELECT p.vector_index AS recorded, pg_catalog.pg_relation_size(c.oid) AS bytes,
+    `SELECT p.vector_index AS recorded, pg_catalog.pg_relation_size(c.oid)::text AS bytes,
       pg_catalog.current_setting('block_size') AS page,
       (SELECT pg_catalog.json_agg(ic.relname)::text FROM pg_catalog.pg_index i
         JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid

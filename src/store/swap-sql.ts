@@ -1,5 +1,5 @@
 /** The statements that put new chunks in the place of old ones. */
-import { passUpserts } from "./fence-sql.js";
+import { claimedProfile, passUpserts } from "./fence-sql.js";
 import { namesOf, type Layout } from "./layout.js";
 
 /** What the rows that are added meet. */
@@ -19,18 +19,19 @@ export interface SwapOptions extends InsertOptions {
  * locks while it, or the way to it, is slow. All of its parts see what stood before it.
  *
  * - $1 ids, $2 tickets, $3 revisions, $4 metadata, $5 content tickets of the versions that they replace, $6 fingerprints,
- *   $7 splitters, and as array literals $8 chunk ids, $9 starts, $10 ends; $11 the scope
- * - chunks with a vector of their own: texts $12 training ids, $13 chunk ids, $14 contents, $15 metadata, $16 hashes; $17
+ *   $7 splitters, and as array literals $8 chunk ids, $9 starts, $10 ends; $11 the scope, $12 the claim
+ * - chunks with a vector of their own: texts $13 training ids, $14 chunk ids, $15 contents, $16 metadata, $17 hashes; $18
  *   vectors
  *
  * Where it replaces chunks, also
  *
- * - chunks that get the vector of one that stands, with the same text: texts as above, $18 to $22. A chunk id that the
+ * - chunks that get the vector of one that stands, with the same text: texts as above, $19 to $23. A chunk id that the
  *   caller chose may stand already, with another text.
- * - chunks to remove: $23 training ids, $24 chunk ids
- * - chunks that get other metadata: $25 training ids, $26 chunk ids, $27 metadata
+ * - chunks to remove: $24 training ids, $25 chunk ids
+ * - chunks that get other metadata: $26 training ids, $27 chunk ids, $28 metadata
  *
- * Returns the ids of those that came through the fence. Of the others nothing has changed.
+ * Returns the ids of those that came through the fence; of the others nothing has changed. A row without an id says that
+ * the schema is not claimed for the model of the index: then none came through.
  */
 export function swapTrainings(layout: Layout, { replaces, overwrites }: SwapOptions): string {
   const { indexed, chunk, vector } = namesOf(layout);
@@ -40,9 +41,10 @@ WITH given AS MATERIALIZED (
   SELECT * FROM unnest($1::${idType}[], $2::bigint[], $3::numeric[], $4::jsonb[], $5::bigint[], $6::bytea[], $7::text[],
     $8::text[], $9::text[], $10::text[])
     AS n (id, ticket, revision, metadata, replaced_ticket, fingerprint, splitter, chunk_ids, starts, ends)
-), passed AS (${passUpserts(layout, "given", "$11")}
+), claimed AS MATERIALIZED (${claimedProfile(layout, "$12")}
+), passed AS (${passUpserts(layout, "claimed", "given", "$11")}
 ), added AS (${insertInto(chunk)}
-  SELECT n.* FROM (SELECT ${unnested(layout, 12)}, unnest($17::${vector}[]))
+  SELECT n.* FROM (SELECT ${unnested(layout, 13)}, unnest($18::${vector}[]))
     AS n (training_id, id, content, metadata, content_hash, embedding)
   WHERE ${HAS_PASSED}
   ${overwrites ? OVERWRITE : ""}
@@ -53,7 +55,8 @@ WITH given AS MATERIALIZED (
   ON CONFLICT (training_id) DO UPDATE SET fingerprint = excluded.fingerprint, splitter = excluded.splitter,
     chunk_ids = excluded.chunk_ids, starts = excluded.starts, ends = excluded.ends
 )${replaces ? replaceChunks(layout) : ""}
-SELECT id::text AS key FROM passed`;
+SELECT id::text AS key FROM passed
+UNION ALL SELECT NULL WHERE NOT EXISTS (SELECT FROM claimed)`;
 }
 
 function replaceChunks(layout: Layout): string {
@@ -63,16 +66,16 @@ function replaceChunks(layout: Layout): string {
   SELECT n.training_id, n.id, n.content, n.metadata, n.content_hash,
     (SELECT s.embedding FROM ${chunk} s
       WHERE s.training_id = n.training_id AND s.content_hash = n.content_hash LIMIT 1)
-  FROM (SELECT ${unnested(layout, 18)}) AS n (training_id, id, content, metadata, content_hash)
+  FROM (SELECT ${unnested(layout, 19)}) AS n (training_id, id, content, metadata, content_hash)
   WHERE ${HAS_PASSED}
   ${OVERWRITE}
 ), removed AS (
   DELETE FROM ${chunk} c
-  USING unnest($23::${idType}[], $24::text[]) AS n (training_id, id)
+  USING unnest($24::${idType}[], $25::text[]) AS n (training_id, id)
   WHERE c.training_id = n.training_id AND c.id = n.id AND ${HAS_PASSED}
 ), described AS (
   UPDATE ${chunk} c SET metadata = n.metadata
-  FROM unnest($25::${idType}[], $26::text[], $27::jsonb[]) AS n (training_id, id, metadata)
+  FROM unnest($26::${idType}[], $27::text[], $28::jsonb[]) AS n (training_id, id, metadata)
   WHERE c.training_id = n.training_id AND c.id = n.id AND c.metadata <> n.metadata AND ${HAS_PASSED}
 )`;
 }

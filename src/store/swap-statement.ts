@@ -46,7 +46,7 @@ export function compareVersions(
  * @param replaced - the content tickets of the versions that may be replaced, by key; `null` where none may stand
  */
 export function swapStatement(
-  { layout, scope, vectorOid }: WriteTarget,
+  { layout, scope, claim, vectorOid }: WriteTarget,
   trainings: readonly PlannedTraining[],
   replaced: ReadonlyMap<string, string | null>,
   { difference, first }: Version,
@@ -69,6 +69,7 @@ export function swapStatement(
       trainings.map(({ chunks }) => arrayLiteral(chunks.map(({ start }) => start.toString()))),
       trainings.map(({ chunks }) => arrayLiteral(chunks.map(({ end }) => end.toString()))),
       scope,
+      claim,
       ...columnsOf(first),
       vectorsOf(first, vectors, vectorOid),
       ...(replaces ? replacedValues(difference) : []),

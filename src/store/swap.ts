@@ -1,8 +1,9 @@
-import type { UpsertStatus } from "../types.js";
+import type { SupersededReason, UpsertStatus } from "../types.js";
 import { groupBy, type PlannedTraining, type StandingChunk, type Vectors } from "./chunk-difference.js";
 import { query, type Queryable } from "./database.js";
 import { lockTrainings } from "./fence-sql.js";
 import type { Layout } from "./layout.js";
+import { requireClaim } from "./profile-claim.js";
 import type { NamedStatements } from "./named-statements.js";
 import { isLarge, type ServingState } from "./serving-index.js";
 import { compareVersions, insertStatement, swapStatement, type Version } from "./swap-statement.js";
@@ -23,6 +24,8 @@ export interface UnchangedTraining {
 export interface SwapOutcome {
   status: UpsertStatus;
   removed: number;
+  /** Why it is superseded. */
+  reason?: SupersededReason | undefined;
 }
 
 /** What a swap that is one statement goes through. */
@@ -31,8 +34,10 @@ export interface SwapConnection {
   serving: { recent(): Promise<ServingState>; grow(chunks: number): void };
 }
 
-/** Of a call that others have overtaken. */
-export const SUPERSEDED: SwapOutcome = { status: "superseded", removed: 0 };
+/** Of a call that is superseded. */
+export function supersededBy(reason: SupersededReason): SwapOutcome {
+  return { status: "superseded", removed: 0, reason };
+}
 
 /**
  * Puts new versions in the place of those that the preparation saw, by one statement that is a transaction of its own.
@@ -62,8 +67,8 @@ export async function swapAtOnce(
   // A plan from when there were few chunks finds those that are replaced by looking at all.
   const keepsPlan = !replaces || isLarge(await serving.recent());
   try {
-    const passed = await statements.query<{ key: string }>(text, values, { keepsPlan });
-    const outcomes = outcomesOf(passed, version);
+    const passed = await statements.query<{ key: string | null }>(text, values, { keepsPlan });
+    const outcomes = outcomesOf(requireClaim(passed), version);
     return trainings.map(({ key }) => outcomes.get(key));
   } catch (error) {
     if (!wantsAnotherAttempt(error)) throw error;
@@ -89,14 +94,16 @@ export async function swap(
   for (let left = trainings; left.length > 0; left = left.filter(({ key }) => !outcomes.has(key))) {
     const locked = await lock(client, target, left);
     const replaced = new Map(left.map(({ key }) => [key, locked.get(key)?.content_ticket ?? null]));
-    for (const { key, superseded } of locked.values()) if (superseded) outcomes.set(key, SUPERSEDED);
+    for (const { key, superseded_by } of locked.values()) {
+      if (superseded_by !== null) outcomes.set(key, supersededBy(superseded_by));
+    }
     const changed = left.filter(({ key }) => !outcomes.has(key));
     if (changed.length === 0) break;
     const standing = await readStandingChunks(client, target, changed, replaced);
     const version = compareVersions(changed, standing, vectors);
     const { text, values } = swapStatement(target, changed, replaced, version, vectors);
-    const passed = await query<{ key: string }>(client, text, values);
-    const done = outcomesOf(passed, version);
+    const passed = await query<{ key: string | null }>(client, text, values);
+    const done = outcomesOf(requireClaim(passed), version);
     for (const rows of version.further) {
       const passedRows = rows.filter(({ key }) => done.has(key));
       const insert = insertStatement(target, passedRows, version, vectors);
@@ -104,14 +111,14 @@ export async function swap(
     }
     for (const [key, outcome] of done) outcomes.set(key, outcome);
   }
-  return trainings.map(({ key }) => outcomes.get(key) ?? SUPERSEDED);
+  return trainings.map(({ key }) => outcomes.get(key) ?? supersededBy("newer"));
 }
 
 /** Of those that came through the fence, by key. */
-function outcomesOf(passed: readonly { key: string }[], { difference }: Version): Map<string, SwapOutcome> {
+function outcomesOf(passedKeys: readonly string[], { difference }: Version): Map<string, SwapOutcome> {
   const removed = groupBy(difference.removed, ({ key }) => key);
   return new Map(
-    passed.map(({ key }) => [key, { status: "indexed", removed: removed.get(key)?.length ?? 0 }]),
+    passedKeys.map((key) => [key, { status: "indexed", removed: removed.get(key)?.length ?? 0 }]),
   );
 }
 
@@ -122,24 +129,25 @@ function outcomesOf(passed: readonly { key: string }[], { difference }: Version)
  */
 export async function touch(
   database: Queryable,
-  { layout, scope }: WriteTarget,
+  { layout, scope, claim }: WriteTarget,
   trainings: readonly UnchangedTraining[],
 ): Promise<Set<string>> {
-  const touched = await query<{ key: string }>(database, sql.touchTrainings(layout), [
+  const touched = await query<{ key: string | null }>(database, sql.touchTrainings(layout), [
     trainings.map(({ key }) => key),
     trainings.map(({ ticket }) => ticket),
     trainings.map(({ revision }) => revision),
     trainings.map(({ unchangedSince }) => unchangedSince),
     scope,
+    claim,
   ]);
-  return new Set(touched.map(({ key }) => key));
+  return new Set(requireClaim(touched));
 }
 
 /** What stands of a training while its row is locked. */
 interface LockedTraining {
   key: string;
   content_ticket: string | null;
-  superseded: boolean;
+  superseded_by: SupersededReason | null;
 }
 
 /** Locks the rows that are there, by key. */
@@ -167,14 +175,15 @@ async function readStandingChunks(
   trainings: readonly PlannedTraining[],
   replacedTickets: ReadonlyMap<string, string | null>,
 ): Promise<StandingChunk[]> {
-  const known: StandingChunk[] = [];
+  const known: (readonly StandingChunk[])[] = [];
   const unknown: string[] = [];
   for (const { key, standing } of trainings) {
     const replaced = replacedTickets.get(key) ?? null;
-    if (replaced !== null && replaced === standing?.contentTicket) known.push(...standing.chunks);
+    if (replaced !== null && replaced === standing?.contentTicket) known.push(standing.chunks);
     else if (replaced !== null) unknown.push(key);
   }
-  return [...known, ...(await readChunks(client, layout, unknown))];
+  // Not `push(...chunks)`: a call takes some 100,000 arguments, and a training can have more chunks.
+  return [...known, await readChunks(client, layout, unknown)].flat();
 }
 
 /** The chunks of trainings by their keys, ordered within each. */

@@ -71,7 +71,7 @@ export function matchingChunks(
   return `
 WITH ${ranking(layout, chunks, shape, "$1")}
 ${placed(chunks, whole(chunks, limitPerTraining("matching", order, page)), {
-  columns: `, c.text_score${HOW_WORDS_WERE_FOUND}`,
+  columns: `, c.text_score::text AS text_score${HOW_WORDS_WERE_FOUND}`,
   order: `c.${order}, ${IN_READING_ORDER}`,
   neighbors,
 })}`;
@@ -119,7 +119,8 @@ fused AS MATERIALIZED (
   LIMIT ${(page.perTraining === undefined ? page.k : undefined) ?? "ALL"}
 )
 ${placed(chunks, whole(chunks, limitPerTraining("fused", "fused_score DESC, distance", page)), {
-  columns: `, c.distance, c.text_score, c.fused_score, (SELECT count(*) FROM nearest) AS near${HOW_WORDS_WERE_FOUND}`,
+  columns: `, c.distance::text AS distance, c.text_score::text AS text_score, c.fused_score::text AS fused_score,
+    (SELECT count(*) FROM nearest)::text AS near${HOW_WORDS_WERE_FOUND}`,
   order: `c.fused_score DESC, c.distance, ${IN_READING_ORDER}`,
   neighbors,
 })}`;

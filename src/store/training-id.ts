@@ -12,10 +12,12 @@ const RANGES = {
 /** The column types that ids can have. */
 export const idTypes: readonly IdType[] = ["text", "bigint", "integer", "uuid"];
 
+/** An integer as Postgres writes it: of `007`, `+7` and `1e3` nobody knows whether they are the id 7. */
+const DIGITS = /^(?:0|-?[1-9]\d{0,18})$/;
+
 /**
- * The text that Postgres gets for an id. Strict about the JavaScript type, so that what a search
- * returns compares equal to what was given: `text` and `uuid` columns take strings, `bigint` and
- * `integer` columns numbers or bigints.
+ * The text that Postgres gets for an id: the one form of all its spellings. `text` and `uuid` columns take strings, `bigint`
+ * and `integer` columns numbers, bigints, or the strings that `pg` returns for them.
  *
  * @throws {@link InvalidArgumentError} naming the option, the column's type and the remedy
  */
@@ -23,6 +25,20 @@ export function encodeTrainingId(id: TrainingId, idType: IdType, option: string)
   return idType === "bigint" || idType === "integer"
     ? encodeInteger(id, idType, option)
     : encodeString(id, idType, option);
+}
+
+/**
+ * The text of a chunk's id. Texts as they are, but in a schema of uuids each uuid in the form that a training's id has there:
+ * a document that is added through the vector store is known by the same id as its chunk.
+ *
+ * @throws {@link InvalidArgumentError}
+ */
+export function encodeChunkId(id: TrainingId, idType: IdType, option: string): string {
+  if (typeof id !== "string" && (idType === "bigint" || idType === "integer")) {
+    return encodeInteger(id, idType, option);
+  }
+  const text = encodeString(id, "text", option);
+  return idType === "uuid" && UUID.test(text) ? text.toLowerCase() : text;
 }
 
 /** As {@link encodeTrainingId}, for a list of ids that the caller calls `ids`. */
@@ -40,20 +56,21 @@ export function decodeTrainingId(text: string, idType: IdType): TrainingId {
 }
 
 function encodeInteger(id: TrainingId, idType: "bigint" | "integer", option: string): string {
-  if (typeof id === "string") {
+  if (typeof id === "string" && !DIGITS.test(id)) {
     throw new InvalidArgumentError(
       option,
-      `is a string, but this index stores ids as ${idType}: pass a number or a bigint`,
+      `is no integer, but this index stores ids as ${idType}: pass a number, a bigint, or its digits as Postgres writes them, such as "7"`,
     );
   }
-  if (typeof id === "number" ? !Number.isSafeInteger(id) : typeof id !== "bigint") {
-    throw new InvalidArgumentError(option, "must be a safe integer or a bigint");
+  if (typeof id === "number" ? !Number.isSafeInteger(id) : !["bigint", "string"].includes(typeof id)) {
+    throw new InvalidArgumentError(option, "must be a safe integer, a bigint, or a string of digits");
   }
   const [lowest, highest] = RANGES[idType];
-  if (id < lowest || id > highest) {
+  const integer = BigInt(id);
+  if (integer < lowest || integer > highest) {
     throw new InvalidArgumentError(option, `is out of the range of ${idType}`);
   }
-  return id.toString();
+  return integer.toString();
 }
 
 function encodeString(id: TrainingId, idType: "text" | "uuid", option: string): string {

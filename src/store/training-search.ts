@@ -91,7 +91,8 @@ function nearestTrainings(
   FROM ${whole(chunks, `(SELECT n.*, r.training_distance FROM ${best} n JOIN ranked r ON r.training_id = n.training_id)`)} n)`;
   const order = "c.training_distance, c.training_id, c.distance, i.place";
   const columns =
-    ", c.distance, c.reached, c.training_distance, c.training_metadata::text AS training_metadata";
+    ", c.distance::text AS distance, c.reached::text AS reached, c.training_distance::text AS training_distance, " +
+    "c.training_metadata::text AS training_metadata";
   return `
 WITH nearest AS MATERIALIZED (${nearestChunks(chunks, shape)}
 ),

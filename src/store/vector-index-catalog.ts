@@ -38,10 +38,10 @@ interface IndexRow {
   ef_construction: HostNumber | null;
   table_options: string | null;
   /** Whether an index is made in a transaction, in which nobody else sees it. */
-  table_building: boolean;
+  table_building: "true" | "false";
   index_name: string | null;
-  index_valid: boolean | null;
-  index_building: boolean;
+  index_valid: "true" | "false" | null;
+  index_building: "true" | "false";
   index_options: string | null;
 }
 
@@ -70,7 +70,7 @@ export async function readVectorIndexes(
     rows.find(({ index_name: name }) => name === vectorIndexName(profileId, wanted));
   const stateOf = (wanted: VectorIndexType): VectorIndexState =>
     // Builds in a transaction are those of bulk loads, of the index that should stand in the end.
-    stateOfRow(rowOf(wanted), row.table_building && wanted === (next ?? type));
+    stateOfRow(rowOf(wanted), row.table_building === "true" && wanted === (next ?? type));
   const standing = storageParameters(rowOf(type)?.index_options);
   const recordedHnsw =
     row.m !== null && row.ef_construction !== null
@@ -101,14 +101,14 @@ function readIndexes(schema: string, hasRecord: boolean): string {
     FROM ${quoteIdentifier(schema, "schema")}.profile WHERE id = $4`
     : "SELECT NULL::text AS type, NULL::text AS next, NULL::integer AS m, NULL::integer AS ef_construction WHERE $4 > 0";
   return `
-SELECT r.type, r.next, r.m, r.ef_construction,
+SELECT r.type, r.next, r.m::text AS m, r.ef_construction::text AS ef_construction,
   pg_catalog.array_to_string(c.reloptions, ',') AS table_options,
   EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p
-    WHERE p.datname = pg_catalog.current_database() AND p.relid = c.oid AND p.index_relid = 0) AS table_building,
-  ic.relname AS index_name,
-  i.indisvalid AS index_valid,
+    WHERE p.datname = pg_catalog.current_database() AND p.relid = c.oid AND p.index_relid = 0)::text AS table_building,
+  ic.relname::text AS index_name,
+  i.indisvalid::text AS index_valid,
   EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p
-    WHERE p.datname = pg_catalog.current_database() AND p.index_relid = i.indexrelid) AS index_building,
+    WHERE p.datname = pg_catalog.current_database() AND p.index_relid = i.indexrelid)::text AS index_building,
   pg_catalog.array_to_string(ic.reloptions, ',') AS index_options
 FROM (SELECT) AS one
 LEFT JOIN (${record}) r ON true
@@ -120,8 +120,8 @@ LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = ic.oid`;
 
 function stateOfRow(row: IndexRow | undefined, isMadeUnseen: boolean): VectorIndexState {
   if (!row) return isMadeUnseen ? "building" : "missing";
-  if (row.index_valid) return "valid";
-  return row.index_building ? "building" : "invalid";
+  if (row.index_valid === "true") return "valid";
+  return row.index_building === "true" ? "building" : "invalid";
 }
 
 /** `m=16,ef_construction=64`, as `reloptions` has them. */

@@ -1,4 +1,5 @@
 import type { Conditions } from "./filter.js";
+import type { Claim } from "./profile-claim.js";
 import type { Layout } from "./layout.js";
 
 /** Where trainings are written to and deleted from. */
@@ -8,4 +9,6 @@ export interface WriteTarget {
   vectorOid: number;
   /** What a training's metadata must meet for this index to replace or delete it. */
   scope: Conditions;
+  /** Whose vectors are written. */
+  claim: Claim;
 }

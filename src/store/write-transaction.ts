@@ -58,7 +58,7 @@ export async function writeEach<Item, Outcome>(
     if (sqlStateOf(error) !== FOREIGN_KEY_VIOLATION) throw error;
     if (items.length === 1) return [gone];
     const outcomes: Outcome[] = [];
-    for (const item of items) outcomes.push(...(await writeEach([item], writeAll, gone)));
+    for (const item of items) outcomes.push((await writeEach([item], writeAll, gone))[0] ?? gone);
     return outcomes;
   }
 }

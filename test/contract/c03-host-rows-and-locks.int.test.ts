@@ -1,3 +1,4 @@
+import type { UpsertResult } from "langchain-training-index";
 import type { DatabasePool, Queryable, TrainingIndex } from "langchain-training-index";
 import type pg from "pg";
 import { expect, it } from "vitest";
@@ -165,7 +166,7 @@ describeOnServer("C3 Deletes stay", (database) => {
     const ids = Array.from({ length: 100 }, (_, place) => `t${String(place).padStart(3, "0")}`);
     await collect(test.index.upsertTrainings(ids.map(smallTraining)));
     const [one, other] = [await openWatched(test), await openWatched(test)];
-    const repeats: ReturnType<typeof collect>[] = [];
+    const repeats: Promise<UpsertResult[]>[] = [];
     await inHostTransaction(test.pool, "COMMIT", async (client) => {
       await client.query(`SELECT FROM ${test.schema}.training WHERE id = 't050' FOR UPDATE`);
       repeats.push(collect(one.index.upsertTrainings(ids.map(smallTraining))));

@@ -9,8 +9,14 @@ import { migrate, migrationStatus } from "langchain-training-index/migrations";
 import { HashingEmbeddings } from "langchain-training-index/testing";
 import { expect, it } from "vitest";
 import { collect, failureOf, openServerPool } from "../support/contract.js";
-import { describeOnEach, type TestDatabase } from "../support/databases.js";
-import { CountingEmbeddings, migratedSchema, openTestIndex, smallTraining } from "../support/index.js";
+import { describeOnEach, describeOnServer, type TestDatabase } from "../support/databases.js";
+import {
+  CountingEmbeddings,
+  inHostTransaction,
+  migratedSchema,
+  openTestIndex,
+  smallTraining,
+} from "../support/index.js";
 
 const DIMENSIONS = 4; // those of LangChain's FakeEmbeddings
 const PROFILE = { model: "fake", queryPrefix: "query: ", documentPrefix: "passage: " };
@@ -39,20 +45,24 @@ const recorded = (model: string | null, query: string | null, document: string |
   },
 ];
 
-// Guards: `claimProfile`, and `refuseOtherModel` before and after it.
+// Guards: `claimSchema`, `claimedProfile`, `refuseOtherModel`.
 describeOnEach("C9 One vector space", (database) => {
-  it("records model and prefixes at the first opening, and nothing before", async () => {
+  it("records model and prefixes at the first write, and nothing before", async () => {
     const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
     expect(await recordOf(database, schema)).toEqual(recorded(null, null, null));
     expect((await migrationStatus(database.pool, { schema })).model).toBeUndefined();
-    await open(database.pool, schema, PROFILE);
+    const index = await open(database.pool, schema, PROFILE);
+    await index.deleteTraining("a");
+    expect(await recordOf(database, schema)).toEqual(recorded(null, null, null));
+    await index.upsertTraining(smallTraining("a"));
     expect(await recordOf(database, schema)).toEqual(recorded("fake", "query: ", "passage: "));
     expect((await migrationStatus(database.pool, { schema })).model).toBe("fake");
     await expect(open(database.pool, schema, PROFILE)).resolves.toBeInstanceOf(TrainingIndex);
   });
 
   it("records the model that an embedder of this library names itself", async () => {
-    const { schema } = await openTestIndex(database, {}, { dimensions: 16 });
+    const { index, schema } = await openTestIndex(database, {}, { dimensions: 16 });
+    await index.upsertTraining(smallTraining("a"));
     expect(await recordOf(database, schema)).toMatchObject([
       { model: "hashing-1", query_prefix: "", document_prefix: "" },
     ]);
@@ -123,7 +133,8 @@ describeOnEach("C9 One vector space", (database) => {
 
   it("keeps the model when the schema is migrated again, and refuses other dimensions there", async () => {
     const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
-    await open(database.pool, schema, PROFILE);
+    const index = await open(database.pool, schema, PROFILE);
+    await index.upsertTraining(smallTraining("a"));
     await migrate(database.owner, { schema });
     const other = await failureOf(migrate(database.owner, { schema, dimensions: 8 }));
     expect(other).toMatchObject({ code: "SCHEMA_CONFLICT" });
@@ -135,8 +146,8 @@ describeOnEach("C9 One vector space", (database) => {
       await migratedSchema(database, { dimensions: DIMENSIONS }),
       await migratedSchema(database, { dimensions: DIMENSIONS }),
     ] as const;
-    await open(database.pool, schemas[0], { model: "um" });
-    await open(database.pool, schemas[1], { model: "outro" });
+    await (await open(database.pool, schemas[0], { model: "um" })).upsertTraining(smallTraining("a"));
+    await (await open(database.pool, schemas[1], { model: "outro" })).upsertTraining(smallTraining("a"));
     expect((await migrationStatus(database.pool, { schema: schemas[0] })).model).toBe("um");
     expect((await migrationStatus(database.pool, { schema: schemas[1] })).model).toBe("outro");
   });
@@ -228,49 +239,136 @@ describeOnEach("C9 One vector space", (database) => {
   });
 });
 
-// Guards: the UPDATE of the profile names `model IS NULL`, and what it left is looked at again.
+// Guards: `claimSchema`, which locks the profile, and `claimedProfile` in each statement that writes.
 describeOnEach("C9 One vector space", (database) => {
-  it("records one model when several are opened at once; the others are refused", async () => {
+  it("several models that write at once: one is recorded, the others are refused and store nothing", async () => {
     const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
-    const models = Array.from({ length: 8 }, (_, place) => `modelo ${place}`);
     const pool = database.name === "embedded" ? database.pool : openServerPool({ max: 8 });
-    const outcomes = await Promise.allSettled(models.map((model) => open(pool, schema, { model })));
-    const opened = models.filter((_, place) => outcomes[place]?.status === "fulfilled");
-    expect(opened).toHaveLength(1);
-    expect((await migrationStatus(pool, { schema })).model).toBe(opened[0]);
-    const refused = outcomes.flatMap((outcome): unknown[] =>
-      outcome.status === "rejected" ? [outcome.reason] : [],
+    const models = Array.from({ length: 8 }, (_, place) => `modelo ${place}`);
+    const indexes = await Promise.all(models.map((model) => open(pool, schema, { model })));
+    const outcomes = await Promise.allSettled(
+      indexes.map((index, place) => index.upsertTraining(smallTraining(`t${place}`))),
     );
-    expect(refused).toHaveLength(7);
-    for (const reason of refused) {
-      expect(reason).toBeInstanceOf(SchemaError);
-      expect(reason).toMatchObject({ code: "PROFILE_MISMATCH" });
+    const written = models.filter((_, place) => outcomes[place]?.status === "fulfilled");
+    expect(written).toHaveLength(1);
+    expect((await migrationStatus(database.pool, { schema })).model).toBe(written[0]);
+    for (const outcome of outcomes) {
+      if (outcome.status === "rejected") expect(outcome.reason).toMatchObject({ code: "PROFILE_MISMATCH" });
     }
+    expect((await database.pool.query(`SELECT FROM ${schema}.chunk_1`)).rows).toHaveLength(1);
   });
 
-  it("a model that is recorded between the look at the profile and its record stands", async () => {
+  const WRITES: [string, (index: TrainingIndex) => Promise<unknown>][] = [
+    ["an upsert", (index) => index.upsertTraining({ id: "b", content: "outra loja" })],
+    ["an edit", (index) => index.upsertTraining({ id: "a", content: "outra loja" })],
+    ["a repeat", (index) => index.upsertTraining(smallTraining("a"))],
+    ["many", (index) => collect(index.upsertTrainings(["a", "b", "c"].map(smallTraining)))],
+    ["the vector store", (index) => index.vectorStore.addDocuments([{ pageContent: "x", metadata: {} }])],
+    [
+      "ready vectors",
+      (index) => index.vectorStore.addVectors([[1, 2, 3, 4]], [{ pageContent: "x", metadata: {} }]),
+    ],
+  ];
+  it.each(WRITES)(
+    "after DROP SCHEMA and migrate under a live writer: refuses %s of the other model",
+    async (_name, write) => {
+      const { pool, owner } = database;
+      const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
+      const old = await open(pool, schema, { model: "velho" });
+      await old.upsertTraining(smallTraining("a"));
+      await owner.query(`DROP SCHEMA ${schema} CASCADE`);
+      await migratedSchema(database, { schema, dimensions: DIMENSIONS });
+      const fresh = await open(pool, schema, { model: "novo" });
+      await fresh.upsertTraining(smallTraining("a"));
+      const failure = await failureOf(write(old));
+      expect(failure).toBeInstanceOf(SchemaError);
+      expect(failure).toMatchObject({ code: "PROFILE_MISMATCH" });
+      const { rows } = await pool.query(`SELECT training_id, content FROM ${schema}.chunk_1`);
+      expect(rows).toEqual([{ training_id: "a", content: "a loja a" }]);
+      expect(await recordOf(database, schema)).toEqual(recorded("novo", "", ""));
+      await old.deleteTraining("a"); // needs no claim
+    },
+  );
+
+  it("refuses inside the host's transaction, which goes on", async () => {
     const { pool } = database;
     const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
-    let isFirst = true;
-    const slow: DatabasePool = {
-      connect: () => pool.connect(),
-      query: async (text, values) => {
-        if (isFirst && text.includes("SET model")) {
-          isFirst = false;
-          await open(pool, schema, { model: "quick" });
-        }
-        return pool.query(text, values);
-      },
-    };
-    const failure = await failureOf(open(slow, schema, { model: "slow" }));
-    expect(failure.message).toContain('model "quick" is recorded, "slow" was opened');
-    expect(isFirst).toBe(false);
-    expect(await recordOf(database, schema)).toEqual(recorded("quick", "", ""));
+    const one = await open(pool, schema, { model: "um" });
+    const other = await open(pool, schema, { model: "outro" });
+    const prepared = await other.prepareTraining(smallTraining("b"));
+    await one.upsertTraining(smallTraining("a"));
+    await inHostTransaction(pool, "COMMIT", async (client) => {
+      expect(await failureOf(prepared.commit(client))).toMatchObject({ code: "PROFILE_MISMATCH" });
+      expect(await one.upsertTraining(smallTraining("c"), { client })).toMatchObject({ status: "indexed" });
+    });
   });
 
-  it("opens the same model many times at once", async () => {
+  it("a claim made in a host's transaction stands or falls with it", async () => {
     const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
-    await Promise.all(Array.from({ length: 8 }, () => open(database.pool, schema, PROFILE)));
-    expect(await recordOf(database, schema)).toEqual(recorded("fake", "query: ", "passage: "));
+    const index = await open(database.pool, schema, PROFILE);
+    await inHostTransaction(database.pool, "ROLLBACK", (client) =>
+      index.upsertTraining(smallTraining("a"), { client }),
+    );
+    expect(await recordOf(database, schema)).toEqual(recorded(null, null, null));
+    expect(await index.upsertTraining(smallTraining("a"))).toMatchObject({ status: "indexed" });
+  });
+
+  it("an empty schema can be claimed anew, with other prefixes too; the one before is refused then", async () => {
+    const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
+    const first = await open(database.pool, schema, PROFILE);
+    await first.upsertTraining(smallTraining("a"));
+    await first.deleteTraining("a");
+    const second = await open(database.pool, schema, { ...PROFILE, queryPrefix: "pergunta: " });
+    expect(await second.upsertTraining(smallTraining("a"))).toMatchObject({ status: "indexed" });
+    expect(await recordOf(database, schema)).toEqual(recorded("fake", "pergunta: ", "passage: "));
+    expect(await failureOf(first.upsertTraining(smallTraining("b")))).toMatchObject({
+      code: "PROFILE_MISMATCH",
+    });
+  });
+
+  it("an index that has been opened, but never written to, claims nothing", async () => {
+    const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
+    await open(database.pool, schema, { model: "um" });
+    const other = await open(database.pool, schema, { model: "outro" });
+    await other.upsertTraining(smallTraining("a"));
+    expect(await recordOf(database, schema)).toEqual(recorded("outro", "", ""));
+  });
+});
+
+describeOnServer("C9 One vector space", (database) => {
+  it("a claim waits for writes under way, so that two models never meet", async () => {
+    const { pool } = database;
+    const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
+    const one = await open(pool, schema, { model: "um" });
+    await one.upsertTraining(smallTraining("a"));
+    await one.deleteTraining("a");
+    const other = await open(pool, schema, { model: "outro" });
+    let outcome: Promise<Error> | undefined;
+    await inHostTransaction(pool, "COMMIT", async (client) => {
+      await one.upsertTraining(smallTraining("b"), { client });
+      outcome = failureOf(other.upsertTraining(smallTraining("c")));
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    });
+    expect(await outcome).toMatchObject({ code: "PROFILE_MISMATCH" });
+  });
+
+  it("a snapshot of a host at REPEATABLE READ does not let an outdated claim through", async () => {
+    const { pool } = database;
+    const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
+    const one = await open(pool, schema, { model: "um" });
+    await one.upsertTraining(smallTraining("a"));
+    await one.deleteTraining("a");
+    const other = await open(pool, schema, { model: "outro" });
+    const prepared = await one.prepareTraining(smallTraining("b"));
+    const client = await pool.connect();
+    try {
+      await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ");
+      await client.query(`SELECT count(*) FROM ${schema}.training`);
+      await other.upsertTraining(smallTraining("c"));
+      expect(await failureOf(prepared.commit(client))).toMatchObject({ code: "CONFLICT", retryable: true });
+    } finally {
+      await client.query("ROLLBACK");
+      client.release();
+    }
   });
 });

@@ -140,8 +140,34 @@ const FAILURES: Record<ErrorCode, Failure> = {
     class: SchemaError,
     retryable: false,
     cause: false,
-    provoke: ({ pool, schema }) =>
-      TrainingIndex.initialize(new CountingEmbeddings(), { pool, schema, profile: { model: "outro" } }),
+    provoke: async ({ index, pool, schema }) => {
+      await index.upsertTraining(TRAINING);
+      return TrainingIndex.initialize(new CountingEmbeddings(), {
+        pool,
+        schema,
+        profile: { model: "outro" },
+      });
+    },
+  },
+  SEQUENCE_BEHIND: {
+    class: SchemaError,
+    retryable: false,
+    cause: false,
+    isServerOnly: true,
+    provoke: async ({ index, owner, schema }) => {
+      await index.upsertTraining(TRAINING);
+      await owner.query(`ALTER SEQUENCE ${schema}.ticket RESTART`);
+      const role = uniqueName("role");
+      await owner.query(`CREATE ROLE ${role} LOGIN PASSWORD '${SECRET}'; GRANT USAGE ON SCHEMA ${schema} TO ${role};
+        GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${schema} TO ${role};
+        GRANT USAGE ON SEQUENCE ${schema}.ticket TO ${role}`);
+      onTestFinished(async () => {
+        await owner.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+      });
+      const url = new URL(requireServerUrl());
+      Object.assign(url, { username: role, password: SECRET });
+      return openAgain({ schema }, endingPool({ connectionString: url.href }));
+    },
   },
   EMBEDDING_FAILED: {
     class: EmbeddingError,

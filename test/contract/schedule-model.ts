@@ -19,7 +19,10 @@ interface ModelState {
   version: number | undefined;
 }
 
-/** One training, as calls on it end one after the other. */
+/**
+ * One training, as calls on it end one after the other. A delete without a revision ends the history of revisions; what
+ * started before it stays behind its barrier.
+ */
 export class ModelTraining {
   #state: ModelState = { start: 0, revision: undefined, barrier: 0, version: undefined };
 
@@ -42,9 +45,12 @@ export class ModelTraining {
     if (!this.wouldCount(call)) return false;
     const { start, revision, version } = call;
     const stored = this.#state;
+    const endsHistory = version === undefined && revision === undefined;
+    const highest =
+      revision === undefined ? stored.revision : Math.max(revision, stored.revision ?? revision);
     this.#state = {
       start,
-      revision: revision === undefined ? stored.revision : Math.max(revision, stored.revision ?? revision),
+      revision: endsHistory ? undefined : highest,
       barrier: revision === undefined ? Math.max(stored.barrier, start) : stored.barrier,
       version,
     };

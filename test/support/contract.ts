@@ -5,7 +5,6 @@ import {
   type DatabaseClient,
   type DatabasePool,
   type TrainingId,
-  type UpsertResult,
 } from "langchain-training-index";
 import pg from "pg";
 import { onTestFinished } from "vitest";
@@ -254,8 +253,8 @@ export async function failureOf(work: Promise<unknown>): Promise<TrainingIndexEr
 }
 
 /** All that `upsertTrainings` yields. */
-export async function collect(results: AsyncIterable<UpsertResult>): Promise<UpsertResult[]> {
-  const list: UpsertResult[] = [];
+export async function collect<Result>(results: AsyncIterable<Result>): Promise<Result[]> {
+  const list: Result[] = [];
   for await (const result of results) list.push(result);
   return list;
 }

@@ -1,0 +1,91 @@
+/**
+ * Whose vectors a schema holds. The first write claims the schema for the model of its index, and every write checks the
+ * claim in its own statement (`claimedProfile`). A schema that holds no chunks may be claimed anew for another model.
+ */
+import { SchemaError } from "../errors.js";
+import { readActiveProfile } from "./catalog.js";
+import { inSavepoint, inTransaction, query, type DatabasePool, type Queryable } from "./database.js";
+import { CLAIM_COLUMNS } from "./fence-sql.js";
+import { namesOf, type Layout } from "./layout.js";
+
+/** What decides whether vectors can be compared: model, query prefix, document prefix, dimensions. */
+export type Claim = readonly [model: string, queryPrefix: string, documentPrefix: string, dimensions: string];
+
+/** Thrown inside when a write finds that the schema is not claimed for its model; nothing has been stored. */
+export class MissingClaim extends Error {}
+
+/** The claim of an index with this model. */
+export function claimOf(profile: {
+  model: string;
+  queryPrefix: string;
+  documentPrefix: string;
+  dimensions: number;
+}): Claim {
+  return [profile.model, profile.queryPrefix, profile.documentPrefix, profile.dimensions.toString()];
+}
+
+/**
+ * The ids that a statement let through.
+ *
+ * @param rows - of a statement that says by a row without an id that it found no claim
+ * @throws {@link MissingClaim}
+ */
+export function requireClaim(rows: readonly { key: string | null }[]): string[] {
+  return rows.map(({ key }) => {
+    if (key === null) throw new MissingClaim();
+    return key;
+  });
+}
+
+/**
+ * Claims the schema for a model: one that nobody has claimed, or one that holds no chunks.
+ *
+ * @param client - in a transaction of the host's, with which the claim then stands or falls
+ * @throws {@link SchemaError} `PROFILE_MISMATCH` when it holds vectors of another model
+ */
+export async function claimSchema(
+  pool: DatabasePool,
+  client: Queryable | undefined,
+  layout: Layout,
+  claim: Claim,
+): Promise<void> {
+  const claimWith = (database: Queryable): Promise<void> => claimLocked(database, layout, claim);
+  await (client ? inSavepoint(client, claimWith) : inTransaction(pool, claimWith));
+}
+
+async function claimLocked(client: Queryable, layout: Layout, claim: Claim): Promise<void> {
+  const { profile } = namesOf(layout);
+  // Writes hold this row until they commit: from here on none is under way, and what they have stored can be seen.
+  await query(client, `SELECT FROM ${profile} WHERE id = ${layout.profileId} FOR UPDATE`);
+  const { id, dimensions, recorded } = await readActiveProfile(client, layout.schema);
+  const [model, queryPrefix, documentPrefix, ownDimensions] = claim;
+  const isFree = recorded === undefined || !(await mayHoldChunks(client, layout));
+  if (id !== layout.profileId || dimensions.toString() !== ownDimensions || !isFree) {
+    throw new SchemaError(
+      "PROFILE_MISMATCH",
+      `Schema ${JSON.stringify(layout.schema)} is for another embedding model by now: ` +
+        `${JSON.stringify(recorded?.model ?? null)} with ${dimensions} dimensions is recorded, this index has ` +
+        `${JSON.stringify(model)} with ${ownDimensions}, or has other prefixes. Such vectors cannot be compared, and ` +
+        "nothing was stored: open the index again with the model that is recorded, or migrate a new schema for this one",
+    );
+  }
+  await query(
+    client,
+    `UPDATE ${profile} SET model = $1, query_prefix = $2, document_prefix = $3
+      WHERE id = ${layout.profileId} AND ${CLAIM_COLUMNS} IS DISTINCT FROM $4::text[]`,
+    [model, queryPrefix, documentPrefix, claim],
+  );
+}
+
+/**
+ * Whether the schema holds chunks. At REPEATABLE READ nobody can tell, as others may have stored some since the transaction
+ * began: then it may.
+ */
+export async function mayHoldChunks(database: Queryable, layout: Layout): Promise<boolean> {
+  const rows = await query(
+    database,
+    `SELECT WHERE EXISTS (SELECT FROM ${namesOf(layout).chunk})
+      OR pg_catalog.current_setting('transaction_isolation') IN ('repeatable read', 'serializable')`,
+  );
+  return rows.length > 0;
+}

@@ -1,0 +1,46 @@
+import { expect, it } from "vitest";
+import { describeOnEach } from "../support/databases.js";
+import { openTestIndex } from "../support/index.js";
+
+// Guards: `passDeletes`: what a delete does to the revision that is stored.
+describeOnEach("C3 Deletes stay", (database) => {
+  it("a delete without a revision ends the history of revisions", async () => {
+    const { index } = await openTestIndex(database);
+    await index.upsertTraining({ id: "a", content: "sete", revision: 7 });
+    const early = await index.prepareTraining({ id: "a", content: "nove", revision: 9 });
+    expect(await index.deleteTraining("a")).toMatchObject({ status: "deleted" });
+    expect(await early.commit()).toMatchObject({ status: "superseded", reason: "deleted" });
+    expect(await index.upsertTraining({ id: "a", content: "um", revision: 1 })).toMatchObject({
+      status: "indexed",
+    });
+    expect(await index.upsertTraining({ id: "a", content: "zero", revision: 0 })).toMatchObject({
+      status: "superseded",
+      reason: "newer",
+    });
+  });
+
+  it("nobody has to wait for such a delete before the next call", async () => {
+    const { index } = await openTestIndex(database);
+    await index.upsertTraining({ id: "a", content: "sete", revision: 7 });
+    const [, result] = await Promise.all([
+      index.deleteTraining("a"),
+      index.upsertTraining({ id: "a", content: "um", revision: 1 }),
+    ]);
+    expect(result).toMatchObject({ status: "indexed" });
+  });
+
+  it("a delete with a revision is ordered by it, whenever calls start, until it is pruned", async () => {
+    const { index } = await openTestIndex(database);
+    await index.upsertTraining({ id: "a", content: "sete", revision: 7 });
+    await index.deleteTraining("a", { revision: 8 });
+    expect(await index.upsertTraining({ id: "a", content: "sete", revision: 7 })).toMatchObject({
+      status: "superseded",
+      reason: "deleted",
+    });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(await index.prune({ olderThanMs: 1 })).toBe(1);
+    expect(await index.upsertTraining({ id: "a", content: "sete", revision: 7 })).toMatchObject({
+      status: "indexed",
+    });
+  });
+});

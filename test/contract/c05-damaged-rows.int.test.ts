@@ -1,0 +1,37 @@
+import { expect, it } from "vitest";
+import { describeOnEach } from "../support/databases.js";
+import { FIVE_PARAGRAPHS, openTestIndex, storedRows } from "../support/index.js";
+
+// Guards: `stored_chunks` beside `chunks` in what is read of a stored version.
+describeOnEach("C5 Idempotent", (database) => {
+  it("rows of chunks that somebody deleted by hand are no `unchanged`: what is missing is embedded again", async () => {
+    const test = await openTestIndex(database);
+    const training = { id: "a", content: FIVE_PARAGRAPHS };
+    const { chunks } = await test.index.upsertTraining(training);
+    const before = await storedRows(test);
+    await test.owner.query(`DELETE FROM ${test.schema}.chunk_1 WHERE id = $1`, [before[1]?.id]);
+    test.embeddings.texts = [];
+    expect(await test.index.upsertTraining(training)).toMatchObject({
+      status: "indexed",
+      chunks,
+      embedded: 1,
+    });
+    expect(test.embeddings.texts).toHaveLength(1);
+    const after = await storedRows(test);
+    expect(after.map(({ content }) => content)).toEqual(before.map(({ content }) => content));
+    expect(after.filter(({ version }) => before.some((row) => row.version === version))).toHaveLength(
+      before.length - 1,
+    );
+    expect(await test.index.upsertTraining(training)).toMatchObject({ status: "unchanged" });
+  });
+
+  it.each(["chunk_1", "indexed_1"])("neither are those of %s when all are gone", async (table) => {
+    const test = await openTestIndex(database);
+    const training = { id: "a", content: FIVE_PARAGRAPHS };
+    const { chunks } = await test.index.upsertTraining(training);
+    await test.owner.query(`DELETE FROM ${test.schema}.${table}`);
+    const embedded = table === "chunk_1" ? chunks : 0;
+    expect(await test.index.upsertTraining(training)).toMatchObject({ status: "indexed", chunks, embedded });
+    expect(await test.index.upsertTraining(training)).toMatchObject({ status: "unchanged" });
+  });
+});

@@ -32,11 +32,25 @@ async function listen(
 }
 
 describe("an option of a search that is not usable", () => {
-  it.each(["query", "k", "strategy", "filter", "filter.grupo", "filter.$and[0].ano.gt"])(
+  it.each(["query", "k", "strategy"])(
     "answers 400 with the problem when it is the caller's: %s",
     async (option) => {
       const answer = await post(failing(new InvalidArgumentError(option, "must be another")), { query: "a" });
       expect(answer).toMatchObject({ status: 400, body: { error: `${option} must be another` } });
+    },
+  );
+
+  it.each(["filter", "filter.grupo", "filter.$and[0].ano.gt"])(
+    "says nothing of what the host filters by: %s",
+    async (option) => {
+      const index = failing(new InvalidArgumentError(option, "must be another"));
+      const ofHost = await post(index, { query: "a" });
+      expect(ofHost).toMatchObject({ status: 500, body: { error: "The search failed" } });
+      const ofBoth = await post(index, { query: "a", filter: { ano: 2026 } }, { allowFilter: true });
+      expect(ofBoth).toMatchObject({
+        status: 400,
+        body: { error: "filter is too long, or nested too deep" },
+      });
     },
   );
 

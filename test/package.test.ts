@@ -183,7 +183,7 @@ describe.each(KINDS)("in a project of type %s", (kind) => {
         const { ollamaEmbeddings } = await load("${NAME}/ollama");
         const { HashingEmbeddings } = await load("${NAME}/testing");
         const { similarityHandler } = await load("${NAME}/http");
-        const poolThatFails = (error) => ({ connect: () => Promise.reject(error) });
+        const poolThatFails = (error) => ({ connect: () => Promise.reject(error), query: () => Promise.reject(error) });
         const refused = Object.assign(new Error("denied"), { severity: "FATAL", code: "42501" });
         const actions = [
           ["DatabaseError", () => migrate(poolThatFails(new Error("ECONNREFUSED")))],

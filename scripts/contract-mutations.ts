@@ -227,6 +227,13 @@ const mutations: Mutation[] = [
     to: "",
   },
   {
+    name: "the version of the schema that each search reads",
+    noticedBy: ["c09"],
+    file: "store/current-statements.ts",
+    from: "if (!row || !isOf(row, this.#state)) throw new SchemaChanged();",
+    to: "if (!row) throw new SchemaChanged();",
+  },
+  {
     name: "the filter on what accompanies a hit: neighbors, texts and means are read without it",
     noticedBy: ["c10"],
     file: "store/visible-chunks.ts",

@@ -8,6 +8,8 @@
  * | `SCHEMA_OUTDATED` | {@link SchemaError} | the schema is older than this library: run `migrate` |
  * | `SCHEMA_NEWER` | {@link SchemaError} | the schema is newer than this library: upgrade the library |
  * | `SCHEMA_CONFLICT` | {@link SchemaError} | the schema stands, but was made with other options |
+ * | `SCHEMA_DAMAGED` | {@link SchemaError} | a part of the schema is gone: the message says which, and how to repair it |
+ * | `UNSUPPORTED_SETTING` | {@link SchemaError} | a setting of the server, database or role that the index cannot work under |
  * | `EXTENSION_MISSING` | {@link SchemaError} | pgvector is not installed |
  * | `EXTENSION_OUTDATED` | {@link SchemaError} | pgvector is older than 0.8.0 |
  * | `INSUFFICIENT_PRIVILEGE` | {@link SchemaError} | the role lacks a right |
@@ -21,6 +23,7 @@
  * | `CONNECTION_FAILED` | {@link DatabaseError} | the connection to Postgres could not be made, or broke |
  * | `CONFLICT` | {@link DatabaseError} | a concurrent change got in between; the same call again can succeed |
  * | `TIMEOUT` | {@link DatabaseError}, {@link EmbeddingError} | a wait took longer than it may, or the call longer than its `timeoutMs` |
+ * | `DIRECTORY_IN_USE` | {@link DatabaseError} | another process has the folder of the embedded database open |
  * | `ABORTED` | {@link AbortError} | the caller's `AbortSignal` fired |
  */
 export type ErrorCode =
@@ -29,6 +32,8 @@ export type ErrorCode =
   | "SCHEMA_OUTDATED"
   | "SCHEMA_NEWER"
   | "SCHEMA_CONFLICT"
+  | "SCHEMA_DAMAGED"
+  | "UNSUPPORTED_SETTING"
   | "EXTENSION_MISSING"
   | "EXTENSION_OUTDATED"
   | "INSUFFICIENT_PRIVILEGE"
@@ -42,6 +47,7 @@ export type ErrorCode =
   | "CONNECTION_FAILED"
   | "CONFLICT"
   | "TIMEOUT"
+  | "DIRECTORY_IN_USE"
   | "ABORTED";
 
 /** What every error of this library carries besides its message. */

@@ -2,7 +2,7 @@ import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import { checkFunction, checkInteger } from "./checks.js";
 import { Chunker } from "./chunker.js";
 import { Indexer } from "./indexer.js";
-import { openIndex, type OpenIndex } from "./open-index.js";
+import { openIndex, refuseOthers, type OpenIndex } from "./open-index.js";
 import { notifier, type Notify } from "./notices.js";
 import { checkIndexOptions } from "./option-names.js";
 import { checkSplitter, DEFAULT_EF_SEARCH, MAX_K, type TrainingIndexOptions } from "./options.js";
@@ -13,11 +13,12 @@ import { StartOrder } from "./start-order.js";
 import { boundedPool, type BoundedPool } from "./store/bounded-database.js";
 import { compileFilter, type Conditions } from "./store/filter.js";
 import { quoteIdentifier } from "./store/identifiers.js";
-import { DEFAULT_SCHEMA } from "./store/layout.js";
+import { DEFAULT_SCHEMA, type Layout } from "./store/layout.js";
 import { NamedStatements } from "./store/named-statements.js";
 import { claimOf } from "./store/profile-claim.js";
 import { ServingIndex } from "./store/serving-index.js";
 import { checkSequence } from "./store/ticket-sequence.js";
+import type { WriteTarget } from "./store/write-target.js";
 import type { TrainingHeader } from "./training-input.js";
 
 /** The parts of an index, once its schema has been looked at. */
@@ -25,6 +26,8 @@ export interface IndexParts extends OpenIndex {
   embeddings: EmbeddingsInterface;
   /** The host's pool, with bounded waits. */
   pool: BoundedPool;
+  /** What statements are written with now: it follows the schema. */
+  readonly layout: Layout;
   /** The filter of the index, compiled. */
   scope: Conditions;
   header: TrainingHeader | undefined;
@@ -57,19 +60,38 @@ export async function openParts(
   const notify = notifier(checkFunction("onNotice", options.onNotice));
 
   const open = await openIndex(embeddings, pool, schema, options.profile, notify);
-  const { layout, vectorOid, embedder, profile } = open;
-  const target = { layout, vectorOid, scope, claim: claimOf(profile) };
+  const { profileId, embedder, profile } = open;
+  const serving = new ServingIndex({
+    database: pool,
+    schema,
+    profileId,
+    own: profile,
+    check: (state, database) => refuseOthers(database, state, profile),
+    notify,
+  });
+  await serving.current(); // so that the first search is one statement, too
+  await checkSequence(pool, serving.layout, notify);
+  const target: WriteTarget = {
+    get layout() {
+      return serving.layout;
+    },
+    get vectorOid() {
+      return serving.vectorOid;
+    },
+    scope,
+    claim: claimOf(profile),
+  };
   const chunker = new Chunker(splitter, profile);
   const startOrder = new StartOrder();
-  const serving = new ServingIndex(pool, layout);
-  await checkSequence(pool, layout, notify);
-  await serving.current(); // so that the first search is one statement, too
   const statements = new NamedStatements(pool, notify);
-  const searchTarget = { statements, layout, dimensions: profile.dimensions, serving, notify };
+  const { dimensions } = profile;
   return {
     ...open,
     embeddings,
     pool,
+    get layout() {
+      return serving.layout;
+    },
     scope,
     header,
     indexer: new Indexer({
@@ -81,8 +103,8 @@ export async function openParts(
       startOrder,
       notify,
     }),
-    remover: new Remover(pool, target, startOrder, notify),
-    searcher: new Searcher({ target: searchTarget, embedder, scope, efSearch }),
+    remover: new Remover({ pool, target, startOrder, notify, serving }),
+    searcher: new Searcher({ statements, serving, dimensions, embedder, scope, efSearch, notify }),
     serving,
     notify,
   };

@@ -122,12 +122,16 @@ export class Indexer {
     database: Queryable,
     mayWait: boolean,
   ): Promise<(StoredState & TakenTicket)[]> {
-    const { target, startOrder, notify } = this.#parts;
+    const { target, startOrder, notify, atOnce } = this.#parts;
     const keys = trainings.map(({ key }) => key);
     const revisions = trainings.map(({ revision }) => revision);
-    const text = sql.takeTickets(target.layout);
-    const values = [keys, revisions, target.scope];
-    const take = (): Promise<(StoredState & TakenTicket)[]> => query(database, text, values);
-    return startOrder.take(keys, () => takeInOrder(database, target.layout, notify, take), mayWait);
+    const take = (): Promise<(StoredState & TakenTicket)[]> =>
+      query(database, sql.takeTickets(target.layout), [keys, revisions, target.scope]);
+    const takeFollowing = (): Promise<(StoredState & TakenTicket)[]> =>
+      atOnce.serving.follow(() => takeInOrder(database, target.layout, notify, take), {
+        client: mayWait ? undefined : database,
+        writes: true,
+      });
+    return startOrder.take(keys, takeFollowing, mayWait);
   }
 }

@@ -5,29 +5,30 @@ import { SchemaError } from "./errors.js";
 import type { Notify } from "./notices.js";
 import type { TrainingIndexOptions } from "./options.js";
 import {
-  readActiveProfile,
   readCatalog,
   readMigrations,
   refuseNewerSchema,
   requireExtension,
   type ActiveProfile,
 } from "./store/catalog.js";
-import type { DatabasePool } from "./store/database.js";
+import { damagedSchema, isOnlySlower, readDamage } from "./store/damage.js";
+import type { DatabasePool, Queryable } from "./store/database.js";
 import { mayHoldChunks } from "./store/profile-claim.js";
 import { FIRST_PROFILE_ID, SCHEMA_VERSION, type Layout } from "./store/layout.js";
+import { refuseSettings } from "./store/settings.js";
 
 /** A schema that has been found to be migrated, and to hold the vectors of the given embedder. */
 export interface OpenIndex {
-  layout: Layout;
-  vectorOid: number;
+  /** Of the profile whose chunks are searched. */
+  profileId: number;
   profile: EmbeddingProfile;
   embedder: Embedder;
 }
 
 /**
- * Looks at the schema before anything is read from it or written to it.
+ * Looks at the schema before anything is read from it or written to it. Whose vectors it holds {@link refuseOthers} sees.
  *
- * @throws {@link SchemaError} when it is not migrated, or holds vectors of another model
+ * @throws {@link SchemaError} when it is not migrated, or damaged
  */
 export async function openIndex(
   embeddings: EmbeddingsInterface,
@@ -37,40 +38,50 @@ export async function openIndex(
   notify: Notify,
 ): Promise<OpenIndex> {
   const catalog = await readCatalog(pool, schema, FIRST_PROFILE_ID);
-  const extension = requireExtension(catalog.extension);
+  refuseSettings(catalog.settings);
   const applied = catalog.migrated ? await readMigrations(pool, schema) : { version: 0, breakingVersion: 0 };
   refuseNewerSchema(schema, applied);
-  if (applied.version < SCHEMA_VERSION || catalog.idType === undefined) {
+  const { missing, active } = await readDamage(pool, schema, applied.version);
+  const lost = missing.filter((part) => !isOnlySlower(part));
+  if (lost.length > 0) {
+    throw damagedSchema(
+      schema,
+      lost,
+      `Run migrate(pool, { schema: ${JSON.stringify(schema)} }): it makes again what can be made from the rest, and says of ` +
+        "the rest what to do",
+    );
+  }
+  requireExtension(catalog.extension);
+  if (applied.version < SCHEMA_VERSION || catalog.idType === undefined || !active) {
     const state = applied.version === 0 ? "has not been migrated" : `is at version ${applied.version}`;
     throw new SchemaError(
       applied.version === 0 ? "SCHEMA_MISSING" : "SCHEMA_OUTDATED",
       `Schema ${JSON.stringify(schema)} ${state}: run migrate(pool, { schema: ${JSON.stringify(schema)} })`,
     );
   }
-  const active = await readActiveProfile(pool, schema);
   const resolved = resolveProfile(embeddings, given, active.dimensions);
-  const layout = {
-    schema,
-    idType: catalog.idType,
-    extensionSchema: extension.schema,
-    profileId: active.id,
-    textSearch: active.textSearch,
-  };
-  const isClaimed = active.recorded !== undefined && (await mayHoldChunks(pool, layout));
-  refuseOtherModel(schema, isClaimed ? active : { ...active, recorded: undefined }, resolved.profile);
   return {
-    layout,
-    vectorOid: extension.vectorOid,
+    profileId: active.id,
     profile: resolved.profile,
     embedder: new Embedder(embeddings, resolved, notify),
   };
 }
 
-function refuseOtherModel(
-  schema: string,
-  { dimensions, recorded }: ActiveProfile,
+/** What of a schema decides whose vectors it can hold. */
+type Holding = Pick<ActiveProfile, "dimensions" | "recorded"> & { layout: Layout };
+
+/**
+ * Refuses a schema that holds vectors of another model, or that has room for none of this one. Whose an empty schema was
+ * does not matter.
+ *
+ * @throws {@link SchemaError}
+ */
+export async function refuseOthers(
+  database: Queryable,
+  { layout, dimensions, recorded }: Holding,
   profile: EmbeddingProfile,
-): void {
+): Promise<void> {
+  const schema = JSON.stringify(layout.schema);
   const difference = [
     describeDifference("model", recorded?.model, profile.model),
     describeDifference("dimensions", dimensions, profile.dimensions),
@@ -78,11 +89,20 @@ function refuseOtherModel(
     describeDifference("document prefix", recorded?.documentPrefix, profile.documentPrefix),
   ].find((found) => found !== undefined);
   if (difference === undefined) return;
+  if (recorded !== undefined && (await mayHoldChunks(database, layout))) {
+    throw new SchemaError(
+      "PROFILE_MISMATCH",
+      `Schema ${schema} holds vectors of another embedding model: ${difference}. ` +
+        "Such vectors cannot be compared: open it with the model that is recorded, or migrate a new schema, " +
+        "index the trainings there, and open that one",
+    );
+  }
+  if (dimensions === profile.dimensions) return;
   throw new SchemaError(
     "PROFILE_MISMATCH",
-    `Schema ${JSON.stringify(schema)} holds vectors of another embedding model: ${difference}. ` +
-      "Such vectors cannot be compared: open it with the model that is recorded, or migrate a new schema, " +
-      "index the trainings there, and open that one",
+    `Schema ${schema} has no vectors yet, but room for others than those of this model: ` +
+      `${describeDifference("dimensions", dimensions, profile.dimensions) ?? ""}. Run migrate(pool, { schema: ${schema}, ` +
+      `dimensions: ${profile.dimensions} })`,
   );
 }
 

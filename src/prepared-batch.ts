@@ -150,7 +150,8 @@ export class PreparedBatch {
     for (let attempt = 1; ; attempt++) {
       throwIfAborted(signal);
       try {
-        await this.#swap(client && hostClient(client, { signal }), outcomes, { signal });
+        const inHosts = client && hostClient(client, { signal });
+        await this.#follow(() => this.#swap(inHosts, outcomes, { signal }), client);
         const indexed = this.#items.filter((item) => outcomes.get(item)?.status === "indexed");
         this.#parts.atOnce.serving.grow(indexed.reduce((sum, { chunks }) => sum + chunks.length, 0));
         return this.#items.map((item) => item.result(outcomes.get(item) ?? supersededBy("newer")));
@@ -220,12 +221,13 @@ export class PreparedBatch {
     const items = this.#items.filter((item) => !outcomes.has(item));
     const { target } = this.#parts;
     const pool = this.#parts.pool.within({ signal });
-    const states = await query<StoredState>(pool, sql.readStates(target.layout), [
+    const values = [
       items.map(({ training }) => training.key),
       items.map(({ training }) => training.revision),
       target.scope,
       items.map(({ ticket }) => ticket),
-    ]);
+    ];
+    const states = await this.#follow(() => query<StoredState>(pool, sql.readStates(target.layout), values));
     for (const [index, item] of items.entries()) item.observe(states[index]);
     await this.embedMissing(pool, signal, items);
   }
@@ -254,7 +256,10 @@ export class PreparedBatch {
   async #readStanding(database: Queryable, items: readonly BatchItem[]): Promise<void> {
     const standing = items.filter(({ stands }) => stands);
     const keys = standing.map(({ training }) => training.key);
-    const rows = await readChunks(database, this.#parts.target.layout, keys);
+    const rows = await this.#follow(
+      () => readChunks(database, this.#parts.target.layout, keys),
+      this.#options.client,
+    );
     const chunks = groupBy(rows, ({ key }) => key);
     for (const item of standing) item.observeChunks(chunks.get(item.training.key) ?? []);
   }
@@ -262,10 +267,10 @@ export class PreparedBatch {
   async #readTexts(database: Queryable, items: readonly BatchItem[]): Promise<Map<string, StandingText[]>> {
     if (items.length === 0) return new Map();
     const { target, chunker } = this.#parts;
-    const rows = await query<{ key: string; content: string; start_at: string; end_at: string }>(
-      database,
-      sql.readTexts(target.layout),
-      [items.map(({ training }) => training.key), chunker.description],
+    const values = [items.map(({ training }) => training.key), chunker.description];
+    const rows = await this.#follow(
+      () => query<TextRow>(database, sql.readTexts(target.layout), values),
+      this.#options.client,
     );
     const texts = rows.map(({ key, content, start_at, end_at }) => ({
       key,
@@ -275,7 +280,14 @@ export class PreparedBatch {
     }));
     return groupBy(texts, ({ key }) => key);
   }
+
+  /** Again, where the schema turns out to be another one than was known; what is done stays done. */
+  #follow<T>(work: () => Promise<T>, client?: Queryable): Promise<T> {
+    return this.#parts.atOnce.serving.follow(work, { client, writes: true });
+  }
 }
+
+type TextRow = Record<"key" | "content" | "start_at" | "end_at", string>;
 
 function conflict(): DatabaseError {
   return new DatabaseError("Another call changed the training between its preparation and its commit", {

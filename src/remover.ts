@@ -6,6 +6,8 @@ import type { Conditions } from "./store/filter.js";
 import { databaseOf, hostClient } from "./store/host-client.js";
 import { remove, type Removal, type RemovalOutcome } from "./store/removal.js";
 import { takeInOrder, type TakenTicket } from "./store/ticket-sequence.js";
+import type { ServingIndex } from "./store/serving-index.js";
+import type { Layout } from "./store/layout.js";
 import type { WriteTarget } from "./store/write-target.js";
 import * as sql from "./store/write-sql.js";
 import type { StartOrder } from "./start-order.js";
@@ -19,6 +21,15 @@ export interface RemoveOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** What a {@link Remover} works with. */
+export interface RemoverParts {
+  pool: BoundedPool;
+  target: WriteTarget;
+  startOrder: StartOrder;
+  notify: Notify;
+  serving: Pick<ServingIndex, "follow">;
+}
+
 const ABSENT: RemovalOutcome = { status: "absent", removed: 0 };
 
 /** Deletes trainings; the ticket, taken first, says when the call started. */
@@ -28,11 +39,14 @@ export class Remover {
   readonly #startOrder: StartOrder;
   readonly #notify: Notify;
 
-  constructor(pool: BoundedPool, target: WriteTarget, startOrder: StartOrder, notify: Notify) {
+  readonly #serving: Pick<ServingIndex, "follow">;
+
+  constructor({ pool, target, startOrder, notify, serving }: RemoverParts) {
     this.#pool = pool;
     this.#target = target;
     this.#startOrder = startOrder;
     this.#notify = notify;
+    this.#serving = serving;
   }
 
   /** @param keys - ids as Postgres takes them, each at most once */
@@ -43,8 +57,7 @@ export class Remover {
     const removeWith = (ticket: string): Promise<RemovalOutcome[]> =>
       this.#removeWith(keys, { ticket, revision, conditions }, options);
     const start = async (): Promise<{ ticket: string; outcomes?: RemovalOutcome[] }> => {
-      const text = sql.takeTicket(this.#target.layout);
-      const { ticket } = await this.#takeTicket<TakenTicket>(text, [keys], options);
+      const { ticket } = await this.#takeTicket<TakenTicket>(sql.takeTicket, [keys], options);
       // It ends the history of revisions: calls that start later are compared with what it leaves.
       return revision === null ? { ticket, outcomes: await removeWith(ticket) } : { ticket };
     };
@@ -58,10 +71,9 @@ export class Remover {
     options: RemoveOptions = {},
   ): Promise<{ key: string; outcome: RemovalOutcome }[]> {
     throwIfAborted(options.signal);
-    const { layout, scope } = this.#target;
-    const values = [[...scope, ...conditions]];
+    const values = [[...this.#target.scope, ...conditions]];
     const take = (): Promise<TakenTicket & { keys: string | null }> =>
-      this.#takeTicket(sql.takeTicketOfMatching(layout), values, options);
+      this.#takeTicket(sql.takeTicketOfMatching, values, options);
     const taken = await this.#startOrder.take(undefined, take, options.client === undefined);
     const keys = JSON.parse(taken.keys ?? "[]") as string[];
     if (keys.length === 0) return [];
@@ -74,23 +86,22 @@ export class Remover {
   async prune(olderThanMs: number, { client, signal }: RemoveOptions): Promise<number> {
     const limits = { signal };
     const inHosts = client && hostClient(client, limits);
-    const pruned = await writeStatement(this.#pool.within(limits), inHosts, (database) =>
-      query<{ pruned: string }>(database, sql.pruneTombstones(this.#target.layout), [
-        olderThanMs,
-        this.#target.scope,
-      ]),
-    );
+    const prune = (database: Queryable): Promise<{ pruned: string }[]> =>
+      query(database, sql.pruneTombstones(this.#target.layout), [olderThanMs, this.#target.scope]);
+    const pruneIn = (): ReturnType<typeof prune> => writeStatement(this.#pool.within(limits), inHosts, prune);
+    const pruned = await this.#follow(pruneIn, client);
     return Number(pruned[0]?.pruned ?? 0);
   }
 
   async #takeTicket<Taken extends TakenTicket>(
-    text: string,
+    textFor: (layout: Layout) => string,
     values: unknown[],
     options: RemoveOptions,
   ): Promise<Taken> {
     const database = databaseOf(this.#pool, options);
-    const take = (): Promise<Taken[]> => query<Taken>(database, text, values);
-    const [taken] = await takeInOrder(database, this.#target.layout, this.#notify, take);
+    const take = (): Promise<Taken[]> => query<Taken>(database, textFor(this.#target.layout), values);
+    const takeThem = (): Promise<Taken[]> => takeInOrder(database, this.#target.layout, this.#notify, take);
+    const [taken] = await this.#follow(takeThem, options.client);
     if (!taken) throw new Error("a statement that takes a ticket returns a row");
     return taken;
   }
@@ -105,6 +116,11 @@ export class Remover {
     const inHosts = client && hostClient(client, limits);
     const removeAll = (some: readonly string[]): Promise<RemovalOutcome[]> =>
       write(pool, inHosts, (database) => remove(database, this.#target, { keys: some, ...removal }));
-    return writeEach(keys, removeAll, ABSENT);
+    return this.#follow(() => writeEach(keys, removeAll, ABSENT), client);
+  }
+
+  /** Again, where the schema turns out to be another one than was known. */
+  #follow<T>(work: () => Promise<T>, client: Queryable | undefined): Promise<T> {
+    return this.#serving.follow(work, { client, writes: true });
   }
 }

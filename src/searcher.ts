@@ -2,14 +2,16 @@ import type { Embedder } from "./embedding/embedder.js";
 import { EmbeddingError, InvalidArgumentError, orAbort, throwIfAborted } from "./errors.js";
 import { runHostCode } from "./host-code.js";
 import { chooseUnlike } from "./marginal-relevance.js";
+import type { Notify } from "./notices.js";
 import { checkQuery } from "./options.js";
 import { checkSearch, type AnySearchOptions, type CheckedSearch } from "./search-options.js";
 import type { Conditions } from "./store/filter.js";
 import type { FoundChunk } from "./store/hits.js";
+import { CurrentStatements } from "./store/current-statements.js";
 import { hostClient } from "./store/host-client.js";
 import { NamedStatements } from "./store/named-statements.js";
 import { search, type SearchTarget } from "./store/search.js";
-import type { ServingIndex } from "./store/serving-index.js";
+import type { ServingIndex, ServingState } from "./store/serving-index.js";
 import { requireTextSearch, searchHybrid, searchText, searchTextOnly } from "./store/text-search.js";
 import { searchTrainings } from "./store/training-search.js";
 import { withTimeLimit } from "./time-limit.js";
@@ -17,15 +19,21 @@ import type { Hit, HybridHit, TrainingHit } from "./types.js";
 
 /** What a {@link Searcher} works with. */
 export interface SearcherParts {
-  target: Omit<SearchTarget, "serving"> & { serving: ServingIndex };
+  statements: NamedStatements;
+  dimensions: number;
+  serving: ServingIndex;
   embedder: Embedder;
   /** The filter of the index, compiled. */
   scope: Conditions;
   /** The index's default of `efSearch`. */
   efSearch: number;
+  /** Tells the host of a fallback. */
+  notify: Notify;
 }
 
 type Query = string | ArrayLike<number>;
+/** A call, as far as it says where to search. */
+type Call = Pick<AnySearchOptions, "client" | "signal">;
 
 /** Finds the chunks, or the trainings, that answer a query. */
 export class Searcher {
@@ -43,13 +51,15 @@ export class Searcher {
   /** @throws {@link InvalidArgumentError} naming the option */
   check(options: AnySearchOptions): CheckedSearch {
     const checked = checkSearch(options, this.#parts);
-    if (checked.mode !== "vector") requireTextSearch(this.#parts.target);
+    const { serving } = this.#parts;
+    // What is known may be old: then the search itself looks.
+    if (checked.mode !== "vector" && serving.isRecent) requireTextSearch(serving);
     return checked;
   }
 
   /** Best first. @throws {@link InvalidArgumentError} before anything is asked of embedder or database */
   async find(query: Query, options: AnySearchOptions): Promise<Hit[] | TrainingHit[]> {
-    const checked = this.check(options);
+    const checked = checkSearch(options, this.#parts);
     return withTimeLimit(options, async (signal) => {
       const limited = { ...options, signal };
       if (checked.mode !== "vector") return this.#findByWords(query, checked, limited);
@@ -88,7 +98,7 @@ export class Searcher {
   }
 
   async #findByWords(query: Query, checked: CheckedSearch, options: AnySearchOptions): Promise<Hit[]> {
-    const question = checkQuery(query, this.#parts.target.dimensions);
+    const question = checkQuery(query, this.#parts.dimensions);
     if (typeof question !== "string") {
       throw new InvalidArgumentError(
         "query",
@@ -96,6 +106,7 @@ export class Searcher {
       );
     }
     const search = { ...checked, question };
+    await this.#requireTextSearch(options);
     if (checked.mode === "hybrid") return this.#findByBoth(search, options);
     return this.#read(options, (target) => searchText(target, search));
   }
@@ -111,7 +122,7 @@ export class Searcher {
       return hits.filter((hit) => isNear(hit, search));
     } catch (error) {
       if (!onTextOnly || !EmbeddingError.is(error) || signal?.aborted) throw error;
-      this.#parts.target.notify({
+      this.#parts.notify({
         code: "TEXT_ONLY",
         message: "A hybrid search was answered by words alone, because the question could not be embedded",
         cause: error,
@@ -124,38 +135,46 @@ export class Searcher {
   }
 
   async #vectorOf(query: Query, signal: AbortSignal | undefined): Promise<Float32Array> {
-    const { target, embedder } = this.#parts;
-    const given = checkQuery(query, target.dimensions);
+    const { dimensions, embedder } = this.#parts;
+    const given = checkQuery(query, dimensions);
     const vector = typeof given === "string" ? await embedder.embedQuery(given, signal) : given;
     throwIfAborted(signal);
     return vector;
   }
 
-  /** Runs a search. A host that gives its client may have no other to spare. */
-  async #read<T>(
-    { client, signal }: AnySearchOptions,
-    search: (target: SearchTarget) => Promise<T>,
-  ): Promise<T> {
-    const { target } = this.#parts;
-    const { serving, statements } = target;
-    if (!client) {
-      // What is known of the catalogs is shared: whoever needs it waits for it, and nobody ends it for the others.
-      const current = (): ReturnType<typeof serving.current> => orAbort(() => serving.current(), signal);
-      const found = await search({
-        ...target,
-        statements: statements.within({ signal }),
-        serving: { current },
+  /** Before anything is embedded; what is known may be from before a migration. */
+  async #requireTextSearch({ client, signal }: Call): Promise<void> {
+    const { serving } = this.#parts;
+    const state = await orAbort(() => serving.current(client), signal);
+    if (state.layout.textSearch !== undefined) return;
+    requireTextSearch(await orAbort(() => serving.look(client), signal));
+  }
+
+  /**
+   * Searches in the schema as it is. A host that gives its client may have no other to spare.
+   *
+   * @param find - is begun again when the schema turns out to be another one than was known
+   */
+  async #read<T>({ client, signal }: Call, find: (target: SearchTarget) => Promise<T>): Promise<T> {
+    const { serving, dimensions, statements, notify } = this.#parts;
+    const findBy = (named: NamedStatements, state: ServingState): Promise<T> =>
+      find({
+        statements: new CurrentStatements(named, state),
+        layout: state.layout,
+        dimensions,
+        serving: { current: () => Promise.resolve(state) },
+        notify,
       });
-      throwIfAborted(signal);
-      return found;
-    }
-    return hostClient(client, { signal }).read((session) =>
-      search({
-        ...target,
-        serving: { current: () => serving.current(session) },
-        statements: new NamedStatements(session),
-      }),
+    // What is known of the catalogs is shared: whoever needs it waits for it, and nobody ends it for the others.
+    const found = await serving.follow(
+      (state) =>
+        client
+          ? hostClient(client, { signal }).read((session) => findBy(new NamedStatements(session), state))
+          : findBy(statements.within({ signal }), state),
+      { client, signal },
     );
+    throwIfAborted(signal);
+    return found;
   }
 }
 

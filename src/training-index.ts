@@ -268,13 +268,13 @@ export class TrainingIndex {
 
   /** The same rows as a LangChain vector store, with the filter of this index. Always the same object. */
   get vectorStore(): TrainingVectorStore {
-    const { embeddings, pool, layout, profile } = this.#parts;
+    const { embeddings, pool, layout, profile, serving, scope, indexer, searcher } = this.#parts;
     return (this.#vectorStore ??= new TrainingVectorStore(
       embeddings,
       pool.host,
       layout,
       vectorStoreOperations({
-        ...this.#parts,
+        ...{ pool, serving, scope, indexer, searcher },
         dimensions: profile.dimensions,
         normalize: this.#normalize,
         deleteTrainings: (selection) => this.deleteTrainings(selection),

@@ -6,8 +6,8 @@ import { checkGivenVector } from "./options.js";
 import type { Searcher } from "./searcher.js";
 import type { DatabasePool } from "./store/database.js";
 import type { Conditions } from "./store/filter.js";
-import type { Layout } from "./store/layout.js";
 import { readById, refusePartsOfTrainings } from "./store/chunks-by-id.js";
+import type { ServingIndex } from "./store/serving-index.js";
 import { encodeChunkId, encodeTrainingId, encodeTrainingIds } from "./store/training-id.js";
 import type { NormalizedTraining } from "./training-input.js";
 import type { Training, TrainingSelection, UpsertResult } from "./types.js";
@@ -17,7 +17,7 @@ import type { VectorStoreOperations } from "./vector-store.js";
 /** What the operations of a vector store are made of. */
 export interface VectorStoreParts {
   pool: DatabasePool;
-  layout: Layout;
+  serving: ServingIndex;
   dimensions: number;
   scope: Conditions;
   indexer: Indexer;
@@ -26,9 +26,12 @@ export interface VectorStoreParts {
   deleteTrainings: (selection: TrainingSelection) => Promise<unknown>;
 }
 
+/** It does them no harm that a table has grown. */
+const WRITES = { writes: true };
+
 /** The index as a vector store sees it. */
 export function vectorStoreOperations(parts: VectorStoreParts): VectorStoreOperations {
-  const { pool, layout, dimensions, scope, indexer, searcher } = parts;
+  const { pool, serving, dimensions, scope, indexer, searcher } = parts;
   return {
     upsert: async (trainings, vectors) => {
       // All of them before the first is stored: here they are at hand.
@@ -45,24 +48,26 @@ export function vectorStoreOperations(parts: VectorStoreParts): VectorStoreOpera
     },
     delete: async (selection) => {
       if (selection.ids !== undefined) {
-        const ids = encodeTrainingIds(selection.ids, layout.idType);
-        await refusePartsOfTrainings(pool, layout, ids, scope);
+        const ids = encodeTrainingIds(selection.ids, serving.layout.idType);
+        await serving.follow(() => refusePartsOfTrainings(pool, serving.layout, ids, scope), WRITES);
       }
       await parts.deleteTrainings(selection);
     },
-    encodeId: (id, option) => encodeTrainingId(id, layout.idType, option),
+    encodeId: (id, option) => encodeTrainingId(id, serving.layout.idType, option),
     newId: (option) => {
-      if (layout.idType === "text" || layout.idType === "uuid") return randomUUID();
+      const { idType } = serving.layout;
+      if (idType === "text" || idType === "uuid") return randomUUID();
       throw new InvalidArgumentError(
         option,
-        `is missing: this index stores ids as ${layout.idType}, and none can be made up: pass { ids: ["7", ...] }, one for each document`,
+        `is missing: this index stores ids as ${idType}, and none can be made up: pass { ids: ["7", ...] }, one for each document`,
       );
     },
     search: (query, search) => searcher.findChunks(query, search),
     readById: async (ids) => {
       checkList("ids", ids);
-      const encoded = Array.from(ids, (id, index) => encodeChunkId(id, layout.idType, `ids[${index}]`));
-      return readById(pool, layout, encoded, scope);
+      const { idType } = serving.layout;
+      const encoded = Array.from(ids, (id, index) => encodeChunkId(id, idType, `ids[${index}]`));
+      return serving.follow(() => readById(pool, serving.layout, encoded, scope), WRITES);
     },
   };
 }

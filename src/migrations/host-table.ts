@@ -1,33 +1,27 @@
 import { SchemaError } from "../errors.js";
 import { query, type Queryable } from "../store/database.js";
+import { idTypeOf } from "../store/training-id.js";
 import type { IdType } from "../types.js";
 import type { MigrationPlan, ResolvedHostTable } from "./options.js";
 import { run } from "./run.js";
 
-/** The types of host columns, as `format_type` names them, and what an id of such a column is stored as. */
-const ID_TYPES: Partial<Record<string, IdType>> = {
-  text: "text",
-  "character varying": "text",
-  bigint: "bigint",
-  integer: "integer",
-  uuid: "uuid",
-};
-
 const READ_COLUMN_TYPE = `
-SELECT pg_catalog.format_type(a.atttypid, NULL) AS type
+SELECT t.typname::text AS type
 FROM pg_catalog.pg_namespace n
 JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = $2
 JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = $3 AND a.attnum > 0 AND NOT a.attisdropped
+JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 WHERE n.nspname = $1`;
 
 const READ_FOREIGN_KEYS = `
-SELECT fn.nspname::text AS schema, fc.relname::text AS table, fa.attname::text AS column
+SELECT fn.nspname::text AS schema, fc.relname::text AS table, fa.attname::text AS column, ft.typname::text AS type
 FROM pg_catalog.pg_constraint k
 JOIN pg_catalog.pg_class c ON c.oid = k.conrelid AND c.relname = 'training'
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = $1
 JOIN pg_catalog.pg_class fc ON fc.oid = k.confrelid
 JOIN pg_catalog.pg_namespace fn ON fn.oid = fc.relnamespace
 JOIN pg_catalog.pg_attribute fa ON fa.attrelid = k.confrelid AND fa.attnum = k.confkey[1]
+JOIN pg_catalog.pg_type ft ON ft.oid = fa.atttypid
 WHERE k.contype = 'f'`;
 
 /** The id type that fits the host's column. @throws {@link SchemaError} when there is none */
@@ -43,7 +37,7 @@ export async function readHostIdType(client: Queryable, host: ResolvedHostTable)
       "SCHEMA_CONFLICT",
       `The host's table ${name} does not exist, or this role cannot see it`,
     );
-  const idType = ID_TYPES[row.type];
+  const idType = idTypeOf(row.type);
   if (!idType) {
     throw new SchemaError(
       "SCHEMA_CONFLICT",
@@ -51,6 +45,12 @@ export async function readHostIdType(client: Queryable, host: ResolvedHostTable)
     );
   }
   return idType;
+}
+
+/** The id type of the host's column that the trainings of a schema follow; `undefined` where they follow none. */
+export async function readFollowedIdType(client: Queryable, schema: string): Promise<IdType | undefined> {
+  const [key] = await query<{ type: string }>(client, READ_FOREIGN_KEYS, [schema]);
+  return key && idTypeOf(key.type);
 }
 
 /** What follows a column to make it follow the host's. */

@@ -3,6 +3,7 @@ import { vectorIndexTypes } from "../store/vector-index.js";
 import { createVectorIndex } from "../store/vector-index-sql.js";
 import { hostReference } from "./host-table.js";
 import type { MigrationPlan } from "./options.js";
+import { plainIndexes } from "./plain-indexes.js";
 import { addTextSearch, PENDING_KILOBYTES } from "./text-search.js";
 
 /** One step from one layout of the schema to the next. A published one is never changed. */
@@ -44,7 +45,7 @@ function trainingsAndChunks(plan: MigrationPlan): string[] {
   updated_at timestamptz NOT NULL DEFAULT now()
 )`,
 
-    `CREATE INDEX training_deleted ON ${training} (deleted_at) WHERE deleted_at IS NOT NULL`,
+    plainIndexes.training_deleted(names),
 
     `CREATE TABLE ${profile} (
   id integer PRIMARY KEY, -- names the tables chunk_<id> and indexed_<id>
@@ -55,7 +56,7 @@ function trainingsAndChunks(plan: MigrationPlan): string[] {
   document_prefix text,
   created_at timestamptz NOT NULL DEFAULT now()
 )`,
-    `CREATE UNIQUE INDEX profile_active ON ${profile} (status) WHERE status = 'active'`,
+    plainIndexes.profile_active(names),
     `INSERT INTO ${profile} (id, status, dimensions) VALUES (${FIRST_PROFILE_ID}, 'active', ${dimensions})`,
 
     // One row a training, beside its chunks: a chunk that only moves changes this row and not its own, so it
@@ -82,8 +83,8 @@ function trainingsAndChunks(plan: MigrationPlan): string[] {
   PRIMARY KEY (training_id, id)
 ) WITH (toast_tuple_target = 8160)`,
     `ALTER TABLE ${chunk} ALTER COLUMN embedding SET STORAGE MAIN`,
-    `CREATE INDEX chunk_1_id ON ${chunk} (id)`,
-    `CREATE INDEX chunk_1_metadata ON ${chunk} USING gin (metadata jsonb_path_ops)`,
+    plainIndexes.chunk_1_id(names),
+    plainIndexes.chunk_1_metadata(names),
     createVectorIndex(names, FIRST_PROFILE_ID, { type: plan.vectorIndex, dimensions, ...plan.hnsw }),
   ];
 }

@@ -1,19 +1,23 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { checkPool } from "../store/database-checks.js";
-import { InvalidArgumentError, SchemaError } from "../errors.js";
+import { InvalidArgumentError } from "../errors.js";
 import { boundedPool } from "../store/bounded-database.js";
 import {
-  readActiveProfile,
   readCatalog,
   readMigrations,
   refuseNewerSchema,
+  requireActiveProfile,
   requireExtension,
   type Catalog,
 } from "../store/catalog.js";
 import { inTransaction, query, sqlStateOf, type DatabasePool, type Queryable } from "../store/database.js";
 import { FIRST_PROFILE_ID, SCHEMA_VERSION } from "../store/layout.js";
+import { refuseReadOnly, refuseSettings } from "../store/settings.js";
+import { liftTimeouts } from "../store/timeouts.js";
 import { MAX_DIMENSIONS } from "../store/vector-index.js";
 import { installExtension, migrationTableStatement, recordStatement, schemaStatement } from "./bootstrap.js";
-import { ensureForeignKey, readHostIdType } from "./host-table.js";
+import { applyChange, changeOf, type Standing } from "./change.js";
+import { ensureForeignKey, readFollowedIdType, readHostIdType } from "./host-table.js";
 import { migrations } from "./list.js";
 import {
   checkMigrateNames,
@@ -24,6 +28,7 @@ import {
   type MigrateOptions,
   type MigrationPlan,
 } from "./options.js";
+import { repair } from "./repair.js";
 import { run } from "./run.js";
 import { ensureTextSearch } from "./text-search.js";
 import { ensureVectorIndex } from "./vector-index.js";
@@ -41,13 +46,24 @@ export interface MigrateResult {
    * is at it.
    */
   vectorIndex: "kept" | "built" | "building";
+  /** What was missing and was made again, as `migrationStatus` names it; left out when nothing was. */
+  repaired?: string[];
 }
+
+/** What would make the tables other than they are written, or reads a backslash as something else. */
+const NEUTRAL_SETTINGS = `SELECT pg_catalog.set_config('default_table_access_method', 'heap', true),
+  pg_catalog.set_config('standard_conforming_strings', 'on', true)`;
 
 /** The first half of the lock's key, ASCII "ltix"; the second is a hash of the schema's name. */
 const LOCK_CLASS = 0x6c746978;
-/** Two schemas that create the extension at once: one meets the other's entry in the catalog. */
-const CREATION_RACES = new Set(["23505", "42710", "42P06", "42P07"]);
+/**
+ * Two that create the extension or a schema at once: one meets the other's entry in the catalog, or (XX000, "tuple
+ * concurrently updated") changes it together with the other, as another application that needs pgvector, too, may.
+ */
+const CREATION_RACES = new Set(["23505", "42710", "42P06", "42P07", "XX000"]);
 const MAX_ATTEMPTS = 5;
+/** Before another attempt: the other has committed by then. */
+const PAUSE_MS = 50;
 
 /**
  * Brings a schema to the layout that this library works on.
@@ -70,14 +86,21 @@ export async function migrate(pool: DatabasePool, options: MigrateOptions = {}):
   const bounded = boundedPool(checkPool(pool), { statementMs: Infinity });
   for (let attempt = 1; ; attempt++) {
     try {
-      const { plan, applied } = await inTransaction(bounded, (client) =>
+      const { plan, applied, repaired } = await inTransaction(bounded, (client) =>
         migrateInOrder(client, schema, options),
       );
       const vectorIndex =
         applied.length > 0 && applied[0] === 1 ? "built" : await ensureVectorIndex(bounded, plan);
-      return { schema, version: SCHEMA_VERSION, applied, vectorIndex };
+      return {
+        schema,
+        version: SCHEMA_VERSION,
+        applied,
+        vectorIndex,
+        ...(repaired.length === 0 ? {} : { repaired }),
+      };
     } catch (error) {
       if (!CREATION_RACES.has(sqlStateOf(error) ?? "") || attempt === MAX_ATTEMPTS) throw error;
+      await sleep(attempt * PAUSE_MS);
     }
   }
 }
@@ -86,14 +109,23 @@ async function migrateInOrder(
   client: Queryable,
   schema: string,
   options: MigrateOptions,
-): Promise<{ plan: MigrationPlan; applied: number[] }> {
-  await query(client, "SELECT pg_advisory_xact_lock($1, hashtext($2))", [LOCK_CLASS, schema]);
-  const catalog = await readCatalog(client, schema, FIRST_PROFILE_ID);
+): Promise<{ plan: MigrationPlan; applied: number[]; repaired: string[] }> {
+  await liftTimeouts(client);
+  await query(client, NEUTRAL_SETTINGS);
+  await query(client, "SELECT pg_catalog.pg_advisory_xact_lock($1, pg_catalog.hashtext($2))", [
+    LOCK_CLASS,
+    schema,
+  ]);
+  let catalog = await readCatalog(client, schema, FIRST_PROFILE_ID);
+  refuseReadOnly(catalog.settings);
+  refuseSettings(catalog.settings);
   const applied = catalog.migrated ? await readMigrations(client, schema) : undefined;
-  const plan = await planFor(client, catalog, options, (applied?.version ?? 0) > 0);
-
   if (applied) refuseNewerSchema(schema, applied);
-  else {
+  const repaired = await repair(client, schema, applied?.version ?? 0);
+  if (repaired.length > 0) catalog = await readCatalog(client, schema, FIRST_PROFILE_ID);
+  const { plan, standing } = await planFor(client, catalog, options, (applied?.version ?? 0) > 0);
+
+  if (!applied) {
     if (!catalog.schemaExists) await run(client, schemaStatement(plan.names));
     await run(client, migrationTableStatement(plan.names));
   }
@@ -102,12 +134,13 @@ async function migrateInOrder(
     for (const statement of migration.statements(plan)) await run(client, statement);
     await run(client, recordStatement(migration, plan.names));
   }
+  if (standing) await applyChange(client, catalog, standing, plan);
   await ensureForeignKey(client, plan);
   if (applied) {
     await recordVectorIndex(client, catalog, options, plan);
     await ensureTextSearch(client, options, plan);
   }
-  return { plan, applied: pending.map(({ version }) => version) };
+  return { plan, applied: pending.map(({ version }) => version), repaired };
 }
 
 /** The plan, with what the database has already decided. */
@@ -116,24 +149,23 @@ async function planFor(
   catalog: Catalog,
   options: MigrateOptions,
   stands: boolean,
-): Promise<MigrationPlan> {
+): Promise<{ plan: MigrationPlan; standing?: Standing }> {
   const asked = planMigration(options);
   const extension = requireExtension(catalog.extension ?? (await installExtension(client, asked)));
   const found: FoundOptions = { extensionSchema: extension.schema };
   if (asked.trainings) found.hostIdType = await readHostIdType(client, asked.trainings);
-  if (!stands) return planMigration(options, found);
+  const fresh = planMigration(options, found); // an idType that is given and is not the host's is refused
+  if (!stands) return { plan: fresh };
 
-  const { dimensions } = await readActiveProfile(client, asked.schema);
-  const standing = { dimensions, idType: catalog.idType ?? asked.idType };
-  for (const option of ["dimensions", "idType"] as const) {
-    const given = options[option];
-    if (given === undefined || given === standing[option]) continue;
-    throw new SchemaError(
-      "SCHEMA_CONFLICT",
-      `${option} is ${given}, but schema ${JSON.stringify(asked.schema)} was migrated with ${standing[option]}: ` +
-        "leave it out, or migrate another schema",
-    );
-  }
+  const active = await requireActiveProfile(client, asked.schema);
+  const standing = { dimensions: active.dimensions, idType: catalog.idType ?? asked.idType };
+  const change = await changeOf(client, standing, {
+    options,
+    schema: asked.schema,
+    names: fresh.names,
+    hostIdType: found.hostIdType ?? (await readFollowedIdType(client, asked.schema)),
+  });
+  const { dimensions } = change;
   const type = askedType(catalog, options);
   if (dimensions > MAX_DIMENSIONS[type]) {
     throw new InvalidArgumentError(
@@ -142,9 +174,15 @@ async function planFor(
         `has ${dimensions}: ${widerType(dimensions) ?? "no type"} can hold them`,
     );
   }
-  const { vectorIndex } = catalog;
+  // An empty schema that gets other dimensions gets the asked index at once: the one that stands may not hold them.
+  if (dimensions !== standing.dimensions) {
+    Object.assign(catalog.vectorIndex, { type, next: undefined, state: "missing" });
+  }
   const hnsw = standingHnsw(catalog, options);
-  const plan = planMigration({ ...options, ...standing, vectorIndex: vectorIndex.type, hnsw }, found);
+  const plan = planMigration(
+    { ...options, ...change, vectorIndex: catalog.vectorIndex.type, hnsw },
+    { extensionSchema: extension.schema },
+  );
   refuseOtherParameters(catalog, options, plan);
-  return plan;
+  return { plan, standing };
 }

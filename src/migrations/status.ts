@@ -1,6 +1,7 @@
 import { namesOfProperties } from "../checks.js";
 import { checkDatabase } from "../store/database-checks.js";
-import { readActiveProfile, readCatalog, readMigrations, type InstalledExtension } from "../store/catalog.js";
+import { readCatalog, readMigrations, type InstalledExtension } from "../store/catalog.js";
+import { nameOf, readDamage } from "../store/damage.js";
 import type { DatabasePool, Queryable } from "../store/database.js";
 import { boundedDatabase } from "../store/host-client.js";
 import { FIRST_PROFILE_ID, SCHEMA_VERSION } from "../store/layout.js";
@@ -18,6 +19,11 @@ export interface MigrationStatus {
   version: number;
   /** The version that this library works with. */
   latest: number;
+  /**
+   * What should be there and is not, as `column chunk_1.embedding`, but for the vector index, which has a field of its own.
+   * `migrate` makes again what can be made from the rest, and says of the rest what to do.
+   */
+  damaged: string[];
   /** Names of the migrations that `migrate` would apply. */
   pending: string[];
   /** `undefined` when pgvector is not installed. */
@@ -50,11 +56,12 @@ export async function migrationStatus(
   const database = boundedDatabase(checkDatabase(pool));
   const catalog = await readCatalog(database, schema, FIRST_PROFILE_ID);
   const version = catalog.migrated ? (await readMigrations(database, schema)).version : 0;
-  const profile = version > 0 ? await readActiveProfile(database, schema) : undefined;
+  const { missing, active: profile } = await readDamage(database, schema, version);
   return {
     schema,
     version,
     latest: SCHEMA_VERSION,
+    damaged: missing.map(nameOf),
     pending: migrations.filter((migration) => migration.version > version).map(({ name }) => name),
     extension: catalog.extension && { version: catalog.extension.version, schema: catalog.extension.schema },
     idType: catalog.idType,

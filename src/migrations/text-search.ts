@@ -1,4 +1,4 @@
-import { readActiveProfile } from "../store/catalog.js";
+import { requireActiveProfile } from "../store/catalog.js";
 import type { Queryable } from "../store/database.js";
 import { FIRST_PROFILE_ID, type Names } from "../store/layout.js";
 import { lexemesOf, type TextSearchLanguage } from "../store/lexemes.js";
@@ -11,13 +11,23 @@ import { run } from "./run.js";
  */
 export const PENDING_KILOBYTES = 64;
 
+/** The statement that stores the words of each chunk. */
+export function storeLexemes(names: Names, language: TextSearchLanguage): string {
+  return `ALTER TABLE ${names.chunk}
+  ADD COLUMN lexemes tsvector GENERATED ALWAYS AS (${lexemesOf(language, "content")}) STORED`;
+}
+
+/** The statement that makes the index on them. */
+export function indexLexemes(names: Names): string {
+  return `CREATE INDEX chunk_1_lexemes ON ${names.chunk} USING gin (lexemes)
+  WITH (gin_pending_list_limit = ${PENDING_KILOBYTES})`;
+}
+
 /** Lets the words of chunks be searched for. Rewrites the chunk table with all its indexes: quick for an empty one. */
 export function addTextSearch(names: Names, language: TextSearchLanguage): string[] {
   return [
-    `ALTER TABLE ${names.chunk}
-  ADD COLUMN lexemes tsvector GENERATED ALWAYS AS (${lexemesOf(language, "content")}) STORED`,
-    `CREATE INDEX chunk_1_lexemes ON ${names.chunk} USING gin (lexemes)
-  WITH (gin_pending_list_limit = ${PENDING_KILOBYTES})`,
+    storeLexemes(names, language),
+    indexLexemes(names),
     `UPDATE ${names.profile} SET text_search = '${language}' WHERE id = ${FIRST_PROFILE_ID}`,
   ];
 }
@@ -36,7 +46,7 @@ export async function ensureTextSearch(
   { schema, names, textSearch }: MigrationPlan,
 ): Promise<void> {
   if (options.textSearch === undefined) return;
-  const standing = (await readActiveProfile(client, schema)).textSearch;
+  const standing = (await requireActiveProfile(client, schema)).textSearch;
   if (standing === textSearch) return;
   if (standing !== undefined) for (const statement of removeTextSearch(names)) await run(client, statement);
   if (textSearch !== undefined) {

@@ -8,6 +8,7 @@ import {
   OLDEST_SAFE_PARALLEL_BUILD,
   type VectorIndexDefinition,
 } from "../store/vector-index-sql.js";
+import { liftTimeouts, withoutTimeouts } from "../store/timeouts.js";
 import type { MigrationPlan } from "./options.js";
 import { run } from "./run.js";
 
@@ -32,7 +33,8 @@ export async function buildVectorIndex(
 ): Promise<"built" | "taken" | "locked"> {
   const create = async (): Promise<"built" | "taken"> => {
     try {
-      await run(pool, createVectorIndex(plan.names, FIRST_PROFILE_ID, definition, true));
+      const statement = createVectorIndex(plan.names, FIRST_PROFILE_ID, definition, true);
+      await withoutTimeouts(pool, (client) => run(client, statement));
       return "built";
     } catch (error) {
       if (sqlStateOf(error) === DUPLICATE) return "taken";
@@ -46,7 +48,8 @@ export async function buildVectorIndex(
     } catch (error) {
       if (!isShortOfSharedMemory(error)) throw error;
     }
-    await run(pool, dropVectorIndex(plan.names, FIRST_PROFILE_ID, definition.type)); // what is left of it is invalid
+    const drop = dropVectorIndex(plan.names, FIRST_PROFILE_ID, definition.type); // what is left of it is invalid
+    await withoutTimeouts(pool, (client) => run(client, drop));
   }
   return withoutWorkers(pool, plan, catalog, create);
 }
@@ -96,6 +99,7 @@ function parallelWorkersChange(workers: number | undefined): string {
 async function withTable(pool: DatabasePool, { names }: MigrationPlan, change?: string): Promise<boolean> {
   try {
     await inTransaction(pool, async (client) => {
+      await liftTimeouts(client);
       await query(client, "SELECT pg_catalog.set_config('lock_timeout', $1, true)", [`${LOCK_TIMEOUT_MS}`]);
       await run(client, `LOCK TABLE ${names.chunk} IN SHARE UPDATE EXCLUSIVE MODE`);
       if (change !== undefined) await run(client, `ALTER TABLE ${names.chunk} ${change}`);

@@ -3,6 +3,7 @@ import { DatabaseError } from "../errors.js";
 import { readCatalog } from "../store/catalog.js";
 import type { DatabasePool } from "../store/database.js";
 import { FIRST_PROFILE_ID } from "../store/layout.js";
+import { withoutTimeouts } from "../store/timeouts.js";
 import { vectorIndexTypes, type VectorIndexType } from "../store/vector-index.js";
 import { dropVectorIndex } from "../store/vector-index-sql.js";
 import type { MigrationPlan } from "./options.js";
@@ -26,7 +27,7 @@ export async function ensureVectorIndex(
   plan: MigrationPlan,
 ): Promise<"kept" | "built" | "building"> {
   const drop = (type: VectorIndexType): Promise<void> =>
-    run(pool, dropVectorIndex(plan.names, FIRST_PROFILE_ID, type));
+    withoutTimeouts(pool, (client) => run(client, dropVectorIndex(plan.names, FIRST_PROFILE_ID, type)));
   let outcome: "kept" | "built" = "kept";
   let isOurTurn = false;
   try {

@@ -116,6 +116,11 @@ export class BoundedClient implements DatabaseClient {
     throw ending;
   }
 
+  /** The process that the connection says it is to; behind a pooler not the one that answers. */
+  get processId(): unknown {
+    return (this.#client as { processID?: unknown }).processID;
+  }
+
   /** Ends a transaction that failed, also for the signal; quickly or not at all. */
   async rollback(): Promise<void> {
     if (this.#broken) throw this.#broken;

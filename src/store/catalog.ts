@@ -4,6 +4,8 @@ import { query, type HostNumber, type Queryable } from "./database.js";
 import { quoteIdentifier } from "./identifiers.js";
 import { SCHEMA_VERSION } from "./layout.js";
 import { textSearchLanguages, type TextSearchLanguage } from "./lexemes.js";
+import { READ_SETTINGS, type Settings } from "./settings.js";
+import { idTypeOf } from "./training-id.js";
 import { readVectorIndexes, type VectorIndexes } from "./vector-index-catalog.js";
 
 /** Iterative scans came with it, without which a filtered search returns too few rows. */
@@ -22,17 +24,21 @@ export interface Catalog extends VectorIndexes {
   extension: InstalledExtension | undefined;
   schemaExists: boolean;
   migrated: boolean;
+  /** Of the column `training.id`. */
   idType: IdType | undefined;
+  settings: Settings;
 }
 
 interface CatalogRow {
   extension_version: string | null;
   extension_schema: string | null;
   vector_oid: string | null;
-  schema_exists: "true" | "false";
-  migrated: "true" | "false";
-  id_type: IdType | null;
-  has_record: "true" | "false";
+  /** As text, like all that is no text: a host can have `pg` parse anything into anything. */
+  schema_exists: string;
+  migrated: string;
+  id_type: string | null;
+  has_profile: string;
+  settings: string;
 }
 
 const READ_CATALOG = `
@@ -42,12 +48,12 @@ SELECT
   (SELECT t.oid::text FROM pg_catalog.pg_type t WHERE t.typnamespace = en.oid AND t.typname = 'vector') AS vector_oid,
   (n.oid IS NOT NULL)::text AS schema_exists,
   (m.oid IS NOT NULL)::text AS migrated,
-  (SELECT pg_catalog.format_type(a.atttypid, NULL) FROM pg_catalog.pg_class c
+  (SELECT t.typname::text FROM pg_catalog.pg_class c
      JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = 'id'
+     JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
     WHERE c.relnamespace = n.oid AND c.relname = 'training') AS id_type,
-  EXISTS (SELECT FROM pg_catalog.pg_class c
-     JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = 'vector_index_next'
-    WHERE c.relnamespace = n.oid AND c.relname = 'profile')::text AS has_record
+  EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'profile')::text AS has_profile,
+  ${READ_SETTINGS} AS settings
 FROM (SELECT) AS one
 LEFT JOIN pg_catalog.pg_extension e ON e.extname = 'vector'
 LEFT JOIN pg_catalog.pg_namespace en ON en.oid = e.extnamespace
@@ -69,8 +75,9 @@ export async function readCatalog(database: Queryable, schema: string, profileId
           },
     schemaExists: row.schema_exists === "true",
     migrated: row.migrated === "true",
-    idType: row.id_type ?? undefined,
-    ...(await readVectorIndexes(database, schema, profileId, row.has_record === "true")),
+    idType: idTypeOf(row.id_type),
+    settings: JSON.parse(row.settings) as Settings,
+    ...(await readVectorIndexes(database, schema, profileId, row.has_profile === "true")),
   };
 }
 
@@ -147,8 +154,11 @@ interface ProfileRow {
   text_search: string | null;
 }
 
-/** @throws {@link SchemaError} when there is none, as in a schema that somebody emptied */
-export async function readActiveProfile(database: Queryable, schema: string): Promise<ActiveProfile> {
+/** @returns `undefined` when there is none, as in a schema that somebody emptied */
+export async function readActiveProfile(
+  database: Queryable,
+  schema: string,
+): Promise<ActiveProfile | undefined> {
   const profile = `${quoteIdentifier(schema, "schema")}.profile`;
   const [row] = await query<ProfileRow>(
     database,
@@ -156,12 +166,7 @@ export async function readActiveProfile(database: Queryable, schema: string): Pr
     `SELECT id::text AS id, dimensions::text AS dimensions, model, query_prefix, document_prefix, pg_catalog.to_jsonb(p) ->> 'text_search' AS text_search
       FROM ${profile} p WHERE status = 'active'`,
   );
-  if (!row) {
-    throw new SchemaError(
-      "SCHEMA_MISSING",
-      `Schema ${JSON.stringify(schema)} has no active profile: run migrate`,
-    );
-  }
+  if (!row) return undefined;
   return {
     id: Number(row.id),
     dimensions: Number(row.dimensions),
@@ -175,4 +180,14 @@ export async function readActiveProfile(database: Queryable, schema: string): Pr
           },
     textSearch: textSearchLanguages.find((language) => language === row.text_search),
   };
+}
+
+/** As {@link readActiveProfile}. @throws {@link SchemaError} when there is none */
+export async function requireActiveProfile(database: Queryable, schema: string): Promise<ActiveProfile> {
+  const active = await readActiveProfile(database, schema);
+  if (active) return active;
+  throw new SchemaError(
+    "SCHEMA_DAMAGED",
+    `Schema ${JSON.stringify(schema)} has no active profile: run migrate(pool, { schema: ${JSON.stringify(schema)} })`,
+  );
 }

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { DatabaseError, InvalidArgumentError, SchemaError } from "../errors.js";
-import { isVersionAtLeast, readActiveProfile, readCatalog } from "./catalog.js";
+import { isVersionAtLeast, requireActiveProfile, readCatalog } from "./catalog.js";
 import { inTransaction, query, sqlStateOf, type DatabasePool, type Queryable } from "./database.js";
 import { chunkTable, namesOf, type Layout } from "./layout.js";
+import { liftTimeouts, withoutTimeouts } from "./timeouts.js";
 import { readVectorIndexes, type VectorIndexes } from "./vector-index-catalog.js";
 import {
   createVectorIndex,
@@ -11,7 +12,7 @@ import {
   OLDEST_SAFE_PARALLEL_BUILD,
   type VectorIndexDefinition,
 } from "./vector-index-sql.js";
-import { vectorIndexTypes } from "./vector-index.js";
+import { vectorIndexTypes, type VectorIndexType } from "./vector-index.js";
 
 /** What a build may use of the server; what is left out is as the server has it. */
 export interface BuildSettings {
@@ -43,7 +44,6 @@ END $$`;
  * @throws {@link DatabaseError} with the code CONFLICT when another session builds the index
  */
 export async function dropBeforeLoad(pool: DatabasePool, layout: Layout, rebuild: boolean): Promise<void> {
-  const names = namesOf(layout);
   const indexes = await readVectorIndexes(pool, layout.schema, layout.profileId);
   const { vectorIndex, vectorIndexStates: states } = indexes;
   if (vectorIndexTypes.some((type) => states[type] === "building")) {
@@ -61,7 +61,7 @@ export async function dropBeforeLoad(pool: DatabasePool, layout: Layout, rebuild
   await requireOwner(pool, layout);
   await keepParameters(pool, layout, indexes);
   for (const type of vectorIndexTypes) {
-    if (states[type] !== "missing") await query(pool, dropVectorIndex(names, layout.profileId, type));
+    if (states[type] !== "missing") await drop(pool, layout, type);
   }
 }
 
@@ -75,8 +75,7 @@ export async function buildAfterLoad(
   settings: BuildSettings,
 ): Promise<void> {
   const { schema, profileId } = layout;
-  const names = namesOf(layout);
-  const { dimensions } = await readActiveProfile(pool, schema);
+  const { dimensions } = await requireActiveProfile(pool, schema);
   let parallelWorkers = settings.parallelWorkers ?? (await safeWorkers(pool, layout));
   for (;;) {
     const { vectorIndex, vectorIndexStates, recordedHnsw } = await readVectorIndexes(pool, schema, profileId);
@@ -89,7 +88,7 @@ export async function buildAfterLoad(
       continue;
     }
     if (state === "invalid") {
-      await query(pool, dropVectorIndex(names, profileId, type));
+      await drop(pool, layout, type);
       continue;
     }
     if (!recordedHnsw)
@@ -111,6 +110,11 @@ export async function analyzeAfterLoad(pool: Queryable, layout: Layout): Promise
   await query(pool, `ANALYZE ${chunk}, ${indexed}`);
 }
 
+async function drop(pool: DatabasePool, layout: Layout, type: VectorIndexType): Promise<void> {
+  const statement = dropVectorIndex(namesOf(layout), layout.profileId, type);
+  await withoutTimeouts(pool, (client) => query(client, statement));
+}
+
 async function build(
   client: Queryable,
   layout: Layout,
@@ -118,6 +122,7 @@ async function build(
   { maintenanceWorkMem, parallelWorkers }: BuildSettings,
 ): Promise<void> {
   const names = namesOf(layout);
+  await liftTimeouts(client);
   await query(client, LOOK_AFTER_CONNECTION);
   const set = "SELECT pg_catalog.set_config($1, $2, true)";
   if (maintenanceWorkMem !== undefined) {

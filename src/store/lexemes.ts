@@ -57,7 +57,8 @@ function withoutAccents(text: string): string {
 /** What a language's stemmer leaves different though people take it for the same word. */
 const EVEN_OUT: Partial<Record<TextSearchLanguage, (text: string) => string>> = {
   // "estação" and "estações": the plural that most nouns of technical texts have.
-  portuguese: (text) => `regexp_replace(${text}, 'oes\\M', 'ao', 'gi')`,
+  // As an E'' string, since a backslash in another one is what `standard_conforming_strings` says.
+  portuguese: (text) => `regexp_replace(${text}, E'oes\\\\M', 'ao', 'gi')`,
 };
 
 /**

@@ -3,7 +3,7 @@
  * claim in its own statement (`claimedProfile`). A schema that holds no chunks may be claimed anew for another model.
  */
 import { SchemaError } from "../errors.js";
-import { readActiveProfile } from "./catalog.js";
+import { requireActiveProfile } from "./catalog.js";
 import { inSavepoint, inTransaction, query, type DatabasePool, type Queryable } from "./database.js";
 import { CLAIM_COLUMNS } from "./fence-sql.js";
 import { namesOf, type Layout } from "./layout.js";
@@ -57,7 +57,7 @@ async function claimLocked(client: Queryable, layout: Layout, claim: Claim): Pro
   const { profile } = namesOf(layout);
   // Writes hold this row until they commit: from here on none is under way, and what they have stored can be seen.
   await query(client, `SELECT FROM ${profile} WHERE id = ${layout.profileId} FOR UPDATE`);
-  const { id, dimensions, recorded } = await readActiveProfile(client, layout.schema);
+  const { id, dimensions, recorded } = await requireActiveProfile(client, layout.schema);
   const [model, queryPrefix, documentPrefix, ownDimensions] = claim;
   const isFree = recorded === undefined || !(await mayHoldChunks(client, layout));
   if (id !== layout.profileId || dimensions.toString() !== ownDimensions || !isFree) {

@@ -5,7 +5,7 @@ import type { Notify } from "../notices.js";
 import { mapInTurns } from "../turns.js";
 import { byDistance, toFound, type FoundChunk, type HitRow } from "./hits.js";
 import type { Layout } from "./layout.js";
-import type { NamedStatements } from "./named-statements.js";
+import type { CurrentStatements } from "./current-statements.js";
 import {
   lookByVector,
   orExact,
@@ -38,7 +38,7 @@ export interface Search extends SearchPage {
 
 /** What searches run on. */
 export interface SearchTarget {
-  statements: NamedStatements;
+  statements: CurrentStatements;
   layout: Layout;
   dimensions: number;
   serving: { current(): Promise<ServingState> };

@@ -1,133 +1,243 @@
-import { query, type Queryable } from "./database.js";
-import { chunkTable, namesOf, type Layout } from "./layout.js";
-import type { SearchPlan } from "./search-sql.js";
-import { vectorIndexName, vectorIndexTypes, type VectorIndexType } from "./vector-index.js";
+import { orAbort, SchemaError } from "../errors.js";
+import type { Notify } from "../notices.js";
+import { DATA_EXCEPTION, sqlStateOf, type Queryable } from "./database.js";
+import type { Layout } from "./layout.js";
+import { hostClient } from "./host-client.js";
+import { mayBeSchemaChange, SchemaChanged } from "./schema-change.js";
+import {
+  FEWEST_PAGES_OF_LARGE,
+  isLarge,
+  readServingState,
+  type RecordedModel,
+  type ServingState,
+} from "./serving-state.js";
 
-/** What stands behind the searches at the moment. */
-export interface ServingState {
-  /** The type of the vector index that Postgres can use; `undefined` without one: then every search is exact. */
-  type: VectorIndexType | undefined;
-  /** Size of the chunk table, in pages. */
-  pages: number;
-  /** How the planner searched for some filters, and for some numbers of chunks; as old as the rest of this. */
-  plans: Map<string, Promise<SearchPlan>>;
-  /** The texts of searches that were asked lately: to write one takes longer than all else that is done here. */
-  statements: Map<string, string>;
-}
+export { isLarge, type ServingState } from "./serving-state.js";
 
 /** How long a look at the catalogs is good for: a migration changes the index at most a few times in its life. */
 const MAX_AGE_MS = 60_000;
 /** A small table may be large soon: its first load has just begun. */
 const MAX_AGE_OF_SMALL_MS = 5_000;
+/** How often a call is begun again for a schema that changed under it. */
+const MAX_ATTEMPTS = 3;
 
-/** From here on a search by the vector index costs less than comparing all chunks, and so does a plan that is kept. */
-const FEWEST_PAGES_OF_LARGE = 100;
+/** Of which schema a {@link ServingIndex} knows, and for whom. */
+export interface ServingParts {
+  /** Looks are made with it. */
+  database: Queryable;
+  schema: string;
+  profileId: number;
+  /** The model of the index that is open. */
+  own?: RecordedModel;
+  /** Rejects for a schema that the index cannot work with. */
+  check?: (state: ServingState, database: Queryable) => Promise<void>;
+  /** Tells the host of calls that were begun again. */
+  notify?: Notify;
+}
 
-/** Whether the chunk table is so large that the vector index is worth its while. */
-export function isLarge({ pages }: ServingState): boolean {
-  return pages >= FEWEST_PAGES_OF_LARGE;
+/** Options of {@link ServingIndex.follow}. */
+export interface FollowOptions {
+  /** Of the host's, in which the work is done. Writes in it are not begun again: only the next call finds the new schema. */
+  client?: Queryable | undefined;
+  /** The work takes ids that were checked for the types of the known schema. */
+  writes?: boolean | undefined;
+  /** Ends the wait for a look, which goes on for others. */
+  signal?: AbortSignal | undefined;
+}
+
+/** A look, and how long it is good for. */
+interface Look {
+  state: ServingState;
+  at: number;
+  goodForMs: number;
 }
 
 /**
- * Knows which vector index serves the searches of a process that goes on while a migration puts another one in its
- * place. Looks again when its knowledge is old, as part of a search.
+ * Owns what this process knows of the schema: the types and names that statements are written with, and what serves the
+ * searches. Looks again when that is old, and at once when a statement meets another schema than it was written for.
  */
 export class ServingIndex {
-  readonly #database: Queryable;
-  readonly #layout: Layout;
+  readonly #parts: ServingParts;
   readonly #maxAgeMs: number;
-  #state: Promise<ServingState> | undefined;
-  #lookedAt = -Infinity;
-  /** From then on, for searches. */
-  #goodForMs = 0;
-  #isSmall = true;
+  #look: Look | undefined;
+  /** One look serves all calls that wait for one. */
+  #looking: Promise<ServingState> | undefined;
+  #last: ServingState | undefined;
+  /** A host's transaction may see what nobody else does, and may never commit it: what it sees is for its client alone. */
+  readonly #looksOfClients = new WeakMap<Queryable, Look>();
   /** Chunks that this process has added since it looked. */
   #added = 0;
 
-  constructor(database: Queryable, layout: Layout, maxAgeMs = MAX_AGE_MS) {
-    this.#database = database;
-    this.#layout = layout;
+  constructor(parts: ServingParts, maxAgeMs = MAX_AGE_MS) {
+    this.#parts = parts;
     this.#maxAgeMs = maxAgeMs;
   }
 
+  /** As of the last look. The first one has to have been made. */
+  get layout(): Layout {
+    return this.#known.layout;
+  }
+
+  /** The oid of pgvector's type, as of the last look. */
+  get vectorOid(): number {
+    return this.#known.vectorOid;
+  }
+
+  /** Whether the last look is not yet old. */
+  get isRecent(): boolean {
+    return isGood(this.#look);
+  }
+
+  get #known(): ServingState {
+    if (!this.#last) throw new TypeError("the schema has not been looked at");
+    return this.#last;
+  }
+
   /**
-   * @param database - to look with, where it is time to look again
-   * @throws {@link DatabaseError}
+   * @param client - of the host's, to look with where it is time to look again
+   * @throws {@link SchemaError} | {@link DatabaseError}
    */
-  current(database = this.#database): Promise<ServingState> {
-    if (this.#state && this.#ageMs() < this.#goodForMs) return this.#state;
-    this.#lookedAt = performance.now();
-    this.#goodForMs = this.#maxAgeMs;
-    this.#added = 0;
-    const state = readServingState(database, this.#layout);
-    this.#state = state;
-    state.then(
-      (found) => {
-        this.#isSmall = !isLarge(found);
-        if (this.#state === state && this.#isSmall) {
-          this.#goodForMs = Math.min(this.#goodForMs, MAX_AGE_OF_SMALL_MS);
-        }
-      },
-      () => {
-        if (this.#state === state) this.forget();
-      },
-    );
-    return state;
+  async current(client?: Queryable): Promise<ServingState> {
+    const look = (client && this.#looksOfClients.get(client)) ?? this.#look;
+    if (isGood(look)) return look.state;
+    if (client && isGood(this.#look)) return this.#look.state;
+    return this.look(client);
   }
 
   /**
    * For writes, to which it does no harm that a table has grown large since: that is no reason to look again.
    *
-   * @throws {@link DatabaseError}
+   * @throws {@link SchemaError} | {@link DatabaseError}
    */
-  recent(): Promise<ServingState> {
-    return this.#state && this.#ageMs() < this.#maxAgeMs ? this.#state : this.current();
+  async recent(): Promise<ServingState> {
+    const look = this.#look;
+    return look && performance.now() - look.at < this.#maxAgeMs ? look.state : this.look();
+  }
+
+  /**
+   * Looks at the schema now.
+   *
+   * @throws {@link SchemaError} | {@link DatabaseError}
+   */
+  async look(client?: Queryable): Promise<ServingState> {
+    if (client) {
+      const at = performance.now();
+      const state = await hostClient(client).read((session) => this.#read(session));
+      this.#looksOfClients.set(client, { state, at, goodForMs: this.#goodForMs(state) });
+      return state;
+    }
+    const looking = (this.#looking ??= this.#lookForAll());
+    return looking;
+  }
+
+  /**
+   * Does work with statements that are written for what is known of the schema; again, with what a new look finds, when it
+   * turns out that the schema is another one by now.
+   *
+   * @throws what the work throws, or the look
+   */
+  async follow<T>(
+    work: (state: ServingState) => Promise<T>,
+    { client, writes = false, signal }: FollowOptions = {},
+  ): Promise<T> {
+    const look = (): Promise<ServingState> => (writes ? this.recent() : this.current(client));
+    // A pool whose only client the host has given has none to look with.
+    let state = writes && client ? this.#known : await orAbort(look, signal);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await work(state);
+      } catch (error) {
+        if (!mayBeSchemaChange(error) || attempt === MAX_ATTEMPTS) throw error;
+        if (writes && client) {
+          this.forget(client);
+          throw error;
+        }
+        const earlier = state;
+        state = await orAbort(() => this.#lookAfter(error, earlier, client), signal);
+        if (writes) this.#requireSameIds(earlier, state);
+        const isSame = sameVersion(state, earlier);
+        // Not for the schema: the vector index may be broken.
+        if (isSame && sqlStateOf(error) === DATA_EXCEPTION) throw error;
+        if (isSame && attempt > 1) throw error;
+        this.#parts.notify?.({
+          code: "RETRY",
+          message: "The schema of the index was changed, so a statement was written anew and run again",
+          cause: error,
+        });
+      }
+    }
   }
 
   /** For chunks that this process adds: with them a small table may be large, and the next search looks again. */
   grow(chunks: number): void {
     this.#added += chunks;
-    if (this.#isSmall && this.#added >= FEWEST_PAGES_OF_LARGE) this.#goodForMs = 0;
+    const look = this.#look;
+    if (look && !isLarge(look.state) && this.#added >= FEWEST_PAGES_OF_LARGE) look.goodForMs = 0;
   }
 
   /** For a change that this process makes itself: the next search looks again. */
-  forget(): void {
-    this.#state = undefined;
+  forget(client?: Queryable): void {
+    this.#look = undefined;
+    if (client) this.#looksOfClients.delete(client);
   }
 
-  #ageMs(): number {
-    return performance.now() - this.#lookedAt;
+  async #lookForAll(): Promise<ServingState> {
+    const at = performance.now();
+    this.#added = 0;
+    try {
+      const state = await this.#read(this.#parts.database);
+      this.#look = { state, at, goodForMs: this.#goodForMs(state) };
+      this.#last = state;
+      return state;
+    } finally {
+      this.#looking = undefined;
+    }
+  }
+
+  async #read(database: Queryable): Promise<ServingState> {
+    const { own, check } = this.#parts;
+    const state = await readServingState(database, this.#parts, own);
+    await check?.(state, database);
+    return state;
+  }
+
+  #goodForMs(state: ServingState): number {
+    return isLarge(state) ? this.#maxAgeMs : Math.min(this.#maxAgeMs, MAX_AGE_OF_SMALL_MS);
+  }
+
+  async #lookAfter(
+    error: unknown,
+    state: ServingState,
+    client: Queryable | undefined,
+  ): Promise<ServingState> {
+    const newer = client ? undefined : this.#look?.state;
+    if (newer && newer !== state) return newer; // another call has met the change, and has looked
+    try {
+      return await this.look(client);
+    } catch (failure) {
+      throw failure instanceof SchemaError || error instanceof SchemaChanged ? failure : error;
+    }
+  }
+
+  #requireSameIds({ layout: before }: ServingState, { layout: now }: ServingState): void {
+    if (before.idType === now.idType || (isInteger(before) && isInteger(now))) return;
+    throw new SchemaError(
+      "SCHEMA_CONFLICT",
+      `Schema ${JSON.stringify(now.schema)} was migrated anew while the index was open: its ids are ${now.idType} now, and ` +
+        `were ${before.idType}. Nothing was stored: call again with ids of that type`,
+    );
   }
 }
 
-async function readServingState(database: Queryable, layout: Layout): Promise<ServingState> {
-  const { schema, profileId } = layout;
-  const [row] = await query<{
-    recorded: string;
-    indexes: string | null;
-    bytes: string;
-    page: string;
-  }>(
-    database,
-    `SELECT p.vector_index AS recorded, pg_catalog.pg_relation_size(c.oid)::text AS bytes,
-      pg_catalog.current_setting('block_size') AS page,
-      (SELECT pg_catalog.json_agg(ic.relname)::text FROM pg_catalog.pg_index i
-        JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
-        WHERE i.indrelid = c.oid AND i.indisvalid) AS indexes
-    FROM ${namesOf(layout).profile} p
-    JOIN pg_catalog.pg_namespace n ON n.nspname = $1
-    JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = $2
-    WHERE p.id = $3`,
-    [schema, chunkTable(profileId), profileId],
-  );
-  if (!row) return { type: undefined, pages: 0, plans: new Map(), statements: new Map() };
-  const valid = new Set(JSON.parse(row.indexes ?? "[]") as string[]);
-  const usable = vectorIndexTypes.filter((type) => valid.has(vectorIndexName(profileId, type)));
-  return {
-    // While one takes the place of another both are good; the recorded one is there to stay.
-    type: usable.find((type) => type === row.recorded) ?? usable.at(-1),
-    pages: Number(row.bytes) / Number(row.page),
-    plans: new Map(),
-    statements: new Map(),
-  };
+function isGood(look: Look | undefined): look is Look {
+  return look !== undefined && performance.now() - look.at < look.goodForMs;
+}
+
+function isInteger({ idType }: Layout): boolean {
+  return idType === "integer" || idType === "bigint";
+}
+
+/** Whether two looks found the same schema. */
+function sameVersion(left: ServingState, right: ServingState): boolean {
+  return left.version === right.version && left.vectorOid === right.vectorOid;
 }

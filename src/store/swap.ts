@@ -5,7 +5,7 @@ import { lockTrainings } from "./fence-sql.js";
 import type { Layout } from "./layout.js";
 import { requireClaim } from "./profile-claim.js";
 import type { NamedStatements } from "./named-statements.js";
-import { isLarge, type ServingState } from "./serving-index.js";
+import { isLarge, type ServingIndex } from "./serving-index.js";
 import { compareVersions, insertStatement, swapStatement, type Version } from "./swap-statement.js";
 import * as sql from "./write-sql.js";
 import type { WriteTarget } from "./write-target.js";
@@ -31,7 +31,7 @@ export interface SwapOutcome {
 /** What a swap that is one statement goes through. */
 export interface SwapConnection {
   statements: NamedStatements;
-  serving: { recent(): Promise<ServingState>; grow(chunks: number): void };
+  serving: Pick<ServingIndex, "recent" | "grow" | "follow">;
 }
 
 /** Of a call that is superseded. */

@@ -207,7 +207,7 @@ function wordsOf({ question }: TextSearch): string {
 }
 
 /** @throws {@link InvalidArgumentError} */
-export function requireTextSearch({ layout }: SearchTarget): TextLayout {
+export function requireTextSearch({ layout }: Pick<SearchTarget, "layout">): TextLayout {
   const { textSearch } = layout;
   if (textSearch !== undefined) return { ...layout, textSearch };
   throw new InvalidArgumentError(

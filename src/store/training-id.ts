@@ -14,6 +14,23 @@ export const idTypes: readonly IdType[] = ["text", "bigint", "integer", "uuid"];
 
 /** An integer as Postgres writes it: of `007`, `+7` and `1e3` nobody knows whether they are the id 7. */
 const DIGITS = /^(?:0|-?[1-9]\d{0,18})$/;
+/** Postgres' own names of types that ids are stored as, or the host's columns have, and the type of id of each. */
+const ID_TYPES: Partial<Record<string, IdType>> = {
+  text: "text",
+  varchar: "text",
+  int8: "bigint",
+  int4: "integer",
+  uuid: "uuid",
+};
+
+/**
+ * The type of ids in a column.
+ *
+ * @param typeName - as `pg_type` has it, which no setting has a say in; `format_type` follows `quote_all_identifiers`
+ */
+export function idTypeOf(typeName: string | null): IdType | undefined {
+  return typeName === null ? undefined : ID_TYPES[typeName];
+}
 
 /**
  * The text that Postgres gets for an id: the one form of all its spellings. `text` and `uuid` columns take strings, `bigint`

@@ -48,19 +48,19 @@ interface IndexRow {
 /**
  * Looks at the vector indexes of a profile.
  *
- * @param hasRecord - whether the schema is at version 2 or later, in which the profile says what index it should have
+ * @param hasProfile - whether there is a table of profiles, which from version 2 on say what index they should have
  */
 export async function readVectorIndexes(
   database: Queryable,
   schema: string,
   profileId: number,
-  hasRecord = true,
+  hasProfile = true,
 ): Promise<VectorIndexes> {
-  const rows = await query<IndexRow>(database, readIndexes(schema, hasRecord), [
+  const rows = await query<IndexRow>(database, readIndexes(schema, hasProfile), [
     schema,
     chunkTable(profileId),
     vectorIndexTypes.map((type) => vectorIndexName(profileId, type)),
-    profileId,
+    profileId.toString(),
   ]);
   const [row] = rows;
   if (!row) throw new SchemaError("SCHEMA_MISSING", "The system catalogs of the database could not be read");
@@ -95,11 +95,13 @@ export async function readVectorIndexes(
 }
 
 /** $1 schema, $2 the chunk table, $3 names of the indexes, $4 profile. */
-function readIndexes(schema: string, hasRecord: boolean): string {
-  const record = hasRecord
-    ? `SELECT vector_index AS type, vector_index_next AS next, hnsw_m AS m, hnsw_ef_construction AS ef_construction
-    FROM ${quoteIdentifier(schema, "schema")}.profile WHERE id = $4`
-    : "SELECT NULL::text AS type, NULL::text AS next, NULL::integer AS m, NULL::integer AS ef_construction WHERE $4 > 0";
+function readIndexes(schema: string, hasProfile: boolean): string {
+  const record = hasProfile
+    ? // What an earlier version has no column for is NULL.
+      `SELECT p ->> 'vector_index' AS type, p ->> 'vector_index_next' AS next, p ->> 'hnsw_m' AS m,
+      p ->> 'hnsw_ef_construction' AS ef_construction
+    FROM (SELECT pg_catalog.to_jsonb(p) AS p FROM ${quoteIdentifier(schema, "schema")}.profile p) p WHERE p ->> 'id' = $4::text`
+    : "SELECT NULL::text AS type, NULL::text AS next, NULL::text AS m, NULL::text AS ef_construction WHERE $4::text IS NULL";
   return `
 SELECT r.type, r.next, r.m::text AS m, r.ef_construction::text AS ef_construction,
   pg_catalog.array_to_string(c.reloptions, ',') AS table_options,

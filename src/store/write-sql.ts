@@ -34,7 +34,7 @@ function newestTicketOf(stored: string): string {
 }
 
 function nextTicket(layout: Layout): string {
-  return `nextval('${namesOf(layout).ticket.replaceAll("'", "''")}')::text`;
+  return `nextval(E'${namesOf(layout).ticket.replace(/[\\']/g, "$&$&")}')::text`;
 }
 
 /** $1 ids, $2 revisions, $3 the scope. A ticket for each, and what is stored of it now, in the order of the ids. */

@@ -372,3 +372,27 @@ describeOnServer("C9 One vector space", (database) => {
     }
   });
 });
+
+// Guards: the version that each search reads in its own snapshot (`CurrentStatements`).
+describeOnEach("C9 One vector space", (database) => {
+  it("lets an open index find nothing among the vectors of another model, however lately they came", async () => {
+    const { index, owner, pool, schema } = await openTestIndex(database);
+    await index.upsertTraining({ id: "a", content: "a loja" });
+    expect(await index.similar("a loja")).toHaveLength(1);
+    await owner.query(`DROP SCHEMA ${schema} CASCADE`);
+    await migratedSchema(database, { schema });
+    const other = await TrainingIndex.initialize(new CountingEmbeddings(), {
+      pool,
+      schema,
+      profile: { model: "outro" },
+    });
+    await other.upsertTraining({ id: "a", content: "a loja" });
+    for (const search of [
+      () => index.similar("a loja"),
+      () => index.similar("a loja", { strategy: "trainings" }),
+      () => index.vectorStore.similaritySearch("a loja"),
+    ]) {
+      expect(await failureOf(search())).toMatchObject({ code: "PROFILE_MISMATCH" });
+    }
+  });
+});

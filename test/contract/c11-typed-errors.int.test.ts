@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import * as library from "langchain-training-index";
 import {
   AbortError,
@@ -9,6 +12,7 @@ import {
   TrainingIndexError,
   type ErrorCode,
 } from "langchain-training-index";
+import { embeddedPool } from "langchain-training-index/embedded";
 import { migrate, migrationStatus } from "langchain-training-index/migrations";
 import type { OllamaEmbeddingsOptions } from "langchain-training-index/ollama";
 import pg from "pg";
@@ -134,6 +138,40 @@ const FAILURES: Record<ErrorCode, Failure> = {
       const url = new URL(requireServerUrl());
       Object.assign(url, { username: role, password: SECRET });
       return openAgain({ schema }, endingPool({ connectionString: url.href }));
+    },
+  },
+  SCHEMA_DAMAGED: {
+    class: SchemaError,
+    retryable: false,
+    cause: false,
+    provoke: async ({ owner, schema }) => {
+      await owner.query(`ALTER TABLE ${schema}.training DROP COLUMN barrier`);
+      return migrate(owner, { schema });
+    },
+  },
+  UNSUPPORTED_SETTING: {
+    class: SchemaError,
+    retryable: false,
+    cause: false,
+    isServerOnly: true,
+    provoke: ({ schema }) =>
+      openAgain(
+        { schema },
+        endingPool({ connectionString: requireServerUrl(), options: "-c array_nulls=off" }),
+      ),
+  },
+  DIRECTORY_IN_USE: {
+    class: DatabaseError,
+    retryable: true,
+    cause: false,
+    provoke: async () => {
+      const folder = await mkdtemp(join(tmpdir(), "training-index-"));
+      const first = embeddedPool(folder);
+      onTestFinished(async () => {
+        await first.end();
+        await rm(folder, { recursive: true });
+      });
+      return embeddedPool(folder);
     },
   },
   PROFILE_MISMATCH: {

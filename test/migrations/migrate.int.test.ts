@@ -119,6 +119,11 @@ describeOnEach("migrate", (database) => {
   it("refuses other dimensions, another id type or other parameters than those that stand", async () => {
     const { owner: pool } = database;
     const schema = await migratedSchema(database, { dimensions: 8 });
+    await pool.query(
+      `INSERT INTO ${schema}.training (id, ticket, content_ticket, barrier, metadata) VALUES ('a', 1, 1, 1, '{}');
+      INSERT INTO ${schema}.chunk_1 (training_id, id, content, metadata, content_hash, embedding)
+        VALUES ('a', 'a', 'loja', '{}', '', '[1,0,0,0,0,0,0,0]')`,
+    );
     for (const options of [{ dimensions: 16 }, { idType: "uuid" as const }, { hnsw: { m: 32 } }]) {
       const failure = await migrate(pool, { schema, ...options }).catch((error: unknown) => error);
       expect(failure).toBeInstanceOf(SchemaError);
@@ -281,6 +286,7 @@ describeOnServer("a database of its own", () => {
       schema: "training_index",
       version: 0,
       latest: 5,
+      damaged: [],
       pending: [
         "trainings and chunks",
         "recorded index",

@@ -1,0 +1,12 @@
+import type { Names } from "../store/layout.js";
+
+/** The statements that make the indexes which are no vector indexes, by their names. */
+export const plainIndexes = {
+  training_deleted: ({ training }: Names) =>
+    `CREATE INDEX training_deleted ON ${training} (deleted_at) WHERE deleted_at IS NOT NULL`,
+  profile_active: ({ profile }: Names) =>
+    `CREATE UNIQUE INDEX profile_active ON ${profile} (status) WHERE status = 'active'`,
+  chunk_1_id: ({ chunk }: Names) => `CREATE INDEX chunk_1_id ON ${chunk} (id)`,
+  chunk_1_metadata: ({ chunk }: Names) =>
+    `CREATE INDEX chunk_1_metadata ON ${chunk} USING gin (metadata jsonb_path_ops)`,
+} as const;

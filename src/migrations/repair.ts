@@ -1,0 +1,121 @@
+import { damagedSchema, nameOf, readDamage, type Part } from "../store/damage.js";
+import { query, type HostNumber, type Queryable } from "../store/database.js";
+import { FIRST_PROFILE_ID, namesOf, type Names } from "../store/layout.js";
+import type { TextSearchLanguage } from "../store/lexemes.js";
+import { DEFAULT_HNSW } from "./options.js";
+import { plainIndexes } from "./plain-indexes.js";
+import { run } from "./run.js";
+import { indexLexemes, PENDING_KILOBYTES, storeLexemes } from "./text-search.js";
+
+/** More than calls can be under way whose tickets have not been stored. */
+const TICKETS_UNDER_WAY = 1_000_000;
+
+/** What holds nothing that is not elsewhere too, in the order in which it is made again. */
+const REPAIRS: Readonly<Record<string, (names: Names) => string[]>> = {
+  "column training.replaced_ticket": ({ training }) => [
+    `ALTER TABLE ${training} ADD COLUMN replaced_ticket bigint`,
+  ],
+  "column training.updated_at": ({ training }) => [
+    `ALTER TABLE ${training} ADD COLUMN updated_at timestamptz NOT NULL DEFAULT now()`,
+  ],
+  "column profile.vector_index_next": ({ profile }) => [
+    `ALTER TABLE ${profile} ADD COLUMN vector_index_next text`,
+  ],
+  "column profile.vector_index_claimed_at": ({ profile }) => [
+    `ALTER TABLE ${profile} ADD COLUMN vector_index_claimed_at timestamptz`,
+  ],
+  "primary key training": ({ training }) => [`ALTER TABLE ${training} ADD PRIMARY KEY (id)`],
+  "primary key profile": ({ profile }) => [`ALTER TABLE ${profile} ADD PRIMARY KEY (id)`],
+  "primary key indexed_1": ({ indexed }) => [`ALTER TABLE ${indexed} ADD PRIMARY KEY (training_id)`],
+  "primary key chunk_1": ({ chunk }) => [`ALTER TABLE ${chunk} ADD PRIMARY KEY (training_id, id)`],
+  "foreign key indexed_1": (names) => [foreignKey(names.indexed, names)],
+  "foreign key chunk_1": (names) => [foreignKey(names.chunk, names)],
+  "index training_deleted": (names) => indexAgain(names, "training_deleted"),
+  "index profile_active": (names) => indexAgain(names, "profile_active"),
+  "index chunk_1_id": (names) => indexAgain(names, "chunk_1_id"),
+  "index chunk_1_metadata": (names) => [
+    ...indexAgain(names, "chunk_1_metadata"),
+    `ALTER INDEX ${names.schema}.chunk_1_metadata SET (gin_pending_list_limit = ${PENDING_KILOBYTES})`,
+  ],
+  // Above all that are stored, and above those that calls have taken which are under way.
+  "sequence ticket": ({ ticket, training }) => [
+    `CREATE SEQUENCE ${ticket} AS bigint`,
+    `SELECT pg_catalog.setval(E'${ticket.replace(/[\\']/g, "$&$&")}', ${TICKETS_UNDER_WAY} + (SELECT
+      coalesce(max(greatest(ticket, content_ticket, barrier)), 0) FROM ${training}))`,
+  ],
+};
+
+/**
+ * Makes again what is missing of a schema and can be made from the rest.
+ *
+ * @returns the names of what was made
+ * @throws {@link SchemaError} that names what cannot be made; nothing has changed then
+ */
+export async function repair(client: Queryable, schema: string, version: number): Promise<string[]> {
+  const { missing, active } = await readDamage(client, schema, version);
+  if (missing.length === 0) return [];
+  const names = namesOf({ schema, extensionSchema: "public", profileId: FIRST_PROFILE_ID });
+  const isProfile = (part: Part): boolean => nameOf(part) === "rows of profile";
+  const repairs: Readonly<Record<string, (names: Names) => string[]>> = {
+    ...REPAIRS,
+    ...(active?.textSearch === undefined ? {} : lexemeRepairs(active.textSearch)),
+  };
+  const lost = missing.filter((part) => !repairs[nameOf(part)] && !isProfile(part));
+  if (lost.length > 0) throw damagedSchema(schema, missing);
+  if (missing.some(isProfile)) await restoreProfile(client, schema, names);
+  for (const [name, statements] of Object.entries(repairs)) {
+    if (!missing.some((part) => nameOf(part) === name)) continue;
+    for (const statement of statements(names)) await run(client, statement);
+  }
+  return missing.map(nameOf);
+}
+
+function lexemeRepairs(language: TextSearchLanguage): Record<string, (names: Names) => string[]> {
+  return {
+    "column chunk_1.lexemes": (names) => [storeLexemes(names, language)],
+    "index chunk_1_lexemes": (names) => [
+      `DROP INDEX IF EXISTS ${names.schema}.chunk_1_lexemes`,
+      indexLexemes(names),
+    ],
+  };
+}
+
+function foreignKey(table: string, { training }: Names): string {
+  return `ALTER TABLE ${table} ADD FOREIGN KEY (training_id) REFERENCES ${training} ON DELETE CASCADE`;
+}
+
+/** One whose build broke off may be in the way. */
+function indexAgain(names: Names, name: keyof typeof plainIndexes): string[] {
+  return [`DROP INDEX IF EXISTS ${names.schema}.${name}`, plainIndexes[name](names)];
+}
+
+/** @throws {@link SchemaError} where there are vectors: of which model they are, only the row could say */
+async function restoreProfile(client: Queryable, schema: string, names: Names): Promise<void> {
+  const [row] = await query<{ rows: string; dimensions: HostNumber; lexemes: string }>(
+    client,
+    `SELECT ((SELECT count(*) FROM (SELECT FROM ${names.chunk} LIMIT 1) c) + (SELECT count(*) FROM ${names.profile}))::text AS rows,
+      a.atttypmod::text AS dimensions, (SELECT count(*)::text FROM pg_catalog.pg_attribute l
+        WHERE l.attrelid = a.attrelid AND l.attname = 'lexemes' AND NOT l.attisdropped) AS lexemes
+    FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1::regclass AND a.attname = 'embedding'`,
+    [names.chunk],
+  );
+  const columns =
+    "id, status, dimensions, model, query_prefix, document_prefix, vector_index, hnsw_m, hnsw_ef_construction";
+  if (row?.rows !== "0") {
+    throw damagedSchema(
+      schema,
+      [{ kind: "row", name: "profile" }],
+      "Only they say which model made the vectors. Where you know it, insert the row again: " +
+        `INSERT INTO ${names.profile} (${columns}, text_search) VALUES (${FIRST_PROFILE_ID}, 'active', ` +
+        `${row?.dimensions ?? "<dimensions>"}, '<model>', '<query prefix>', '<document prefix>', 'vector', ` +
+        `${DEFAULT_HNSW.m}, ${DEFAULT_HNSW.efConstruction}, <the language of text search, or NULL>). Else restore it from a ` +
+        "backup, or drop the schema, migrate, and index the trainings anew",
+    );
+  }
+  if (row.lexemes !== "0") await run(client, `ALTER TABLE ${names.chunk} DROP COLUMN lexemes`);
+  await run(
+    client,
+    `INSERT INTO ${names.profile} (${columns}) VALUES (${FIRST_PROFILE_ID}, 'active', ${Number(row.dimensions)},
+      NULL, NULL, NULL, 'vector', ${DEFAULT_HNSW.m}, ${DEFAULT_HNSW.efConstruction})`,
+  );
+}

@@ -96,7 +96,7 @@ export async function openParts(
     header,
     indexer: new Indexer({
       pool,
-      atOnce: { statements, serving },
+      atOnce: { statements, serving, notify },
       target,
       embedder,
       chunker,

@@ -186,7 +186,7 @@ export class PreparedBatch {
     const touched =
       same.length === 0
         ? new Set<string>()
-        : await writeStatement(pool, client, (database) => touch(database, target, same));
+        : await writeStatement(pool, client, atOnce.notify, (database) => touch(database, target, same));
     for (const item of current) {
       if (item.unchanged && !touched.has(item.training.key)) item.contest();
       if (item.unchanged) outcomes.set(item, UNCHANGED);
@@ -205,7 +205,7 @@ export class PreparedBatch {
     };
     if (!client) await swapWith((planned) => swapAtOnce(atOnce, target, planned, this.#vectors));
     await swapWith((planned) =>
-      write(pool, client, (database) => swap(database, target, planned, this.#vectors)),
+      write(pool, client, atOnce.notify, (database) => swap(database, target, planned, this.#vectors)),
     );
   }
 

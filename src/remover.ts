@@ -88,7 +88,8 @@ export class Remover {
     const inHosts = client && hostClient(client, limits);
     const prune = (database: Queryable): Promise<{ pruned: string }[]> =>
       query(database, sql.pruneTombstones(this.#target.layout), [olderThanMs, this.#target.scope]);
-    const pruneIn = (): ReturnType<typeof prune> => writeStatement(this.#pool.within(limits), inHosts, prune);
+    const pruneIn = (): ReturnType<typeof prune> =>
+      writeStatement(this.#pool.within(limits), inHosts, this.#notify, prune);
     const pruned = await this.#follow(pruneIn, client);
     return Number(pruned[0]?.pruned ?? 0);
   }
@@ -115,7 +116,9 @@ export class Remover {
     const pool = this.#pool.within(limits);
     const inHosts = client && hostClient(client, limits);
     const removeAll = (some: readonly string[]): Promise<RemovalOutcome[]> =>
-      write(pool, inHosts, (database) => remove(database, this.#target, { keys: some, ...removal }));
+      write(pool, inHosts, this.#notify, (database) =>
+        remove(database, this.#target, { keys: some, ...removal }),
+      );
     return this.#follow(() => writeEach(keys, removeAll, ABSENT), client);
   }
 

@@ -1,3 +1,4 @@
+import type { Notify } from "../notices.js";
 import type { SupersededReason, UpsertStatus } from "../types.js";
 import { groupBy, type PlannedTraining, type StandingChunk, type Vectors } from "./chunk-difference.js";
 import { query, type Queryable } from "./database.js";
@@ -9,7 +10,7 @@ import { isLarge, type ServingIndex } from "./serving-index.js";
 import { compareVersions, insertStatement, swapStatement, type Version } from "./swap-statement.js";
 import * as sql from "./write-sql.js";
 import type { WriteTarget } from "./write-target.js";
-import { wantsAnotherAttempt } from "./write-transaction.js";
+import { throwUnlessRetried } from "./write-transaction.js";
 
 /** A training whose stored version is the same as the given one. */
 export interface UnchangedTraining {
@@ -32,6 +33,8 @@ export interface SwapOutcome {
 export interface SwapConnection {
   statements: NamedStatements;
   serving: Pick<ServingIndex, "recent" | "grow" | "follow">;
+  /** Tells the host of another attempt. */
+  notify: Notify;
 }
 
 /** Of a call that is superseded. */
@@ -48,7 +51,7 @@ export function supersededBy(reason: SupersededReason): SwapOutcome {
  *   attempt
  */
 export async function swapAtOnce(
-  { statements, serving }: SwapConnection,
+  { statements, serving, notify }: SwapConnection,
   target: WriteTarget,
   trainings: readonly PlannedTraining[],
   vectors: Vectors,
@@ -71,7 +74,7 @@ export async function swapAtOnce(
     const outcomes = outcomesOf(requireClaim(passed), version);
     return trainings.map(({ key }) => outcomes.get(key));
   } catch (error) {
-    if (!wantsAnotherAttempt(error)) throw error;
+    throwUnlessRetried(error, notify);
     return later;
   }
 }

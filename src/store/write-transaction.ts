@@ -1,3 +1,4 @@
+import type { Notify } from "../notices.js";
 import { inSavepoint, inTransaction, sqlStateOf, type DatabasePool, type Queryable } from "./database.js";
 
 /** foreign_key_violation: the host's row is gone, and the training with it. */
@@ -13,33 +14,46 @@ const MAX_ATTEMPTS = 5;
 export async function write<T>(
   pool: DatabasePool,
   client: Queryable | undefined,
+  notify: Notify,
   body: (client: Queryable) => Promise<T>,
 ): Promise<T> {
-  return client ? inSavepoint(client, body) : again(() => inTransaction(pool, body));
+  return client ? inSavepoint(client, body) : again(notify, () => inTransaction(pool, body));
 }
 
 /** The same for a single statement, which needs no transaction of its own. */
 export async function writeStatement<T>(
   pool: DatabasePool,
   client: Queryable | undefined,
+  notify: Notify,
   body: (database: Queryable) => Promise<T>,
 ): Promise<T> {
-  return client ? inSavepoint(client, body) : again(() => body(pool));
+  return client ? inSavepoint(client, body) : again(notify, () => body(pool));
 }
 
-async function again<T>(work: () => Promise<T>): Promise<T> {
+async function again<T>(notify: Notify, work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await work();
     } catch (error) {
-      if (!wantsAnotherAttempt(error) || attempt === MAX_ATTEMPTS) throw error;
+      if (attempt === MAX_ATTEMPTS) throw error;
+      throwUnlessRetried(error, notify);
     }
   }
 }
 
-/** Whether Postgres gave up a transaction for the sake of others. */
-export function wantsAnotherAttempt(error: unknown): boolean {
-  return RETRY_STATES.has(sqlStateOf(error) ?? "");
+/**
+ * Tells the host that a write is tried again, where Postgres gave up its transaction for the sake of others.
+ *
+ * @throws the error, where it is another
+ */
+export function throwUnlessRetried(error: unknown, notify: Notify): void {
+  const sqlState = sqlStateOf(error) ?? "";
+  if (!RETRY_STATES.has(sqlState)) throw error;
+  notify({
+    code: "RETRY",
+    message: `Postgres gave up a write for the sake of others (SQLSTATE ${sqlState}). It is tried again`,
+    cause: error,
+  });
 }
 
 /**

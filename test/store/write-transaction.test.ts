@@ -1,4 +1,5 @@
-import { describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
+import type { NoticeCode, Notify } from "../../src/notices.js";
 import {
   translateError,
   type DatabaseClient,
@@ -39,12 +40,17 @@ function failingBody(...failures: Error[]): { body: () => Promise<string>; runs:
   return { body, runs: () => runs };
 }
 
+/** The codes of what the host was told, since the last test. */
+const told: NoticeCode[] = [];
+const notify: Notify = ({ code }) => told.push(code);
+beforeEach(() => (told.length = 0));
+
 const BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 describe("write", () => {
   it("runs the body in a transaction of its own", async () => {
     const { pool, statements } = notingPool();
-    const outcome = await write(pool, undefined, async (given) => {
+    const outcome = await write(pool, undefined, notify, async (given) => {
       await given.query("body");
       return "feito";
     });
@@ -55,19 +61,20 @@ describe("write", () => {
   it.each(["40001", "40P01"])("runs the body again when Postgres asks for it with %s", async (sqlState) => {
     const { pool, statements } = notingPool();
     const { body, runs } = failingBody(rejected(sqlState));
-    await expect(write(pool, undefined, body)).resolves.toBe("feito");
+    await expect(write(pool, undefined, notify, body)).resolves.toBe("feito");
     expect(runs()).toBe(2);
     expect(statements).toEqual([BEGIN, "ROLLBACK", BEGIN, "COMMIT"]);
+    expect(told).toEqual(["RETRY"]);
   });
 
   it("succeeds at the fifth attempt, and gives up after it", async () => {
     const { pool } = notingPool();
     const deadlocks = Array.from({ length: 5 }, () => rejected("40P01"));
     const fifth = failingBody(...deadlocks.slice(1));
-    await expect(write(pool, undefined, fifth.body)).resolves.toBe("feito");
+    await expect(write(pool, undefined, notify, fifth.body)).resolves.toBe("feito");
     expect(fifth.runs()).toBe(5);
     const never = failingBody(...deadlocks);
-    await expect(write(pool, undefined, never.body)).rejects.toBe(deadlocks[4]);
+    await expect(write(pool, undefined, notify, never.body)).rejects.toBe(deadlocks[4]);
     expect(never.runs()).toBe(5);
   });
 
@@ -76,15 +83,16 @@ describe("write", () => {
     async (failure) => {
       const { pool, statements } = notingPool();
       const { body, runs } = failingBody(failure);
-      await expect(write(pool, undefined, body)).rejects.toBe(failure);
+      await expect(write(pool, undefined, notify, body)).rejects.toBe(failure);
       expect(runs()).toBe(1);
       expect(statements).toEqual([BEGIN, "ROLLBACK"]);
+      expect(told).toEqual([]);
     },
   );
 
   it("runs the body in the host's transaction behind a savepoint", async () => {
     const { client, statements } = notingPool();
-    await expect(write(noPool, client, failingBody().body)).resolves.toBe("feito");
+    await expect(write(noPool, client, notify, failingBody().body)).resolves.toBe("feito");
     expect(statements).toEqual([
       expect.stringMatching(/^SAVEPOINT training_index_\d+$/),
       expect.stringMatching(/^RELEASE SAVEPOINT training_index_\d+$/),
@@ -95,7 +103,7 @@ describe("write", () => {
     const { client } = notingPool();
     const failure = rejected("40001");
     const { body, runs } = failingBody(failure);
-    await expect(write(noPool, client, body)).rejects.toBe(failure);
+    await expect(write(noPool, client, notify, body)).rejects.toBe(failure);
     expect(runs()).toBe(1);
   });
 });

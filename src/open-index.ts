@@ -101,7 +101,7 @@ export async function refuseOthers(
   throw new SchemaError(
     "PROFILE_MISMATCH",
     `Schema ${schema} has no vectors yet, but room for others than those of this model: ` +
-      `${describeDifference("dimensions", dimensions, profile.dimensions) ?? ""}. Run migrate(pool, { schema: ${schema}, ` +
+      `${describeDifference("dimensions", dimensions, profile.dimensions) ?? ""}: run migrate(pool, { schema: ${schema}, ` +
       `dimensions: ${profile.dimensions} })`,
   );
 }

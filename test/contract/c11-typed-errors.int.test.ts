@@ -81,7 +81,7 @@ const FAILURES: Record<ErrorCode, Failure> = {
     retryable: false,
     cause: false,
     provoke: async ({ owner, pool, schema }) => {
-      await owner.query(`DROP TABLE ${schema}.training CASCADE`);
+      await owner.query(`DELETE FROM ${schema}.migration WHERE version > 4`);
       return openAgain({ schema }, pool);
     },
   },
@@ -100,7 +100,7 @@ const FAILURES: Record<ErrorCode, Failure> = {
     class: SchemaError,
     retryable: false,
     cause: false,
-    provoke: ({ owner, schema }) => migrate(owner, { schema, dimensions: 8 }),
+    provoke: ({ owner, schema }) => migrate(owner, { schema, idType: "uuid" }),
   },
   EXTENSION_MISSING: {
     class: SchemaError,

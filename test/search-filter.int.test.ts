@@ -72,7 +72,7 @@ const CASES: [Filter, string[]][] = [
   [{ ano: { $gte: 2024 } }, ["adubo", "fita", "vaso"]],
   [{ ano: { lt: 2024.5 } }, ["adubo", "saco"]],
   [{ ano: { $lte: 2024.5 } }, ["adubo", "fita", "saco"]],
-  [{ ano: { gt: -1e308 } }, ["adubo", "fita", "saco", "vaso"]],
+  [{ ano: { gt: -9007199254740991 } }, ["adubo", "fita", "saco", "vaso"]],
   [{ ano: { gt: "" } }, ["regador"]],
   [{ grupo: { gte: "plantas" } }, ["adubo", "vaso"]],
   [{ grupo: { lt: "a" } }, ["regador"]],

@@ -242,7 +242,7 @@ describeOnEach("neighbors", (database) => {
     const [document] = await index.asRetriever(wide).invoke("dois");
     expect(document).toMatchObject({
       pageContent: "um\n\ndois\n\ntrês",
-      metadata: { start: 0, end: 14, position: 1, chunk: { content: "dois" } },
+      metadata: { trainingIndex: { start: 0, end: 14, position: 1, chunk: { content: "dois" } } },
     });
   });
 

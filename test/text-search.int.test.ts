@@ -265,7 +265,9 @@ describeOnEach("mode hybrid", (database) => {
     const [document] = await index.asRetriever({ mode: "hybrid", k: 1 }).invoke("Quando aceitam trocas?");
     expect(document).toMatchObject({
       pageContent: SHOP[2]?.content,
-      metadata: { trainingId: "trocas", textScore: expect.any(Number) as number, fusedScore: 2 / 61 },
+      metadata: {
+        trainingIndex: { trainingId: "trocas", textScore: expect.any(Number) as number, fusedScore: 2 / 61 },
+      },
     });
   });
 });

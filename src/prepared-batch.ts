@@ -156,8 +156,8 @@ export class PreparedBatch {
         return this.#items.map((item) => item.result(outcomes.get(item) ?? supersededBy("newer")));
       } catch (error) {
         if (error instanceof MissingClaim && attempt < MAX_ATTEMPTS) {
-          const inHosts = client && hostClient(client, { signal });
-          await claimSchema(this.#parts.pool.within({ signal }), inHosts, target.layout, target.claim);
+          const pool = this.#parts.pool.within({ signal });
+          await claimSchema(pool, client && hostClient(client, { signal }), target.layout, target.claim);
           continue;
         }
         if (!(error instanceof StalePreparation || error instanceof MissingClaim)) throw error;

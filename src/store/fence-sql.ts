@@ -18,7 +18,7 @@ export function claimedProfile(layout: Layout, claim: string): string {
 }
 
 /** What is recorded of a profile, in the form of a claim. */
-export const CLAIM_COLUMNS = "ARRAY[model, query_prefix, document_prefix, dimensions::text]";
+const CLAIM_COLUMNS = "ARRAY[model, query_prefix, document_prefix, dimensions::text]";
 
 /**
  * Whether a call's ticket and revision win over the stored ones. Revisions decide where both have one and they

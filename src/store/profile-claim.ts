@@ -5,7 +5,6 @@
 import { SchemaError } from "../errors.js";
 import { readActiveProfile } from "./catalog.js";
 import { inSavepoint, inTransaction, query, type DatabasePool, type Queryable } from "./database.js";
-import { CLAIM_COLUMNS } from "./fence-sql.js";
 import { namesOf, type Layout } from "./layout.js";
 
 /** What decides whether vectors can be compared: model, query prefix, document prefix, dimensions. */
@@ -38,19 +37,30 @@ export function requireClaim(rows: readonly { key: string | null }[]): string[] 
 }
 
 /**
- * Claims the schema for a model: one that nobody has claimed, or one that holds no chunks.
+ * Claims the schema for a model: one that nobody has claimed, or one that holds no chunks. In a transaction of its own where
+ * the pool has a client to spare: a host's transaction would hold up all other writers until it ends.
  *
- * @param client - in a transaction of the host's, with which the claim then stands or falls
+ * @param client - in a transaction of the host's, for a pool that has no other
  * @throws {@link SchemaError} `PROFILE_MISMATCH` when it holds vectors of another model
  */
 export async function claimSchema(
-  pool: DatabasePool,
+  pool: DatabasePool & { host: DatabasePool },
   client: Queryable | undefined,
   layout: Layout,
   claim: Claim,
 ): Promise<void> {
   const claimWith = (database: Queryable): Promise<void> => claimLocked(database, layout, claim);
-  await (client ? inSavepoint(client, claimWith) : inTransaction(pool, claimWith));
+  await (client && !hasSpareClient(pool.host)
+    ? inSavepoint(client, claimWith)
+    : inTransaction(pool, claimWith));
+}
+
+/** Whether a `pg.Pool` hands out a client at once. */
+function hasSpareClient(pool: DatabasePool): boolean {
+  const { idleCount, totalCount, waitingCount, options } = pool as Partial<
+    Record<"idleCount" | "totalCount" | "waitingCount", number>
+  > & { options?: { max?: number } };
+  return waitingCount === 0 && ((idleCount ?? 0) > 0 || (totalCount ?? 0) < (options?.max ?? 0));
 }
 
 async function claimLocked(client: Queryable, layout: Layout, claim: Claim): Promise<void> {
@@ -59,6 +69,10 @@ async function claimLocked(client: Queryable, layout: Layout, claim: Claim): Pro
   await query(client, `SELECT FROM ${profile} WHERE id = ${layout.profileId} FOR UPDATE`);
   const { id, dimensions, recorded } = await readActiveProfile(client, layout.schema);
   const [model, queryPrefix, documentPrefix, ownDimensions] = claim;
+  const isOurs =
+    recorded !== undefined &&
+    claimOf({ ...recorded, dimensions }).every((part, place) => part === claim[place]);
+  if (isOurs && id === layout.profileId) return; // somebody with the same model was quicker
   const isFree = recorded === undefined || !(await mayHoldChunks(client, layout));
   if (id !== layout.profileId || dimensions.toString() !== ownDimensions || !isFree) {
     throw new SchemaError(
@@ -71,9 +85,8 @@ async function claimLocked(client: Queryable, layout: Layout, claim: Claim): Pro
   }
   await query(
     client,
-    `UPDATE ${profile} SET model = $1, query_prefix = $2, document_prefix = $3
-      WHERE id = ${layout.profileId} AND ${CLAIM_COLUMNS} IS DISTINCT FROM $4::text[]`,
-    [model, queryPrefix, documentPrefix, claim],
+    `UPDATE ${profile} SET model = $1, query_prefix = $2, document_prefix = $3 WHERE id = ${layout.profileId}`,
+    [model, queryPrefix, documentPrefix],
   );
 }
 

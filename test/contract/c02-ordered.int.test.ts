@@ -85,6 +85,7 @@ describeOnEach("C2 Ordered", (database) => {
       embedded: 1,
       reused: 0,
       removed: 0,
+      reason: "newer",
     });
     expect(await storedRows(test)).toEqual(before);
   });

@@ -303,14 +303,15 @@ describeOnEach("C9 One vector space", (database) => {
     });
   });
 
-  it("a claim made in a host's transaction stands or falls with it", async () => {
+  it("a first write that a host rolls back leaves a schema that can be written to, by any model", async () => {
     const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
     const index = await open(database.pool, schema, PROFILE);
     await inHostTransaction(database.pool, "ROLLBACK", (client) =>
       index.upsertTraining(smallTraining("a"), { client }),
     );
-    expect(await recordOf(database, schema)).toEqual(recorded(null, null, null));
-    expect(await index.upsertTraining(smallTraining("a"))).toMatchObject({ status: "indexed" });
+    const other = await open(database.pool, schema, { model: "outro" });
+    expect(await other.upsertTraining(smallTraining("a"))).toMatchObject({ status: "indexed" });
+    expect(await recordOf(database, schema)).toEqual(recorded("outro", "", ""));
   });
 
   it("an empty schema can be claimed anew, with other prefixes too; the one before is refused then", async () => {
@@ -336,6 +337,15 @@ describeOnEach("C9 One vector space", (database) => {
 });
 
 describeOnServer("C9 One vector space", (database) => {
+  it("the first write, in a host's transaction, holds up no other", async () => {
+    const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
+    const index = await open(database.pool, schema, PROFILE);
+    await inHostTransaction(database.pool, "COMMIT", async (client) => {
+      await index.upsertTraining(smallTraining("a"), { client });
+      expect(await index.upsertTraining(smallTraining("b"))).toMatchObject({ status: "indexed" });
+    });
+  });
+
   it("a claim waits for writes under way, so that two models never meet", async () => {
     const { pool } = database;
     const schema = await migratedSchema(database, { dimensions: DIMENSIONS });

@@ -179,7 +179,7 @@ describeOnEach("C9 One vector space", (database) => {
 // Guards: `narrowVector` on all that comes in: from the embedder, from a caller, at the table itself.
 describeOnEach("C9 One vector space", (database) => {
   const WRONG = new Array<number>(DIMENSIONS).fill(0.5);
-  const STORED = 16;
+  const STORED = 12;
 
   it.each<[string, (index: TrainingIndex) => Promise<unknown>]>([
     ["an upsert", (index) => index.upsertTraining({ id: "a", content: "loja" })],
@@ -195,7 +195,7 @@ describeOnEach("C9 One vector space", (database) => {
       code: "EMBEDDING_INVALID",
       retryable: false,
       message: expect.stringMatching(
-        /^The embedder of model fake returned 4 dimensions; this index stores 16( \(chunk 0 of training a\))?$/,
+        /^The embedder of model fake returned 4 dimensions; this index stores 12( \(chunk 0 of training a\))?$/,
       ) as string,
     });
     expect((await pool.query(`SELECT FROM ${schema}.chunk_1`)).rows).toEqual([]);
@@ -217,7 +217,7 @@ describeOnEach("C9 One vector space", (database) => {
     const { index, pool, schema } = await openTestIndex(database, {}, { dimensions: STORED });
     const failure = await failureOf(call(index));
     expect(failure).toMatchObject({ code: "INVALID_ARGUMENT", option });
-    expect(failure.message).toContain("4 dimensions; this index stores 16");
+    expect(failure.message).toContain("4 dimensions; this index stores 12");
     expect((await pool.query(`SELECT FROM ${schema}.chunk_1`)).rows).toEqual([]);
   });
 

@@ -4,8 +4,9 @@
  */
 import { SchemaError } from "../errors.js";
 import { readActiveProfile } from "./catalog.js";
-import { inSavepoint, inTransaction, query, type DatabasePool, type Queryable } from "./database.js";
+import { query, type DatabasePool, type Queryable } from "./database.js";
 import { namesOf, type Layout } from "./layout.js";
+import { write } from "./write-transaction.js";
 
 /** What decides whether vectors can be compared: model, query prefix, document prefix, dimensions. */
 export type Claim = readonly [model: string, queryPrefix: string, documentPrefix: string, dimensions: string];
@@ -49,10 +50,17 @@ export async function claimSchema(
   layout: Layout,
   claim: Claim,
 ): Promise<void> {
-  const claimWith = (database: Queryable): Promise<void> => claimLocked(database, layout, claim);
-  await (client && !hasSpareClient(pool.host)
-    ? inSavepoint(client, claimWith)
-    : inTransaction(pool, claimWith));
+  const inHosts = client && !hasSpareClient(pool.host) ? client : undefined;
+  await write(pool, inHosts, async (database) => {
+    // Of many that find a fresh schema at once, most find it claimed here, and need no lock.
+    if (!(await isClaimed(database, layout, claim))) await claimLocked(database, layout, claim);
+  });
+}
+
+async function isClaimed(database: Queryable, layout: Layout, claim: Claim): Promise<boolean> {
+  const { id, dimensions, recorded } = await readActiveProfile(database, layout.schema);
+  if (recorded === undefined || id !== layout.profileId) return false;
+  return claimOf({ ...recorded, dimensions }).every((part, place) => part === claim[place]);
 }
 
 /** Whether a `pg.Pool` hands out a client at once. */
@@ -67,12 +75,9 @@ async function claimLocked(client: Queryable, layout: Layout, claim: Claim): Pro
   const { profile } = namesOf(layout);
   // Writes hold this row until they commit: from here on none is under way, and what they have stored can be seen.
   await query(client, `SELECT FROM ${profile} WHERE id = ${layout.profileId} FOR UPDATE`);
+  if (await isClaimed(client, layout, claim)) return; // by now
   const { id, dimensions, recorded } = await readActiveProfile(client, layout.schema);
   const [model, queryPrefix, documentPrefix, ownDimensions] = claim;
-  const isOurs =
-    recorded !== undefined &&
-    claimOf({ ...recorded, dimensions }).every((part, place) => part === claim[place]);
-  if (isOurs && id === layout.profileId) return; // somebody with the same model was quicker
   const isFree = recorded === undefined || !(await mayHoldChunks(client, layout));
   if (id !== layout.profileId || dimensions.toString() !== ownDimensions || !isFree) {
     throw new SchemaError(

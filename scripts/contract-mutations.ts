@@ -193,7 +193,7 @@ const mutations: Mutation[] = [
   },
   {
     name: "the end of the history of revisions at a delete",
-    noticedBy: ["c03-revisions", "schedules"],
+    noticedBy: ["c03-revisions"],
     file: "store/fence-sql.ts",
     from: "CASE WHEN excluded.revision IS NOT NULL THEN greatest(t.revision, excluded.revision) END",
     to: "greatest(t.revision, excluded.revision)",

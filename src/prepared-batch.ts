@@ -146,19 +146,25 @@ export class PreparedBatch {
     signal?: AbortSignal,
     outcomes = new Map<BatchItem, SwapOutcome>(),
   ): Promise<UpsertResult[]> {
-    const { target } = this.#parts;
+    const { target, atOnce } = this.#parts;
     for (let attempt = 1; ; attempt++) {
       throwIfAborted(signal);
       try {
         const inHosts = client && hostClient(client, { signal });
         await this.#follow(() => this.#swap(inHosts, outcomes, { signal }), client);
         const indexed = this.#items.filter((item) => outcomes.get(item)?.status === "indexed");
-        this.#parts.atOnce.serving.grow(indexed.reduce((sum, { chunks }) => sum + chunks.length, 0));
+        atOnce.serving.grow(indexed.reduce((sum, { chunks }) => sum + chunks.length, 0));
         return this.#items.map((item) => item.result(outcomes.get(item) ?? supersededBy("newer")));
       } catch (error) {
         if (error instanceof MissingClaim && attempt < MAX_ATTEMPTS) {
           const pool = this.#parts.pool.within({ signal });
-          await claimSchema(pool, client && hostClient(client, { signal }), target.layout, target.claim);
+          await claimSchema(
+            pool,
+            client && hostClient(client, { signal }),
+            target.layout,
+            target.claim,
+            atOnce.notify,
+          );
           continue;
         }
         if (!(error instanceof StalePreparation || error instanceof MissingClaim)) throw error;

@@ -66,13 +66,20 @@ export function inLockOrder({ idType }: Layout, id: string): string {
   return `ORDER BY ${id}${idType === "text" ? ' COLLATE "C"' : ""}`;
 }
 
-/** $1 ids, $2 tickets, $3 revisions, $4 the scope. Locks the rows that are there, and says what stands in them. */
+/**
+ * $1 ids, $2 tickets, $3 revisions, $4 the scope, $5 the claim. Locks the rows that are there, and says what stands in them;
+ * none without the claim. The profile is locked before the trainings everywhere, so that those that wait do not wait for each
+ * other.
+ */
 export function lockTrainings(layout: Layout): string {
   return `
+WITH claimed AS MATERIALIZED (${claimedProfile(layout, "$5")}
+)
 SELECT t.id::text AS key, (${contentTicketOf("t")})::text AS content_ticket,
   CASE WHEN NOT ${wins("n", "t", "$4")} THEN ${reasonOf("t")} END AS superseded_by
 FROM unnest($1::${layout.idType}[], $2::bigint[], $3::numeric[]) AS n (id, ticket, revision)
 JOIN ${namesOf(layout).training} t ON t.id = n.id
+WHERE EXISTS (SELECT FROM claimed)
 ORDER BY t.id FOR NO KEY UPDATE OF t`;
 }
 

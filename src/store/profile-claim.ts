@@ -3,9 +3,11 @@
  * claim in its own statement (`claimedProfile`). A schema that holds no chunks may be claimed anew for another model.
  */
 import { SchemaError } from "../errors.js";
+import type { Notify } from "../notices.js";
 import { requireActiveProfile } from "./catalog.js";
-import { inSavepoint, inTransaction, query, type DatabasePool, type Queryable } from "./database.js";
+import { query, type DatabasePool, type Queryable } from "./database.js";
 import { namesOf, type Layout } from "./layout.js";
+import { write } from "./write-transaction.js";
 
 /** What decides whether vectors can be compared: model, query prefix, document prefix, dimensions. */
 export type Claim = readonly [model: string, queryPrefix: string, documentPrefix: string, dimensions: string];
@@ -48,11 +50,19 @@ export async function claimSchema(
   client: Queryable | undefined,
   layout: Layout,
   claim: Claim,
+  notify: Notify,
 ): Promise<void> {
-  const claimWith = (database: Queryable): Promise<void> => claimLocked(database, layout, claim);
-  await (client && !hasSpareClient(pool.host)
-    ? inSavepoint(client, claimWith)
-    : inTransaction(pool, claimWith));
+  const inHosts = client && !hasSpareClient(pool.host) ? client : undefined;
+  await write(pool, inHosts, notify, async (database) => {
+    // Of many that find a fresh schema at once, most find it claimed here, and need no lock.
+    if (!(await isClaimed(database, layout, claim))) await claimLocked(database, layout, claim);
+  });
+}
+
+async function isClaimed(database: Queryable, layout: Layout, claim: Claim): Promise<boolean> {
+  const { id, dimensions, recorded } = await requireActiveProfile(database, layout.schema);
+  if (recorded === undefined || id !== layout.profileId) return false;
+  return claimOf({ ...recorded, dimensions }).every((part, place) => part === claim[place]);
 }
 
 /** Whether a `pg.Pool` hands out a client at once. */
@@ -67,12 +77,9 @@ async function claimLocked(client: Queryable, layout: Layout, claim: Claim): Pro
   const { profile } = namesOf(layout);
   // Writes hold this row until they commit: from here on none is under way, and what they have stored can be seen.
   await query(client, `SELECT FROM ${profile} WHERE id = ${layout.profileId} FOR UPDATE`);
+  if (await isClaimed(client, layout, claim)) return; // by now
   const { id, dimensions, recorded } = await requireActiveProfile(client, layout.schema);
   const [model, queryPrefix, documentPrefix, ownDimensions] = claim;
-  const isOurs =
-    recorded !== undefined &&
-    claimOf({ ...recorded, dimensions }).every((part, place) => part === claim[place]);
-  if (isOurs && id === layout.profileId) return; // somebody with the same model was quicker
   const isFree = recorded === undefined || !(await mayHoldChunks(client, layout));
   if (id !== layout.profileId || dimensions.toString() !== ownDimensions || !isFree) {
     throw new SchemaError(

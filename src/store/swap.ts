@@ -156,7 +156,7 @@ interface LockedTraining {
 /** Locks the rows that are there, by key. */
 async function lock(
   client: Queryable,
-  { layout, scope }: WriteTarget,
+  { layout, scope, claim }: WriteTarget,
   trainings: readonly PlannedTraining[],
 ): Promise<Map<string, LockedTraining>> {
   const rows = await query<LockedTraining>(client, lockTrainings(layout), [
@@ -164,6 +164,7 @@ async function lock(
     trainings.map(({ ticket }) => ticket),
     trainings.map(({ revision }) => revision),
     scope,
+    claim,
   ]);
   return new Map(rows.map((row) => [row.key, row]));
 }

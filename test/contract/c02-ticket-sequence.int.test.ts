@@ -51,7 +51,7 @@ describeOnEach("C2 Ordered", (database) => {
       await test.index.upsertTraining({ id: "m", content: "m", metadata: { grupo: "g" } });
       await setBack(test);
       expect(await write(test)).toMatchObject(expected as object);
-      expect(notices.map(({ code }) => code)).toEqual(["REPAIRED"]);
+      expect(notices.filter(({ code }) => code === "REPAIRED")).toHaveLength(1);
       expect(await test.index.upsertTraining({ id: "b", content: "depois" })).toMatchObject({
         status: "indexed",
       });
@@ -83,7 +83,7 @@ describeOnEach("C2 Ordered", (database) => {
       ids.map((id) => test.index.upsertTraining({ id, content: `novo ${id}` })),
     );
     expect(results.map(({ status }) => status)).toEqual(ids.map(() => "indexed"));
-    expect(notices).toHaveLength(1);
+    expect(notices.filter(({ code }) => code === "REPAIRED")).toHaveLength(1);
     const { rows } = await test.owner.query<{ tickets: string }>(
       `SELECT count(DISTINCT ticket)::text AS tickets FROM ${test.schema}.training`,
     );

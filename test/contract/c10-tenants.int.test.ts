@@ -13,7 +13,10 @@ interface Tenants extends TestIndex {
 
 async function openTenants(test: TestIndex): Promise<Tenants> {
   const [own, other] = await Promise.all(
-    ["a", "b"].map((bot) => TrainingIndex.initialize(new CountingEmbeddings(), { ...test, filter: { bot } })),
+    ["a", "b"].map((bot) => {
+      const { pool, schema } = test;
+      return TrainingIndex.initialize(new CountingEmbeddings(), { pool, schema, filter: { bot } });
+    }),
   );
   if (!own || !other) throw new Error("there are two tenants");
   for (const [index, bot, count] of [

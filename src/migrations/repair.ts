@@ -1,5 +1,6 @@
 import { damagedSchema, nameOf, readDamage, type Part } from "../store/damage.js";
 import { query, type HostNumber, type Queryable } from "../store/database.js";
+import { quoteLiteral } from "../store/identifiers.js";
 import { FIRST_PROFILE_ID, namesOf, type Names } from "../store/layout.js";
 import type { TextSearchLanguage } from "../store/lexemes.js";
 import { DEFAULT_HNSW } from "./options.js";
@@ -40,7 +41,7 @@ const REPAIRS: Readonly<Record<string, (names: Names) => string[]>> = {
   // Above all that are stored, and above those that calls have taken which are under way.
   "sequence ticket": ({ ticket, training }) => [
     `CREATE SEQUENCE ${ticket} AS bigint`,
-    `SELECT pg_catalog.setval(E'${ticket.replace(/[\\']/g, "$&$&")}', ${TICKETS_UNDER_WAY} + (SELECT
+    `SELECT pg_catalog.setval(${quoteLiteral(ticket)}, ${TICKETS_UNDER_WAY} + (SELECT
       coalesce(max(greatest(ticket, content_ticket, barrier)), 0) FROM ${training}))`,
   ],
 };

@@ -21,3 +21,8 @@ export function quoteIdentifier(name: string, option: string): string {
   }
   return `"${name.replaceAll('"', '""')}"`;
 }
+
+/** A name that has been checked as a text in SQL; as an E'' string, which no setting has a say in. */
+export function quoteLiteral(name: string): string {
+  return `${name.includes("\\") ? "E" : ""}'${name.replace(/[\\']/g, "$&$&")}'`;
+}

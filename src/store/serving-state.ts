@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { SchemaError } from "../errors.js";
 import type { IdType } from "../types.js";
 import { query, type Queryable } from "./database.js";
@@ -57,14 +56,13 @@ export function isLarge({ pages }: Pick<ServingState, "pages">): boolean {
 export function versionOf(layout: Layout, chunkOid: number | string): string {
   const { profileId } = layout;
   return `SELECT pg_catalog.concat_ws(',', p.tableoid, pg_catalog.pg_relation_filenode(${chunkOid}::oid), p.dimensions,
-    p.text_search, pg_catalog.md5(
-      p.model || E'\\n' || coalesce(p.query_prefix, '') || E'\\n' || coalesce(p.document_prefix, '')))
-    AS version FROM ${namesOf(layout).profile} p WHERE p.id = ${profileId}`;
+    p.text_search, p.model, p.query_prefix, p.document_prefix) AS version
+    FROM ${namesOf(layout).profile} p WHERE p.id = ${profileId}`;
 }
 
 /** The last part of a version, which is not there until the model is recorded. */
-function digestOf({ model, queryPrefix, documentPrefix }: RecordedModel): string {
-  return createHash("md5").update([model, queryPrefix, documentPrefix].join("\n")).digest("hex");
+function claimIn(model: string, queryPrefix: string | null, documentPrefix: string | null): string {
+  return [model, queryPrefix, documentPrefix].map((part) => (part === null ? "" : `,${part}`)).join("");
 }
 
 interface StateRow {
@@ -137,9 +135,10 @@ export async function readServingState(
           queryPrefix: row.query_prefix ?? "",
           documentPrefix: row.document_prefix ?? "",
         };
-  // The digest of what is recorded comes last.
-  const unclaimed = recorded ? row.version.slice(0, row.version.lastIndexOf(",")) : row.version;
-  const versions = new Set([unclaimed, ...(own ? [`${unclaimed},${digestOf(own)}`] : [])]);
+  const claim = row.model === null ? "" : claimIn(row.model, row.query_prefix, row.document_prefix);
+  const unclaimed = row.version.slice(0, row.version.length - claim.length);
+  const versions = new Set([unclaimed]);
+  if (own) versions.add(unclaimed + claimIn(own.model, own.queryPrefix, own.documentPrefix));
   return {
     layout: {
       schema,

@@ -1,4 +1,5 @@
 /** Statements of text search: BM25 over the lexemes of the chunks, and its fusion with vector search. */
+import { quoteLiteral } from "./identifiers.js";
 import { chunkTable, namesOf, type Layout } from "./layout.js";
 import { lexemesOf, type TextSearchLanguage } from "./lexemes.js";
 import {
@@ -202,7 +203,7 @@ function estimatedChunks(layout: TextLayout): [expression: string, found: string
     `common AS MATERIALIZED (
   SELECT known.lexeme, known.frequency FROM question, pg_catalog.pg_stats s
     CROSS JOIN LATERAL unnest(s.most_common_elems::text::text[], s.most_common_elem_freqs) AS known (lexeme, frequency)
-    WHERE s.schemaname = ${literal(layout.schema)} AND s.tablename = '${chunkTable(layout.profileId)}'
+    WHERE s.schemaname = ${quoteLiteral(layout.schema)} AND s.tablename = '${chunkTable(layout.profileId)}'
       AND s.attname = 'lexemes' AND known.lexeme = ANY (question.lexemes)
 ),
 `,
@@ -210,9 +211,4 @@ function estimatedChunks(layout: TextLayout): [expression: string, found: string
       (SELECT common.frequency * sample.chunks FROM common, sample WHERE common.lexeme = w.lexeme),
       ${countedChunks(layout, MAX_COUNTED)})`,
   ];
-}
-
-/** Of a name that has been checked. */
-function literal(text: string): string {
-  return `E'${text.replace(/[\\']/g, "$&$&")}'`;
 }

@@ -6,6 +6,7 @@
 import { SchemaError } from "../errors.js";
 import type { Notify } from "../notices.js";
 import { query, type Queryable } from "./database.js";
+import { quoteLiteral } from "./identifiers.js";
 import { namesOf, type Layout } from "./layout.js";
 
 /** What a statement that takes a ticket returns of it; all in text. */
@@ -102,7 +103,7 @@ async function repair(database: Queryable, layout: Layout, notify: Notify): Prom
 }
 
 function sequenceOf(layout: Layout): string {
-  return `'${namesOf(layout).ticket.replaceAll("'", "''")}'`;
+  return quoteLiteral(namesOf(layout).ticket);
 }
 
 function behind(layout: Layout): SchemaError {

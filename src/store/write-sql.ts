@@ -3,6 +3,7 @@
  * that is read is text, so that a host's own type parsers of `pg` have no say in it.
  */
 import { barrierOf, claimedProfile, contentTicketOf, isNewer, meets, reasonOf } from "./fence-sql.js";
+import { quoteLiteral } from "./identifiers.js";
 import { namesOf, type Layout } from "./layout.js";
 
 /**
@@ -34,7 +35,7 @@ function newestTicketOf(stored: string): string {
 }
 
 function nextTicket(layout: Layout): string {
-  return `nextval(E'${namesOf(layout).ticket.replace(/[\\']/g, "$&$&")}')::text`;
+  return `nextval(${quoteLiteral(namesOf(layout).ticket)})::text`;
 }
 
 /** $1 ids, $2 revisions, $3 the scope. A ticket for each, and what is stored of it now, in the order of the ids. */

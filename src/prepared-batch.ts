@@ -262,10 +262,8 @@ export class PreparedBatch {
   async #readStanding(database: Queryable, items: readonly BatchItem[]): Promise<void> {
     const standing = items.filter(({ stands }) => stands);
     const keys = standing.map(({ training }) => training.key);
-    const rows = await this.#follow(
-      () => readChunks(database, this.#parts.target.layout, keys),
-      this.#options.client,
-    );
+    const read = (): ReturnType<typeof readChunks> => readChunks(database, this.#parts.target.layout, keys);
+    const rows = await this.#follow(read, this.#options.client);
     const chunks = groupBy(rows, ({ key }) => key);
     for (const item of standing) item.observeChunks(chunks.get(item.training.key) ?? []);
   }
@@ -274,10 +272,8 @@ export class PreparedBatch {
     if (items.length === 0) return new Map();
     const { target, chunker } = this.#parts;
     const values = [items.map(({ training }) => training.key), chunker.description];
-    const rows = await this.#follow(
-      () => query<TextRow>(database, sql.readTexts(target.layout), values),
-      this.#options.client,
-    );
+    const read = (): Promise<TextRow[]> => query(database, sql.readTexts(target.layout), values);
+    const rows = await this.#follow(read, this.#options.client);
     const texts = rows.map(({ key, content, start_at, end_at }) => ({
       key,
       content,

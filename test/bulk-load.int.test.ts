@@ -241,13 +241,14 @@ describeOnEach("a first load", (database) => {
     ["signal", { signal: {} as never }],
     ["trainings", {}],
   ])("refuses a wrong %s before anything is done: %j", async (option, options) => {
-    const test = await openLoadable(database);
+    const { owner, embeddings, schema } = await openLoadable(database);
     const trainings = option === "trainings" ? (7 as never) : TRAININGS;
-    const { pool, statements } = recordingPool(test.owner);
-    expect(await failureOf(collect(load(test, trainings, options, pool)))).toMatchObject({
-      code: "INVALID_ARGUMENT",
-      option,
-    });
+    const { pool, statements } = recordingPool(owner);
+    const index = await TrainingIndex.initialize(embeddings, { pool, schema });
+    statements.length = 0;
+    expect(() => index.bulkLoad(trainings, options)).toThrow(
+      expect.objectContaining({ code: "INVALID_ARGUMENT", option }) as Error,
+    );
     expect(statements).toEqual([]);
   });
 

@@ -114,8 +114,8 @@ describeOnEach("similar", (database) => {
     [[], "0 dimensions; this index stores 64"],
     [new Array<number>(DIMENSIONS).fill(0), "zeros"],
     [new Array<number>(DIMENSIONS).fill(NaN), "NaN"],
-    [7, "no list of numbers"],
-    [undefined, "no list of numbers"],
+    [7, "must be a text, or a vector as a list of numbers"],
+    [undefined, "must be a text, or a vector as a list of numbers"],
   ])("refuses the query %j", async (query, problem) => {
     const { index } = await openTestIndex(database);
     const failure = await index.similar(query as never).catch((error: unknown) => error);

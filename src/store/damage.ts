@@ -42,6 +42,7 @@ const TEXT_SEARCH: readonly Part[] = [
 const READ_PARTS = `
 WITH n AS (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1),
 c AS (SELECT c.* FROM pg_catalog.pg_class c JOIN n ON n.oid = c.relnamespace)
+SELECT p.kind::text AS kind, p.name::text AS name FROM (
 SELECT 'extension' AS kind, 'vector' AS name FROM pg_catalog.pg_extension WHERE extname = 'vector'
 UNION ALL SELECT 'table', relname FROM c WHERE relkind IN ('r', 'p')
 UNION ALL SELECT 'sequence', relname FROM c WHERE relkind = 'S'
@@ -51,7 +52,7 @@ UNION ALL SELECT CASE k.contype WHEN 'p' THEN 'primary key' ELSE 'foreign key' E
   FROM pg_catalog.pg_constraint k JOIN c ON c.oid = k.conrelid
   WHERE k.contype = 'p' OR k.contype = 'f' AND k.confrelid = (SELECT oid FROM c WHERE relname = 'training')
 UNION ALL SELECT 'index', ic.relname FROM pg_catalog.pg_index i JOIN c ON c.oid = i.indrelid
-  JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid WHERE i.indisvalid`;
+  JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid WHERE i.indisvalid) p`;
 
 /** What is there of a schema. */
 async function readParts(database: Queryable, schema: string): Promise<Set<string>> {

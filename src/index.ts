@@ -27,7 +27,14 @@ export {
   type ErrorDetails,
 } from "./errors.js";
 export type { Notice, NoticeCode } from "./notices.js";
-export type { DeleteOptions, TrainingIndexOptions, UpsertManyOptions, UpsertOptions } from "./options.js";
+export type {
+  CommitOptions,
+  DeleteOptions,
+  PruneOptions,
+  TrainingIndexOptions,
+  UpsertManyOptions,
+  UpsertOptions,
+} from "./options.js";
 export type { RetrieverSearch } from "./narrowed-search.js";
 export type { PreparedTraining } from "./prepared-training.js";
 export {

@@ -22,8 +22,10 @@ function leftOut(way: string): string[] {
   const everywhere = [
     "test/{idle-connections,readme,scripts,search-plans,test-databases}.int.test.ts",
     "test/contract/restart.int.test.ts",
-    // Arguments, code of the host's, and the embedded database know nothing of the way; parsers and settings are the server's own.
-    "test/{embedded,host-code,type-parsers,unknown-names}.int.test.ts",
+    // Arguments, texts, code of the host's, and the embedded database know nothing of the way; parsers and settings are the
+    // server's own.
+    "test/{embedded,header,host-code,ids,runs,search-filter,too-long,type-parsers,unknown-names}.int.test.ts",
+    "test/contract/{c06-*,c07-*,c11-arguments}.int.test.ts",
     "test/migrations/settings.int.test.ts",
     // What others' suites ask is the same on any way; that the ways work is the contract's matter.
     "test/conformance/**",

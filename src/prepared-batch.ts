@@ -24,7 +24,7 @@ import {
   type SwapConnection,
   type SwapOutcome,
 } from "./store/swap.js";
-import { claimSchema, MissingClaim } from "./store/profile-claim.js";
+import { claimLocked, claimSchema, MissingClaim } from "./store/profile-claim.js";
 import type { WriteTarget } from "./store/write-target.js";
 import { write, writeEach, writeStatement } from "./store/write-transaction.js";
 import * as sql from "./store/write-sql.js";
@@ -147,24 +147,19 @@ export class PreparedBatch {
     outcomes = new Map<BatchItem, SwapOutcome>(),
   ): Promise<UpsertResult[]> {
     const { target, atOnce } = this.#parts;
+    const inHosts = client && hostClient(client, { signal });
+    let isClaiming = false;
     for (let attempt = 1; ; attempt++) {
       throwIfAborted(signal);
       try {
-        const inHosts = client && hostClient(client, { signal });
-        await this.#follow(() => this.#swap(inHosts, outcomes, { signal }), client);
+        await this.#follow(() => this.#swap(inHosts, outcomes, { signal }, isClaiming), client);
         const indexed = this.#items.filter((item) => outcomes.get(item)?.status === "indexed");
         atOnce.serving.grow(indexed.reduce((sum, { chunks }) => sum + chunks.length, 0));
         return this.#items.map((item) => item.result(outcomes.get(item) ?? supersededBy("newer")));
       } catch (error) {
         if (error instanceof MissingClaim && attempt < MAX_ATTEMPTS) {
-          const pool = this.#parts.pool.within({ signal });
-          await claimSchema(
-            pool,
-            client && hostClient(client, { signal }),
-            target.layout,
-            target.claim,
-            atOnce.notify,
-          );
+          await claimSchema(this.#parts.pool.within({ signal }), inHosts, target, atOnce.notify);
+          isClaiming = attempt > 1; // its claim was lost to another model before the write
           continue;
         }
         if (!(error instanceof StalePreparation || error instanceof MissingClaim)) throw error;
@@ -175,18 +170,21 @@ export class PreparedBatch {
     }
   }
 
-  /** @param outcomes - of what has been done, which is not done again; what is done now joins it */
+  /**
+   * @param outcomes - of what has been done, which is not done again; what is done now joins it
+   * @param isClaiming - whether the schema is claimed in the same transaction
+   */
   async #swap(
     client: Queryable | undefined,
     outcomes: Map<BatchItem, SwapOutcome>,
     limits: Limits,
+    isClaiming: boolean,
   ): Promise<void> {
     const { target } = this.#parts;
     const pool = this.#parts.pool.within(limits);
     const atOnce = { ...this.#parts.atOnce, statements: this.#parts.atOnce.statements.within(limits) };
-    for (const item of this.#items) {
+    for (const item of this.#items)
       if (item.outdated && !outcomes.has(item)) outcomes.set(item, item.outdated);
-    }
     const current = this.#items.filter((item) => !outcomes.has(item));
     const same = current.flatMap(({ unchanged }) => unchanged ?? []);
     const touched =
@@ -209,9 +207,13 @@ export class PreparedBatch {
         if (outcome) outcomes.set(item, outcome);
       }
     };
-    if (!client) await swapWith((planned) => swapAtOnce(atOnce, target, planned, this.#vectors));
+    if (!client && !isClaiming)
+      await swapWith((planned) => swapAtOnce(atOnce, target, planned, this.#vectors));
     await swapWith((planned) =>
-      write(pool, client, atOnce.notify, (database) => swap(database, target, planned, this.#vectors)),
+      write(pool, client, atOnce.notify, async (database) => {
+        if (!client && isClaiming) await claimLocked(database, target);
+        return swap(database, target, planned, this.#vectors);
+      }),
     );
   }
 
@@ -274,9 +276,8 @@ export class PreparedBatch {
     const values = [items.map(({ training }) => training.key), chunker.description];
     const read = (): Promise<TextRow[]> => query(database, sql.readTexts(target.layout), values);
     const rows = await this.#follow(read, this.#options.client);
-    const texts = rows.map(({ key, content, start_at, end_at }) => ({
-      key,
-      content,
+    const texts = rows.map(({ start_at, end_at, ...row }) => ({
+      ...row,
       start: Number(start_at),
       end: Number(end_at),
     }));

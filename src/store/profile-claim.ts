@@ -12,6 +12,12 @@ import { write } from "./write-transaction.js";
 /** What decides whether vectors can be compared: model, query prefix, document prefix, dimensions. */
 export type Claim = readonly [model: string, queryPrefix: string, documentPrefix: string, dimensions: string];
 
+/** What is claimed, and for whom. */
+export interface ClaimTarget {
+  layout: Layout;
+  claim: Claim;
+}
+
 /** Thrown inside when a write finds that the schema is not claimed for its model; nothing has been stored. */
 export class MissingClaim extends Error {}
 
@@ -48,18 +54,17 @@ export function requireClaim(rows: readonly { key: string | null }[]): string[] 
 export async function claimSchema(
   pool: DatabasePool & { host: DatabasePool },
   client: Queryable | undefined,
-  layout: Layout,
-  claim: Claim,
+  target: ClaimTarget,
   notify: Notify,
 ): Promise<void> {
   const inHosts = client && !hasSpareClient(pool.host) ? client : undefined;
   await write(pool, inHosts, notify, async (database) => {
     // Of many that find a fresh schema at once, most find it claimed here, and need no lock.
-    if (!(await isClaimed(database, layout, claim))) await claimLocked(database, layout, claim);
+    if (!(await isClaimed(database, target))) await claimLocked(database, target);
   });
 }
 
-async function isClaimed(database: Queryable, layout: Layout, claim: Claim): Promise<boolean> {
+async function isClaimed(database: Queryable, { layout, claim }: ClaimTarget): Promise<boolean> {
   const { id, dimensions, recorded } = await requireActiveProfile(database, layout.schema);
   if (recorded === undefined || id !== layout.profileId) return false;
   return claimOf({ ...recorded, dimensions }).every((part, place) => part === claim[place]);
@@ -73,11 +78,16 @@ function hasSpareClient(pool: DatabasePool): boolean {
   return waitingCount === 0 && ((idleCount ?? 0) > 0 || (totalCount ?? 0) < (options?.max ?? 0));
 }
 
-async function claimLocked(client: Queryable, layout: Layout, claim: Claim): Promise<void> {
+/**
+ * As {@link claimSchema}, in the transaction that `client` is in. Nobody else can claim the schema before that has ended: of
+ * several models that write into an empty schema at once, one gets on.
+ */
+export async function claimLocked(client: Queryable, target: ClaimTarget): Promise<void> {
+  const { layout, claim } = target;
   const { profile } = namesOf(layout);
   // Writes hold this row until they commit: from here on none is under way, and what they have stored can be seen.
   await query(client, `SELECT FROM ${profile} WHERE id = ${layout.profileId} FOR UPDATE`);
-  if (await isClaimed(client, layout, claim)) return; // by now
+  if (await isClaimed(client, target)) return; // by now
   const { id, dimensions, recorded } = await requireActiveProfile(client, layout.schema);
   const [model, queryPrefix, documentPrefix, ownDimensions] = claim;
   const isFree = recorded === undefined || !(await mayHoldChunks(client, layout));

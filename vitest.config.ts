@@ -33,7 +33,6 @@ function leftOut(way: string): string[] {
     "test/recipes/**",
   ];
   // A process that is killed: a name or a right is the same to it. Migrations are the owner's, whoever searches.
-  if (way === "integration-search-path") return [...everywhere, "test/contract/kill.int.test.ts"];
   if (way === "integration-role") {
     return [...everywhere, "test/contract/kill.int.test.ts", "test/migrations/processes.int.test.ts"];
   }
@@ -56,19 +55,17 @@ export default defineConfig({
         },
       },
       // The same on each way to the real server: see test/support/server-ways.ts.
-      ...["integration", "integration-pgbouncer", "integration-search-path", "integration-role"].map(
-        (name) => ({
-          resolve: { alias },
-          test: {
-            name,
-            include: ["test/**/*.int.test.ts"],
-            exclude: leftOut(name),
-            globalSetup: ["test/support/global-setup.ts"],
-            testTimeout: 60_000,
-            hookTimeout: 60_000,
-          },
-        }),
-      ),
+      ...["integration", "integration-pgbouncer", "integration-role"].map((name) => ({
+        resolve: { alias },
+        test: {
+          name,
+          include: ["test/**/*.int.test.ts"],
+          exclude: leftOut(name),
+          globalSetup: ["test/support/global-setup.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      })),
     ],
     coverage: {
       provider: "v8",

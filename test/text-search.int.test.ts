@@ -318,7 +318,8 @@ describeOnServer("mode text, on a large table", (database) => {
     const { owner, schema } = test;
     // Two rows a page, so that it is large by its pages: a common word in all, a rarer one in some, a rare one in a few.
     await owner.query(`
-      INSERT INTO ${schema}.training (id, ticket, content_ticket, barrier, metadata) VALUES ('a', 1, 1, 0, '{}');
+      INSERT INTO ${schema}.training (id, ticket, content_ticket, barrier, metadata)
+      SELECT 'a', ticket, ticket, 0, '{}' FROM nextval('${schema}.ticket') ticket;
       INSERT INTO ${schema}.chunk_1 (training_id, id, content, metadata, content_hash, embedding)
       SELECT 'a', n::text, 'comum ' || CASE WHEN n % 50 = 0 THEN 'incomum ' ELSE '' END
           || CASE WHEN n % 2000 = 7 THEN 'raridade ' ELSE '' END || (SELECT string_agg(md5(n::text || m), ' ') FROM generate_series(1, 90) m),

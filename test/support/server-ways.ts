@@ -1,6 +1,6 @@
 /**
- * The ways to the real server that the integration tests are run on: as it is, behind PgBouncer in transaction mode, with
- * nothing on the `search_path`, and as a role that has only the rights that README.md names.
+ * The ways to the real server that the integration tests are run on: as it is, behind PgBouncer in transaction mode, and as a
+ * role that has only the rights that README.md names, with nothing on the `search_path`.
  */
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -26,11 +26,7 @@ export interface ServerWay {
 export const SERVER_WAYS = {
   integration: { name: "server database", open: (url: string) => Promise.resolve(asItIs(url)) },
   "integration-pgbouncer": { name: "server behind PgBouncer", open: behindPgBouncer },
-  "integration-search-path": {
-    name: "server without a search_path",
-    open: (url: string) => Promise.resolve(withoutSearchPath(url)),
-  },
-  "integration-role": { name: "server as a limited role", open: asLimitedRole },
+  "integration-role": { name: "server as a limited role without a search_path", open: asLimitedRole },
 } as const;
 
 /** Whether the machine has the program that a way needs. */
@@ -56,10 +52,10 @@ function asItIs(url: string): ServerWay {
   return { ownerUrl: url, url, close: () => Promise.resolve() };
 }
 
-function withoutSearchPath(url: string): ServerWay {
+function withoutSearchPath(url: string): URL {
   const address = new URL(url);
   address.searchParams.set("options", "-c search_path=");
-  return asItIs(address.href);
+  return address;
 }
 
 async function asLimitedRole(url: string): Promise<ServerWay> {
@@ -67,10 +63,10 @@ async function asLimitedRole(url: string): Promise<ServerWay> {
   const owner = new pg.Client({ connectionString: url });
   await owner.connect();
   await owner.query(`CREATE ROLE ${role} LOGIN PASSWORD 'limited' NOSUPERUSER NOCREATEDB NOCREATEROLE`);
-  const address = new URL(url);
+  const address = withoutSearchPath(url);
   Object.assign(address, { username: role, password: "limited" });
   return {
-    ownerUrl: url,
+    ownerUrl: withoutSearchPath(url).href,
     url: address.href,
     role,
     close: async () => {

@@ -3,7 +3,7 @@ import { InvalidArgumentError } from "./errors.js";
 import type { RequestLimits } from "./http-request.js";
 import { checkFields, pickFields, type HitField } from "./http-result.js";
 import { MAX_K } from "./options.js";
-import { checkSearch, DEFAULT_K, type AnySearchOptions } from "./search-options.js";
+import { checkSearch, DEFAULT_K, SEARCH_OPTIONS, type AnySearchOptions } from "./search-options.js";
 import type { Hit, SearchMode, SearchStrategy, TrainingHit } from "./types.js";
 
 /** Options of `similarityHandler`. */
@@ -65,22 +65,8 @@ const HANDLER_OPTIONS = namesOfProperties<SimilarityHandlerOptions>({
   maxBodyBytes: true,
   timeoutMs: true,
 });
-const HANDLER_SEARCH = namesOfProperties<NonNullable<SimilarityHandlerOptions["search"]>>({
-  strategy: true,
-  mode: true,
-  weights: true,
-  onTextOnly: true,
-  k: true,
-  filter: true,
-  minScore: true,
-  maxDistance: true,
-  perTraining: true,
-  neighbors: true,
-  mmr: true,
-  efSearch: true,
-  rerankFactor: true,
-  timeoutMs: true,
-});
+/** What belongs to one request is not the host's to set for all. */
+const HANDLER_SEARCH = SEARCH_OPTIONS.filter((name) => !["signal", "client"].includes(name));
 
 /** The options of a handler, checked, with every default filled in. */
 export interface HandlerSettings extends RequestLimits {

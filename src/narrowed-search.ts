@@ -1,10 +1,11 @@
-import { checkNames, namesOfProperties } from "./checks.js";
+import { checkNames } from "./checks.js";
 import { InvalidArgumentError } from "./errors.js";
 import {
   checkSearch,
   DEFAULT_FETCH_K,
   DEFAULT_K,
   DEFAULT_RERANK_FACTOR,
+  SEARCH_OPTIONS,
   type SimilarOptions,
 } from "./search-options.js";
 import type { Filter, SearchMode } from "./types.js";
@@ -13,21 +14,9 @@ import type { Filter, SearchMode } from "./types.js";
 export type RetrieverSearch = Omit<SimilarOptions<SearchMode>, "signal" | "client" | "strategy">;
 
 /** Names of the options of a {@link RetrieverSearch}. */
-export const RETRIEVER_SEARCH = namesOfProperties<RetrieverSearch>({
-  mode: true,
-  weights: true,
-  onTextOnly: true,
-  k: true,
-  filter: true,
-  minScore: true,
-  maxDistance: true,
-  perTraining: true,
-  neighbors: true,
-  mmr: true,
-  efSearch: true,
-  rerankFactor: true,
-  timeoutMs: true,
-});
+export const RETRIEVER_SEARCH = SEARCH_OPTIONS.filter(
+  (name) => !["signal", "client", "strategy"].includes(name),
+);
 
 /**
  * The options of one call of a retriever. They can come from a client, so they only narrow: filters are ANDed, thresholds

@@ -28,26 +28,11 @@ export type RetrieverConfigurable = Record<string, unknown> & {
 };
 
 /** Names of the options of a {@link TrainingRetriever}. */
-const RETRIEVER_OPTIONS = namesOfProperties<TrainingRetrieverOptions & Pick<AnySearchOptions, "strategy">>({
-  strategy: true, // `chunks`, which it has anyway
-  callbacks: true,
-  tags: true,
-  metadata: true,
-  verbose: true,
-  mode: true,
-  weights: true,
-  onTextOnly: true,
-  k: true,
-  filter: true,
-  minScore: true,
-  maxDistance: true,
-  perTraining: true,
-  neighbors: true,
-  mmr: true,
-  efSearch: true,
-  rerankFactor: true,
-  timeoutMs: true,
-});
+const RETRIEVER_OPTIONS = [
+  ...RETRIEVER_SEARCH,
+  "strategy", // `chunks`, which it has anyway
+  ...namesOfProperties<BaseRetrieverInput>({ callbacks: true, tags: true, metadata: true, verbose: true }),
+];
 
 /** The key of a config's `configurable` that holds the options of one call. */
 const CALL_KEY = "trainings";

@@ -97,7 +97,7 @@ export interface SimilarOptions<
 export type AnySearchOptions = SimilarOptions<SearchMode, SearchStrategy>;
 
 /** Names of the options of a search. */
-const SEARCH_OPTIONS = namesOfProperties<AnySearchOptions>({
+export const SEARCH_OPTIONS = namesOfProperties<AnySearchOptions>({
   strategy: true,
   mode: true,
   weights: true,

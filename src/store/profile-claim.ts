@@ -2,6 +2,7 @@
  * Whose vectors a schema holds. The first write claims the schema for the model of its index, and every write checks the
  * claim in its own statement (`claimedProfile`). A schema that holds no chunks may be claimed anew for another model.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { SchemaError } from "../errors.js";
 import type { Notify } from "../notices.js";
 import { requireActiveProfile } from "./catalog.js";
@@ -17,6 +18,10 @@ export interface ClaimTarget {
   layout: Layout;
   claim: Claim;
 }
+
+/** How often, and after which pause, it is looked whether the profile is free. */
+const MAX_ATTEMPTS = 10;
+const PAUSE_MS = 20;
 
 /** Thrown inside when a write finds that the schema is not claimed for its model; nothing has been stored. */
 export class MissingClaim extends Error {}
@@ -57,11 +62,33 @@ export async function claimSchema(
   target: ClaimTarget,
   notify: Notify,
 ): Promise<void> {
-  const inHosts = client && !hasSpareClient(pool.host) ? client : undefined;
-  await write(pool, inHosts, notify, async (database) => {
+  if (client && hasSpareClient(pool.host)) {
+    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+      if (await write(pool, undefined, notify, (database) => claimUnlocked(database, target))) return;
+      await sleep(PAUSE_MS);
+    }
+  }
+  await write(pool, client, notify, async (database) => {
     // Of many that find a fresh schema at once, most find it claimed here, and need no lock.
     if (!(await isClaimed(database, target))) await claimLocked(database, target);
   });
+}
+
+/**
+ * The same, unless others hold the profile: the host's own transaction may be among them, and it would wait for itself
+ * forever, on two clients, which Postgres cannot know.
+ *
+ * @returns whether the schema is claimed now
+ */
+async function claimUnlocked(database: Queryable, target: ClaimTarget): Promise<boolean> {
+  if (await isClaimed(database, target)) return true;
+  const { profile } = namesOf(target.layout);
+  const [free] = await query(
+    database,
+    `SELECT FROM ${profile} WHERE id = ${target.layout.profileId} FOR UPDATE SKIP LOCKED`,
+  );
+  if (free) await claimLocked(database, target);
+  return free !== undefined;
 }
 
 async function isClaimed(database: Queryable, { layout, claim }: ClaimTarget): Promise<boolean> {

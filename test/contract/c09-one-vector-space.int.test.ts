@@ -303,6 +303,22 @@ describeOnEach("C9 One vector space", (database) => {
     });
   });
 
+  it("two models in one transaction of the host's: the second is refused, and waits for nobody", async () => {
+    const { pool } = database;
+    const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
+    const one = await open(pool, schema, { model: "um" });
+    const other = await open(pool, schema, { model: "outro" });
+    const prepared = await Promise.all([
+      one.prepareTraining(smallTraining("a")),
+      other.prepareTraining(smallTraining("b")),
+    ]);
+    await inHostTransaction(pool, "COMMIT", async (client) => {
+      expect(await prepared[0].commit(client)).toMatchObject({ status: "indexed" });
+      expect(await failureOf(prepared[1].commit(client))).toMatchObject({ code: "PROFILE_MISMATCH" });
+    });
+    expect(await recordOf(database, schema)).toEqual(recorded("um", "", ""));
+  });
+
   it("a first write that a host rolls back leaves a schema that can be written to, by any model", async () => {
     const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
     const index = await open(database.pool, schema, PROFILE);

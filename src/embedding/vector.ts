@@ -19,16 +19,22 @@ export function narrowVector(
   narrowed: Float32Array = new Float32Array(dimensions),
 ): Float32Array | string {
   if (vector.length !== dimensions) return `${vector.length} dimensions; this index stores ${dimensions}`;
-  let squares = 0;
   for (let index = 0; index < dimensions; index++) {
     const component = vector[index];
     if (typeof component !== "number") return "a component that is no number";
-    const stored = Math.fround(component);
-    narrowed[index] = stored;
-    squares = Math.fround(squares + Math.fround(stored * stored));
+    narrowed[index] = component;
   }
+  const squares = sumOfSquares(narrowed);
   if (!Number.isFinite(squares)) return "NaN, infinity or components too large to compare";
   return squares === 0 ? "zeros or components too small to compare: no direction" : narrowed;
+}
+
+/** As pgvector sums them up, in 32 bits, where that decides: far from the bounds of 32 bits the faster sum says the same. */
+function sumOfSquares(vector: Float32Array): number {
+  let sum = 0;
+  for (const component of vector) sum += component * component;
+  if (sum > 1e-30 && sum < 1e30) return sum;
+  return vector.reduce((squares, component) => Math.fround(squares + Math.fround(component * component)), 0);
 }
 
 const FLOAT_BYTES = 4;

@@ -173,26 +173,26 @@ export async function startQuery(
  * @returns `undefined` when the work has not settled by then; it goes on
  * @throws what the work throws
  */
-export async function settledWithin<T>(
+export function settledWithin<T>(
   work: Promise<T>,
   limitMs: number,
   signal?: AbortSignal,
 ): Promise<{ value: T } | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  let forget: (() => void) | undefined;
-  const over = new Promise<undefined>((resolve) => {
-    const end = (): void => {
+  return new Promise((resolve, reject) => {
+    const stopWaiting = (): void => {
+      clearTimeout(timer);
+      forget?.();
+    };
+    const giveUp = (): void => {
+      stopWaiting();
       resolve(undefined);
     };
-    if (Number.isFinite(limitMs)) timer = setTimeout(end, limitMs);
-    if (signal) forget = onAbort(signal, end);
+    const timer = Number.isFinite(limitMs) ? setTimeout(giveUp, limitMs) : undefined;
+    const forget = signal && onAbort(signal, giveUp);
+    work.finally(stopWaiting).then((value) => {
+      resolve({ value });
+    }, reject);
   });
-  try {
-    return await Promise.race([work.then((value) => ({ value })), over]);
-  } finally {
-    clearTimeout(timer);
-    forget?.();
-  }
 }
 
 /** Cancels a statement. @returns its result, when it ended well before that came about */

@@ -1,13 +1,12 @@
+import { namesOf } from "./layout.js";
 import type { NamedStatements } from "./named-statements.js";
 import { SchemaChanged } from "./schema-change.js";
 import { versionOf, type ServingState } from "./serving-state.js";
 
-/** A row of a search with the version of the schema that it was found in; `found` is null where there is none. */
-type VersionedRow<Row> = Row & { version: string; found: string | null };
-
 /**
- * Runs the statements of searches, and sees from each one's own snapshot whether the schema still is what the statement
- * was written for: a page from another one is never passed on, be it full, short or empty. It costs no round trip.
+ * Runs the statements of searches in the schema that they were written for: each reads the version of the schema in its own
+ * snapshot, and finds nothing in another one. That costs no round trip, but for an answer without rows, which is looked at
+ * again.
  */
 export class CurrentStatements {
   readonly #statements: Pick<NamedStatements, "areKept" | "explain" | "query">;
@@ -29,24 +28,50 @@ export class CurrentStatements {
   }
 
   /**
-   * @throws {@link SchemaChanged} when the rows are of another schema than the one that is known
+   * @throws {@link SchemaChanged} when the schema is another one than is known
    * @throws {@link DatabaseError} | {@link SchemaError}
    */
   async query<Row>(text: string, values: unknown[], options: { keepsPlan: boolean }): Promise<Row[]> {
-    const { layout, chunkOid } = this.#state;
-    // The outer side is one row, so the page keeps its order.
-    const versioned = `
-SELECT current.version, page.* FROM (${versionOf(layout, chunkOid)}) current
-LEFT JOIN (SELECT 'true' AS found, page.* FROM (${text}
-) page) page ON true`;
-    const rows = await this.#statements.query<VersionedRow<Row>>(versioned, values, options);
-    const [row] = rows;
-    if (!row || !isOf(row, this.#state)) throw new SchemaChanged();
-    return row.found === null ? [] : rows;
+    const { acceptedVersions } = this.#state;
+    const rows = await this.#statements.query<Row>(
+      this.#guarded(text, values.length + 1),
+      [...values, acceptedVersions],
+      options,
+    );
+    if (rows.length === 0) await this.#requireCurrent();
+    return rows;
+  }
+
+  /**
+   * The statement with a condition on the version, which Postgres looks at once, before all else. Statements that are kept in
+   * mind are asked for again and again: of these the text is kept too, as to put it together and to hash it takes a while.
+   */
+  #guarded(text: string, parameter: number): string {
+    const { layout, chunkOid, guarded } = this.#state;
+    const known = guarded.get(text);
+    if (known !== undefined) return known;
+    const statement = `
+SELECT page.* FROM (${text}
+) page WHERE (${versionOf(layout, chunkOid)}) = ANY ($${parameter}::text[])`;
+    if (guarded.size < MOST_GUARDED && text.length < MOST_CHARACTERS) guarded.set(text, statement);
+    return statement;
+  }
+
+  async #requireCurrent(): Promise<void> {
+    const { layout, chunkOid, acceptedVersions, version } = this.#state;
+    const [row] = await this.#statements.query<{ accepted: boolean; known: boolean; empty: boolean }>(
+      `
+SELECT version = ANY ($1::text[]) AS accepted, version = $2 AS known,
+  NOT EXISTS (SELECT FROM ${namesOf(layout).chunk}) AS empty
+FROM (${versionOf(layout, chunkOid)}) current`,
+      [acceptedVersions, version],
+      { keepsPlan: true },
+    );
+    // Of an empty schema it does not matter whose it was; but its rows are of the model that is recorded with them.
+    if (!row?.accepted && !(row?.known && row.empty)) throw new SchemaChanged();
   }
 }
 
-/** Of an empty schema it does not matter whose it was; but its rows are of the model that is recorded with them. */
-function isOf({ version, found }: VersionedRow<unknown>, state: ServingState): boolean {
-  return state.isCurrent(version) || (found === null && version === state.version);
-}
+/** How many texts are kept in mind, and of how many characters: a filter's condition may have very many. */
+const MOST_GUARDED = 1000;
+const MOST_CHARACTERS = 5000;

@@ -47,8 +47,8 @@ export class NamedStatements {
   }
 
   /** The same statements for one call. */
-  within(limits: Limits): NamedStatements {
-    if (!(this.#database instanceof BoundedPool)) return this;
+  within(limits: Pick<Limits, "signal">): NamedStatements {
+    if (limits.signal === undefined || !(this.#database instanceof BoundedPool)) return this;
     return new NamedStatements(this.#database.within(limits), undefined, this.#names);
   }
 

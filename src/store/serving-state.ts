@@ -1,5 +1,6 @@
 import { SchemaError } from "../errors.js";
 import type { IdType } from "../types.js";
+import { encodeTextArray } from "./codec.js";
 import { query, type Queryable } from "./database.js";
 import { chunkTable, namesOf, type Layout } from "./layout.js";
 import { textSearchLanguages } from "./lexemes.js";
@@ -34,8 +35,10 @@ export interface ServingState {
   statements: Map<string, string>;
   /** Of the schema; see {@link versionOf}. */
   version: string;
-  /** Whether a version that a statement has read is that of this look, and nobody's or the own model is recorded. */
-  isCurrent: (version: string) => boolean;
+  /** The versions in which statements may search, as a parameter: that of this look, with nobody's or the own model recorded. */
+  acceptedVersions: Buffer;
+  /** The statements of searches with the condition that the schema has one of these. */
+  guarded: Map<string, string>;
 }
 
 /** From here on a search by the vector index costs less than comparing all chunks, and so does a plan that is kept. */
@@ -157,6 +160,7 @@ export async function readServingState(
     plans: new Map(),
     statements: new Map(),
     version: row.version,
-    isCurrent: (version) => versions.has(version),
+    acceptedVersions: encodeTextArray([...versions]),
+    guarded: new Map(),
   };
 }

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import crypto from "node:crypto";
 import type { Chunker } from "./chunker.js";
 import { halve } from "./halving.js";
 import { LineFeedText, withLineFeeds } from "./line-endings.js";
@@ -123,7 +123,10 @@ function wholeText(text: string): TextSpan[] {
 }
 
 function sha256(...parts: (string | Uint8Array)[]): string {
-  const hash = createHash("sha256");
+  const [only] = parts;
+  // Takes half as long. Node has it from 20.12 on.
+  if (only !== undefined && parts.length === 1 && "hash" in crypto) return crypto.hash("sha256", only);
+  const hash = crypto.createHash("sha256");
   for (const part of parts) hash.update(part);
   return hash.digest("hex");
 }

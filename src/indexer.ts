@@ -5,9 +5,9 @@ import type { Notify } from "./notices.js";
 import { PreparedBatch, type BatchParts, type PrepareOptions } from "./prepared-batch.js";
 import { isOwnFailure } from "./own-failure.js";
 import type { StartOrder } from "./start-order.js";
-import { query, type Queryable } from "./store/database.js";
+import type { Queryable } from "./store/database.js";
 import { databaseOf } from "./store/host-client.js";
-import type { SwapOutcome } from "./store/swap.js";
+import { queryOften, type SwapOutcome } from "./store/swap.js";
 import { takeInOrder, type TakenTicket } from "./store/ticket-sequence.js";
 import * as sql from "./store/write-sql.js";
 import type { NormalizedTraining } from "./training-input.js";
@@ -126,7 +126,7 @@ export class Indexer {
     const keys = trainings.map(({ key }) => key);
     const revisions = trainings.map(({ revision }) => revision);
     const take = (): Promise<(StoredState & TakenTicket)[]> =>
-      query(database, sql.takeTickets(target.layout), [keys, revisions, target.scope]);
+      queryOften(atOnce, database, sql.takeTickets(target.layout), [keys, revisions, target.scope]);
     const takeFollowing = (): Promise<(StoredState & TakenTicket)[]> =>
       atOnce.serving.follow(() => takeInOrder(database, target.layout, notify, take), {
         client: mayWait ? undefined : database,

@@ -11,12 +11,13 @@ import {
   StalePreparation,
   type PlannedChunk,
   type PlannedTraining,
+  type StandingChunk,
 } from "./store/chunk-difference.js";
 import type { BoundedPool, Limits } from "./store/bounded-database.js";
 import { query, type Queryable } from "./store/database.js";
 import { hostClient } from "./store/host-client.js";
 import {
-  readChunks,
+  queryOften,
   supersededBy,
   swap,
   swapAtOnce,
@@ -190,7 +191,9 @@ export class PreparedBatch {
     const touched =
       same.length === 0
         ? new Set<string>()
-        : await writeStatement(pool, client, atOnce.notify, (database) => touch(database, target, same));
+        : await writeStatement(pool, client, atOnce.notify, (database) =>
+            touch(atOnce, database, target, same),
+          );
     for (const item of current) {
       if (item.unchanged && !touched.has(item.training.key)) item.contest();
       if (item.unchanged) outcomes.set(item, UNCHANGED);
@@ -264,7 +267,10 @@ export class PreparedBatch {
   async #readStanding(database: Queryable, items: readonly BatchItem[]): Promise<void> {
     const standing = items.filter(({ stands }) => stands);
     const keys = standing.map(({ training }) => training.key);
-    const read = (): ReturnType<typeof readChunks> => readChunks(database, this.#parts.target.layout, keys);
+    if (standing.length === 0) return;
+    const { atOnce, target } = this.#parts;
+    const read = (): Promise<StandingChunk[]> =>
+      queryOften(atOnce, database, sql.readChunks(target.layout), [keys]);
     const rows = await this.#follow(read, this.#options.client);
     const chunks = groupBy(rows, ({ key }) => key);
     for (const item of standing) item.observeChunks(chunks.get(item.training.key) ?? []);

@@ -49,7 +49,12 @@ export class NamedStatements {
   /** The same statements for one call. */
   within(limits: Pick<Limits, "signal">): NamedStatements {
     if (limits.signal === undefined || !(this.#database instanceof BoundedPool)) return this;
-    return new NamedStatements(this.#database.within(limits), undefined, this.#names);
+    return this.on(this.#database.within(limits));
+  }
+
+  /** The same statements on the pool within the limits of a call, or on a client, which takes no names. */
+  on(database: Queryable): NamedStatements {
+    return new NamedStatements(database, undefined, takesNames(database) ? this.#names : undefined);
   }
 
   /** Whether a statement may be run under a name at all. */

@@ -37,6 +37,22 @@ export interface SwapConnection {
   notify: Notify;
 }
 
+/**
+ * A statement of a write that is run often: its plan is kept where the table is large. One from when there were few chunks
+ * finds them by looking at all.
+ *
+ * @param database - the pool within the limits of a call, or a client, on which no plan is kept
+ */
+export async function queryOften<Row>(
+  { statements, serving }: SwapConnection,
+  database: Queryable,
+  text: string,
+  values: unknown[],
+): Promise<Row[]> {
+  const own = statements.on(database);
+  return own.query<Row>(text, values, { keepsPlan: own.areKept && isLarge(await serving.recent()) });
+}
+
 /** Of a call that is superseded. */
 export function supersededBy(reason: SupersededReason): SwapOutcome {
   return { status: "superseded", removed: 0, reason };
@@ -131,18 +147,25 @@ function outcomesOf(passedKeys: readonly string[], { difference }: Version): Map
  * @returns the keys of those that still stand so; another call has changed the others, or has overtaken this one
  */
 export async function touch(
+  connection: SwapConnection,
   database: Queryable,
   { layout, scope, claim }: WriteTarget,
   trainings: readonly UnchangedTraining[],
 ): Promise<Set<string>> {
-  const touched = await query<{ key: string | null }>(database, sql.touchTrainings(layout), [
+  const values = [
     trainings.map(({ key }) => key),
     trainings.map(({ ticket }) => ticket),
     trainings.map(({ revision }) => revision),
     trainings.map(({ unchangedSince }) => unchangedSince),
     scope,
     claim,
-  ]);
+  ];
+  const touched = await queryOften<{ key: string | null }>(
+    connection,
+    database,
+    sql.touchTrainings(layout),
+    values,
+  );
   return new Set(requireClaim(touched));
 }
 
@@ -191,7 +214,7 @@ async function readStandingChunks(
 }
 
 /** The chunks of trainings by their keys, ordered within each. */
-export async function readChunks(
+async function readChunks(
   database: Queryable,
   layout: Layout,
   keys: readonly string[],

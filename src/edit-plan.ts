@@ -3,13 +3,9 @@ import type { Chunker } from "./chunker.js";
 import { LineFeedText, withLineFeeds } from "./line-endings.js";
 import type { TextSpan } from "./splitter.js";
 import type { PlannedChunk } from "./store/chunk-difference.js";
+import type { StandingText } from "./store/standing-versions.js";
 import { isBlank, skipBlank } from "./text.js";
 import type { NormalizedTraining } from "./training-input.js";
-
-/** A stored chunk with its place in the text that it was made of. */
-export interface StandingText extends TextSpan {
-  content: string;
-}
 
 /**
  * Plans the chunks of an edited training around those that stand: what is the same at the beginning and at the end of

@@ -3,21 +3,14 @@ import { embeddedText } from "./chunk-plan.js";
 import type { Chunker } from "./chunker.js";
 import { TOO_LONG, type Embedder } from "./embedding/embedder.js";
 import { halves, nameOf, type MissingText } from "./missing-text.js";
-import { planEdit, type StandingText } from "./edit-plan.js";
+import { planEdit } from "./edit-plan.js";
 import { DatabaseError, orAbort, throwIfAborted } from "./errors.js";
 import { runHostCode } from "./host-code.js";
-import {
-  groupBy,
-  StalePreparation,
-  type PlannedChunk,
-  type PlannedTraining,
-  type StandingChunk,
-} from "./store/chunk-difference.js";
+import { StalePreparation, type PlannedChunk, type PlannedTraining } from "./store/chunk-difference.js";
 import type { BoundedPool, Limits } from "./store/bounded-database.js";
 import { query, type Queryable } from "./store/database.js";
 import { hostClient } from "./store/host-client.js";
 import {
-  queryOften,
   supersededBy,
   swap,
   swapAtOnce,
@@ -25,6 +18,7 @@ import {
   type SwapConnection,
   type SwapOutcome,
 } from "./store/swap.js";
+import { readStandingChunks, readStandingTexts } from "./store/standing-versions.js";
 import { claimLocked, claimSchema, MissingClaim } from "./store/profile-claim.js";
 import type { WriteTarget } from "./store/write-target.js";
 import { write, writeEach, writeStatement } from "./store/write-transaction.js";
@@ -254,40 +248,28 @@ export class PreparedBatch {
     const edited = items.filter(
       (item) => item.stands && item.training.split && newChunks(item, item.chunks) > SMALL_EDIT,
     );
-    const texts = await this.#readTexts(database, edited);
+    const { target, chunker } = this.#parts;
+    const keys = edited.map(({ training }) => training.key);
+    const read = (): ReturnType<typeof readStandingTexts> =>
+      readStandingTexts(database, target.layout, keys, chunker.description);
+    const texts = await this.#follow(read, this.#options.client);
     for (const item of edited) {
       const standing = texts.get(item.training.key);
       if (!standing) continue;
-      const plan = (): ReturnType<typeof planEdit> => planEdit(item.training, standing, this.#parts.chunker);
+      const plan = (): ReturnType<typeof planEdit> => planEdit(item.training, standing, chunker);
       const chunks = await orAbort(plan, this.#options.signal);
       if (chunks && newChunks(item, chunks) < newChunks(item, item.chunks)) item.chunks = chunks;
     }
   }
 
   async #readStanding(database: Queryable, items: readonly BatchItem[]): Promise<void> {
+    const { atOnce, target } = this.#parts;
     const standing = items.filter(({ stands }) => stands);
     const keys = standing.map(({ training }) => training.key);
-    if (standing.length === 0) return;
-    const { atOnce, target } = this.#parts;
-    const read = (): Promise<StandingChunk[]> =>
-      queryOften(atOnce, database, sql.readChunks(target.layout), [keys]);
-    const rows = await this.#follow(read, this.#options.client);
-    const chunks = groupBy(rows, ({ key }) => key);
+    const read = (): ReturnType<typeof readStandingChunks> =>
+      readStandingChunks(atOnce, database, target.layout, keys);
+    const chunks = await this.#follow(read, this.#options.client);
     for (const item of standing) item.observeChunks(chunks.get(item.training.key) ?? []);
-  }
-
-  async #readTexts(database: Queryable, items: readonly BatchItem[]): Promise<Map<string, StandingText[]>> {
-    if (items.length === 0) return new Map();
-    const { target, chunker } = this.#parts;
-    const values = [items.map(({ training }) => training.key), chunker.description];
-    const read = (): Promise<TextRow[]> => query(database, sql.readTexts(target.layout), values);
-    const rows = await this.#follow(read, this.#options.client);
-    const texts = rows.map(({ start_at, end_at, ...row }) => ({
-      ...row,
-      start: Number(start_at),
-      end: Number(end_at),
-    }));
-    return groupBy(texts, ({ key }) => key);
   }
 
   /** Again, where the schema turns out to be another one than was known; what is done stays done. */
@@ -295,8 +277,6 @@ export class PreparedBatch {
     return this.#parts.atOnce.serving.follow(work, { client, writes: true });
   }
 }
-
-type TextRow = Record<"key" | "content" | "start_at" | "end_at", string>;
 
 function conflict(): DatabaseError {
   return new DatabaseError("Another call changed the training between its preparation and its commit", {

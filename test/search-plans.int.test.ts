@@ -74,7 +74,8 @@ async function openFilled(
     findWithPlan: async (search) => {
       recorded.statements.length = 0;
       const hits = await index.similar(vectors.next(), search);
-      const statement = recorded.statements.at(-1);
+      // One without hits is followed by another look at the version of the schema.
+      const statement = recorded.statements.filter(({ text }) => text.includes("<=>")).at(-1);
       return { hits, plan: statement ? await explain(pool, statement) : "" };
     },
   };
@@ -150,11 +151,13 @@ describeOnServer("at 10,000 chunks of 1,024 dimensions", (database) => {
         expect(await keeping.similar(vector, { k: 5, filter, efSearch: 200 })).toEqual(expected);
       }
     }
-    const { rows } = await session.query<{ name: string }>("SELECT name FROM pg_prepared_statements");
+    const { rows } = await session.query<{ name: string }>(
+      "SELECT name FROM pg_prepared_statements WHERE strpos(statement, '<=>') > 0",
+    );
     expect(rows).toHaveLength(2);
     const kept: string[] = [];
     for (const { name } of rows) {
-      const call = `${name}('${JSON.stringify(vectors.next())}', '200', '{"hundredth": 7}')`;
+      const call = `${name}('${JSON.stringify(vectors.next())}', '200', '{"hundredth": 7}', '{}')`;
       const plan = await session.query<{ "QUERY PLAN": string }>(`EXPLAIN (COSTS OFF) EXECUTE ${call}`);
       kept.push(plan.rows.map((line) => line["QUERY PLAN"]).join("\n"));
     }

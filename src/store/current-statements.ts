@@ -59,16 +59,15 @@ SELECT page.* FROM (${text}
 
   async #requireCurrent(): Promise<void> {
     const { layout, chunkOid, acceptedVersions, version } = this.#state;
-    const [row] = await this.#statements.query<{ accepted: boolean; known: boolean; empty: boolean }>(
+    // Of an empty schema it does not matter whose it was; but its rows are of the model that is recorded with them.
+    const rows = await this.#statements.query(
       `
-SELECT version = ANY ($1::text[]) AS accepted, version = $2 AS known,
-  NOT EXISTS (SELECT FROM ${namesOf(layout).chunk}) AS empty
-FROM (${versionOf(layout, chunkOid)}) current`,
+SELECT FROM (${versionOf(layout, chunkOid)}) current
+WHERE version = ANY ($1::text[]) OR version = $2 AND NOT EXISTS (SELECT FROM ${namesOf(layout).chunk})`,
       [acceptedVersions, version],
       { keepsPlan: true },
     );
-    // Of an empty schema it does not matter whose it was; but its rows are of the model that is recorded with them.
-    if (!row?.accepted && !(row?.known && row.empty)) throw new SchemaChanged();
+    if (rows.length === 0) throw new SchemaChanged();
   }
 }
 

@@ -21,6 +21,8 @@ function leftOut(way: string): string[] {
   if (way === "integration") return [];
   const everywhere = [
     "test/{idle-connections,readme,scripts,search-plans,test-databases}.int.test.ts",
+    // Plans and damage of the server's own.
+    "test/{broken-index,text-search-large}.int.test.ts",
     "test/contract/restart.int.test.ts",
     // Arguments, texts, code of the host's, and the embedded database know nothing of the way; parsers and settings are the
     // server's own.
@@ -51,6 +53,7 @@ export default defineConfig({
           name: "unit",
           include: ["test/**/*.test.ts"],
           exclude: ["test/**/*.int.test.ts"],
+          isolate: false,
           testTimeout: 30_000, // texts of 1 MB, beside all the others on two cores
         },
       },
@@ -62,6 +65,8 @@ export default defineConfig({
           include: ["test/**/*.int.test.ts"],
           exclude: leftOut(name),
           globalSetup: ["test/support/global-setup.ts"],
+          // One start of the embedded database, and one import of each module, serve all files of a worker.
+          isolate: false,
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

@@ -18,7 +18,7 @@ import { PgVectorStoreContender } from "./contenders/pgvector-store.js";
 import type { Dataset } from "./data.js";
 import type { WriteFigure } from "./results.js";
 import type { BenchServer } from "./server.js";
-import { measureWrites, type Writer, type WriteTarget } from "./write-rounds.js";
+import { measureWrites, type WriteOptions, type Writer, type WriteTarget } from "./write-rounds.js";
 
 /** Loads of 10,000 rows grow faster for some seconds, until V8 has compiled all of them for good. */
 const WARM_UP_MILLISECONDS = 10_000;
@@ -47,6 +47,8 @@ export async function closeLoaded({ mastra, llamaIndex }: Loaded): Promise<void>
 /** What is loaded, and how often. */
 export interface LoadOptions {
   rounds: number;
+  /** Whether the times of the loads matter. */
+  isTimed: boolean;
   /** Whether only this library and bare SQL are loaded: the others take too long for many chunks. */
   onlyQuick: boolean;
 }
@@ -67,7 +69,9 @@ export class Loader {
   }
 
   async load(): Promise<{ loaded: Loaded; figures: WriteFigure[] }> {
-    const { onlyQuick, rounds } = this.#options;
+    const { onlyQuick, isTimed, rounds } = this.#options;
+    const warmUp = (rows: number, milliseconds: number): WriteOptions["warmUp"] =>
+      isTimed ? { rows, milliseconds } : undefined;
     const figures: WriteFigure[] = [];
     if (!onlyQuick) {
       const writers = await this.#writersWithoutIndex();
@@ -75,7 +79,7 @@ export class Loader {
         ...(await measureWrites(this.#server, "no vector index", writers, {
           rounds,
           rowsBefore: 0,
-          warmUp: { rows: this.#dataset.chunks.length, milliseconds: WARM_UP_MILLISECONDS },
+          warmUp: warmUp(this.#dataset.chunks.length, WARM_UP_MILLISECONDS),
         })),
       );
       await this.#loaded.pgVectorStore?.createIndex();
@@ -86,7 +90,7 @@ export class Loader {
       ...(await measureWrites(this.#server, "first load with vector index", writers, {
         rounds,
         rowsBefore: 0,
-        warmUp: { rows: WARM_UP_ROWS, milliseconds: 0 },
+        warmUp: warmUp(WARM_UP_ROWS, 0),
       })),
     );
     const { library, bareTable, halfvec, bit, pgVectorStore, mastra, llamaIndex } = this.#loaded;

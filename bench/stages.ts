@@ -52,6 +52,7 @@ export async function measureDataset(bench: Bench, plan: DatasetPlan): Promise<v
   const measuresWrites = options.parts.has("writes");
   const loader = new Loader(server, embeddings, dataset, {
     rounds: measuresWrites && source ? options.rounds : 1,
+    isTimed: measuresWrites,
     onlyQuick: plan.onlyQuick,
   });
   const { loaded, figures } = await loader.load();

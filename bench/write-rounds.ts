@@ -28,12 +28,14 @@ export interface WriteOptions {
   rounds: number;
   /** What is there before. */
   rowsBefore: number;
-  /** What is written before anything is timed: code that has not run yet is slow. */
-  warmUp: {
-    rows: number;
-    /** Those rows are written into something new until so much time has passed; at least once. */
-    milliseconds: number;
-  };
+  /** What is written before anything is timed: code that has not run yet is slow. Left out where the times do not matter. */
+  warmUp?:
+    | {
+        rows: number;
+        /** Those rows are written into something new until so much time has passed; at least once. */
+        milliseconds: number;
+      }
+    | undefined;
 }
 
 /** Lets all write in turns, each round in another order; of each the median round counts. */
@@ -43,7 +45,7 @@ export async function measureWrites(
   writers: readonly Writer[],
   options: WriteOptions,
 ): Promise<WriteFigure[]> {
-  for (const writer of writers) await warmUp(writer, options.warmUp);
+  if (options.warmUp) for (const writer of writers) await warmUp(writer, options.warmUp);
   const milliseconds = new Map<Writer, number[]>(writers.map((writer) => [writer, []]));
   for (let round = 0; round < options.rounds; round++) {
     for (const writer of rotate(writers, round)) {
@@ -71,7 +73,10 @@ export async function measureWrites(
 }
 
 /** Leaves out those that keep what is written; they are slow enough for it not to matter. */
-async function warmUp(writer: Writer, { rows, milliseconds }: WriteOptions["warmUp"]): Promise<void> {
+async function warmUp(
+  writer: Writer,
+  { rows, milliseconds }: NonNullable<WriteOptions["warmUp"]>,
+): Promise<void> {
   if (writer.keepsAll === true) return;
   const began = performance.now();
   do {

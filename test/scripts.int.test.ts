@@ -153,7 +153,7 @@ describeOnServer("npm run bench", () => {
   it("measures this library, PGVectorStore and bare SQL side by side", { timeout: 2 * MINUTE }, async () => {
     const folder = await mkdtemp("/tmp/training-index-bench-");
     onTestFinished(() => rm(folder, { recursive: true }));
-    const sizes = ["--chunks", "300", "--queries", "5", "--rounds", "1"];
+    const sizes = ["--chunks", "100", "--queries", "5", "--rounds", "1"];
     const options = [...sizes, "--parts", "searches", "--output", folder];
     const output = await npm(["run", "bench", "--", ...options], { DATABASE_URL: requireServerUrl() });
     for (const row of ["bare SQL, index used", "this library", "PGVectorStore"]) {

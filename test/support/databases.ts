@@ -15,9 +15,8 @@ export interface TestDatabase {
 const serverUrl = inject("serverUrl");
 const serverWay = inject("serverWay");
 
-/** One for all suites of a file: each start takes seconds. */
+/** One for all files of a worker, and open for as long as that lives: each start takes seconds. */
 let embedded: pg.Pool | undefined;
-afterAll(() => embedded?.end());
 
 /** Runs a suite on every database there is. */
 export function describeOnEach(title: string, suite: (database: TestDatabase) => void): void {

@@ -32,8 +32,8 @@ export interface SearcherParts {
 }
 
 type Query = string | ArrayLike<number>;
-/** A call, as far as it says where to search. */
-type Call = Pick<AnySearchOptions, "client" | "signal">;
+/** What a call says besides what is searched for. */
+type Call = Pick<AnySearchOptions, "client" | "signal" | "onTextOnly">;
 
 /** Finds the chunks, or the trainings, that answer a query. */
 export class Searcher {
@@ -61,10 +61,11 @@ export class Searcher {
   async find(query: Query, options: AnySearchOptions): Promise<Hit[] | TrainingHit[]> {
     const checked = checkSearch(options, this.#parts);
     return withTimeLimit(options, async (signal) => {
-      const limited = { ...options, signal };
-      if (checked.mode !== "vector") return this.#findByWords(query, checked, limited);
-      if (checked.strategy === "trainings") return this.#findTrainings(query, checked, limited);
-      const found = await this.#findChunks(query, checked, limited);
+      const { client, onTextOnly } = options;
+      const call = { client, signal, onTextOnly };
+      if (checked.mode !== "vector") return this.#findByWords(query, checked, call);
+      if (checked.strategy === "trainings") return this.#findTrainings(query, checked, call);
+      const found = await this.#findChunks(query, checked, call);
       return found.map(({ hit }) => hit);
     });
   }
@@ -75,29 +76,26 @@ export class Searcher {
     options: Omit<AnySearchOptions, "mode" | "strategy">,
   ): Promise<FoundChunk[]> {
     const checked = this.check(options);
-    return withTimeLimit(options, (signal) => this.#findChunks(query, checked, { ...options, signal }));
+    const { client } = options;
+    return withTimeLimit(options, (signal) => this.#findChunks(query, checked, { client, signal }));
   }
 
-  async #findChunks(query: Query, checked: CheckedSearch, options: AnySearchOptions): Promise<FoundChunk[]> {
+  async #findChunks(query: Query, checked: CheckedSearch, call: Call): Promise<FoundChunk[]> {
     const { k, mmr } = checked;
-    const vector = await this.#vectorOf(query, options.signal);
+    const vector = await this.#vectorOf(query, call.signal);
     const wanted = { ...checked, k: mmr?.fetchK ?? k, vector };
-    const found = await this.#read(options, (target) => search(target, wanted, mmr !== undefined));
+    const found = await this.#read(call, (target) => search(target, wanted, mmr !== undefined));
     const near = found.filter(({ hit }) => isNear(hit, checked));
-    return mmr ? chooseUnlike(vector, near, k, mmr.lambda, options.signal) : near;
+    return mmr ? chooseUnlike(vector, near, k, mmr.lambda, call.signal) : near;
   }
 
-  async #findTrainings(
-    query: Query,
-    checked: CheckedSearch,
-    options: AnySearchOptions,
-  ): Promise<TrainingHit[]> {
-    const vector = await this.#vectorOf(query, options.signal);
-    const hits = await this.#read(options, (target) => searchTrainings(target, { ...checked, vector }));
+  async #findTrainings(query: Query, checked: CheckedSearch, call: Call): Promise<TrainingHit[]> {
+    const vector = await this.#vectorOf(query, call.signal);
+    const hits = await this.#read(call, (target) => searchTrainings(target, { ...checked, vector }));
     return hits.filter((hit) => isNear(hit, checked));
   }
 
-  async #findByWords(query: Query, checked: CheckedSearch, options: AnySearchOptions): Promise<Hit[]> {
+  async #findByWords(query: Query, checked: CheckedSearch, call: Call): Promise<Hit[]> {
     const question = checkQuery(query, this.#parts.dimensions);
     if (typeof question !== "string") {
       throw new InvalidArgumentError(
@@ -106,19 +104,16 @@ export class Searcher {
       );
     }
     const search = { ...checked, question };
-    await this.#requireTextSearch(options);
-    if (checked.mode === "hybrid") return this.#findByBoth(search, options);
-    return this.#read(options, (target) => searchText(target, search));
+    await this.#requireTextSearch(call);
+    if (checked.mode === "hybrid") return this.#findByBoth(search, call);
+    return this.#read(call, (target) => searchText(target, search));
   }
 
-  async #findByBoth(
-    search: CheckedSearch & { question: string },
-    options: AnySearchOptions,
-  ): Promise<HybridHit[]> {
-    const { signal, onTextOnly } = options;
+  async #findByBoth(search: CheckedSearch & { question: string }, call: Call): Promise<HybridHit[]> {
+    const { signal, onTextOnly } = call;
     try {
       const vector = await this.#vectorOf(search.question, signal);
-      const hits = await this.#read(options, (target) => searchHybrid(target, { ...search, vector }));
+      const hits = await this.#read(call, (target) => searchHybrid(target, { ...search, vector }));
       return hits.filter((hit) => isNear(hit, search));
     } catch (error) {
       if (!onTextOnly || !EmbeddingError.is(error) || signal?.aborted) throw error;
@@ -130,7 +125,7 @@ export class Searcher {
       runHostCode("onTextOnly", () => {
         onTextOnly(error);
       });
-      return this.#read(options, (target) => searchTextOnly(target, search));
+      return this.#read(call, (target) => searchTextOnly(target, search));
     }
   }
 
@@ -160,9 +155,8 @@ export class Searcher {
     const findBy = (named: NamedStatements, state: ServingState): Promise<T> =>
       find({
         statements: new CurrentStatements(named, state),
-        layout: state.layout,
+        state,
         dimensions,
-        serving: { current: () => Promise.resolve(state) },
         notify,
       });
     // What is known of the catalogs is shared: whoever needs it waits for it, and nobody ends it for the others.

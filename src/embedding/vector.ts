@@ -19,21 +19,21 @@ export function narrowVector(
   narrowed: Float32Array = new Float32Array(dimensions),
 ): Float32Array | string {
   if (vector.length !== dimensions) return `${vector.length} dimensions; this index stores ${dimensions}`;
+  let squares = 0;
   for (let index = 0; index < dimensions; index++) {
     const component = vector[index];
     if (typeof component !== "number") return "a component that is no number";
     narrowed[index] = component;
+    squares += component * component;
   }
-  const squares = sumOfSquares(narrowed);
+  // Far from the bounds of 32 bits this sum says the same as one in 32 bits, in a third of the time.
+  if (!(squares > 1e-30 && squares < 1e30)) squares = sumOfSquares(narrowed);
   if (!Number.isFinite(squares)) return "NaN, infinity or components too large to compare";
   return squares === 0 ? "zeros or components too small to compare: no direction" : narrowed;
 }
 
-/** As pgvector sums them up, in 32 bits, where that decides: far from the bounds of 32 bits the faster sum says the same. */
+/** As pgvector sums them up, in 32 bits. */
 function sumOfSquares(vector: Float32Array): number {
-  let sum = 0;
-  for (const component of vector) sum += component * component;
-  if (sum > 1e-30 && sum < 1e30) return sum;
   return vector.reduce((squares, component) => Math.fround(squares + Math.fround(component * component)), 0);
 }
 

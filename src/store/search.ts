@@ -4,7 +4,6 @@ import { encodeVector } from "./codec.js";
 import type { Notify } from "../notices.js";
 import { mapInTurns } from "../turns.js";
 import { byDistance, toFound, type FoundChunk, type HitRow } from "./hits.js";
-import type { Layout } from "./layout.js";
 import type { CurrentStatements } from "./current-statements.js";
 import {
   lookByVector,
@@ -39,9 +38,9 @@ export interface Search extends SearchPage {
 /** What searches run on. */
 export interface SearchTarget {
   statements: CurrentStatements;
-  layout: Layout;
   dimensions: number;
-  serving: { current(): Promise<ServingState> };
+  /** The schema that the statements are written for. */
+  state: ServingState;
   /** Tells the host of a fallback. */
   notify: Notify;
 }
@@ -57,24 +56,23 @@ export async function search(
   search: Search,
   withEmbedding = false,
 ): Promise<FoundChunk[]> {
-  const state = await target.serving.current();
-  tellMissingIndex(target.notify, state);
+  const { state, notify } = target;
+  tellMissingIndex(notify, state);
   const find = search.perTraining === undefined ? nearestChunks : nearestOfTrainings;
-  const rows = await find(target, search, state, withEmbedding);
-  return (await mapInTurns(rows, (row) => toFound(row, target.layout))).sort(byDistance);
+  const rows = await find(target, search, withEmbedding);
+  return (await mapInTurns(rows, (row) => toFound(row, state.layout))).sort(byDistance);
 }
 
 async function nearestChunks(
-  { statements, layout, dimensions, notify }: SearchTarget,
+  { statements, state, dimensions, notify }: SearchTarget,
   search: Search,
-  state: ServingState,
   withEmbedding: boolean,
 ): Promise<HitRow[]> {
   const { k, condition, neighbors } = search;
   const scanBy = (plan: SearchPlan): Scan => scanFor(search, dimensions, { limit: k, plan }, state);
   const statement = (plan: SearchPlan): string => {
     const { shape } = scanBy(plan);
-    const write = (): string => searchChunks(layout, shape, search, { withEmbedding, neighbors });
+    const write = (): string => searchChunks(state.layout, shape, search, { withEmbedding, neighbors });
     if ((shape.condition?.length ?? 0) > MOST_CHARACTERS) return write();
     return remembered(state.statements, JSON.stringify([shape, withEmbedding, neighbors]), write);
   };
@@ -84,10 +82,11 @@ async function nearestChunks(
   const run = (plan: SearchPlan): Promise<HitRow[]> =>
     statements.query<HitRow>(statement(plan), values, { keepsPlan });
   const question = condition ? questionOf(k, shape.candidates, condition) : k.toString();
-  const plan =
-    keepsPlan && condition
-      ? await learnPlan(state, question, () => statements.explain(statement("planner's"), values))
-      : ((await state.plans.get(question)) ?? "planner's");
+  const known = state.plans.get(question);
+  let plan: SearchPlan = known ? await known : "planner's";
+  if (keepsPlan && condition) {
+    plan = await learnPlan(state, question, () => statements.explain(statement("planner's"), values));
+  }
   let ran = plan;
   const rows = await orExact(plan, notify, (next) => run((ran = next)));
   // The scan of the vector index gives up after 20,000 rows (hnsw.max_scan_tuples), though what the filter lets through
@@ -100,9 +99,8 @@ async function nearestChunks(
 
 /** The nearest chunks, of each training only so many. */
 async function nearestOfTrainings(
-  { statements, layout, dimensions, notify }: SearchTarget,
+  { statements, state, dimensions, notify }: SearchTarget,
   search: Search,
-  state: ServingState,
   withEmbedding: boolean,
 ): Promise<HitRow[]> {
   const { k, condition, neighbors } = search;
@@ -113,7 +111,7 @@ async function nearestOfTrainings(
       lookByVector(limit, state, notify, (plan) => {
         const { shape, efSearch } = scanFor(search, dimensions, { limit, plan }, state);
         return statements.query<HitRow & ReachedRow>(
-          searchChunks(layout, shape, search, { withEmbedding, neighbors }),
+          searchChunks(state.layout, shape, search, { withEmbedding, neighbors }),
           [vector, efSearch, ...(condition?.values ?? [])],
           { keepsPlan: false },
         );

@@ -98,10 +98,16 @@ export class ServingIndex {
    * @throws {@link SchemaError} | {@link DatabaseError}
    */
   async current(client?: Queryable): Promise<ServingState> {
+    return this.#recentState(client) ?? this.look(client);
+  }
+
+  /** What is known, unless that is old. */
+  #recentState(client?: Queryable, writes = false): ServingState | undefined {
+    // A pool whose only client the host has given has none to look with.
+    if (writes) return client && this.#known;
     const look = (client && this.#looksOfClients.get(client)) ?? this.#look;
     if (isGood(look)) return look.state;
-    if (client && isGood(this.#look)) return this.#look.state;
-    return this.look(client);
+    return client && isGood(this.#look) ? this.#look.state : undefined;
   }
 
   /**
@@ -140,9 +146,9 @@ export class ServingIndex {
     work: (state: ServingState) => Promise<T>,
     { client, writes = false, signal }: FollowOptions = {},
   ): Promise<T> {
-    const look = (): Promise<ServingState> => (writes ? this.recent() : this.current(client));
-    // A pool whose only client the host has given has none to look with.
-    let state = writes && client ? this.#known : await orAbort(look, signal);
+    let state =
+      this.#recentState(client, writes) ??
+      (await orAbort(() => (writes ? this.recent() : this.look(client)), signal));
     for (let attempt = 1; ; attempt++) {
       try {
         return await work(state);

@@ -53,7 +53,7 @@ const MAX_QUESTION_LENGTH = 20_000;
  * @throws {@link InvalidArgumentError} for a schema whose chunks cannot be searched for words
  */
 export async function searchText(target: SearchTarget, search: TextSearch): Promise<TextHit[]> {
-  const layout = requireTextSearch(target);
+  const layout = requireTextSearch(target.state);
   const { k, condition, neighbors } = search;
   const question = wordsOf(search);
   const rows = await findPage<TextRow>(target, search, k, { hasVector: false }, ({ words }) => ({
@@ -82,7 +82,7 @@ export async function searchTextOnly(
  * either search found fewer than it passes on: each looks further by itself, whatever the other one has found.
  */
 export async function searchHybrid(target: SearchTarget, search: HybridSearch): Promise<HybridHit[]> {
-  const layout = requireTextSearch(target);
+  const layout = requireTextSearch(target.state);
   const { k, condition, weights, neighbors } = search;
   const [vector, question] = [encodeVector(search.vector), wordsOf(search)];
   const depth = Math.min(Math.max(2 * k, FUSION_DEPTH), MAX_EF_SEARCH);
@@ -138,7 +138,7 @@ async function findPage<Row extends HalvesRow>(
   statement: StatementOf,
 ): Promise<Row[]> {
   const { k, perTraining } = search;
-  const state = await target.serving.current();
+  const { state } = target;
   if (hasVector) tellMissingIndex(target.notify, state);
   const look = (limit: Reach): Promise<Look<Row>> => {
     const usesIndex = hasVector && limit !== undefined && isLarge(state);
@@ -207,7 +207,7 @@ function wordsOf({ question }: TextSearch): string {
 }
 
 /** @throws {@link InvalidArgumentError} */
-export function requireTextSearch({ layout }: Pick<SearchTarget, "layout">): TextLayout {
+export function requireTextSearch({ layout }: Pick<ServingState, "layout">): TextLayout {
   const { textSearch } = layout;
   if (textSearch !== undefined) return { ...layout, textSearch };
   throw new InvalidArgumentError(

@@ -38,10 +38,10 @@ interface TrainingRow extends HitRow, ReachedRow {
  * filter excludes are not found, not in the mean, and not in what is returned.
  */
 export async function searchTrainings(target: SearchTarget, search: Search): Promise<TrainingHit[]> {
-  const { statements, layout, dimensions, serving, notify } = target;
+  const { statements, state, dimensions, notify } = target;
+  const { layout } = state;
   const { k, condition } = search;
   const vector = encodeVector(search.vector);
-  const state = await serving.current();
   tellMissingIndex(notify, state);
   const rows = await reachFurther(
     k,

@@ -230,8 +230,8 @@ const mutations: Mutation[] = [
     name: "the version of the schema that each search reads",
     noticedBy: ["c09"],
     file: "store/current-statements.ts",
-    from: "if (!row || !isOf(row, this.#state)) throw new SchemaChanged();",
-    to: "if (!row) throw new SchemaChanged();",
+    from: "= ANY ($${parameter}::text[])`;",
+    to: "IS DISTINCT FROM ($${parameter}::text[])::text`;",
   },
   {
     name: "the filter on what accompanies a hit: neighbors, texts and means are read without it",

@@ -65,7 +65,7 @@ export default defineConfig({
           include: ["test/**/*.int.test.ts"],
           exclude: leftOut(name),
           globalSetup: ["test/support/global-setup.ts"],
-          // One start of the embedded database, and one import of each module, serve all files of a worker.
+          // A worker starts the embedded database and imports each module once, for all of its files.
           isolate: false,
           testTimeout: 60_000,
           hookTimeout: 60_000,

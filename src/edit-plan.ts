@@ -3,7 +3,7 @@ import type { Chunker } from "./chunker.js";
 import { LineFeedText, withLineFeeds } from "./line-endings.js";
 import type { TextSpan } from "./splitter.js";
 import type { PlannedChunk } from "./store/chunk-difference.js";
-import type { StandingText } from "./store/standing-versions.js";
+import type { StoredText } from "./store/stored-versions.js";
 import { isBlank, skipBlank } from "./text.js";
 import type { NormalizedTraining } from "./training-input.js";
 
@@ -20,7 +20,7 @@ import type { NormalizedTraining } from "./training-input.js";
  */
 export async function planEdit(
   training: NormalizedTraining,
-  standing: readonly StandingText[],
+  standing: readonly StoredText[],
   chunker: Chunker,
 ): Promise<PlannedChunk[] | undefined> {
   const text = placeText(training);
@@ -62,8 +62,8 @@ function placeText(training: NormalizedTraining): PlacedText {
 }
 
 /** Stored chunks with line feeds. What is blank between two of them is not stored, and counts as it was given. */
-function placeInLineFeeds(standing: readonly StandingText[]): StandingText[] {
-  const placed: StandingText[] = [];
+function placeInLineFeeds(standing: readonly StoredText[]): StoredText[] {
+  const placed: StoredText[] = [];
   for (const [index, { content: given, start: givenStart }] of standing.entries()) {
     const content = withLineFeeds(given);
     const previous = standing[index - 1];
@@ -85,7 +85,7 @@ interface KeptEnds {
 }
 
 /** The standing chunks that the text still has at its beginning and at its end, at their places in it. */
-function keepEnds(text: PlacedText, standing: readonly StandingText[]): KeptEnds {
+function keepEnds(text: PlacedText, standing: readonly StoredText[]): KeptEnds {
   const { content } = text;
   const before: TextSpan[] = [];
   for (const [index, chunk] of standing.entries()) {
@@ -108,8 +108,8 @@ function keepEnds(text: PlacedText, standing: readonly StandingText[]): KeptEnds
 /** @param kept - the place that the chunk before it, `previous`, has in the text; none for the first one */
 function findBehind(
   text: PlacedText,
-  chunk: StandingText,
-  previous: StandingText | undefined,
+  chunk: StoredText,
+  previous: StoredText | undefined,
   kept: TextSpan | undefined,
 ): TextSpan | undefined {
   const places = [(kept?.start ?? 0) + chunk.start - (previous?.start ?? 0)];
@@ -121,8 +121,8 @@ function findBehind(
 /** @param kept - the place that the chunk behind it, `next`, has in the text; none for the last one */
 function findBefore(
   text: PlacedText,
-  chunk: StandingText | undefined,
-  next: StandingText | undefined,
+  chunk: StoredText | undefined,
+  next: StoredText | undefined,
   kept: TextSpan | undefined,
 ): TextSpan | undefined {
   if (!chunk) return undefined;
@@ -135,12 +135,12 @@ function findBefore(
 }
 
 /** The first of the places at which the text has the chunk. */
-function spanAt(text: PlacedText, chunk: StandingText, places: readonly number[]): TextSpan | undefined {
+function spanAt(text: PlacedText, chunk: StoredText, places: readonly number[]): TextSpan | undefined {
   const start = places.find((place) => isThere(text, chunk, place));
   return start === undefined ? undefined : { start, end: start + chunk.content.length };
 }
 
-function isThere({ content, sources }: PlacedText, chunk: StandingText, start: number): boolean {
+function isThere({ content, sources }: PlacedText, chunk: StoredText, start: number): boolean {
   if (start < 0 || !content.startsWith(chunk.content, start)) return false;
   const { base, lines } = sourceAt(sources, start);
   return start + chunk.content.length <= base + lines.text.length;
@@ -154,7 +154,7 @@ function gapBetween({ content }: PlacedText, { before, after }: KeptEnds): TextS
  * Gives up kept chunks beside the gap that are, like the gap itself, much shorter than the others: else many edits of
  * one place would leave a crumb each.
  */
-function absorbFragments(text: PlacedText, kept: KeptEnds, standing: readonly StandingText[]): KeptEnds {
+function absorbFragments(text: PlacedText, kept: KeptEnds, standing: readonly StoredText[]): KeptEnds {
   const before = [...kept.before];
   const after = [...kept.after];
   const usual = standing.reduce((sum, { content }) => sum + content.length, 0) / standing.length;

@@ -7,7 +7,7 @@ import { isOwnFailure } from "./own-failure.js";
 import type { StartOrder } from "./start-order.js";
 import type { Queryable } from "./store/database.js";
 import { databaseOf } from "./store/host-client.js";
-import { queryOften, type SwapOutcome } from "./store/swap.js";
+import { queryWithKeptPlan, type SwapOutcome } from "./store/swap.js";
 import { takeInOrder, type TakenTicket } from "./store/ticket-sequence.js";
 import * as sql from "./store/write-sql.js";
 import type { NormalizedTraining } from "./training-input.js";
@@ -126,7 +126,7 @@ export class Indexer {
     const keys = trainings.map(({ key }) => key);
     const revisions = trainings.map(({ revision }) => revision);
     const take = (): Promise<(StoredState & TakenTicket)[]> =>
-      queryOften(atOnce, database, sql.takeTickets(target.layout), [keys, revisions, target.scope]);
+      queryWithKeptPlan(atOnce, database, sql.takeTickets(target.layout), [keys, revisions, target.scope]);
     const takeFollowing = (): Promise<(StoredState & TakenTicket)[]> =>
       atOnce.serving.follow(() => takeInOrder(database, target.layout, notify, take), {
         client: mayWait ? undefined : database,

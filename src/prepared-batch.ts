@@ -18,7 +18,7 @@ import {
   type SwapConnection,
   type SwapOutcome,
 } from "./store/swap.js";
-import { readStandingChunks, readStandingTexts } from "./store/standing-versions.js";
+import { readStoredChunks, readStoredTexts } from "./store/stored-versions.js";
 import { claimLocked, claimSchema, MissingClaim } from "./store/profile-claim.js";
 import type { WriteTarget } from "./store/write-target.js";
 import { write, writeEach, writeStatement } from "./store/write-transaction.js";
@@ -178,8 +178,9 @@ export class PreparedBatch {
     const { target } = this.#parts;
     const pool = this.#parts.pool.within(limits);
     const atOnce = { ...this.#parts.atOnce, statements: this.#parts.atOnce.statements.within(limits) };
-    for (const item of this.#items)
+    for (const item of this.#items) {
       if (item.outdated && !outcomes.has(item)) outcomes.set(item, item.outdated);
+    }
     const current = this.#items.filter((item) => !outcomes.has(item));
     const same = current.flatMap(({ unchanged }) => unchanged ?? []);
     const touched =
@@ -250,8 +251,8 @@ export class PreparedBatch {
     );
     const { target, chunker } = this.#parts;
     const keys = edited.map(({ training }) => training.key);
-    const read = (): ReturnType<typeof readStandingTexts> =>
-      readStandingTexts(database, target.layout, keys, chunker.description);
+    const read = (): ReturnType<typeof readStoredTexts> =>
+      readStoredTexts(database, target.layout, keys, chunker.description);
     const texts = await this.#follow(read, this.#options.client);
     for (const item of edited) {
       const standing = texts.get(item.training.key);
@@ -266,8 +267,8 @@ export class PreparedBatch {
     const { atOnce, target } = this.#parts;
     const standing = items.filter(({ stands }) => stands);
     const keys = standing.map(({ training }) => training.key);
-    const read = (): ReturnType<typeof readStandingChunks> =>
-      readStandingChunks(atOnce, database, target.layout, keys);
+    const read = (): ReturnType<typeof readStoredChunks> =>
+      readStoredChunks(atOnce, database, target.layout, keys);
     const chunks = await this.#follow(read, this.#options.client);
     for (const item of standing) item.observeChunks(chunks.get(item.training.key) ?? []);
   }

@@ -25,10 +25,6 @@ export async function withTimeLimit<T>(
   work: (signal: AbortSignal | undefined) => Promise<T>,
   ...others: (AbortSignal | undefined)[]
 ): Promise<T> {
-  if (timeoutMs === undefined && others.length === 0) {
-    throwIfAborted(signal);
-    return work(signal);
-  }
   const given = [signal, ...others].filter((some) => some !== undefined);
   for (const some of given) throwIfAborted(some);
   if (timeoutMs === undefined && given.length < 2) return work(given[0]);

@@ -133,7 +133,7 @@ describeOnServer("a vector index that is broken", (database) => {
   });
 });
 
-/** The graph is made by chance: one in which the scan never comes to the near half finds enough that stands. */
+/** HNSW graphs are random. In a few the scan never reaches the near half, and finds enough stored chunks in the other one. */
 async function leadToNear({ index, owner, schema }: TestIndex): Promise<void> {
   for (let attempt = 0; attempt < 10; attempt++) {
     const near = await index.similar(NEAR, { k: 40, efSearch: 40 });

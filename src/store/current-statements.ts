@@ -4,9 +4,9 @@ import { SchemaChanged } from "./schema-change.js";
 import { versionOf, type ServingState } from "./serving-state.js";
 
 /**
- * Runs the statements of searches in the schema that they were written for: each reads the version of the schema in its own
- * snapshot, and finds nothing in another one. That costs no round trip, but for an answer without rows, which is looked at
- * again.
+ * Runs the statements of searches. Each has the condition that the schema, in the statement's own snapshot, is the one that the
+ * statement was written for, and returns no rows otherwise. Only an answer without rows costs another round trip, which finds
+ * out why there are none.
  */
 export class CurrentStatements {
   readonly #statements: Pick<NamedStatements, "areKept" | "explain" | "query">;
@@ -43,8 +43,8 @@ export class CurrentStatements {
   }
 
   /**
-   * The statement with a condition on the version, which Postgres looks at once, before all else. Statements that are kept in
-   * mind are asked for again and again: of these the text is kept too, as to put it together and to hash it takes a while.
+   * The statement with the condition on the version, which Postgres checks once, before anything else. Cached: a search asks
+   * for the same text again and again, and to concatenate and hash it takes about 8 us.
    */
   #guarded(text: string, parameter: number): string {
     const { layout, chunkOid, guarded } = this.#state;
@@ -71,6 +71,6 @@ WHERE version = ANY ($1::text[]) OR version = $2 AND NOT EXISTS (SELECT FROM ${n
   }
 }
 
-/** How many texts are kept in mind, and of how many characters: a filter's condition may have very many. */
+/** How many texts are cached, and up to how many characters: a filter's condition may be much longer. */
 const MOST_GUARDED = 1000;
 const MOST_CHARACTERS = 5000;

@@ -19,7 +19,7 @@ export interface ClaimTarget {
   claim: Claim;
 }
 
-/** How often, and after which pause, it is looked whether the profile is free. */
+/** How often a claim is tried while the profile is locked, and the pause between two attempts. */
 const MAX_ATTEMPTS = 10;
 const PAUSE_MS = 20;
 
@@ -51,7 +51,8 @@ export function requireClaim(rows: readonly { key: string | null }[]): string[] 
 
 /**
  * Claims the schema for a model: one that nobody has claimed, or one that holds no chunks. In a transaction of its own where
- * the pool has a client to spare: a host's transaction would hold up all other writers until it ends.
+ * the pool has a client to spare: a host's transaction would hold up all other writers until it ends. If the profile stays
+ * locked by others, it is claimed in the host's transaction after all, where Postgres sees who waits for whom.
  *
  * @param client - in a transaction of the host's, for a pool that has no other
  * @throws {@link SchemaError} `PROFILE_MISMATCH` when it holds vectors of another model
@@ -75,8 +76,8 @@ export async function claimSchema(
 }
 
 /**
- * The same, unless others hold the profile: the host's own transaction may be among them, and it would wait for itself
- * forever, on two clients, which Postgres cannot know.
+ * As {@link claimSchema}, unless the profile is locked. It may be the host's own transaction that has locked it: to wait for
+ * that on a second client would never end, and Postgres does not detect such a deadlock.
  *
  * @returns whether the schema is claimed now
  */

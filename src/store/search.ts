@@ -46,8 +46,8 @@ export interface SearchTarget {
 }
 
 /**
- * The nearest chunks, nearest first. One statement, one round trip, no transaction; one more for a look at the catalogs
- * once a minute, for a filter that was not asked for in that time, and where the vector index has found too few.
+ * The nearest chunks, nearest first. One statement, one round trip, no transaction; one more for an answer without rows, for
+ * a look at the catalogs once a minute, for a filter that was not asked for in that time, and where the vector index has found too few.
  *
  * @param withEmbedding - whether the chunks' vectors come along
  */
@@ -83,8 +83,10 @@ async function nearestChunks(
     statements.query<HitRow>(statement(plan), values, { keepsPlan });
   const question = condition ? questionOf(k, shape.candidates, condition) : k.toString();
   const known = state.plans.get(question);
-  let plan: SearchPlan = known ? await known : "planner's";
-  if (keepsPlan && condition) {
+  let plan: SearchPlan = "planner's";
+  if (known) {
+    plan = await known;
+  } else if (keepsPlan && condition) {
     plan = await learnPlan(state, question, () => statements.explain(statement("planner's"), values));
   }
   let ran = plan;

@@ -38,12 +38,12 @@ export interface SwapConnection {
 }
 
 /**
- * A statement of a write that is run often: its plan is kept where the table is large. One from when there were few chunks
- * finds them by looking at all.
+ * Runs a statement of the write path whose plan is worth keeping. It is kept once the chunk table is large: a plan that was
+ * made while the table was small would go on scanning all of it.
  *
- * @param database - the pool within the limits of a call, or a client, on which no plan is kept
+ * @param database - the pool within the limits of a call, or a client, which keeps no plan
  */
-export async function queryOften<Row>(
+export async function queryWithKeptPlan<Row>(
   { statements, serving }: SwapConnection,
   database: Queryable,
   text: string,
@@ -160,7 +160,7 @@ export async function touch(
     scope,
     claim,
   ];
-  const touched = await queryOften<{ key: string | null }>(
+  const touched = await queryWithKeptPlan<{ key: string | null }>(
     connection,
     database,
     sql.touchTrainings(layout),

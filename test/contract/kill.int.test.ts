@@ -2,7 +2,7 @@ import { execFile, type ExecFileException } from "node:child_process";
 import { HashingEmbeddings } from "langchain-training-index/testing";
 import { TrainingIndex } from "langchain-training-index";
 import type pg from "pg";
-import { expect, inject, it } from "vitest";
+import { expect, it } from "vitest";
 import { describeOnServer, requireServerWay, type TestDatabase } from "../support/databases.js";
 import { migratedSchema } from "../support/index.js";
 import { DIMENSIONS, EDITED, ID, ORIGINAL } from "./kill-content.js";
@@ -81,21 +81,21 @@ async function readAll(
 }
 
 // C4 holds by one statement, or by one transaction: whatever was sent before its end is gone with the connection.
-const UPSERTS: [call: KilledCall, before: string[], stored: string, fewest: number][] = [
-  ["overtaken", ["before BEGIN ISOLATION LEVEL", "after WITH given AS", "before COMMIT"], "after COMMIT", 10],
-];
-// A pooler ends the transaction of a client that is gone; of a single statement there is nothing to end.
-if (!inject("isServerOnly")) {
-  UPSERTS.push([
-    "upsert",
-    ["before SELECT nextval", "after embedding", "before WITH given AS"],
-    "after WITH given AS",
-    8,
-  ]);
-}
-
 describeOnServer("C4 All or nothing", (database) => {
-  it.each(UPSERTS)(
+  it.each([
+    [
+      "upsert",
+      ["before SELECT nextval", "after embedding", "before WITH given AS"],
+      "after WITH given AS",
+      8,
+    ],
+    [
+      "overtaken",
+      ["before BEGIN ISOLATION LEVEL", "after WITH given AS", "before COMMIT"],
+      "after COMMIT",
+      10,
+    ],
+  ] as const)(
     "SIGKILL at every await of an upsert (%s) leaves the old version whole",
     { timeout: 240_000 },
     async (call, before, stored, fewest) => {

@@ -1,5 +1,5 @@
 import { TrainingIndex } from "langchain-training-index";
-import { migrate, migrationStatus, type MigrateOptions } from "langchain-training-index/migrations";
+import { migrate, migrationStatus } from "langchain-training-index/migrations";
 import pg from "pg";
 import { expect, it, onTestFinished } from "vitest";
 import { freshDatabase, openServerPool } from "../support/contract.js";
@@ -77,69 +77,54 @@ async function poolWith(settings: Record<string, string>, url = requireServerUrl
 }
 
 describeOnServer("settings of a role", (database) => {
-  /** A schema of the hostile role's, with what is opened on it. */
-  async function openHostile(
-    options: MigrateOptions,
-  ): Promise<{ pool: pg.Pool; schema: string; index: TrainingIndex }> {
-    const pool = await poolWith(HOSTILE);
-    const schema = uniqueName('te"st\\');
-    dropAtEnd(database.owner, schema);
-    await migrate(pool, { schema, dimensions: DIMENSIONS, ...options });
-    return {
-      pool,
-      schema,
-      index: await TrainingIndex.initialize(new CountingEmbeddings(), { pool, schema }),
-    };
-  }
-  const metadata = { quando: "2024-02-03", valor: 0.1 + 0.2, nome: "ação\\'\"" };
-  const content = "As estações — 日本 — valem por dois anos.\n\nA loja abre às nove.";
-  const revision = new Date("2024-02-03T04:05:06.007Z");
-
-  it("make no difference", { timeout: 180_000 }, async () => {
-    const { pool, schema } = await openHostile({ textSearch: "portuguese" });
-    expect(await migrate(pool, { schema, dimensions: DIMENSIONS, vectorIndex: "halfvec" })).toMatchObject({
-      vectorIndex: "built",
-    });
-    expect(await migrationStatus(pool, { schema })).toMatchObject({ damaged: [], vectorIndex: "valid" });
-    const index = await TrainingIndex.initialize(new CountingEmbeddings(), { pool, schema });
-    const id = "é\\'\"";
-    expect(await index.upsertTraining({ id, content, metadata, revision })).toMatchObject({
-      status: "indexed",
-    });
-    expect(await index.upsertTraining({ id, content, metadata, revision })).toMatchObject({
-      status: "unchanged",
-    });
-    for (const mode of ["vector", "text", "hybrid"] as const) {
-      const [hit] = await index.similar("estação", {
-        mode,
-        filter: { nome: metadata.nome },
-        neighbors: { before: 1 },
+  it.each(["text", "bigint", "uuid"] as const)(
+    "make no difference, with ids of type %s",
+    { timeout: 180_000 },
+    async (idType) => {
+      const pool = await poolWith(HOSTILE);
+      const schema = uniqueName('te"st\\');
+      dropAtEnd(database.owner, schema);
+      const options = { schema, dimensions: DIMENSIONS };
+      await migrate(pool, { ...options, idType, textSearch: "portuguese" });
+      expect(await migrate(pool, { ...options, vectorIndex: "halfvec" })).toMatchObject({
+        vectorIndex: "built",
       });
-      expect(hit).toMatchObject({ trainingId: id, metadata });
-    }
-    expect(await index.similar("loja", { strategy: "trainings" })).toHaveLength(1);
-    expect(await index.upsertTraining({ id, content: `${content} Sim.`, metadata })).toMatchObject({
-      status: "indexed",
-    });
-    expect(await index.deleteTraining(id)).toMatchObject({ status: "deleted" });
-    for await (const result of index.bulkLoad([{ id, content, metadata }])) {
-      expect(result.status).toBe("indexed");
-    }
-    expect(await index.similar("loja")).not.toEqual([]);
-    expect(await index.prune({ olderThanMs: 1 })).toBe(0);
-  });
-
-  it.each([
-    ["bigint", 7],
-    ["uuid", "6f1c7a52-0f4d-4d39-9d3b-0d2c1a7f9f10"],
-  ] as const)("make no difference to ids of type %s", { timeout: 60_000 }, async (idType, id) => {
-    const { pool, schema, index } = await openHostile({ idType });
-    expect(await migrationStatus(pool, { schema })).toMatchObject({ idType, damaged: [] });
-    for (const status of ["indexed", "unchanged"])
-      expect(await index.upsertTraining({ id, content, metadata, revision })).toMatchObject({ status });
-    expect(await index.similar("loja")).toMatchObject([{ trainingId: id, metadata }]);
-    expect(await index.deleteTraining(id)).toMatchObject({ status: "deleted" });
-  });
+      expect(await migrationStatus(pool, { schema })).toMatchObject({
+        idType,
+        damaged: [],
+        vectorIndex: "valid",
+      });
+      const index = await TrainingIndex.initialize(new CountingEmbeddings(), { pool, schema });
+      const id = { text: "é\\'\"", bigint: 7, uuid: "6f1c7a52-0f4d-4d39-9d3b-0d2c1a7f9f10" }[idType];
+      const metadata = { quando: "2024-02-03", valor: 0.1 + 0.2, nome: "ação\\'\"" };
+      const content = "As estações — 日本 — valem por dois anos.\n\nA loja abre às nove.";
+      const revision = new Date("2024-02-03T04:05:06.007Z");
+      expect(await index.upsertTraining({ id, content, metadata, revision })).toMatchObject({
+        status: "indexed",
+      });
+      expect(await index.upsertTraining({ id, content, metadata, revision })).toMatchObject({
+        status: "unchanged",
+      });
+      for (const mode of ["vector", "text", "hybrid"] as const) {
+        const [hit] = await index.similar("estação", {
+          mode,
+          filter: { nome: metadata.nome },
+          neighbors: { before: 1 },
+        });
+        expect(hit).toMatchObject({ trainingId: id, metadata });
+      }
+      expect(await index.similar("loja", { strategy: "trainings" })).toHaveLength(1);
+      expect(await index.upsertTraining({ id, content: `${content} Sim.`, metadata })).toMatchObject({
+        status: "indexed",
+      });
+      expect(await index.deleteTraining(id)).toMatchObject({ status: "deleted" });
+      for await (const result of index.bulkLoad([{ id, content, metadata }])) {
+        expect(result.status).toBe("indexed");
+      }
+      expect(await index.similar("loja")).not.toEqual([]);
+      expect(await index.prune({ olderThanMs: 1 })).toBe(0);
+    },
+  );
 
   it.each([
     ["array_nulls", "off"],

@@ -15,7 +15,7 @@ export interface TestDatabase {
 const serverUrl = inject("serverUrl");
 const serverWay = inject("serverWay");
 
-/** One for all files of a worker, and open for as long as that lives: each start takes seconds. */
+/** Shared by all files of a worker and never closed: each start takes seconds. */
 let embedded: pg.Pool | undefined;
 
 /** Runs a suite on every database there is. */

@@ -1,43 +1,44 @@
-/** What a preparation reads of the versions that stand. */
+/** Reads the stored chunks and texts that a preparation compares the new version with. */
 import { groupBy, type StandingChunk } from "./chunk-difference.js";
 import { query, type Queryable } from "./database.js";
 import type { Layout } from "./layout.js";
-import { queryOften, type SwapConnection } from "./swap.js";
+import { queryWithKeptPlan, type SwapConnection } from "./swap.js";
 import * as sql from "./write-sql.js";
 
-/** The chunks of trainings, by the trainings' keys. */
-export async function readStandingChunks(
+/** The stored chunks of each training, by its key. */
+export async function readStoredChunks(
   connection: SwapConnection,
   database: Queryable,
   layout: Layout,
   keys: readonly string[],
 ): Promise<Map<string, StandingChunk[]>> {
   if (keys.length === 0) return new Map();
-  const chunks = await queryOften<StandingChunk>(connection, database, sql.readChunks(layout), [keys]);
+  const chunks = await queryWithKeptPlan<StandingChunk>(connection, database, sql.readChunks(layout), [keys]);
   return groupBy(chunks, ({ key }) => key);
 }
 
 type TextRow = Record<"key" | "content" | "start_at" | "end_at", string>;
 
-/** The text of a chunk that stands. */
-export interface StandingText {
+/** The text of a stored chunk. */
+export interface StoredText {
   content: string;
-  /** In the content of its training. */
+  /** Offsets in the content of its training. */
   start: number;
   end: number;
 }
 
 /**
- * The texts of the chunks of trainings that the splitter made, with their places, by the trainings' keys.
+ * The stored texts of each training with their offsets, by its key, in reading order. Trainings that another splitter made
+ * are left out.
  *
- * @param splitter - its description
+ * @param splitter - the description of the splitter
  */
-export async function readStandingTexts(
+export async function readStoredTexts(
   database: Queryable,
   layout: Layout,
   keys: readonly string[],
   splitter: string,
-): Promise<Map<string, StandingText[]>> {
+): Promise<Map<string, StoredText[]>> {
   if (keys.length === 0) return new Map();
   const rows = await query<TextRow>(database, sql.readTexts(layout), [keys, splitter]);
   const texts = rows.map(({ start_at, end_at, ...row }) => ({

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { DatabaseError } from "../errors.js";
 import { readCatalog } from "../store/catalog.js";
-import type { DatabasePool } from "../store/database.js";
+import type { DatabasePool, Queryable } from "../store/database.js";
 import { FIRST_PROFILE_ID } from "../store/layout.js";
 import { withoutTimeouts } from "../store/timeouts.js";
 import { vectorIndexTypes, type VectorIndexType } from "../store/vector-index.js";
@@ -26,8 +26,9 @@ export async function ensureVectorIndex(
   pool: DatabasePool,
   plan: MigrationPlan,
 ): Promise<"kept" | "built" | "building"> {
+  const patiently = <T>(work: (client: Queryable) => Promise<T>): Promise<T> => withoutTimeouts(pool, work);
   const drop = (type: VectorIndexType): Promise<void> =>
-    withoutTimeouts(pool, (client) => run(client, dropVectorIndex(plan.names, FIRST_PROFILE_ID, type)));
+    patiently((client) => run(client, dropVectorIndex(plan.names, FIRST_PROFILE_ID, type)));
   let outcome: "kept" | "built" = "kept";
   let isOurTurn = false;
   try {
@@ -40,8 +41,8 @@ export async function ensureVectorIndex(
       );
       if (states[wanted] === "building") return "building";
       if (states[wanted] === "invalid" || states[wanted] === "missing") {
-        const hadTurn = isOurTurn;
-        isOurTurn = await claimBuild(pool, plan, isOurTurn);
+        const hadTurn: boolean = isOurTurn;
+        isOurTurn = await patiently((client) => claimBuild(client, plan, hadTurn));
         if (!isOurTurn) await sleep(POLL_MS);
         if (!hadTurn) continue; // until the claim stood, another process could do this
         if (states[wanted] === "invalid") await drop(wanted);
@@ -52,7 +53,7 @@ export async function ensureVectorIndex(
           if (built === "built") outcome = "built";
         }
       } else if (vectorIndex.next) {
-        await recordReplacement(pool, plan, wanted);
+        await patiently((client) => recordReplacement(client, plan, wanted));
       } else if (replaced) {
         await drop(replaced);
       } else {

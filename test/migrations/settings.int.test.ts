@@ -186,6 +186,20 @@ describeOnServer("timeouts of a role", (database) => {
     expect(await migrated).toMatchObject({ vectorIndex: "built" });
   });
 
+  it("end no claim of a build that waits for the profile's row", async () => {
+    const { owner, schema } = await openTestIndex(database);
+    await owner.query(`DROP INDEX ${schema}.chunk_1_embedding`);
+    const pool = await poolWith(SHORT);
+    const client = await owner.connect();
+    await client.query(`BEGIN; SELECT FROM ${schema}.profile FOR UPDATE`);
+    const migrated = migrate(pool, { schema });
+    migrated.catch(() => undefined);
+    await new Promise((resolve) => setTimeout(resolve, 1_200));
+    await client.query("COMMIT");
+    client.release();
+    expect(await migrated).toMatchObject({ vectorIndex: "built" });
+  });
+
   it("end no concurrent build, and are in force again afterwards", async () => {
     const { owner, schema } = await openTestIndex(database);
     const pool = new pg.Pool({ ...(await poolWith(SHORT)).options, max: 1 });
@@ -208,11 +222,13 @@ describeOnServer("timeouts of a role", (database) => {
   it("are named where a pooler leaves no way around them", async () => {
     const { owner, schema } = await openTestIndex(database);
     const pool = await poolWith(SHORT);
+    const behindPooler = new pg.Pool(pool.options);
+    onTestFinished(() => behindPooler.end());
     // What a pooler looks like: the process that it names is not the one that answers.
     const pooled = {
-      query: (text: string, values?: unknown[]) => pool.query(text, values),
+      query: (text: string, values?: unknown[]) => behindPooler.query(text, values),
       connect: async () => {
-        const client = await pool.connect();
+        const client = await behindPooler.connect();
         (client as unknown as { processID: number }).processID = 1;
         return client;
       },

@@ -36,7 +36,7 @@ describeOnServer("mode text, on a large table", (database) => {
     const [statement] = recording.statements;
     const plan = statement ? await explain(owner, statement) : "";
     expect(plan).toContain("Bitmap Index Scan on chunk_1_lexemes");
-    expect(plan).not.toContain("Seq Scan on chunk_1");
+    expect(plan).not.toMatch(/Seq Scan on (?:chunk_1|indexed_1)(?! any_chunk)/);
     expect(await find(100)).toHaveLength(100);
     expect(await find(12, { resto: 3 })).toHaveLength(12); // they have the common word alone
     // The vectors alone would fill this page: its words have to be looked for further all the same.

@@ -1,3 +1,4 @@
+import { sqlStateOf } from "./database.js";
 import { namesOf } from "./layout.js";
 import type { NamedStatements } from "./named-statements.js";
 import { SchemaChanged } from "./schema-change.js";
@@ -5,8 +6,7 @@ import { versionOf, type ServingState } from "./serving-state.js";
 
 /**
  * Runs the statements of searches. Each has the condition that the schema, in the statement's own snapshot, is the one that the
- * statement was written for, and returns no rows otherwise. Only an answer without rows costs another round trip, which finds
- * out why there are none.
+ * statement was written for, and fails otherwise: so it costs no round trip to know that an answer without rows is right.
  */
 export class CurrentStatements {
   readonly #statements: Pick<NamedStatements, "areKept" | "explain" | "query">;
@@ -32,45 +32,46 @@ export class CurrentStatements {
    * @throws {@link DatabaseError} | {@link SchemaError}
    */
   async query<Row>(text: string, values: unknown[], options: { keepsPlan: boolean }): Promise<Row[]> {
-    const { acceptedVersions } = this.#state;
-    const rows = await this.#statements.query<Row>(
-      this.#guarded(text, values.length + 1),
-      [...values, acceptedVersions],
-      options,
-    );
-    if (rows.length === 0) await this.#requireCurrent();
-    return rows;
+    const { acceptedVersions, version } = this.#state;
+    const guarded = this.#guarded(text, values.length);
+    try {
+      return await this.#statements.query<Row>(guarded, [...values, acceptedVersions, version], options);
+    } catch (error) {
+      throw isOtherSchema(error) ? new SchemaChanged(error) : error;
+    }
   }
 
   /**
    * The statement with the condition on the version, which Postgres checks once, before anything else. Cached: a search asks
    * for the same text again and again, and to concatenate and hash it takes about 8 us.
    */
-  #guarded(text: string, parameter: number): string {
+  #guarded(text: string, parameters: number): string {
     const { layout, chunkOid, guarded } = this.#state;
     const known = guarded.get(text);
     if (known !== undefined) return known;
+    // Of an empty schema it does not matter whose it was; but its rows are of the model that is recorded with them.
     const statement = `
 SELECT page.* FROM (${text}
-) page WHERE (${versionOf(layout, chunkOid)}) = ANY ($${parameter}::text[])`;
+) page WHERE (SELECT CASE WHEN version = ANY ($${parameters + 1}::text[]) THEN true
+    WHEN version = $${parameters + 2} AND NOT EXISTS (SELECT FROM ${namesOf(layout).chunk} any_chunk) THEN true
+    ELSE pg_catalog.concat('${OTHER_SCHEMA}', version)::boolean END
+  FROM (SELECT (${versionOf(layout, chunkOid)}) AS version OFFSET 0) current)`; // OFFSET 0: the version is read once
     if (guarded.size < MOST_GUARDED && text.length < MOST_CHARACTERS) guarded.set(text, statement);
     return statement;
   }
-
-  async #requireCurrent(): Promise<void> {
-    const { layout, chunkOid, acceptedVersions, version } = this.#state;
-    // Of an empty schema it does not matter whose it was; but its rows are of the model that is recorded with them.
-    const rows = await this.#statements.query(
-      `
-SELECT FROM (${versionOf(layout, chunkOid)}) current
-WHERE version = ANY ($1::text[]) OR version = $2 AND NOT EXISTS (SELECT FROM ${namesOf(layout).chunk})`,
-      [acceptedVersions, version],
-      { keepsPlan: true },
-    );
-    if (rows.length === 0) throw new SchemaChanged();
-  }
 }
 
+/** What Postgres is asked to read as a boolean where the schema is another one: SQL has no other way to make a statement fail. */
+const OTHER_SCHEMA = "another schema than the statement was written for: ";
+
+function isOtherSchema(error: unknown): boolean {
+  if (sqlStateOf(error) !== INVALID_TEXT) return false;
+  const { cause } = error as Error;
+  return cause instanceof Error && cause.message.includes(OTHER_SCHEMA);
+}
+
+/** invalid_text_representation */
+const INVALID_TEXT = "22P02";
 /** How many texts are cached, and up to how many characters: a filter's condition may be much longer. */
 const MOST_GUARDED = 1000;
 const MOST_CHARACTERS = 5000;

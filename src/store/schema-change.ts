@@ -6,8 +6,12 @@ import { DATA_EXCEPTION, isSchemaChange, sqlStateOf } from "./database.js";
  * happening.
  */
 export class SchemaChanged extends DatabaseError {
-  constructor() {
-    super("The schema of the index was changed while the call ran", { code: "CONFLICT", retryable: true });
+  constructor(cause?: unknown) {
+    super("The schema of the index was changed while the call ran", {
+      code: "CONFLICT",
+      retryable: true,
+      cause,
+    });
   }
 }
 

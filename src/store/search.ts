@@ -46,8 +46,8 @@ export interface SearchTarget {
 }
 
 /**
- * The nearest chunks, nearest first. One statement, one round trip, no transaction; one more for an answer without rows, for
- * a look at the catalogs once a minute, for a filter that was not asked for in that time, and where the vector index has found too few.
+ * The nearest chunks, nearest first. One statement, one round trip, no transaction; one more for a look at the
+ * catalogs once a minute, for a filter that was not asked for in that time, and where the vector index has found too few.
  *
  * @param withEmbedding - whether the chunks' vectors come along
  */

@@ -132,7 +132,9 @@ describeOnServer("at 10,000 chunks of 1,024 dimensions", (database) => {
       expect(none.hits).toEqual([]);
     }
     // Not all trainings are read for the places of the chunks of some.
-    expect((await findWithPlan({ k: 200 })).plan).not.toMatch(/Seq Scan on (?:chunk_1|indexed_1)(?! any_chunk)/);
+    expect((await findWithPlan({ k: 200 })).plan).not.toMatch(
+      /Seq Scan on (?:chunk_1|indexed_1)(?! any_chunk)/,
+    );
     expect((await findWithPlan({ k: 5, filter: { tenth: 3 }, efSearch: 100 })).plan).toMatch(BY_VECTOR_INDEX);
     expect((await findWithPlan({ k: 5, filter: { tenth: 3, half: 1 } })).hits).toHaveLength(5);
 

@@ -5,9 +5,9 @@ export default defineConfig({
     index: "src/index.ts",
     migrations: "src/migrations/index.ts",
     ollama: "src/embedding/ollama.ts",
-    embedded: "src/embedded.ts",
+    embedded: "src/embedded/embedded-pool.ts",
     testing: "src/embedding/hashing.ts",
-    http: "src/http.ts",
+    http: "src/http/handler.ts",
   },
   format: ["esm", "cjs"],
   target: "node20",
@@ -18,6 +18,6 @@ export default defineConfig({
   // `instanceof` the class that the main entry exports.
   splitting: true,
   // The whole of @langchain/community is 140 packages; PGVectorStore is one module of it, bundled here.
-  // Its licence is kept in THIRD_PARTY_LICENSES.md. `src/pgvector-store.ts` keeps its types out of ours.
+  // Its licence is kept in THIRD_PARTY_LICENSES.md. `src/langchain/pgvector-store.ts` keeps its types out of ours.
   noExternal: ["@langchain/community"],
 });

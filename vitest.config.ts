@@ -11,22 +11,22 @@ const alias = [
   { find: /^langchain-training-index$/, replacement: source("index.ts") },
   { find: "langchain-training-index/migrations", replacement: source("migrations/index.ts") },
   { find: "langchain-training-index/ollama", replacement: source("embedding/ollama.ts") },
-  { find: "langchain-training-index/embedded", replacement: source("embedded.ts") },
+  { find: "langchain-training-index/embedded", replacement: source("embedded/embedded-pool.ts") },
   { find: "langchain-training-index/testing", replacement: source("embedding/hashing.ts") },
-  { find: "langchain-training-index/http", replacement: source("http.ts") },
+  { find: "langchain-training-index/http", replacement: source("http/handler.ts") },
 ];
 
 /** What a way to the server makes no difference to. */
 function leftOut(way: string): string[] {
   if (way === "integration") return [];
   const everywhere = [
-    "test/{idle-connections,readme,scripts,search-plans,test-databases}.int.test.ts",
+    "test/**/{idle-connections,readme,scripts,search-plans,test-databases}.int.test.ts",
     // Plans and damage of the server's own.
-    "test/{broken-index,text-search-large}.int.test.ts",
+    "test/searching/{broken-index,text-search-large}.int.test.ts",
     "test/contract/restart.int.test.ts",
     // Arguments, texts, code of the host's, and the embedded database know nothing of the way; parsers and settings are the
     // server's own.
-    "test/{embedded,header,host-code,ids,runs,search-filter,too-long,type-parsers,unknown-names}.int.test.ts",
+    "test/**/{embedded,header,host-code,ids,runs,search-filter,too-long,type-parsers,unknown-names}.int.test.ts",
     "test/contract/{c06-*,c07-*,c11-arguments}.int.test.ts",
     "test/migrations/settings.int.test.ts",
     // What others' suites ask is the same on any way; that the ways work is the contract's matter.

@@ -1,5 +1,5 @@
 import type pg from "pg";
-import { lexemesOf } from "../src/store/lexemes.js";
+import { lexemesOf } from "../src/schema/lexemes.js";
 
 const SATURATION = 1.2;
 const LENGTH_NORMALIZATION = 0.75;

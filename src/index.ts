@@ -4,7 +4,7 @@
  *
  * @module
  */
-export type { BulkLoadOptions } from "./bulk-load.js";
+export type { BulkLoadOptions } from "./writing/bulk-load.js";
 export {
   citedContext,
   formatContext,
@@ -12,9 +12,9 @@ export {
   type CitedContext,
   type FormatContextOptions,
   type Passage,
-} from "./context.js";
+} from "./prompting/context.js";
 export type { EmbeddingProfile } from "./embedding/profiles.js";
-export type { IndexingRun } from "./indexing-run.js";
+export type { IndexingRun } from "./writing/indexing-run.js";
 export { configFromEnv, type EnvironmentConfig } from "./environment.js";
 export {
   AbortError,
@@ -26,30 +26,30 @@ export {
   type ErrorCode,
   type ErrorDetails,
 } from "./errors.js";
-export type { Notice, NoticeCode } from "./notices.js";
+export type { Notice, NoticeCode } from "./calls/notices.js";
+export type { TrainingIndexOptions } from "./opening/index-options.js";
 export type {
   CommitOptions,
   DeleteOptions,
   PruneOptions,
-  TrainingIndexOptions,
   UpsertManyOptions,
   UpsertOptions,
-} from "./options.js";
-export type { RetrieverSearch } from "./narrowed-search.js";
-export type { PreparedTraining } from "./prepared-training.js";
+} from "./writing/write-options.js";
+export type { RetrieverSearch } from "./searching/narrowed-search.js";
+export type { PreparedTraining } from "./writing/prepared-training.js";
 export {
   TrainingRetriever,
   type RetrievedMetadata,
   type RetrieverConfigurable,
   type SearchableIndex,
   type TrainingRetrieverOptions,
-} from "./retriever.js";
-export type { SimilarOptions } from "./search-options.js";
-export type { Splitter } from "./splitter.js";
-export type { DatabaseClient, DatabasePool, Queryable } from "./store/database.js";
-export type { IndexProgress } from "./store/index-progress.js";
+} from "./langchain/retriever.js";
+export type { SimilarOptions } from "./searching/search-options.js";
+export type { Splitter } from "./chunking/splitter.js";
+export type { DatabaseClient, DatabasePool, Queryable } from "./postgres/database.js";
+export type { IndexProgress } from "./schema/index-progress.js";
 export { TrainingIndex } from "./training-index.js";
-export type { TrainingHeader } from "./training-input.js";
+export type { TrainingHeader } from "./chunking/training-input.js";
 export type {
   ChunkHit,
   ChunkPassage,
@@ -86,5 +86,5 @@ export type {
   UpsertResult,
   UpsertStatus,
 } from "./types.js";
-export { TrainingTranslator } from "./training-translator.js";
-export { TrainingVectorStore, type VectorStoreSelection } from "./vector-store.js";
+export { TrainingTranslator } from "./langchain/training-translator.js";
+export { TrainingVectorStore, type VectorStoreSelection } from "./langchain/vector-store.js";

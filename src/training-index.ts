@@ -1,42 +1,38 @@
 import { inspect, type InspectOptions } from "node:util";
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
-import { BULK_LOAD_OPTIONS, checkBulkLoad, type BulkLoadOptions } from "./bulk-load.js";
+import { BULK_LOAD_OPTIONS, checkBulkLoad, type BulkLoadOptions } from "./writing/bulk-load.js";
 import { InvalidArgumentError } from "./errors.js";
-import { checkIterable, isObject } from "./checks.js";
-import { openParts, shownParts, type IndexParts } from "./index-parts.js";
-import type { IndexingRun, OnFailure, ResultOf } from "./indexing-run.js";
+import { checkIterable, isObject } from "./calls/checks.js";
+import { openParts, shownParts, type IndexParts } from "./opening/index-parts.js";
+import type { IndexingRun, OnFailure, ResultOf } from "./writing/indexing-run.js";
+import { type TrainingIndexOptions } from "./opening/index-options.js";
 import {
-  checkCall,
   checkSelection,
   checkUpsertMany,
   type DeleteOptions,
   type PruneOptions,
-  type TrainingIndexOptions,
   type UpsertManyOptions,
   type UpsertOptions,
-} from "./options.js";
+} from "./writing/write-options.js";
+import { checkCall } from "./calls/call-options.js";
+import { notByNew } from "./opening/index-options.js";
 import {
   DELETE_MANY_OPTIONS,
   DELETE_OPTIONS,
-  notByNew,
   PREPARE_OPTIONS,
   PRUNE_OPTIONS,
   UPSERT_MANY_OPTIONS,
   UPSERT_OPTIONS,
-} from "./option-names.js";
-import { onlyResult, PreparedTraining } from "./prepared-training.js";
-import { retrieverSearch, TrainingRetriever, type TrainingRetrieverOptions } from "./retriever.js";
-import type { SimilarOptions } from "./search-options.js";
-import { compileFilter } from "./store/filter.js";
-import { decodeTrainingId, encodeTrainingId, encodeTrainingIds } from "./store/training-id.js";
-import { withTimeLimit } from "./time-limit.js";
-import {
-  encodeRevision,
-  normalizeTraining,
-  requireScope,
-  type NormalizedTraining,
-} from "./training-input.js";
-import { bulkLoadRun, upsertRun } from "./training-runs.js";
+} from "./writing/write-options.js";
+import { onlyResult, PreparedTraining } from "./writing/prepared-training.js";
+import { retrieverSearch, TrainingRetriever, type TrainingRetrieverOptions } from "./langchain/retriever.js";
+import type { SimilarOptions } from "./searching/search-options.js";
+import { compileFilter } from "./filtering/filter.js";
+import { decodeTrainingId, encodeTrainingId, encodeTrainingIds } from "./schema/training-id.js";
+import { withTimeLimit } from "./calls/time-limit.js";
+import { encodeRevision, normalizeTraining, type NormalizedTraining } from "./chunking/training-input.js";
+import { requireScope } from "./writing/scope.js";
+import { bulkLoadRun, upsertRun } from "./writing/training-runs.js";
 import type {
   DeleteResult,
   Hit,
@@ -48,8 +44,8 @@ import type {
   TrainingSelection,
   UpsertResult,
 } from "./types.js";
-import { vectorStoreOperations } from "./vector-store-operations.js";
-import { TrainingVectorStore } from "./vector-store.js";
+import { vectorStoreOperations } from "./langchain/vector-store-operations.js";
+import { TrainingVectorStore } from "./langchain/vector-store.js";
 
 /** Of 1000 years; of about 7000 Postgres could not say when they began. */
 const MAX_AGE_MS = 1000 * 365 * 24 * 60 * 60 * 1000;

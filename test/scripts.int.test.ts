@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { SCHEMA_VERSION } from "../src/store/layout.js";
+import { SCHEMA_VERSION } from "../src/schema/layout.js";
 import { describeOnServer, requireServerUrl } from "./support/databases.js";
 import { useRedis } from "./support/training-queues.js";
 import { startOllamaServer } from "./support/ollama-server.js";

@@ -19,7 +19,7 @@ interface Import {
 
 /** A file of the library. */
 interface Source {
-  /** From the root of the package: `src/store/swap.ts`. */
+  /** From the root of the package: `src/storing/swap.ts`. */
   path: string;
   text: string;
   /** The text with blanks for comments. */
@@ -87,13 +87,33 @@ function findAll(pattern: RegExp, textOf: (source: Source) => string): string[] 
   });
 }
 
-/** The imports of a room's files that lead to none of the given places. */
-function importsBeyond(room: string, allowed: readonly string[]): string[] {
+/** Files of the root of `src/` that every folder may import. */
+const GROUND = ["src/errors.ts", "src/filter-types.ts", "src/text.ts", "src/types.ts"];
+const MOST_FILES = 18;
+
+const folders = [...new Set(sources.map(({ path }) => dirname(path)))].filter((path) => path !== "src");
+
+/** The folders that a folder's README.md names behind "May import". */
+function readAllowed(folder: string): string[] {
+  const readme = readFileSync(join(ROOT, folder, "README.md"), "utf8");
+  const [, list = ""] = /^- May import: (.*)\.$/m.exec(readme) ?? [];
+  if (list === "") throw new Error(`${folder}/README.md does not say what it may import`);
+  return [...list.matchAll(/`([\w-]+)\/`/g)].map(([, name = ""]) => `src/${name}`);
+}
+
+const allowedOf = new Map(folders.map((folder) => [folder, readAllowed(folder)]));
+
+/** The imports of a folder's files that lead to none of the folders that its README.md names. */
+function importsBeyond(folder: string): string[] {
+  const allowed = [folder, ...(allowedOf.get(folder) ?? [])];
   return sources
-    .filter(({ path }) => path.startsWith(room))
+    .filter(({ path }) => dirname(path) === folder)
     .flatMap(({ path, imports }) =>
       imports
-        .filter(({ target }) => target !== undefined && !allowed.some((place) => target.startsWith(place)))
+        .filter(
+          ({ target }) =>
+            target !== undefined && !GROUND.includes(target) && !allowed.includes(dirname(target)),
+        )
         .map(({ line, specifier }) => `${path}:${line} imports ${specifier}`),
     );
 }
@@ -116,18 +136,18 @@ function chainsFrom(start: readonly string[]): Map<string, string[]> {
   return chains;
 }
 
-/** Every import that leads back to a file whose import led to it. */
-function findCycles(): string[] {
+/** Every step from a place to a place that leads back to where it began. */
+function findCycles(starts: Iterable<string>, stepsOf: (place: string) => readonly string[]): string[] {
   const cycles: string[] = [];
   const finished = new Set<string>();
-  const visit = (path: string, chain: readonly string[]): void => {
-    const start = chain.indexOf(path);
-    if (start >= 0) cycles.push([...chain.slice(start), path].join(" -> "));
-    if (start >= 0 || finished.has(path)) return;
-    for (const target of runtimeTargets(path)) visit(target, [...chain, path]);
-    finished.add(path);
+  const visit = (place: string, chain: readonly string[]): void => {
+    const start = chain.indexOf(place);
+    if (start >= 0) cycles.push([...chain.slice(start), place].join(" -> "));
+    if (start >= 0 || finished.has(place)) return;
+    for (const next of stepsOf(place)) visit(next, [...chain, place]);
+    finished.add(place);
   };
-  for (const { path } of sources) visit(path, []);
+  for (const place of starts) visit(place, []);
   return cycles;
 }
 
@@ -162,36 +182,39 @@ function followsDocComment(lines: readonly string[], index: number): boolean {
   return lines[start]?.trimStart().startsWith("/**") === true;
 }
 
-describe("the rooms of the house", () => {
-  it("has a store that knows nothing of embedding, migrations or the index", () => {
-    const ground = [
-      "batches",
-      "checks",
-      "errors",
-      "notices",
-      "passage",
-      "text",
-      "time-limit",
-      "turns",
-      "types",
-    ];
-    const allowed = ground.map((name) => `src/${name}.ts`);
-    expect(importsBeyond("src/store/", ["src/store/", ...allowed])).toEqual([]);
+describe("the folders of src", () => {
+  it.each(folders)("%s imports only the folders that its README.md names", (folder) => {
+    expect(importsBeyond(folder)).toEqual([]);
   });
 
-  it("has an embedding that knows nothing of the store or the index", () => {
-    const allowed = ["errors", "checks", "batches", "types", "text", "notices"].map(
-      (name) => `src/${name}.ts`,
-    );
-    expect(importsBeyond("src/embedding/", ["src/embedding/", ...allowed])).toEqual([]);
+  it.each(folders)("%s names no folder that it does not import", (folder) => {
+    const imported = sources
+      .filter(({ path }) => dirname(path) === folder)
+      .flatMap(({ imports }) => imports.map(({ target }) => dirname(target ?? "")));
+    expect(allowedOf.get(folder)?.filter((name) => !imported.includes(name))).toEqual([]);
   });
 
-  it("has migrations that know nothing of embedding or the index", () => {
-    const allowed = ["src/migrations/", "src/store/", "src/checks.ts", "src/errors.ts", "src/types.ts"];
-    expect(importsBeyond("src/migrations/", allowed)).toEqual([]);
+  it("form no circle", () => {
+    expect(findCycles(folders, (folder) => allowedOf.get(folder) ?? [])).toEqual([]);
   });
 
-  it("has migrations that load no LangChain, not by way of other files either", () => {
+  it(`hold at most ${MOST_FILES} files each, the root ten`, () => {
+    const counts = [...folders, "src"].map((folder) => ({
+      folder,
+      files: sources.filter(({ path }) => dirname(path) === folder).length,
+    }));
+    expect(counts.filter(({ folder, files }) => files > (folder === "src" ? 10 : MOST_FILES))).toEqual([]);
+  });
+
+  it("are mirrored by the folders of test", () => {
+    const others = ["conformance", "contract", "recipes", "support"];
+    const tested = readdirSync(join(ROOT, "test"), { withFileTypes: true })
+      .filter((entry) => entry.isDirectory() && !others.includes(entry.name))
+      .map(({ name }) => `src/${name}`);
+    expect(tested.sort()).toEqual(folders.sort());
+  });
+
+  it("have migrations that load no LangChain, not by way of other files either", () => {
     const migrations = sources.map(({ path }) => path).filter((path) => path.startsWith("src/migrations/"));
     expect(migrations).not.toEqual([]);
     const loading = [...chainsFrom(migrations)].flatMap(([path, chain]) =>
@@ -202,11 +225,11 @@ describe("the rooms of the house", () => {
     expect(loading).toEqual([]);
   });
 
-  it("has no file that is loaded by what it loads", () => {
-    expect(findCycles()).toEqual([]);
+  it("have no file that is loaded by what it loads", () => {
+    expect(findCycles(byPath.keys(), runtimeTargets)).toEqual([]);
   });
 
-  it("has no import of a file that is not there", () => {
+  it("have no import of a file that is not there", () => {
     const missing = sources.flatMap(({ path, imports }) =>
       imports
         .filter(({ target }) => target !== undefined && !byPath.has(target))

@@ -1,5 +1,5 @@
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
-import { batches } from "../batches.js";
+import { batches } from "../calls/batches.js";
 import {
   EmbeddingError,
   InvalidArgumentError,
@@ -7,7 +7,7 @@ import {
   TrainingIndexError,
   throwIfAborted,
 } from "../errors.js";
-import type { Notify } from "../notices.js";
+import type { Notify } from "../calls/notices.js";
 import type { EmbeddingProfile } from "./profiles.js";
 import { isListLike, readVector } from "./vector.js";
 import { waitFor } from "./wait.js";

@@ -1,5 +1,5 @@
 import { Embeddings, type EmbeddingsParams } from "@langchain/core/embeddings";
-import { checkOptions, namesOfProperties } from "../checks.js";
+import { checkOptions, namesOfProperties } from "../calls/checks.js";
 import { InvalidArgumentError } from "../errors.js";
 import type { EmbeddingProfile } from "./profiles.js";
 

@@ -1,8 +1,8 @@
 import { Embeddings } from "@langchain/core/embeddings";
 import type { OllamaEmbeddingsParams } from "@langchain/ollama";
-import { batches } from "../batches.js";
+import { batches } from "../calls/batches.js";
 import { EmbeddingError, InvalidArgumentError } from "../errors.js";
-import { checkFunction, checkInteger, checkOptions, namesOfProperties } from "../checks.js";
+import { checkFunction, checkInteger, checkOptions, namesOfProperties } from "../calls/checks.js";
 import { ConcurrencyLimit } from "./concurrency-limit.js";
 import { bisect, type TextOutcome } from "./bisection.js";
 import type { EmbedOptions, EmbeddingsOfEach } from "./embedder.js";

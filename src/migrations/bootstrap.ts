@@ -1,8 +1,8 @@
 import { SchemaError } from "../errors.js";
-import { readCatalog, type InstalledExtension } from "../store/catalog.js";
-import { query, type Queryable } from "../store/database.js";
-import { quoteIdentifier } from "../store/identifiers.js";
-import { FIRST_PROFILE_ID, type Names } from "../store/layout.js";
+import { readCatalog, type InstalledExtension } from "../schema/catalog.js";
+import { query, type Queryable } from "../postgres/database.js";
+import { quoteIdentifier } from "../postgres/identifiers.js";
+import { FIRST_PROFILE_ID, type Names } from "../schema/layout.js";
 import type { Migration } from "./list.js";
 import type { MigrationPlan } from "./options.js";
 import { run } from "./run.js";

@@ -1,8 +1,8 @@
 import { SchemaError } from "../errors.js";
-import type { Catalog } from "../store/catalog.js";
-import { query, type Queryable } from "../store/database.js";
-import { FIRST_PROFILE_ID, type Names } from "../store/layout.js";
-import { vectorIndexName, vectorIndexTypes } from "../store/vector-index.js";
+import type { Catalog } from "../schema/catalog.js";
+import { query, type Queryable } from "../postgres/database.js";
+import { FIRST_PROFILE_ID, type Names } from "../schema/layout.js";
+import { vectorIndexName, vectorIndexTypes } from "../schema/vector-index.js";
 import type { IdType } from "../types.js";
 import type { MigrateOptions, MigrationPlan } from "./options.js";
 import { run } from "./run.js";

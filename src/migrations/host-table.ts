@@ -1,6 +1,6 @@
 import { SchemaError } from "../errors.js";
-import { query, type Queryable } from "../store/database.js";
-import { idTypeOf } from "../store/training-id.js";
+import { query, type Queryable } from "../postgres/database.js";
+import { idTypeOf } from "../schema/training-id.js";
 import type { IdType } from "../types.js";
 import type { MigrationPlan, ResolvedHostTable } from "./options.js";
 import { run } from "./run.js";

@@ -6,6 +6,6 @@
 export { migrate, type MigrateResult } from "./migrate.js";
 export type { HostTable, MigrateOptions } from "./options.js";
 export { migrationSql, type MigrationSqlOptions } from "./print.js";
-export type { TextSearchLanguage } from "../store/lexemes.js";
-export type { VectorIndexType } from "../store/vector-index.js";
+export type { TextSearchLanguage } from "../schema/lexemes.js";
+export type { VectorIndexType } from "../schema/vector-index.js";
 export { migrationStatus, type MigrationStatus } from "./status.js";

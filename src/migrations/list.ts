@@ -1,6 +1,6 @@
-import { FIRST_PROFILE_ID } from "../store/layout.js";
-import { vectorIndexTypes } from "../store/vector-index.js";
-import { createVectorIndex } from "../store/vector-index-sql.js";
+import { FIRST_PROFILE_ID } from "../schema/layout.js";
+import { vectorIndexTypes } from "../schema/vector-index.js";
+import { createVectorIndex } from "../schema/vector-index-sql.js";
 import { hostReference } from "./host-table.js";
 import type { MigrationPlan } from "./options.js";
 import { plainIndexes } from "./plain-indexes.js";

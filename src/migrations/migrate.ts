@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { checkPool } from "../store/database-checks.js";
+import { checkPool } from "../calls/host-database.js";
 import { InvalidArgumentError } from "../errors.js";
-import { boundedPool } from "../store/bounded-database.js";
+import { boundedPool } from "../postgres/bounded-database.js";
 import {
   readCatalog,
   readMigrations,
@@ -9,12 +9,12 @@ import {
   requireActiveProfile,
   requireExtension,
   type Catalog,
-} from "../store/catalog.js";
-import { inTransaction, query, sqlStateOf, type DatabasePool, type Queryable } from "../store/database.js";
-import { FIRST_PROFILE_ID, SCHEMA_VERSION } from "../store/layout.js";
-import { refuseReadOnly, refuseSettings } from "../store/settings.js";
-import { liftTimeouts } from "../store/timeouts.js";
-import { MAX_DIMENSIONS } from "../store/vector-index.js";
+} from "../schema/catalog.js";
+import { inTransaction, query, sqlStateOf, type DatabasePool, type Queryable } from "../postgres/database.js";
+import { FIRST_PROFILE_ID, SCHEMA_VERSION } from "../schema/layout.js";
+import { refuseReadOnly, refuseSettings } from "../postgres/settings.js";
+import { liftTimeouts } from "../postgres/timeouts.js";
+import { MAX_DIMENSIONS } from "../schema/vector-index.js";
 import { installExtension, migrationTableStatement, recordStatement, schemaStatement } from "./bootstrap.js";
 import { applyChange, changeOf, type Standing } from "./change.js";
 import { ensureForeignKey, readFollowedIdType, readHostIdType } from "./host-table.js";

@@ -1,10 +1,10 @@
-import { checkNames, checkOptions, namesOfProperties } from "../checks.js";
+import { checkNames, checkOptions, namesOfProperties } from "../calls/checks.js";
 import { InvalidArgumentError } from "../errors.js";
-import { quoteIdentifier } from "../store/identifiers.js";
-import { DEFAULT_SCHEMA, FIRST_PROFILE_ID, namesOf, type Names } from "../store/layout.js";
-import { textSearchLanguages, type TextSearchLanguage } from "../store/lexemes.js";
-import { idTypes } from "../store/training-id.js";
-import { MAX_DIMENSIONS, vectorIndexTypes, type VectorIndexType } from "../store/vector-index.js";
+import { quoteIdentifier } from "../postgres/identifiers.js";
+import { DEFAULT_SCHEMA, FIRST_PROFILE_ID, namesOf, type Names } from "../schema/layout.js";
+import { textSearchLanguages, type TextSearchLanguage } from "../schema/lexemes.js";
+import { idTypes } from "../schema/training-id.js";
+import { MAX_DIMENSIONS, vectorIndexTypes, type VectorIndexType } from "../schema/vector-index.js";
 import type { IdType } from "../types.js";
 
 /** Of mxbai-embed-large, and of the multilingual models that can take its place without another table. */

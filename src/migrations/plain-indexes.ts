@@ -1,4 +1,4 @@
-import type { Names } from "../store/layout.js";
+import type { Names } from "../schema/layout.js";
 
 /** The statements that make the indexes which are no vector indexes, by their names. */
 export const plainIndexes = {

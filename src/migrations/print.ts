@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from "../errors.js";
-import { SCHEMA_VERSION } from "../store/layout.js";
+import { SCHEMA_VERSION } from "../schema/layout.js";
 import {
   extensionStatements,
   migrationTableStatement,

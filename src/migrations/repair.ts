@@ -1,8 +1,8 @@
-import { damagedSchema, nameOf, readDamage, type Part } from "../store/damage.js";
-import { query, type HostNumber, type Queryable } from "../store/database.js";
-import { quoteLiteral } from "../store/identifiers.js";
-import { FIRST_PROFILE_ID, namesOf, type Names } from "../store/layout.js";
-import type { TextSearchLanguage } from "../store/lexemes.js";
+import { damagedSchema, nameOf, readDamage, type Part } from "../schema/damage.js";
+import { query, type HostNumber, type Queryable } from "../postgres/database.js";
+import { quoteLiteral } from "../postgres/identifiers.js";
+import { FIRST_PROFILE_ID, namesOf, type Names } from "../schema/layout.js";
+import type { TextSearchLanguage } from "../schema/lexemes.js";
 import { DEFAULT_HNSW } from "./options.js";
 import { plainIndexes } from "./plain-indexes.js";
 import { run } from "./run.js";

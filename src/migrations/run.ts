@@ -1,5 +1,5 @@
 import { DatabaseError, SchemaError } from "../errors.js";
-import { query, sqlStateOf, type Queryable } from "../store/database.js";
+import { query, sqlStateOf, type Queryable } from "../postgres/database.js";
 
 /** insufficient_privilege */
 const INSUFFICIENT_PRIVILEGE = "42501";

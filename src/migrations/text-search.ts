@@ -1,7 +1,7 @@
-import { requireActiveProfile } from "../store/catalog.js";
-import type { Queryable } from "../store/database.js";
-import { FIRST_PROFILE_ID, type Names } from "../store/layout.js";
-import { lexemesOf, type TextSearchLanguage } from "../store/lexemes.js";
+import { requireActiveProfile } from "../schema/catalog.js";
+import type { Queryable } from "../postgres/database.js";
+import { FIRST_PROFILE_ID, type Names } from "../schema/layout.js";
+import { lexemesOf, type TextSearchLanguage } from "../schema/lexemes.js";
 import type { MigrateOptions, MigrationPlan } from "./options.js";
 import { run } from "./run.js";
 

@@ -1,14 +1,14 @@
-import { isVersionAtLeast, type Catalog } from "../store/catalog.js";
-import { inTransaction, query, sqlStateOf, type DatabasePool } from "../store/database.js";
-import { FIRST_PROFILE_ID } from "../store/layout.js";
+import { isVersionAtLeast, type Catalog } from "../schema/catalog.js";
+import { inTransaction, query, sqlStateOf, type DatabasePool } from "../postgres/database.js";
+import { FIRST_PROFILE_ID } from "../schema/layout.js";
 import {
   createVectorIndex,
   dropVectorIndex,
   isShortOfSharedMemory,
   OLDEST_SAFE_PARALLEL_BUILD,
   type VectorIndexDefinition,
-} from "../store/vector-index-sql.js";
-import { liftTimeouts, withoutTimeouts } from "../store/timeouts.js";
+} from "../schema/vector-index-sql.js";
+import { liftTimeouts, withoutTimeouts } from "../postgres/timeouts.js";
 import type { MigrationPlan } from "./options.js";
 import { run } from "./run.js";
 

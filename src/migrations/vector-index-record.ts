@@ -1,8 +1,8 @@
 import { SchemaError } from "../errors.js";
-import type { Catalog } from "../store/catalog.js";
-import { query, type Queryable } from "../store/database.js";
-import { FIRST_PROFILE_ID } from "../store/layout.js";
-import { vectorIndexName, type VectorIndexType } from "../store/vector-index.js";
+import type { Catalog } from "../schema/catalog.js";
+import { query, type Queryable } from "../postgres/database.js";
+import { FIRST_PROFILE_ID } from "../schema/layout.js";
+import { vectorIndexName, type VectorIndexType } from "../schema/vector-index.js";
 import type { MigrateOptions, MigrationPlan } from "./options.js";
 
 /** The type that the vector index of a schema which stands is to have in the end: a change that was begun goes on. */

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { DatabaseError } from "../errors.js";
-import { readCatalog } from "../store/catalog.js";
-import type { DatabasePool, Queryable } from "../store/database.js";
-import { FIRST_PROFILE_ID } from "../store/layout.js";
-import { withoutTimeouts } from "../store/timeouts.js";
-import { vectorIndexTypes, type VectorIndexType } from "../store/vector-index.js";
-import { dropVectorIndex } from "../store/vector-index-sql.js";
+import { readCatalog } from "../schema/catalog.js";
+import type { DatabasePool, Queryable } from "../postgres/database.js";
+import { FIRST_PROFILE_ID } from "../schema/layout.js";
+import { withoutTimeouts } from "../postgres/timeouts.js";
+import { vectorIndexTypes, type VectorIndexType } from "../schema/vector-index.js";
+import { dropVectorIndex } from "../schema/vector-index-sql.js";
 import type { MigrationPlan } from "./options.js";
 import { run } from "./run.js";
 import { buildVectorIndex, resetParallelWorkers } from "./vector-index-build.js";

@@ -10,7 +10,7 @@ import {
   type EmbedOptions,
 } from "../../src/embedding/embedder.js";
 import type { EmbeddingProfile } from "../../src/embedding/profiles.js";
-import type { Notice } from "../../src/notices.js";
+import type { Notice } from "../../src/calls/notices.js";
 import { narrowVector } from "../../src/embedding/vector.js";
 import { AbortError, DatabaseError, EmbeddingError, InvalidArgumentError } from "../../src/errors.js";
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { InvalidArgumentError } from "../../src/errors.js";
 import { planMigration, type MigrateOptions } from "../../src/migrations/options.js";
-import type { VectorIndexType } from "../../src/store/vector-index.js";
+import type { VectorIndexType } from "../../src/schema/vector-index.js";
 
 const refusal = (option: string, problem: string): InvalidArgumentError =>
   new InvalidArgumentError(option, problem);

@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import { InvalidArgumentError } from "../../src/errors.js";
 import { migrations } from "../../src/migrations/list.js";
 import { migrationSql, type MigrationSqlOptions } from "../../src/migrations/print.js";
-import { SCHEMA_VERSION } from "../../src/store/layout.js";
-import type { VectorIndexType } from "../../src/store/vector-index.js";
+import { SCHEMA_VERSION } from "../../src/schema/layout.js";
+import type { VectorIndexType } from "../../src/schema/vector-index.js";
 
 const HOSTILE = `a"; DROP SCHEMA public; --'$$\n`;
 const HOSTILE_QUOTED = `"a""; DROP SCHEMA public; --'$$\n"`;

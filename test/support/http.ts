@@ -1,7 +1,7 @@
 /** A handler to send requests to, on an index that answers as the test says. */
 import { AbortError } from "../../src/errors.js";
-import { similarityHandler, type HttpIndex, type SimilarityHandlerOptions } from "../../src/http.js";
-import type { AnySearchOptions } from "../../src/search-options.js";
+import { similarityHandler, type HttpIndex, type SimilarityHandlerOptions } from "../../src/http/handler.js";
+import type { AnySearchOptions } from "../../src/searching/search-options.js";
 import type { ChunkHit, TrainingHit } from "../../src/types.js";
 import { checkAgainstDescription } from "./openapi.js";
 

@@ -1,0 +1,172 @@
+import { AbortError, InvalidArgumentError } from "../errors.js";
+import type { AnySearchOptions } from "../searching/search-options.js";
+import { searchCondition } from "../filtering/search-filter.js";
+import type { Filter, SearchMode, SearchStrategy } from "../types.js";
+
+/** A request that cannot be served, with the status to say so. */
+export class HttpError extends Error {
+  readonly status: number;
+  readonly headers: Record<string, string>;
+
+  constructor(status: number, message: string, headers: Record<string, string> = {}) {
+    super(message);
+    this.status = status;
+    this.headers = headers;
+  }
+}
+
+/** What callers may ask for. */
+export interface RequestLimits {
+  maxK: number;
+  /** Of a request that names none. */
+  defaultK: number;
+  allowFilter: boolean;
+  /** The first is the default. */
+  modes: readonly SearchMode[];
+  /** The first is the default. */
+  strategies: readonly SearchStrategy[];
+}
+
+/** A search as a body asks for it. */
+export interface RequestedSearch {
+  query: string;
+  search: Pick<AnySearchOptions, "k" | "filter" | "mode" | "strategy">;
+}
+
+const BODY_KEYS = ["query", "k", "strategy", "mode", "filter"];
+const MEDIA_TYPE = /^\s*application\/json\s*(?:;|$)/i;
+const CHARSET = /;\s*charset\s*=\s*"?([^\s;"]*)/i;
+
+/** Whether a request is one that has a body to read. @throws {@link HttpError} 405 */
+export function checkMethod({ method }: Request): void {
+  if (method !== "POST") throw new HttpError(405, "Use POST", { Allow: "POST" });
+}
+
+/**
+ * The body's JSON. A body that comes too slowly is let go of when the signal fires.
+ *
+ * @throws {@link HttpError} 400, 413, 415; {@link AbortError}; another error where the host has read the body before
+ */
+export async function readBody(request: Request, maxBytes: number, signal: AbortSignal): Promise<unknown> {
+  const { headers, body, bodyUsed } = request;
+  checkContent(headers);
+  const sentBytes = Number(headers.get("content-length") ?? 0);
+  if (sentBytes > maxBytes) throw tooLarge(maxBytes);
+  const bytes = body && !bodyUsed ? await readBytes(body, maxBytes, signal) : new Uint8Array();
+  // Who uses a body parser in front of the handler would search for the fault in the callers' JSON.
+  if (bodyUsed || (bytes.length === 0 && sentBytes > 0)) {
+    throw new Error("The body was read before the handler: mount it before any body parser");
+  }
+  return parseJson(bytes);
+}
+
+function checkContent(headers: Headers): void {
+  const type = headers.get("content-type") ?? "";
+  if (!MEDIA_TYPE.test(type)) throw new HttpError(415, "The body must be application/json");
+  const [, charset = "utf-8"] = CHARSET.exec(type) ?? [];
+  if (!["utf-8", "utf8"].includes(charset.toLowerCase())) {
+    throw new HttpError(415, "The body must be JSON in UTF-8");
+  }
+  const coding = headers.get("content-encoding") ?? "identity";
+  if (coding.toLowerCase() !== "identity") {
+    throw new HttpError(415, "The body must not be compressed", { "Accept-Encoding": "identity" });
+  }
+}
+
+async function readBytes(
+  body: ReadableStream<Uint8Array>,
+  maxBytes: number,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const reader = body.getReader();
+  const letGo = (): void => void reader.cancel().catch(() => undefined);
+  signal.addEventListener("abort", letGo, { once: true });
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  try {
+    for (;;) {
+      const { done, value } = await readPart(reader);
+      if (signal.aborted) throw new AbortError(signal.reason);
+      if (done) return Buffer.concat(parts);
+      bytes += value.byteLength;
+      if (bytes > maxBytes) throw tooLarge(maxBytes);
+      parts.push(value);
+    }
+  } finally {
+    signal.removeEventListener("abort", letGo);
+    letGo(); // of a body that is too large the rest is not taken
+  }
+}
+
+async function readPart(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+): ReturnType<ReadableStreamDefaultReader<Uint8Array>["read"]> {
+  try {
+    return await reader.read();
+  } catch {
+    throw new HttpError(400, "The body broke off");
+  }
+}
+
+function tooLarge(maxBytes: number): HttpError {
+  return new HttpError(413, `The body must not be larger than ${maxBytes} bytes`);
+}
+
+/** Accents in another encoding would be searched for as U+FFFD, and find something else without a word. */
+function parseJson(bytes: Uint8Array): unknown {
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new HttpError(400, "The body is not UTF-8");
+  }
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    throw new HttpError(400, "The body is not JSON");
+  }
+}
+
+/** @throws {@link HttpError} 400, naming what is wrong */
+export function parseBody(
+  body: unknown,
+  { maxK, defaultK, allowFilter, modes, strategies }: RequestLimits,
+): RequestedSearch {
+  if (typeof body !== "object" || body === null || Array.isArray(body)) {
+    throw new HttpError(400, "The body must be an object");
+  }
+  if (Object.keys(body).some((key) => !BODY_KEYS.includes(key))) {
+    throw new HttpError(400, `The body has a key other than ${BODY_KEYS.join(", ")}`);
+  }
+  const { query, k = defaultK, filter, ...choices } = body as Record<string, unknown>;
+  if (typeof query !== "string") throw new HttpError(400, "query must be a string");
+  if (!(Number.isInteger(k) && (k as number) >= 1 && (k as number) <= maxK)) {
+    throw new HttpError(400, `k must be an integer from 1 to ${maxK}`);
+  }
+  if (filter !== undefined && !allowFilter) throw new HttpError(400, "filter is not allowed here");
+  const strategy = oneOf("strategy", choices["strategy"], strategies) ?? strategies[0];
+  // Trainings are found by their vectors, whatever mode the host has for chunks.
+  const mode = oneOf("mode", choices["mode"], modes) ?? (strategy === "trainings" ? "vector" : modes[0]);
+  if (strategy === "trainings" && mode !== "vector") {
+    throw new HttpError(400, "strategy trainings goes with mode vector only");
+  }
+  return { query, search: { k: k as number, filter: checkFilter(filter), mode, strategy } };
+}
+
+/** Before it is ANDed with the host's, of which an error must not tell. @throws {@link HttpError} 400 */
+function checkFilter(filter: unknown): Filter | undefined {
+  try {
+    searchCondition([], filter as Filter | undefined);
+    return filter as Filter | undefined;
+  } catch (error) {
+    if (InvalidArgumentError.is(error)) throw new HttpError(400, error.message);
+    throw error;
+  }
+}
+
+function oneOf<T extends string>(key: string, value: unknown, known: readonly T[]): T | undefined {
+  if (value === undefined) return undefined;
+  const found = known.find((choice) => choice === value);
+  if (found === undefined) throw new HttpError(400, `${key} must be one of ${known.join(", ")}`);
+  return found;
+}

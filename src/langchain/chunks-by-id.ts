@@ -1,0 +1,50 @@
+import { InvalidArgumentError } from "../errors.js";
+import type { Metadata } from "../types.js";
+import { query, type Queryable } from "../postgres/database.js";
+import type { Conditions } from "../filtering/filter.js";
+import type { Layout } from "../schema/layout.js";
+import { findPartsOfTrainings, readChunksById } from "../searching/search-sql.js";
+
+/** A chunk without its place. */
+export interface StoredChunk {
+  id: string;
+  content: string;
+  metadata: Metadata;
+}
+
+/** The chunks with these ids, in the order of the ids; unknown ids are left out. */
+export async function readById(
+  database: Queryable,
+  layout: Layout,
+  ids: readonly string[],
+  conditions: Conditions,
+): Promise<StoredChunk[]> {
+  const rows = await query<{ id: string; content: string; metadata: string }>(
+    database,
+    readChunksById(layout),
+    [ids, conditions],
+  );
+  const byId = new Map(
+    rows.map(({ id, content, metadata }) => [
+      id,
+      { id, content, metadata: JSON.parse(metadata) as Metadata },
+    ]),
+  );
+  return ids.flatMap((id) => byId.get(id) ?? []);
+}
+
+/** @throws {@link InvalidArgumentError} when an id is that of a chunk which is one of several of a training */
+export async function refusePartsOfTrainings(
+  database: Queryable,
+  layout: Layout,
+  ids: readonly string[],
+  scope: Conditions,
+): Promise<void> {
+  const rows = await query<{ id: string }>(database, findPartsOfTrainings(layout), [ids, scope]);
+  const [part] = rows;
+  if (!part) return;
+  throw new InvalidArgumentError(
+    `ids[${ids.indexOf(part.id)}]`,
+    "names a chunk of a longer training, not a training: delete that by its own id",
+  );
+}

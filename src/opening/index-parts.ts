@@ -1,0 +1,120 @@
+import type { EmbeddingsInterface } from "@langchain/core/embeddings";
+import { checkFunction, checkInteger } from "../calls/checks.js";
+import { Chunker } from "../chunking/chunker.js";
+import { Indexer } from "../writing/indexer.js";
+import { openIndex, refuseOthers, type OpenIndex } from "./open-index.js";
+import { notifier, type Notify } from "../calls/notices.js";
+import { checkIndexOptions } from "./index-options.js";
+import { checkSplitter, type TrainingIndexOptions } from "./index-options.js";
+import { DEFAULT_EF_SEARCH, MAX_K } from "../searching/search-options.js";
+import { checkPool } from "../calls/host-database.js";
+import { Remover } from "../writing/remover.js";
+import { Searcher } from "../searching/searcher.js";
+import { StartOrder } from "../writing/start-order.js";
+import { boundedPool, type BoundedPool } from "../postgres/bounded-database.js";
+import { compileFilter, type Conditions } from "../filtering/filter.js";
+import { quoteIdentifier } from "../postgres/identifiers.js";
+import { DEFAULT_SCHEMA, type Layout } from "../schema/layout.js";
+import { NamedStatements } from "../postgres/named-statements.js";
+import { claimOf } from "../storing/profile-claim.js";
+import { ServingIndex } from "../schema/known-schema.js";
+import { checkSequence } from "../storing/ticket-sequence.js";
+import type { WriteTarget } from "../storing/write-target.js";
+import type { TrainingHeader } from "../chunking/training-input.js";
+
+/** The parts of an index, once its schema has been looked at. */
+export interface IndexParts extends OpenIndex {
+  embeddings: EmbeddingsInterface;
+  /** The host's pool, with bounded waits. */
+  pool: BoundedPool;
+  /** What statements are written with now: it follows the schema. */
+  readonly layout: Layout;
+  /** The filter of the index, compiled. */
+  scope: Conditions;
+  header: TrainingHeader | undefined;
+  indexer: Indexer;
+  remover: Remover;
+  searcher: Searcher;
+  serving: ServingIndex;
+  /** Tells the host of a fallback. */
+  notify: Notify;
+}
+
+/**
+ * Checks the options of an index, looks at its schema, and puts its parts together.
+ *
+ * @throws {@link InvalidArgumentError} before the first look at the database
+ * @throws {@link SchemaError} | {@link DatabaseError}
+ */
+export async function openParts(
+  embeddings: EmbeddingsInterface,
+  options: TrainingIndexOptions,
+): Promise<IndexParts> {
+  checkIndexOptions(embeddings, options);
+  const pool = boundedPool(checkPool((options as TrainingIndexOptions | undefined)?.pool));
+  const schema = options.schema ?? DEFAULT_SCHEMA;
+  quoteIdentifier(schema, "schema");
+  const scope = compileFilter(options.filter);
+  const efSearch = checkInteger("hnsw.efSearch", options.hnsw?.efSearch ?? DEFAULT_EF_SEARCH, 1, MAX_K);
+  const splitter = checkSplitter(options.splitter);
+  const header = checkFunction("header", options.header);
+  const notify = notifier(checkFunction("onNotice", options.onNotice));
+
+  const open = await openIndex(embeddings, pool, schema, options.profile, notify);
+  const { profileId, embedder, profile } = open;
+  const serving = new ServingIndex({
+    database: pool,
+    schema,
+    profileId,
+    own: profile,
+    check: (state, database) => refuseOthers(database, state, profile),
+    notify,
+  });
+  await serving.current(); // so that the first search is one statement, too
+  await checkSequence(pool, serving.layout, notify);
+  const target: WriteTarget = {
+    get layout() {
+      return serving.layout;
+    },
+    get vectorOid() {
+      return serving.vectorOid;
+    },
+    scope,
+    claim: claimOf(profile),
+  };
+  const chunker = new Chunker(splitter, profile);
+  const startOrder = new StartOrder();
+  const statements = new NamedStatements(pool, notify);
+  const { dimensions } = profile;
+  return {
+    ...open,
+    embeddings,
+    pool,
+    get layout() {
+      return serving.layout;
+    },
+    scope,
+    header,
+    indexer: new Indexer({
+      pool,
+      atOnce: { statements, serving, notify },
+      target,
+      embedder,
+      chunker,
+      startOrder,
+      notify,
+    }),
+    remover: new Remover({ pool, target, startOrder, notify, serving }),
+    searcher: new Searcher({ statements, serving, dimensions, embedder, scope, efSearch, notify }),
+    serving,
+    notify,
+  };
+}
+
+/** What `console.log` shows of an index. */
+export function shownParts({
+  layout: { schema, idType },
+  profile: { model, dimensions },
+}: IndexParts): object {
+  return { schema, model, dimensions, idType };
+}

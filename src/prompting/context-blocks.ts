@@ -1,0 +1,141 @@
+import { checkList, isObject } from "../calls/checks.js";
+import { InvalidArgumentError } from "../errors.js";
+import { PLACE_KEY } from "../text.js";
+import { joinPieces, type Piece } from "../chunking/pieces.js";
+import type { ChunkPassage, Metadata, RetrievedPlace, TrainingId } from "../types.js";
+
+/** A passage for a prompt: a hit of `similar`, or a document of a retriever. */
+export type Passage =
+  | (Pick<ChunkPassage, "content" | "metadata"> & Partial<ChunkPassage>)
+  | { pageContent: string; metadata: Metadata & { [PLACE_KEY]?: RetrievedPlace } };
+
+/** Where a passage comes from, as far as it says so. */
+type Place = Pick<ChunkPassage, "trainingId" | "chunkId" | "position" | "start" | "end"> &
+  Partial<Pick<ChunkPassage, "neighbors">>;
+
+/** One or more passages that stand in the prompt as one. */
+export interface Block {
+  content: string;
+  /** Of its best passage. */
+  metadata: Metadata;
+  /** `undefined` for a passage that does not say where it comes from. */
+  source: Source | undefined;
+}
+
+/** Where the text of a block comes from. */
+export interface Source {
+  trainingId: TrainingId;
+  start: number;
+  end: number;
+  /** Of all chunks that were found in it, best first. */
+  chunkIds: string[];
+  /** Positions of the first and the last chunk. */
+  first: number;
+  last: number;
+}
+
+/**
+ * Passages in the order given; those of one training that overlap or follow on each other are one block, at the place of
+ * the best.
+ *
+ * @throws {@link InvalidArgumentError} for what is no list of passages
+ */
+export function blocksOf(passages: readonly Passage[]): Block[] {
+  checkList("passages", passages);
+  // From the list, as `reduce` alone would leave out its holes.
+  return Array.from(passages).reduce<Block[]>(addPassage, []);
+}
+
+/** The blocks with one more passage. @throws {@link InvalidArgumentError} for what is none */
+export function addPassage(blocks: readonly Block[], passage: Passage, index: number): Block[] {
+  const block = toBlock(passage, index);
+  const place = blocks.findIndex((other) => isOneText(other, block));
+  const found = blocks[place];
+  if (!found) return [...blocks, block];
+  const joined = joinBlocks(found, block);
+  // What was joined can close the gap to another block.
+  const behind = blocks.findIndex((other, index) => index > place && isOneText(joined, other));
+  const next = blocks[behind];
+  const whole = next ? joinBlocks(joined, next) : joined;
+  return blocks.flatMap((other, index) => (index === place ? whole : index === behind ? [] : other));
+}
+
+function isOneText(left: Block, right: Block): boolean {
+  if (left.source === undefined || right.source === undefined) return false;
+  if (left.source.trainingId !== right.source.trainingId) return false;
+  const [first, second] = inOrder(left, right);
+  const [before, after] = [first.source, second.source];
+  if (after.start >= before.end) return after.first === before.last + 1;
+  // What overlaps can be of two versions, where an edit came between two searches.
+  const length = Math.min(before.end, after.end) - after.start;
+  const from = after.start - before.start;
+  return first.content.slice(from, from + length) === second.content.slice(0, length);
+}
+
+/** The block that begins first, first. */
+function inOrder(left: Block, right: Block): [Block & { source: Source }, Block & { source: Source }] {
+  const [a, b] = [left, right] as [Block & { source: Source }, Block & { source: Source }];
+  return a.source.start <= b.source.start ? [a, b] : [b, a];
+}
+
+function joinBlocks(better: Block, worse: Block): Block {
+  const [first, second] = inOrder(better, worse);
+  const { content, start, end } = joinPieces(pieceOf(first), pieceOf(second));
+  return {
+    content,
+    metadata: better.metadata,
+    source: {
+      trainingId: first.source.trainingId,
+      start,
+      end,
+      chunkIds: [...new Set([better, worse].flatMap(({ source }) => source?.chunkIds ?? []))],
+      first: Math.min(first.source.first, second.source.first),
+      last: Math.max(first.source.last, second.source.last),
+    },
+  };
+}
+
+function pieceOf({ content, source: { start, end } }: Block & { source: Source }): Piece {
+  return { content, start, end };
+}
+
+function toBlock(passage: Passage | null | undefined, index: number): Block {
+  const { content, metadata, place } = readPassage(passage, `passages[${index}]`);
+  if (place?.end === undefined || place.end - place.start !== content.length) {
+    return { content, metadata, source: undefined };
+  }
+  const { trainingId, chunkId, position, start, end, neighbors = { before: 0, after: 0 } } = place;
+  const [first, last] = [position - neighbors.before, position + neighbors.after];
+  return { content, metadata, source: { trainingId, start, end, chunkIds: [chunkId], first, last } };
+}
+
+function readPassage(
+  passage: Passage | null | undefined,
+  option: string,
+): { content: string; metadata: Metadata; place: Place | undefined } {
+  const {
+    content,
+    pageContent,
+    metadata = {},
+  } = (passage ?? {}) as Partial<ChunkPassage & { pageContent: string }>;
+  const text = content ?? pageContent;
+  if (typeof text !== "string" || !isObject(metadata)) {
+    throw new InvalidArgumentError(option, "must be a hit or a document");
+  }
+  if (content !== undefined) return { content: text, metadata, place: asPlace(passage) };
+  // A retriever's documents have it beside the host's metadata, which the prompt gets alone.
+  const { [PLACE_KEY]: place, ...own } = metadata;
+  return { content: text, metadata: own, place: asPlace(place) };
+}
+
+function asPlace(place: unknown): Place | undefined {
+  return isObject(place) && isPlace(place) ? place : undefined;
+}
+
+function isPlace(place: Partial<Place>): place is Place {
+  return (
+    place.trainingId !== undefined &&
+    typeof place.chunkId === "string" &&
+    [place.position, place.start, place.end].every(Number.isSafeInteger)
+  );
+}

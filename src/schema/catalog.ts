@@ -1,0 +1,193 @@
+import { SchemaError } from "../errors.js";
+import type { IdType } from "../types.js";
+import { query, type HostNumber, type Queryable } from "../postgres/database.js";
+import { quoteIdentifier } from "../postgres/identifiers.js";
+import { SCHEMA_VERSION } from "./layout.js";
+import { textSearchLanguages, type TextSearchLanguage } from "./lexemes.js";
+import { READ_SETTINGS, type Settings } from "../postgres/settings.js";
+import { idTypeOf } from "./training-id.js";
+import { readVectorIndexes, type VectorIndexes } from "./vector-index-catalog.js";
+
+/** Iterative scans came with it, without which a filtered search returns too few rows. */
+const OLDEST_EXTENSION = "0.8.0";
+
+/** pgvector, as it is installed in this database. */
+export interface InstalledExtension {
+  version: string;
+  schema: string;
+  /** The oid of the type `vector`. */
+  vectorOid: number;
+}
+
+/** What is there of one schema. It can be read whether the schema is migrated or not. */
+export interface Catalog extends VectorIndexes {
+  extension: InstalledExtension | undefined;
+  schemaExists: boolean;
+  migrated: boolean;
+  /** Of the column `training.id`. */
+  idType: IdType | undefined;
+  settings: Settings;
+}
+
+interface CatalogRow {
+  extension_version: string | null;
+  extension_schema: string | null;
+  vector_oid: string | null;
+  /** As text, like all that is no text: a host can have `pg` parse anything into anything. */
+  schema_exists: string;
+  migrated: string;
+  id_type: string | null;
+  has_profile: string;
+  settings: string;
+}
+
+const READ_CATALOG = `
+SELECT
+  e.extversion AS extension_version,
+  en.nspname::text AS extension_schema,
+  (SELECT t.oid::text FROM pg_catalog.pg_type t WHERE t.typnamespace = en.oid AND t.typname = 'vector') AS vector_oid,
+  (n.oid IS NOT NULL)::text AS schema_exists,
+  (m.oid IS NOT NULL)::text AS migrated,
+  (SELECT t.typname::text FROM pg_catalog.pg_class c
+     JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = 'id'
+     JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+    WHERE c.relnamespace = n.oid AND c.relname = 'training') AS id_type,
+  EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'profile')::text AS has_profile,
+  ${READ_SETTINGS} AS settings
+FROM (SELECT) AS one
+LEFT JOIN pg_catalog.pg_extension e ON e.extname = 'vector'
+LEFT JOIN pg_catalog.pg_namespace en ON en.oid = e.extnamespace
+LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = $1
+LEFT JOIN pg_catalog.pg_class m ON m.relnamespace = n.oid AND m.relname = 'migration'`;
+
+/** @param profileId - whose vector indexes are looked at */
+export async function readCatalog(database: Queryable, schema: string, profileId: number): Promise<Catalog> {
+  const [row] = await query<CatalogRow>(database, READ_CATALOG, [schema]);
+  if (!row) throw new SchemaError("SCHEMA_MISSING", "The system catalogs of the database could not be read");
+  return {
+    extension:
+      row.extension_version === null || row.extension_schema === null
+        ? undefined
+        : {
+            version: row.extension_version,
+            schema: row.extension_schema,
+            vectorOid: Number(row.vector_oid),
+          },
+    schemaExists: row.schema_exists === "true",
+    migrated: row.migrated === "true",
+    idType: idTypeOf(row.id_type),
+    settings: JSON.parse(row.settings) as Settings,
+    ...(await readVectorIndexes(database, schema, profileId, row.has_profile === "true")),
+  };
+}
+
+/** Whether a version of pgvector is `wanted` or a later one. What is not a number in it, as in `0.8.0-yb-1.0`, has no say. */
+export function isVersionAtLeast(version: string, wanted: string): boolean {
+  const [has, needs] = [version, wanted].map((text) =>
+    text.split(".").map((part) => Number.parseInt(part, 10) || 0),
+  );
+  const place = needs?.findIndex((part, index) => (has?.[index] ?? 0) !== part) ?? -1;
+  return place < 0 || (has?.[place] ?? 0) > (needs?.[place] ?? 0);
+}
+
+/** @throws {@link SchemaError} when pgvector is missing or too old, with the statement to run */
+export function requireExtension(extension: InstalledExtension | undefined): InstalledExtension {
+  if (!extension) {
+    throw new SchemaError(
+      "EXTENSION_MISSING",
+      "pgvector is not installed in this database: run CREATE EXTENSION vector, or migrate as a role that may",
+    );
+  }
+  if (!isVersionAtLeast(extension.version, OLDEST_EXTENSION)) {
+    throw new SchemaError(
+      "EXTENSION_OUTDATED",
+      `pgvector is ${extension.version}, but ${OLDEST_EXTENSION} is needed: ` +
+        "install a newer one on the server, then run ALTER EXTENSION vector UPDATE",
+    );
+  }
+  return extension;
+}
+
+/** The migrations that have run. */
+export interface AppliedMigrations {
+  /** The highest version; 0 for none. */
+  version: number;
+  /** The highest version that older libraries must not work with. */
+  breakingVersion: number;
+}
+
+/** Reads what has been applied; the schema must be migrated. */
+export async function readMigrations(database: Queryable, schema: string): Promise<AppliedMigrations> {
+  const migration = `${quoteIdentifier(schema, "schema")}.migration`;
+  const [row] = await query<{ version: string | null; breaking: string | null }>(
+    database,
+    `SELECT max(version)::text AS version, max(version) FILTER (WHERE breaking)::text AS breaking FROM ${migration}`,
+  );
+  return { version: Number(row?.version ?? 0), breakingVersion: Number(row?.breaking ?? 0) };
+}
+
+/** @throws {@link SchemaError} when a migration ran that this library's statements do not fit any more */
+export function refuseNewerSchema(schema: string, { breakingVersion }: AppliedMigrations): void {
+  if (breakingVersion <= SCHEMA_VERSION) return;
+  throw new SchemaError(
+    "SCHEMA_NEWER",
+    `Schema ${JSON.stringify(schema)} is at version ${breakingVersion}, this library knows ${SCHEMA_VERSION}: upgrade it`,
+  );
+}
+
+/** The profile whose chunk table is searched. */
+export interface ActiveProfile {
+  id: number;
+  dimensions: number;
+  /** `undefined` until something has been written to it. */
+  recorded: { model: string; queryPrefix: string; documentPrefix: string } | undefined;
+  /** The language in which its chunks can be searched for words; `undefined` where they cannot. */
+  textSearch: TextSearchLanguage | undefined;
+}
+
+interface ProfileRow {
+  id: HostNumber;
+  dimensions: HostNumber;
+  model: string | null;
+  query_prefix: string | null;
+  document_prefix: string | null;
+  text_search: string | null;
+}
+
+/** @returns `undefined` when there is none, as in a schema that somebody emptied */
+export async function readActiveProfile(
+  database: Queryable,
+  schema: string,
+): Promise<ActiveProfile | undefined> {
+  const profile = `${quoteIdentifier(schema, "schema")}.profile`;
+  const [row] = await query<ProfileRow>(
+    database,
+    // A schema of an earlier version has no such column.
+    `SELECT id::text AS id, dimensions::text AS dimensions, model, query_prefix, document_prefix, pg_catalog.to_jsonb(p) ->> 'text_search' AS text_search
+      FROM ${profile} p WHERE status = 'active'`,
+  );
+  if (!row) return undefined;
+  return {
+    id: Number(row.id),
+    dimensions: Number(row.dimensions),
+    recorded:
+      row.model === null
+        ? undefined
+        : {
+            model: row.model,
+            queryPrefix: row.query_prefix ?? "",
+            documentPrefix: row.document_prefix ?? "",
+          },
+    textSearch: textSearchLanguages.find((language) => language === row.text_search),
+  };
+}
+
+/** As {@link readActiveProfile}. @throws {@link SchemaError} when there is none */
+export async function requireActiveProfile(database: Queryable, schema: string): Promise<ActiveProfile> {
+  const active = await readActiveProfile(database, schema);
+  if (active) return active;
+  throw new SchemaError(
+    "SCHEMA_DAMAGED",
+    `Schema ${JSON.stringify(schema)} has no active profile: run migrate(pool, { schema: ${JSON.stringify(schema)} })`,
+  );
+}

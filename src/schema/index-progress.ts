@@ -1,0 +1,90 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { query, type HostNumber, type Queryable } from "../postgres/database.js";
+import { chunkTable, type Layout } from "./layout.js";
+
+/** How far the build of an index is, as Postgres tells it; what does not apply to a phase is 0. */
+export interface IndexProgress {
+  /** `initializing`, `building index: loading tuples` and so on. */
+  phase: string;
+  blocksDone: number;
+  blocksTotal: number;
+  tuplesDone: number;
+  tuplesTotal: number;
+}
+
+const INTERVAL_MS = 250;
+
+/** @see https://www.postgresql.org/docs/current/progress-reporting.html#CREATE-INDEX-PROGRESS-REPORTING */
+const READ_PROGRESS = `
+SELECT p.phase, p.blocks_done::text AS blocks_done, p.blocks_total::text AS blocks_total,
+  p.tuples_done::text AS tuples_done, p.tuples_total::text AS tuples_total
+FROM pg_catalog.pg_stat_progress_create_index p
+JOIN pg_catalog.pg_class c ON c.oid = p.relid AND c.relname = $2
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = $1
+WHERE p.datname = pg_catalog.current_database()`;
+
+/**
+ * Does work that builds an index of the chunk table, and tells meanwhile how far it is. In a pool of one client, which
+ * the work has, nothing is heard of it but its begin.
+ *
+ * @param work - gets a signal that fires when `onProgress` throws; then that error is thrown
+ */
+export async function reportingProgress<T>(
+  database: Queryable,
+  layout: Layout,
+  onProgress: ((progress: IndexProgress) => void) | undefined,
+  work: (signal: AbortSignal | undefined) => Promise<T>,
+): Promise<T> {
+  if (!onProgress) return work(undefined);
+  onProgress({ phase: "initializing", blocksDone: 0, blocksTotal: 0, tuplesDone: 0, tuplesTotal: 0 });
+  const finished = new AbortController();
+  const failed = new AbortController();
+  const report = async (): Promise<void> => {
+    for (;;) {
+      await sleep(INTERVAL_MS, undefined, { signal: finished.signal }).catch(() => undefined);
+      if (finished.signal.aborted) return;
+      // It only tells: the build does not fail with it.
+      const progress = await readProgress(database, layout).catch(() => undefined);
+      if (isAborted(finished.signal)) return;
+      if (progress) onProgress(progress);
+    }
+  };
+  // Never waited for: in a pool of one client it would wait for the work, and the work must not wait for it.
+  report().catch((error: unknown) => {
+    failed.abort(error);
+  });
+  try {
+    return await work(failed.signal);
+  } catch (error) {
+    throw failed.signal.aborted ? failed.signal.reason : error;
+  } finally {
+    finished.abort();
+  }
+}
+
+/** Across an `await` it changes, which the compiler does not know. */
+function isAborted(signal: AbortSignal): boolean {
+  return signal.aborted;
+}
+
+async function readProgress(
+  database: Queryable,
+  { schema, profileId }: Layout,
+): Promise<IndexProgress | undefined> {
+  const [row] = await query<{
+    phase: string;
+    blocks_done: HostNumber;
+    blocks_total: HostNumber;
+    tuples_done: HostNumber;
+    tuples_total: HostNumber;
+  }>(database, READ_PROGRESS, [schema, chunkTable(profileId)]);
+  return (
+    row && {
+      phase: row.phase,
+      blocksDone: Number(row.blocks_done),
+      blocksTotal: Number(row.blocks_total),
+      tuplesDone: Number(row.tuples_done),
+      tuplesTotal: Number(row.tuples_total),
+    }
+  );
+}

@@ -1,0 +1,51 @@
+import { sqlStateOf } from "../postgres/database.js";
+import type { Names } from "./layout.js";
+import { indexedForm, vectorIndexName, type VectorIndexType } from "./vector-index.js";
+
+/** All that decides what a vector index is like. */
+export interface VectorIndexDefinition {
+  type: VectorIndexType;
+  dimensions: number;
+  /** Parameters of HNSW. */
+  m: number;
+  efConstruction: number;
+}
+
+const OPERATOR_CLASSES: Readonly<Record<VectorIndexType, string>> = {
+  vector: "vector_cosine_ops",
+  halfvec: "halfvec_cosine_ops",
+  bit: "bit_hamming_ops",
+};
+
+/**
+ * From here on several workers may build an HNSW index together: before, they could write past the end of a buffer.
+ *
+ * @see https://nvd.nist.gov/vuln/detail/CVE-2026-3172
+ */
+export const OLDEST_SAFE_PARALLEL_BUILD = "0.8.2";
+
+/** disk_full and out_of_memory, which is how Postgres says that there is no room in /dev/shm. */
+const SHORT_OF_SHARED_MEMORY = new Set(["53100", "53200"]);
+
+/** Whether a build may work without parallel workers, which share `maintenance_work_mem`. */
+export function isShortOfSharedMemory(error: unknown): boolean {
+  return SHORT_OF_SHARED_MEMORY.has(sqlStateOf(error) ?? "");
+}
+
+/** The statement that makes a vector index. `CONCURRENTLY` cannot run in a transaction. */
+export function createVectorIndex(
+  names: Names,
+  profileId: number,
+  { type, dimensions, m, efConstruction }: VectorIndexDefinition,
+  concurrently = false,
+): string {
+  const indexed = indexedForm(type, names, dimensions, "embedding");
+  const expression = type === "vector" ? indexed : `(${indexed})`;
+  return `CREATE INDEX ${concurrently ? "CONCURRENTLY " : ""}${vectorIndexName(profileId, type)} ON ${names.chunk}
+  USING hnsw (${expression} ${names.extension}.${OPERATOR_CLASSES[type]}) WITH (m = ${m}, ef_construction = ${efConstruction})`;
+}
+
+/** The statement that drops a vector index while searches and writes go on. */
+export function dropVectorIndex(names: Names, profileId: number, type: VectorIndexType): string {
+  return `DROP INDEX CONCURRENTLY IF EXISTS ${names.schema}.${vectorIndexName(profileId, type)}`;
+}

@@ -1,0 +1,180 @@
+import type { Embedder } from "../embedding/embedder.js";
+import { EmbeddingError, InvalidArgumentError, orAbort, throwIfAborted } from "../errors.js";
+import { runHostCode } from "../calls/host-code.js";
+import { chooseUnlike } from "./marginal-relevance.js";
+import type { Notify } from "../calls/notices.js";
+import { checkQuery } from "./query.js";
+import { checkSearch, type AnySearchOptions, type CheckedSearch } from "./search-options.js";
+import type { Conditions } from "../filtering/filter.js";
+import type { FoundChunk } from "./hits.js";
+import { CurrentStatements } from "./current-statements.js";
+import { hostClient } from "../postgres/host-client.js";
+import { NamedStatements } from "../postgres/named-statements.js";
+import { search, type SearchTarget } from "./search.js";
+import type { ServingIndex, ServingState } from "../schema/known-schema.js";
+import { requireTextSearch, searchHybrid, searchText, searchTextOnly } from "./text-search.js";
+import { searchTrainings } from "./training-search.js";
+import { withTimeLimit } from "../calls/time-limit.js";
+import type { Hit, HybridHit, TrainingHit } from "../types.js";
+
+/** What a {@link Searcher} works with. */
+export interface SearcherParts {
+  statements: NamedStatements;
+  dimensions: number;
+  serving: ServingIndex;
+  embedder: Embedder;
+  /** The filter of the index, compiled. */
+  scope: Conditions;
+  /** The index's default of `efSearch`. */
+  efSearch: number;
+  /** Tells the host of a fallback. */
+  notify: Notify;
+}
+
+type Query = string | ArrayLike<number>;
+/** What a call says besides what is searched for. */
+type Call = Pick<AnySearchOptions, "client" | "signal" | "onTextOnly">;
+
+/** Finds the chunks, or the trainings, that answer a query. */
+export class Searcher {
+  readonly #parts: SearcherParts;
+
+  constructor(parts: SearcherParts) {
+    this.#parts = parts;
+  }
+
+  /** What a search has that names no `efSearch`. */
+  get efSearch(): number {
+    return this.#parts.efSearch;
+  }
+
+  /** @throws {@link InvalidArgumentError} naming the option */
+  check(options: AnySearchOptions): CheckedSearch {
+    const checked = checkSearch(options, this.#parts);
+    const { serving } = this.#parts;
+    // What is known may be old: then the search itself looks.
+    if (checked.mode !== "vector" && serving.isRecent) requireTextSearch(serving);
+    return checked;
+  }
+
+  /** Best first. @throws {@link InvalidArgumentError} before anything is asked of embedder or database */
+  async find(query: Query, options: AnySearchOptions): Promise<Hit[] | TrainingHit[]> {
+    const checked = checkSearch(options, this.#parts);
+    return withTimeLimit(options, async (signal) => {
+      const { client, onTextOnly } = options;
+      const call = { client, signal, onTextOnly };
+      if (checked.mode !== "vector") return this.#findByWords(query, checked, call);
+      if (checked.strategy === "trainings") return this.#findTrainings(query, checked, call);
+      const found = await this.#findChunks(query, checked, call);
+      return found.map(({ hit }) => hit);
+    });
+  }
+
+  /** As {@link find}, by vector, with the vectors where they were needed. */
+  async findChunks(
+    query: Query,
+    options: Omit<AnySearchOptions, "mode" | "strategy">,
+  ): Promise<FoundChunk[]> {
+    const checked = this.check(options);
+    const { client } = options;
+    return withTimeLimit(options, (signal) => this.#findChunks(query, checked, { client, signal }));
+  }
+
+  async #findChunks(query: Query, checked: CheckedSearch, call: Call): Promise<FoundChunk[]> {
+    const { k, mmr } = checked;
+    const vector = await this.#vectorOf(query, call.signal);
+    const wanted = { ...checked, k: mmr?.fetchK ?? k, vector };
+    const found = await this.#read(call, (target) => search(target, wanted, mmr !== undefined));
+    const near = found.filter(({ hit }) => isNear(hit, checked));
+    return mmr ? chooseUnlike(vector, near, k, mmr.lambda, call.signal) : near;
+  }
+
+  async #findTrainings(query: Query, checked: CheckedSearch, call: Call): Promise<TrainingHit[]> {
+    const vector = await this.#vectorOf(query, call.signal);
+    const hits = await this.#read(call, (target) => searchTrainings(target, { ...checked, vector }));
+    return hits.filter((hit) => isNear(hit, checked));
+  }
+
+  async #findByWords(query: Query, checked: CheckedSearch, call: Call): Promise<Hit[]> {
+    const question = checkQuery(query, this.#parts.dimensions);
+    if (typeof question !== "string") {
+      throw new InvalidArgumentError(
+        "query",
+        `must be a text in mode ${checked.mode}: a vector has no words`,
+      );
+    }
+    const search = { ...checked, question };
+    await this.#requireTextSearch(call);
+    if (checked.mode === "hybrid") return this.#findByBoth(search, call);
+    return this.#read(call, (target) => searchText(target, search));
+  }
+
+  async #findByBoth(search: CheckedSearch & { question: string }, call: Call): Promise<HybridHit[]> {
+    const { signal, onTextOnly } = call;
+    try {
+      const vector = await this.#vectorOf(search.question, signal);
+      const hits = await this.#read(call, (target) => searchHybrid(target, { ...search, vector }));
+      return hits.filter((hit) => isNear(hit, search));
+    } catch (error) {
+      if (!onTextOnly || !EmbeddingError.is(error) || signal?.aborted) throw error;
+      this.#parts.notify({
+        code: "TEXT_ONLY",
+        message: "A hybrid search was answered by words alone, because the question could not be embedded",
+        cause: error,
+      });
+      runHostCode("onTextOnly", () => {
+        onTextOnly(error);
+      });
+      return this.#read(call, (target) => searchTextOnly(target, search));
+    }
+  }
+
+  async #vectorOf(query: Query, signal: AbortSignal | undefined): Promise<Float32Array> {
+    const { dimensions, embedder } = this.#parts;
+    const given = checkQuery(query, dimensions);
+    const vector = typeof given === "string" ? await embedder.embedQuery(given, signal) : given;
+    throwIfAborted(signal);
+    return vector;
+  }
+
+  /** Before anything is embedded; what is known may be from before a migration. */
+  async #requireTextSearch({ client, signal }: Call): Promise<void> {
+    const { serving } = this.#parts;
+    const state = await orAbort(() => serving.current(client), signal);
+    if (state.layout.textSearch !== undefined) return;
+    requireTextSearch(await orAbort(() => serving.look(client), signal));
+  }
+
+  /**
+   * Searches in the schema as it is. A host that gives its client may have no other to spare.
+   *
+   * @param find - is begun again when the schema turns out to be another one than was known
+   */
+  async #read<T>({ client, signal }: Call, find: (target: SearchTarget) => Promise<T>): Promise<T> {
+    const { serving, dimensions, statements, notify } = this.#parts;
+    const findBy = (named: NamedStatements, state: ServingState): Promise<T> =>
+      find({
+        statements: new CurrentStatements(named, state),
+        state,
+        dimensions,
+        notify,
+      });
+    // What is known of the catalogs is shared: whoever needs it waits for it, and nobody ends it for the others.
+    const found = await serving.follow(
+      (state) =>
+        client
+          ? hostClient(client, { signal }).read((session) => findBy(new NamedStatements(session), state))
+          : findBy(statements.within({ signal }), state),
+      { client, signal },
+    );
+    throwIfAborted(signal);
+    return found;
+  }
+}
+
+function isNear(
+  { score = 1, distance = 0 }: { score: number | undefined; distance: number | undefined },
+  { minScore, maxDistance }: CheckedSearch,
+): boolean {
+  return score >= minScore && distance <= maxDistance;
+}

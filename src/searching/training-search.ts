@@ -1,0 +1,108 @@
+import { mapInTurns } from "../calls/turns.js";
+import type { Metadata, TrainingHit } from "../types.js";
+import { encodeVector } from "../postgres/codec.js";
+import type { HostNumber } from "../postgres/database.js";
+import { toHit, type HitRow } from "./hits.js";
+import { namesOf, type Layout } from "../schema/layout.js";
+import { lookByVector, reachFurther, scanFor, tellMissingIndex, type ReachedRow } from "./scan.js";
+import {
+  distanceOf,
+  FIRST_OF_CONDITION,
+  limitPerTraining,
+  nearestChunks,
+  placed,
+  whole,
+  type SearchShape,
+} from "./search-sql.js";
+import type { Search, SearchTarget } from "./search.js";
+import { decodeTrainingId } from "../schema/training-id.js";
+import { VisibleChunks } from "./visible-chunks.js";
+
+/** Chunks of a training that come along, where the search does not say how many. */
+const MOST_BEST_CHUNKS = 3;
+/**
+ * Trainings whose means are compared for each that is returned, and at least: those with the nearest chunks. Where all
+ * chunks are looked at, this keeps the means of all trainings from being computed.
+ */
+const CANDIDATES_FOR_A_TRAINING = 10;
+const FEWEST_CANDIDATES = 100;
+
+interface TrainingRow extends HitRow, ReachedRow {
+  training_distance: HostNumber;
+  training_metadata: string;
+}
+
+/**
+ * The trainings whose chunks are nearest on the whole, best first: those that hold the nearest chunks are ranked by the
+ * mean of their vectors. One statement, one round trip; more where few trainings hold the nearest chunks. Chunks that the
+ * filter excludes are not found, not in the mean, and not in what is returned.
+ */
+export async function searchTrainings(target: SearchTarget, search: Search): Promise<TrainingHit[]> {
+  const { statements, state, dimensions, notify } = target;
+  const { layout } = state;
+  const { k, condition } = search;
+  const vector = encodeVector(search.vector);
+  tellMissingIndex(notify, state);
+  const rows = await reachFurther(
+    k,
+    (limit) =>
+      lookByVector(limit, state, notify, (plan) => {
+        const { shape, efSearch } = scanFor(search, dimensions, { limit, plan }, state);
+        return statements.query<TrainingRow>(
+          nearestTrainings(layout, shape, search),
+          [vector, efSearch, ...(condition?.values ?? [])],
+          { keepsPlan: false },
+        );
+      }),
+    (found) => new Set(found.map(({ key }) => key)).size >= k,
+  );
+  const chunks = await mapInTurns(rows, (row) => toHit(row, layout));
+  const hits = new Map<string, TrainingHit>();
+  for (const [place, row] of rows.entries()) {
+    const hit = hits.get(row.key) ?? toTrainingHit(row, layout);
+    hits.set(row.key, hit);
+    hit.chunks.push(...chunks.slice(place, place + 1));
+  }
+  return [...hits.values()];
+}
+
+function toTrainingHit(row: TrainingRow, layout: Layout): TrainingHit {
+  const distance = Number(row.training_distance);
+  return {
+    trainingId: decodeTrainingId(row.key, layout.idType),
+    metadata: JSON.parse(row.training_metadata) as Metadata,
+    score: 1 - distance,
+    distance,
+    chunks: [],
+  };
+}
+
+/** $1 vector, $2 ef_search as text, $3... those of the condition. */
+function nearestTrainings(
+  layout: Layout,
+  shape: SearchShape,
+  { k, perTraining = MOST_BEST_CHUNKS, neighbors }: Search,
+): string {
+  const chunks = new VisibleChunks(layout, shape.condition, FIRST_OF_CONDITION);
+  const { extension } = namesOf(layout);
+  const candidates = Math.max(k * CANDIDATES_FOR_A_TRAINING, FEWEST_CANDIDATES);
+  const best = limitPerTraining("nearest", "distance", { perTraining });
+  const source = `(SELECT n.*, ${chunks.metadataOfTraining("n")} AS training_metadata
+  FROM ${whole(chunks, `(SELECT n.*, r.training_distance FROM ${best} n JOIN ranked r ON r.training_id = n.training_id)`)} n)`;
+  const order = "c.training_distance, c.training_id, c.distance, i.place";
+  const columns =
+    ", c.distance::text AS distance, c.reached::text AS reached, c.training_distance::text AS training_distance, " +
+    "c.training_metadata::text AS training_metadata";
+  return `
+WITH nearest AS MATERIALIZED (${nearestChunks(chunks, shape)}
+),
+candidate AS MATERIALIZED (
+  SELECT training_id FROM nearest GROUP BY training_id ORDER BY min(distance), training_id LIMIT ${candidates}
+),
+ranked AS MATERIALIZED (
+  SELECT training_id, ${distanceOf(layout, `${extension}.avg(embedding)`)} AS training_distance
+  FROM (${chunks.select("training_id, embedding", "training_id IN (SELECT training_id FROM candidate)")}) c
+  GROUP BY training_id ORDER BY training_distance, training_id LIMIT ${k}
+)
+${placed(chunks, source, { columns, order, neighbors })}`;
+}

@@ -1,0 +1,125 @@
+import { batches } from "../calls/batches.js";
+import {
+  compareChunks,
+  type Difference,
+  type PlacedChunk,
+  type PlannedTraining,
+  type StandingChunk,
+  type Vectors,
+} from "./chunk-difference.js";
+import { encodeTextArray, encodeVectorArray } from "../postgres/codec.js";
+import * as sql from "./swap-sql.js";
+import type { WriteTarget } from "./write-target.js";
+
+/** A text of SQL, and what is bound to it. */
+export interface Statement {
+  text: string;
+  values: unknown[];
+}
+
+/** What one statement inserts, in rows and bytes: few round trips, and no parameter anywhere near 1 GB. */
+const INSERT_LIMITS = { items: 500, size: 4 * 1024 * 1024 };
+
+/** What is to be done, and which of the added rows go with the first statement and which with further ones. */
+export interface Version {
+  difference: Difference;
+  first: PlacedChunk[];
+  further: PlacedChunk[][];
+}
+
+/** @throws {@link StalePreparation} for a text that has a vector neither among the given nor among the standing */
+export function compareVersions(
+  trainings: readonly PlannedTraining[],
+  standing: readonly StandingChunk[],
+  vectors: Vectors,
+): Version {
+  const difference = compareChunks(trainings, standing, vectors);
+  const sizeOf = ({ chunk }: PlacedChunk): number =>
+    chunk.content.length + chunk.metadata.length + (vectors.get(chunk.hash)?.byteLength ?? 0);
+  const [first = [], ...further] = batches(difference.added, sizeOf, INSERT_LIMITS);
+  return { difference, first, further };
+}
+
+/**
+ * The statement that puts versions in the place of others.
+ *
+ * @param replaced - the content tickets of the versions that may be replaced, by key; `null` where none may stand
+ */
+export function swapStatement(
+  { layout, scope, claim, vectorOid }: WriteTarget,
+  trainings: readonly PlannedTraining[],
+  replaced: ReadonlyMap<string, string | null>,
+  { difference, first }: Version,
+  vectors: Vectors,
+): Statement & { replaces: boolean } {
+  const { ids } = difference;
+  const replaces = trainings.some(({ key }) => replaced.get(key) != null);
+  return {
+    text: sql.swapTrainings(layout, { replaces, overwrites: difference.replaced.length > 0 }),
+    replaces,
+    values: [
+      trainings.map(({ key }) => key),
+      trainings.map(({ ticket }) => ticket),
+      trainings.map(({ revision }) => revision),
+      trainings.map(({ metadata }) => metadata),
+      trainings.map(({ key }) => replaced.get(key) ?? null),
+      trainings.map(({ fingerprint }) => `\\x${fingerprint}`),
+      trainings.map(({ splitter }) => splitter),
+      trainings.map((training) => arrayLiteral(ids.get(training) ?? [])),
+      trainings.map(({ chunks }) => arrayLiteral(chunks.map(({ start }) => start.toString()))),
+      trainings.map(({ chunks }) => arrayLiteral(chunks.map(({ end }) => end.toString()))),
+      scope,
+      claim,
+      ...columnsOf(first),
+      vectorsOf(first, vectors, vectorOid),
+      ...(replaces ? replacedValues(difference) : []),
+    ],
+  };
+}
+
+function replacedValues({ copied, removed, described }: Difference): unknown[] {
+  return [
+    ...columnsOf(copied),
+    removed.map(({ key }) => key),
+    removed.map(({ id }) => id),
+    described.map(({ key }) => key),
+    described.map(({ id }) => id),
+    described.map(({ chunk }) => chunk.metadata),
+  ];
+}
+
+/** The statement that inserts further rows of a version, of trainings that came through the fence. */
+export function insertStatement(
+  { layout, vectorOid }: WriteTarget,
+  rows: readonly PlacedChunk[],
+  { difference }: Version,
+  vectors: Vectors,
+): Statement {
+  return {
+    text: sql.insertChunks(layout, { overwrites: difference.replaced.length > 0 }),
+    values: [...columnsOf(rows), vectorsOf(rows, vectors, vectorOid)],
+  };
+}
+
+/** All columns of the chunk table but the vector, as text. */
+function columnsOf(rows: readonly PlacedChunk[]): Buffer[] {
+  return [
+    rows.map(({ key }) => key),
+    rows.map(({ id }) => id),
+    rows.map(({ chunk }) => chunk.content),
+    rows.map(({ chunk }) => chunk.metadata),
+    rows.map(({ chunk }) => `\\x${chunk.hash}`),
+  ].map(encodeTextArray);
+}
+
+function vectorsOf(rows: readonly PlacedChunk[], vectors: Vectors, vectorOid: number): Buffer {
+  return encodeVectorArray(
+    rows.flatMap(({ chunk }) => vectors.get(chunk.hash) ?? []),
+    vectorOid,
+  );
+}
+
+/** Arrays of different lengths cannot travel as one array, so each is sent in its text form. */
+function arrayLiteral(elements: readonly string[]): string {
+  return `{${elements.map((element) => `"${element.replace(/["\\]/g, "\\$&")}"`).join(",")}}`;
+}

@@ -1,0 +1,160 @@
+/**
+ * The statements of the write path: one pure function a statement. Values are bound, lists through `unnest`, and all
+ * that is read is text, so that a host's own type parsers of `pg` have no say in it.
+ */
+import { barrierOf, claimedProfile, contentTicketOf, isNewer, meets, reasonOf } from "./fence-sql.js";
+import { quoteLiteral } from "../postgres/identifiers.js";
+import { namesOf, type Layout } from "../schema/layout.js";
+
+/**
+ * $1 ids. A ticket for a call on them that starts now, and the newest that is stored of them: the statement sees what was
+ * stored before it took the ticket, so one that is not lower proves that the sequence is behind.
+ */
+export function takeTicket(layout: Layout): string {
+  return `
+SELECT ${nextTicket(layout)} AS ticket, (SELECT max(${newestTicketOf("t")})::text
+  FROM ${namesOf(layout).training} t WHERE t.id = ANY ($1::${layout.idType}[])) AS newest`;
+}
+
+/**
+ * $1 conditions on the metadata. A ticket for a call that starts now on the living trainings that meet them all, their ids
+ * in JSON, and the newest ticket that is stored of them.
+ */
+export function takeTicketOfMatching(layout: Layout): string {
+  return `
+WITH found AS MATERIALIZED (
+  SELECT t.id, ${newestTicketOf("t")} AS newest FROM ${namesOf(layout).training} t
+  WHERE t.deleted_at IS NULL AND ${meets("t", "$1")}
+)
+SELECT ${nextTicket(layout)} AS ticket, max(newest)::text AS newest,
+  (json_agg(id::text ORDER BY id))::text AS keys FROM found`;
+}
+
+function newestTicketOf(stored: string): string {
+  return `greatest(${stored}.ticket, ${stored}.barrier)`;
+}
+
+function nextTicket(layout: Layout): string {
+  return `nextval(${quoteLiteral(namesOf(layout).ticket)})::text`;
+}
+
+/** $1 ids, $2 revisions, $3 the scope. A ticket for each, and what is stored of it now, in the order of the ids. */
+export function takeTickets(layout: Layout): string {
+  return `
+SELECT ${nextTicket(layout)} AS ticket, ${newestTicketOf("t")}::text AS newest,
+  CASE WHEN t.revision > n.revision AND ${meets("t", "$3")} THEN ${reasonOf("t")} END AS superseded_by,
+  ${stateColumns(layout, "$3")}
+FROM unnest($1::${layout.idType}[], $2::numeric[]) WITH ORDINALITY AS n (id, revision, place)
+${stateTables(layout)}`;
+}
+
+/** $1 ids, $2 revisions, $3 the scope, $4 tickets. The same for a call that has its tickets. */
+export function readStates(layout: Layout): string {
+  return `
+SELECT CASE WHEN ${meets("t", "$3")} AND NOT (${isNewer("n", "t")}) THEN ${reasonOf("t")} END AS superseded_by,
+  ${stateColumns(layout, "$3")}
+FROM unnest($1::${layout.idType}[], $2::numeric[], $4::bigint[]) WITH ORDINALITY AS n (id, revision, ticket, place)
+${stateTables(layout)}`;
+}
+
+function stateColumns(layout: Layout, scope: string): string {
+  return `(${contentTicketOf("t")})::text AS content_ticket,
+  ((${meets("t", scope)} OR t.deleted_at IS NOT NULL) IS NOT FALSE)::text AS in_scope,
+  encode(i.fingerprint, 'hex') AS fingerprint, cardinality(i.chunk_ids)::text AS chunks,
+  (SELECT count(*) FROM ${namesOf(layout).chunk} c WHERE c.training_id = i.training_id)::text AS stored_chunks`;
+}
+
+function stateTables(layout: Layout): string {
+  const { training, indexed } = namesOf(layout);
+  return `LEFT JOIN ${training} t ON t.id = n.id
+LEFT JOIN ${indexed} i ON i.training_id = n.id
+ORDER BY n.place`;
+}
+
+/** $1 ids, $2 a splitter. The texts of chunks that it made, with their places, in reading order. */
+export function readTexts(layout: Layout): string {
+  const { indexed, chunk } = namesOf(layout);
+  return `
+SELECT i.training_id::text AS key, c.content, p.start_at::text AS start_at, p.end_at::text AS end_at
+FROM ${indexed} i
+CROSS JOIN LATERAL unnest(i.chunk_ids, i.starts, i.ends) WITH ORDINALITY AS p (id, start_at, end_at, place)
+JOIN ${chunk} c ON c.training_id = i.training_id AND c.id = p.id
+WHERE i.training_id = ANY ($1::${layout.idType}[]) AND i.splitter = $2
+ORDER BY i.training_id, p.place`;
+}
+
+/**
+ * For trainings whose stored version is the same: takes note that a newer call wants just that version.
+ * $1 ids, $2 tickets, $3 revisions, $4 the content tickets of the versions, $5 the scope, $6 the claim. A row that does not
+ * come back has changed, or is newer. A row without an id says that the schema is not claimed for the model of the index.
+ *
+ * Rows are locked in the order of their ids, as by the fence. The conditions look at the training's row only: after a
+ * wait for a lock Postgres checks that row's new state, but would not look again at other tables.
+ */
+export function touchTrainings(layout: Layout): string {
+  const { training } = namesOf(layout);
+  return `
+WITH claimed AS MATERIALIZED (${claimedProfile(layout, "$6")}
+), locked AS MATERIALIZED (
+  SELECT id FROM ${training} WHERE id = ANY ($1::${layout.idType}[]) AND EXISTS (SELECT FROM claimed)
+  ORDER BY id FOR NO KEY UPDATE
+), touched AS (
+UPDATE ${training} t SET
+  ticket = n.ticket,
+  revision = greatest(t.revision, n.revision),
+  barrier = greatest(t.barrier, ${barrierOf("n")}),
+  updated_at = now()
+FROM unnest($1::${layout.idType}[], $2::bigint[], $3::numeric[], $4::bigint[])
+  AS n (id, ticket, revision, content_ticket)
+JOIN locked ON locked.id = n.id
+WHERE t.id = n.id AND t.content_ticket = n.content_ticket AND t.deleted_at IS NULL
+  AND ${isNewer("n", "t")}
+  AND ${meets("t", "$5")}
+RETURNING t.id::text AS key)
+SELECT key FROM touched
+UNION ALL SELECT NULL WHERE NOT EXISTS (SELECT FROM claimed)`;
+}
+
+/** $1 ids. The chunks that stand, to be compared with the new ones. */
+export function readChunks(layout: Layout): string {
+  return `
+SELECT training_id::text AS key, id, encode(content_hash, 'hex') AS hash, metadata::text AS metadata,
+  CASE WHEN strpos(content, chr(13)) > 0 THEN content END AS given_content
+FROM ${namesOf(layout).chunk} WHERE training_id = ANY ($1::${layout.idType}[])
+ORDER BY training_id, id`;
+}
+
+/** $1 ids. Returns those that were indexed, with the number of their chunks. */
+export function deleteIndexed(layout: Layout): string {
+  return `
+DELETE FROM ${namesOf(layout).indexed} WHERE training_id = ANY ($1::${layout.idType}[])
+RETURNING training_id::text AS key, cardinality(chunk_ids)::text AS chunks`;
+}
+
+/** $1 ids. */
+export function deleteAllChunks(layout: Layout): string {
+  return `DELETE FROM ${namesOf(layout).chunk} WHERE training_id = ANY ($1::${layout.idType}[])`;
+}
+
+/** $1 conditions on the metadata, $2 ids. Those of the living trainings that meet all conditions. */
+export function findTrainings(layout: Layout): string {
+  return `
+SELECT id::text AS key FROM ${namesOf(layout).training}
+WHERE deleted_at IS NULL AND metadata @> ALL ($1::jsonb[])
+  AND id = ANY ($2::${layout.idType}[]) ORDER BY id`;
+}
+
+/**
+ * $1 age in milliseconds, $2 the scope. Forgets deletes that are older. A training that came back meanwhile is none of
+ * them: its row is looked at again after a wait for its lock.
+ */
+export function pruneTombstones(layout: Layout): string {
+  return `
+WITH pruned AS (
+  DELETE FROM ${namesOf(layout).training}
+  WHERE deleted_at < now() - $1::double precision * interval '1 millisecond'
+    AND (metadata @> ALL ($2::jsonb[]))
+  RETURNING 1
+)
+SELECT count(*)::text AS pruned FROM pruned`;
+}

@@ -1,0 +1,137 @@
+import { BatchItem, type StoredState } from "./batch-item.js";
+import { planChunks } from "../chunking/chunk-plan.js";
+import { orAbort, throwIfAborted } from "../errors.js";
+import type { Notify } from "../calls/notices.js";
+import { PreparedBatch, type BatchParts, type PrepareOptions } from "./prepared-batch.js";
+import { isOwnFailure } from "./own-failure.js";
+import type { StartOrder } from "./start-order.js";
+import type { Queryable } from "../postgres/database.js";
+import { databaseOf } from "../postgres/host-client.js";
+import { queryWithKeptPlan, type SwapOutcome } from "../storing/swap.js";
+import { takeInOrder, type TakenTicket } from "../storing/ticket-sequence.js";
+import * as sql from "../storing/write-sql.js";
+import type { NormalizedTraining } from "../chunking/training-input.js";
+import type { FailedUpsert, UpsertResult } from "../types.js";
+
+/** What an {@link Indexer} works with. */
+export interface IndexerParts extends BatchParts {
+  startOrder: StartOrder;
+  notify: Notify;
+}
+
+/** Makes prepared batches: takes tickets, splits, and has embedded what is new. */
+export class Indexer {
+  readonly #parts: IndexerParts;
+
+  constructor(parts: IndexerParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Does all that needs no lock. The tickets are taken first: they say when the call started.
+   *
+   * @param trainings - each id at most once
+   */
+  async prepare(
+    trainings: readonly NormalizedTraining[],
+    options: PrepareOptions = {},
+  ): Promise<PreparedBatch> {
+    throwIfAborted(options.signal);
+    const database = databaseOf(this.#parts.pool, options);
+    const states = await this.#takeTickets(trainings, database, options.client === undefined);
+    const items: BatchItem[] = [];
+    for (const [index, training] of trainings.entries()) {
+      items.push(await orAbort(() => this.#plan(training, states[index]), options.signal));
+    }
+    const batch = new PreparedBatch(this.#parts, items, options);
+    await batch.embedMissing(database, options.signal);
+    return batch;
+  }
+
+  /**
+   * Prepares and stores trainings together; those that cannot be indexed fail alone. When something fails, each half of the
+   * trainings is tried by itself under the tickets that were taken at the start, until those at fault are found.
+   *
+   * @param trainings - each id at most once
+   * @returns what came of each, in order
+   * @throws what would make every training fail, such as an outage
+   */
+  async upsertEach(
+    trainings: readonly NormalizedTraining[],
+    signal: AbortSignal | undefined,
+  ): Promise<(UpsertResult | FailedUpsert)[]> {
+    throwIfAborted(signal);
+    const database = this.#parts.pool.within({ signal });
+    const states = await this.#takeTickets(trainings, database, true);
+    const failures = new Map<NormalizedTraining, FailedUpsert>();
+    const fail = async (training: NormalizedTraining, error: unknown): Promise<void> => {
+      if (!(await isOwnFailure(error, this.#parts.embedder, signal))) throw error;
+      failures.set(training, { id: training.id, status: "failed", error });
+    };
+    const items: BatchItem[] = [];
+    for (const [index, training] of trainings.entries()) {
+      try {
+        items.push(await orAbort(() => this.#plan(training, states[index]), signal));
+      } catch (error) {
+        await fail(training, error);
+      }
+    }
+    const outcomes = new Map<BatchItem, SwapOutcome>();
+    const store = async (some: readonly BatchItem[], isFirst: boolean): Promise<void> => {
+      if (some.length === 0) return;
+      const batch = new PreparedBatch(this.#parts, some, { signal });
+      try {
+        if (isFirst) await batch.embedMissing(database, signal);
+        else await batch.prepareAgain(signal);
+        await batch.commit(undefined, signal, outcomes);
+      } catch (error) {
+        const [item, ...others] = some.filter((candidate) => !outcomes.has(candidate));
+        if (!item) throw error;
+        if (others.length === 0) {
+          await fail(item.training, error);
+          return;
+        }
+        if (!(await isOwnFailure(error, this.#parts.embedder, signal))) throw error;
+        const left = [item, ...others];
+        const middle = Math.ceil(left.length / 2);
+        await store(left.slice(0, middle), false);
+        await store(left.slice(middle), false);
+      }
+    };
+    await store(items, true);
+    const results = new Map(
+      items.map((item) => {
+        const outcome = outcomes.get(item);
+        return [item.training, outcome && item.result(outcome)];
+      }),
+    );
+    return trainings.map((training) => {
+      const result = results.get(training) ?? failures.get(training);
+      if (!result) throw new Error("each training has a result or a failure");
+      return result;
+    });
+  }
+
+  async #plan(training: NormalizedTraining, state: StoredState | undefined): Promise<BatchItem> {
+    const { chunker } = this.#parts;
+    return new BatchItem(training, await planChunks(training, chunker), chunker.description, state);
+  }
+
+  #takeTickets(
+    trainings: readonly NormalizedTraining[],
+    database: Queryable,
+    mayWait: boolean,
+  ): Promise<(StoredState & TakenTicket)[]> {
+    const { target, startOrder, notify, atOnce } = this.#parts;
+    const keys = trainings.map(({ key }) => key);
+    const revisions = trainings.map(({ revision }) => revision);
+    const take = (): Promise<(StoredState & TakenTicket)[]> =>
+      queryWithKeptPlan(atOnce, database, sql.takeTickets(target.layout), [keys, revisions, target.scope]);
+    const takeFollowing = (): Promise<(StoredState & TakenTicket)[]> =>
+      atOnce.serving.follow(() => takeInOrder(database, target.layout, notify, take), {
+        client: mayWait ? undefined : database,
+        writes: true,
+      });
+    return startOrder.take(keys, takeFollowing, mayWait);
+  }
+}

@@ -1,0 +1,130 @@
+import { InvalidArgumentError } from "../errors.js";
+import type { FailedUpsert, RunProgress, RunSummary, UpsertResult } from "../types.js";
+
+/** Failures that a summary names; it counts them all. */
+const MOST_NAMED_FAILURES = 100;
+
+/** What becomes of a run when a training cannot be indexed. */
+export type OnFailure = "throw" | "continue";
+
+/** What a run yields. */
+export type ResultOf<Chosen extends OnFailure> = "continue" extends Chosen
+  ? UpsertResult | FailedUpsert
+  : UpsertResult;
+
+/**
+ * A run over many trainings, which is used in one of two ways: `for await` goes through the results as they come about,
+ * `await` does all of it and gives a summary. It is lazy: nothing is done before the first use, which decides.
+ *
+ * Awaiting it twice is one run. To go through it after awaiting it, or the reverse, throws {@link InvalidArgumentError}.
+ */
+export class IndexingRun<Result extends UpsertResult | FailedUpsert = UpsertResult>
+  implements AsyncGenerator<Result, void, undefined>, Promise<RunSummary>
+{
+  readonly [Symbol.toStringTag] = "IndexingRun";
+  readonly #begin: () => AsyncGenerator<Result, void, undefined>;
+  #results: AsyncGenerator<Result, void, undefined> | undefined;
+  #summary: Promise<RunSummary> | undefined;
+
+  /**
+   * @param begin - called at the first use
+   * @param onProgress - called after each training
+   */
+  constructor(
+    begin: () => AsyncGenerator<Result, void, undefined>,
+    onProgress?: (progress: RunProgress) => void,
+  ) {
+    this.#begin = onProgress ? () => reportProgress(begin(), onProgress) : begin;
+  }
+
+  /** @throws {@link InvalidArgumentError} for a run that is awaited */
+  [Symbol.asyncIterator](): this {
+    this.#iterate();
+    return this;
+  }
+
+  /** The next result. */
+  async next(): Promise<IteratorResult<Result, void>> {
+    return this.#iterate().next();
+  }
+
+  /** Ends the run: what is under way is stopped. */
+  async return(): Promise<IteratorResult<Result, void>> {
+    return this.#iterate().return();
+  }
+
+  /** Ends the run with an error. */
+  async throw(error: unknown): Promise<IteratorResult<Result, void>> {
+    return this.#iterate().throw(error);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#summary) await this.return();
+  }
+
+  /** Does all of it. Rejects as iteration throws. */
+  then<Fulfilled = RunSummary, Rejected = never>(
+    onFulfilled?: ((summary: RunSummary) => Fulfilled | PromiseLike<Fulfilled>) | null,
+    onRejected?: ((reason: unknown) => Rejected | PromiseLike<Rejected>) | null,
+  ): Promise<Fulfilled | Rejected> {
+    return this.#await().then(onFulfilled, onRejected);
+  }
+
+  /** Does all of it, as {@link then}. */
+  catch<Rejected = never>(
+    onRejected?: ((reason: unknown) => Rejected | PromiseLike<Rejected>) | null,
+  ): Promise<RunSummary | Rejected> {
+    return this.#await().catch(onRejected);
+  }
+
+  /** Does all of it, as {@link then}. */
+  finally(onFinally?: (() => void) | null): Promise<RunSummary> {
+    return this.#await().finally(onFinally);
+  }
+
+  #iterate(): AsyncGenerator<Result, void, undefined> {
+    if (this.#summary)
+      throw new InvalidArgumentError("run", "is awaited already: begin another one to iterate");
+    return (this.#results ??= this.#begin());
+  }
+
+  #await(): Promise<RunSummary> {
+    if (this.#results) {
+      const problem = "is being iterated already: begin another one to await it";
+      return Promise.reject(new InvalidArgumentError("run", problem));
+    }
+    return (this.#summary ??= summarize(this.#begin()));
+  }
+}
+
+async function summarize(results: AsyncIterable<UpsertResult | FailedUpsert>): Promise<RunSummary> {
+  const summary: RunSummary = { indexed: 0, unchanged: 0, superseded: 0, failed: { count: 0, first: [] } };
+  for await (const result of results) {
+    if (result.status !== "failed") {
+      summary[result.status] += 1;
+      continue;
+    }
+    const { id, error } = result;
+    summary.failed.count += 1;
+    if (summary.failed.first.length < MOST_NAMED_FAILURES) summary.failed.first.push({ id, error });
+  }
+  return summary;
+}
+
+async function* reportProgress<Result extends UpsertResult | FailedUpsert>(
+  results: AsyncGenerator<Result, void, undefined>,
+  onProgress: (progress: RunProgress) => void,
+): AsyncGenerator<Result, void, undefined> {
+  const progress = { trainings: 0, failed: 0, embedded: 0, reused: 0, total: 0 };
+  for await (const result of results) {
+    progress.trainings += 1;
+    if (result.status === "failed") progress.failed += 1;
+    else {
+      progress.embedded += result.embedded;
+      progress.reused += result.reused;
+      progress.total += result.chunks;
+    }
+    onProgress({ ...progress });
+    yield result;
+  }
+}

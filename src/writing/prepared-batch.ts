@@ -1,0 +1,288 @@
+import type { BatchItem, StoredState } from "./batch-item.js";
+import { embeddedText } from "../chunking/chunk-plan.js";
+import type { Chunker } from "../chunking/chunker.js";
+import { TOO_LONG, type Embedder } from "../embedding/embedder.js";
+import { halves, nameOf, type MissingText } from "./missing-text.js";
+import { planEdit } from "../chunking/edit-plan.js";
+import { DatabaseError, orAbort, throwIfAborted } from "../errors.js";
+import { runHostCode } from "../calls/host-code.js";
+import { StalePreparation, type PlannedTraining } from "../storing/chunk-difference.js";
+import { type PlannedChunk } from "../chunking/chunk-plan.js";
+import type { BoundedPool, Limits } from "../postgres/bounded-database.js";
+import { query, type Queryable } from "../postgres/database.js";
+import { hostClient } from "../postgres/host-client.js";
+import {
+  supersededBy,
+  swap,
+  swapAtOnce,
+  touch,
+  type SwapConnection,
+  type SwapOutcome,
+} from "../storing/swap.js";
+import { readStoredChunks, readStoredTexts } from "../storing/stored-versions.js";
+import { claimLocked, claimSchema, MissingClaim } from "../storing/profile-claim.js";
+import type { WriteTarget } from "../storing/write-target.js";
+import { write, writeEach, writeStatement } from "../storing/write-transaction.js";
+import * as sql from "../storing/write-sql.js";
+import type { IndexingProgress, UpsertResult } from "../types.js";
+
+/** What a batch works with. */
+export interface BatchParts {
+  pool: BoundedPool;
+  /** Through the same pool. */
+  atOnce: SwapConnection;
+  target: WriteTarget;
+  embedder: Embedder;
+  chunker: Chunker;
+}
+
+/** Options of a preparation. */
+export interface PrepareOptions {
+  signal?: AbortSignal | undefined;
+  /** Reads through this client, where the pool has no other. */
+  client?: Queryable | undefined;
+  onProgress?: ((progress: IndexingProgress) => void) | undefined;
+}
+
+/** How often a commit is tried when others change the same training, or claim the schema, meanwhile. */
+const MAX_ATTEMPTS = 5;
+/** An edit that makes no more chunks new than this is no matter for {@link planEdit}. */
+const SMALL_EDIT = 1;
+
+const UNCHANGED: SwapOutcome = { status: "unchanged", removed: 0 };
+
+/** New versions of some trainings, with all their vectors at hand or known to stand. */
+export class PreparedBatch {
+  readonly #parts: BatchParts;
+  readonly #items: readonly BatchItem[];
+  /** By content hash. */
+  readonly #vectors = new Map<string, Float32Array>();
+  readonly #options: PrepareOptions;
+
+  constructor(parts: BatchParts, items: readonly BatchItem[], options: PrepareOptions) {
+    this.#parts = parts;
+    this.#items = items;
+    this.#options = options;
+    for (const { hash, vector } of items.flatMap(({ chunks }) => chunks)) {
+      if (vector) this.#vectors.set(hash, vector);
+    }
+  }
+
+  /**
+   * Embeds each text that has no vector yet, neither here nor in the training's stored chunks.
+   *
+   * @param of - the trainings that are left to be done
+   */
+  async embedMissing(database: Queryable, signal: AbortSignal | undefined, of = this.#items): Promise<void> {
+    const items = of.filter((item) => !item.outdated && !item.unchanged);
+    await this.#readStanding(database, items);
+    const isNew = (item: BatchItem, { hash }: PlannedChunk): boolean =>
+      !this.#vectors.has(hash) && !item.hasStanding(hash);
+    await this.#keepAroundEdits(database, items, isNew);
+    for (;;) {
+      const missing = new Map<string, MissingText>();
+      for (const item of items) {
+        for (const chunk of item.chunks) {
+          if (!missing.has(chunk.hash) && isNew(item, chunk)) missing.set(chunk.hash, { item, chunk });
+        }
+      }
+      const tooLong = await this.#embed(items, [...missing.values()], signal);
+      if (tooLong.size === 0) return;
+      for (const item of items) {
+        // Where chunks overlap, halves of one can begin before the last half of the one before it.
+        item.chunks = item.chunks
+          .flatMap((chunk) => (tooLong.has(chunk.hash) ? halves(item, chunk) : [chunk]))
+          .sort((left, right) => left.start - right.start);
+      }
+    }
+  }
+
+  /** @returns the hashes of the texts that the model does not read whole */
+  async #embed(
+    items: readonly BatchItem[],
+    missing: readonly MissingText[],
+    signal: AbortSignal | undefined,
+  ): Promise<Set<string>> {
+    if (missing.length === 0) return new Set();
+    const { onProgress } = this.#options;
+    const total = items.reduce((sum, { chunks }) => sum + chunks.length, 0);
+    const earlier = items.reduce((sum, { embedded }) => sum + embedded, 0);
+    const reused = Math.max(total - earlier - missing.length, 0);
+    const vectors = await this.#parts.embedder.embedDocuments(
+      missing.map(({ item, chunk }) => embeddedText(item.training, chunk.content)),
+      {
+        signal,
+        onBatch: (embedded) => {
+          runHostCode("onProgress", () => onProgress?.({ embedded: earlier + embedded, reused, total }));
+        },
+        nameOf: (index) => nameOf(missing[index]),
+      },
+    );
+    const tooLong = new Set<string>();
+    for (const [index, { item, chunk }] of missing.entries()) {
+      const vector = vectors[index];
+      if (vector === undefined || vector === TOO_LONG) {
+        tooLong.add(chunk.hash);
+        continue;
+      }
+      this.#vectors.set(chunk.hash, vector);
+      item.embedded += 1;
+    }
+    return tooLong;
+  }
+
+  /**
+   * Puts the prepared versions in the place of the stored ones: each whole or not at all, or all in the transaction that
+   * `client` is in. A repeat finds its own version and changes nothing.
+   *
+   * @param outcomes - of what is done already and is left out; what is done now joins it, also when a later part fails
+   */
+  async commit(
+    client?: Queryable,
+    signal?: AbortSignal,
+    outcomes = new Map<BatchItem, SwapOutcome>(),
+  ): Promise<UpsertResult[]> {
+    const { target, atOnce } = this.#parts;
+    const inHosts = client && hostClient(client, { signal });
+    let isClaiming = false;
+    for (let attempt = 1; ; attempt++) {
+      throwIfAborted(signal);
+      try {
+        await this.#follow(() => this.#swap(inHosts, outcomes, { signal }, isClaiming), client);
+        const indexed = this.#items.filter((item) => outcomes.get(item)?.status === "indexed");
+        atOnce.serving.grow(indexed.reduce((sum, { chunks }) => sum + chunks.length, 0));
+        return this.#items.map((item) => item.result(outcomes.get(item) ?? supersededBy("newer")));
+      } catch (error) {
+        if (error instanceof MissingClaim && attempt < MAX_ATTEMPTS) {
+          await claimSchema(this.#parts.pool.within({ signal }), inHosts, target, atOnce.notify);
+          isClaiming = attempt > 1; // its claim was lost to another model before the write
+          continue;
+        }
+        if (!(error instanceof StalePreparation || error instanceof MissingClaim)) throw error;
+        // In a host's transaction nothing can be embedded: it would hold its locks meanwhile.
+        if (client || attempt === MAX_ATTEMPTS) throw conflict();
+        await this.prepareAgain(signal, outcomes);
+      }
+    }
+  }
+
+  /**
+   * @param outcomes - of what has been done, which is not done again; what is done now joins it
+   * @param isClaiming - whether the schema is claimed in the same transaction
+   */
+  async #swap(
+    client: Queryable | undefined,
+    outcomes: Map<BatchItem, SwapOutcome>,
+    limits: Limits,
+    isClaiming: boolean,
+  ): Promise<void> {
+    const { target } = this.#parts;
+    const pool = this.#parts.pool.within(limits);
+    const atOnce = { ...this.#parts.atOnce, statements: this.#parts.atOnce.statements.within(limits) };
+    for (const item of this.#items) {
+      if (item.outdated && !outcomes.has(item)) outcomes.set(item, item.outdated);
+    }
+    const current = this.#items.filter((item) => !outcomes.has(item));
+    const same = current.flatMap(({ unchanged }) => unchanged ?? []);
+    const touched =
+      same.length === 0
+        ? new Set<string>()
+        : await writeStatement(pool, client, atOnce.notify, (database) =>
+            touch(atOnce, database, target, same),
+          );
+    for (const item of current) {
+      if (item.unchanged && !touched.has(item.training.key)) item.contest();
+      if (item.unchanged) outcomes.set(item, UNCHANGED);
+    }
+    const swapWith = async (
+      way: (planned: PlannedTraining[]) => Promise<(SwapOutcome | undefined)[]>,
+    ): Promise<void> => {
+      const changed = current.filter((item) => !outcomes.has(item));
+      const swapAll = (some: readonly BatchItem[]): ReturnType<typeof way> =>
+        way(some.map((item) => item.planned));
+      const swapped = await writeEach(changed, swapAll, supersededBy("hostRowMissing"));
+      for (const [index, item] of changed.entries()) {
+        const outcome = swapped[index];
+        if (outcome) outcomes.set(item, outcome);
+      }
+    };
+    if (!client && !isClaiming)
+      await swapWith((planned) => swapAtOnce(atOnce, target, planned, this.#vectors));
+    await swapWith((planned) =>
+      write(pool, client, atOnce.notify, async (database) => {
+        if (!client && isClaiming) await claimLocked(database, target);
+        return swap(database, target, planned, this.#vectors);
+      }),
+    );
+  }
+
+  /**
+   * Looks again at what stands, under the tickets that were taken at the start, and embeds what is missing then.
+   *
+   * @param outcomes - of trainings that are done
+   */
+  async prepareAgain(
+    signal: AbortSignal | undefined,
+    outcomes: ReadonlyMap<BatchItem, SwapOutcome> = new Map(),
+  ): Promise<void> {
+    const items = this.#items.filter((item) => !outcomes.has(item));
+    const { target } = this.#parts;
+    const pool = this.#parts.pool.within({ signal });
+    const values = [
+      items.map(({ training }) => training.key),
+      items.map(({ training }) => training.revision),
+      target.scope,
+      items.map(({ ticket }) => ticket),
+    ];
+    const states = await this.#follow(() => query<StoredState>(pool, sql.readStates(target.layout), values));
+    for (const [index, item] of items.entries()) item.observe(states[index]);
+    await this.embedMissing(pool, signal, items);
+  }
+
+  /** Where an edit would make many chunks new, plans around the chunks that stand, if that makes fewer new. */
+  async #keepAroundEdits(
+    database: Queryable,
+    items: readonly BatchItem[],
+    isNew: (item: BatchItem, chunk: PlannedChunk) => boolean,
+  ): Promise<void> {
+    const newChunks = (item: BatchItem, chunks: readonly PlannedChunk[]): number =>
+      chunks.filter((chunk) => isNew(item, chunk)).length;
+    const edited = items.filter(
+      (item) => item.stands && item.training.split && newChunks(item, item.chunks) > SMALL_EDIT,
+    );
+    const { target, chunker } = this.#parts;
+    const keys = edited.map(({ training }) => training.key);
+    const read = (): ReturnType<typeof readStoredTexts> =>
+      readStoredTexts(database, target.layout, keys, chunker.description);
+    const texts = await this.#follow(read, this.#options.client);
+    for (const item of edited) {
+      const standing = texts.get(item.training.key);
+      if (!standing) continue;
+      const plan = (): ReturnType<typeof planEdit> => planEdit(item.training, standing, chunker);
+      const chunks = await orAbort(plan, this.#options.signal);
+      if (chunks && newChunks(item, chunks) < newChunks(item, item.chunks)) item.chunks = chunks;
+    }
+  }
+
+  async #readStanding(database: Queryable, items: readonly BatchItem[]): Promise<void> {
+    const { atOnce, target } = this.#parts;
+    const standing = items.filter(({ stands }) => stands);
+    const keys = standing.map(({ training }) => training.key);
+    const read = (): ReturnType<typeof readStoredChunks> =>
+      readStoredChunks(atOnce, database, target.layout, keys);
+    const chunks = await this.#follow(read, this.#options.client);
+    for (const item of standing) item.observeChunks(chunks.get(item.training.key) ?? []);
+  }
+
+  /** Again, where the schema turns out to be another one than was known; what is done stays done. */
+  #follow<T>(work: () => Promise<T>, client?: Queryable): Promise<T> {
+    return this.#parts.atOnce.serving.follow(work, { client, writes: true });
+  }
+}
+
+function conflict(): DatabaseError {
+  return new DatabaseError("Another call changed the training between its preparation and its commit", {
+    code: "CONFLICT",
+    retryable: true,
+  });
+}

@@ -1,0 +1,129 @@
+import { throwIfAborted } from "../errors.js";
+import type { Notify } from "../calls/notices.js";
+import type { BoundedPool } from "../postgres/bounded-database.js";
+import { query, type Queryable } from "../postgres/database.js";
+import type { Conditions } from "../filtering/filter.js";
+import { databaseOf, hostClient } from "../postgres/host-client.js";
+import { remove, type Removal, type RemovalOutcome } from "../storing/removal.js";
+import { takeInOrder, type TakenTicket } from "../storing/ticket-sequence.js";
+import type { ServingIndex } from "../schema/known-schema.js";
+import type { Layout } from "../schema/layout.js";
+import type { WriteTarget } from "../storing/write-target.js";
+import * as sql from "../storing/write-sql.js";
+import type { StartOrder } from "./start-order.js";
+import { write, writeEach, writeStatement } from "../storing/write-transaction.js";
+
+/** What to remove, and how. */
+export interface RemoveOptions {
+  revision?: string | null | undefined;
+  conditions?: Conditions | undefined;
+  client?: Queryable | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** What a {@link Remover} works with. */
+export interface RemoverParts {
+  pool: BoundedPool;
+  target: WriteTarget;
+  startOrder: StartOrder;
+  notify: Notify;
+  serving: Pick<ServingIndex, "follow">;
+}
+
+const ABSENT: RemovalOutcome = { status: "absent", removed: 0 };
+
+/** Deletes trainings; the ticket, taken first, says when the call started. */
+export class Remover {
+  readonly #pool: BoundedPool;
+  readonly #target: WriteTarget;
+  readonly #startOrder: StartOrder;
+  readonly #notify: Notify;
+
+  readonly #serving: Pick<ServingIndex, "follow">;
+
+  constructor({ pool, target, startOrder, notify, serving }: RemoverParts) {
+    this.#pool = pool;
+    this.#target = target;
+    this.#startOrder = startOrder;
+    this.#notify = notify;
+    this.#serving = serving;
+  }
+
+  /** @param keys - ids as Postgres takes them, each at most once */
+  async remove(keys: readonly string[], options: RemoveOptions = {}): Promise<RemovalOutcome[]> {
+    const { conditions = [], revision = null } = options;
+    throwIfAborted(options.signal);
+    if (keys.length === 0) return [];
+    const removeWith = (ticket: string): Promise<RemovalOutcome[]> =>
+      this.#removeWith(keys, { ticket, revision, conditions }, options);
+    const start = async (): Promise<{ ticket: string; outcomes?: RemovalOutcome[] }> => {
+      const { ticket } = await this.#takeTicket<TakenTicket>(sql.takeTicket, [keys], options);
+      // It ends the history of revisions: calls that start later are compared with what it leaves.
+      return revision === null ? { ticket, outcomes: await removeWith(ticket) } : { ticket };
+    };
+    const { ticket, outcomes } = await this.#startOrder.take(keys, start, options.client === undefined);
+    return outcomes ?? removeWith(ticket);
+  }
+
+  /** Deletes the trainings whose metadata meets the conditions. */
+  async removeMatching(
+    conditions: Conditions,
+    options: RemoveOptions = {},
+  ): Promise<{ key: string; outcome: RemovalOutcome }[]> {
+    throwIfAborted(options.signal);
+    const values = [[...this.#target.scope, ...conditions]];
+    const take = (): Promise<TakenTicket & { keys: string | null }> =>
+      this.#takeTicket(sql.takeTicketOfMatching, values, options);
+    const taken = await this.#startOrder.take(undefined, take, options.client === undefined);
+    const keys = JSON.parse(taken.keys ?? "[]") as string[];
+    if (keys.length === 0) return [];
+    const { ticket } = taken;
+    const outcomes = await this.#removeWith(keys, { ticket, revision: null, conditions }, options);
+    return keys.map((key, index) => ({ key, outcome: outcomes[index] ?? ABSENT }));
+  }
+
+  /** Deletes trainings' tombstones that are older than this. @returns how many */
+  async prune(olderThanMs: number, { client, signal }: RemoveOptions): Promise<number> {
+    const limits = { signal };
+    const inHosts = client && hostClient(client, limits);
+    const prune = (database: Queryable): Promise<{ pruned: string }[]> =>
+      query(database, sql.pruneTombstones(this.#target.layout), [olderThanMs, this.#target.scope]);
+    const pruneIn = (): ReturnType<typeof prune> =>
+      writeStatement(this.#pool.within(limits), inHosts, this.#notify, prune);
+    const pruned = await this.#follow(pruneIn, client);
+    return Number(pruned[0]?.pruned ?? 0);
+  }
+
+  async #takeTicket<Taken extends TakenTicket>(
+    textFor: (layout: Layout) => string,
+    values: unknown[],
+    options: RemoveOptions,
+  ): Promise<Taken> {
+    const database = databaseOf(this.#pool, options);
+    const take = (): Promise<Taken[]> => query<Taken>(database, textFor(this.#target.layout), values);
+    const takeThem = (): Promise<Taken[]> => takeInOrder(database, this.#target.layout, this.#notify, take);
+    const [taken] = await this.#follow(takeThem, options.client);
+    if (!taken) throw new Error("a statement that takes a ticket returns a row");
+    return taken;
+  }
+
+  #removeWith(
+    keys: readonly string[],
+    removal: Omit<Removal, "keys">,
+    { client, signal }: RemoveOptions,
+  ): Promise<RemovalOutcome[]> {
+    const limits = { signal };
+    const pool = this.#pool.within(limits);
+    const inHosts = client && hostClient(client, limits);
+    const removeAll = (some: readonly string[]): Promise<RemovalOutcome[]> =>
+      write(pool, inHosts, this.#notify, (database) =>
+        remove(database, this.#target, { keys: some, ...removal }),
+      );
+    return this.#follow(() => writeEach(keys, removeAll, ABSENT), client);
+  }
+
+  /** Again, where the schema turns out to be another one than was known. */
+  #follow<T>(work: () => Promise<T>, client: Queryable | undefined): Promise<T> {
+    return this.#serving.follow(work, { client, writes: true });
+  }
+}

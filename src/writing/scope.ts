@@ -1,0 +1,31 @@
+import type { NormalizedTraining } from "../chunking/training-input.js";
+import { InvalidArgumentError } from "../errors.js";
+import type { Conditions } from "../filtering/filter.js";
+import type { Metadata } from "../types.js";
+
+/**
+ * Refuses a training that the index itself would not find again.
+ *
+ * @param scope - the filter of the index, compiled
+ * @throws {@link InvalidArgumentError} naming the metadata that does not meet it
+ */
+export function requireScope(
+  training: NormalizedTraining,
+  scope: Conditions,
+  option = "training",
+): NormalizedTraining {
+  const required = scope.flatMap((condition) => Object.entries(JSON.parse(condition) as Metadata));
+  const check = (metadata: string, where: string): void => {
+    const values = JSON.parse(metadata) as Metadata;
+    const missing = required.find(([key, value]) => values[key] !== value);
+    if (!missing) return;
+    const key = JSON.stringify(missing[0]);
+    throw new InvalidArgumentError(where, `must have the value of ${key} that the filter of this index has`);
+  };
+  if (required.length === 0) return training;
+  check(training.metadata, `${option}.metadata`);
+  training.sources.forEach(({ metadata }, index) => {
+    check(metadata, `${option}.documents[${index}].metadata`);
+  });
+  return training;
+}

@@ -1,0 +1,79 @@
+import { bulkLoad, type BulkLoadOptions } from "./bulk-load.js";
+import type { ServingIndex } from "../schema/known-schema.js";
+import type { Layout } from "../schema/layout.js";
+import type { BoundedPool } from "../postgres/bounded-database.js";
+import type { Indexer } from "./indexer.js";
+import { IndexingRun, type OnFailure, type ResultOf } from "./indexing-run.js";
+import type { UpsertManyOptions } from "./write-options.js";
+import type { NormalizedTraining } from "../chunking/training-input.js";
+import type { FailedUpsert, Training } from "../types.js";
+import { upsertAll } from "./upsert-all.js";
+
+/** Dependencies of a run. */
+interface RunParts {
+  pool: BoundedPool;
+  layout: Layout;
+  serving: Pick<ServingIndex, "forget">;
+  indexer: Indexer;
+}
+
+type Trainings = Iterable<Training> | AsyncIterable<Training>;
+type Normalize = (training: Training, option: string) => NormalizedTraining;
+type RunOptions<Chosen extends OnFailure> = UpsertManyOptions & { onFailure?: Chosen | undefined };
+
+/** A run that upserts trainings; the options have been checked. */
+export function upsertRun<Chosen extends OnFailure>(
+  parts: RunParts,
+  normalize: Normalize,
+  trainings: Trainings,
+  options: RunOptions<Chosen>,
+): IndexingRun<ResultOf<Chosen>> {
+  return new IndexingRun(() => upsertEach(parts, normalize, trainings, options), options.onProgress);
+}
+
+/** A run that loads trainings without the vector index, and builds that at its end; the options have been checked. */
+export function bulkLoadRun<Chosen extends OnFailure>(
+  parts: RunParts,
+  normalize: Normalize,
+  trainings: Trainings,
+  options: RunOptions<Chosen> & BulkLoadOptions,
+): IndexingRun<ResultOf<Chosen>> {
+  const { pool, layout, serving } = parts;
+  const loadParts = {
+    pool,
+    layout,
+    upsert: (given: Trainings) => upsertEach(parts, normalize, given, options),
+    onIndexChanged: () => {
+      serving.forget();
+    },
+  };
+  return new IndexingRun(() => bulkLoad(loadParts, trainings, options), options.onProgress);
+}
+
+function upsertEach<Chosen extends OnFailure>(
+  { indexer }: RunParts,
+  normalize: Normalize,
+  trainings: Trainings,
+  options: RunOptions<Chosen>,
+): AsyncGenerator<ResultOf<Chosen>, void, undefined> {
+  const normalized = normalizeEach(normalize, trainings, options.onFailure === "continue");
+  return upsertAll(indexer, normalized, options) as AsyncGenerator<ResultOf<Chosen>, void, undefined>;
+}
+
+async function* normalizeEach(
+  normalize: Normalize,
+  trainings: Trainings,
+  continues: boolean,
+): AsyncGenerator<NormalizedTraining | FailedUpsert, void, undefined> {
+  let index = 0;
+  for await (const training of trainings) {
+    let entry: NormalizedTraining | FailedUpsert;
+    try {
+      entry = normalize(training, `trainings[${index++}]`);
+    } catch (error) {
+      if (!continues) throw error;
+      entry = { id: (training as Training | null | undefined)?.id, status: "failed", error };
+    }
+    yield entry;
+  }
+}

@@ -1,0 +1,89 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseError } from "langchain-training-index";
+import { embeddedPool } from "langchain-training-index/embedded";
+import { expect, inject, it, onTestFinished } from "vitest";
+
+async function folder(): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), "training-index-"));
+  onTestFinished(async () => {
+    await rm(path, { recursive: true, force: true });
+    await rm(`${path}.lock`, { force: true });
+  });
+  return path;
+}
+
+it.skipIf(inject("isServerOnly"))("is open in one pool at a time, which gives its folder back", async () => {
+  const path = await folder();
+  const first = embeddedPool(path);
+  await first.query("CREATE TABLE note (text text)");
+  expect(() => embeddedPool(path)).toThrow(DatabaseError);
+  expect(() => embeddedPool(`${path}/.`)).toThrow(/open in another pool of this process/);
+  await first.end();
+  expect(existsSync(`${path}.lock`)).toBe(false);
+  const second = embeddedPool(path);
+  expect((await second.query("SELECT FROM note")).rowCount).toBe(0);
+  await second.end();
+});
+
+it.skipIf(inject("isServerOnly"))(
+  "is refused to a second process, and taken over from one that was killed",
+  async () => {
+    const path = await folder();
+    const child = spawn(
+      process.execPath,
+      [
+        "--import",
+        "tsx",
+        "--input-type=module",
+        "-e",
+        `const { embeddedPool } = await import(${JSON.stringify(join(process.cwd(), "src/embedded/embedded-pool.ts"))});
+      const pool = embeddedPool(${JSON.stringify(path)});
+      await pool.query("CREATE TABLE note (text text)");
+      console.log("open");
+      setInterval(() => undefined, 1000);`,
+      ],
+      { stdio: ["ignore", "pipe", "inherit"] },
+    );
+    onTestFinished(() => void child.kill("SIGKILL"));
+    await once(child.stdout, "data");
+    const failure = (() => {
+      try {
+        return embeddedPool(path);
+      } catch (error) {
+        return error;
+      }
+    })();
+    expect(failure).toMatchObject({ code: "DIRECTORY_IN_USE", retryable: true });
+    expect((failure as Error).message).toContain(`process ${child.pid ?? ""} on `);
+    child.kill("SIGKILL");
+    await once(child, "exit");
+    const pool = embeddedPool(path);
+    expect((await pool.query("SELECT FROM note")).rowCount).toBe(0);
+    await pool.end();
+  },
+);
+
+it.skipIf(inject("isServerOnly"))(
+  "takes no other process that got the number of a dead one for its holder",
+  async () => {
+    const path = await folder();
+    const first = embeddedPool(path);
+    const holder = JSON.parse(await readFile(`${path}.lock`, "utf8")) as object;
+    await first.end();
+    for (const dead of [
+      { processId: process.ppid, processStart: "1" },
+      { processId: process.pid, id: "of a process before this one in the same container" },
+      { processId: 2 ** 22 + 1 },
+    ]) {
+      await writeFile(`${path}.lock`, JSON.stringify({ ...holder, ...dead }));
+      await embeddedPool(path).end();
+    }
+    await writeFile(`${path}.lock`, JSON.stringify({ ...holder, host: "elsewhere" }));
+    expect(() => embeddedPool(path)).toThrow(/on elsewhere/);
+  },
+);

@@ -1,0 +1,216 @@
+import { describe, expect, it } from "vitest";
+import { INEXACT_INTEGER } from "../../src/text.js";
+import { InvalidArgumentError } from "../../src/errors.js";
+import { numberedFrom } from "../../src/filtering/condition.js";
+import { searchCondition } from "../../src/filtering/search-filter.js";
+
+function failureOf(filter: unknown): unknown {
+  try {
+    searchCondition([], filter as never);
+  } catch (error) {
+    return error;
+  }
+  return "no error";
+}
+
+function nestedIn(depth: number, key = "$not"): object {
+  return depth === 0 ? { grupo: "a" } : { [key]: nestedIn(depth - 1, key) };
+}
+
+const NOT_A_VALUE = "must be a string, a finite number, a boolean or a valid Date";
+const NO_OBJECT = "must be an object of metadata keys and values";
+const EMPTY = "must not be empty: leave it out to mean everything";
+
+describe("searchCondition", () => {
+  it("is nothing without a filter and a scope", () => {
+    expect(searchCondition([], undefined)).toBeUndefined();
+  });
+
+  it("makes one condition of all keys that have to be equal", () => {
+    expect(searchCondition([], { grupo: "a", ativo: true, nivel: 2.5 })).toEqual({
+      text: "metadata @> $1::jsonb",
+      values: ['{"ativo":true,"grupo":"a","nivel":2.5}'],
+    });
+  });
+
+  it("holds to the scope whatever the filter", () => {
+    expect(searchCondition(['{"bot":"a"}'], { $or: [{ bot: "b" }, { ano: { gt: 1 } }] })).toEqual({
+      text:
+        "(metadata @> $1::jsonb AND (metadata @> $2::jsonb OR (CASE WHEN jsonb_typeof((metadata -> $3::text)) = 'number'" +
+        " AND (metadata -> $3::text) > $4::jsonb THEN true ELSE false END)))",
+      values: ['{"bot":"a"}', '{"bot":"b"}', "ano", "1"],
+    });
+  });
+
+  it("is one statement for all filters of a shape: nothing of the caller's is in it", () => {
+    const shape = (key: string, value: string): string | undefined =>
+      searchCondition([], {
+        [key]: value,
+        [`${key}2`]: { ne: value, in: [value], notIn: [value, value], between: [value, value], like: value },
+        [`${key}3`]: { arrayContains: [value], ilike: value, gte: value, exists: true },
+        not: { or: [{ [key]: value }, { and: [{ [key]: { eq: value } }] }] },
+      })?.text;
+    const hostile = "'; DROP TABLE treino --";
+    expect(shape(hostile, `${hostile}"$1`)).toBe(shape("grupo", "a"));
+  });
+
+  it("counts parameters from where its statement has room", () => {
+    expect(numberedFrom(4, "a = $1 AND b = $2 AND c = $10 AND d = $1")).toBe(
+      "a = $4 AND b = $5 AND c = $13 AND d = $4",
+    );
+  });
+
+  it("keeps both values of two keys that are one when they are stored", () => {
+    expect(searchCondition([], { "a\0": 1, "a\uFFFD": 2 })?.values).toEqual([
+      '{"a\uFFFD":1}',
+      '{"a\uFFFD":2}',
+    ]);
+  });
+
+  it.each<[string, unknown, string, string]>([
+    ["null", null, "filter", NO_OBJECT],
+    ["a list", [{ grupo: "a" }], "filter", NO_OBJECT],
+    ["a text", "grupo", "filter", NO_OBJECT],
+    ["a function", () => true, "filter", NO_OBJECT],
+    ["a Map", new Map([["grupo", "a"]]), "filter", NO_OBJECT],
+    ["an empty object", {}, "filter", EMPTY],
+    ["keys of a prototype", Object.create({ grupo: "a" }), "filter", EMPTY],
+    ["a symbol", { grupo: "a", [Symbol("or")]: [] }, "filter", "must not have symbols as keys"],
+    [
+      "a symbol for an operator",
+      { ano: { [Symbol("gt")]: 1 } },
+      "filter.ano",
+      "must not have symbols as keys",
+    ],
+    ["null for a value", { grupo: null }, "filter.grupo", NOT_A_VALUE],
+    ["undefined for a value", { grupo: undefined }, "filter.grupo", NOT_A_VALUE],
+    ["NaN", { ano: NaN }, "filter.ano", NOT_A_VALUE],
+    ["infinity", { ano: { gt: Infinity } }, "filter.ano.gt", NOT_A_VALUE],
+    ["a bigint", { ano: 1n }, "filter.ano", INEXACT_INTEGER],
+    ["a list for a value", { grupo: ["a"] }, "filter.grupo", NOT_A_VALUE],
+    ["a boxed text", { grupo: Object("a") as unknown }, "filter.grupo", NOT_A_VALUE],
+    ["an invalid date", { dia: new Date(NaN) }, "filter.dia", "must be a valid Date"],
+    [
+      "an object that passes for a date",
+      { dia: Object.create(Date.prototype) as unknown },
+      "filter.dia",
+      NOT_A_VALUE,
+    ],
+    ["a toJSON of a value", { grupo: { toJSON: () => "a" } }, "filter.grupo", NOT_A_VALUE],
+    [
+      "a toJSON of a filter",
+      Object.assign(Object.create({ toJSON: () => ({}) }) as object, { a: 1 }),
+      "filter",
+      NO_OBJECT,
+    ],
+    ["no operators", { grupo: {} }, "filter.grupo", EMPTY],
+    ["an undefined operand", { ano: { gt: 1, lt: undefined } }, "filter.ano.lt", NOT_A_VALUE],
+    ["a list for an operand", { grupo: { eq: ["a"] } }, "filter.grupo.eq", NOT_A_VALUE],
+    ["null in a list", { grupo: { in: ["a", null] } }, "filter.grupo.in[1]", NOT_A_VALUE],
+    ["a hole in a list", { grupo: { in: new Array(1) } }, "filter.grupo.in[0]", NOT_A_VALUE],
+    ["a list in a list", { grupo: { notIn: [["a"]] } }, "filter.grupo.notIn[0]", NOT_A_VALUE],
+    ["an empty in", { grupo: { in: [] } }, "filter.grupo.in", "must not be empty"],
+    ["an empty notIn", { grupo: { $nin: [] } }, "filter.grupo.$nin", "must not be empty"],
+    [
+      "an empty arrayContains",
+      { tags: { arrayContains: [] } },
+      "filter.tags.arrayContains",
+      "must not be empty",
+    ],
+    ["a text for a list", { grupo: { in: "a" } }, "filter.grupo.in", "must be a list"],
+    ["a text for exists", { grupo: { exists: "false" } }, "filter.grupo.exists", "must be true or false"],
+    ["a number for a pattern", { grupo: { like: 1 } }, "filter.grupo.like", "must be a string"],
+    [
+      "a pattern with an open escape",
+      { grupo: { $ilike: "a\\\\\\" } },
+      "filter.grupo.$ilike",
+      "must not end with a single backslash: write two of them for one",
+    ],
+    ["an empty and", { and: [] }, "filter.and", "must not be empty"],
+    ["an empty $or", { $or: [] }, "filter.$or", "must not be empty"],
+    ["an object for $or", { $or: { grupo: "a" } }, "filter.$or", "must be a list"],
+    ["a list of texts for or", { or: ["a"] }, "filter.or[0]", NO_OBJECT],
+    ["an empty filter in a list", { $or: [{ a: 1 }, {}] }, "filter.$or[1]", EMPTY],
+    ["an empty list for $not", { $not: [] }, "filter.$not", "must not be empty"],
+    ["an empty filter in a $not", { $not: [{ a: 1 }, {}] }, "filter.$not[1]", EMPTY],
+    ["a large integer", { ano: { gt: 2 ** 53 } }, "filter.ano.gt", INEXACT_INTEGER],
+    ["a large integer in a list", { ano: { in: [1, -(2 ** 60)] } }, "filter.ano.in[1]", INEXACT_INTEGER],
+    ["an empty $not", { $not: {} }, "filter.$not", EMPTY],
+    ["an empty not", { not: {} }, "filter.not", EMPTY],
+    [
+      "an unknown key with a $",
+      { $nor: [{ a: 1 }] },
+      "filter.$nor",
+      "must be a key that does not begin with $, or $and, $or or $not",
+    ],
+  ])("refuses %s and names its place", (_name, filter, option, problem) => {
+    expect(failureOf(filter)).toEqual(new InvalidArgumentError(option, problem));
+    expect(failureOf(filter)).toMatchObject({ option });
+  });
+
+  it.each([
+    { grupo: { $foo: 1 } },
+    { grupo: { nome: "a" } },
+    { grupo: { toString: "a" } },
+    { grupo: { constructor: "a" } },
+    JSON.parse('{"grupo": {"__proto__": "a"}}') as object,
+    { grupo: { $and: [{ a: 1 }] } },
+  ])("refuses the unknown operator of %j", (filter) => {
+    const [operator = ""] = Object.keys(Object.values(filter)[0] as object);
+    expect(failureOf(filter)).toMatchObject({ code: "INVALID_ARGUMENT", option: `filter.grupo.${operator}` });
+  });
+
+  it.each([[[1]], [[1, 2, 3]], [[1, "2"]], [[new Date(0), 2]]])("refuses %j for between", (between) => {
+    expect(failureOf({ ano: { between } })).toEqual(
+      new InvalidArgumentError(
+        "filter.ano.between",
+        "must be a list of the lowest and the highest value, of one type",
+      ),
+    );
+  });
+
+  it("refuses more values than a filter has, wherever they stand", () => {
+    const list = Array.from({ length: 1000 }, (_, place) => place);
+    expect(searchCondition([], { ano: { in: list } })?.values[0]).toHaveLength(1000);
+    expect(failureOf({ ano: { in: [...list, 1] } })).toMatchObject({ option: "filter.ano.in" });
+    expect(failureOf({ ano: { in: list }, mes: 1 })).toMatchObject({ option: "filter.mes" });
+    expect(failureOf({ ano: { in: new Array(2 ** 32 - 1) } })).toMatchObject({ option: "filter.ano.in" });
+    expect(failureOf({ $or: list.map((ano) => ({ ano })) })).toMatchObject({ option: "filter.$or[999]" });
+  });
+
+  it("refuses filters that are nested too deep, or in themselves", () => {
+    expect(searchCondition([], nestedIn(31) as never)).toBeDefined();
+    expect(failureOf(nestedIn(32))).toMatchObject({ option: `filter${".$not".repeat(32)}` });
+    const cyclic: Record<string, unknown> = { grupo: "a" };
+    cyclic["not"] = cyclic;
+    expect(failureOf(cyclic)).toMatchObject({ option: `filter${".not".repeat(32)}` });
+    const wide: Record<string, unknown> = {};
+    wide["$and"] = [wide, wide, wide];
+    expect(failureOf(wide)).toMatchObject({ code: "INVALID_ARGUMENT" });
+  });
+
+  it("takes keys of prototypes for keys", () => {
+    const filter = JSON.parse('{"__proto__": "a", "constructor": {"in": ["b"]}, "__proto__.x": 1}') as never;
+    expect(searchCondition([], filter)?.values).toEqual([
+      '{"__proto__":"a"}',
+      ['{"constructor":"b"}'],
+      '{"__proto__.x":1}',
+      '{"__proto__":{"x":1}}',
+      "__proto__.x",
+    ]);
+  });
+
+  it("takes and, or and not for keys where their value is none of a filter", () => {
+    const { values } = searchCondition([], { and: "a", or: { in: ["b"] }, not: 1 }) ?? {};
+    expect(values).toEqual(['{"and":"a","not":1}', ['{"or":"b"}']]);
+  });
+
+  it("compares dates as the texts that metadata keeps", () => {
+    const day = Object.assign(new Date(0), { toISOString: () => "'" });
+    expect(searchCondition([], { dia: day, fim: { lt: new Date(1) } })?.values).toEqual([
+      '{"dia":"1970-01-01T00:00:00.000Z"}',
+      "fim",
+      "1970-01-01T00:00:00.001Z",
+    ]);
+  });
+});

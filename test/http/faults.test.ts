@@ -1,0 +1,220 @@
+/** Who is at fault, and who is told: the caller of what is wrong with the request, the host of everything else. */
+import { describe, expect, it } from "vitest";
+import { AbortError, DatabaseError, EmbeddingError, InvalidArgumentError } from "../../src/errors.js";
+import { bearerToken, similarityHandler, type SimilarityHandlerOptions } from "../../src/http/handler.js";
+import {
+  FakeIndex,
+  hit,
+  jsonRequest,
+  post,
+  send,
+  untilAborted,
+  type Answer,
+  type Search,
+} from "../support/http.js";
+
+/** A search that fails. */
+function failing(error: Error): FakeIndex {
+  return new FakeIndex(() => {
+    throw error;
+  });
+}
+
+/** What the host is told of one request, with the answer. */
+async function listen(
+  search: Search,
+  body: unknown = { query: "frete" },
+  options: SimilarityHandlerOptions = {},
+): Promise<{ answer: Answer; told: unknown[] }> {
+  const told: unknown[] = [];
+  const onError = (error: unknown): void => void told.push(error);
+  return { answer: await post(new FakeIndex(search), body, { onError, ...options }), told };
+}
+
+describe("an option of a search that is not usable", () => {
+  it.each(["query", "k", "strategy"])(
+    "answers 400 with the problem when it is the caller's: %s",
+    async (option) => {
+      const answer = await post(failing(new InvalidArgumentError(option, "must be another")), { query: "a" });
+      expect(answer).toMatchObject({ status: 400, body: { error: `${option} must be another` } });
+    },
+  );
+
+  it.each(["filter", "filter.grupo", "filter.$and[0].ano.gt"])(
+    "says nothing of what the host filters by: %s",
+    async (option) => {
+      const index = failing(new InvalidArgumentError(option, "must be another"));
+      const ofHost = await post(index, { query: "a" });
+      expect(ofHost).toMatchObject({ status: 500, body: { error: "The search failed" } });
+      const ofBoth = await post(index, { query: "a", filter: { ano: 2026 } }, { allowFilter: true });
+      expect(ofBoth).toMatchObject({
+        status: 400,
+        body: { error: "filter is too long, or nested too deep" },
+      });
+    },
+  );
+
+  it.each(["mode", "minScore", "kind", "mmr.fetchK", "signal", "queryPrefix"])(
+    "answers 500 without the problem when it is the host's: %s",
+    async (option) => {
+      const { answer, told } = await listen(() => {
+        throw new InvalidArgumentError(option, "segredo");
+      });
+      expect(answer).toMatchObject({ status: 500, body: { error: "The search failed" } });
+      expect(told).toMatchObject([{ option }]);
+    },
+  );
+
+  it("answers 500 when toResult is at fault, whatever the error says", async () => {
+    const toResult = (): never => {
+      throw new InvalidArgumentError("query", "segredo");
+    };
+    const { answer } = await listen(() => [hit], { query: "frete" }, { toResult });
+    expect(answer).toMatchObject({ status: 500, body: { error: "The search failed" } });
+  });
+
+  it("answers 400 when the query is longer than the model reads", async () => {
+    const answer = await post(failing(new EmbeddingError("TEXT_TOO_LONG", "segredo", false)), { query: "a" });
+    expect(answer).toMatchObject({ status: 400, body: { error: "query is longer than the model reads" } });
+  });
+});
+
+describe("onError", () => {
+  it.each([
+    [500, new Error("segredo")],
+    [500, new EmbeddingError("MODEL_MISSING", "segredo", false)],
+    [503, new EmbeddingError("EMBEDDING_FAILED", "segredo", true)],
+    [503, new DatabaseError("segredo", { code: "CONNECTION_FAILED", retryable: true })],
+  ])("is told of the error behind %i: %s", async (status, error) => {
+    const { answer, told } = await listen(() => {
+      throw error;
+    });
+    expect(answer.status).toBe(status);
+    expect(told).toEqual([error]);
+  });
+
+  it("is told of a search that took too long", async () => {
+    const { answer, told } = await listen(untilAborted, { query: "frete" }, { timeoutMs: 20 });
+    expect(answer.status).toBe(504);
+    expect(told).toEqual([expect.any(AbortError)]);
+  });
+
+  it("is told which request it was", async () => {
+    const requests: Request[] = [];
+    const request = new Request("http://localhost/x", jsonRequest('{"query":"frete"}'));
+    const onError = (_error: unknown, given: Request): void => void requests.push(given);
+    await similarityHandler(failing(new Error("segredo")), { onError })(request);
+    expect(requests).toEqual([request]);
+  });
+
+  it("is told nothing of what is wrong with a request, nor of a caller who has gone", async () => {
+    const bodies = [{ query: 5 }, { query: "a", k: 0 }, { query: "a", mode: "text" }];
+    for (const body of bodies) expect((await listen(() => [hit], body)).told).toEqual([]);
+    const controller = new AbortController();
+    const told: unknown[] = [];
+    const index = new FakeIndex((query, options) => {
+      queueMicrotask(() => {
+        controller.abort();
+      });
+      return untilAborted(query, options);
+    });
+    const request = { ...jsonRequest('{"query":"frete"}'), signal: controller.signal };
+    const answer = await send(index, request, { onError: (error) => void told.push(error) });
+    expect(answer.status).toBe(504);
+    expect(told).toEqual([]);
+  });
+
+  it("changes nothing in the answer when it throws", async () => {
+    const onError = (): never => {
+      throw new Error("the log is full");
+    };
+    const answer = await post(failing(new Error("segredo")), { query: "frete" }, { onError });
+    expect(answer).toMatchObject({ status: 500, body: { error: "The search failed" } });
+  });
+});
+
+describe("the host's own options of a search", () => {
+  it.each([
+    ["minScore", { search: { minScore: 5 } }],
+    ["minScore", { search: { minScore: 0.5 }, modes: ["vector", "text"] }],
+    ["minScore", { search: { minScore: 0.5, onTextOnly: () => undefined } }],
+    ["mmr", { search: { mmr: {} } }],
+    ["mmr", { search: { mmr: {} }, strategies: ["chunks"], modes: ["vector", "hybrid"] }],
+    ["neighbors.before", { search: { neighbors: { before: -1 } } }],
+    ["efSearch", { search: { efSearch: 0 } }],
+    ["strategies", { strategies: [] }],
+    ["strategies", { strategies: ["documents"] }],
+    ["allowFilter", { allowFilter: "false" }],
+    ["allowFilter", { allowFilter: 1 }],
+    ["onError", { onError: "log" }],
+  ])("are refused at once where no request, or not each, could be served: %s of %j", (option, options) => {
+    expect(() => similarityHandler(new FakeIndex(), options as never)).toThrow(
+      expect.objectContaining({ name: "InvalidArgumentError", option }) as Error,
+    );
+  });
+
+  it("are those of each search, whatever is done to the host's object later", async () => {
+    const index = new FakeIndex();
+    const modes: ("vector" | "text")[] = ["vector"];
+    const options = { search: { mmr: { lambda: 0.7 } }, strategies: ["chunks" as const], modes };
+    const handler = similarityHandler(index, options);
+    modes.push("text");
+    Object.assign(options.search, { mmr: { lambda: 9 } });
+    const ask = (body: object): Promise<Response> =>
+      handler(new Request("http://localhost/x", jsonRequest(JSON.stringify(body))));
+    expect((await ask({ query: "frete" })).status).toBe(200);
+    expect((await ask({ query: "frete", mode: "text" })).status).toBe(400);
+    expect(index.calls).toMatchObject([{ options: { mmr: { lambda: 0.7 }, mode: "vector" } }]);
+  });
+});
+
+describe("strategies", () => {
+  it("are those that the host allows, so that no caller comes to the embedder by another way", async () => {
+    const index = new FakeIndex();
+    const options: SimilarityHandlerOptions = { modes: ["text"], strategies: ["chunks"] };
+    const answer = await post(index, { query: "frete", strategy: "trainings" }, options);
+    expect(answer).toMatchObject({ status: 400, body: { error: "strategy must be one of chunks" } });
+    expect(index.calls).toEqual([]);
+  });
+
+  it("have the host's first one by default", async () => {
+    const index = new FakeIndex();
+    const options: SimilarityHandlerOptions = { strategies: ["trainings", "chunks"], modes: ["hybrid"] };
+    expect((await post(index, { query: "frete" }, options)).status).toBe(200);
+    expect((await post(index, { query: "frete", strategy: "chunks" }, options)).status).toBe(200);
+    expect(index.calls.map(({ options: { strategy, mode } }) => [strategy, mode])).toEqual([
+      ["trainings", "vector"],
+      ["chunks", "hybrid"],
+    ]);
+  });
+
+  it.each(["text", "hybrid"] as const)("of trainings go with no mode %s", async (mode) => {
+    const index = new FakeIndex();
+    const options: SimilarityHandlerOptions = { modes: ["vector", "text", "hybrid"] };
+    const answer = await post(index, { query: "frete", strategy: "trainings", mode }, options);
+    expect(answer).toMatchObject({
+      status: 400,
+      body: { error: "strategy trainings goes with mode vector only" },
+    });
+    expect(index.calls).toEqual([]);
+  });
+});
+
+describe("a token", () => {
+  it.each(["", " ", "segredo\n", " segredo", "segrédo", "a\u0000b", undefined, 5])(
+    "that no header can hold is refused at once: %j",
+    (token) => {
+      expect(() => bearerToken(token as string)).toThrow(InvalidArgumentError);
+    },
+  );
+
+  it.each(["a", "um segredo", "eyJhbGciOi.J9-_~+/=="])("can be %j", async (token) => {
+    const authorize = bearerToken(token);
+    const ask = async (given: string): Promise<number> => {
+      const request = jsonRequest('{"query":"frete"}');
+      const headers = { ...(request.headers as Record<string, string>), authorization: `Bearer ${given}` };
+      return (await send(new FakeIndex(), { ...request, headers }, { authorize })).status;
+    };
+    expect([await ask(token), await ask(`${token}x`), await ask(token.slice(1))]).toEqual([200, 401, 401]);
+  });
+});

@@ -1,0 +1,43 @@
+import { describe, expect, it } from "vitest";
+import { InvalidArgumentError } from "../../src/errors.js";
+import { checkIndexOptions } from "../../src/opening/index-options.js";
+
+const refusal = (option: string, problem: string): InvalidArgumentError =>
+  new InvalidArgumentError(option, problem);
+
+describe("checkIndexOptions", () => {
+  const embed = (): never => {
+    throw new Error("is not called");
+  };
+  const embeddings = { embedDocuments: embed, embedQuery: embed };
+  const pool = { connect: embed, query: embed };
+
+  it("lets through what can embed documents and queries", () => {
+    expect(() => {
+      checkIndexOptions(embeddings, { pool });
+    }).not.toThrow();
+  });
+
+  it.each([undefined, null, {}, { embedDocuments: embed }, { embedQuery: embed }, "mxbai", { pool }, pool])(
+    "refuses %o in the place of embeddings, and shows the call",
+    (given) => {
+      expect(() => {
+        checkIndexOptions(given, { pool });
+      }).toThrow(
+        refusal(
+          "embeddings",
+          "must be LangChain Embeddings, before the options: initialize(embeddings, { pool })",
+        ),
+      );
+    },
+  );
+
+  it("says what was meant by a pool for options, and by a promise for embeddings", () => {
+    expect(() => {
+      checkIndexOptions(embeddings, pool);
+    }).toThrow("initialize(embeddings, { pool })");
+    expect(() => {
+      checkIndexOptions(Promise.resolve(embeddings), { pool });
+    }).toThrow(refusal("embeddings", "is a promise: await it first"));
+  });
+});

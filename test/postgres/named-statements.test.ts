@@ -1,0 +1,53 @@
+import { expect, it } from "vitest";
+import { boundedPool } from "../../src/postgres/bounded-database.js";
+import { NamedStatements } from "../../src/postgres/named-statements.js";
+
+const noop = (): void => undefined;
+
+it("names no more statements than a connection should keep, and runs the others without a name", async () => {
+  const names: (string | undefined)[] = [];
+  const pool = {
+    totalCount: 1, // as pg.Pool has it
+    connect: () => Promise.resolve({ query: pool.query, release: noop, on: noop, removeListener: noop }),
+    query: (statement: string | { name: string }) => {
+      names.push(typeof statement === "string" ? undefined : statement.name);
+      return Promise.resolve({ rows: [] });
+    },
+  };
+  const statements = new NamedStatements(boundedPool(pool as never));
+  const run = (place: number): Promise<unknown> =>
+    statements.query(`SELECT ${place}`, [], { keepsPlan: true });
+  for (let place = 0; place < 510; place++) await run(place);
+  expect(new Set(names.slice(0, 500)).size).toBe(500);
+  expect(names.slice(0, 500)).not.toContain(undefined);
+  expect(names.slice(500)).toEqual(new Array(10).fill(undefined));
+  await run(7);
+  await run(507);
+  expect(names.slice(510)).toEqual([names[7], undefined]);
+});
+
+it("runs a statement again when the schema has changed since it was prepared, and has new names from then on", async () => {
+  const names: (string | undefined)[] = [];
+  const cause = Object.assign(new Error("cached plan must not change result type"), {
+    severity: "ERROR",
+    code: "0A000",
+    routine: "RevalidateCachedQuery",
+  });
+  let isStale = true;
+  const query = (statement: string | { name: string }): Promise<unknown> => {
+    names.push(typeof statement === "string" ? undefined : statement.name);
+    if (!isStale || typeof statement === "string") return Promise.resolve({ rows: ["found"] });
+    isStale = false;
+    return Promise.reject(cause);
+  };
+  const client = { query, release: noop, on: noop, removeListener: noop };
+  const notices: unknown[] = [];
+  const pool = boundedPool({ totalCount: 1, query, connect: () => Promise.resolve(client) } as never);
+  const statements = new NamedStatements(pool, (notice) => notices.push(notice));
+  for (let round = 0; round < 2; round++) {
+    expect(await statements.query("SELECT 1", [], { keepsPlan: true })).toEqual(["found"]);
+  }
+  expect(names).toEqual([names[0], undefined, expect.any(String)]);
+  expect(names[2]).not.toBe(names[0]);
+  expect(notices).toEqual([]);
+});

@@ -1,0 +1,46 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+
+const ROOT = new URL("../..", import.meta.url).pathname;
+const POOL = /(?:\b(?:const|let) (\w+)[^=;]*= )?new (?:pg\.)?Pool\(/g;
+
+/** The programs that others copy: scripts, and the code blocks of each page together. */
+function programs(): [string, string][] {
+  const pages = readdirSync(ROOT).filter((name) => name.endsWith(".md"));
+  const folders = ["docs", "examples", "bench", "eval"].flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" }).map((name) => join(folder, name)),
+  );
+  return [...pages, ...folders]
+    .filter((path) => /\.(md|ts)$/.test(path) && !path.includes("node_modules"))
+    .map((path) => {
+      const text = readFileSync(join(ROOT, path), "utf8");
+      return [path, path.endsWith(".md") ? codeOf(text) : text];
+    });
+}
+
+function codeOf(page: string): string {
+  const blocks = page.matchAll(/^```(?:ts|js|typescript|javascript)\n(.*?)^```/gms);
+  return Array.from(blocks, ([, code = ""]) => code).join("\n");
+}
+
+/** What is wrong with the pools of a program. */
+function unguarded(program: string): string[] {
+  return Array.from(program.matchAll(POOL), ([creation, name]) => ({ creation, name }))
+    .filter(({ name }) => name === undefined || !program.includes(`${name}.on("error"`))
+    .map(({ creation }) => creation);
+}
+
+// `pg` emits the end of an idle connection on its pool, and an event "error" that nobody listens to ends the process.
+describe("every pool that others may copy has a listener for errors", () => {
+  it.each(programs().filter(([, program]) => program.search(POOL) >= 0))("%s", (_path, program) => {
+    expect(unguarded(program)).toEqual([]);
+  });
+
+  it("is noticed where it lacks", () => {
+    expect(unguarded("const pool = new pg.Pool({});")).toEqual(["const pool = new pg.Pool("]);
+    expect(unguarded("use(new Pool());")).toEqual(["new Pool("]);
+    expect(unguarded('const pool: pg.Pool = new pg.Pool({});\npool.on("error", log);')).toEqual([]);
+    expect(programs().filter(([, program]) => program.search(POOL) >= 0).length).toBeGreaterThanOrEqual(6);
+  });
+});

@@ -1,0 +1,204 @@
+import { Document } from "@langchain/core/documents";
+import {
+  TrainingIndex,
+  type SearchMode,
+  type SearchStrategy,
+  type SimilarOptions,
+  type Notice,
+} from "langchain-training-index";
+import { expect, it } from "vitest";
+import { ClusteredVectors } from "../../bench/vectors.js";
+import { openServerPool } from "../support/contract.js";
+import { describeOnServer, requireServerUrl, type TestDatabase } from "../support/databases.js";
+import { CountingEmbeddings, DIMENSIONS, openTestIndex, type TestIndex } from "../support/index.js";
+import { explain, recordingPool } from "../support/recording-pool.js";
+
+const NEAR = Array.from({ length: DIMENSIONS }, (_, place) => (place === 0 ? 1 : 0));
+
+type Options = SimilarOptions<SearchMode, SearchStrategy>;
+
+const SEARCHES: [name: string, options: Options][] = [
+  ["by vector", {}],
+  ["by vector with a filter", { filter: { kept: true } }],
+  ["with a limit for each training", { perTraining: 2 }],
+  ["for trainings", { strategy: "trainings" }],
+];
+const HYBRID: [name: string, options: Options] = ["by vector and words", { mode: "hybrid" }];
+
+/** Chunks on more than a hundred pages, of which one half lies near {@link NEAR} and the other one far away. */
+async function openLarge(
+  database: TestDatabase,
+  options: Parameters<typeof openTestIndex>[2] = {},
+): Promise<TestIndex> {
+  const test = await openTestIndex(database, {}, options);
+  const random = new ClusteredVectors(DIMENSIONS, 1, 3);
+  const documents = Array.from(
+    { length: 500 },
+    (_, place) =>
+      new Document({
+        pageContent: `${place} ${"a loja ".repeat(270)}`,
+        metadata: { kept: place % 2 === 1 },
+      }),
+  );
+  const vectors = documents.map((_, place) =>
+    random.next().map((component, index) => component / 10 + (NEAR[index] ?? 0) * (place % 2 === 1 ? -1 : 1)),
+  );
+  await test.index.vectorStore.addVectors(vectors, documents);
+  return test;
+}
+
+/** The same index, through sessions with these settings. */
+async function openWith(
+  { schema }: TestIndex,
+  settings: string,
+  onNotice?: (notice: Notice) => void,
+): Promise<TrainingIndex> {
+  const pool = openServerPool({
+    connectionString: requireServerUrl(),
+    // The extension's own settings are there once it is loaded.
+    options: `-c session_preload_libraries=vector ${settings}`,
+  });
+  const embeddings = new CountingEmbeddings();
+  embeddings.embedQuery = () => Promise.resolve(NEAR);
+  return TrainingIndex.initialize(embeddings, { pool, schema, onNotice });
+}
+
+/** Ids of the hits of each search, and the notices that came with it. */
+async function findAll(
+  index: TrainingIndex,
+  searches: [name: string, options: Options][],
+  notices: Notice[],
+): Promise<Map<string, { ids: unknown[]; codes: string[]; messages: string }>> {
+  const found = new Map<string, { ids: unknown[]; codes: string[]; messages: string }>();
+  for (const [name, options] of searches) {
+    notices.length = 0;
+    const query = options.mode === "hybrid" ? "a loja" : NEAR;
+    const hits: { trainingId: unknown }[] = await index.similar(query, options);
+    found.set(name, {
+      ids: hits.map(({ trainingId }) => trainingId),
+      codes: notices.map(({ code }) => code),
+      messages: notices.map(({ message }) => message).join(),
+    });
+  }
+  return found;
+}
+
+describeOnServer("a vector index that is full of chunks that are gone", (database) => {
+  // Guards: the second look. VACUUM comes late, and until then what the scan finds may all be gone.
+  it("hides none of those that stand", { timeout: 240_000 }, async () => {
+    const test = await openLarge(database, { textSearch: "portuguese" });
+    await test.owner.query(`ALTER TABLE ${test.schema}.chunk_1 SET (autovacuum_enabled = off)`);
+    await leadToNear(test);
+    await test.index.deleteTrainings({ filter: { kept: false } });
+    // The scan gives up at once, as one of many chunks does after 20,000.
+    const notices: Notice[] = [];
+    const settings = "-c hnsw.max_scan_tuples=1 -c enable_seqscan=off -c enable_sort=off";
+    const index = await openWith(test, settings, (notice) => notices.push(notice));
+    const exact = await openWith(test, "-c enable_indexscan=off");
+    const expected = await findAll(exact, [...SEARCHES, HYBRID], []);
+    for (let round = 0; round < 3; round++) {
+      for (const [name, { ids, codes }] of await findAll(index, [...SEARCHES, HYBRID], notices)) {
+        expect(ids, name).toHaveLength(5);
+        expect(ids, name).toEqual(expected.get(name)?.ids);
+        // Of a filter that makes the scan give up some searches learn for the next time.
+        if (round === 0) expect(codes, name).toEqual(["EXACT_SEARCH"]);
+      }
+    }
+  });
+});
+
+describeOnServer("a vector index that is broken", (database) => {
+  // Guards: `orExact`. VACUUM of pgvector before 0.8.3 leaves such an index behind at times.
+  it("fails no search, and says so of a write", { timeout: 240_000 }, async () => {
+    const test = await openLarge(database, { textSearch: "portuguese" });
+    await breakVectorIndex(test);
+    const exact = await openWith(test, "-c enable_indexscan=off");
+    const notices: Notice[] = [];
+    const settings = "-c enable_seqscan=off -c enable_sort=off -c test.is_broken=true";
+    const broken = await openWith(test, settings, (notice) => notices.push(notice));
+    for (const [name, { codes, messages }] of await findAll(broken, [...SEARCHES, HYBRID], notices)) {
+      expect(codes, name).toContain("EXACT_SEARCH");
+      expect(messages, name).toContain("REINDEX");
+    }
+    for (const [name, options] of [...SEARCHES, HYBRID]) {
+      const query = options.mode === "hybrid" ? "a loja" : NEAR;
+      const hits = await broken.similar(query, options);
+      expect(hits, name).toEqual(await exact.similar(query, options));
+      expect(hits, name).toHaveLength(5);
+    }
+    await expect(broken.upsertTraining({ id: "a", content: "a loja" })).rejects.toMatchObject({
+      code: "DATABASE_FAILED",
+      message: expect.stringContaining("REINDEX") as string,
+    });
+  });
+});
+
+/** HNSW graphs are random. In a few the scan never reaches the near half, and finds enough stored chunks in the other one. */
+async function leadToNear({ index, owner, schema }: TestIndex): Promise<void> {
+  for (let attempt = 0; attempt < 10; attempt++) {
+    const near = await index.similar(NEAR, { k: 40, efSearch: 40 });
+    if (near.every(({ metadata }) => metadata["kept"] === false)) return;
+    await owner.query(`REINDEX INDEX ${schema}.chunk_1_embedding`);
+  }
+  throw new Error("no graph leads to the near half");
+}
+
+/** Puts an index in place that fails, in a session that has it so, as soon as it compares two vectors. */
+async function breakVectorIndex({ owner, schema }: TestIndex): Promise<void> {
+  const { rows } = await owner.query<{ name: string }>(
+    "SELECT extnamespace::regnamespace::text AS name FROM pg_catalog.pg_extension WHERE extname = 'vector'",
+  );
+  const extension = rows[0]?.name ?? "";
+  const vectors = `(${extension}.vector, ${extension}.vector)`;
+  await owner.query(`
+    CREATE FUNCTION ${schema}.distance ${vectors} RETURNS double precision
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    BEGIN
+      IF current_setting('test.is_broken', true) = 'true' THEN
+        RAISE EXCEPTION 'different vector dimensions 64 and 0' USING ERRCODE = 'data_exception';
+      END IF;
+      RETURN $1 OPERATOR(${extension}.<=>) $2;
+    END $$;
+    CREATE OPERATOR CLASS ${schema}.breakable FOR TYPE ${extension}.vector USING hnsw AS
+      OPERATOR 1 ${extension}.<=> ${vectors} FOR ORDER BY float_ops,
+      FUNCTION 1 ${schema}.distance ${vectors};
+    DROP INDEX ${schema}.chunk_1_embedding;
+    CREATE INDEX chunk_1_embedding ON ${schema}.chunk_1 USING hnsw (embedding ${schema}.breakable)`);
+}
+
+describeOnServer("a search among few chunks", (database) => {
+  // Guards: the exact plan; what VACUUM of pgvector before 0.8.3 does to an index whose chunks have all gone hides new ones.
+  it("compares them all, whatever the planner knows about the table", async () => {
+    const test = await openTestIndex(database);
+    const recorded = recordingPool(database.pool);
+    const index = await TrainingIndex.initialize(test.embeddings, {
+      pool: recorded.pool,
+      schema: test.schema,
+    });
+    await index.upsertTraining({ id: "a", content: "a loja abre às nove" });
+    for (const [, options] of SEARCHES) {
+      expect(await index.similar("loja", options)).toHaveLength(options.filter ? 0 : 1);
+      const statement = recorded.statements.at(-1);
+      const session = openServerPool({ connectionString: requireServerUrl(), max: 1 });
+      await session.query("SET enable_seqscan = off; SET enable_sort = off");
+      expect(statement && (await explain(session, statement))).not.toContain("chunk_1_embedding");
+    }
+  });
+});
+
+describeOnServer("a large table without a vector index", (database) => {
+  it("is searched exactly, and the host is told", { timeout: 240_000 }, async () => {
+    const test = await openLarge(database, { textSearch: "portuguese" });
+    await test.owner.query(`DROP INDEX ${test.schema}.chunk_1_embedding`);
+    const notices: Notice[] = [];
+    const index = await openWith(test, "", (notice) => notices.push(notice));
+    for (const [name, { ids, codes, messages }] of await findAll(index, [...SEARCHES, HYBRID], notices)) {
+      expect(ids, name).toHaveLength(5);
+      expect(codes, name).toEqual(["EXACT_SEARCH"]);
+      expect(messages, name).toContain("migrate");
+    }
+    notices.length = 0;
+    expect(await index.similar("loja", { mode: "text" })).toHaveLength(5);
+    expect(notices).toEqual([]);
+  });
+});

@@ -1,0 +1,312 @@
+import { Document } from "@langchain/core/documents";
+import {
+  TrainingIndex,
+  type ChunkHit,
+  type DatabasePool,
+  type Metadata,
+  type SimilarOptions,
+} from "langchain-training-index";
+import { migrate, type MigrateOptions } from "langchain-training-index/migrations";
+import { expect, it } from "vitest";
+import { ClusteredVectors } from "../../bench/vectors.js";
+import { openServerPool } from "../support/contract.js";
+import {
+  describeOnEach,
+  describeOnServer,
+  requireServerUrl,
+  type TestDatabase,
+} from "../support/databases.js";
+import { CountingEmbeddings, DIMENSIONS, migratedSchema, openTestIndex } from "../support/index.js";
+import { explain, recordingPool } from "../support/recording-pool.js";
+
+interface FilledIndex {
+  schema: string;
+  index: TrainingIndex;
+  /** More vectors from the same clusters. */
+  vectors: ClusteredVectors;
+  /** Finds, and says how Postgres did. */
+  findWithPlan: (options: SimilarOptions) => Promise<{ hits: ChunkHit[]; plan: string }>;
+}
+
+/** Fills a schema without its vector index, and builds that afterwards: it takes a third of the time. */
+async function openFilled(
+  database: TestDatabase,
+  count: number,
+  metadataOf: (place: number) => Metadata,
+  options: MigrateOptions = {},
+): Promise<FilledIndex> {
+  const { pool, owner } = database;
+  const migration = { dimensions: 1024, ...options };
+  const schema = await migratedSchema(database, migration);
+  const recorded = recordingPool(pool);
+  const vectors = new ClusteredVectors(1024, 100, 7);
+  const given = new Map(
+    Array.from({ length: count }, (_, place) => [
+      `${place} ${"o prazo de entrega da loja ".repeat(30)}`,
+      vectors.next(),
+    ]),
+  );
+  const embeddings = {
+    embedDocuments: (texts: string[]) => Promise.resolve(texts.map((text) => given.get(text) ?? [])),
+    embedQuery: (text: string) => new CountingEmbeddings(1024).embedQuery(text),
+  };
+  const index = await TrainingIndex.initialize(embeddings, {
+    pool: recorded.pool,
+    schema,
+    profile: { model: "agrupado" },
+  });
+  await owner.query(`DROP INDEX ${schema}.${await vectorIndexOf(database, schema)}`);
+  const documents = [...given.keys()].map((pageContent, place) => ({
+    pageContent,
+    metadata: metadataOf(place),
+  }));
+  const trainings = Array.from({ length: count / 10 }, (_, place) => ({
+    id: `t${place}`,
+    documents: documents.slice(place * 10, place * 10 + 10),
+    split: false,
+  }));
+  for await (const { status } of index.upsertTrainings(trainings)) expect(status).toBe("indexed");
+  expect(await migrate(owner, { ...migration, schema })).toMatchObject({ vectorIndex: "built" });
+  return {
+    schema,
+    index,
+    vectors,
+    findWithPlan: async (search) => {
+      recorded.statements.length = 0;
+      const hits = await index.similar(vectors.next(), search);
+      // One without hits is followed by another look at the version of the schema.
+      const statement = recorded.statements.filter(({ text }) => text.includes("<=>")).at(-1);
+      return { hits, plan: statement ? await explain(pool, statement) : "" };
+    },
+  };
+}
+
+async function vectorIndexOf({ pool }: TestDatabase, schema: string): Promise<string> {
+  const { rows } = await pool.query<{ indexname: string }>(
+    "SELECT indexname FROM pg_catalog.pg_indexes WHERE schemaname = $1 AND indexdef LIKE '%hnsw%'",
+    [schema],
+  );
+  return rows[0]?.indexname ?? "";
+}
+
+const BY_VECTOR_INDEX = /Index Scan using chunk_1_embedding(_halfvec|_bit)? on chunk_1/;
+const BY_FILTER_INDEX = "Bitmap Index Scan on chunk_1_metadata";
+
+describeOnServer("at 10,000 chunks of 1,024 dimensions", (database) => {
+  it("the vector index serves without a filter and with a wide one, the filter's index with a narrow one", async () => {
+    const metadataOf = (place: number): Metadata => ({
+      half: place % 2,
+      tenth: place % 10,
+      hundredth: place % 100,
+    });
+    const { schema, index, vectors, findWithPlan } = await openFilled(database, 10_000, metadataOf);
+    // As the table is before autovacuum has looked at it.
+    expect((await findWithPlan({ k: 5 })).plan).toMatch(BY_VECTOR_INDEX);
+    for (const filter of [{ half: 1 }, { hundredth: 7 }, { hundredth: 100 }]) {
+      const { hits } = await findWithPlan({ k: 5, filter });
+      expect(hits).toHaveLength(filter.hundredth === 100 ? 0 : 5);
+    }
+
+    await database.owner.query(`ANALYZE ${schema}.chunk_1`);
+    for (const k of [5, 40]) {
+      const plain = await findWithPlan({ k });
+      expect(plain.plan).toMatch(BY_VECTOR_INDEX);
+      expect(plain.hits).toHaveLength(k);
+      const wide = await findWithPlan({ k, filter: { half: 1 } });
+      expect(wide.plan).toMatch(BY_VECTOR_INDEX);
+      expect(wide.hits).toHaveLength(k);
+      // No statistics say how much this keeps.
+      for (const perTraining of [undefined, 2]) {
+        const unknown = await findWithPlan({ k, perTraining, filter: { hundredth: { lt: 50 } } });
+        expect(unknown.plan).toMatch(BY_VECTOR_INDEX);
+        expect(unknown.hits).toHaveLength(k);
+      }
+      const both = await findWithPlan({ k, filter: { hundredth: 7, half: { gte: 0 } } });
+      expect(both.plan).toContain(BY_FILTER_INDEX);
+      expect(both.hits).toHaveLength(k);
+      const narrow = await findWithPlan({ k, filter: { hundredth: 7 } });
+      expect(narrow.plan).toContain(BY_FILTER_INDEX);
+      expect(narrow.hits).toHaveLength(k);
+      const none = await findWithPlan({ k, filter: { hundredth: 100 } });
+      expect(none.plan).toContain(BY_FILTER_INDEX);
+      expect(none.hits).toEqual([]);
+    }
+    // Not all trainings are read for the places of the chunks of some.
+    expect((await findWithPlan({ k: 200 })).plan).not.toMatch(
+      /Seq Scan on (?:chunk_1|indexed_1)(?! any_chunk)/,
+    );
+    expect((await findWithPlan({ k: 5, filter: { tenth: 3 }, efSearch: 100 })).plan).toMatch(BY_VECTOR_INDEX);
+    expect((await findWithPlan({ k: 5, filter: { tenth: 3, half: 1 } })).hits).toHaveLength(5);
+
+    // The same where plans are kept, which do not know the filter's values.
+    const session = openServerPool({ connectionString: requireServerUrl(), max: 1 });
+    const keeping = await TrainingIndex.initialize(new CountingEmbeddings(1024), {
+      pool: session,
+      schema,
+      profile: { model: "agrupado" },
+    });
+    const filters = [{ half: 1 }, { hundredth: 7 }, { hundredth: 100 }, { half: 1, tenth: 3 }];
+    for (let round = 0; round < 8; round++) {
+      for (const filter of filters) {
+        const vector = vectors.next();
+        const expected = await index.similar(vector, { k: 5, filter, efSearch: 200 });
+        expect(await keeping.similar(vector, { k: 5, filter, efSearch: 200 })).toEqual(expected);
+      }
+    }
+    const { rows } = await session.query<{ name: string }>(
+      "SELECT name FROM pg_prepared_statements WHERE strpos(statement, '<=>') > 0",
+    );
+    expect(rows).toHaveLength(2);
+    const kept: string[] = [];
+    for (const { name } of rows) {
+      const call = `${name}('${JSON.stringify(vectors.next())}', '200', '{"hundredth": 7}', '{}', '')`;
+      const plan = await session.query<{ "QUERY PLAN": string }>(`EXPLAIN (COSTS OFF) EXECUTE ${call}`);
+      kept.push(plan.rows.map((line) => line["QUERY PLAN"]).join("\n"));
+    }
+    expect(kept.filter((plan) => BY_VECTOR_INDEX.test(plan))).toHaveLength(1);
+    expect(kept.filter((plan) => plan.includes(BY_FILTER_INDEX))).toHaveLength(1);
+  }, 240_000);
+});
+
+describeOnEach("a compact vector index", (database) => {
+  it.each(["halfvec", "bit"] as const)(
+    "of type %s serves with and without a filter, and gives the distances of the full vectors",
+    async (vectorIndex) => {
+      const metadataOf = (place: number): Metadata => ({ half: place % 2 });
+      const { index, vectors, findWithPlan } = await openFilled(database, 500, metadataOf, { vectorIndex });
+      const { plan } = await findWithPlan({ k: 5 });
+      expect(plan).toContain(`Index Scan using chunk_1_embedding_${vectorIndex} on chunk_1`);
+      const vector = vectors.next();
+      const hits = await index.similar(vector, { k: 20 });
+      const all = await index.similar(vector, { k: 500 });
+      expect(hits).toEqual(all.slice(0, 20));
+      for (const [place, { distance, score }] of hits.entries()) {
+        expect(score).toBe(1 - distance);
+        expect(distance).toBeGreaterThanOrEqual(hits[place - 1]?.distance ?? 0);
+      }
+      const filtered = await index.similar(vector, { k: 20, filter: { half: 1 } });
+      expect(filtered).toEqual(all.filter(({ metadata }) => metadata["half"] === 1).slice(0, 20));
+    },
+  );
+
+  it("of type bit finds more of the true neighbours among more candidates", async () => {
+    const { index, vectors } = await openFilled(database, 500, () => ({}), { vectorIndex: "bit" });
+    const found = { few: 0, many: 0 };
+    for (let round = 0; round < 20; round++) {
+      const vector = vectors.next();
+      const ids = async (options: SimilarOptions): Promise<string[]> =>
+        (await index.similar(vector, options)).map(({ chunkId }) => chunkId);
+      const nearest = await ids({ k: 10, rerankFactor: 50 });
+      const few = await ids({ k: 10, rerankFactor: 1, efSearch: 10 });
+      const many = await ids({ k: 10, rerankFactor: 10 });
+      found.few += few.filter((id) => nearest.includes(id)).length;
+      found.many += many.filter((id) => nearest.includes(id)).length;
+    }
+    expect(found.many).toBeGreaterThan(160);
+    expect(found.few).toBeLessThan(found.many);
+  });
+});
+
+describeOnEach("a search that was opened before the vector index changed", (database) => {
+  it("finds the same through the new one, and without any", async () => {
+    const { schema, index, vectors } = await openFilled(database, 200, () => ({}));
+    const vector = vectors.next();
+    const before = await index.similar(vector, { k: 10 });
+    await migrate(database.owner, { schema, vectorIndex: "bit" });
+    expect(await index.similar(vector, { k: 10 })).toEqual(before);
+    await database.owner.query(`DROP INDEX ${schema}.chunk_1_embedding_bit`);
+    expect(await index.similar(vector, { k: 10 })).toEqual(before);
+  });
+});
+
+describeOnServer("a filter whose rows lie behind all that the vector index looks at", (database) => {
+  it("lets k rows through all the same", async () => {
+    const test = await openTestIndex(database);
+    const near = Array.from({ length: DIMENSIONS }, (_, place) => (place === 0 ? 1 : 0));
+    const documents = Array.from(
+      { length: 1000 },
+      (_, place) =>
+        new Document({
+          pageContent: `${place} ${"a loja ".repeat(150)}`,
+          metadata: { far: place % 2 === 1 },
+        }),
+    );
+    const random = new ClusteredVectors(DIMENSIONS, 1, 3);
+    await test.index.vectorStore.addVectors(
+      documents.map((_, place) =>
+        random
+          .next()
+          .map((component, index) => component / 10 + (near[index] ?? 0) * (place % 2 === 1 ? -1 : 1)),
+      ),
+      documents,
+    );
+    // The scan gives up at once, as one of many chunks does after 20,000; and the planner takes it.
+    const session = openServerPool({ connectionString: requireServerUrl(), max: 1 });
+    await session.query("SELECT '[1]'::vector; SET hnsw.max_scan_tuples = 1; SET enable_bitmapscan = off");
+    await session.query("SET enable_seqscan = off");
+    const index = await TrainingIndex.initialize(test.embeddings, { pool: session, schema: test.schema });
+    for (let round = 0; round < 2; round++) {
+      expect(await index.similar(near, { k: 5, filter: { far: true } })).toHaveLength(5);
+    }
+    expect(await index.similar(near, { k: 5, filter: { far: "talvez" } })).toEqual([]);
+  });
+});
+
+/** Ready chunks that fill a page each. */
+function fullChunks(id: string): { id: string; pageContent: string; metadata: Metadata }[] {
+  return Array.from({ length: 10 }, (_, place) => ({
+    id: `${id}-${place}`,
+    pageContent: `${id} ${place} ${"o prazo de entrega da loja ".repeat(30)}`,
+    metadata: { versao: 1 },
+  }));
+}
+
+describeOnServer("the plan of a swap that replaces chunks", (database) => {
+  const open = (schema: string, pool: DatabasePool): Promise<TrainingIndex> =>
+    TrainingIndex.initialize(new CountingEmbeddings(1024), { pool, schema, profile: { model: "contado" } });
+  const fill = async (index: TrainingIndex): Promise<void> => {
+    for (let place = 0; place < 10; place++) {
+      await index.upsertTraining({ id: `t${place}`, documents: fullChunks(`t${place}`), split: false });
+    }
+  };
+
+  // Guards: the look at the size of the table.
+  it("is kept from a hundred chunks on, and not before", async () => {
+    const schema = await migratedSchema(database, { dimensions: 1024 });
+    const session = openServerPool({ connectionString: requireServerUrl(), max: 1 });
+    const edit = async (): Promise<number | null> => {
+      const index = await open(schema, session);
+      await index.upsertTraining({ id: "t1", documents: fullChunks("t1").slice(1), split: false });
+      await index.upsertTraining({ id: "t1", documents: fullChunks("t1"), split: false });
+      const { rowCount } = await session.query(
+        "SELECT FROM pg_catalog.pg_prepared_statements WHERE statement LIKE '%DELETE FROM%'",
+      );
+      return rowCount;
+    };
+    expect(await edit()).toBe(0);
+    await fill(await open(schema, session));
+    expect(await edit()).toBe(1);
+  });
+
+  it("finds the chunks by their ids then, whatever they are", async () => {
+    const schema = await migratedSchema(database, { dimensions: 1024 });
+    const recorded = recordingPool(database.pool);
+    const index = await open(schema, recorded.pool);
+    await fill(index);
+    const [replaced, described, , ...kept] = fullChunks("t3");
+    const documents = [
+      { ...replaced, pageContent: "outro texto" },
+      { ...described, pageContent: described?.pageContent ?? "", metadata: { versao: 2 } },
+      ...kept,
+      ...kept.map(({ pageContent }) => ({ pageContent })), // the same texts twice: their vectors are copied
+    ];
+    const edit = { id: "t3", documents, split: false };
+    expect(await index.upsertTraining(edit)).toMatchObject({ status: "indexed", embedded: 1, removed: 1 });
+    const swap = recorded.statements.at(-1);
+    const session = openServerPool({ connectionString: requireServerUrl(), max: 1 });
+    await session.query("SET plan_cache_mode = force_generic_plan");
+    const plan = swap ? await explain(session, swap) : "";
+    expect(plan).toContain("Index Scan using chunk_1_pkey on chunk_1 c");
+    expect(plan).not.toContain("Seq Scan on chunk_1");
+  });
+});

@@ -1,0 +1,58 @@
+import { expect, it } from "vitest";
+import { describeOnEach } from "../support/databases.js";
+import { FIVE_PARAGRAPHS, inHostTransaction, openTestIndex, smallTraining } from "../support/index.js";
+
+describeOnEach("a prepared training", (database) => {
+  it("stands or falls with the host's transaction", async () => {
+    const { index, pool } = await openTestIndex(database);
+    const prepared = await index.prepareTraining(smallTraining("a"));
+    await inHostTransaction(pool, "ROLLBACK", async (client) => {
+      expect(await prepared.commit(client)).toMatchObject({ status: "indexed", embedded: 1 });
+    });
+    expect(await index.similar("loja")).toEqual([]);
+    await inHostTransaction(pool, "COMMIT", async (client) => {
+      expect(await prepared.commit(client)).toMatchObject({ status: "indexed" });
+    });
+    expect(await index.similar("loja")).toHaveLength(1);
+    expect(await prepared.commit()).toMatchObject({ status: "indexed" });
+    expect(await index.similar("loja")).toHaveLength(1);
+  });
+
+  it("embeds before the transaction, and not in it", async () => {
+    const { index, embeddings, pool } = await openTestIndex(database);
+    const prepared = await index.prepareTraining({ id: "a", content: FIVE_PARAGRAPHS });
+    expect(embeddings.calls).toBe(1);
+    embeddings.before = () => {
+      throw new Error("no call is expected any more");
+    };
+    await inHostTransaction(pool, "COMMIT", (client) => prepared.commit(client));
+    expect(await index.similar("loja")).toHaveLength(5);
+  });
+
+  it("is refused on a client that is in no transaction", async () => {
+    const { index, pool } = await openTestIndex(database);
+    const prepared = await index.prepareTraining(smallTraining("a"));
+    const client = await pool.connect();
+    try {
+      await expect(prepared.commit(client)).rejects.toMatchObject({
+        code: "INVALID_ARGUMENT",
+        option: "client",
+        message: expect.stringContaining("BEGIN first") as string,
+      });
+    } finally {
+      client.release();
+    }
+    expect(await index.similar("loja")).toEqual([]);
+  });
+
+  it("works in a transaction through upsertTraining and deleteTraining, with a pool that has no other client", async () => {
+    const { index, pool } = await openTestIndex(database);
+    await inHostTransaction(pool, "ROLLBACK", async (client) => {
+      expect(await index.upsertTraining(smallTraining("a"), { client })).toMatchObject({ status: "indexed" });
+      expect(await index.deleteTraining("a", { client })).toMatchObject({ status: "deleted" });
+      expect(await index.deleteTrainings({ ids: ["a"] }, { client })).toMatchObject([{ status: "absent" }]);
+    });
+    const { rows } = await pool.query("SELECT 1 AS one");
+    expect(rows).toEqual([{ one: 1 }]);
+  });
+});

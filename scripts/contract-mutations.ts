@@ -48,8 +48,8 @@ const mutations: Mutation[] = [
     name: "the version that is replaced: chunks that were read before the lock count, whatever came between",
     noticedBy: ["c02", "schedules"],
     file: "storing/swap.ts",
-    from: "if (replaced !== null && replaced === standing?.contentTicket)",
-    to: "if (replaced !== null && standing)",
+    from: "if (replaced !== null && replaced === stored?.contentTicket)",
+    to: "if (replaced !== null && stored)",
   },
   {
     name: "the check of tickets: the call that ends last wins",
@@ -75,7 +75,7 @@ const mutations: Mutation[] = [
   {
     name: "the order of starts within a process",
     noticedBy: ["c02"],
-    file: "writing/start-order.ts",
+    file: "writing/ticket-order.ts",
     from: "const mine = mayWait ? Promise.allSettled([this.#takingForAll, ...earlier]).then(take) : take();",
     to: "const mine = take(); void earlier; void mayWait;",
   },
@@ -119,7 +119,7 @@ const mutations: Mutation[] = [
     noticedBy: ["c06"],
     file: "storing/chunk-difference.ts",
     from: "const row = rows.claim(chunk);",
-    to: "const row = undefined as StandingChunk | undefined;",
+    to: "const row = undefined as StoredChunk | undefined;",
   },
   {
     name: "the line feeds: the hash is that of the text as it was given",
@@ -181,7 +181,7 @@ const mutations: Mutation[] = [
     name: "the way out of a race of duplicates",
     noticedBy: ["c05"],
     file: "writing/prepared-batch.ts",
-    from: "if (item.unchanged && !touched.has(item.training.key)) item.contest();",
+    from: "if (item.unchanged && !touched.has(item.training.key)) item.forceRewrite();",
     to: "if (item.unchanged && !touched.has(item.training.key)) throw new StalePreparation();",
   },
   {
@@ -230,8 +230,8 @@ const mutations: Mutation[] = [
     name: "the version of the schema that each search reads",
     noticedBy: ["c09"],
     file: "searching/current-statements.ts",
-    from: "= ANY ($${parameter}::text[])`;",
-    to: "IS DISTINCT FROM ($${parameter}::text[])::text`;",
+    from: "ELSE pg_catalog.concat('${OTHER_SCHEMA}', version)::boolean END",
+    to: "ELSE true END",
   },
   {
     name: "the filter on what accompanies a hit: neighbors, texts and means are read without it",

@@ -5,7 +5,7 @@ import { InvalidArgumentError } from "./errors.js";
 import { checkIterable, isObject } from "./calls/checks.js";
 import { openParts, shownParts, type IndexParts } from "./opening/index-parts.js";
 import type { IndexingRun, OnFailure, ResultOf } from "./writing/indexing-run.js";
-import { type TrainingIndexOptions } from "./opening/index-options.js";
+import type { TrainingIndexOptions } from "./opening/index-options.js";
 import {
   checkSelection,
   checkUpsertMany,
@@ -15,7 +15,7 @@ import {
   type UpsertOptions,
 } from "./writing/write-options.js";
 import { checkCall } from "./calls/call-options.js";
-import { notByNew } from "./opening/index-options.js";
+import { constructorRefused } from "./opening/index-options.js";
 import {
   DELETE_MANY_OPTIONS,
   DELETE_OPTIONS,
@@ -61,7 +61,7 @@ export class TrainingIndex {
   #vectorStore: TrainingVectorStore | undefined;
 
   private constructor(parts: IndexParts) {
-    if (!isObject(parts) || !("searcher" in parts)) throw notByNew();
+    if (!isObject(parts) || !("searcher" in parts)) throw constructorRefused();
     this.#parts = parts;
   }
 
@@ -264,13 +264,13 @@ export class TrainingIndex {
 
   /** The same rows as a LangChain vector store, with the filter of this index. Always the same object. */
   get vectorStore(): TrainingVectorStore {
-    const { embeddings, pool, layout, profile, serving, scope, indexer, searcher } = this.#parts;
+    const { embeddings, pool, layout, profile, knownSchema, scope, indexer, searcher } = this.#parts;
     return (this.#vectorStore ??= new TrainingVectorStore(
       embeddings,
       pool.host,
       layout,
       vectorStoreOperations({
-        ...{ pool, serving, scope, indexer, searcher },
+        ...{ pool, knownSchema, scope, indexer, searcher },
         dimensions: profile.dimensions,
         normalize: this.#normalize,
         deleteTrainings: (selection) => this.deleteTrainings(selection),

@@ -1,6 +1,6 @@
 import crypto from "node:crypto";
 import type { Chunker } from "./chunker.js";
-import { halve } from "./halving.js";
+import { splitInTwo } from "./split-in-two.js";
 import { LineFeedText, withLineFeeds } from "./line-endings.js";
 import type { TextSpan } from "./splitter.js";
 import { isBlank } from "../text.js";
@@ -112,11 +112,14 @@ export function embeddedText({ header }: NormalizedTraining, content: string): s
 }
 
 /** The chunk in two, for a model that does not read it whole; `undefined` when it cannot be cut. */
-export function halveChunk(training: NormalizedTraining, chunk: PlannedChunk): PlannedChunk[] | undefined {
+export function splitChunkInTwo(
+  training: NormalizedTraining,
+  chunk: PlannedChunk,
+): PlannedChunk[] | undefined {
   const placed = sourceAt(placeSources(training), chunk.start);
   const offset = chunk.start - placed.base;
   const lines = new LineFeedText(chunk.content);
-  return halve(lines.text, { start: 0, end: lines.text.length })?.map((part) => {
+  return splitInTwo(lines.text, { start: 0, end: lines.text.length })?.map((part) => {
     const { start, end } = lines.spanToGiven(part);
     return planChunk(training, placed, { start: offset + start, end: offset + end });
   });

@@ -3,7 +3,7 @@ import { RecursiveCharacterTextSplitter } from "@langchain/textsplitters";
 import type { EmbeddingProfile } from "../embedding/profiles.js";
 import { estimateTokens, MOST_TOKENS_PER_CHARACTER } from "../embedding/tokens.js";
 import { InvalidArgumentError } from "../errors.js";
-import { halve } from "./halving.js";
+import { splitInTwo } from "./split-in-two.js";
 import { LineFeedText } from "./line-endings.js";
 import { describeSplitter, splitText, type Splitter, type TextSpan } from "./splitter.js";
 
@@ -75,7 +75,7 @@ function inOrder(spans: readonly TextSpan[]): TextSpan[] {
 function fit(text: string, span: TextSpan, maxTokens: number): TextSpan[] {
   if (MOST_TOKENS_PER_CHARACTER * (span.end - span.start) <= maxTokens) return [span];
   if (estimateTokens(text.slice(span.start, span.end)) <= maxTokens) return [span];
-  return halve(text, span)?.flatMap((part) => fit(text, part, maxTokens)) ?? [span];
+  return splitInTwo(text, span)?.flatMap((part) => fit(text, part, maxTokens)) ?? [span];
 }
 
 function defaultSplitter(maxTokens: number): Splitter {

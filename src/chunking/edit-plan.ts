@@ -21,17 +21,17 @@ import type { NormalizedTraining } from "./training-input.js";
  * FaQuAD's text one inserted sentence made 36 of 243 chunks new, and up to 212 of 212 where it is one long line; here
  * at most 3. The price: after thousands of edits there are 4 to 33 % more chunks than a fresh split would make.
  *
- * @param standing - the stored chunks in reading order, made by the same chunker
+ * @param stored - the stored chunks in reading order, made by the same chunker
  * @returns `undefined` when nothing stays
  */
 export async function planEdit(
   training: NormalizedTraining,
-  standing: readonly Piece[],
+  stored: readonly Piece[],
   chunker: Chunker,
 ): Promise<PlannedChunk[] | undefined> {
   const text = placeText(training);
-  const stored = placeInLineFeeds(standing);
-  const { before, after } = absorbFragments(text, keepEnds(text, stored), stored);
+  const storedLines = placeInLineFeeds(stored);
+  const { before, after } = absorbFragments(text, keepEnds(text, storedLines), storedLines);
   if (before.length + after.length === 0) return undefined;
   const gap = gapBetween(text, { before, after });
   const spans = [
@@ -68,11 +68,11 @@ function placeText(training: NormalizedTraining): PlacedText {
 }
 
 /** Stored chunks with line feeds. What is blank between two of them is not stored, and counts as it was given. */
-function placeInLineFeeds(standing: readonly Piece[]): Piece[] {
+function placeInLineFeeds(stored: readonly Piece[]): Piece[] {
   const placed: Piece[] = [];
-  for (const [index, { content: given, start: givenStart }] of standing.entries()) {
+  for (const [index, { content: given, start: givenStart }] of stored.entries()) {
     const content = withLineFeeds(given);
-    const previous = standing[index - 1];
+    const previous = stored[index - 1];
     const last = placed.at(-1);
     let start = givenStart;
     if (previous && last) {
@@ -90,19 +90,19 @@ interface KeptEnds {
   after: TextSpan[];
 }
 
-/** The standing chunks that the text still has at its beginning and at its end, at their places in it. */
-function keepEnds(text: PlacedText, standing: readonly Piece[]): KeptEnds {
+/** The stored chunks that the text still has at its beginning and at its end, at their places in it. */
+function keepEnds(text: PlacedText, stored: readonly Piece[]): KeptEnds {
   const { content } = text;
   const before: TextSpan[] = [];
-  for (const [index, chunk] of standing.entries()) {
-    const span = findBehind(text, chunk, standing[index - 1], before.at(-1));
+  for (const [index, chunk] of stored.entries()) {
+    const span = findBehind(text, chunk, stored[index - 1], before.at(-1));
     // What stands between two kept chunks has to be blank still: else it would be in no chunk.
     if (!span || !isBlank(content.slice(before.at(-1)?.end ?? 0, span.start))) break;
     before.push(span);
   }
   const after: TextSpan[] = [];
-  for (let index = standing.length - 1; index >= before.length; index--) {
-    const span = findBefore(text, standing[index], standing[index + 1], after[0]);
+  for (let index = stored.length - 1; index >= before.length; index--) {
+    const span = findBefore(text, stored[index], stored[index + 1], after[0]);
     if (!span || !isBlank(content.slice(span.end, after[0]?.start ?? content.length))) break;
     const last = before.at(-1);
     if (last && (span.start <= last.start || span.end <= last.end)) break;
@@ -160,10 +160,10 @@ function gapBetween({ content }: PlacedText, { before, after }: KeptEnds): TextS
  * Gives up kept chunks beside the gap that are, like the gap itself, much shorter than the others: else many edits of
  * one place would leave a crumb each.
  */
-function absorbFragments(text: PlacedText, kept: KeptEnds, standing: readonly Piece[]): KeptEnds {
+function absorbFragments(text: PlacedText, kept: KeptEnds, stored: readonly Piece[]): KeptEnds {
   const before = [...kept.before];
   const after = [...kept.after];
-  const usual = standing.reduce((sum, { content }) => sum + content.length, 0) / standing.length;
+  const usual = stored.reduce((sum, { content }) => sum + content.length, 0) / stored.length;
   const gapLength = (): number => {
     const { start, end } = gapBetween(text, { before, after });
     return text.content.slice(start, end).trim().length;

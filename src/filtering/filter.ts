@@ -7,14 +7,14 @@ import { exactNumber, tooLargeToCompare } from "./filter-reader.js";
  * Conditions on metadata as `jsonb` texts; a row meets a condition when its metadata contains it (`@>`), and
  * has to meet them all. Keys and values only ever travel as bound values.
  */
-export type Conditions = readonly string[];
+export type Scope = readonly string[];
 
 /**
  * @param option - what the caller calls the filter, for errors
  * @throws {@link InvalidArgumentError} for an empty filter and for any value that is no scalar: a filter that
  * is not understood must never mean 'all rows'
  */
-export function compileFilter(filter: EqualityFilter | undefined, option = "filter"): Conditions {
+export function compileFilter(filter: EqualityFilter | undefined, option = "filter"): Scope {
   if (filter === undefined) return [];
   if (typeof filter !== "object" || (filter as unknown) === null || Array.isArray(filter)) {
     throw new InvalidArgumentError(option, "must be an object of metadata keys and values");

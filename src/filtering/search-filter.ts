@@ -2,7 +2,7 @@ import { InvalidArgumentError } from "../errors.js";
 import { storableText } from "../text.js";
 import type { Filter } from "../types.js";
 import { allOf, anyOf, noneOf, type Condition } from "./condition.js";
-import type { Conditions } from "./filter.js";
+import type { Scope } from "./filter.js";
 import { FilterReader, isPlainObject, type Scalar } from "./filter-reader.js";
 import * as metadata from "./metadata-conditions.js";
 import type { Order } from "./metadata-conditions.js";
@@ -16,7 +16,7 @@ import type { Order } from "./metadata-conditions.js";
  * @throws {@link InvalidArgumentError} naming the part of the filter that is not understood
  */
 export function searchCondition(
-  scope: Conditions,
+  scope: Scope,
   filter: Filter | undefined,
   option = "filter",
 ): Condition | undefined {

@@ -1,12 +1,12 @@
 import { InvalidArgumentError } from "../errors.js";
 import type { Metadata } from "../types.js";
 import { query, type Queryable } from "../postgres/database.js";
-import type { Conditions } from "../filtering/filter.js";
+import type { Scope } from "../filtering/filter.js";
 import type { Layout } from "../schema/layout.js";
 import { findPartsOfTrainings, readChunksById } from "../searching/search-sql.js";
 
 /** A chunk without its place. */
-export interface StoredChunk {
+export interface ChunkById {
   id: string;
   content: string;
   metadata: Metadata;
@@ -17,8 +17,8 @@ export async function readById(
   database: Queryable,
   layout: Layout,
   ids: readonly string[],
-  conditions: Conditions,
-): Promise<StoredChunk[]> {
+  conditions: Scope,
+): Promise<ChunkById[]> {
   const rows = await query<{ id: string; content: string; metadata: string }>(
     database,
     readChunksById(layout),
@@ -38,7 +38,7 @@ export async function refusePartsOfTrainings(
   database: Queryable,
   layout: Layout,
   ids: readonly string[],
-  scope: Conditions,
+  scope: Scope,
 ): Promise<void> {
   const rows = await query<{ id: string }>(database, findPartsOfTrainings(layout), [ids, scope]);
   const [part] = rows;

@@ -5,9 +5,9 @@ import type { Indexer } from "../writing/indexer.js";
 import { checkGivenVector } from "../searching/query.js";
 import type { Searcher } from "../searching/searcher.js";
 import type { DatabasePool } from "../postgres/database.js";
-import type { Conditions } from "../filtering/filter.js";
+import type { Scope } from "../filtering/filter.js";
 import { readById, refusePartsOfTrainings } from "./chunks-by-id.js";
-import type { ServingIndex } from "../schema/known-schema.js";
+import type { KnownSchema } from "../schema/known-schema.js";
 import { encodeChunkId, encodeTrainingId, encodeTrainingIds } from "../schema/training-id.js";
 import type { NormalizedTraining } from "../chunking/training-input.js";
 import type { Training, TrainingSelection, UpsertResult } from "../types.js";
@@ -17,9 +17,9 @@ import type { VectorStoreOperations } from "./vector-store.js";
 /** What the operations of a vector store are made of. */
 export interface VectorStoreParts {
   pool: DatabasePool;
-  serving: ServingIndex;
+  knownSchema: KnownSchema;
   dimensions: number;
-  scope: Conditions;
+  scope: Scope;
   indexer: Indexer;
   searcher: Searcher;
   normalize: (training: Training, option: string) => NormalizedTraining;
@@ -31,7 +31,7 @@ const WRITES = { writes: true };
 
 /** The index as a vector store sees it. */
 export function vectorStoreOperations(parts: VectorStoreParts): VectorStoreOperations {
-  const { pool, serving, dimensions, scope, indexer, searcher } = parts;
+  const { pool, knownSchema, dimensions, scope, indexer, searcher } = parts;
   return {
     upsert: async (trainings, vectors) => {
       // All of them before the first is stored: here they are at hand.
@@ -48,14 +48,14 @@ export function vectorStoreOperations(parts: VectorStoreParts): VectorStoreOpera
     },
     delete: async (selection) => {
       if (selection.ids !== undefined) {
-        const ids = encodeTrainingIds(selection.ids, serving.layout.idType);
-        await serving.follow(() => refusePartsOfTrainings(pool, serving.layout, ids, scope), WRITES);
+        const ids = encodeTrainingIds(selection.ids, knownSchema.layout.idType);
+        await knownSchema.follow(() => refusePartsOfTrainings(pool, knownSchema.layout, ids, scope), WRITES);
       }
       await parts.deleteTrainings(selection);
     },
-    encodeId: (id, option) => encodeTrainingId(id, serving.layout.idType, option),
+    encodeId: (id, option) => encodeTrainingId(id, knownSchema.layout.idType, option),
     newId: (option) => {
-      const { idType } = serving.layout;
+      const { idType } = knownSchema.layout;
       if (idType === "text" || idType === "uuid") return randomUUID();
       throw new InvalidArgumentError(
         option,
@@ -65,9 +65,9 @@ export function vectorStoreOperations(parts: VectorStoreParts): VectorStoreOpera
     search: (query, search) => searcher.findChunks(query, search),
     readById: async (ids) => {
       checkList("ids", ids);
-      const { idType } = serving.layout;
+      const { idType } = knownSchema.layout;
       const encoded = Array.from(ids, (id, index) => encodeChunkId(id, idType, `ids[${index}]`));
-      return serving.follow(() => readById(pool, serving.layout, encoded, scope), WRITES);
+      return knownSchema.follow(() => readById(pool, knownSchema.layout, encoded, scope), WRITES);
     },
   };
 }

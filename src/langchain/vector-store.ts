@@ -14,7 +14,7 @@ import { checkSelection } from "../writing/write-options.js";
 import { PGVectorStoreBase } from "./pgvector-store.js";
 import type { DatabasePool } from "../postgres/database.js";
 import { chunkTable, type Layout } from "../schema/layout.js";
-import type { StoredChunk } from "./chunks-by-id.js";
+import type { ChunkById } from "./chunks-by-id.js";
 import type { FoundChunk } from "../searching/hits.js";
 import type { EqualityFilter, Filter, Training, UpsertResult } from "../types.js";
 import { ADD_OPTIONS, checkRetrieverFields, MMR_OPTIONS, type AddOptions } from "./vector-store-names.js";
@@ -30,7 +30,7 @@ export interface VectorStoreOperations extends DocumentIds {
   /** Refuses ids of chunks that are parts of longer trainings. */
   delete(selection: VectorStoreSelection): Promise<void>;
   search(query: string | number[], search: VectorStoreSearch): Promise<FoundChunk[]>;
-  readById(ids: readonly string[]): Promise<StoredChunk[]>;
+  readById(ids: readonly string[]): Promise<ChunkById[]>;
 }
 
 /** A search as a vector store asks for it. */

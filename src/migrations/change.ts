@@ -8,7 +8,7 @@ import type { MigrateOptions, MigrationPlan } from "./options.js";
 import { run } from "./run.js";
 
 /** What a schema was made with, and cannot be changed but by rewriting its tables. */
-export interface Standing {
+export interface StoredOptions {
   dimensions: number;
   idType: IdType;
 }
@@ -22,14 +22,14 @@ export interface Standing {
  */
 export async function changeOf(
   client: Queryable,
-  standing: Standing,
+  stored: StoredOptions,
   { options, schema, names, hostIdType }: ChangeParts,
-): Promise<Standing> {
-  const { dimensions = standing.dimensions } = options;
-  if (dimensions !== standing.dimensions && (await hasRows(client, names.chunk))) {
-    throw standsOtherwise(schema, "dimensions", dimensions, standing.dimensions);
+): Promise<StoredOptions> {
+  const { dimensions = stored.dimensions } = options;
+  if (dimensions !== stored.dimensions && (await hasRows(client, names.chunk))) {
+    throw standsOtherwise(schema, "dimensions", dimensions, stored.dimensions);
   }
-  return { dimensions, idType: idTypeFor(standing.idType, schema, options.idType, hostIdType) };
+  return { dimensions, idType: idTypeFor(stored.idType, schema, options.idType, hostIdType) };
 }
 
 /** What {@link changeOf} decides by. */
@@ -41,27 +41,27 @@ export interface ChangeParts {
 }
 
 function idTypeFor(
-  standing: IdType,
+  stored: IdType,
   schema: string,
   given: IdType | undefined,
   host: IdType | undefined,
 ): IdType {
-  const wanted = given ?? host ?? standing;
-  if (wanted === standing) return standing;
-  if (standing === "integer" && wanted === "bigint") return wanted;
-  if (given !== undefined) throw standsOtherwise(schema, "idType", given, standing);
-  if (standing === "bigint" && wanted === "integer") return standing; // it holds them all
+  const wanted = given ?? host ?? stored;
+  if (wanted === stored) return stored;
+  if (stored === "integer" && wanted === "bigint") return wanted;
+  if (given !== undefined) throw standsOtherwise(schema, "idType", given, stored);
+  if (stored === "bigint" && wanted === "integer") return stored; // it holds them all
   throw new SchemaError(
     "SCHEMA_CONFLICT",
-    `The host's column is ${wanted} now, and the ids of schema ${JSON.stringify(schema)} are ${standing}, from which they ` +
+    `The host's column is ${wanted} now, and the ids of schema ${JSON.stringify(schema)} are ${stored}, from which they ` +
       `cannot be told: run migrate(pool, { schema: "<a new one>", trainings }), index the trainings there, and open that one`,
   );
 }
 
-function standsOtherwise(schema: string, option: string, given: unknown, standing: unknown): SchemaError {
+function standsOtherwise(schema: string, option: string, given: unknown, stored: unknown): SchemaError {
   return new SchemaError(
     "SCHEMA_CONFLICT",
-    `${option} is ${String(given)}, but schema ${JSON.stringify(schema)} was migrated with ${String(standing)}` +
+    `${option} is ${String(given)}, but schema ${JSON.stringify(schema)} was migrated with ${String(stored)}` +
       `${option === "dimensions" ? " and holds vectors" : ""}: leave it out, or migrate another schema`,
   );
 }
@@ -73,15 +73,15 @@ function standsOtherwise(schema: string, option: string, given: unknown, standin
 export async function applyChange(
   client: Queryable,
   { vectorIndex }: Catalog,
-  standing: Standing,
+  stored: StoredOptions,
   { names, dimensions, idType }: MigrationPlan,
 ): Promise<void> {
-  const isResized = dimensions !== standing.dimensions;
-  if (!isResized && idType === standing.idType) return;
+  const isResized = dimensions !== stored.dimensions;
+  if (!isResized && idType === stored.idType) return;
   for (const type of vectorIndexTypes) {
     await run(client, `DROP INDEX IF EXISTS ${names.schema}.${vectorIndexName(FIRST_PROFILE_ID, type)}`);
   }
-  if (idType !== standing.idType) {
+  if (idType !== stored.idType) {
     await run(client, `ALTER TABLE ${names.training} ALTER COLUMN id TYPE ${idType}`);
     await run(client, `ALTER TABLE ${names.indexed} ALTER COLUMN training_id TYPE ${idType}`);
     await run(client, `ALTER TABLE ${names.chunk} ALTER COLUMN training_id TYPE ${idType}`);

@@ -16,7 +16,7 @@ import { refuseReadOnly, refuseSettings } from "../postgres/settings.js";
 import { liftTimeouts } from "../postgres/timeouts.js";
 import { MAX_DIMENSIONS } from "../schema/vector-index.js";
 import { installExtension, migrationTableStatement, recordStatement, schemaStatement } from "./bootstrap.js";
-import { applyChange, changeOf, type Standing } from "./change.js";
+import { applyChange, changeOf, type StoredOptions } from "./change.js";
 import { ensureForeignKey, readFollowedIdType, readHostIdType } from "./host-table.js";
 import { migrations } from "./list.js";
 import {
@@ -32,7 +32,12 @@ import { repair } from "./repair.js";
 import { run } from "./run.js";
 import { ensureTextSearch } from "./text-search.js";
 import { ensureVectorIndex } from "./vector-index.js";
-import { askedType, recordVectorIndex, refuseOtherParameters, standingHnsw } from "./vector-index-record.js";
+import {
+  askedType,
+  recordVectorIndex,
+  refuseOtherParameters,
+  recordedHnswOf,
+} from "./vector-index-record.js";
 
 /** What a call of `migrate` did. */
 export interface MigrateResult {
@@ -123,7 +128,7 @@ async function migrateInOrder(
   if (applied) refuseNewerSchema(schema, applied);
   const repaired = await repair(client, schema, applied?.version ?? 0);
   if (repaired.length > 0) catalog = await readCatalog(client, schema, FIRST_PROFILE_ID);
-  const { plan, standing } = await planFor(client, catalog, options, (applied?.version ?? 0) > 0);
+  const { plan, stored } = await planFor(client, catalog, options, (applied?.version ?? 0) > 0);
 
   if (!applied) {
     if (!catalog.schemaExists) await run(client, schemaStatement(plan.names));
@@ -134,7 +139,7 @@ async function migrateInOrder(
     for (const statement of migration.statements(plan)) await run(client, statement);
     await run(client, recordStatement(migration, plan.names));
   }
-  if (standing) await applyChange(client, catalog, standing, plan);
+  if (stored) await applyChange(client, catalog, stored, plan);
   await ensureForeignKey(client, plan);
   if (applied) {
     await recordVectorIndex(client, catalog, options, plan);
@@ -149,7 +154,7 @@ async function planFor(
   catalog: Catalog,
   options: MigrateOptions,
   stands: boolean,
-): Promise<{ plan: MigrationPlan; standing?: Standing }> {
+): Promise<{ plan: MigrationPlan; stored?: StoredOptions }> {
   const asked = planMigration(options);
   const extension = requireExtension(catalog.extension ?? (await installExtension(client, asked)));
   const found: FoundOptions = { extensionSchema: extension.schema };
@@ -158,8 +163,8 @@ async function planFor(
   if (!stands) return { plan: fresh };
 
   const active = await requireActiveProfile(client, asked.schema);
-  const standing = { dimensions: active.dimensions, idType: catalog.idType ?? asked.idType };
-  const change = await changeOf(client, standing, {
+  const stored = { dimensions: active.dimensions, idType: catalog.idType ?? asked.idType };
+  const change = await changeOf(client, stored, {
     options,
     schema: asked.schema,
     names: fresh.names,
@@ -175,14 +180,14 @@ async function planFor(
     );
   }
   // An empty schema that gets other dimensions gets the asked index at once: the one that stands may not hold them.
-  if (dimensions !== standing.dimensions) {
+  if (dimensions !== stored.dimensions) {
     Object.assign(catalog.vectorIndex, { type, next: undefined, state: "missing" });
   }
-  const hnsw = standingHnsw(catalog, options);
+  const hnsw = recordedHnswOf(catalog, options);
   const plan = planMigration(
     { ...options, ...change, vectorIndex: catalog.vectorIndex.type, hnsw },
     { extensionSchema: extension.schema },
   );
   refuseOtherParameters(catalog, options, plan);
-  return { plan, standing };
+  return { plan, stored };
 }

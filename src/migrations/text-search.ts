@@ -46,9 +46,9 @@ export async function ensureTextSearch(
   { schema, names, textSearch }: MigrationPlan,
 ): Promise<void> {
   if (options.textSearch === undefined) return;
-  const standing = (await requireActiveProfile(client, schema)).textSearch;
-  if (standing === textSearch) return;
-  if (standing !== undefined) for (const statement of removeTextSearch(names)) await run(client, statement);
+  const stored = (await requireActiveProfile(client, schema)).textSearch;
+  if (stored === textSearch) return;
+  if (stored !== undefined) for (const statement of removeTextSearch(names)) await run(client, statement);
   if (textSearch !== undefined) {
     for (const statement of addTextSearch(names, textSearch)) await run(client, statement);
   }

@@ -11,7 +11,7 @@ export function askedType({ vectorIndex }: Catalog, options: MigrateOptions): Ve
 }
 
 /** The parameters that the vector index of a schema which stands is built with: what is left out stays as it is. */
-export function standingHnsw({ vectorIndex }: Catalog, { hnsw }: MigrateOptions): MigrateOptions["hnsw"] {
+export function recordedHnswOf({ vectorIndex }: Catalog, { hnsw }: MigrateOptions): MigrateOptions["hnsw"] {
   const m = hnsw?.m ?? vectorIndex.m;
   const { efConstruction } = vectorIndex;
   const fits = m === undefined || efConstruction === undefined || efConstruction >= 2 * m;
@@ -27,11 +27,11 @@ export function refuseOtherParameters(
   if (vectorIndex.state === "missing") return; // it is built with what is given
   const index = `${names.schema}.${vectorIndexName(FIRST_PROFILE_ID, vectorIndex.type)}`;
   for (const parameter of ["m", "efConstruction"] as const) {
-    const [given, standing] = [hnsw?.[parameter], vectorIndex[parameter]];
-    if (given === undefined || standing === undefined || given === standing) continue;
+    const [given, stored] = [hnsw?.[parameter], vectorIndex[parameter]];
+    if (given === undefined || stored === undefined || given === stored) continue;
     throw new SchemaError(
       "SCHEMA_CONFLICT",
-      `hnsw.${parameter} is ${given}, but the index was built with ${standing}: ` +
+      `hnsw.${parameter} is ${given}, but the index was built with ${stored}: ` +
         `run DROP INDEX CONCURRENTLY ${index}, then migrate again to build it anew`,
     );
   }

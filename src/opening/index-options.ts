@@ -103,7 +103,7 @@ function isEmbeddings(value: unknown): value is EmbeddingsInterface {
 }
 
 /** For `new TrainingIndex()`, which TypeScript refuses and JavaScript does not. */
-export function notByNew(): InvalidArgumentError {
+export function constructorRefused(): InvalidArgumentError {
   return new InvalidArgumentError(
     "TrainingIndex",
     "is not made by new: use await TrainingIndex.initialize(embeddings, { pool })",

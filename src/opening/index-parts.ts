@@ -2,7 +2,7 @@ import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import { checkFunction, checkInteger } from "../calls/checks.js";
 import { Chunker } from "../chunking/chunker.js";
 import { Indexer } from "../writing/indexer.js";
-import { openIndex, refuseOthers, type OpenIndex } from "./open-index.js";
+import { openIndex, refuseOtherModel, type OpenIndex } from "./open-index.js";
 import { notifier, type Notify } from "../calls/notices.js";
 import { checkIndexOptions } from "./index-options.js";
 import { checkSplitter, type TrainingIndexOptions } from "./index-options.js";
@@ -10,14 +10,14 @@ import { DEFAULT_EF_SEARCH, MAX_K } from "../searching/search-options.js";
 import { checkPool } from "../calls/host-database.js";
 import { Remover } from "../writing/remover.js";
 import { Searcher } from "../searching/searcher.js";
-import { StartOrder } from "../writing/start-order.js";
+import { TicketOrder } from "../writing/ticket-order.js";
 import { boundedPool, type BoundedPool } from "../postgres/bounded-database.js";
-import { compileFilter, type Conditions } from "../filtering/filter.js";
+import { compileFilter, type Scope } from "../filtering/filter.js";
 import { quoteIdentifier } from "../postgres/identifiers.js";
 import { DEFAULT_SCHEMA, type Layout } from "../schema/layout.js";
 import { NamedStatements } from "../postgres/named-statements.js";
 import { claimOf } from "../storing/profile-claim.js";
-import { ServingIndex } from "../schema/known-schema.js";
+import { KnownSchema } from "../schema/known-schema.js";
 import { checkSequence } from "../storing/ticket-sequence.js";
 import type { WriteTarget } from "../storing/write-target.js";
 import type { TrainingHeader } from "../chunking/training-input.js";
@@ -30,12 +30,12 @@ export interface IndexParts extends OpenIndex {
   /** What statements are written with now: it follows the schema. */
   readonly layout: Layout;
   /** The filter of the index, compiled. */
-  scope: Conditions;
+  scope: Scope;
   header: TrainingHeader | undefined;
   indexer: Indexer;
   remover: Remover;
   searcher: Searcher;
-  serving: ServingIndex;
+  knownSchema: KnownSchema;
   /** Tells the host of a fallback. */
   notify: Notify;
 }
@@ -62,28 +62,28 @@ export async function openParts(
 
   const open = await openIndex(embeddings, pool, schema, options.profile, notify);
   const { profileId, embedder, profile } = open;
-  const serving = new ServingIndex({
+  const knownSchema = new KnownSchema({
     database: pool,
     schema,
     profileId,
     own: profile,
-    check: (state, database) => refuseOthers(database, state, profile),
+    check: (state, database) => refuseOtherModel(database, state, profile),
     notify,
   });
-  await serving.current(); // so that the first search is one statement, too
-  await checkSequence(pool, serving.layout, notify);
+  await knownSchema.current(); // so that the first search is one statement, too
+  await checkSequence(pool, knownSchema.layout, notify);
   const target: WriteTarget = {
     get layout() {
-      return serving.layout;
+      return knownSchema.layout;
     },
     get vectorOid() {
-      return serving.vectorOid;
+      return knownSchema.vectorOid;
     },
     scope,
     claim: claimOf(profile),
   };
   const chunker = new Chunker(splitter, profile);
-  const startOrder = new StartOrder();
+  const ticketOrder = new TicketOrder();
   const statements = new NamedStatements(pool, notify);
   const { dimensions } = profile;
   return {
@@ -91,22 +91,22 @@ export async function openParts(
     embeddings,
     pool,
     get layout() {
-      return serving.layout;
+      return knownSchema.layout;
     },
     scope,
     header,
     indexer: new Indexer({
       pool,
-      atOnce: { statements, serving, notify },
+      connection: { statements, knownSchema, notify },
       target,
       embedder,
       chunker,
-      startOrder,
+      ticketOrder,
       notify,
     }),
-    remover: new Remover({ pool, target, startOrder, notify, serving }),
-    searcher: new Searcher({ statements, serving, dimensions, embedder, scope, efSearch, notify }),
-    serving,
+    remover: new Remover({ pool, target, ticketOrder, notify, knownSchema }),
+    searcher: new Searcher({ statements, knownSchema, dimensions, embedder, scope, efSearch, notify }),
+    knownSchema,
     notify,
   };
 }

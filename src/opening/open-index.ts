@@ -26,7 +26,7 @@ export interface OpenIndex {
 }
 
 /**
- * Looks at the schema before anything is read from it or written to it. Whose vectors it holds {@link refuseOthers} sees.
+ * Looks at the schema before anything is read from it or written to it. Whose vectors it holds {@link refuseOtherModel} sees.
  *
  * @throws {@link SchemaError} when it is not migrated, or damaged
  */
@@ -76,7 +76,7 @@ type Holding = Pick<ActiveProfile, "dimensions" | "recorded"> & { layout: Layout
  *
  * @throws {@link SchemaError}
  */
-export async function refuseOthers(
+export async function refuseOtherModel(
   database: Queryable,
   { layout, dimensions, recorded }: Holding,
   profile: EmbeddingProfile,

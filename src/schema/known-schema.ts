@@ -7,12 +7,12 @@ import { mayBeSchemaChange, SchemaChanged } from "./schema-change.js";
 import {
   FEWEST_PAGES_OF_LARGE,
   isLarge,
-  readServingState,
+  readSchemaState,
   type RecordedModel,
-  type ServingState,
+  type SchemaState,
 } from "./schema-state.js";
 
-export { isLarge, type ServingState } from "./schema-state.js";
+export { isLarge, type SchemaState } from "./schema-state.js";
 
 /** How long a look at the catalogs is good for: a migration changes the index at most a few times in its life. */
 const MAX_AGE_MS = 60_000;
@@ -21,8 +21,8 @@ const MAX_AGE_OF_SMALL_MS = 5_000;
 /** How often a call is begun again for a schema that changed under it. */
 const MAX_ATTEMPTS = 3;
 
-/** Of which schema a {@link ServingIndex} knows, and for whom. */
-export interface ServingParts {
+/** Of which schema a {@link KnownSchema} knows, and for whom. */
+export interface KnownSchemaParts {
   /** Looks are made with it. */
   database: Queryable;
   schema: string;
@@ -30,12 +30,12 @@ export interface ServingParts {
   /** The model of the index that is open. */
   own?: RecordedModel;
   /** Rejects for a schema that the index cannot work with. */
-  check?: (state: ServingState, database: Queryable) => Promise<void>;
+  check?: (state: SchemaState, database: Queryable) => Promise<void>;
   /** Tells the host of calls that were begun again. */
   notify?: Notify;
 }
 
-/** Options of {@link ServingIndex.follow}. */
+/** Options of {@link KnownSchema.follow}. */
 export interface FollowOptions {
   /** Of the host's, in which the work is done. Writes in it are not begun again: only the next call finds the new schema. */
   client?: Queryable | undefined;
@@ -47,7 +47,7 @@ export interface FollowOptions {
 
 /** A look, and how long it is good for. */
 interface Look {
-  state: ServingState;
+  state: SchemaState;
   at: number;
   goodForMs: number;
 }
@@ -56,19 +56,19 @@ interface Look {
  * Owns what this process knows of the schema: the types and names that statements are written with, and what serves the
  * searches. Looks again when that is old, and at once when a statement meets another schema than it was written for.
  */
-export class ServingIndex {
-  readonly #parts: ServingParts;
+export class KnownSchema {
+  readonly #parts: KnownSchemaParts;
   readonly #maxAgeMs: number;
   #look: Look | undefined;
   /** One look serves all calls that wait for one. */
-  #looking: Promise<ServingState> | undefined;
-  #last: ServingState | undefined;
+  #looking: Promise<SchemaState> | undefined;
+  #last: SchemaState | undefined;
   /** A host's transaction may see what nobody else does, and may never commit it: what it sees is for its client alone. */
   readonly #looksOfClients = new WeakMap<Queryable, Look>();
   /** Chunks that this process has added since it looked. */
   #added = 0;
 
-  constructor(parts: ServingParts, maxAgeMs = MAX_AGE_MS) {
+  constructor(parts: KnownSchemaParts, maxAgeMs = MAX_AGE_MS) {
     this.#parts = parts;
     this.#maxAgeMs = maxAgeMs;
   }
@@ -88,7 +88,7 @@ export class ServingIndex {
     return isGood(this.#look);
   }
 
-  get #known(): ServingState {
+  get #known(): SchemaState {
     if (!this.#last) throw new TypeError("the schema has not been looked at");
     return this.#last;
   }
@@ -97,12 +97,12 @@ export class ServingIndex {
    * @param client - of the host's, to look with where it is time to look again
    * @throws {@link SchemaError} | {@link DatabaseError}
    */
-  async current(client?: Queryable): Promise<ServingState> {
+  async current(client?: Queryable): Promise<SchemaState> {
     return this.#recentState(client) ?? this.look(client);
   }
 
   /** What is known, unless that is old. */
-  #recentState(client?: Queryable, writes = false): ServingState | undefined {
+  #recentState(client?: Queryable, writes = false): SchemaState | undefined {
     // A pool whose only client the host has given has none to look with.
     if (writes) return client && this.#known;
     const look = (client && this.#looksOfClients.get(client)) ?? this.#look;
@@ -115,7 +115,7 @@ export class ServingIndex {
    *
    * @throws {@link SchemaError} | {@link DatabaseError}
    */
-  async recent(): Promise<ServingState> {
+  async recent(): Promise<SchemaState> {
     const look = this.#look;
     return look && performance.now() - look.at < this.#maxAgeMs ? look.state : this.look();
   }
@@ -125,7 +125,7 @@ export class ServingIndex {
    *
    * @throws {@link SchemaError} | {@link DatabaseError}
    */
-  async look(client?: Queryable): Promise<ServingState> {
+  async look(client?: Queryable): Promise<SchemaState> {
     if (client) {
       const at = performance.now();
       const state = await hostClient(client).read((session) => this.#read(session));
@@ -143,7 +143,7 @@ export class ServingIndex {
    * @throws what the work throws, or the look
    */
   async follow<T>(
-    work: (state: ServingState) => Promise<T>,
+    work: (state: SchemaState) => Promise<T>,
     { client, writes = false, signal }: FollowOptions = {},
   ): Promise<T> {
     let state =
@@ -187,7 +187,7 @@ export class ServingIndex {
     if (client) this.#looksOfClients.delete(client);
   }
 
-  async #lookForAll(): Promise<ServingState> {
+  async #lookForAll(): Promise<SchemaState> {
     const at = performance.now();
     this.#added = 0;
     try {
@@ -200,22 +200,18 @@ export class ServingIndex {
     }
   }
 
-  async #read(database: Queryable): Promise<ServingState> {
+  async #read(database: Queryable): Promise<SchemaState> {
     const { own, check } = this.#parts;
-    const state = await readServingState(database, this.#parts, own);
+    const state = await readSchemaState(database, this.#parts, own);
     await check?.(state, database);
     return state;
   }
 
-  #goodForMs(state: ServingState): number {
+  #goodForMs(state: SchemaState): number {
     return isLarge(state) ? this.#maxAgeMs : Math.min(this.#maxAgeMs, MAX_AGE_OF_SMALL_MS);
   }
 
-  async #lookAfter(
-    error: unknown,
-    state: ServingState,
-    client: Queryable | undefined,
-  ): Promise<ServingState> {
+  async #lookAfter(error: unknown, state: SchemaState, client: Queryable | undefined): Promise<SchemaState> {
     const newer = client ? undefined : this.#look?.state;
     if (newer && newer !== state) return newer; // another call has met the change, and has looked
     try {
@@ -225,7 +221,7 @@ export class ServingIndex {
     }
   }
 
-  #requireSameIds({ layout: before }: ServingState, { layout: now }: ServingState): void {
+  #requireSameIds({ layout: before }: SchemaState, { layout: now }: SchemaState): void {
     if (before.idType === now.idType || (isInteger(before) && isInteger(now))) return;
     throw new SchemaError(
       "SCHEMA_CONFLICT",
@@ -244,6 +240,6 @@ function isInteger({ idType }: Layout): boolean {
 }
 
 /** Whether two looks found the same schema. */
-function sameVersion(left: ServingState, right: ServingState): boolean {
+function sameVersion(left: SchemaState, right: SchemaState): boolean {
   return left.version === right.version && left.vectorOid === right.vectorOid;
 }

@@ -15,7 +15,7 @@ export interface RecordedModel {
 }
 
 /** What statements are written for: the schema as it stood at one look. */
-export interface ServingState {
+export interface SchemaState {
   layout: Layout;
   /** The oid of pgvector's type `vector`. */
   vectorOid: number;
@@ -38,7 +38,7 @@ export interface ServingState {
 export const FEWEST_PAGES_OF_LARGE = 100;
 
 /** Whether the chunk table is so large that the vector index is worth its while. */
-export function isLarge({ pages }: Pick<ServingState, "pages">): boolean {
+export function isLarge({ pages }: Pick<SchemaState, "pages">): boolean {
   return pages >= FEWEST_PAGES_OF_LARGE;
 }
 
@@ -106,11 +106,11 @@ WHERE p.id = ${layout.profileId}`;
  * @throws {@link SchemaError} when there is nothing to look at
  * @throws {@link DatabaseError}
  */
-export async function readServingState(
+export async function readSchemaState(
   database: Queryable,
   { schema, profileId }: { schema: string; profileId: number },
   own?: RecordedModel,
-): Promise<ServingState> {
+): Promise<SchemaState> {
   // What is asked is the same whatever the schema of the extension and the ids are.
   const place: Layout = { schema, profileId, idType: "text", extensionSchema: "public" };
   const [row] = await query<StateRow>(database, readState(place), [schema, chunkTable(profileId)]);

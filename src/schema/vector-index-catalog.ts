@@ -71,7 +71,7 @@ export async function readVectorIndexes(
   const stateOf = (wanted: VectorIndexType): VectorIndexState =>
     // Builds in a transaction are those of bulk loads, of the index that should stand in the end.
     stateOfRow(rowOf(wanted), row.table_building === "true" && wanted === (next ?? type));
-  const standing = storageParameters(rowOf(type)?.index_options);
+  const stored = storageParameters(rowOf(type)?.index_options);
   const recordedHnsw =
     row.m !== null && row.ef_construction !== null
       ? { m: Number(row.m), efConstruction: Number(row.ef_construction) }
@@ -81,8 +81,8 @@ export async function readVectorIndexes(
       type,
       next,
       state: stateOf(type),
-      m: standing.get("m") ?? recordedHnsw?.m,
-      efConstruction: standing.get("ef_construction") ?? recordedHnsw?.efConstruction,
+      m: stored.get("m") ?? recordedHnsw?.m,
+      efConstruction: stored.get("ef_construction") ?? recordedHnsw?.efConstruction,
     },
     recordedHnsw,
     vectorIndexStates: {

@@ -3,7 +3,7 @@ import { namesOf } from "../schema/layout.js";
 import type { NamedStatements } from "../postgres/named-statements.js";
 import { SchemaChanged } from "../schema/schema-change.js";
 import { cacheOf } from "./search-cache.js";
-import { versionOf, type ServingState } from "../schema/schema-state.js";
+import { versionOf, type SchemaState } from "../schema/schema-state.js";
 
 /**
  * Runs the statements of searches. Each has the condition that the schema, in the statement's own snapshot, is the one that the
@@ -11,9 +11,9 @@ import { versionOf, type ServingState } from "../schema/schema-state.js";
  */
 export class CurrentStatements {
   readonly #statements: Pick<NamedStatements, "areKept" | "explain" | "query">;
-  readonly #state: ServingState;
+  readonly #state: SchemaState;
 
-  constructor(statements: Pick<NamedStatements, "areKept" | "explain" | "query">, state: ServingState) {
+  constructor(statements: Pick<NamedStatements, "areKept" | "explain" | "query">, state: SchemaState) {
     this.#statements = statements;
     this.#state = state;
   }

@@ -16,7 +16,7 @@ const SIMILARITIES_BETWEEN_LOOKS = 100;
  * @throws {@link AbortError}
  * @see LangChain's `maximalMarginalRelevance`, which chooses the same and compares all anew for each choice
  */
-export async function chooseUnlike(
+export async function chooseDiverse(
   vector: ArrayLike<number>,
   found: readonly FoundChunk[],
   k: number,

@@ -2,7 +2,7 @@ import type { Notify } from "../calls/notices.js";
 import type { Condition } from "../filtering/condition.js";
 import { DATA_EXCEPTION, sqlStateOf, type HostNumber } from "../postgres/database.js";
 import type { SearchPlan, SearchShape } from "./search-sql.js";
-import { isLarge, type ServingState } from "../schema/known-schema.js";
+import { isLarge, type SchemaState } from "../schema/known-schema.js";
 
 /** What `hnsw.ef_search` goes up to. */
 export const MAX_EF_SEARCH = 1000;
@@ -13,7 +13,7 @@ const CHUNKS_FOR_A_HIT = 10;
 const FEWEST_CHUNKS = 100;
 
 /** What a search by vector looks for, as far as its scan depends on it. */
-interface Sought {
+interface ScanOptions {
   efSearch: number;
   rerankFactor: number;
   condition: Condition | undefined;
@@ -28,10 +28,10 @@ export interface Scan {
 
 /** The scan for the `limit` nearest chunks; exact for all of them, and where there are few. */
 export function scanFor(
-  { efSearch, rerankFactor, condition }: Sought,
+  { efSearch, rerankFactor, condition }: ScanOptions,
   dimensions: number,
   { limit, plan }: Pick<SearchShape, "limit" | "plan">,
-  state: ServingState,
+  state: SchemaState,
 ): Scan {
   // Few chunks are compared as fast as they are looked up, and cannot be missed while VACUUM mends the index.
   const isExact = plan === "exact" || limit === undefined || !isLarge(state);
@@ -73,7 +73,7 @@ export async function orExact<Found>(
     } catch {
       throw error; // in a host's transaction, which it has ended
     }
-    tellExact(notify, "damaged", error);
+    notifyExactSearch(notify, "damaged", error);
     return found;
   }
 }
@@ -88,21 +88,21 @@ const EXACT_BECAUSE = {
 };
 
 /** Tells the host that a search of a large table was exact though nobody wanted it to be. */
-export function tellExact(notify: Notify, reason: keyof typeof EXACT_BECAUSE, cause?: unknown): void {
+export function notifyExactSearch(notify: Notify, reason: keyof typeof EXACT_BECAUSE, cause?: unknown): void {
   const message = `A search compared all chunks, because ${EXACT_BECAUSE[reason]}`;
   notify({ code: "EXACT_SEARCH", message, ...(cause === undefined ? {} : { cause }) });
 }
 
 /** Tells the host where a search of a large table cannot have a vector index. */
-export function tellMissingIndex(notify: Notify, state: ServingState): void {
-  if (isLarge(state) && state.type === undefined) tellExact(notify, "missing");
+export function notifyMissingIndex(notify: Notify, state: SchemaState): void {
+  if (isLarge(state) && state.type === undefined) notifyExactSearch(notify, "missing");
 }
 
 /** How many of the best chunks a search looks at; `undefined` for all of them. */
-export type Reach = number | undefined;
+export type ExamineLimit = number | undefined;
 
 /** What one look at the best chunks has found. */
-export interface Look<Row> {
+export interface Examined<Row> {
   rows: Row[];
   /** Whether there are no more chunks than it looked at. */
   sawAll: boolean;
@@ -114,9 +114,9 @@ export interface Look<Row> {
  *
  * @param look - at as many of the best chunks; at all of them for `undefined`
  */
-export async function reachFurther<Row>(
+export async function widenUntilFull<Row>(
   k: number,
-  look: (reach: Reach) => Promise<Look<Row>>,
+  look: (reach: ExamineLimit) => Promise<Examined<Row>>,
   isFull: (rows: Row[]) => boolean,
 ): Promise<Row[]> {
   const first = Math.min(Math.max(CHUNKS_FOR_A_HIT * k, FEWEST_CHUNKS), MAX_EF_SEARCH);
@@ -128,26 +128,26 @@ export async function reachFurther<Row>(
 }
 
 /** A row that says how many chunks were looked at for the page. */
-export interface ReachedRow {
-  reached: HostNumber;
+export interface ExaminedRow {
+  examined: HostNumber;
 }
 
 /**
  * Looks at the nearest chunks. A scan of the vector index that ends with fewer than it looks for may have given up, so
  * then all chunks are compared.
  */
-export async function lookByVector<Row extends ReachedRow>(
-  reach: Reach,
-  state: ServingState,
+export async function examineNearest<Row extends ExaminedRow>(
+  reach: ExamineLimit,
+  state: SchemaState,
   notify: Notify,
   run: (plan: SearchPlan) => Promise<Row[]>,
-): Promise<Look<Row>> {
+): Promise<Examined<Row>> {
   const usesIndex = reach !== undefined && isLarge(state);
   let ran: SearchPlan = usesIndex ? "planner's" : "exact";
   const rows = await orExact(ran, notify, (plan) => run((ran = plan)));
-  const isShort = (found: Row[]): boolean => reach === undefined || Number(found[0]?.reached ?? 0) < reach;
+  const isShort = (found: Row[]): boolean => reach === undefined || Number(found[0]?.examined ?? 0) < reach;
   if (ran === "exact" || !isShort(rows)) return { rows, sawAll: isShort(rows) };
-  if (state.type !== undefined) tellExact(notify, "gave up");
+  if (state.type !== undefined) notifyExactSearch(notify, "gave up");
   const exact = await run("exact");
   return { rows: exact, sawAll: isShort(exact) };
 }

@@ -1,4 +1,4 @@
-import type { ServingState } from "../schema/schema-state.js";
+import type { SchemaState } from "../schema/schema-state.js";
 import type { SearchPlan } from "./search-sql.js";
 
 /** What searches keep for a schema; it goes when the schema is looked at again. */
@@ -11,10 +11,10 @@ export interface SearchCache {
   guarded: Map<string, string>;
 }
 
-const caches = new WeakMap<ServingState, SearchCache>();
+const caches = new WeakMap<SchemaState, SearchCache>();
 
 /** The cache that belongs to one look at the schema. */
-export function cacheOf(state: ServingState): SearchCache {
+export function cacheOf(state: SchemaState): SearchCache {
   let cache = caches.get(state);
   if (!cache) caches.set(state, (cache = { plans: new Map(), statements: new Map(), guarded: new Map() }));
   return cache;

@@ -4,7 +4,7 @@ import { checkCall } from "../calls/call-options.js";
 import { MAX_EF_SEARCH } from "./scan.js";
 import type { Condition } from "../filtering/condition.js";
 import type { Queryable } from "../postgres/database.js";
-import type { Conditions } from "../filtering/filter.js";
+import type { Scope } from "../filtering/filter.js";
 import { searchCondition } from "../filtering/search-filter.js";
 import type { Filter, SearchMode, SearchStrategy } from "../types.js";
 
@@ -152,7 +152,7 @@ const searchModes: readonly SearchMode[] = ["vector", "text", "hybrid"];
  */
 export function checkSearch(
   options: AnySearchOptions,
-  defaults: { scope: Conditions; efSearch: number },
+  defaults: { scope: Scope; efSearch: number },
 ): CheckedSearch {
   checkCall(options, SEARCH_OPTIONS, "similar");
   const { mode = "vector", strategy = "chunks" } = options;

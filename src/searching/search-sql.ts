@@ -82,21 +82,21 @@ export function searchChunks(
   const order = "c.distance";
   if (page.perTraining === undefined) {
     const source = `(${nearestChunks(chunks, shape, WHOLE)}\n)`;
-    return placed(chunks, source, {
+    return withPositions(chunks, source, {
       columns: `, c.distance::text AS distance${embedding}`,
       order,
       neighbors,
     });
   }
-  const source = whole(chunks, limitPerTraining("nearest", "distance", page), withEmbedding);
+  const source = withContent(chunks, limitPerTraining("nearest", "distance", page), withEmbedding);
   return `
 WITH nearest AS MATERIALIZED (${nearestChunks(chunks, shape)}
-)${placed(chunks, source, { columns: `, c.distance::text AS distance, c.reached::text AS reached${embedding}`, order, neighbors })}`;
+)${withPositions(chunks, source, { columns: `, c.distance::text AS distance, c.examined::text AS examined${embedding}`, order, neighbors })}`;
 }
 
 /**
  * Of each training only so many of its best chunks, and of these as many as the page takes, with the number of chunks
- * that were looked at (`reached`); the source itself, which has no more chunks than the page, where trainings do not
+ * that were looked at (`examined`); the source itself, which has no more chunks than the page, where trainings do not
  * matter.
  *
  * @param source - the name of a materialized table expression with ids and what they are ordered by
@@ -104,7 +104,7 @@ WITH nearest AS MATERIALIZED (${nearestChunks(chunks, shape)}
 export function limitPerTraining(source: string, order: string, { k, perTraining }: Page): string {
   if (perTraining === undefined) return source;
   return `(
-  SELECT *, (SELECT count(*) FROM ${source}) AS reached FROM (
+  SELECT *, (SELECT count(*) FROM ${source}) AS examined FROM (
     SELECT *, row_number() OVER (PARTITION BY training_id ORDER BY ${order}, id) AS place_in_training
     FROM ${source}) found
   WHERE place_in_training <= ${perTraining}
@@ -118,7 +118,7 @@ export function limitPerTraining(source: string, order: string, { k, perTraining
  *
  * @param source - a name, or a statement in parentheses
  */
-export function whole(chunks: VisibleChunks, source: string, withEmbedding = false): string {
+export function withContent(chunks: VisibleChunks, source: string, withEmbedding = false): string {
   const columns = `content, metadata${withEmbedding ? ", embedding" : ""}`;
   return `(SELECT found.*, whole.* FROM ${source} found CROSS JOIN LATERAL (
     ${chunks.select(columns, "training_id = found.training_id AND id = found.id")} OFFSET 0) whole)`;
@@ -130,7 +130,7 @@ export function whole(chunks: VisibleChunks, source: string, withEmbedding = fal
  * OFFSET 0 keeps the place of a chunk from being looked for once for each column that is made of it, which costs a walk
  * through the chunk ids of the training; and the planner from reading all trainings for the few that are found.
  */
-export function placed(
+export function withPositions(
   chunks: VisibleChunks,
   source: string,
   { columns, order, neighbors }: Selection,

@@ -6,18 +6,18 @@ import { mapInTurns } from "../calls/turns.js";
 import { byDistance, toFound, type FoundChunk, type HitRow } from "./hits.js";
 import type { CurrentStatements } from "./current-statements.js";
 import {
-  lookByVector,
+  examineNearest,
   orExact,
-  reachFurther,
+  widenUntilFull,
   scanFor,
-  tellExact,
-  tellMissingIndex,
-  type ReachedRow,
+  notifyExactSearch,
+  notifyMissingIndex,
+  type ExaminedRow,
   type Scan,
 } from "./scan.js";
 import { cacheOf, type SearchCache } from "./search-cache.js";
 import { searchChunks, type Neighbors, type SearchPlan } from "./search-sql.js";
-import { isLarge, type ServingState } from "../schema/known-schema.js";
+import { isLarge, type SchemaState } from "../schema/known-schema.js";
 
 /** What searches of all kinds have. */
 export interface SearchPage {
@@ -41,7 +41,7 @@ export interface SearchTarget {
   statements: CurrentStatements;
   dimensions: number;
   /** The schema that the statements are written for. */
-  state: ServingState;
+  state: SchemaState;
   /** Tells the host of a fallback. */
   notify: Notify;
 }
@@ -58,7 +58,7 @@ export async function search(
   withEmbedding = false,
 ): Promise<FoundChunk[]> {
   const { state, notify } = target;
-  tellMissingIndex(notify, state);
+  notifyMissingIndex(notify, state);
   const find = search.perTraining === undefined ? nearestChunks : nearestOfTrainings;
   const rows = await find(target, search, withEmbedding);
   return (await mapInTurns(rows, (row) => toFound(row, state.layout))).sort(byDistance);
@@ -83,7 +83,7 @@ async function nearestChunks(
   const keepsPlan = statements.areKept && isLarge(state);
   const run = (plan: SearchPlan): Promise<HitRow[]> =>
     statements.query<HitRow>(statement(plan), values, { keepsPlan });
-  const question = condition ? questionOf(k, shape.candidates, condition) : k.toString();
+  const question = condition ? planKeyOf(k, shape.candidates, condition) : k.toString();
   const known = cache.plans.get(question);
   let plan: SearchPlan = "planner's";
   if (known) {
@@ -97,7 +97,7 @@ async function nearestChunks(
   // may lie behind them; and while VACUUM mends the index after most chunks were replaced, it may find none.
   if (rows.length >= k || !isLarge(state) || ran === "exact") return rows;
   if (keepsPlan) cache.plans.set(question, Promise.resolve("exact"));
-  if (state.type !== undefined) tellExact(notify, "gave up");
+  if (state.type !== undefined) notifyExactSearch(notify, "gave up");
   return run("exact");
 }
 
@@ -109,12 +109,12 @@ async function nearestOfTrainings(
 ): Promise<HitRow[]> {
   const { k, condition, neighbors } = search;
   const vector = encodeVector(search.vector);
-  return reachFurther(
+  return widenUntilFull(
     k,
     (limit) =>
-      lookByVector(limit, state, notify, (plan) => {
+      examineNearest(limit, state, notify, (plan) => {
         const { shape, efSearch } = scanFor(search, dimensions, { limit, plan }, state);
-        return statements.query<HitRow & ReachedRow>(
+        return statements.query<HitRow & ExaminedRow>(
           searchChunks(state.layout, shape, search, { withEmbedding, neighbors }),
           [vector, efSearch, ...(condition?.values ?? [])],
           { keepsPlan: false },
@@ -125,7 +125,7 @@ async function nearestOfTrainings(
 }
 
 /** A key for {@link SearchCache.plans}: short, whatever the filter, which may have a thousand values. */
-export function questionOf(...question: [k: number, candidates: number, condition: Condition]): string {
+export function planKeyOf(...question: [k: number, candidates: number, condition: Condition]): string {
   return createHash("sha1").update(JSON.stringify(question)).digest("base64");
 }
 

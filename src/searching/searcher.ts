@@ -1,17 +1,17 @@
 import type { Embedder } from "../embedding/embedder.js";
 import { EmbeddingError, InvalidArgumentError, orAbort, throwIfAborted } from "../errors.js";
 import { runHostCode } from "../calls/host-code.js";
-import { chooseUnlike } from "./marginal-relevance.js";
+import { chooseDiverse } from "./marginal-relevance.js";
 import type { Notify } from "../calls/notices.js";
 import { checkQuery } from "./query.js";
 import { checkSearch, type AnySearchOptions, type CheckedSearch } from "./search-options.js";
-import type { Conditions } from "../filtering/filter.js";
+import type { Scope } from "../filtering/filter.js";
 import type { FoundChunk } from "./hits.js";
 import { CurrentStatements } from "./current-statements.js";
 import { hostClient } from "../postgres/host-client.js";
 import { NamedStatements } from "../postgres/named-statements.js";
 import { search, type SearchTarget } from "./search.js";
-import type { ServingIndex, ServingState } from "../schema/known-schema.js";
+import type { KnownSchema, SchemaState } from "../schema/known-schema.js";
 import { requireTextSearch, searchHybrid, searchText, searchTextOnly } from "./text-search.js";
 import { searchTrainings } from "./training-search.js";
 import { withTimeLimit } from "../calls/time-limit.js";
@@ -21,10 +21,10 @@ import type { Hit, HybridHit, TrainingHit } from "../types.js";
 export interface SearcherParts {
   statements: NamedStatements;
   dimensions: number;
-  serving: ServingIndex;
+  knownSchema: KnownSchema;
   embedder: Embedder;
   /** The filter of the index, compiled. */
-  scope: Conditions;
+  scope: Scope;
   /** The index's default of `efSearch`. */
   efSearch: number;
   /** Tells the host of a fallback. */
@@ -51,9 +51,9 @@ export class Searcher {
   /** @throws {@link InvalidArgumentError} naming the option */
   check(options: AnySearchOptions): CheckedSearch {
     const checked = checkSearch(options, this.#parts);
-    const { serving } = this.#parts;
+    const { knownSchema } = this.#parts;
     // What is known may be old: then the search itself looks.
-    if (checked.mode !== "vector" && serving.isRecent) requireTextSearch(serving);
+    if (checked.mode !== "vector" && knownSchema.isRecent) requireTextSearch(knownSchema);
     return checked;
   }
 
@@ -86,7 +86,7 @@ export class Searcher {
     const wanted = { ...checked, k: mmr?.fetchK ?? k, vector };
     const found = await this.#read(call, (target) => search(target, wanted, mmr !== undefined));
     const near = found.filter(({ hit }) => isNear(hit, checked));
-    return mmr ? chooseUnlike(vector, near, k, mmr.lambda, call.signal) : near;
+    return mmr ? chooseDiverse(vector, near, k, mmr.lambda, call.signal) : near;
   }
 
   async #findTrainings(query: Query, checked: CheckedSearch, call: Call): Promise<TrainingHit[]> {
@@ -139,10 +139,10 @@ export class Searcher {
 
   /** Before anything is embedded; what is known may be from before a migration. */
   async #requireTextSearch({ client, signal }: Call): Promise<void> {
-    const { serving } = this.#parts;
-    const state = await orAbort(() => serving.current(client), signal);
+    const { knownSchema } = this.#parts;
+    const state = await orAbort(() => knownSchema.current(client), signal);
     if (state.layout.textSearch !== undefined) return;
-    requireTextSearch(await orAbort(() => serving.look(client), signal));
+    requireTextSearch(await orAbort(() => knownSchema.look(client), signal));
   }
 
   /**
@@ -151,8 +151,8 @@ export class Searcher {
    * @param find - is begun again when the schema turns out to be another one than was known
    */
   async #read<T>({ client, signal }: Call, find: (target: SearchTarget) => Promise<T>): Promise<T> {
-    const { serving, dimensions, statements, notify } = this.#parts;
-    const findBy = (named: NamedStatements, state: ServingState): Promise<T> =>
+    const { knownSchema, dimensions, statements, notify } = this.#parts;
+    const findBy = (named: NamedStatements, state: SchemaState): Promise<T> =>
       find({
         statements: new CurrentStatements(named, state),
         state,
@@ -160,7 +160,7 @@ export class Searcher {
         notify,
       });
     // What is known of the catalogs is shared: whoever needs it waits for it, and nobody ends it for the others.
-    const found = await serving.follow(
+    const found = await knownSchema.follow(
       (state) =>
         client
           ? hostClient(client, { signal }).read((session) => findBy(new NamedStatements(session), state))

@@ -7,8 +7,8 @@ import {
   IN_READING_ORDER,
   limitPerTraining,
   nearestChunks,
-  placed,
-  whole,
+  withPositions,
+  withContent,
   type Neighbors,
   type Page,
   type SearchShape,
@@ -71,7 +71,7 @@ export function matchingChunks(
   const order = "text_score DESC";
   return `
 WITH ${ranking(layout, chunks, shape, "$1")}
-${placed(chunks, whole(chunks, limitPerTraining("matching", order, page)), {
+${withPositions(chunks, withContent(chunks, limitPerTraining("matching", order, page)), {
   columns: `, c.text_score::text AS text_score${HOW_WORDS_WERE_FOUND}`,
   order: `c.${order}, ${IN_READING_ORDER}`,
   neighbors,
@@ -119,7 +119,7 @@ fused AS MATERIALIZED (
   ORDER BY fused_score DESC, distance, training_id, id
   LIMIT ${(page.perTraining === undefined ? page.k : undefined) ?? "ALL"}
 )
-${placed(chunks, whole(chunks, limitPerTraining("fused", "fused_score DESC, distance", page)), {
+${withPositions(chunks, withContent(chunks, limitPerTraining("fused", "fused_score DESC, distance", page)), {
   columns: `, c.distance::text AS distance, c.text_score::text AS text_score, c.fused_score::text AS fused_score,
     (SELECT count(*) FROM nearest)::text AS near${HOW_WORDS_WERE_FOUND}`,
   order: `c.fused_score DESC, c.distance, ${IN_READING_ORDER}`,

@@ -7,17 +7,17 @@ import { toHit, toPassage, type HitRow, type PassageRow } from "./hits.js";
 import {
   MAX_EF_SEARCH,
   orExact,
-  reachFurther,
+  widenUntilFull,
   scanFor,
-  tellExact,
-  tellMissingIndex,
-  type Look,
-  type Reach,
+  notifyExactSearch,
+  notifyMissingIndex,
+  type Examined,
+  type ExamineLimit,
 } from "./scan.js";
 import { cacheOf } from "./search-cache.js";
 import type { SearchPlan } from "./search-sql.js";
-import { questionOf, remembered, type Search, type SearchPage, type SearchTarget } from "./search.js";
-import { isLarge, type ServingState } from "../schema/known-schema.js";
+import { planKeyOf, remembered, type Search, type SearchPage, type SearchTarget } from "./search.js";
+import { isLarge, type SchemaState } from "../schema/known-schema.js";
 import {
   fusedChunks,
   matchingChunks,
@@ -128,7 +128,7 @@ interface Halves {
   plan: SearchPlan;
 }
 
-type StatementOf = (halves: Halves, state: ServingState) => { text: string; values: unknown[] };
+type StatementOf = (halves: Halves, state: SchemaState) => { text: string; values: unknown[] };
 
 /** Runs a statement, again where too few trainings are among the chunks that it looked at. */
 async function findPage<Row extends HalvesRow>(
@@ -140,17 +140,17 @@ async function findPage<Row extends HalvesRow>(
 ): Promise<Row[]> {
   const { k, perTraining } = search;
   const { state } = target;
-  if (hasVector) tellMissingIndex(target.notify, state);
-  const look = (limit: Reach): Promise<Look<Row>> => {
+  if (hasVector) notifyMissingIndex(target.notify, state);
+  const look = (limit: ExamineLimit): Promise<Examined<Row>> => {
     const usesIndex = hasVector && limit !== undefined && isLarge(state);
     const plan = usesIndex ? "planner's" : "exact";
     return lookByHalves(target, search, state, { words: wordsShape(search, state, limit), plan }, statement);
   };
   if (perTraining === undefined) return (await look(depth)).rows;
-  return reachFurther(k, look, (rows) => rows.length >= k);
+  return widenUntilFull(k, look, (rows) => rows.length >= k);
 }
 
-function wordsShape({ condition }: TextSearch, { pages }: ServingState, limit: Reach): TextSearchShape {
+function wordsShape({ condition }: TextSearch, { pages }: SchemaState, limit: ExamineLimit): TextSearchShape {
   const hasManyChunks = pages > MOST_PAGES_TO_COUNT_ALL;
   return {
     limit,
@@ -169,10 +169,10 @@ function wordsShape({ condition }: TextSearch, { pages }: ServingState, limit: R
 async function lookByHalves<Row extends HalvesRow>(
   { statements, notify }: SearchTarget,
   { condition }: TextSearch,
-  state: ServingState,
+  state: SchemaState,
   { words, plan }: Halves,
   statement: StatementOf,
-): Promise<Look<Row>> {
+): Promise<Examined<Row>> {
   const { limit } = words;
   const run = (halves: Halves): Promise<Row[]> => {
     const { text, values } = statement(halves, state);
@@ -183,7 +183,7 @@ async function lookByHalves<Row extends HalvesRow>(
   const sawAll = ([row]: Row[]): boolean => isShort(row?.near) && isShort(row?.matched);
 
   // For as long as the look at the catalogs is good, a filter that made the scan give up is searched exactly.
-  const question = `by halves ${condition ? questionOf(limit ?? 0, limit ?? 0, condition) : (limit ?? 0)}`;
+  const question = `by halves ${condition ? planKeyOf(limit ?? 0, limit ?? 0, condition) : (limit ?? 0)}`;
   let ran = plan === "exact" ? plan : ((await cacheOf(state).plans.get(question)) ?? plan);
   const rows = await orExact(ran, notify, (next) => run({ words, plan: (ran = next) }));
   const [row] = rows;
@@ -195,7 +195,7 @@ async function lookByHalves<Row extends HalvesRow>(
 
   if (gaveUp) {
     void remembered(cacheOf(state).plans, question, () => Promise.resolve("exact"));
-    if (state.type !== undefined) tellExact(notify, "gave up");
+    if (state.type !== undefined) notifyExactSearch(notify, "gave up");
   }
   const further = { ...words, onlyRareWords: words.onlyRareWords && !missedWords };
   const all = await orExact(gaveUp ? "exact" : ran, notify, (next) => run({ words: further, plan: next }));
@@ -208,7 +208,7 @@ function wordsOf({ question }: TextSearch): string {
 }
 
 /** @throws {@link InvalidArgumentError} */
-export function requireTextSearch({ layout }: Pick<ServingState, "layout">): TextLayout {
+export function requireTextSearch({ layout }: Pick<SchemaState, "layout">): TextLayout {
   const { textSearch } = layout;
   if (textSearch !== undefined) return { ...layout, textSearch };
   throw new InvalidArgumentError(

@@ -4,14 +4,14 @@ import { encodeVector } from "../postgres/codec.js";
 import type { HostNumber } from "../postgres/database.js";
 import { toHit, type HitRow } from "./hits.js";
 import { namesOf, type Layout } from "../schema/layout.js";
-import { lookByVector, reachFurther, scanFor, tellMissingIndex, type ReachedRow } from "./scan.js";
+import { examineNearest, widenUntilFull, scanFor, notifyMissingIndex, type ExaminedRow } from "./scan.js";
 import {
   distanceOf,
   FIRST_OF_CONDITION,
   limitPerTraining,
   nearestChunks,
-  placed,
-  whole,
+  withPositions,
+  withContent,
   type SearchShape,
 } from "./search-sql.js";
 import type { Search, SearchTarget } from "./search.js";
@@ -27,7 +27,7 @@ const MOST_BEST_CHUNKS = 3;
 const CANDIDATES_FOR_A_TRAINING = 10;
 const FEWEST_CANDIDATES = 100;
 
-interface TrainingRow extends HitRow, ReachedRow {
+interface TrainingRow extends HitRow, ExaminedRow {
   training_distance: HostNumber;
   training_metadata: string;
 }
@@ -42,11 +42,11 @@ export async function searchTrainings(target: SearchTarget, search: Search): Pro
   const { layout } = state;
   const { k, condition } = search;
   const vector = encodeVector(search.vector);
-  tellMissingIndex(notify, state);
-  const rows = await reachFurther(
+  notifyMissingIndex(notify, state);
+  const rows = await widenUntilFull(
     k,
     (limit) =>
-      lookByVector(limit, state, notify, (plan) => {
+      examineNearest(limit, state, notify, (plan) => {
         const { shape, efSearch } = scanFor(search, dimensions, { limit, plan }, state);
         return statements.query<TrainingRow>(
           nearestTrainings(layout, shape, search),
@@ -88,10 +88,10 @@ function nearestTrainings(
   const candidates = Math.max(k * CANDIDATES_FOR_A_TRAINING, FEWEST_CANDIDATES);
   const best = limitPerTraining("nearest", "distance", { perTraining });
   const source = `(SELECT n.*, ${chunks.metadataOfTraining("n")} AS training_metadata
-  FROM ${whole(chunks, `(SELECT n.*, r.training_distance FROM ${best} n JOIN ranked r ON r.training_id = n.training_id)`)} n)`;
+  FROM ${withContent(chunks, `(SELECT n.*, r.training_distance FROM ${best} n JOIN ranked r ON r.training_id = n.training_id)`)} n)`;
   const order = "c.training_distance, c.training_id, c.distance, i.place";
   const columns =
-    ", c.distance::text AS distance, c.reached::text AS reached, c.training_distance::text AS training_distance, " +
+    ", c.distance::text AS distance, c.examined::text AS examined, c.training_distance::text AS training_distance, " +
     "c.training_metadata::text AS training_metadata";
   return `
 WITH nearest AS MATERIALIZED (${nearestChunks(chunks, shape)}
@@ -104,5 +104,5 @@ ranked AS MATERIALIZED (
   FROM (${chunks.select("training_id, embedding", "training_id IN (SELECT training_id FROM candidate)")}) c
   GROUP BY training_id ORDER BY training_distance, training_id LIMIT ${k}
 )
-${placed(chunks, source, { columns, order, neighbors })}`;
+${withPositions(chunks, source, { columns, order, neighbors })}`;
 }

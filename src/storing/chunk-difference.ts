@@ -15,18 +15,18 @@ export interface PlannedTraining {
   splitter: string;
   chunks: readonly PlannedChunk[];
   /** What stood when the new version was prepared; `null` for nothing, `undefined` when it was not looked at. */
-  standing: StandingVersion | null | undefined;
+  stored: StoredVersion | null | undefined;
 }
 
 /** The stored chunks of a training, as they were read without a lock. */
-export interface StandingVersion {
+export interface StoredVersion {
   /** The ticket of the call that stored them. */
   contentTicket: string;
-  chunks: readonly StandingChunk[];
+  chunks: readonly StoredChunk[];
 }
 
 /** A chunk as it stands. */
-export interface StandingChunk {
+export interface StoredChunk {
   key: string;
   id: string;
   hash: string;
@@ -46,7 +46,7 @@ export class StalePreparation extends Error {}
 export type Vectors = ReadonlyMap<string, Float32Array>;
 
 /** A chunk with the id that it has or gets. */
-export interface PlacedChunk {
+export interface IdentifiedChunk {
   key: string;
   id: string;
   chunk: PlannedChunk;
@@ -55,32 +55,32 @@ export interface PlacedChunk {
 /** What to do, so that the new chunks stand in the place of the old ones. */
 export interface Difference {
   /**
-   * Rows to write with the vector of a standing row of the same text: further ones, and those whose line breaks have
-   * changed. A row to write may take the place of a standing one: so all of these are written in one statement, before
+   * Rows to write with the vector of a stored row of the same text: further ones, and those whose line breaks have
+   * changed. A row to write may take the place of a stored one: so all of these are written in one statement, before
    * the added ones.
    */
-  copied: PlacedChunk[];
+  copied: IdentifiedChunk[];
   /** Rows to write with a vector of their own. */
-  added: PlacedChunk[];
-  /** Rows that make way for added ones: the caller chose the id of a standing row for another text. */
-  replaced: StandingChunk[];
+  added: IdentifiedChunk[];
+  /** Rows that make way for added ones: the caller chose the id of a stored row for another text. */
+  replaced: StoredChunk[];
   /** Rows that stay as they are. */
-  kept: PlacedChunk[];
+  kept: IdentifiedChunk[];
   /** Rows that stay, with other metadata. */
-  described: PlacedChunk[];
-  removed: StandingChunk[];
+  described: IdentifiedChunk[];
+  removed: StoredChunk[];
   /** The chunk ids of each training, in reading order. */
   ids: Map<PlannedTraining, string[]>;
 }
 
 /**
- * Pairs new chunks with standing ones of the same text; each standing one at most once.
+ * Pairs new chunks with stored ones of the same text; each stored one at most once.
  *
- * @throws {@link StalePreparation} for a text that has a vector neither among the given nor among the standing
+ * @throws {@link StalePreparation} for a text that has a vector neither among the given nor among the stored
  */
 export function compareChunks(
   trainings: readonly PlannedTraining[],
-  standing: readonly StandingChunk[],
+  stored: readonly StoredChunk[],
   vectors: Vectors,
 ): Difference {
   const difference: Difference = {
@@ -93,10 +93,10 @@ export function compareChunks(
     ids: new Map(),
   };
   const writtenByPostgres = new CanonicalTexts();
-  const groups = groupBy(standing, ({ key }) => key);
+  const groups = groupBy(stored, ({ key }) => key);
   for (const training of trainings) {
     const { key } = training;
-    const rows = new StandingRows(groups.get(key) ?? [], training.chunks);
+    const rows = new StoredRows(groups.get(key) ?? [], training.chunks);
     const added = new Set<string>();
     const ids = training.chunks.map((chunk) => {
       const row = rows.claim(chunk);
@@ -124,25 +124,25 @@ export function compareChunks(
 }
 
 /** Of a row with the chunk's hash, which is that of the text with line feeds. */
-function hasSameLineBreaks({ given_content }: StandingChunk, { content }: PlannedChunk): boolean {
+function hasSameLineBreaks({ given_content }: StoredChunk, { content }: PlannedChunk): boolean {
   return given_content === null ? !content.includes("\r") : given_content === content;
 }
 
-/** The standing chunks of one training, and which of them no new chunk has claimed yet. */
-class StandingRows {
-  readonly #unclaimed: Map<string, StandingChunk[]>;
+/** The stored chunks of one training, and which of them no new chunk has claimed yet. */
+class StoredRows {
+  readonly #unclaimed: Map<string, StoredChunk[]>;
   /** Ids that new chunks bring along: a row that has one is kept for the chunk that asks for it. */
   readonly #chosenIds: Set<string | undefined>;
 
-  constructor(standing: readonly StandingChunk[], planned: readonly PlannedChunk[]) {
-    this.#unclaimed = groupBy(standing, ({ hash }) => hash);
+  constructor(stored: readonly StoredChunk[], planned: readonly PlannedChunk[]) {
+    this.#unclaimed = groupBy(stored, ({ hash }) => hash);
     // Taken from their ends, which costs nothing however many have the same text.
     for (const same of this.#unclaimed.values()) same.reverse();
     this.#chosenIds = new Set(planned.map(({ id }) => id));
   }
 
   /** Takes a row with the chunk's text, and with its id where the caller chose one. */
-  claim({ hash, id }: PlannedChunk): StandingChunk | undefined {
+  claim({ hash, id }: PlannedChunk): StoredChunk | undefined {
     const same = this.#unclaimed.get(hash) ?? [];
     const index = same.findLastIndex((row) =>
       id === undefined ? !this.#chosenIds.has(row.id) : row.id === id,
@@ -155,7 +155,7 @@ class StandingRows {
     return this.#unclaimed.has(hash);
   }
 
-  unclaimed(): StandingChunk[] {
+  unclaimed(): StoredChunk[] {
     return [...this.#unclaimed.values()].flatMap((same) => same.toReversed());
   }
 }

@@ -92,7 +92,7 @@ ORDER BY t.id FOR NO KEY UPDATE OF t`;
  *   version that is to stand, NULL for none. A row that was to be there is locked before: else it could vanish, and be
  *   made anew without its chunks.
  */
-export function passUpserts(layout: Layout, claimed: string, given: string, scope: string): string {
+export function admitUpserts(layout: Layout, claimed: string, given: string, scope: string): string {
   const { training } = namesOf(layout);
   return `
 INSERT INTO ${training} AS t (id, ticket, content_ticket, replaced_ticket, revision, barrier, metadata)
@@ -121,7 +121,7 @@ RETURNING t.id`;
  * of revisions: its barrier keeps out what started before it, and what starts later is compared with no revision. $1 ids, $2 tickets, $3 revisions, $4 metadata of
  * tombstones where nothing is there, $5 the scope.
  */
-export function passDeletes(layout: Layout): string {
+export function admitDeletes(layout: Layout): string {
   return `
 INSERT INTO ${namesOf(layout).training} AS t (id, ticket, content_ticket, revision, barrier, metadata, deleted_at)
 SELECT n.id, n.ticket, n.ticket, n.revision, ${barrierOf("n")}, n.metadata, now()

@@ -1,7 +1,7 @@
 import type { DeleteStatus } from "../types.js";
 import { query, type Queryable } from "../postgres/database.js";
-import { passDeletes } from "./fence-sql.js";
-import type { Conditions } from "../filtering/filter.js";
+import { admitDeletes } from "./fence-sql.js";
+import type { Scope } from "../filtering/filter.js";
 import type { WriteTarget } from "./write-target.js";
 import * as sql from "./write-sql.js";
 
@@ -13,7 +13,7 @@ export interface Removal {
   ticket: string;
   revision: string | null;
   /** What a training's metadata must meet besides the scope. */
-  conditions: Conditions;
+  conditions: Scope;
 }
 
 /** What a removal did to one training. */
@@ -34,7 +34,7 @@ export async function remove(
   { keys, ticket, revision, conditions }: Removal,
 ): Promise<RemovalOutcome[]> {
   const limits = [...scope, ...conditions];
-  const passed = await query<{ key: string }>(client, passDeletes(layout), [
+  const passed = await query<{ key: string }>(client, admitDeletes(layout), [
     keys,
     keys.map(() => ticket),
     keys.map(() => revision),

@@ -1,6 +1,6 @@
 import type { Piece } from "../chunking/pieces.js";
 /** Reads the stored chunks and texts that a preparation compares the new version with. */
-import { groupBy, type StandingChunk } from "./chunk-difference.js";
+import { groupBy, type StoredChunk } from "./chunk-difference.js";
 import { query, type Queryable } from "../postgres/database.js";
 import type { Layout } from "../schema/layout.js";
 import { queryWithKeptPlan, type SwapConnection } from "./swap.js";
@@ -12,9 +12,9 @@ export async function readStoredChunks(
   database: Queryable,
   layout: Layout,
   keys: readonly string[],
-): Promise<Map<string, StandingChunk[]>> {
+): Promise<Map<string, StoredChunk[]>> {
   if (keys.length === 0) return new Map();
-  const chunks = await queryWithKeptPlan<StandingChunk>(connection, database, sql.readChunks(layout), [keys]);
+  const chunks = await queryWithKeptPlan<StoredChunk>(connection, database, sql.readChunks(layout), [keys]);
   return groupBy(chunks, ({ key }) => key);
 }
 

@@ -1,5 +1,5 @@
 /** The statements that put new chunks in the place of old ones. */
-import { claimedProfile, passUpserts } from "./fence-sql.js";
+import { claimedProfile, admitUpserts } from "./fence-sql.js";
 import { namesOf, type Layout } from "../schema/layout.js";
 
 /** What the rows that are added meet. */
@@ -42,7 +42,7 @@ WITH given AS MATERIALIZED (
     $8::text[], $9::text[], $10::text[])
     AS n (id, ticket, revision, metadata, replaced_ticket, fingerprint, splitter, chunk_ids, starts, ends)
 ), claimed AS MATERIALIZED (${claimedProfile(layout, "$12")}
-), passed AS (${passUpserts(layout, "claimed", "given", "$11")}
+), passed AS (${admitUpserts(layout, "claimed", "given", "$11")}
 ), added AS (${insertInto(chunk)}
   SELECT n.* FROM (SELECT ${unnested(layout, 13)}, unnest($18::${vector}[]))
     AS n (training_id, id, content, metadata, content_hash, embedding)

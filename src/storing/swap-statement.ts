@@ -2,9 +2,9 @@ import { batches } from "../calls/batches.js";
 import {
   compareChunks,
   type Difference,
-  type PlacedChunk,
+  type IdentifiedChunk,
   type PlannedTraining,
-  type StandingChunk,
+  type StoredChunk,
   type Vectors,
 } from "./chunk-difference.js";
 import { encodeTextArray, encodeVectorArray } from "../postgres/codec.js";
@@ -23,18 +23,18 @@ const INSERT_LIMITS = { items: 500, size: 4 * 1024 * 1024 };
 /** What is to be done, and which of the added rows go with the first statement and which with further ones. */
 export interface Version {
   difference: Difference;
-  first: PlacedChunk[];
-  further: PlacedChunk[][];
+  first: IdentifiedChunk[];
+  further: IdentifiedChunk[][];
 }
 
-/** @throws {@link StalePreparation} for a text that has a vector neither among the given nor among the standing */
+/** @throws {@link StalePreparation} for a text that has a vector neither among the given nor among the stored */
 export function compareVersions(
   trainings: readonly PlannedTraining[],
-  standing: readonly StandingChunk[],
+  stored: readonly StoredChunk[],
   vectors: Vectors,
 ): Version {
-  const difference = compareChunks(trainings, standing, vectors);
-  const sizeOf = ({ chunk }: PlacedChunk): number =>
+  const difference = compareChunks(trainings, stored, vectors);
+  const sizeOf = ({ chunk }: IdentifiedChunk): number =>
     chunk.content.length + chunk.metadata.length + (vectors.get(chunk.hash)?.byteLength ?? 0);
   const [first = [], ...further] = batches(difference.added, sizeOf, INSERT_LIMITS);
   return { difference, first, further };
@@ -91,7 +91,7 @@ function replacedValues({ copied, removed, described }: Difference): unknown[] {
 /** The statement that inserts further rows of a version, of trainings that came through the fence. */
 export function insertStatement(
   { layout, vectorOid }: WriteTarget,
-  rows: readonly PlacedChunk[],
+  rows: readonly IdentifiedChunk[],
   { difference }: Version,
   vectors: Vectors,
 ): Statement {
@@ -102,7 +102,7 @@ export function insertStatement(
 }
 
 /** All columns of the chunk table but the vector, as text. */
-function columnsOf(rows: readonly PlacedChunk[]): Buffer[] {
+function columnsOf(rows: readonly IdentifiedChunk[]): Buffer[] {
   return [
     rows.map(({ key }) => key),
     rows.map(({ id }) => id),
@@ -112,7 +112,7 @@ function columnsOf(rows: readonly PlacedChunk[]): Buffer[] {
   ].map(encodeTextArray);
 }
 
-function vectorsOf(rows: readonly PlacedChunk[], vectors: Vectors, vectorOid: number): Buffer {
+function vectorsOf(rows: readonly IdentifiedChunk[], vectors: Vectors, vectorOid: number): Buffer {
   return encodeVectorArray(
     rows.flatMap(({ chunk }) => vectors.get(chunk.hash) ?? []),
     vectorOid,

@@ -1,12 +1,12 @@
 import type { Notify } from "../calls/notices.js";
 import type { SupersededReason, UpsertStatus } from "../types.js";
-import { groupBy, type PlannedTraining, type StandingChunk, type Vectors } from "./chunk-difference.js";
+import { groupBy, type PlannedTraining, type StoredChunk, type Vectors } from "./chunk-difference.js";
 import { query, type Queryable } from "../postgres/database.js";
 import { lockTrainings } from "./fence-sql.js";
 import type { Layout } from "../schema/layout.js";
 import { requireClaim } from "./profile-claim.js";
 import type { NamedStatements } from "../postgres/named-statements.js";
-import { isLarge, type ServingIndex } from "../schema/known-schema.js";
+import { isLarge, type KnownSchema } from "../schema/known-schema.js";
 import { compareVersions, insertStatement, swapStatement, type Version } from "./swap-statement.js";
 import * as sql from "./write-sql.js";
 import type { WriteTarget } from "./write-target.js";
@@ -32,7 +32,7 @@ export interface SwapOutcome {
 /** What a swap that is one statement goes through. */
 export interface SwapConnection {
   statements: NamedStatements;
-  serving: Pick<ServingIndex, "recent" | "grow" | "follow">;
+  knownSchema: Pick<KnownSchema, "recent" | "grow" | "follow">;
   /** Tells the host of another attempt. */
   notify: Notify;
 }
@@ -44,13 +44,13 @@ export interface SwapConnection {
  * @param database - the pool within the limits of a call, or a client, which keeps no plan
  */
 export async function queryWithKeptPlan<Row>(
-  { statements, serving }: SwapConnection,
+  { statements, knownSchema }: SwapConnection,
   database: Queryable,
   text: string,
   values: unknown[],
 ): Promise<Row[]> {
   const own = statements.on(database);
-  return own.query<Row>(text, values, { keepsPlan: own.areKept && isLarge(await serving.recent()) });
+  return own.query<Row>(text, values, { keepsPlan: own.areKept && isLarge(await knownSchema.recent()) });
 }
 
 /** Of a call that is superseded. */
@@ -66,25 +66,25 @@ export function supersededBy(reason: SupersededReason): SwapOutcome {
  *   changed: another version stands or was not looked at, this one is too large for a statement, or Postgres wants another
  *   attempt
  */
-export async function swapAtOnce(
-  { statements, serving, notify }: SwapConnection,
+export async function trySingleStatementSwap(
+  { statements, knownSchema, notify }: SwapConnection,
   target: WriteTarget,
   trainings: readonly PlannedTraining[],
   vectors: Vectors,
 ): Promise<(SwapOutcome | undefined)[]> {
   const later = trainings.map(() => undefined);
-  const seen = trainings.flatMap(({ key, standing }) => (standing === undefined ? [] : { key, standing }));
+  const seen = trainings.flatMap(({ key, stored }) => (stored === undefined ? [] : { key, stored }));
   if (seen.length < trainings.length) return later;
-  const replaced = new Map(seen.map(({ key, standing }) => [key, standing?.contentTicket ?? null]));
+  const replaced = new Map(seen.map(({ key, stored }) => [key, stored?.contentTicket ?? null]));
   const version = compareVersions(
     trainings,
-    seen.flatMap(({ standing }) => standing?.chunks ?? []),
+    seen.flatMap(({ stored }) => stored?.chunks ?? []),
     vectors,
   );
   if (version.further.length > 0) return later;
   const { text, values, replaces } = swapStatement(target, trainings, replaced, version, vectors);
   // A plan from when there were few chunks finds those that are replaced by looking at all.
-  const keepsPlan = !replaces || isLarge(await serving.recent());
+  const keepsPlan = !replaces || isLarge(await knownSchema.recent());
   try {
     const passed = await statements.query<{ key: string | null }>(text, values, { keepsPlan });
     const outcomes = outcomesOf(requireClaim(passed), version);
@@ -118,8 +118,8 @@ export async function swap(
     }
     const changed = left.filter(({ key }) => !outcomes.has(key));
     if (changed.length === 0) break;
-    const standing = await readStandingChunks(client, target, changed, replaced);
-    const version = compareVersions(changed, standing, vectors);
+    const stored = await readLockedChunks(client, target, changed, replaced);
+    const version = compareVersions(changed, stored, vectors);
     const { text, values } = swapStatement(target, changed, replaced, version, vectors);
     const passed = await query<{ key: string | null }>(client, text, values);
     const done = outcomesOf(requireClaim(passed), version);
@@ -196,17 +196,17 @@ async function lock(
  * What the preparation read is what stands, if it is of the version that is replaced; else it is read again, now under
  * the lock.
  */
-async function readStandingChunks(
+async function readLockedChunks(
   client: Queryable,
   { layout }: WriteTarget,
   trainings: readonly PlannedTraining[],
   replacedTickets: ReadonlyMap<string, string | null>,
-): Promise<StandingChunk[]> {
-  const known: (readonly StandingChunk[])[] = [];
+): Promise<StoredChunk[]> {
+  const known: (readonly StoredChunk[])[] = [];
   const unknown: string[] = [];
-  for (const { key, standing } of trainings) {
+  for (const { key, stored } of trainings) {
     const replaced = replacedTickets.get(key) ?? null;
-    if (replaced !== null && replaced === standing?.contentTicket) known.push(standing.chunks);
+    if (replaced !== null && replaced === stored?.contentTicket) known.push(stored.chunks);
     else if (replaced !== null) unknown.push(key);
   }
   // Not `push(...chunks)`: a call takes some 100,000 arguments, and a training can have more chunks.
@@ -218,6 +218,6 @@ async function readChunks(
   database: Queryable,
   layout: Layout,
   keys: readonly string[],
-): Promise<StandingChunk[]> {
-  return keys.length === 0 ? [] : query<StandingChunk>(database, sql.readChunks(layout), [keys]);
+): Promise<StoredChunk[]> {
+  return keys.length === 0 ? [] : query<StoredChunk>(database, sql.readChunks(layout), [keys]);
 }

@@ -1,4 +1,4 @@
-import type { Conditions } from "../filtering/filter.js";
+import type { Scope } from "../filtering/filter.js";
 import type { Claim } from "./profile-claim.js";
 import type { Layout } from "../schema/layout.js";
 
@@ -8,7 +8,7 @@ export interface WriteTarget {
   /** The oid of pgvector's type. */
   vectorOid: number;
   /** What a training's metadata must meet for this index to replace or delete it. */
-  scope: Conditions;
+  scope: Scope;
   /** Whose vectors are written. */
   claim: Claim;
 }

@@ -1,6 +1,6 @@
 import type { ChunkPlan } from "../chunking/chunk-plan.js";
 import { InvalidArgumentError } from "../errors.js";
-import type { PlannedTraining, StandingChunk, StandingVersion } from "../storing/chunk-difference.js";
+import type { PlannedTraining, StoredChunk, StoredVersion } from "../storing/chunk-difference.js";
 import type { PlannedChunk } from "../chunking/chunk-plan.js";
 import { supersededBy, type SwapOutcome, type UnchangedTraining } from "../storing/swap.js";
 import type { NormalizedTraining } from "../chunking/training-input.js";
@@ -35,8 +35,8 @@ export class BatchItem {
   readonly #splitter: string;
   #state: StoredState | undefined;
   /** Undefined until it is read. */
-  #standing: StandingVersion | undefined;
-  #standingHashes: ReadonlySet<string> = new Set();
+  #stored: StoredVersion | undefined;
+  #storedHashes: ReadonlySet<string> = new Set();
   #isContested = false;
 
   constructor(
@@ -67,20 +67,20 @@ export class BatchItem {
     }
     this.#state = state;
     this.chunks = this.#plan.chunks;
-    this.#standing = undefined;
-    this.#standingHashes = new Set();
+    this.#stored = undefined;
+    this.#storedHashes = new Set();
   }
 
   /** Takes note of the stored chunks; read after the state, so that they are of its version or of a later one. */
-  observeChunks(chunks: readonly StandingChunk[]): void {
+  observeChunks(chunks: readonly StoredChunk[]): void {
     const contentTicket = this.#state?.content_ticket;
-    this.#standing = contentTicket == null ? undefined : { contentTicket, chunks };
-    this.#standingHashes = new Set(chunks.map(({ hash }) => hash));
+    this.#stored = contentTicket == null ? undefined : { contentTicket, chunks };
+    this.#storedHashes = new Set(chunks.map(({ hash }) => hash));
   }
 
   /** Whether a text with this hash has a vector among the stored chunks. */
-  hasStanding(hash: string): boolean {
-    return this.#standingHashes.has(hash);
+  hasStored(hash: string): boolean {
+    return this.#storedHashes.has(hash);
   }
 
   /** What comes of it when something newer is stored: nothing has to be done then. */
@@ -98,7 +98,7 @@ export class BatchItem {
    * Takes note that another call changed the training just when this one found it unchanged. From here on it is stored
    * like any other: among many duplicates it could find it unchanged and changed forever.
    */
-  contest(): void {
+  forceRewrite(): void {
     this.#isContested = true;
   }
 
@@ -120,8 +120,8 @@ export class BatchItem {
     const { fingerprint } = this.#plan;
     const { ticket, chunks } = this;
     const splitter = this.#splitter;
-    const standing = this.stands ? this.#standing : null;
-    return { key, revision, metadata, ticket, fingerprint, splitter, chunks, standing };
+    const stored = this.stands ? this.#stored : null;
+    return { key, revision, metadata, ticket, fingerprint, splitter, chunks, stored };
   }
 
   /** What the caller is told. */

@@ -3,8 +3,8 @@ import { planChunks } from "../chunking/chunk-plan.js";
 import { orAbort, throwIfAborted } from "../errors.js";
 import type { Notify } from "../calls/notices.js";
 import { PreparedBatch, type BatchParts, type PrepareOptions } from "./prepared-batch.js";
-import { isOwnFailure } from "./own-failure.js";
-import type { StartOrder } from "./start-order.js";
+import { isFaultOfTraining } from "./fault-of-training.js";
+import type { TicketOrder } from "./ticket-order.js";
 import type { Queryable } from "../postgres/database.js";
 import { databaseOf } from "../postgres/host-client.js";
 import { queryWithKeptPlan, type SwapOutcome } from "../storing/swap.js";
@@ -15,7 +15,7 @@ import type { FailedUpsert, UpsertResult } from "../types.js";
 
 /** What an {@link Indexer} works with. */
 export interface IndexerParts extends BatchParts {
-  startOrder: StartOrder;
+  ticketOrder: TicketOrder;
   notify: Notify;
 }
 
@@ -65,7 +65,7 @@ export class Indexer {
     const states = await this.#takeTickets(trainings, database, true);
     const failures = new Map<NormalizedTraining, FailedUpsert>();
     const fail = async (training: NormalizedTraining, error: unknown): Promise<void> => {
-      if (!(await isOwnFailure(error, this.#parts.embedder, signal))) throw error;
+      if (!(await isFaultOfTraining(error, this.#parts.embedder, signal))) throw error;
       failures.set(training, { id: training.id, status: "failed", error });
     };
     const items: BatchItem[] = [];
@@ -91,7 +91,7 @@ export class Indexer {
           await fail(item.training, error);
           return;
         }
-        if (!(await isOwnFailure(error, this.#parts.embedder, signal))) throw error;
+        if (!(await isFaultOfTraining(error, this.#parts.embedder, signal))) throw error;
         const left = [item, ...others];
         const middle = Math.ceil(left.length / 2);
         await store(left.slice(0, middle), false);
@@ -122,16 +122,20 @@ export class Indexer {
     database: Queryable,
     mayWait: boolean,
   ): Promise<(StoredState & TakenTicket)[]> {
-    const { target, startOrder, notify, atOnce } = this.#parts;
+    const { target, ticketOrder, notify, connection } = this.#parts;
     const keys = trainings.map(({ key }) => key);
     const revisions = trainings.map(({ revision }) => revision);
     const take = (): Promise<(StoredState & TakenTicket)[]> =>
-      queryWithKeptPlan(atOnce, database, sql.takeTickets(target.layout), [keys, revisions, target.scope]);
+      queryWithKeptPlan(connection, database, sql.takeTickets(target.layout), [
+        keys,
+        revisions,
+        target.scope,
+      ]);
     const takeFollowing = (): Promise<(StoredState & TakenTicket)[]> =>
-      atOnce.serving.follow(() => takeInOrder(database, target.layout, notify, take), {
+      connection.knownSchema.follow(() => takeInOrder(database, target.layout, notify, take), {
         client: mayWait ? undefined : database,
         writes: true,
       });
-    return startOrder.take(keys, takeFollowing, mayWait);
+    return ticketOrder.take(keys, takeFollowing, mayWait);
   }
 }

@@ -1,5 +1,5 @@
 import type { BatchItem } from "./batch-item.js";
-import { halveChunk } from "../chunking/chunk-plan.js";
+import { splitChunkInTwo } from "../chunking/chunk-plan.js";
 import { EmbeddingError } from "../errors.js";
 import type { PlannedChunk } from "../chunking/chunk-plan.js";
 
@@ -21,7 +21,7 @@ export function nameOf(missing: MissingText | undefined): string {
 
 /** @throws {@link EmbeddingError} for a chunk that is to stay whole, and for one that cannot be cut */
 export function halves(item: BatchItem, chunk: PlannedChunk): PlannedChunk[] {
-  const parts = item.training.split ? halveChunk(item.training, chunk) : undefined;
+  const parts = item.training.split ? splitChunkInTwo(item.training, chunk) : undefined;
   if (parts) return parts;
   const why = item.training.split
     ? "and cannot be cut"

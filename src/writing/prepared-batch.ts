@@ -7,14 +7,14 @@ import { planEdit } from "../chunking/edit-plan.js";
 import { DatabaseError, orAbort, throwIfAborted } from "../errors.js";
 import { runHostCode } from "../calls/host-code.js";
 import { StalePreparation, type PlannedTraining } from "../storing/chunk-difference.js";
-import { type PlannedChunk } from "../chunking/chunk-plan.js";
+import type { PlannedChunk } from "../chunking/chunk-plan.js";
 import type { BoundedPool, Limits } from "../postgres/bounded-database.js";
 import { query, type Queryable } from "../postgres/database.js";
 import { hostClient } from "../postgres/host-client.js";
 import {
   supersededBy,
   swap,
-  swapAtOnce,
+  trySingleStatementSwap,
   touch,
   type SwapConnection,
   type SwapOutcome,
@@ -30,7 +30,7 @@ import type { IndexingProgress, UpsertResult } from "../types.js";
 export interface BatchParts {
   pool: BoundedPool;
   /** Through the same pool. */
-  atOnce: SwapConnection;
+  connection: SwapConnection;
   target: WriteTarget;
   embedder: Embedder;
   chunker: Chunker;
@@ -75,9 +75,9 @@ export class PreparedBatch {
    */
   async embedMissing(database: Queryable, signal: AbortSignal | undefined, of = this.#items): Promise<void> {
     const items = of.filter((item) => !item.outdated && !item.unchanged);
-    await this.#readStanding(database, items);
+    await this.#readStored(database, items);
     const isNew = (item: BatchItem, { hash }: PlannedChunk): boolean =>
-      !this.#vectors.has(hash) && !item.hasStanding(hash);
+      !this.#vectors.has(hash) && !item.hasStored(hash);
     await this.#keepAroundEdits(database, items, isNew);
     for (;;) {
       const missing = new Map<string, MissingText>();
@@ -142,7 +142,7 @@ export class PreparedBatch {
     signal?: AbortSignal,
     outcomes = new Map<BatchItem, SwapOutcome>(),
   ): Promise<UpsertResult[]> {
-    const { target, atOnce } = this.#parts;
+    const { target, connection } = this.#parts;
     const inHosts = client && hostClient(client, { signal });
     let isClaiming = false;
     for (let attempt = 1; ; attempt++) {
@@ -150,11 +150,11 @@ export class PreparedBatch {
       try {
         await this.#follow(() => this.#swap(inHosts, outcomes, { signal }, isClaiming), client);
         const indexed = this.#items.filter((item) => outcomes.get(item)?.status === "indexed");
-        atOnce.serving.grow(indexed.reduce((sum, { chunks }) => sum + chunks.length, 0));
+        connection.knownSchema.grow(indexed.reduce((sum, { chunks }) => sum + chunks.length, 0));
         return this.#items.map((item) => item.result(outcomes.get(item) ?? supersededBy("newer")));
       } catch (error) {
         if (error instanceof MissingClaim && attempt < MAX_ATTEMPTS) {
-          await claimSchema(this.#parts.pool.within({ signal }), inHosts, target, atOnce.notify);
+          await claimSchema(this.#parts.pool.within({ signal }), inHosts, target, connection.notify);
           isClaiming = attempt > 1; // its claim was lost to another model before the write
           continue;
         }
@@ -178,7 +178,10 @@ export class PreparedBatch {
   ): Promise<void> {
     const { target } = this.#parts;
     const pool = this.#parts.pool.within(limits);
-    const atOnce = { ...this.#parts.atOnce, statements: this.#parts.atOnce.statements.within(limits) };
+    const connection = {
+      ...this.#parts.connection,
+      statements: this.#parts.connection.statements.within(limits),
+    };
     for (const item of this.#items) {
       if (item.outdated && !outcomes.has(item)) outcomes.set(item, item.outdated);
     }
@@ -187,11 +190,11 @@ export class PreparedBatch {
     const touched =
       same.length === 0
         ? new Set<string>()
-        : await writeStatement(pool, client, atOnce.notify, (database) =>
-            touch(atOnce, database, target, same),
+        : await writeStatement(pool, client, connection.notify, (database) =>
+            touch(connection, database, target, same),
           );
     for (const item of current) {
-      if (item.unchanged && !touched.has(item.training.key)) item.contest();
+      if (item.unchanged && !touched.has(item.training.key)) item.forceRewrite();
       if (item.unchanged) outcomes.set(item, UNCHANGED);
     }
     const swapWith = async (
@@ -207,9 +210,9 @@ export class PreparedBatch {
       }
     };
     if (!client && !isClaiming)
-      await swapWith((planned) => swapAtOnce(atOnce, target, planned, this.#vectors));
+      await swapWith((planned) => trySingleStatementSwap(connection, target, planned, this.#vectors));
     await swapWith((planned) =>
-      write(pool, client, atOnce.notify, async (database) => {
+      write(pool, client, connection.notify, async (database) => {
         if (!client && isClaiming) await claimLocked(database, target);
         return swap(database, target, planned, this.#vectors);
       }),
@@ -256,27 +259,27 @@ export class PreparedBatch {
       readStoredTexts(database, target.layout, keys, chunker.description);
     const texts = await this.#follow(read, this.#options.client);
     for (const item of edited) {
-      const standing = texts.get(item.training.key);
-      if (!standing) continue;
-      const plan = (): ReturnType<typeof planEdit> => planEdit(item.training, standing, chunker);
+      const stored = texts.get(item.training.key);
+      if (!stored) continue;
+      const plan = (): ReturnType<typeof planEdit> => planEdit(item.training, stored, chunker);
       const chunks = await orAbort(plan, this.#options.signal);
       if (chunks && newChunks(item, chunks) < newChunks(item, item.chunks)) item.chunks = chunks;
     }
   }
 
-  async #readStanding(database: Queryable, items: readonly BatchItem[]): Promise<void> {
-    const { atOnce, target } = this.#parts;
-    const standing = items.filter(({ stands }) => stands);
-    const keys = standing.map(({ training }) => training.key);
+  async #readStored(database: Queryable, items: readonly BatchItem[]): Promise<void> {
+    const { connection, target } = this.#parts;
+    const stored = items.filter(({ stands }) => stands);
+    const keys = stored.map(({ training }) => training.key);
     const read = (): ReturnType<typeof readStoredChunks> =>
-      readStoredChunks(atOnce, database, target.layout, keys);
+      readStoredChunks(connection, database, target.layout, keys);
     const chunks = await this.#follow(read, this.#options.client);
-    for (const item of standing) item.observeChunks(chunks.get(item.training.key) ?? []);
+    for (const item of stored) item.observeChunks(chunks.get(item.training.key) ?? []);
   }
 
   /** Again, where the schema turns out to be another one than was known; what is done stays done. */
   #follow<T>(work: () => Promise<T>, client?: Queryable): Promise<T> {
-    return this.#parts.atOnce.serving.follow(work, { client, writes: true });
+    return this.#parts.connection.knownSchema.follow(work, { client, writes: true });
   }
 }
 

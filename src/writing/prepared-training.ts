@@ -1,6 +1,6 @@
 import { checkClient } from "../calls/host-database.js";
 import { COMMIT_OPTIONS } from "./write-options.js";
-import { type CommitOptions } from "./write-options.js";
+import type { CommitOptions } from "./write-options.js";
 import { checkCall } from "../calls/call-options.js";
 import type { PreparedBatch } from "./prepared-batch.js";
 import type { Queryable } from "../postgres/database.js";

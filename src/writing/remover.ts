@@ -2,21 +2,21 @@ import { throwIfAborted } from "../errors.js";
 import type { Notify } from "../calls/notices.js";
 import type { BoundedPool } from "../postgres/bounded-database.js";
 import { query, type Queryable } from "../postgres/database.js";
-import type { Conditions } from "../filtering/filter.js";
+import type { Scope } from "../filtering/filter.js";
 import { databaseOf, hostClient } from "../postgres/host-client.js";
 import { remove, type Removal, type RemovalOutcome } from "../storing/removal.js";
 import { takeInOrder, type TakenTicket } from "../storing/ticket-sequence.js";
-import type { ServingIndex } from "../schema/known-schema.js";
+import type { KnownSchema } from "../schema/known-schema.js";
 import type { Layout } from "../schema/layout.js";
 import type { WriteTarget } from "../storing/write-target.js";
 import * as sql from "../storing/write-sql.js";
-import type { StartOrder } from "./start-order.js";
+import type { TicketOrder } from "./ticket-order.js";
 import { write, writeEach, writeStatement } from "../storing/write-transaction.js";
 
 /** What to remove, and how. */
 export interface RemoveOptions {
   revision?: string | null | undefined;
-  conditions?: Conditions | undefined;
+  conditions?: Scope | undefined;
   client?: Queryable | undefined;
   signal?: AbortSignal | undefined;
 }
@@ -25,9 +25,9 @@ export interface RemoveOptions {
 export interface RemoverParts {
   pool: BoundedPool;
   target: WriteTarget;
-  startOrder: StartOrder;
+  ticketOrder: TicketOrder;
   notify: Notify;
-  serving: Pick<ServingIndex, "follow">;
+  knownSchema: Pick<KnownSchema, "follow">;
 }
 
 const ABSENT: RemovalOutcome = { status: "absent", removed: 0 };
@@ -36,17 +36,17 @@ const ABSENT: RemovalOutcome = { status: "absent", removed: 0 };
 export class Remover {
   readonly #pool: BoundedPool;
   readonly #target: WriteTarget;
-  readonly #startOrder: StartOrder;
+  readonly #ticketOrder: TicketOrder;
   readonly #notify: Notify;
 
-  readonly #serving: Pick<ServingIndex, "follow">;
+  readonly #knownSchema: Pick<KnownSchema, "follow">;
 
-  constructor({ pool, target, startOrder, notify, serving }: RemoverParts) {
+  constructor({ pool, target, ticketOrder, notify, knownSchema }: RemoverParts) {
     this.#pool = pool;
     this.#target = target;
-    this.#startOrder = startOrder;
+    this.#ticketOrder = ticketOrder;
     this.#notify = notify;
-    this.#serving = serving;
+    this.#knownSchema = knownSchema;
   }
 
   /** @param keys - ids as Postgres takes them, each at most once */
@@ -61,20 +61,20 @@ export class Remover {
       // It ends the history of revisions: calls that start later are compared with what it leaves.
       return revision === null ? { ticket, outcomes: await removeWith(ticket) } : { ticket };
     };
-    const { ticket, outcomes } = await this.#startOrder.take(keys, start, options.client === undefined);
+    const { ticket, outcomes } = await this.#ticketOrder.take(keys, start, options.client === undefined);
     return outcomes ?? removeWith(ticket);
   }
 
   /** Deletes the trainings whose metadata meets the conditions. */
   async removeMatching(
-    conditions: Conditions,
+    conditions: Scope,
     options: RemoveOptions = {},
   ): Promise<{ key: string; outcome: RemovalOutcome }[]> {
     throwIfAborted(options.signal);
     const values = [[...this.#target.scope, ...conditions]];
     const take = (): Promise<TakenTicket & { keys: string | null }> =>
       this.#takeTicket(sql.takeTicketOfMatching, values, options);
-    const taken = await this.#startOrder.take(undefined, take, options.client === undefined);
+    const taken = await this.#ticketOrder.take(undefined, take, options.client === undefined);
     const keys = JSON.parse(taken.keys ?? "[]") as string[];
     if (keys.length === 0) return [];
     const { ticket } = taken;
@@ -124,6 +124,6 @@ export class Remover {
 
   /** Again, where the schema turns out to be another one than was known. */
   #follow<T>(work: () => Promise<T>, client: Queryable | undefined): Promise<T> {
-    return this.#serving.follow(work, { client, writes: true });
+    return this.#knownSchema.follow(work, { client, writes: true });
   }
 }

@@ -1,6 +1,6 @@
 import type { NormalizedTraining } from "../chunking/training-input.js";
 import { InvalidArgumentError } from "../errors.js";
-import type { Conditions } from "../filtering/filter.js";
+import type { Scope } from "../filtering/filter.js";
 import type { Metadata } from "../types.js";
 
 /**
@@ -11,7 +11,7 @@ import type { Metadata } from "../types.js";
  */
 export function requireScope(
   training: NormalizedTraining,
-  scope: Conditions,
+  scope: Scope,
   option = "training",
 ): NormalizedTraining {
   const required = scope.flatMap((condition) => Object.entries(JSON.parse(condition) as Metadata));

@@ -1,5 +1,5 @@
 import { bulkLoad, type BulkLoadOptions } from "./bulk-load.js";
-import type { ServingIndex } from "../schema/known-schema.js";
+import type { KnownSchema } from "../schema/known-schema.js";
 import type { Layout } from "../schema/layout.js";
 import type { BoundedPool } from "../postgres/bounded-database.js";
 import type { Indexer } from "./indexer.js";
@@ -13,7 +13,7 @@ import { upsertAll } from "./upsert-all.js";
 interface RunParts {
   pool: BoundedPool;
   layout: Layout;
-  serving: Pick<ServingIndex, "forget">;
+  knownSchema: Pick<KnownSchema, "forget">;
   indexer: Indexer;
 }
 
@@ -38,13 +38,13 @@ export function bulkLoadRun<Chosen extends OnFailure>(
   trainings: Trainings,
   options: RunOptions<Chosen> & BulkLoadOptions,
 ): IndexingRun<ResultOf<Chosen>> {
-  const { pool, layout, serving } = parts;
+  const { pool, layout, knownSchema } = parts;
   const loadParts = {
     pool,
     layout,
     upsert: (given: Trainings) => upsertEach(parts, normalize, given, options),
     onIndexChanged: () => {
-      serving.forget();
+      knownSchema.forget();
     },
   };
   return new IndexingRun(() => bulkLoad(loadParts, trainings, options), options.onProgress);

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { embeddedText, halveChunk, planChunks, type ChunkPlan } from "../../src/chunking/chunk-plan.js";
+import { embeddedText, splitChunkInTwo, planChunks, type ChunkPlan } from "../../src/chunking/chunk-plan.js";
 import { Chunker } from "../../src/chunking/chunker.js";
 import { InvalidArgumentError } from "../../src/errors.js";
 import type { Splitter } from "../../src/chunking/splitter.js";
@@ -270,7 +270,7 @@ describe("planChunks", () => {
   });
 });
 
-describe("halveChunk", () => {
+describe("splitChunkInTwo", () => {
   it("makes two chunks with their places in the joined documents, each under the header and the metadata", async () => {
     const documents = [
       { pageContent: "Trocas em trinta dias.", metadata: { n: 1 } },
@@ -280,7 +280,7 @@ describe("halveChunk", () => {
     const { chunks } = await planChunks(training, chunkerOf(whole));
     const [, second] = chunks;
     if (!second) throw new Error("there are two chunks");
-    const halves = halveChunk(training, second);
+    const halves = splitChunkInTwo(training, second);
     const content = documents.map(({ pageContent }) => pageContent).join("\n\n");
     expect(halves?.map((half) => half.content)).toEqual(["Frete grátis.", "Prazo de três dias."]);
     for (const half of halves ?? []) {
@@ -294,7 +294,7 @@ describe("halveChunk", () => {
   it("does not cut a single character", async () => {
     const training = normalizeTraining({ id: "1", content: "😀" }, "text");
     const { chunks } = await planChunks(training, chunkerOf(whole));
-    expect(chunks.map((chunk) => halveChunk(training, chunk))).toEqual([undefined]);
+    expect(chunks.map((chunk) => splitChunkInTwo(training, chunk))).toEqual([undefined]);
   });
 });
 

@@ -33,8 +33,8 @@ function paragraph(name: string): string {
 
 const PARAGRAPHS = Array.from({ length: 1000 }, (_, place) => paragraph(`${place}`).trim());
 
-function newTexts(chunks: readonly PlannedChunk[], standing: readonly PlannedChunk[]): number {
-  const known = new Set(standing.map(({ hash }) => hash));
+function newTexts(chunks: readonly PlannedChunk[], stored: readonly PlannedChunk[]): number {
+  const known = new Set(stored.map(({ hash }) => hash));
   return chunks.filter(({ hash }) => !known.has(hash)).length;
 }
 
@@ -61,21 +61,21 @@ describe("planEdit", () => {
     ["another is put before it", (text: string) => `${paragraph("novo")}\n\n${text}`],
     ["it is taken out", () => ""],
   ])("makes at most three chunks new when in a paragraph, wherever it stands, %s", async (_name, edit) => {
-    const standing = await fresh(PARAGRAPHS.join("\n\n"));
-    expect(standing.length).toBeGreaterThanOrEqual(200);
+    const stored = await fresh(PARAGRAPHS.join("\n\n"));
+    expect(stored.length).toBeGreaterThanOrEqual(200);
     for (const place of [0, 1, 2, 3, 4, 99, 250, 401, 577, 800, 997, 998, 999]) {
       const paragraphs = PARAGRAPHS.with(place, edit(PARAGRAPHS[place] ?? "")).filter((text) => text !== "");
       const training = normalized(paragraphs.join("\n\n"));
-      const chunks = (await planEdit(training, standing, chunker)) ?? [];
+      const chunks = (await planEdit(training, stored, chunker)) ?? [];
       expectWhole(chunks, training);
-      expect(newTexts(chunks, standing)).toBeLessThanOrEqual(3);
+      expect(newTexts(chunks, stored)).toBeLessThanOrEqual(3);
     }
   });
 
   it("is needed: the splitter alone makes nearly all chunks new behind an insertion", async () => {
-    const standing = await fresh(PARAGRAPHS.join("\n\n"));
+    const stored = await fresh(PARAGRAPHS.join("\n\n"));
     const chunks = await fresh([paragraph("novo"), ...PARAGRAPHS].join("\n\n"));
-    expect(newTexts(chunks, standing)).toBeGreaterThan(150);
+    expect(newTexts(chunks, stored)).toBeGreaterThan(150);
   });
 
   it("leaves no crumbs: after 100 edits there are about as many chunks as a fresh split makes", async () => {
@@ -98,34 +98,34 @@ describe("planEdit", () => {
   });
 
   it("keeps nothing of another text, and says so", async () => {
-    const standing = await fresh("O prazo de entrega é de três dias.");
-    expect(await planEdit(normalized("Trocas em até trinta dias."), standing, chunker)).toBeUndefined();
-    expect(await planEdit(normalized(""), standing, chunker)).toBeUndefined();
+    const stored = await fresh("O prazo de entrega é de três dias.");
+    expect(await planEdit(normalized("Trocas em até trinta dias."), stored, chunker)).toBeUndefined();
+    expect(await planEdit(normalized(""), stored, chunker)).toBeUndefined();
   });
 
   it("keeps all chunks of the same text", async () => {
     const content = PARAGRAPHS.slice(0, 20).join("\n\n");
-    const standing = await fresh(content);
-    expect(await planEdit(normalized(content), standing, chunker)).toEqual(standing);
+    const stored = await fresh(content);
+    expect(await planEdit(normalized(content), stored, chunker)).toEqual(stored);
   });
 
   it("splits anew what takes the place of white space between two chunks", async () => {
     const content = `${"a".repeat(900)}\n\n${"b".repeat(900)}`;
-    const standing = await fresh(content);
+    const stored = await fresh(content);
     const training = normalized(content.replace("\n\n", "xy"));
-    const chunks = (await planEdit(training, standing, chunker)) ?? [];
+    const chunks = (await planEdit(training, stored, chunker)) ?? [];
     expectWhole(chunks, training);
   });
 
   it("never lets a chunk reach over two documents", async () => {
     const documents = PARAGRAPHS.slice(0, 40);
-    const standing = await fresh([documents.slice(0, 20).join("\n\n"), documents.slice(20).join("\n\n")]);
+    const stored = await fresh([documents.slice(0, 20).join("\n\n"), documents.slice(20).join("\n\n")]);
     const edited = [
       documents.slice(0, 25).join("\n\n"),
       [...documents.slice(25), paragraph("novo")].join("\n\n"),
     ];
     const training = normalized(edited);
-    const chunks = (await planEdit(training, standing, chunker)) ?? [];
+    const chunks = (await planEdit(training, stored, chunker)) ?? [];
     expectWhole(chunks, training);
     const boundary = (edited[0] ?? "").length;
     for (const { start, end } of chunks) expect(start >= boundary || end <= boundary).toBe(true);
@@ -133,14 +133,14 @@ describe("planEdit", () => {
 
   it("keeps chunks under the same header, and no hash of them under another one", async () => {
     const content = PARAGRAPHS.slice(0, 40).join("\n\n");
-    const { chunks: standing } = await planChunks(normalized(content, "Loja"), chunker);
+    const { chunks: stored } = await planChunks(normalized(content, "Loja"), chunker);
     const edited = content.replace("loja", "floricultura");
-    const kept = (await planEdit(normalized(edited, "Loja"), standing, chunker)) ?? [];
+    const kept = (await planEdit(normalized(edited, "Loja"), stored, chunker)) ?? [];
     expectWhole(kept, normalized(edited));
-    expect(newTexts(kept, standing)).toBeLessThanOrEqual(3);
-    const moved = (await planEdit(normalized(edited, "Site"), standing, chunker)) ?? [];
+    expect(newTexts(kept, stored)).toBeLessThanOrEqual(3);
+    const moved = (await planEdit(normalized(edited, "Site"), stored, chunker)) ?? [];
     expectWhole(moved, normalized(edited));
-    expect(newTexts(moved, standing)).toBe(moved.length);
+    expect(newTexts(moved, stored)).toBe(moved.length);
   });
 
   it("cuts what it splits anew to the window that the header leaves", async () => {
@@ -152,10 +152,10 @@ describe("planEdit", () => {
       [...PARAGRAPHS.slice(0, 5), ...added, ...PARAGRAPHS.slice(5, 10)].join("\n\n"),
       header,
     );
-    const { chunks: standing } = await planChunks(normalized(content, header), small);
-    const chunks = (await planEdit(training, standing, small)) ?? [];
+    const { chunks: stored } = await planChunks(normalized(content, header), small);
+    const chunks = (await planEdit(training, stored, small)) ?? [];
     expectWhole(chunks, training);
-    expect(newTexts(chunks, standing)).toBeGreaterThan(0);
+    expect(newTexts(chunks, stored)).toBeGreaterThan(0);
     for (const chunk of chunks) {
       expect(estimateTokens(header) + estimateTokens(chunk.content)).toBeLessThanOrEqual(254);
     }
@@ -174,12 +174,12 @@ describe("planEdit", () => {
         [text.replaceAll("\n", lineBreak), edited],
         [text.replaceAll("\n", lineBreak), edited.replaceAll("\n", lineBreak)],
       ] as const) {
-        const standing = await fresh(before);
+        const stored = await fresh(before);
         const training = normalized(after);
-        const chunks = (await planEdit(training, standing, chunker)) ?? [];
+        const chunks = (await planEdit(training, stored, chunker)) ?? [];
         expectWhole(chunks, training);
-        expect(newTexts(chunks, standing)).toBeLessThanOrEqual(3);
-        expect(newTexts(chunks, standing)).toBeGreaterThan(0);
+        expect(newTexts(chunks, stored)).toBeLessThanOrEqual(3);
+        expect(newTexts(chunks, stored)).toBeGreaterThan(0);
       }
     },
   );
@@ -192,12 +192,12 @@ describe("planEdit", () => {
       fc.asyncProperty(fc.array(words, { maxLength: 3 }), breaks, breaks, async (texts, before, after) => {
         const given = (stream: Iterator<string, string>): string[] =>
           texts.map((text) => text.join(" ").replaceAll("\n", () => stream.next().value));
-        const { chunks: standing } = await planChunks(normalized(given(before)), small);
+        const { chunks: stored } = await planChunks(normalized(given(before)), small);
         const training = normalized(given(after));
         const { chunks: anew } = await planChunks(training, small);
         expectWhole(anew, training);
-        expect(anew.map(({ hash }) => hash)).toEqual(standing.map(({ hash }) => hash));
-        if (standing.length > 0) expect(await planEdit(training, standing, small)).toEqual(anew);
+        expect(anew.map(({ hash }) => hash)).toEqual(stored.map(({ hash }) => hash));
+        if (stored.length > 0) expect(await planEdit(training, stored, small)).toEqual(anew);
       }),
       { numRuns: 500 },
     );
@@ -214,9 +214,9 @@ describe("planEdit", () => {
     await fc.assert(
       fc.asyncProperty(words, words, words, words, async (head, before, after, tail) => {
         const text = (middle: string[]): string => [...head, ...middle, ...tail].join(" ");
-        const { chunks: standing } = await planChunks(normalized(text(before)), small);
+        const { chunks: stored } = await planChunks(normalized(text(before)), small);
         const training = normalized(text(after));
-        const chunks = standing.length === 0 ? undefined : await planEdit(training, standing, small);
+        const chunks = stored.length === 0 ? undefined : await planEdit(training, stored, small);
         if (chunks) expectWhole(chunks, training);
       }),
       { numRuns: 1000 },

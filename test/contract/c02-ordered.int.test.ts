@@ -238,7 +238,7 @@ describeOnEach("C2 Ordered", (database) => {
 });
 
 describeOnServer("C2 Ordered", (database) => {
-  // Guards: `StartOrder`; without it both race to the sequence on two connections.
+  // Guards: `TicketOrder`; without it both race to the sequence on two connections.
   it("of two calls made right after one another without await the second wins, 50 times in a row", async () => {
     const test = await openTestIndex(database);
     await Promise.all(Array.from({ length: 10 }, () => test.pool.query("SELECT pg_sleep(0.01)")));
@@ -292,7 +292,7 @@ describeOnServer("C2 Ordered", (database) => {
     expect(await storedText(test)).toBe(edited);
   });
 
-  // Guards: the fence's row lock is held until the end, and is taken before the standing chunks are compared.
+  // Guards: the fence's row lock is held until the end, and is taken before the stored chunks are compared.
   it("a later call waits for a swap that is under way, and then takes its place", async () => {
     const test = await openTestIndex(database);
     await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { describeOnEach } from "../support/databases.js";
 import { openTestIndex } from "../support/index.js";
 
-// Guards: `passDeletes`: what a delete does to the revision that is stored.
+// Guards: `admitDeletes`: what a delete does to the revision that is stored.
 describeOnEach("C3 Deletes stay", (database) => {
   it("a delete without a revision ends the history of revisions", async () => {
     const { index } = await openTestIndex(database);

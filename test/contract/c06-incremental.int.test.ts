@@ -95,7 +95,7 @@ describeOnEach("C6 Incremental", (database) => {
           const first = await test.index.upsertTraining({ id: "a", content });
           expect(first.chunks).toBeGreaterThanOrEqual(200);
           const before = await rowsIn(test.pool, test.schema);
-          const standing = new Set(before.map(({ id, version }) => `${id} ${version}`));
+          const stored = new Set(before.map(({ id, version }) => `${id} ${version}`));
           for (const place of places) {
             const edited = paragraphs
               .flatMap((text, other) => (other === place ? change(text) : [text]))
@@ -107,7 +107,7 @@ describeOnEach("C6 Incremental", (database) => {
               expect(status).toBe("indexed");
               const after = await rowsIn(client, test.schema);
               expectCovered(edited, after);
-              const written = after.filter(({ id, version }) => !standing.has(`${id} ${version}`));
+              const written = after.filter(({ id, version }) => !stored.has(`${id} ${version}`));
               expect(written.length, `rows written for paragraph ${place}`).toBeLessThanOrEqual(
                 MAX_NEW_CHUNKS,
               );

@@ -189,7 +189,7 @@ describeOnEach("C8 Short locks", (database) => {
     });
     const [short, long] = await Promise.all(lengths);
     expect(long).toBe(short);
-    expect(long).toBeLessThanOrEqual(4); // tickets, standing chunks, standing texts, the swap
+    expect(long).toBeLessThanOrEqual(4); // tickets, stored chunks, stored texts, the swap
   });
 });
 

@@ -44,7 +44,7 @@ describe("bisect", () => {
     },
   );
 
-  it("does not halve for what concerns all texts", async () => {
+  it("does not splitInTwo for what concerns all texts", async () => {
     let requests = 0;
     const down = new EmbeddingError("EMBEDDING_FAILED", "down", true);
     const send = (): Promise<number[][]> => {

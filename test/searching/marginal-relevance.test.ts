@@ -1,7 +1,7 @@
 import { maximalMarginalRelevance } from "@langchain/core/utils/math";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { describe, expect, it } from "vitest";
-import { chooseUnlike } from "../../src/searching/marginal-relevance.js";
+import { chooseDiverse } from "../../src/searching/marginal-relevance.js";
 import type { FoundChunk } from "../../src/searching/hits.js";
 import { randomOf } from "../support/random.js";
 
@@ -16,11 +16,11 @@ function vectorsOf(count: number, dimensions: number, seed: number): number[][] 
   );
 }
 
-async function placesOf(...args: Parameters<typeof chooseUnlike>): Promise<number[]> {
-  return (await chooseUnlike(...args)).map(({ hit }) => hit.position);
+async function placesOf(...args: Parameters<typeof chooseDiverse>): Promise<number[]> {
+  return (await chooseDiverse(...args)).map(({ hit }) => hit.position);
 }
 
-describe("chooseUnlike", () => {
+describe("chooseDiverse", () => {
   it.each([0, 0.3, 0.5, 1])(
     "chooses what LangChain's function does, in its order, at lambda %d",
     async (lambda) => {
@@ -61,7 +61,7 @@ describe("chooseUnlike", () => {
     setTimeout(() => {
       controller.abort();
     }, 5);
-    const choosing = chooseUnlike(query, foundOf(vectors), 1000, 0.5, controller.signal);
+    const choosing = chooseDiverse(query, foundOf(vectors), 1000, 0.5, controller.signal);
     await expect(choosing).rejects.toMatchObject({ code: "ABORTED" });
   });
 });

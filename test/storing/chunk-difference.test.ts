@@ -5,9 +5,9 @@ import {
   StalePreparation,
   type Difference,
   type PlannedTraining,
-  type StandingChunk,
+  type StoredChunk,
 } from "../../src/storing/chunk-difference.js";
-import { type PlannedChunk } from "../../src/chunking/chunk-plan.js";
+import type { PlannedChunk } from "../../src/chunking/chunk-plan.js";
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -25,11 +25,11 @@ function training(key: string, ...chunks: PlannedChunk[]): PlannedTraining {
     fingerprint: "",
     splitter: "",
     chunks,
-    standing: undefined,
+    stored: undefined,
   };
 }
 
-const row = (key: string, id: string, hash: string, metadata = "{}"): StandingChunk => ({
+const row = (key: string, id: string, hash: string, metadata = "{}"): StoredChunk => ({
   key,
   id,
   hash,
@@ -57,8 +57,8 @@ describe("compareChunks", () => {
 
   it("keeps rows whose text stands, in the new order, and removes the others", () => {
     const planned = training("t", chunk("três"), chunk("um"));
-    const standing = [row("t", "a", "um"), row("t", "b", "dois"), row("t", "c", "três")];
-    const { copied, added, kept, removed, ids } = compareChunks([planned], standing, vectorsOf());
+    const stored = [row("t", "a", "um"), row("t", "b", "dois"), row("t", "c", "três")];
+    const { copied, added, kept, removed, ids } = compareChunks([planned], stored, vectorsOf());
     expect([copied, added]).toEqual([[], []]);
     expect(shown(kept)).toEqual(["t/c: três", "t/a: um"]);
     expect(removed).toEqual([row("t", "b", "dois")]);
@@ -76,13 +76,13 @@ describe("compareChunks", () => {
 
   it("writes a row anew, with its own vector, whose line breaks have become others", () => {
     const given: PlannedChunk = { ...chunk("um\r\ndois"), hash: "x" };
-    const standing = [row("t", "a", "x")];
-    const there = compareChunks([training("t", given)], standing, vectorsOf());
+    const stored = [row("t", "a", "x")];
+    const there = compareChunks([training("t", given)], stored, vectorsOf());
     expect([shown(there.copied), there.kept, there.removed]).toEqual([["t/a: um\r\ndois"], [], []]);
-    const stored = [{ ...row("t", "a", "x"), given_content: "um\r\ndois" }];
-    const same = compareChunks([training("t", given)], stored, vectorsOf());
+    const storedRows = [{ ...row("t", "a", "x"), given_content: "um\r\ndois" }];
+    const same = compareChunks([training("t", given)], storedRows, vectorsOf());
     expect([same.copied, shown(same.kept)]).toEqual([[], ["t/a: um\r\ndois"]]);
-    const back = compareChunks([training("t", { ...chunk("um\ndois"), hash: "x" })], stored, vectorsOf());
+    const back = compareChunks([training("t", { ...chunk("um\ndois"), hash: "x" })], storedRows, vectorsOf());
     expect([shown(back.copied), back.kept, back.removed]).toEqual([["t/a: um\ndois"], [], []]);
   });
 
@@ -113,8 +113,8 @@ describe("compareChunks", () => {
   });
 
   it("removes the surplus of a text that stands more often than it is to", () => {
-    const standing = [row("t", "a", "um"), row("t", "b", "um"), row("t", "c", "um")];
-    const { kept, removed } = compareChunks([training("t", chunk("um"))], standing, vectorsOf());
+    const stored = [row("t", "a", "um"), row("t", "b", "um"), row("t", "c", "um")];
+    const { kept, removed } = compareChunks([training("t", chunk("um"))], stored, vectorsOf());
     expect(shown(kept)).toEqual(["t/a: um"]);
     expect(removed.map(({ id }) => id)).toEqual(["b", "c"]);
   });
@@ -128,8 +128,8 @@ describe("compareChunks", () => {
 
   it("compares several trainings, each with its own rows", () => {
     const [one, two] = [training("t1", chunk("um")), training("t2", chunk("um"), chunk("dois"))];
-    const standing = [row("t2", "b", "um"), row("t1", "a", "um"), row("t1", "x", "velho")];
-    const { added, kept, removed, ids } = compareChunks([one, two], standing, vectorsOf("dois"));
+    const stored = [row("t2", "b", "um"), row("t1", "a", "um"), row("t1", "x", "velho")];
+    const { added, kept, removed, ids } = compareChunks([one, two], stored, vectorsOf("dois"));
     expect(shown(kept)).toEqual(["t1/a: um", "t2/b: um"]);
     expect(added.map(({ key, chunk: { content } }) => [key, content])).toEqual([["t2", "dois"]]);
     expect(removed).toEqual([row("t1", "x", "velho")]);
@@ -157,8 +157,8 @@ describe("compareChunks", () => {
   });
 
   it("keeps a row with the chosen id and the same text", () => {
-    const standing = [row("t", "a", "um"), row("t", "b", "um")];
-    const difference = compareChunks([training("t", chunk("um", "b"))], standing, vectorsOf());
+    const stored = [row("t", "a", "um"), row("t", "b", "um")];
+    const difference = compareChunks([training("t", chunk("um", "b"))], stored, vectorsOf());
     const { copied, added, kept, removed } = difference;
     expect([copied, added, shown(kept)]).toEqual([[], [], ["t/b: um"]]);
     expect(removed).toEqual([row("t", "a", "um")]);
@@ -177,8 +177,8 @@ describe("compareChunks", () => {
 
   it("replaces no row of one training for an id that another one adds", () => {
     const planned = [training("t1", chunk("novo", "a")), training("t2", chunk("um", "a"), chunk("um", "b"))];
-    const standing = [row("t2", "a", "velho"), row("t2", "c", "um")];
-    const { copied, added, replaced, removed } = compareChunks(planned, standing, vectorsOf("novo"));
+    const stored = [row("t2", "a", "velho"), row("t2", "c", "um")];
+    const { copied, added, replaced, removed } = compareChunks(planned, stored, vectorsOf("novo"));
     expect(shown(added)).toEqual(["t1/a: novo"]);
     expect(shown(copied)).toEqual(["t2/a: um", "t2/b: um"]);
     expect(replaced).toEqual([]);
@@ -188,11 +188,8 @@ describe("compareChunks", () => {
   it("tells rows that keep their metadata from those that get others, in whatever form Postgres wrote them", () => {
     const canonical = { ...chunk("um"), metadata: '{"a":{"c":[1,2.5]},"b":1}' };
     const other = { ...chunk("dois"), metadata: '{"a":2}' };
-    const standing = [
-      row("t", "x", "um", '{"a": {"c": [1, 2.5]}, "b": 1}'),
-      row("t", "y", "dois", '{"a": 1}'),
-    ];
-    const { kept, described } = compareChunks([training("t", canonical, other)], standing, vectorsOf());
+    const stored = [row("t", "x", "um", '{"a": {"c": [1, 2.5]}, "b": 1}'), row("t", "y", "dois", '{"a": 1}')];
+    const { kept, described } = compareChunks([training("t", canonical, other)], stored, vectorsOf());
     expect(shown(kept)).toEqual(["t/x: um"]);
     expect(shown(described)).toEqual(["t/y: dois"]);
   });
@@ -231,9 +228,9 @@ describe("compareChunks", () => {
   });
 
   it("copies both texts of two chunks that swap their ids", () => {
-    const standing = [row("t", "a", "um"), row("t", "b", "dois")];
+    const stored = [row("t", "a", "um"), row("t", "b", "dois")];
     const planned = training("t", chunk("dois", "a"), chunk("um", "b"));
-    const { copied, added, kept, removed, ids } = compareChunks([planned], standing, vectorsOf());
+    const { copied, added, kept, removed, ids } = compareChunks([planned], stored, vectorsOf());
     expect(shown(copied)).toEqual(["t/a: dois", "t/b: um"]);
     expect([added, kept, removed]).toEqual([[], [], []]);
     expect(ids.get(planned)).toEqual(["a", "b"]);
@@ -241,15 +238,15 @@ describe("compareChunks", () => {
 
   it("copies texts in the order of the chunks, whichever takes the place of whose source", () => {
     // A list under numbered ids loses its first entry: each text moves to the id before its own.
-    const standing = [row("t", "faq-0", "um"), row("t", "faq-1", "dois"), row("t", "faq-2", "três")];
+    const stored = [row("t", "faq-0", "um"), row("t", "faq-1", "dois"), row("t", "faq-2", "três")];
     const planned = training("t", chunk("dois", "faq-0"), chunk("três", "faq-1"));
-    const { copied, added, removed } = compareChunks([planned], standing, vectorsOf());
+    const { copied, added, removed } = compareChunks([planned], stored, vectorsOf());
     expect(shown(copied)).toEqual(["t/faq-0: dois", "t/faq-1: três"]);
     expect(added).toEqual([]);
     expect(removed).toEqual([row("t", "faq-2", "três")]);
     // A new first entry: each text moves to the id behind its own.
     const grown = training("t", chunk("zero", "faq-0"), chunk("um", "faq-1"), chunk("dois", "faq-2"));
-    const other = compareChunks([grown], standing, vectorsOf("zero"));
+    const other = compareChunks([grown], stored, vectorsOf("zero"));
     expect(shown(other.copied)).toEqual(["t/faq-1: um", "t/faq-2: dois"]);
     expect(shown(other.added)).toEqual(["t/faq-0: zero"]);
     expect([other.kept, other.removed]).toEqual([[], []]);
@@ -257,11 +254,11 @@ describe("compareChunks", () => {
 
   it("copies texts of several trainings, each from its own rows", () => {
     const trainings = [training("t1", chunk("um", "b")), training("t2", chunk("um", "a"))];
-    const standing = [row("t1", "a", "um"), row("t2", "b", "um")];
-    const { copied, added, removed } = compareChunks(trainings, standing, vectorsOf());
+    const stored = [row("t1", "a", "um"), row("t2", "b", "um")];
+    const { copied, added, removed } = compareChunks(trainings, stored, vectorsOf());
     expect(shown(copied)).toEqual(["t1/b: um", "t2/a: um"]);
     expect(added).toEqual([]);
-    expect(removed).toEqual(standing);
+    expect(removed).toEqual(stored);
   });
 
   it("refuses a text that has a vector neither at hand nor in a row", () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { compareChunks, type StandingChunk } from "../../src/storing/chunk-difference.js";
+import { compareChunks, type StoredChunk } from "../../src/storing/chunk-difference.js";
 import { allOf, type Condition } from "../../src/filtering/condition.js";
 import type { Queryable } from "../../src/postgres/database.js";
 import type { Layout } from "../../src/schema/layout.js";
@@ -11,7 +11,7 @@ const METADATA = "{}";
 /** More elements than a call takes as arguments: `push(...list)` throws a RangeError. */
 describe("Lists of 150,000", () => {
   const hashes = Array.from({ length: COUNT }, (_, place) => place.toString(16).padStart(64, "0"));
-  const standing: StandingChunk[] = hashes.map((hash, place) => ({
+  const stored: StoredChunk[] = hashes.map((hash, place) => ({
     key: "a",
     id: `c${place}`,
     hash,
@@ -25,7 +25,7 @@ describe("Lists of 150,000", () => {
     metadata: METADATA,
     fingerprint: "00",
     splitter: "",
-    standing: { contentTicket: "1", chunks: standing },
+    stored: { contentTicket: "1", chunks: stored },
     chunks: [],
   };
   const target = {
@@ -51,7 +51,7 @@ describe("Lists of 150,000", () => {
   });
 
   it("chunks of one text that are kept", () => {
-    const same = standing.map((chunk) => ({ ...chunk, hash: "00" }));
+    const same = stored.map((chunk) => ({ ...chunk, hash: "00" }));
     const chunks = same.map(({ hash }, place) => ({
       content: "x",
       metadata: METADATA,

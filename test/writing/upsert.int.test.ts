@@ -170,7 +170,7 @@ describeOnEach("upsertTraining", (database) => {
 });
 
 describeOnEach("many trainings", (database) => {
-  it("come back in order, embedded in few requests, the later of two with one id standing", async () => {
+  it("come back in order, embedded in few requests, the later of two with one id stored", async () => {
     const { index, embeddings } = await openTestIndex(database);
     const trainings = [
       smallTraining("a"),

@@ -13,7 +13,7 @@ const CHARACTERS = new Intl.Segmenter(undefined, { granularity: "grapheme" });
  *
  * @returns one part where the other would be blank; `undefined` for a span that cannot be cut
  */
-export function halve(text: string, { start, end }: TextSpan): TextSpan[] | undefined {
+export function splitInTwo(text: string, { start, end }: TextSpan): TextSpan[] | undefined {
   const cut = bestCut(text.slice(start, end));
   if (cut === undefined) return undefined;
   const parts = [trimSpan(text, { start, end: start + cut }), trimSpan(text, { start: start + cut, end })];

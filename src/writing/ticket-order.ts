@@ -3,7 +3,7 @@
  * are made one right after the other race to the database on two connections, and the first could count as the later.
  * Calls for different trainings do not wait for each other.
  */
-export class StartOrder {
+export class TicketOrder {
   /** For each training the last ticket that is being taken. */
   readonly #taking = new Map<string, Promise<unknown>>();
   /** The last ticket that is being taken for all trainings. */

@@ -20,7 +20,7 @@ const PROBE = "test";
  * Whether a training itself is to blame for a failure, so that others can do without it. An embedder that fails is asked for
  * a short text: if it cannot embed that either, it is not the training's fault.
  */
-export async function isOwnFailure(
+export async function isFaultOfTraining(
   error: unknown,
   embedder: Embedder,
   signal: AbortSignal | undefined,

@@ -1,20 +1,20 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { halve } from "../../src/chunking/halving.js";
+import { splitInTwo } from "../../src/chunking/split-in-two.js";
 import { isBlank, storableText } from "../../src/text.js";
 
 const GRAPHEMES = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 
 /** The parts of a whole text. */
 function halves(text: string): string[] | undefined {
-  return halve(text, { start: 0, end: text.length })?.map(({ start, end }) => text.slice(start, end));
+  return splitInTwo(text, { start: 0, end: text.length })?.map(({ start, end }) => text.slice(start, end));
 }
 
 function isBetweenCharacters(text: string, place: number): boolean {
   return place === text.length || GRAPHEMES.segment(text).containing(place)?.index === place;
 }
 
-describe("halve", () => {
+describe("splitInTwo", () => {
   it.each([
     [
       "a paragraph",
@@ -44,7 +44,7 @@ describe("halve", () => {
 
   it("counts places in the whole text, and looks at nothing outside the span", () => {
     const text = "fora\n\num dois três quatro\n\nfora";
-    expect(halve(text, { start: 6, end: 25 })).toEqual([
+    expect(splitInTwo(text, { start: 6, end: 25 })).toEqual([
       { start: 6, end: 13 },
       { start: 14, end: 25 },
     ]);
@@ -102,7 +102,7 @@ describe("halve", () => {
         const whole = `${"fora ".repeat(before)}${text}${" fora".repeat(after)}`;
         const start = 5 * before;
         const end = start + text.length;
-        const parts = halve(whole, { start, end });
+        const parts = splitInTwo(whole, { start, end });
         if (!parts) {
           expect(Array.from(text)).toHaveLength(1);
           return;

@@ -16,30 +16,34 @@ const alias = [
   { find: "langchain-training-index/http", replacement: source("http/handler.ts") },
 ];
 
-/** What a way to the server makes no difference to. */
-function leftOut(way: string): string[] {
-  if (way === "integration") return [];
-  const everywhere = [
-    "test/**/{idle-connections,readme,scripts,search-plans,test-databases}.int.test.ts",
-    // Plans and damage of the server's own.
-    "test/searching/{broken-index,text-search-large}.int.test.ts",
-    "test/contract/restart.int.test.ts",
-    // Arguments, texts, code of the host's, and the embedded database know nothing of the way; parsers and settings are the
-    // server's own.
-    "test/**/{embedded,header,host-code,ids,runs,search-filter,too-long,type-parsers,unknown-names}.int.test.ts",
-    "test/contract/{c06-*,c07-*,c11-arguments}.int.test.ts",
-    "test/migrations/settings.int.test.ts",
-    // What others' suites ask is the same on any way; that the ways work is the contract's matter.
-    "test/conformance/**",
-    // Recipes run on servers of their own making.
-    "test/recipes/**",
-  ];
-  // A process that is killed: a name or a right is the same to it. Migrations are the owner's, whoever searches.
-  if (way === "integration-role") {
-    return [...everywhere, "test/contract/kill.int.test.ts", "test/migrations/processes.int.test.ts"];
-  }
-  return everywhere;
-}
+/** The files that are run once more behind PgBouncer and as the limited role: those whose outcome a session or a right can change. */
+const SENSITIVE = [
+  "test/contract/**/*.int.test.ts",
+  "test/migrations/*.int.test.ts",
+  "test/postgres/named-statements.int.test.ts",
+  "test/writing/bulk-load.int.test.ts",
+];
+/** Of those, what no connection setup changes: arguments, texts, and settings that the test makes itself. */
+const INSENSITIVE = [
+  "test/contract/{c06-*,c07-*,c11-arguments,restart}.int.test.ts",
+  "test/migrations/settings.int.test.ts",
+];
+
+/** The integration tests of each connection setup; see test/support/server-ways.ts. */
+const SETUPS = [
+  { name: "integration", include: ["test/**/*.int.test.ts"], exclude: [] },
+  { name: "integration-pgbouncer", include: SENSITIVE, exclude: INSENSITIVE },
+  {
+    name: "integration-role",
+    include: [
+      ...SENSITIVE,
+      "test/searching/{search,text-search,training-search}.int.test.ts",
+      "test/langchain/vector-store.int.test.ts",
+    ],
+    // A process that is killed leaves the same behind whoever it was; migrations are the owner's.
+    exclude: [...INSENSITIVE, "test/contract/kill.int.test.ts", "test/migrations/processes.int.test.ts"],
+  },
+];
 
 export default defineConfig({
   test: {
@@ -57,13 +61,12 @@ export default defineConfig({
           testTimeout: 30_000, // texts of 1 MB, beside all the others on two cores
         },
       },
-      // The same on each way to the real server: see test/support/server-ways.ts.
-      ...["integration", "integration-pgbouncer", "integration-role"].map((name) => ({
+      ...SETUPS.map(({ name, include, exclude }) => ({
         resolve: { alias },
         test: {
           name,
-          include: ["test/**/*.int.test.ts"],
-          exclude: leftOut(name),
+          include,
+          exclude,
           globalSetup: ["test/support/global-setup.ts"],
           // A worker starts the embedded database and imports each module once, for all of its files.
           isolate: false,

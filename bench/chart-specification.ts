@@ -5,7 +5,7 @@ import type { Results, WriteSituation } from "./results.js";
 
 const WIDTH = 520;
 const BAR_HEIGHT = 22;
-/** Of this library's bars, and of the others: both are told apart by who sees no red or green, and on both themes. */
+/** Bars of this library and of others. Distinct for colour-blind readers too, and on light and dark themes. */
 const COLOURS = { ours: "#0969da", others: "#8c959f" };
 const FONT = "-apple-system, 'Segoe UI', Helvetica, Arial, sans-serif";
 
@@ -28,7 +28,7 @@ export function chartSpecification(results: Results): object {
     background: "white",
     padding: 16,
     title: {
-      text: "langchain-training-index beside others",
+      text: "langchain-training-index compared with others",
       subtitle: [
         `One run on one server, vectors of ${count(DIMENSIONS)} dimensions`,
         `${machine.cores} cores of ${machine.processor}, ${results.date.slice(0, 10)}`,
@@ -73,7 +73,7 @@ function panel(
   scale: { title: string; isLogarithmic: boolean },
   bars: readonly Bar[],
 ): object {
-  // A bar on a logarithmic scale has no zero to begin at.
+  // Bars on a logarithmic scale cannot start at zero.
   const lowest = Math.min(...bars.map(({ value }) => value));
   const highest = Math.max(...bars.map(({ value }) => value));
   const start = scale.isLogarithmic ? lowest / 2 : 0;

@@ -1,24 +1,24 @@
-/** What is searched and loaded: chunks with their vectors, the same for all contenders. */
+/** The chunks with their vectors that are loaded and searched, the same for all contenders. */
 import type { EqualityFilter } from "langchain-training-index";
 import { ClusteredVectors, randomNumbers, text } from "./vectors.js";
 
-/** Components of a vector of the seeded data: those of the library's default model. */
+/** Dimensions of the seeded vectors: those of the library's default model. */
 export const DIMENSIONS = 1024;
 const TEXT_CHARACTERS = 800;
-/** So that more chunks are chunks on more topics: a company that teaches its bot more rarely says the same more often. */
-const CHUNKS_OF_A_CLUSTER = 100;
+/** More chunks are on more topics, as in real bots: the number of clusters grows with that of the chunks. */
+const CHUNKS_PER_CLUSTER = 100;
 const SEED = 20_261_122;
 
 /** A piece of text with its vector. */
 export interface Chunk {
-  /** Different from all others: by it a found chunk is known, whatever ids a contender has. */
+  /** Unique, so that it identifies a found chunk, whatever ids a contender uses. */
   text: string;
   metadata: Record<string, string>;
-  /** As LangChain's embedders return it. */
+  /** An array of numbers, as LangChain's embedders return. */
   vector: number[];
 }
 
-/** Chunks, and the vectors of questions that are none of them. */
+/** Chunks, and the vectors of questions, which are not those of chunks. */
 export interface Dataset {
   name: string;
   dimensions: number;
@@ -26,18 +26,18 @@ export interface Dataset {
   queries: number[][];
 }
 
-/** A part of the chunks that a search is narrowed to. */
+/** The part of the chunks that a filter matches. */
 export interface Selection {
-  /** What it keeps. */
+  /** How many chunks it matches. */
   name: string;
-  /** `undefined` for a search that is not narrowed. */
+  /** `undefined` for an unfiltered search. */
   filter: EqualityFilter | undefined;
 }
 
-/** The search that is not narrowed. */
+/** All chunks: the unfiltered search. */
 export const ALL_CHUNKS: Selection = { name: "none", filter: undefined };
 
-/** Filters by how much of the seeded chunks they keep; which chunks has nothing to do with their vectors. */
+/** Filters by the share of the seeded chunks that they match, which does not depend on the vectors. */
 export const FILTERS: readonly Selection[] = [
   { name: "50 %", filter: { metade: "m1" } },
   { name: "10 %", filter: { grupo: "g7" } },
@@ -45,18 +45,18 @@ export const FILTERS: readonly Selection[] = [
   { name: "0 rows", filter: { tag: "nenhuma" } },
 ];
 
-/** How many clusters so many chunks are in, if nobody says otherwise. */
+/** The default number of clusters for this number of chunks. */
 export function clustersFor(chunks: number): number {
-  return Math.max(Math.round(chunks / CHUNKS_OF_A_CLUSTER), 1);
+  return Math.max(Math.round(chunks / CHUNKS_PER_CLUSTER), 1);
 }
 
-/** Makes seeded chunks, one after the other without end. */
+/** An endless source of seeded chunks. */
 export class ChunkSource {
   readonly #vectors: ClusteredVectors;
   readonly #random = randomNumbers(SEED);
   #made = 0;
 
-  /** @param clusters - of their vectors */
+  /** @param clusters - number of clusters of the vectors */
   constructor(clusters: number) {
     this.#vectors = new ClusteredVectors(DIMENSIONS, clusters, SEED);
   }
@@ -66,7 +66,7 @@ export class ChunkSource {
     return Array.from({ length: count }, () => this.#next());
   }
 
-  /** Vectors of questions: from the same clusters, and of no chunk. */
+  /** Vectors of questions: from the same clusters, but not those of chunks. */
   takeQueries(count: number): number[][] {
     return Array.from({ length: count }, () => this.#vectors.next());
   }

@@ -10,16 +10,16 @@ import { randomNumbers, text } from "./vectors.js";
 const CHUNKS = 200;
 const PARAGRAPH_CHARACTERS = 450; // two of them fill a chunk
 const PARAGRAPH_BREAK = "\n\n";
-/** Before anything is timed, as before all else that is measured: code that has not run yet is slow. */
+/** Not timed: code that has not run before is slow. */
 const WARM_UP_ROUNDS = 10;
 const ROUNDS = 15;
 const DELETES = 5;
 const SEED = 5;
 
 /**
- * Changes one paragraph of a training of 200 chunks, gives the same again, deletes it; among all that is loaded, with
- * the vector index live. All use the same splitter and the same embedder, which takes a millisecond a text at most: far
- * less than any model. With one, the texts that need not be embedded again count for more.
+ * Changes one paragraph of a training of 200 chunks, repeats the upsert unchanged, and deletes the training, among all loaded
+ * chunks and with the vector index in place. All use the same splitter and the same embedder, which takes at most a
+ * millisecond per text: far less than any model, with which saved embeddings would count for more.
  */
 export async function measureEdits(
   server: BenchServer,
@@ -43,7 +43,7 @@ export async function measureEdits(
     const put = (editor: Editor): Promise<number> => editor.put(content());
     for (const editor of editors)
       measured.push(await measure("one paragraph edited", editor, () => put(editor)));
-    measured.push(await measure("the same again", ours, () => put(ours))); // the others add it once more
+    measured.push(await measure("repeated unchanged", ours, () => put(ours))); // the others would store it again
   }
   for (let round = 0; round < DELETES; round++) {
     for (const editor of editors) {
@@ -54,7 +54,7 @@ export async function measureEdits(
   return medians(measured);
 }
 
-/** Seeded paragraphs that the splitter makes so many chunks of. */
+/** Seeded paragraphs that the splitter splits into this many chunks. */
 async function paragraphsOf(chunks: number, random: () => number): Promise<string[]> {
   const paragraphs: string[] = [];
   for (let made = 0; made < chunks;) {
@@ -84,7 +84,7 @@ async function measureChange(
   return { change, contender: editor.name, milliseconds, embeddedTexts, roundTrips, rowsTouched };
 }
 
-/** The versions of the training's rows: `xmin` is the transaction that wrote one. */
+/** The versions of the training's rows: `xmin` is the transaction that wrote the row. */
 async function readRows(server: BenchServer, { chunkTable }: Editor): Promise<Set<string>> {
   const { rows } = await server.pool.query<{ version: string }>(
     `SELECT id::text || ' ' || xmin::text AS version FROM ${chunkTable} WHERE metadata->>'treinamento' = $1`,
@@ -93,7 +93,7 @@ async function readRows(server: BenchServer, { chunkTable }: Editor): Promise<Se
   return new Set(rows.map(({ version }) => version));
 }
 
-/** The median time of each change of each contender; of counts too, as edits at a chunk's edge touch one row more. */
+/** Medians of time and counts per change and contender. Counts vary too: edits at the edge of a chunk touch one more row. */
 function medians(measured: readonly EditFigure[]): EditFigure[] {
   const groups = new Map<string, EditFigure[]>();
   for (const figure of measured) {

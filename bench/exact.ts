@@ -1,7 +1,7 @@
-/** The true nearest neighbours, computed here and not by any contender. */
+/** The true nearest neighbours, computed without any contender. */
 import { isSelected, type Dataset, type Selection } from "./data.js";
 
-/** For each selection, for each query: the texts of the nearest chunks, nearest first. */
+/** The texts of the nearest chunks, nearest first, per selection and query. */
 export type ExactAnswers = ReadonlyMap<Selection, readonly (readonly string[])[]>;
 
 /** Compares each query with each chunk. All vectors must be unit vectors. */
@@ -22,7 +22,7 @@ export function findExactly(
   return answers;
 }
 
-/** Share of the true nearest that were found; 1 where there are none to find. */
+/** Share of the true nearest that were found; 1 if there are none. */
 export function recallOf(found: readonly string[], nearest: readonly string[]): number {
   const texts = new Set(found);
   return nearest.length === 0 ? 1 : nearest.filter((text) => texts.has(text)).length / nearest.length;

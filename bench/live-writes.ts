@@ -6,12 +6,12 @@ import type { WriteFigure } from "./results.js";
 import type { BenchServer } from "./server.js";
 import { measureWrites, type Writer } from "./write-rounds.js";
 
-/** They keep what they write, and the code has run by then. */
+/** None needed: the code has already run, and these writers keep what they write. */
 const NO_WARM_UP = { rows: 0, milliseconds: 0 };
-/** How many writers of this library work at once. */
+/** Concurrent writers of this library. */
 const WRITERS = 2;
 
-/** Adds chunks to loaded contenders whose vector index takes each at once. */
+/** Adds chunks to loaded contenders, whose vector index is updated with each write. */
 export async function measureLiveWrites(
   server: BenchServer,
   { library, halfvec, bit, pgVectorStore, mastra }: Loaded,

@@ -20,14 +20,14 @@ import type { WriteFigure } from "./results.js";
 import type { BenchServer } from "./server.js";
 import { measureWrites, type WriteOptions, type Writer, type WriteTarget } from "./write-rounds.js";
 
-/** Loads of 10,000 rows grow faster for some seconds, until V8 has compiled all of them for good. */
+/** Loads of 10,000 rows get faster for several seconds, until V8 has optimised all of their code. */
 const WARM_UP_MILLISECONDS = 10_000;
-/** Of loads that end with the build of an index: the code has run by then. */
+/** For loads that end with an index build: most of the code has already run. */
 const WARM_UP_ROWS = 1000;
-/** `max_parallel_maintenance_workers` of the bench's server, which is Postgres' default, too. */
+/** `max_parallel_maintenance_workers` of the server, which is Postgres' default. */
 const WORKERS = 2;
 
-/** The contenders with all chunks in them and their vector indexes built. */
+/** The contenders with all chunks loaded and their vector indexes built. */
 export interface Loaded {
   library: LibraryContender;
   halfvec: LibraryContender | undefined;
@@ -38,22 +38,22 @@ export interface Loaded {
   llamaIndex: LlamaIndexContender | undefined;
 }
 
-/** Lets go of the connections that some contenders keep for themselves. */
+/** Closes the connections of contenders that have their own. */
 export async function closeLoaded({ mastra, llamaIndex }: Loaded): Promise<void> {
   await mastra?.close();
   await llamaIndex?.close();
 }
 
-/** What is loaded, and how often. */
+/** What to load, and how often. */
 export interface LoadOptions {
   rounds: number;
-  /** Whether the times of the loads matter. */
+  /** Whether the times of the loads matter; if not, there is no warm-up. */
   isTimed: boolean;
-  /** Whether only this library and bare SQL are loaded: the others take too long for many chunks. */
+  /** Whether to load only this library and bare SQL: the others take too long with many chunks. */
   onlyQuick: boolean;
 }
 
-/** Loads the chunks into all contenders. Each load is measured; what the last round has loaded stays. */
+/** Loads the chunks into all contenders and measures each load. The last round's data is kept. */
 export class Loader {
   readonly #server: BenchServer;
   readonly #embeddings: KnownVectors;
@@ -125,7 +125,7 @@ export class Loader {
       ...writers,
       library(LIBRARY_HALFVEC, "halfvec"),
       library(LIBRARY_BIT, "bit"),
-      // It has nothing for a first load: its index is there from the start.
+      // It has no bulk load: its index exists from the start.
       this.#writer(PGVECTOR_STORE, () => this.#openPgVectorStoreWithIndex()),
     ];
   }
@@ -176,7 +176,7 @@ export class Loader {
     };
   }
 
-  /** Builds its index as bare SQL does: with the processes that the server allows, also on a pgvector that is too old. */
+  /** Builds its index with as many processes as bare SQL, even if this pgvector is too old for it to be the default. */
   async #openLibraryWithWorkers(): Promise<WriteTarget> {
     const library = await this.#newLibrary(LIBRARY_PARALLEL, "vector");
     return {

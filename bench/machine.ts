@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import os from "node:os";
 import type { Machine } from "./results.js";
 
-/** Where packages are installed: the root's, and what `bench/package.json` adds. */
+/** Where packages are installed: those of `bench/package.json`, and those of the root. */
 const PACKAGE_FOLDERS = ["./node_modules/", "../node_modules/"];
 const MEASURED_PACKAGES = [
   "@langchain/core",
@@ -12,7 +12,7 @@ const MEASURED_PACKAGES = [
   "pg",
 ];
 
-/** What a run was made on. */
+/** Describes this machine. */
 export function describeMachine(): Machine {
   const processors = os.cpus();
   return {
@@ -23,7 +23,7 @@ export function describeMachine(): Machine {
   };
 }
 
-/** Node's version, this library's, and those of the packages that are measured, as they are installed. */
+/** Installed versions of Node, this library and the measured packages. */
 export function describePackages(): Record<string, string> {
   const versions: Record<string, string> = {
     Node: process.versions.node,

@@ -6,7 +6,7 @@ import type { BenchServer } from "./server.js";
 
 const MEGABYTE = 1_000_000;
 
-/** Notes the resident memory of this process, its own data included, at the end of each stage. */
+/** Records the resident memory of this process, its data included, at the end of each stage. */
 export class MemoryLog {
   readonly figures: MemoryFigure[] = [];
 
@@ -15,7 +15,7 @@ export class MemoryLog {
   }
 }
 
-/** Streams text through `upsertTrainings` in a process that does nothing else. */
+/** Streams text through `upsertTrainings` in a separate process, and measures its memory. */
 export async function measureStream(server: BenchServer, megabytes: number): Promise<StreamFigure> {
   const schema = server.schemaName("stream");
   const child = fileURLToPath(new URL("stream-child.ts", import.meta.url));

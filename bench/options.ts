@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-/** What a run can leave out. */
+/** The parts of a run, each of which can be left out. */
 const PARTS = ["searches", "throughput", "writes", "edits", "real", "stream"] as const;
 
 /** A part of a run. */
@@ -9,11 +9,11 @@ export type Part = (typeof PARTS)[number];
 
 /** The arguments of `npm run bench`. */
 export interface BenchOptions {
-  /** Draws the chart again from the results that stand. */
+  /** Only draws the chart again, from the existing results. */
   chartOnly: boolean;
   /** Sizes of the seeded data, ascending; writes and edits are measured at the first. */
   chunkCounts: number[];
-  /** Of the seeded data, at every size. */
+  /** Number of clusters of the seeded data at every size; `undefined` for one per 100 chunks. */
   clusters: number | undefined;
   queries: number;
   rounds: number;
@@ -27,17 +27,17 @@ export interface BenchOptions {
 
 const USAGE = `npm run bench -- [chart]
   --chunks 10000,100000   sizes of the seeded data; writes and edits are measured at the first
-  --clusters 100          clusters of the seeded data at every size, not one for 100 chunks
-  --queries 200           questions asked of each contender
+  --clusters 100          clusters of the seeded data at every size; default: one per 100 chunks
+  --queries 200           searches per contender
   --rounds 3              how often each write is measured
-  --live 2000             rows of a round of writes with the vector index live
+  --live 2000             rows per round of writes into a live vector index
   --stream-mb 200         megabytes of text streamed through upsertTrainings
-  --all-at-every-size     the slow contenders at all sizes, not only at the first: takes hours
+  --all-at-every-size     slow contenders at all sizes, not only at the first: takes hours
   --parts ${PARTS.join(",")}
   --output bench          the folder of results.json and chart.svg
-chart draws chart.svg again from results.json, and measures nothing.`;
+chart only draws chart.svg again from results.json.`;
 
-/** Reads the command line; ends the process where it makes no sense. */
+/** Reads the command line; prints the usage and ends the process if it is invalid. */
 export function readOptions(): BenchOptions {
   try {
     return parseOptions();
@@ -68,7 +68,7 @@ function parseOptions(): BenchOptions {
     process.exit(0);
   }
   if (positionals.some((positional) => positional !== "chart")) {
-    throw new Error(`There is no ${positionals.join(" ")}`);
+    throw new Error(`Unknown argument ${positionals.join(" ")}: only chart is known`);
   }
   return {
     chartOnly: positionals.length > 0,
@@ -88,12 +88,13 @@ function parseOptions(): BenchOptions {
 }
 
 function wholeNumber(option: string, value: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(value)) throw new Error(`--${option} takes whole numbers, not ${value}`);
+  if (!/^[1-9]\d{0,8}$/.test(value))
+    throw new Error(`--${option} must be a whole number from 1 to 999999999, not ${value}`);
   return Number(value);
 }
 
 function toPart(name: string): Part {
   const part = PARTS.find((candidate) => candidate === name);
-  if (part === undefined) throw new Error(`--parts knows ${PARTS.join(", ")}, not ${name}`);
+  if (part === undefined) throw new Error(`--parts must be some of ${PARTS.join(", ")}, not ${name}`);
   return part;
 }

@@ -4,16 +4,16 @@ import { fileURLToPath } from "node:url";
 import type { Dataset } from "./data.js";
 
 const FOLDER = new URL("../../shared/data/minilm-vectors/", import.meta.url);
-/** Every so manyth vector is a question and no chunk. */
+/** Every tenth vector is used as a question instead of a chunk. */
 const QUERY_EVERY = 10;
 
 /** Where {@link readRealDataset} looks. */
 export const REAL_DATA_FOLDER = fileURLToPath(FOLDER);
 
 /**
- * Vectors of a real model (all-MiniLM-L6-v2, 384 dimensions) of the documentation of SAP Fiori, or nothing where the
- * folder is not there. `embeddings.bin` holds them as float32, little endian, one after the other; line i of
- * `records.jsonl` tells of vector i.
+ * Vectors of the SAP Fiori documentation by a real model (all-MiniLM-L6-v2, 384 dimensions); `undefined` if the folder does
+ * not exist. `embeddings.bin` has them as float32, little endian, one after the other; line i of `records.jsonl` describes
+ * vector i.
  */
 export async function readRealDataset(): Promise<Dataset | undefined> {
   if (!existsSync(FOLDER)) return undefined;

@@ -5,7 +5,7 @@ import type { Results, SearchFigure, WriteFigure } from "./results.js";
 
 const KS = [5, 40];
 
-/** Prints a run's figures and ratios. */
+/** Prints the figures and ratios of a run. */
 export function printReport(results: Results): void {
   printMachine(results);
   printSizes(results);
@@ -22,7 +22,9 @@ function printMachine({ machine, versions, server, serverSettings, poolSize, lef
   console.log(`${processor}, ${cores} cores, ${memoryGibibytes} GiB, ${platform}`);
   console.log(listed(versions));
   console.log(`${server}: ${listed(serverSettings)}; pools of ${poolSize}`);
-  console.log("One run, all in turns. The ratios are the result: the milliseconds are this machine's.");
+  console.log(
+    "One run; the contenders take turns. The ratios are the result: milliseconds depend on the machine.",
+  );
   for (const note of leftOut) console.log(`Left out: ${note}`);
 }
 
@@ -53,7 +55,7 @@ function printQuestion(results: Results, question: Pick<SearchFigure, "data" | "
   const { data, chunks, filter } = question;
   const [first = [], second = []] = KS.map((k) => answersTo(results, { ...question, k }));
   const best = KS.map((k) => bestByHand(results, { ...question, k }));
-  const narrowed = filter === "none" ? "" : `, filter that keeps ${filter}`;
+  const narrowed = filter === "none" ? "" : `, filter that matches ${filter}`;
   console.log(`\nSearch: ${data}, ${chunks} chunks${narrowed}`);
   const rows = first.map((figure) => {
     const other = second.find(({ contender }) => contender === figure.contender);
@@ -69,7 +71,7 @@ function printQuestion(results: Results, question: Pick<SearchFigure, "data" | "
   console.log(table(["", ...columns, "recall@10"], rows));
   if (filter !== "none") {
     const names = best.map((figure, index) => `${figure?.contender ?? "none"} at k=${KS[index] ?? 0}`);
-    console.log(`x best: against the fastest plan by hand that returns all rows: ${names.join("; ")}`);
+    console.log(`x best: against the fastest hand-written plan that returns all rows: ${names.join("; ")}`);
   }
 }
 
@@ -127,7 +129,7 @@ function writeRow(figure: WriteFigure, figures: readonly WriteFigure[]): (string
 
 function printEdits(results: Results): void {
   if (results.edits.length === 0) return;
-  console.log("\nA training of 200 chunks, among all that is loaded");
+  console.log("\nA training of 200 chunks, among all loaded chunks");
   const rows = results.edits.map((figure) => {
     const ours = editOf(results, figure.change, LIBRARY)?.milliseconds ?? NaN;
     return [
@@ -154,13 +156,13 @@ function printMemory({ memory, stream }: Results): void {
   if (!stream) return;
   const { megabytes, chunks, seconds, residentMegabytesAtStart, peakResidentMegabytes } = stream;
   console.log(
-    `${megabytes} MB of text streamed through upsertTrainings, in a process of its own: ${chunks} chunks in ` +
+    `${megabytes} MB of text streamed through upsertTrainings, in a separate process: ${chunks} chunks in ` +
       `${seconds.toFixed(0)} s, at most ${peakResidentMegabytes} MB resident (${residentMegabytesAtStart} at start)`,
   );
 }
 
 function printThresholds({ thresholds }: Results): void {
-  console.log("\nWhat the library demands of itself");
+  console.log("\nFigures that the library must reach");
   const verdict = (met: boolean | null): string => (met === null ? "" : met ? "met" : "NOT MET");
   console.log(
     table(

@@ -1,36 +1,36 @@
-/** All that a run measures: what `results.json` holds, and tables, thresholds and chart are made of. */
+/** The figures of a run: the content of `results.json`, from which tables, thresholds and chart are made. */
 
-/** One contender's answers to one kind of question. */
+/** One contender's results for one kind of search. */
 export interface SearchFigure {
   data: string;
   chunks: number;
   contender: string;
   k: number;
-  /** Which part of the chunks the filter keeps. */
+  /** The share of the chunks that the filter matches. */
   filter: string;
-  /** How many chunks the filter keeps. */
+  /** How many chunks the filter matches. */
   matchingChunks: number;
   p50Milliseconds: number;
   p95Milliseconds: number;
-  /** Of the answer that had the fewest. */
+  /** Rows of the search that returned the fewest. */
   fewestRows: number;
-  /** Share of the true ten nearest among ten found, the same for each `k`; `null` where nothing is to be found. */
+  /** Share of the true ten nearest among ten found, whatever `k`; `null` if the filter matches nothing. */
   recallAt10: number | null;
-  /** How many answers were timed. */
+  /** How many searches were timed. */
   answers: number;
 }
 
-/** What the loaded chunks take on the server's disk. */
+/** The disk space that the loaded chunks take. */
 export interface SizeFigure {
   data: string;
   chunks: number;
   contender: string;
   vectorIndexMegabytes: number;
-  /** The rows with what lies out of line, without any index. */
+  /** The table with its TOAST data, without indexes. */
   tableMegabytes: number;
 }
 
-/** Searches that a contender answers for many callers at once; `k` is 5, without a filter. */
+/** Searches per second with concurrent callers, for `k` 5 without a filter. */
 export interface ThroughputFigure {
   chunks: number;
   contender: string;
@@ -38,38 +38,38 @@ export interface ThroughputFigure {
   searchesPerSecond: number;
 }
 
-/** What a contender wrote into. */
+/** The state of the vector index during writes. */
 export type WriteSituation = "no vector index" | "first load with vector index" | "live vector index";
 
 /** One contender's writes in one situation. */
 export interface WriteFigure {
   situation: WriteSituation;
   contender: string;
-  /** Rows that were there before. */
+  /** Rows in the table before. */
   rowsBefore: number;
-  /** Rows of one round. */
+  /** Rows per round. */
   rows: number;
   rounds: number;
   /** The median of the rounds. */
   rowsPerSecond: number;
 }
 
-/** What happens to a training of 200 chunks. */
-export type Change = "one paragraph edited" | "the same again" | "deleted";
+/** A change to a training of 200 chunks. */
+export type Change = "one paragraph edited" | "repeated unchanged" | "deleted";
 
-/** One contender's way to follow a change; medians of the rounds. */
+/** One contender's figures for one change: medians of the rounds. */
 export interface EditFigure {
   change: Change;
   contender: string;
   milliseconds: number;
-  /** Texts that were embedded; part of the time. */
+  /** Embedded texts; `milliseconds` includes their embedding. */
   embeddedTexts: number;
   roundTrips: number;
-  /** Chunk rows written or deleted, whichever are more. */
+  /** The larger of the numbers of chunk rows written and deleted. */
   rowsTouched: number;
 }
 
-/** Memory of the process that measures, with its own data, at the end of a stage. */
+/** Memory of the measuring process, its data included, at the end of a stage. */
 export interface MemoryFigure {
   stage: string;
   residentMegabytes: number;
@@ -80,21 +80,21 @@ export interface StreamFigure {
   megabytes: number;
   chunks: number;
   seconds: number;
-  /** Before the first text: Node, the library and the loader of TypeScript. */
+  /** Before the first text: Node, the library and the TypeScript loader. */
   residentMegabytesAtStart: number;
   peakResidentMegabytes: number;
 }
 
-/** A demand, and whether this run meets it. */
+/** A required figure, and whether this run reaches it. */
 export interface Threshold {
   demand: string;
   required: string;
-  /** `not measured` where the run left it out. */
+  /** `not measured` if the run left it out. */
   measured: string;
   met: boolean | null;
 }
 
-/** Where a run was made. */
+/** The machine of a run. */
 export interface Machine {
   processor: string;
   cores: number;
@@ -102,7 +102,7 @@ export interface Machine {
   platform: string;
 }
 
-/** The whole of a run. */
+/** All results of a run. */
 export interface Results {
   date: string;
   arguments: string[];

@@ -1,9 +1,9 @@
 /**
- * This library, `PGVectorStore`, other libraries and bare SQL, side by side in one run, on one server, with one data:
+ * Compares this library, `PGVectorStore`, other libraries and bare SQL, in one run, on one server, with the same data:
  *
- *   npm run bench                 all of it, some 20 minutes; `npm run bench -- --help` for less
+ *   npm run bench                 everything, about 20 minutes; `npm run bench -- --help` for less
  *   npm run bench -- chart        draws chart.svg again from results.json
- *   npm ci --prefix bench         installs the optional contenders and what draws the chart
+ *   npm ci --prefix bench         installs the optional contenders and the chart's packages
  *
  * On the server of `DATABASE_URL`, else in a container. All have pools of the same size, the same HNSW parameters where
  * they let them be chosen, statistics gathered after their loads, questions that are not timed before those that are,
@@ -11,6 +11,7 @@
  */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { loadEnvFile } from "../examples/support/env-file.js";
 import { drawChart } from "./chart.js";
 import { ChunkSource, clustersFor, DIMENSIONS } from "./data.js";
 import { SEEDED } from "./figures.js";
@@ -24,15 +25,16 @@ import { BenchServer, POOL_SIZE } from "./server.js";
 import { measureDataset, type Bench } from "./stages.js";
 import { checkThresholds } from "./thresholds.js";
 
-/** The parts that need the seeded data. */
+/** Parts that need the seeded data. */
 const SEEDED_PARTS: readonly Part[] = ["searches", "throughput", "writes", "edits"];
 
 const options = readOptions();
+loadEnvFile();
 if (!options.chartOnly) await measureAll();
 await drawChart(options.output);
 
 async function measureAll(): Promise<void> {
-  await mkdir(options.output, { recursive: true }); // not found out at the end of a run
+  await mkdir(options.output, { recursive: true }); // fails now rather than at the end of the run
   const server = await BenchServer.start();
   try {
     const results = await emptyResults(server, options);
@@ -61,7 +63,7 @@ async function measureParts(bench: Bench): Promise<void> {
     if (dataset) {
       await measureDataset(bench, { dataset, isSeeded: false, onlyQuick: false, source: undefined });
     } else {
-      results.leftOut.push(`Vectors of a real model: ${REAL_DATA_FOLDER} is not there`);
+      results.leftOut.push(`Vectors of a real model: ${REAL_DATA_FOLDER} does not exist`);
     }
   }
   if (SEEDED_PARTS.some((part) => options.parts.has(part))) await measureSeededData(bench);

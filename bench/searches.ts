@@ -4,36 +4,34 @@ import { findExactly, recallOf, type ExactAnswers } from "./exact.js";
 import type { SearchFigure } from "./results.js";
 import { mean, quantile, rotate } from "./statistics.js";
 
-/** How many chunks each question asks for. */
+/** Numbers of chunks to ask for. */
 const KS = [5, 40];
 const RECALL_K = 10;
 const MAX_RECALL_QUERIES = 100;
-const FEWEST_RECALL_QUERIES = 20;
+const MIN_RECALL_QUERIES = 20;
 const RECALL_MILLISECONDS = 2000;
 
 const ROUNDS = 5;
 /**
- * Before a contender's first turn. A connection meets each page of the index once at a price, above all where memory has
- * small pages and the machine is virtual: at 100,000 chunks the first hundreds of answers take half as long again as
- * those of a connection that has been up for a while.
+ * Before a contender's first turn. A connection's first access to each page of the index is slow, above all with small memory
+ * pages on a virtual machine: at 100,000 chunks the first hundreds of searches take half as long again as later ones.
  */
 const WARM_UP = { queries: 1000, milliseconds: 2000 };
 /** Before each later turn. */
 const SHORT_WARM_UP = { queries: 10, milliseconds: 200 };
-/** Of one contender's turn: the slow answer fewer queries, or a run would take hours. */
+/** Length of a contender's turn. Slow ones answer fewer queries in it; otherwise a run would take hours. */
 const TURN_MILLISECONDS = 600;
-const FEWEST_ANSWERS_OF_A_TURN = 3;
+const MIN_ANSWERS_PER_TURN = 3;
 
-/** What each selection is asked of: its own contenders, as some plans make no sense without a filter. */
+/** The contenders of one selection: some plans make sense only with a filter. */
 export interface SelectionContenders {
   selection: Selection;
   contenders: readonly Contender[];
 }
 
 /**
- * Asks all contenders the same questions, one after the other. They take turns, each round in another order, so that a
- * machine that grows slow or a cache that another has filled is everyone's trouble; each turn begins with questions
- * that are not timed.
+ * Sends all contenders the same queries, one after the other. They take turns, each round in another order, so that a machine
+ * that slows down, or a cache filled by another contender, affects all of them alike. Each turn starts with untimed queries.
  */
 export async function measureSearches(
   dataset: Dataset,
@@ -51,7 +49,7 @@ export async function measureSearches(
     const recalls = new Map<Contender, number>();
     for (const contender of contenders) {
       recalls.set(contender, await measureRecall(contender, asked.queries, selection, exact));
-      await warmUp(contender, somewhere(dataset), RECALL_K, selection.filter, WARM_UP);
+      await warmUp(contender, warmUpQueries(dataset), RECALL_K, selection.filter, WARM_UP);
     }
     for (const k of KS) {
       const timings = await timeInTurns(contenders, dataset.queries, k, selection);
@@ -98,7 +96,7 @@ async function timeInTurns(
       const began = performance.now();
       for (const [index, vector] of turn.entries()) {
         const started = performance.now();
-        if (index >= FEWEST_ANSWERS_OF_A_TURN && started - began > TURN_MILLISECONDS) break;
+        if (index >= MIN_ANSWERS_PER_TURN && started - began > TURN_MILLISECONDS) break;
         const found = await contender.search({ vector, k, filter });
         milliseconds.push(performance.now() - started);
         rows.push(found.length);
@@ -108,8 +106,8 @@ async function timeInTurns(
   return timings;
 }
 
-/** Questions from all over the data that are none of those that are timed: vectors of chunks. */
-function somewhere({ chunks }: Dataset): number[][] {
+/** Untimed queries from all over the data: vectors of chunks. */
+function warmUpQueries({ chunks }: Dataset): number[][] {
   const step = Math.ceil(chunks.length / WARM_UP.queries);
   return chunks.flatMap(({ vector }, index) => (index % step === 0 ? [vector] : []));
 }
@@ -138,7 +136,7 @@ async function measureRecall(
   const began = performance.now();
   for (const [index, vector] of queries.entries()) {
     const isSlow = performance.now() - began > RECALL_MILLISECONDS;
-    if (isSlow && index >= FEWEST_RECALL_QUERIES) break;
+    if (isSlow && index >= MIN_RECALL_QUERIES) break;
     const found = await contender.search({ vector, k: RECALL_K, filter: selection.filter });
     recalls.push(recallOf(found, exact.get(selection)?.[index] ?? []));
   }

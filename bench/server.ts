@@ -3,24 +3,24 @@ import { configFromEnv } from "langchain-training-index";
 import pg from "pg";
 import { postgresContainer } from "../test/support/postgres-container.js";
 
-/** Connections that each pool may open: one for each caller of the widest throughput test. */
+/** Size of each pool: one connection per caller of the throughput test with the most callers. */
 export const POOL_SIZE = 16;
 
 const IMAGE = "pgvector/pgvector:pg17";
 const SHARED_MEMORY_BYTES = 1024 ** 3;
 /**
- * As on a server of its own: tables and indexes of all contenders fit the cache, an index of 100,000 vectors fits the
- * memory of its build, and no checkpoint falls into one contender's turn by chance.
+ * As on a dedicated server: tables and indexes of all contenders fit the cache, the build of an index of 100,000 vectors fits
+ * its memory, and no checkpoint happens by chance in one contender's turn.
  */
 const SETTINGS = { shared_buffers: "4GB", maintenance_work_mem: "800MB", max_wal_size: "8GB" };
 
 /** Settings of a session by name. */
 export type SessionSettings = Record<string, string>;
 
-/** The one server that all contenders run on: that of `DATABASE_URL`, else a container. */
+/** The server that all contenders share: that of `DATABASE_URL`, else a container. */
 export class BenchServer {
   readonly connectionString: string;
-  /** Of all contenders that take a pool of the caller's. */
+  /** Shared by all contenders that take a pool. */
   readonly pool: pg.Pool;
   readonly description: string;
   readonly #stopContainer: (() => Promise<unknown>) | undefined;
@@ -34,7 +34,7 @@ export class BenchServer {
     this.pool = this.#newPool({});
   }
 
-  /** Starts a container where the environment names no server. */
+  /** Starts a container if `DATABASE_URL` is not set. */
   static async start(): Promise<BenchServer> {
     const { databaseUrl } = configFromEnv(process.env);
     const server = databaseUrl === undefined ? await startContainer() : { url: databaseUrl };
@@ -45,14 +45,14 @@ export class BenchServer {
     return started;
   }
 
-  /** One more pool of the same size, whose sessions have settings of their own. */
+  /** Opens another pool of the same size, whose sessions have these settings. */
   openPool(settings: SessionSettings): pg.Pool {
     const pool = this.#newPool(settings);
     this.#pools.push(pool);
     return pool;
   }
 
-  /** The name of a schema that is dropped when the run ends. */
+  /** A new name for a schema, which is dropped at the end of the run. */
   schemaName(purpose: string): string {
     return `${this.#prefix}_${purpose}_${randomBytes(2).toString("hex")}`;
   }
@@ -61,15 +61,15 @@ export class BenchServer {
     await this.pool.query(`DROP SCHEMA IF EXISTS ${name} CASCADE`);
   }
 
-  /** Drops all that the run has made so far, and ends the pools that were opened for it. */
+  /** Drops all schemas of the run so far, and ends the pools opened for it. */
   async clear(): Promise<void> {
     await Promise.all(this.#pools.splice(0).map((pool) => pool.end()));
     for (const name of await this.#readSchemas()) await this.dropSchema(name);
   }
 
   /**
-   * Brings all tables to where a server has them that has been at work for a while: statistics gathered, index updates
-   * that were put off flushed, and pages in the cache, of all contenders alike.
+   * Brings all tables into the state of a server that has been in use for a while, for all contenders alike: statistics
+   * gathered, pending index updates flushed, pages in the cache.
    */
   async prepareForSearches(): Promise<void> {
     const schemas = await this.#readSchemas();
@@ -89,17 +89,17 @@ export class BenchServer {
     await this.settle();
   }
 
-  /** Writes out what earlier measurements left to be written, so that the next does not pay for it. */
+  /** Writes out dirty pages of earlier measurements, so that the next one does not pay for them. */
   async settle(): Promise<void> {
     try {
       await this.pool.query("CHECKPOINT");
     } catch (error) {
-      // Needs a right that a role of the caller's server may not have; the figures then vary a little more.
+      // The caller's role may lack the right to do so; the figures then vary a little more.
       if ((error as { code?: string }).code !== "42501") throw error;
     }
   }
 
-  /** What the server is, and the settings that decide its speed. */
+  /** Versions of the server, and the settings that affect its speed. */
   async describe(): Promise<{ versions: Record<string, string>; settings: Record<string, string> }> {
     const { rows: found } = await this.pool.query<{ postgres: string; pgvector: string }>(
       `SELECT split_part(current_setting('server_version'), ' ', 1) AS postgres, extversion AS pgvector
@@ -116,7 +116,7 @@ export class BenchServer {
     };
   }
 
-  /** Drops what is left, and stops the container. */
+  /** Drops what is left, and stops the container if there is one. */
   async stop(): Promise<void> {
     try {
       await this.clear();
@@ -126,7 +126,7 @@ export class BenchServer {
     }
   }
 
-  /** The caller's server has the extension or it has not; nothing is added to it that searches could do without. */
+  /** On the caller's server the extension is used if it exists, but not created: searches work without it. */
   async #canPrewarm(): Promise<boolean> {
     const { rows } = await this.pool.query("SELECT 1 FROM pg_extension WHERE extname = 'pg_prewarm'");
     return rows.length > 0;
@@ -145,7 +145,7 @@ export class BenchServer {
     const pool = new pg.Pool({
       connectionString: this.connectionString,
       max: POOL_SIZE,
-      idleTimeoutMillis: 0, // a search must not pay for a connection because others took their time before it
+      idleTimeoutMillis: 0, // keeps connections open while other contenders have their turns
       ...(options.length > 0 ? { options: options.join(" ") } : {}),
     });
     pool.on("error", (error) => {
@@ -158,7 +158,7 @@ export class BenchServer {
 async function startContainer(): Promise<{ url: string; stop?: () => Promise<unknown> }> {
   const settings = Object.entries(SETTINGS).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
   const container = await postgresContainer(IMAGE)
-    .withSharedMemorySize(SHARED_MEMORY_BYTES) // parallel builds of an index share their memory there
+    .withSharedMemorySize(SHARED_MEMORY_BYTES) // used by parallel index builds
     .withCommand(["postgres", ...settings])
     .start();
   return { url: container.getConnectionUri(), stop: () => container.stop() };

@@ -6,15 +6,15 @@ import type { BenchServer } from "./server.js";
 
 const MEGABYTE = 1_000_000;
 
-/** How much room the vector index and the rows of each contender take. */
+/** Disk space of each contender's vector index and rows. */
 export async function measureSizes(
   server: BenchServer,
   { name: data, chunks }: Dataset,
   { library, halfvec, bit, bareTable, pgVectorStore }: Loaded,
 ): Promise<SizeFigure[]> {
-  const places = [library, halfvec, bit, pgVectorStore].filter((contender) => contender !== undefined);
+  const others = [library, halfvec, bit, pgVectorStore].filter((contender) => contender !== undefined);
   const figures: SizeFigure[] = [];
-  for (const { name: contender, schema } of [{ name: BARE_SQL, schema: bareTable.schema }, ...places]) {
+  for (const { name: contender, schema } of [{ name: BARE_SQL, schema: bareTable.schema }, ...others]) {
     const { rows } = await server.pool.query<{ index_bytes: string; table_bytes: string }>(
       `SELECT sum(pg_relation_size(c.oid)) FILTER (WHERE a.amname = 'hnsw') AS index_bytes,
           sum(pg_table_size(c.oid)) FILTER (WHERE c.relkind = 'r') AS table_bytes

@@ -14,7 +14,7 @@ import type { BenchServer } from "./server.js";
 import { measureSizes } from "./sizes.js";
 import { measureThroughput } from "./throughput.js";
 
-/** What all stages work with and add to. */
+/** What all stages share: what they use, and the results that they add to. */
 export interface Bench {
   server: BenchServer;
   options: BenchOptions;
@@ -23,20 +23,20 @@ export interface Bench {
   progress: (message: string) => void;
 }
 
-/** Candidates of the wider search of this library. */
+/** `efSearch` of this library's wider search. */
 const WIDE_EF_SEARCH = 100;
 
-/** How much of a data set is measured. */
+/** What to measure of a data set. */
 export interface DatasetPlan {
   dataset: Dataset;
-  /** Whether it is the seeded data: its chunks have the metadata to filter by, and are enough to time a load. */
+  /** Only the seeded data has metadata to filter by, and enough chunks to time a load. */
   isSeeded: boolean;
   onlyQuick: boolean;
-  /** More chunks of the same kind, where writes and edits are measured too. */
+  /** A source of more such chunks, if writes and edits are to be measured too. */
   source: ChunkSource | undefined;
 }
 
-/** Loads one data set into all contenders, and measures what the options ask for. */
+/** Loads a data set into all contenders, and measures the parts that the options name. */
 export async function measureDataset(bench: Bench, plan: DatasetPlan): Promise<void> {
   const { server, options, results, memory } = bench;
   const { dataset, source } = plan;
@@ -69,7 +69,7 @@ export async function measureDataset(bench: Bench, plan: DatasetPlan): Promise<v
   }
   if (options.parts.has("throughput") && plan.isSeeded) {
     bench.progress(`${name}: searching for many callers`);
-    results.throughput.push(...(await measureThroughput(dataset, widestContenders(bench, loaded))));
+    results.throughput.push(...(await measureThroughput(dataset, throughputContenders(bench, loaded))));
     stage("searched for many callers");
   }
   if (measuresWrites && source) {
@@ -113,7 +113,7 @@ function searchCases({ server }: Bench, { isSeeded }: DatasetPlan, loaded: Loade
   ];
 }
 
-function widestContenders({ server }: Bench, loaded: Loaded): Contender[] {
+function throughputContenders({ server }: Bench, loaded: Loaded): Contender[] {
   return [bareSearch(loaded.bareTable, server), loaded.library, ...otherContenders(loaded)];
 }
 

@@ -1,6 +1,6 @@
 /**
- * Streams so many megabytes of text through `upsertTrainings` and prints, as JSON, what memory it took. A process of
- * its own, started by `memory.ts`: what a run of the bench has in memory is not in the figure.
+ * Streams the given megabytes of text through `upsertTrainings`, and prints as JSON how much memory it took. `memory.ts`
+ * starts it as a separate process, so that the figure does not include the memory of the bench.
  */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -14,11 +14,11 @@ import type { StreamFigure } from "./results.js";
 import { ClusteredVectors, randomNumbers, text } from "./vectors.js";
 
 const MEGABYTE = 1_000_000;
-const PARAGRAPHS_OF_A_TRAINING = 200;
+const PARAGRAPHS_PER_TRAINING = 200;
 const PARAGRAPH_CHARACTERS = 450; // two of them fill a chunk
 const VECTORS = 64;
 
-/** Costs nothing: vectors that were made before, in turn. */
+/** An embedder that takes no time: it returns precomputed vectors in turn. */
 class ReadyEmbeddings extends Embeddings {
   readonly #vectors: number[][];
   #given = 0;
@@ -46,7 +46,7 @@ pool.on("error", (error) => {
 });
 try {
   await migrate(pool, { schema, dimensions: DIMENSIONS });
-  await dropVectorIndexes(pool, schema); // its upkeep is the server's work, and takes an hour
+  await dropVectorIndexes(pool, schema); // updating it would take the server an hour, and is not measured here
   const index = await TrainingIndex.initialize(new ReadyEmbeddings(), {
     pool,
     schema,
@@ -68,11 +68,11 @@ try {
   await pool.end();
 }
 
-/** Texts that come as they are asked for, as from a cursor or a file. */
+/** Generates texts on demand, as from a cursor or a file. */
 async function* trainings(count: number): AsyncGenerator<Training> {
   const random = randomNumbers(1);
   for (let bytes = 0, id = 0; bytes < count * MEGABYTE; id++) {
-    const paragraphs = Array.from({ length: PARAGRAPHS_OF_A_TRAINING }, () =>
+    const paragraphs = Array.from({ length: PARAGRAPHS_PER_TRAINING }, () =>
       text(random, PARAGRAPH_CHARACTERS),
     );
     const content = paragraphs.join("\n\n");
@@ -81,7 +81,7 @@ async function* trainings(count: number): AsyncGenerator<Training> {
   }
 }
 
-/** Linux counts into `maxRSS` what the parent had when it started this process, so its own figure is asked first. */
+/** On Linux `maxRSS` includes the parent's memory at the start of this process, so /proc is read first. */
 function peakResidentMegabytes(): number {
   try {
     const [, kibibytes = ""] = /VmHWM:\s+(\d+) kB/.exec(readFileSync("/proc/self/status", "utf8")) ?? [];

@@ -13,7 +13,7 @@ import type { Results, SearchFigure, Threshold, WriteSituation } from "./results
 
 const KS = [5, 40];
 
-/** What the library demands of itself; compared with what a run has measured. */
+/** Compares a run with the figures that the library must reach. */
 export function checkThresholds(results: Results): Threshold[] {
   return [
     ...searchThresholds(results),
@@ -63,7 +63,7 @@ function filterThresholds(results: Results): Threshold[] {
       allRows(chunks, answers, incomplete),
       ...ratios,
       ...(sizeIndex === 0 && empty
-        ? [atMost(`filter that keeps no row, ${chunks} chunks: p50`, "ms", empty.p50Milliseconds, 10)]
+        ? [atMost(`filter that matches no row, ${chunks} chunks: p50`, "ms", empty.p50Milliseconds, 10)]
         : []),
     ];
   });
@@ -128,7 +128,7 @@ function writeThresholds(results: Results): Threshold[] {
 function editThresholds(results: Results): Threshold[] {
   const edited = (contender: string): number | undefined =>
     editOf(results, "one paragraph edited", contender)?.milliseconds;
-  const repeat = editOf(results, "the same again", LIBRARY);
+  const repeat = editOf(results, "repeated unchanged", LIBRARY);
   return [
     atLeast(
       "one paragraph of 200 chunks edited: faster than PGVectorStore",
@@ -151,15 +151,15 @@ function ratio(left: number | undefined, right: number | undefined): number | un
 
 function atMost(demand: string, unit: string, measured: number | undefined, limit: number): Threshold {
   const met = measured === undefined ? null : measured <= limit;
-  return { demand, required: `at most ${quantity(limit, unit)}`, measured: shown(measured, unit), met };
+  return { demand, required: `at most ${quantity(limit, unit)}`, measured: formatted(measured, unit), met };
 }
 
 function atLeast(demand: string, unit: string, measured: number | undefined, limit: number): Threshold {
   const met = measured === undefined ? null : measured >= limit;
-  return { demand, required: `at least ${quantity(limit, unit)}`, measured: shown(measured, unit), met };
+  return { demand, required: `at least ${quantity(limit, unit)}`, measured: formatted(measured, unit), met };
 }
 
-function shown(measured: number | undefined, unit: string): string {
+function formatted(measured: number | undefined, unit: string): string {
   if (measured === undefined) return "not measured";
   return quantity(Number(measured.toFixed(unit === "" ? 3 : 2)), unit);
 }

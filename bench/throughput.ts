@@ -3,14 +3,14 @@ import type { Dataset } from "./data.js";
 import type { ThroughputFigure } from "./results.js";
 import { median, rotate } from "./statistics.js";
 
-/** Callers at once, up to the size of the pools. */
+/** Numbers of concurrent callers, up to the size of the pools. */
 const CALLERS = [1, 4, 16];
 const K = 5;
 const ROUNDS = 3;
 const WARM_UP_MILLISECONDS = 200;
 const MEASURED_MILLISECONDS = 700;
 
-/** How many searches each contender answers in a second when callers ask without a pause. In turns; medians. */
+/** Searches per second of each contender with callers that never pause. Contenders take turns; medians are reported. */
 export async function measureThroughput(
   { chunks, queries }: Dataset,
   contenders: readonly Contender[],
@@ -20,8 +20,8 @@ export async function measureThroughput(
     const paces = new Map<Contender, number[]>(contenders.map((contender) => [contender, []]));
     for (let round = 0; round < ROUNDS; round++) {
       for (const contender of rotate(contenders, round)) {
-        await askAtOnce(contender, queries, callers, WARM_UP_MILLISECONDS); // opens their connections too
-        paces.get(contender)?.push(await askAtOnce(contender, queries, callers, MEASURED_MILLISECONDS));
+        await askConcurrently(contender, queries, callers, WARM_UP_MILLISECONDS); // opens their connections too
+        paces.get(contender)?.push(await askConcurrently(contender, queries, callers, MEASURED_MILLISECONDS));
       }
     }
     for (const [contender, measured] of paces) {
@@ -32,7 +32,7 @@ export async function measureThroughput(
   return figures;
 }
 
-async function askAtOnce(
+async function askConcurrently(
   contender: Contender,
   queries: readonly number[][],
   callers: number,

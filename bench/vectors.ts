@@ -11,7 +11,7 @@ export function randomNumbers(seed: number): () => number {
   };
 }
 
-/** Unit vectors around cluster centres, as the embeddings of texts on some topics are. */
+/** Unit vectors around cluster centres, like embeddings of texts on a number of topics. */
 export class ClusteredVectors {
   readonly #random: () => number;
   readonly #centres: number[][];
@@ -36,7 +36,7 @@ export class ClusteredVectors {
   }
 }
 
-/** Text of a length, give or take a word: words that texts share, and words of which each text has its own. */
+/** Text of about this length, of common words and of rare words that few texts share. */
 export function text(random: () => number, length: number): string {
   let words = "";
   while (words.length < length) {
@@ -56,7 +56,7 @@ const COMMON_WORDS =
 
 const SYLLABLES = "ba ção de fi gu lha mo nei pra quê ri são tro vel xu zi can dor ple".split(" ");
 
-/** Made up: a text of common words alone would be near every other. */
+/** Made-up words: texts of common words alone would all be near each other. */
 const RARE_WORDS = SYLLABLES.flatMap((first) =>
   SYLLABLES.flatMap((second) => SYLLABLES.map((third) => first + second + third)),
 );

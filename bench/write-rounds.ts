@@ -3,42 +3,42 @@ import type { WriteFigure, WriteSituation } from "./results.js";
 import type { BenchServer } from "./server.js";
 import { median, rotate, timed } from "./statistics.js";
 
-/** Where one contender writes to in one round. */
+/** The target of one contender's writes in one round. */
 export interface WriteTarget {
   write(chunks: readonly Chunk[]): Promise<unknown>;
-  /** Takes it away after the round. Left out for what later measurements go on with. */
+  /** Drops the target after the round. Absent if later measurements use it. */
   drop?: (() => Promise<unknown>) | undefined;
 }
 
 /** A contender that writes. */
 export interface Writer {
   name: string;
-  /** Makes ready what is not timed. */
+  /** Prepares the target; not timed. */
   open(isLastRound: boolean): Promise<WriteTarget>;
-  /** What is written in a round. */
+  /** The chunks to write in a round. */
   chunksOf(round: number): readonly Chunk[];
-  /** For the slow: one round of them says enough. */
+  /** For slow contenders, of which one round is enough. */
   onlyOnce?: boolean;
-  /** What it writes stays from the first round on, so that nothing can be written to try. */
+  /** Its writes are kept from the first round on, so it cannot have a warm-up. */
   keepsAll?: boolean;
 }
 
-/** How it is measured. */
+/** How to measure writes. */
 export interface WriteOptions {
   rounds: number;
-  /** What is there before. */
+  /** Rows in the table before. */
   rowsBefore: number;
-  /** What is written before anything is timed: code that has not run yet is slow. Left out where the times do not matter. */
+  /** Untimed writes, because code that has not run before is slow. Absent if the times do not matter. */
   warmUp?:
     | {
         rows: number;
-        /** Those rows are written into something new until so much time has passed; at least once. */
+        /** The rows are written into a new target again and again until this time has passed, at least once. */
         milliseconds: number;
       }
     | undefined;
 }
 
-/** Lets all write in turns, each round in another order; of each the median round counts. */
+/** All contenders write in turns, each round in another order; each one's median round is reported. */
 export async function measureWrites(
   server: BenchServer,
   situation: WriteSituation,
@@ -72,7 +72,7 @@ export async function measureWrites(
   });
 }
 
-/** Leaves out those that keep what is written; they are slow enough for it not to matter. */
+/** Skips contenders that keep their writes; they are so slow that a warm-up makes no difference. */
 async function warmUp(
   writer: Writer,
   { rows, milliseconds }: NonNullable<WriteOptions["warmUp"]>,

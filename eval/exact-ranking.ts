@@ -7,11 +7,11 @@ const LENGTH_NORMALIZATION = 0.75;
 interface Occurrence {
   id: string;
   times: number;
-  /** Different lexemes of the chunk. */
+  /** Number of different lexemes in the chunk. */
   length: number;
 }
 
-/** The textbook's BM25 over all chunks, computed here from the lexemes that the database stores. */
+/** Textbook BM25 over all chunks, computed in this process from the lexemes that the database stores. */
 export class ExactRanking {
   readonly #lexemes: ReadonlyMap<string, readonly string[]>;
   readonly #occurrences: ReadonlyMap<string, readonly Occurrence[]>;
@@ -29,7 +29,7 @@ export class ExactRanking {
     this.#averageLength = totals.averageLength;
   }
 
-  /** Reads what the ranking of these questions takes. */
+  /** Reads the lexemes that ranking these questions needs. */
   static async read(pool: pg.Pool, schema: string, questions: readonly string[]): Promise<ExactRanking> {
     const lexemes = new Map<string, readonly string[]>();
     for (const question of questions) {

@@ -1,14 +1,12 @@
 /**
- * How well the right passage is found, on real input, by each mode of search.
+ * Measures how well each search mode finds the right passage, on real questions.
  *
- *   npm run eval -- DIR [--split auto|passages] [--language portuguese]
+ *   npm run eval -- SET [--split auto|passages] [--language portuguese]
  *
- * DIR holds `docs.jsonl` ({ id, title?, text }) and `queries.jsonl` ({ id, text, doc_id, answers: [{ start, end }] },
- * offsets in UTF-16 units of the doc's text), as `../shared/data/faquad-pt` does. Each doc becomes a training, split
- * as the library splits by default; a hit is a chunk that overlaps one of the answers of the question. With
- * `--split passages` each text of `passages.jsonl` ({ id, doc_id, title?, text }) is one chunk, and a hit is the one that
- * the question names (`passage_id`).
- * The environment chooses database and embedder, see `.env.example`.
+ * Without SET it says what a question set is, and where to get one. Each doc becomes a training, split as the library
+ * splits by default; a hit is a chunk that overlaps one of the answers of the question. With `--split passages` each
+ * passage is one chunk, and a hit is the one that the question names.
+ * The environment, or a file `.env`, chooses database and embedder: see `.env.example`.
  */
 import { randomBytes } from "node:crypto";
 import { parseArgs } from "node:util";
@@ -16,9 +14,16 @@ import type { Embeddings } from "@langchain/core/embeddings";
 import { SingleBar } from "cli-progress";
 import { TrainingIndex, type SearchMode } from "langchain-training-index";
 import { migrate, type TextSearchLanguage } from "langchain-training-index/migrations";
+import { loadEnvFile } from "../examples/support/env-file.js";
 import { scriptEnvironment } from "../examples/support/environment.js";
 import { table } from "../examples/support/table.js";
-import { readQuestionSet, type QuestionSet, type Split } from "./question-set.js";
+import {
+  QUESTION_SETS,
+  QuestionSetError,
+  readQuestionSet,
+  type QuestionSet,
+  type Split,
+} from "./question-set.js";
 
 const K = 10;
 const RANKS = [1, 5, 10];
@@ -31,15 +36,14 @@ const { values, positionals } = parseArgs({
     language: { type: "string", default: "portuguese" },
   },
 });
-const [directory] = positionals;
-if (directory === undefined || !["auto", "passages"].includes(values.split)) {
-  console.error(
-    "usage: npm run eval -- DIR [--split auto|passages] [--language portuguese]     (DIR holds docs.jsonl and queries.jsonl)",
-  );
-  process.exit(2);
-}
+const [source] = positionals;
+if (source === undefined || !["auto", "passages"].includes(values.split)) endWithUsage();
 
-const set = await readQuestionSet(directory, values.split as Split);
+const set = await readQuestionSet(source, values.split as Split).catch((error: unknown) => {
+  if (error instanceof QuestionSetError) endWithUsage(error.message);
+  throw error;
+});
+loadEnvFile();
 const { config, pool, embeddings, ...chosen } = scriptEnvironment();
 const calls = countCalls(embeddings);
 console.log(`database: ${chosen.database}\nembedder: ${chosen.embedder}`);
@@ -65,7 +69,13 @@ try {
   await pool.end();
 }
 
-/** Counts the requests to an embedder from here on. */
+function endWithUsage(problem?: string): never {
+  const usage = `usage: npm run eval -- SET [--split auto|passages] [--language portuguese]\n\n${QUESTION_SETS}`;
+  console.error(problem === undefined ? usage : `${problem}\n\n${usage}`);
+  process.exit(2);
+}
+
+/** Counts the calls of an embedder from now on. */
 function countCalls(counted: Embeddings): { made: number } {
   const count = { made: 0 };
   for (const method of ["embedDocuments", "embedQuery"] as const) {
@@ -102,7 +112,7 @@ async function indexTrainings(index: TrainingIndex, { trainings }: QuestionSet):
 
 interface Searching {
   mode: SearchMode;
-  /** For each question the place of the first hit, from 1; `undefined` when there is none among the first ten. */
+  /** Per question the rank of the first right hit, from 1; `undefined` if none of the first ten is right. */
   ranks: (number | undefined)[];
   seconds: number;
 }

@@ -1,15 +1,13 @@
 /**
- * How text search holds up among many chunks: its time and what it finds, beside what people write by hand.
+ * Measures time and recall of text search among many chunks, compared with hand-written SQL.
  *
- *   npm run eval:scale -- DIR [--chunks 100000] [--questions 100]
+ *   npm run eval:scale -- SET [--chunks 100000] [--questions 100]
  *
- * DIR as for `npm run eval -- DIR --split passages`. Its passages lie among chunks that are made of sentences of its docs
- * in random order. Compared are the modes of this library, also with filters, an OR query ranked by `ts_rank_cd`, and BM25
- * over all chunks, computed outside of the database. Needs a server: DATABASE_URL.
+ * SET as for `npm run eval -- SET --split passages`. Its passages are mixed with chunks made of random
+ * sentences of its docs. Compared are this library's modes, with and without filters, an OR query ranked by `ts_rank_cd`,
+ * and BM25 over all chunks, computed outside the database. Needs a server: DATABASE_URL, in the environment or in `.env`.
  */
 import { randomBytes } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { HashingEmbeddings } from "langchain-training-index/testing";
 import {
@@ -21,16 +19,17 @@ import {
 } from "langchain-training-index";
 import { migrate } from "langchain-training-index/migrations";
 import pg from "pg";
+import { loadEnvFile } from "../examples/support/env-file.js";
 import { table } from "../examples/support/table.js";
 import { randomOf } from "../test/support/random.js";
 import { ExactRanking } from "./exact-ranking.js";
-import { readQuestionSet, type Question } from "./question-set.js";
+import { QUESTION_SETS, readDocuments, readQuestionSet, type Question } from "./question-set.js";
 
 const K = 10;
 const CHUNK_CHARACTERS = 800;
 const SEED = 6;
 const MODES: readonly SearchMode[] = ["vector", "text", "hybrid"];
-/** Each lets the passages through, and of the other chunks so many. */
+/** Each matches all passages, and the given share of the other chunks. */
 const FILTERS: readonly (readonly [name: string, filter: Filter | undefined])[] = [
   ["", undefined],
   [", filter of 50 %", { lugar: { lt: 50 } }],
@@ -44,11 +43,15 @@ const { values, positionals } = parseArgs({
     questions: { type: "string", default: "100" },
   },
 });
-const [directory] = positionals;
+const [source] = positionals;
+loadEnvFile();
 const { databaseUrl } = configFromEnv(process.env);
 const [chunkCount, questionCount] = [Number(values.chunks), Number(values.questions)];
-if (directory === undefined || databaseUrl === undefined || !(chunkCount > 0) || !(questionCount > 0)) {
-  console.error("usage: DATABASE_URL=... npm run eval:scale -- DIR [--chunks 100000] [--questions 100]");
+if (source === undefined || databaseUrl === undefined || !(chunkCount > 0) || !(questionCount > 0)) {
+  console.error(`usage: npm run eval:scale -- SET [--chunks 100000] [--questions 100]
+It needs a Postgres server: set DATABASE_URL, in the environment or in .env.
+
+${QUESTION_SETS}`);
   process.exit(2);
 }
 
@@ -59,14 +62,14 @@ pool.on("error", (error) => {
 const schema = `training_index_scale_${randomBytes(4).toString("hex")}`;
 const random = randomOf(SEED);
 try {
-  const { trainings, questions } = await readQuestionSet(directory, "passages");
+  const { trainings, questions } = await readQuestionSet(source, "passages");
   const asked = [...questions].sort(() => random() - 0.5).slice(0, questionCount);
   await migrate(pool, { schema, textSearch: "portuguese" });
   const index = await TrainingIndex.initialize(new HashingEmbeddings(), { pool, schema });
-  const noise = noiseOf(await sentencesOf(directory), chunkCount - trainings.length);
+  const noise = noiseOf(await sentencesOf(source), chunkCount - trainings.length);
   const passages = trainings.map((training) => ({ ...training, metadata: { lugar: 0 } }));
-  for await (const { status } of index.bulkLoad(both(passages, noise))) {
-    if (status !== "indexed") throw new Error(`A training that is new was ${status}`);
+  for await (const { status } of index.bulkLoad(concatenated(passages, noise))) {
+    if (status !== "indexed") throw new Error(`A new training was ${status} instead of indexed`);
   }
   await pool.query(`VACUUM ANALYZE ${schema}.chunk_1`);
 
@@ -85,7 +88,9 @@ try {
   }
   rows.push(await measure("OR query, ts_rank_cd", asked, rankByCoverDensity));
   rows.push(
-    await measure("BM25 over all chunks, outside", asked, ({ text }) => Promise.resolve(exact.best(text, K))),
+    await measure("BM25 over all chunks, outside Postgres", asked, ({ text }) =>
+      Promise.resolve(exact.best(text, K)),
+    ),
   );
   print(rows);
 } finally {
@@ -97,11 +102,11 @@ interface Measured {
   name: string;
   p50: number;
   p95: number;
-  /** Share of the questions whose passage is among the first ten. */
+  /** Share of the questions whose passage is among the first ten hits. */
   recall: number;
 }
 
-/** Each question twice; the second time counts. */
+/** Asks each question twice, and times the second. */
 async function measure(
   name: string,
   asked: readonly Question[],
@@ -121,7 +126,7 @@ async function measure(
   return { name, p50: quantile(0.5), p95: quantile(0.95), recall: found / asked.length };
 }
 
-/** What people write by hand: any of the words, ranked as Postgres ranks. */
+/** Hand-written text search: any of the words, ranked by Postgres. */
 async function rankByCoverDensity({ text }: Question): Promise<unknown[]> {
   const { rows } = await pool.query<{ training_id: string }>(
     `WITH question AS MATERIALIZED (
@@ -133,11 +138,8 @@ async function rankByCoverDensity({ text }: Question): Promise<unknown[]> {
   return rows.map((row) => row.training_id);
 }
 
-async function sentencesOf(folder: string): Promise<string[]> {
-  const lines = (await readFile(join(folder, "docs.jsonl"), "utf8"))
-    .split("\n")
-    .filter((line) => line !== "");
-  return lines.flatMap((line) => (JSON.parse(line) as { text: string }).text.split(/(?<=[.!?])\s+/));
+async function sentencesOf(source: string): Promise<string[]> {
+  return (await readDocuments(source)).flatMap(({ text }) => text.split(/(?<=[.!?])\s+/));
 }
 
 function* noiseOf(sentences: readonly string[], count: number): Generator<Training> {
@@ -151,7 +153,7 @@ function* noiseOf(sentences: readonly string[], count: number): Generator<Traini
   }
 }
 
-function* both(first: Iterable<Training>, second: Iterable<Training>): Generator<Training> {
+function* concatenated(first: Iterable<Training>, second: Iterable<Training>): Generator<Training> {
   yield* first;
   yield* second;
 }

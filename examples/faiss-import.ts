@@ -1,16 +1,16 @@
 /**
- * Takes trainings over from FAISS days: Python's documents, each a JSON string in a column of its row.
+ * Imports trainings that were kept for FAISS: Python documents, as JSON strings in a column of each row.
  *
  *   npm run example -- faiss-import [FILE]
  *
- * FILE is a JSON list of rows, as this writes it:
+ * FILE is a JSON list of rows, as this command writes it:
  *
  *   psql -At -c "SELECT json_agg(json_build_object('id', id, 'tag', tag, 'grupo', grupo, 'documentos', documentos))
  *     FROM oraculo_treinamentos WHERE treinamento_finalizado" > trainings.json
  *
- * Without it a small one is imported, in which a document is broken. The import itself is `support/faiss-rows.ts`; `DATABASE_URL`
- * and `OLLAMA_BASE_URL` choose where to and the model. FAISS's own files are not read: the texts are embedded again. The schema
- * `training_index_faiss_import` is dropped at the end; take yours instead.
+ * Without FILE it imports a small sample with one broken document. The import itself is in `support/faiss-rows.ts`.
+ * `DATABASE_URL` and `OLLAMA_BASE_URL` choose database and model. FAISS's own files are not read: the texts are embedded again.
+ * The schema `training_index_faiss_import` is dropped at the end; use your own instead.
  */
 import { SingleBar } from "cli-progress";
 import { TrainingIndex } from "langchain-training-index";
@@ -28,12 +28,12 @@ const { pool, embeddings, ...chosen } = scriptEnvironment();
 console.log(`database: ${chosen.database}\nembedder: ${chosen.embedder}\n`);
 
 try {
-  await pool.query(`DROP SCHEMA IF EXISTS ${SCHEMA} CASCADE`); // left by a run that was broken off
+  await pool.query(`DROP SCHEMA IF EXISTS ${SCHEMA} CASCADE`); // left by an interrupted run
   await migrate(pool, { schema: SCHEMA, idType: "integer", dimensions: embeddings.profile.dimensions });
   const index = await TrainingIndex.initialize(embeddings, { pool, schema: SCHEMA });
 
   printImport(await importAll(index));
-  console.log("\nThe same again embeds nothing:");
+  console.log("\nA second import embeds nothing:");
   printImport(await importAll(index));
 
   for (const [question, grupo] of [
@@ -57,7 +57,7 @@ async function importAll(
   bar.start(rows.length, 0);
   const onProblem = (problem: FaissProblem): void => {
     problems.push(problem);
-    if (problem.document === undefined) bar.increment(); // a row of which nothing comes
+    if (problem.document === undefined) bar.increment(); // nothing is imported from this row
   };
   for await (const row of importFaissRows(index, rows, onProblem)) {
     imported.push(row);

@@ -1,5 +1,5 @@
 /**
- * The migration as SQL, for hosts with a migration tool of their own (Django's RunSQL, Prisma, Flyway).
+ * The migration as SQL, for hosts with their own migration tool (Django's RunSQL, Prisma, Flyway).
  */
 import { migrationSql } from "langchain-training-index/migrations";
 

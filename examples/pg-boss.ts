@@ -1,11 +1,11 @@
 /**
- * pg-boss, for a host that has Postgres and nothing else: jobs are sent in the transaction that changes the row.
+ * pg-boss, for a host that has only Postgres: jobs are sent in the transaction that changes the row.
  *
  *   npm run example -- pg-boss
  *
  * Runs on the Postgres of `DATABASE_URL`, else on the embedded one. A job says only which row has changed; the worker reads
- * what stands in it. So jobs may come twice, late, or in any order. A row that is deleted takes its vectors along by a
- * foreign key, and needs no job.
+ * the row as it is then. So jobs may arrive twice, late, or in any order. A deleted row needs no job: a foreign key deletes
+ * its vectors.
  */
 import { TrainingIndex, TrainingIndexError, type Queryable } from "langchain-training-index";
 import { migrate } from "langchain-training-index/migrations";
@@ -19,12 +19,12 @@ const JOBS = "pgboss_example_jobs";
 const TRAININGS = "trainings";
 const DEAD_LETTERS = "trainings-dead-letters";
 
-/** What a job holds. */
+/** The data of a job. */
 interface TrainingJob {
   id: number;
 }
 
-/** A row of the host's. */
+/** A row of the host's table. */
 interface Row {
   id: number;
   conteudo: string;
@@ -33,7 +33,7 @@ interface Row {
 }
 
 const { pool, embeddings, database } = scriptEnvironment();
-/** What the embedder answers with instead of vectors, one after the other. */
+/** Errors that the embedder's next calls throw. */
 const outages: Error[] = [];
 const unreliable = {
   profile: embeddings.profile,
@@ -45,7 +45,7 @@ const unreliable = {
   },
 };
 
-await dropSchemas(); // left by a run that was broken off
+await dropSchemas(); // left by an interrupted run
 await pool.query(`CREATE SCHEMA ${HOST}`);
 await pool.query(`CREATE TABLE ${HOST}.treinamento (id serial PRIMARY KEY, conteudo text NOT NULL,
   grupo text NOT NULL, versao integer NOT NULL DEFAULT 1)`);
@@ -56,7 +56,7 @@ await migrate(pool, {
 });
 const index = await TrainingIndex.initialize(unreliable, { pool, schema: INDEX });
 
-// On the pool that the host has anyway. `schedule` is for cron jobs.
+// Uses the host's own pool. `schedule` is for cron jobs, which we do not need.
 const boss = new PgBoss({ db: executorOf(pool), schema: JOBS, schedule: false });
 boss.on("error", (error) => {
   console.error(error);
@@ -66,12 +66,12 @@ await boss.createQueue(DEAD_LETTERS);
 await boss.createQueue(TRAININGS, {
   name: TRAININGS,
   retryLimit: 5,
-  retryDelay: 1, // seconds; each later wait is twice as long
+  retryDelay: 1, // seconds; each later wait doubles
   retryBackoff: true,
   deadLetter: DEAD_LETTERS,
 });
-// It takes one job at a time, at most one in half a second; call `work` several times for more.
-await boss.work<TrainingJob>(TRAININGS, { pollingIntervalSeconds: 0.5 }, workOff);
+// Takes one job every half a second at most; call `work` several times for more.
+await boss.work<TrainingJob>(TRAININGS, { pollingIntervalSeconds: 0.5 }, indexRow);
 console.log(`database: ${database}`);
 
 console.log("\n1. The row and its job are committed together, or not at all");
@@ -87,7 +87,7 @@ await inTransaction(async (client) => {
 await untilIdle();
 await ask("Quanto custa o frete?", "logistica");
 
-console.log("\n2. An edit while the embedder is out of order for one attempt, and its job twice");
+console.log("\n2. An edit while the embedder is down for one attempt, and its job twice");
 outages.push(new Error("connect ECONNREFUSED"));
 await inTransaction(async (client) => {
   await saveTraining(client, { id: 1, conteudo: "O frete custa nove reais.", grupo: "logistica" });
@@ -96,7 +96,7 @@ await boss.send(TRAININGS, { id: 1 });
 await untilIdle();
 await ask("Quanto custa o frete?", "logistica");
 
-console.log("\n3. What no other attempt can heal is a dead letter at once; mended, it goes back");
+console.log("\n3. A permanent failure becomes a dead letter; once its cause is fixed, it is put back");
 outages.push(Object.assign(new Error("invalid API key"), { status: 401 }));
 await inTransaction(async (client) => {
   await saveTraining(client, { id: 3, conteudo: "Abrimos às oito horas.", grupo: "loja" });
@@ -106,13 +106,13 @@ console.log(`   put back: ${await putBack()}`);
 await untilIdle();
 await ask("A que horas abre?", "loja");
 
-console.log("\n4. A row that is deleted takes its vectors along; a late job of it changes nothing");
+console.log("\n4. The vectors of a deleted row are deleted with it; a late job for it changes nothing");
 await pool.query(`DELETE FROM ${HOST}.treinamento WHERE id = 1`);
 await boss.send(TRAININGS, { id: 1 });
 await untilIdle();
 await ask("Quanto custa o frete?", "logistica");
 
-await boss.stop(); // waits for jobs under way
+await boss.stop(); // waits for running jobs
 await dropSchemas();
 await pool.end();
 
@@ -126,8 +126,8 @@ async function saveTraining(client: Queryable, row: Omit<Row, "versao">): Promis
   await boss.send(TRAININGS, { id: row.id }, { db: executorOf(client) });
 }
 
-/** The worker. Its version orders what several workers read at different times. */
-async function workOff([job]: PgBoss.Job<TrainingJob>[]): Promise<unknown> {
+/** The worker. The row's version orders what several workers read at different times. */
+async function indexRow([job]: PgBoss.Job<TrainingJob>[]): Promise<unknown> {
   if (!job) return undefined;
   const { rows } = await pool.query<Row>(`SELECT * FROM ${HOST}.treinamento WHERE id = $1`, [job.data.id]);
   const [row] = rows;
@@ -140,8 +140,8 @@ async function workOff([job]: PgBoss.Job<TrainingJob>[]): Promise<unknown> {
   } catch (error) {
     if (!TrainingIndexError.is(error)) throw error;
     if (error.retryable) {
-      console.log(`   training ${id}, version ${revision}: ${error.code}, to be tried again`);
-      throw error; // after the last attempt pg-boss sends the letter itself
+      console.log(`   training ${id}, version ${revision}: ${error.code}, will be retried`);
+      throw error; // after the last attempt pg-boss itself sends the dead letter
     }
     console.log(`   training ${id}, version ${revision}: ${error.code}, a dead letter`);
     await boss.send(DEAD_LETTERS, job.data);
@@ -149,7 +149,7 @@ async function workOff([job]: PgBoss.Job<TrainingJob>[]): Promise<unknown> {
   }
 }
 
-/** Puts all dead letters back. One that is put back twice does no harm. */
+/** Puts all dead letters back. Putting one back twice does no harm. */
 async function putBack(): Promise<number> {
   const letters = await boss.fetch<TrainingJob>(DEAD_LETTERS, { batchSize: 1000 });
   for (const { id, data } of letters) {
@@ -159,7 +159,7 @@ async function putBack(): Promise<number> {
   return letters.length;
 }
 
-/** What pg-boss runs its statements on: a pool, or the client that a transaction is on. */
+/** Lets pg-boss run its statements on a pool, or on the client of a transaction. */
 function executorOf(queryable: Queryable): PgBoss.Db {
   return { executeSql: (text, values) => queryable.query(text, values) };
 }
@@ -178,14 +178,14 @@ async function inTransaction(body: (client: Queryable) => Promise<void>): Promis
   }
 }
 
-/** pg-boss has no event for it. */
+/** Polls, because pg-boss has no event for it. */
 async function untilIdle(): Promise<void> {
   while ((await boss.getQueueSize(TRAININGS, { before: "completed" })) > 0) await sleep(100);
 }
 
 async function ask(question: string, grupo: string): Promise<void> {
   const hits = await index.similar(question, { k: 1, filter: { grupo } });
-  console.log(`   ${question} ${hits[0]?.content ?? "(nothing is known)"}`);
+  console.log(`   ${question} ${hits[0]?.content ?? "(nothing found)"}`);
 }
 
 async function dropSchemas(): Promise<void> {

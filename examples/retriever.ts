@@ -1,7 +1,7 @@
 /**
- * A bot's answer: retriever, context, prompt and model as one chain of LangChain.
+ * A bot's answer: retriever, context, prompt and model as one LangChain chain.
  *
- * The model here is scripted, so that the example needs none; put `new ChatOllama(...)` in its place.
+ * The model is scripted, so that the example runs without one; replace it by `new ChatOllama(...)`.
  */
 import type { BasePromptValueInterface } from "@langchain/core/prompt_values";
 import { ChatPromptTemplate } from "@langchain/core/prompts";

@@ -4,9 +4,10 @@
  *   npm run example
  *   npm run example -- retriever
  *
- * An example is a file here, or a folder with a `main.ts` and a README. What follows its name is for the example itself.
+ * An example is a file here, or a folder with a `main.ts` and a README. Arguments after its name are passed to it.
  */
 import { access, readdir, readFile } from "node:fs/promises";
+import { loadEnvFile } from "./support/env-file.js";
 
 const folder = new URL(".", import.meta.url);
 const [name] = process.argv.splice(2, 1);
@@ -17,14 +18,17 @@ if (name === undefined) {
 } else {
   const file = files.get(name);
   if (file) {
+    loadEnvFile();
     await import(file.href);
   } else {
-    console.error(`There is no example ${JSON.stringify(name)}. There are: ${[...files.keys()].join(", ")}`);
+    console.error(
+      `There is no example ${JSON.stringify(name)}. Choose one of: ${[...files.keys()].join(", ")}`,
+    );
     process.exitCode = 2;
   }
 }
 
-/** Names with their files, in the order of the alphabet. */
+/** Files of the examples by name, in alphabetical order. */
 async function readExamples(): Promise<Map<string, URL>> {
   const examples = new Map<string, URL>();
   for (const entry of (await readdir(folder, { withFileTypes: true })).sort(byName)) {

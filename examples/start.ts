@@ -1,15 +1,16 @@
 /**
- * The main job from end to end:
+ * The main use from end to end:
  *
  *   npm start
  *
- * Migrates, indexes the trainings of a shop, asks questions, edits a training, repeats it, deletes one. Without any
- * configuration it runs on an embedded Postgres and a built-in embedder; `DATABASE_URL` and `OLLAMA_BASE_URL` choose
- * others. On a server it works in the schema `training_index_example`, which it drops at the end.
+ * Migrates, indexes the trainings of a shop, asks questions, edits a training, repeats the edit, deletes a training. Without
+ * configuration it runs on an embedded Postgres with a built-in embedder; `DATABASE_URL` and `OLLAMA_BASE_URL`, in the
+ * environment or in a file `.env`, choose others. It uses the schema `training_index_example`, and drops it at the end.
  */
 import { SingleBar } from "cli-progress";
 import { formatContext, TrainingIndex, type ChunkHit, type UpsertResult } from "langchain-training-index";
 import { migrate } from "langchain-training-index/migrations";
+import { loadEnvFile } from "./support/env-file.js";
 import { scriptEnvironment } from "./support/environment.js";
 import { table } from "./support/table.js";
 import { trainings } from "./support/trainings.js";
@@ -23,13 +24,14 @@ const QUESTIONS = [
   "De quantas em quantas semanas chegam as flores da assinatura?",
 ];
 
+loadEnvFile();
 const { pool, embeddings, config, ...chosen } = scriptEnvironment();
-heading("1. What it runs on");
+heading("1. Database and embedder");
 console.log(`database: ${chosen.database}`);
 console.log(`embedder: ${chosen.embedder}`);
 
 try {
-  await pool.query(`DROP SCHEMA IF EXISTS ${SCHEMA} CASCADE`); // left by a run that was broken off
+  await pool.query(`DROP SCHEMA IF EXISTS ${SCHEMA} CASCADE`); // left by an interrupted run
   const { version, vectorIndex } = await migrate(pool, {
     schema: SCHEMA,
     dimensions: embeddings.profile.dimensions,
@@ -50,25 +52,25 @@ try {
     printHits(question, await index.similar(question, { k: 3 }));
   }
 
-  heading("4. Edit one paragraph of a training: only that one is embedded");
+  heading("4. Edit one paragraph of a training: only the changed chunks are embedded");
   const [deliveries] = trainings;
-  if (!deliveries) throw new Error("there is a first training");
+  if (!deliveries) throw new Error("the sample has no trainings");
   const edited = { ...deliveries, content: deliveries.content.replace("R$ 12,00", "R$ 9,00") };
   printResults([await index.upsertTraining(edited)]);
   const question = "Qual é o valor do frete para endereços perto da loja?";
   printHits(question, await index.similar(question, { k: 1 }));
 
-  heading("5. The same again: nothing to do");
+  heading("5. Repeat the edit: nothing to do");
   printResults([await index.upsertTraining(edited)]);
 
-  heading("6. Delete a training: its passages are gone");
+  heading("6. Delete a training: its passages are no longer found");
   const subscription = "Como funciona a assinatura do Clube Girassol?";
   printHits(`before: ${subscription}`, await index.similar(subscription, { k: 1 }));
   const { id, status, removed } = await index.deleteTraining("clube");
   console.log(`deleted training ${id}: ${status}, ${removed} chunk removed`);
   printHits(`after:  ${subscription}`, await index.similar(subscription, { k: 1 }));
 
-  heading("7. The text that a prompt gets");
+  heading("7. Format passages for a prompt");
   const retriever = index.asRetriever({ k: 2, filter: { grupo: "jardinagem" } });
   console.log(formatContext(await retriever.invoke("De quanto em quanto tempo rego uma orquídea?")));
 } finally {

@@ -1,5 +1,5 @@
 /**
- * Vectors and a flag of the host's in one transaction: both are there, or neither is.
+ * Vectors and a flag in the host's table, committed in one transaction: both or neither.
  */
 import { TrainingIndex } from "langchain-training-index";
 import { embeddedPool } from "langchain-training-index/embedded";
@@ -13,11 +13,11 @@ await pool.query(
   "INSERT INTO oraculo_treinamento (conteudo) VALUES ('A garantia das ferramentas é de um ano.')",
 );
 
-// Ids have the type of the host's column, and a row deleted there takes its vectors along.
+// Ids get the type of the host's column, and deleting a row there deletes its vectors.
 await migrate(pool, { trainings: { table: "oraculo_treinamento" } });
 const index = await TrainingIndex.initialize(new HashingEmbeddings(), { pool });
 
-// Splits and embeds: what takes time happens before the transaction.
+// Splits and embeds before the transaction, because that takes time.
 const prepared = await index.prepareTraining({ id: 1, content: "A garantia das ferramentas é de um ano." });
 
 const client = await pool.connect();

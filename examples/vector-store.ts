@@ -1,5 +1,5 @@
 /**
- * The same rows as a LangChain vector store, for code that takes one.
+ * The index as a LangChain vector store, for code that takes one.
  */
 import { Document } from "@langchain/core/documents";
 import { TrainingIndex } from "langchain-training-index";

@@ -1,10 +1,10 @@
 /**
- * Shows that the tests of the contract prove something: takes one mechanism at a time out of a copy of the sources,
- * and expects the tests of its clause to fail.
+ * Checks that the contract's tests can fail: removes one mechanism at a time from a copy of the sources, and expects the
+ * tests of its clause to fail.
  *
  *   npm run test:mutations [-- NAME]
  *
- * Needs the real server that `npm test` needs. Ends with 1 when a mechanism can be taken out unnoticed.
+ * Needs the real server that `npm test` uses. Exits with 1 if a removal goes unnoticed.
  */
 import { spawnSync } from "node:child_process";
 import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -13,9 +13,9 @@ import { parseArgs } from "node:util";
 import { table } from "../examples/support/table.js";
 
 interface Mutation {
-  /** The mechanism that is taken out. */
+  /** The removed mechanism. */
   name: string;
-  /** Files of `test/contract` that have to notice. */
+  /** Files of `test/contract` that must fail. */
   noticedBy: string[];
   file: string;
   from: string;
@@ -31,21 +31,21 @@ const mutations: Mutation[] = [
     to: "",
   },
   {
-    name: "the version that is replaced: the fence lets newer calls through, whatever stands",
+    name: "the replaced version: the fence admits newer calls, whatever version is stored",
     noticedBy: ["c02", "schedules"],
     file: "storing/fence-sql.ts",
     from: 'WHERE ${contentTicketOf("t")} IS NOT DISTINCT FROM excluded.replaced_ticket\n  AND',
     to: "WHERE",
   },
   {
-    name: "the version that is replaced: it may have vanished",
+    name: "the replaced version: it may have been deleted",
     noticedBy: ["c02"],
     file: "storing/fence-sql.ts",
-    from: "WHERE (n.replaced_ticket IS NULL OR s.stands) AND",
+    from: "WHERE (n.replaced_ticket IS NULL OR s.is_stored) AND",
     to: "WHERE",
   },
   {
-    name: "the version that is replaced: chunks that were read before the lock count, whatever came between",
+    name: "the replaced version: chunks read before the lock are used, even if outdated",
     noticedBy: ["c02", "schedules"],
     file: "storing/swap.ts",
     from: "if (replaced !== null && replaced === stored?.contentTicket)",
@@ -73,7 +73,7 @@ const mutations: Mutation[] = [
     to: "return `CASE",
   },
   {
-    name: "the order of starts within a process",
+    name: "the order of calls within a process",
     noticedBy: ["c02"],
     file: "writing/ticket-order.ts",
     from: "const mine = mayWait ? Promise.allSettled([this.#takingForAll, ...earlier]).then(take) : take();",
@@ -83,74 +83,74 @@ const mutations: Mutation[] = [
     name: "the tombstone: a delete leaves no row",
     noticedBy: ["c03", "schedules"],
     file: "storing/removal.ts",
-    from: "await query(client, sql.deleteAllChunks(layout), [passedKeys]);",
-    to: 'await client.query(`DELETE FROM "${layout.schema}".training WHERE id::text = ANY ($1)`, [passedKeys]);',
+    from: "await query(client, sql.deleteAllChunks(layout), [admittedKeys]);",
+    to: 'await client.query(`DELETE FROM "${layout.schema}".training WHERE id::text = ANY ($1)`, [admittedKeys]);',
   },
   {
-    name: "embedding before the old version goes: chunks are deleted at the start",
+    name: "embedding before the old version is deleted: its chunks are deleted first",
     noticedBy: ["c04"],
     file: "writing/prepared-batch.ts",
     from: "    if (missing.length === 0) return new Set();\n",
     to: "    if (missing.length === 0) return new Set();\n    await query(this.#parts.pool, sql.deleteAllChunks(this.#parts.target.layout), [items.map(({ training }) => training.key)]);\n",
   },
   {
-    name: "the check of vectors: their count",
+    name: "the check of the number of vectors",
     noticedBy: ["c04"],
     file: "embedding/embedder.ts",
     from: "if (!isListLike(outcomes) || count !== expected) {",
     to: "if (!isListLike(outcomes)) {",
   },
   {
-    name: "the fingerprint: every call is a change",
+    name: "the fingerprint: every call counts as a change",
     noticedBy: ["c05"],
     file: "writing/batch-item.ts",
     from: "const same = unchangedSince != null && isWhole && state?.fingerprint === this.#plan.fingerprint;",
     to: "const same = false;",
   },
   {
-    name: "the ticket of an unchanged training: it stays the older one",
+    name: "the newer ticket of an unchanged training: it keeps the older one",
     noticedBy: ["c05"],
     file: "storing/write-sql.ts",
     from: "UPDATE ${training} t SET\n  ticket = n.ticket,",
     to: "UPDATE ${training} t SET",
   },
   {
-    name: "the comparison by content hash: all chunks are written anew",
+    name: "the comparison by content hash: all chunks are rewritten",
     noticedBy: ["c06"],
     file: "storing/chunk-difference.ts",
     from: "const row = rows.claim(chunk);",
     to: "const row = undefined as StoredChunk | undefined;",
   },
   {
-    name: "the line feeds: the hash is that of the text as it was given",
+    name: "the line feeds: the hash is that of the text as given",
     noticedBy: ["c06"],
     file: "chunking/chunk-plan.ts",
     from: "hash: hashOf(header, withLineFeeds(content), source.vector),",
     to: "hash: hashOf(header, content, source.vector),",
   },
   {
-    name: "the line breaks of a chunk that stays: those of the version before",
+    name: "the line breaks of a kept chunk: those of the previous version",
     noticedBy: ["c06"],
     file: "storing/chunk-difference.ts",
-    from: "if (!hasSameLineBreaks(row, chunk)) difference.copied.push(placed);\n        else ",
+    from: "if (!hasSameLineBreaks(row, chunk)) difference.copied.push(identified);\n        else ",
     to: "",
   },
   {
-    name: "the plan around an edit: the splitter moves every boundary behind it",
+    name: "the plan around an edit: the splitter moves every boundary after it",
     noticedBy: ["c06"],
     file: "writing/prepared-batch.ts",
     from: "if (chunks && newChunks(item, chunks) < newChunks(item, item.chunks)) item.chunks = chunks;",
     to: "void chunks;",
   },
   {
-    name: "the text that a splitter leaves over at the end",
+    name: "the text that a splitter leaves out at the end",
     noticedBy: ["c07"],
     file: "chunking/splitter.ts",
-    from: "if (covered < text.length) holdRest(text, spans, covered);",
-    to: "void holdRest;",
+    from: "if (covered < text.length) coverRest(text, spans, covered);",
+    to: "void coverRest;",
   },
   {
-    name: "the client's way back to the pool",
+    name: "the return of a client to the pool",
     noticedBy: ["c08"],
     file: "postgres/database.ts",
     from: "client.release(broken);",
@@ -164,7 +164,7 @@ const mutations: Mutation[] = [
     to: "set_config('hnsw.ef_search', $2, false)",
   },
   {
-    name: "the order of locks: the fence takes them as they come",
+    name: "the order of locks: the fence takes them in any order",
     noticedBy: ["c03"],
     file: "storing/fence-sql.ts",
     from: 'FROM (SELECT * FROM ${given} ${inLockOrder(layout, "id")}) n',
@@ -178,21 +178,21 @@ const mutations: Mutation[] = [
     to: "",
   },
   {
-    name: "the way out of a race of duplicates",
+    name: "the end of a race between duplicates",
     noticedBy: ["c05"],
     file: "writing/prepared-batch.ts",
     from: "if (item.unchanged && !touched.has(item.training.key)) item.forceRewrite();",
     to: "if (item.unchanged && !touched.has(item.training.key)) throw new StalePreparation();",
   },
   {
-    name: "the tickets behind a repaired sequence",
+    name: "the tickets after a repaired sequence",
     noticedBy: ["c02-ticket"],
     file: "storing/ticket-sequence.ts",
     from: "if (!taken.some(isBehind)) return taken;",
     to: "return taken;",
   },
   {
-    name: "the end of the history of revisions at a delete",
+    name: "the end of the revision history at a delete",
     noticedBy: ["c03-revisions"],
     file: "storing/fence-sql.ts",
     from: "CASE WHEN excluded.revision IS NOT NULL THEN greatest(t.revision, excluded.revision) END",
@@ -213,7 +213,7 @@ const mutations: Mutation[] = [
     to: "  AND ${claim}::text[] IS NOT NULL FOR SHARE",
   },
   {
-    name: "the lock that a claim waits for",
+    name: "the lock on the claim",
     noticedBy: ["c09"],
     file: "storing/fence-sql.ts",
     from: " = ${claim}::text[] FOR SHARE",
@@ -234,7 +234,7 @@ const mutations: Mutation[] = [
     to: "ELSE true END",
   },
   {
-    name: "the filter on what accompanies a hit: neighbors, texts and means are read without it",
+    name: "the filter on what is returned with a hit: neighbors, texts and means are read without it",
     noticedBy: ["c10"],
     file: "searching/visible-chunks.ts",
     from: 'if (this.#condition === undefined) return "";',
@@ -248,14 +248,14 @@ const mutations: Mutation[] = [
     to: "condition: searchCondition([], options.filter),",
   },
   {
-    name: "the filter of the host, where a caller has one too",
+    name: "the filter of the host, if a caller has one too",
     noticedBy: ["c10-no-widening"],
     file: "searching/narrowed-search.ts",
     from: "return first && second ? { $and: [first, second] } : (first ?? second);",
     to: "return second ?? first;",
   },
   {
-    name: "the refusal of names that are not known",
+    name: "the refusal of unknown names",
     noticedBy: ["c10-no-widening"],
     file: "calls/checks.ts",
     from: "  if (unknown === undefined) return;\n",
@@ -269,7 +269,7 @@ const mutations: Mutation[] = [
     to: "CASE WHEN ${scope}::jsonb[] IS NOT NULL THEN",
   },
   {
-    name: "the vector beside its text: each chunk gets that of the next one",
+    name: "the vector of each text: each chunk gets that of the next one",
     noticedBy: ["schedules.int", "schedules-processes"],
     file: "storing/swap-statement.ts",
     from: "rows.flatMap(({ chunk }) => vectors.get(chunk.hash) ?? []),",
@@ -283,7 +283,7 @@ const mutations: Mutation[] = [
     to: 'WHERE $5::jsonb[] IS NOT NULL AND ${isNewer("excluded", "t")}',
   },
   {
-    name: "the tombstone of another tenant: it holds nothing up",
+    name: "the tombstone of another tenant: it blocks nothing",
     noticedBy: ["schedules-processes"],
     file: "storing/fence-sql.ts",
     from: "ELSE ${stored}.deleted_at IS NOT NULL END",
@@ -297,7 +297,7 @@ const mutations: Mutation[] = [
     to: "name",
   },
   {
-    name: "errors told apart by SQLSTATE",
+    name: "errors classified by SQLSTATE",
     noticedBy: ["c11"],
     file: "postgres/error-table.ts",
     from: "if (sqlState === INSUFFICIENT_PRIVILEGE) return",
@@ -311,16 +311,16 @@ const { positionals } = parseArgs({ allowPositionals: true });
 const chosen = mutations.filter(({ name }) => positionals.every((word) => name.includes(word)));
 const rows = chosen.map((mutation) => [mutation.name, mutation.noticedBy.join(", "), isNoticed(mutation)]);
 rmSync(join(root, copy), { recursive: true, force: true });
-console.log(table(["taken out", "tests", "noticed"], rows, [74, 18, 9]));
+console.log(table(["removed mechanism", "tests", "noticed"], rows, [74, 18, 9]));
 if (rows.some(([, , noticed]) => noticed !== "yes")) process.exitCode = 1;
 
-/** `yes` when each of the files fails with the mechanism taken out. */
+/** `yes` if each of the test files fails without the mechanism. */
 function isNoticed({ name, noticedBy, file, from, to }: Mutation): string {
   rmSync(join(root, copy), { recursive: true, force: true });
   cpSync(join(root, "src"), join(root, copy), { recursive: true });
   const path = join(root, copy, file);
   const source = readFileSync(path, "utf8");
-  if (source.split(from).length !== 2) throw new Error(`${file} does not hold once: ${from}`);
+  if (source.split(from).length !== 2) throw new Error(`${file} must contain this exactly once: ${from}`);
   writeFileSync(
     path,
     source.replace(from, () => to),
@@ -346,7 +346,7 @@ function isNoticed({ name, noticedBy, file, from, to }: Mutation): string {
         encoding: "utf8",
       },
     );
-    // A run that did not get as far as its tests proves nothing.
+    // A run without tests proves nothing.
     if (!/Tests .*\d+ (passed|failed)/.test(stripColours(stdout)))
       throw new Error(`${name}: no test ran\n${stdout}`);
     return status === 0;
@@ -355,7 +355,7 @@ function isNoticed({ name, noticedBy, file, from, to }: Mutation): string {
   return missed.length === 0 ? "yes" : "NO";
 }
 
-/** For processes that tests start: they get the copy of the sources, too. */
+/** Makes processes that tests start use the copy of the sources, too. */
 function writeTsconfig(): string {
   const { paths } = (
     JSON.parse(readFileSync(join(root, "tsconfig.json"), "utf8")) as {
@@ -376,6 +376,6 @@ function writeTsconfig(): string {
 }
 
 function stripColours(text: string): string {
-  // eslint-disable-next-line no-control-regex -- the escape is what is looked for
+  // eslint-disable-next-line no-control-regex -- matches the escape character
   return text.replace(/\u001b\[\d+m/g, "");
 }

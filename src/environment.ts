@@ -1,15 +1,15 @@
 import { InvalidArgumentError } from "./errors.js";
 
-/** The settings that {@link configFromEnv} reads. What is not set is `undefined`: defaults are those of the options. */
+/** The settings that {@link configFromEnv} reads; `undefined` for a variable that is not set. Defaults are those of the options. */
 export interface EnvironmentConfig {
   /**
-   * `DATABASE_URL`: a `postgres://` or `postgresql://` address, for `new pg.Pool({ connectionString })`. What addresses do
-   * not allow in a user's name or password (`#`, `@`, `/`, `?`, a lone `%`, blanks) is percent-encoded here.
+   * `DATABASE_URL`: a `postgres://` or `postgresql://` address, for `new pg.Pool({ connectionString })`. Characters in the
+   * user name or password that an address does not allow (`#`, `@`, `/`, `?`, a lone `%`, blanks) are percent-encoded.
    */
   databaseUrl: string | undefined;
-  /** `OLLAMA_BASE_URL`: where Ollama listens, for `ollamaEmbeddings({ baseUrl })`. */
+  /** `OLLAMA_BASE_URL`: the address of Ollama, for `ollamaEmbeddings({ baseUrl })`. */
   ollamaBaseUrl: string | undefined;
-  /** `ELOLUTIONAPI_BASE_URL` (the spelling is the host's): where the Evolution API listens. */
+  /** `ELOLUTIONAPI_BASE_URL` (the spelling is the host's): the address of the Evolution API. */
   evolutionApiBaseUrl: string | undefined;
   /** `EMBEDDINGS_MODEL`, for `ollamaEmbeddings({ model })`. */
   embeddingsModel: string | undefined;
@@ -18,10 +18,14 @@ export interface EnvironmentConfig {
 }
 
 /**
- * Reads settings from an environment that it is given, usually `process.env`. The library itself reads none.
- * An empty value counts as not set.
+ * Reads settings from the given environment, usually `process.env`, and validates them. The rest of the library reads no
+ * environment variables. An empty value counts as not set.
  *
- * @throws {@link InvalidArgumentError} naming the variable; its value is not repeated, as it may hold a password
+ * @example
+ * ```ts
+ * const { databaseUrl } = configFromEnv(process.env);
+ * ```
+ * @throws {@link InvalidArgumentError} that names the variable, but not its value, which may contain a password
  */
 export function configFromEnv(env: Record<string, string | undefined>): EnvironmentConfig {
   return {
@@ -55,7 +59,7 @@ function readUrl(
   return value;
 }
 
-/** `postgres://`, what may be user and password, and all that follows the last `@`. */
+/** Splits an address into its scheme and the rest. */
 const DATABASE_URL = /^(postgres(?:ql)?:\/\/)(.*)$/s;
 
 function readDatabaseUrl(env: Record<string, string | undefined>, name: string): string | undefined {
@@ -68,31 +72,31 @@ function readDatabaseUrl(env: Record<string, string | undefined>, name: string):
   const at = endOfCredentials(scheme, rest);
   const address =
     at < 0 ? `${scheme}${rest}` : `${scheme}${encodeCredentials(rest.slice(0, at))}${rest.slice(at)}`;
-  // Without a host the server's socket is meant.
+  // An address without a host means the server's socket, but `URL` requires a host.
   if (URL.canParse(address.replace("@/", "@localhost/"))) return address;
   throw new InvalidArgumentError(
     name,
-    "must be an address as postgres://user:password@host:5432/database, with a port up to 65535; " +
-      "special characters of the password are written as encodeURIComponent(password) has them",
+    "must be an address such as postgres://user:password@host:5432/database, with a port up to 65535; " +
+      "write special characters of the password as encodeURIComponent(password) returns them",
   );
 }
 
 const HOST_AFTER_CREDENTIALS = /@[\w.:[\]%-]*(\/[^/?#@]*)?$/;
 
-/** Where the `@` before the host is, negative where there is none: passwords may have others, and so may parameters. */
+/** The index of the `@` before the host, -1 without one. Passwords and query parameters may contain other `@`. */
 function endOfCredentials(scheme: string, rest: string): number {
   const query = /\?[\w.]+=/.exec(rest)?.index ?? -1;
-  const before = query < 0 ? rest : rest.slice(0, query);
-  // In `postgres://user:a?b=c@host` the part before the question mark is no address.
-  const isAddress = HOST_AFTER_CREDENTIALS.test(before) || URL.canParse(scheme + before);
-  return (isAddress ? before : rest).lastIndexOf("@");
+  const beforeQuery = query < 0 ? rest : rest.slice(0, query);
+  // In `postgres://user:a?b=c@host` the question mark belongs to the password: the part before it is not an address.
+  const isAddress = HOST_AFTER_CREDENTIALS.test(beforeQuery) || URL.canParse(scheme + beforeQuery);
+  return (isAddress ? beforeQuery : rest).lastIndexOf("@");
 }
 
-/** Encodes what is not encoded yet. */
+/** Percent-encodes characters that are not encoded yet. */
 function encodeCredentials(credentials: string): string {
   return credentials
     .replace(/%(?![0-9a-f]{2})/gi, "%25")
-    .replace(/\p{Surrogate}/gu, "\ufffd") // halves of characters have no encoding
+    .replace(/\p{Surrogate}/gu, "\ufffd") // encodeURIComponent throws for lone surrogates
     .replace(/[^\w.~!$&'()*+,;=:%-]/gu, (character) => encodeURIComponent(character));
 }
 

@@ -1,5 +1,5 @@
 /**
- * What went wrong, as a constant that code can branch on.
+ * The cause of an error, as a constant that code can branch on.
  *
  * | code | class | meaning |
  * |---|---|---|
@@ -7,22 +7,22 @@
  * | `SCHEMA_MISSING` | {@link SchemaError} | `migrate` has not run in this schema |
  * | `SCHEMA_OUTDATED` | {@link SchemaError} | the schema is older than this library: run `migrate` |
  * | `SCHEMA_NEWER` | {@link SchemaError} | the schema is newer than this library: upgrade the library |
- * | `SCHEMA_CONFLICT` | {@link SchemaError} | the schema stands, but was made with other options |
- * | `SCHEMA_DAMAGED` | {@link SchemaError} | a part of the schema is gone: the message says which, and how to repair it |
- * | `UNSUPPORTED_SETTING` | {@link SchemaError} | a setting of the server, database or role that the index cannot work under |
+ * | `SCHEMA_CONFLICT` | {@link SchemaError} | the schema exists, but was migrated with other options |
+ * | `SCHEMA_DAMAGED` | {@link SchemaError} | a part of the schema is missing: the message says which, and how to repair it |
+ * | `UNSUPPORTED_SETTING` | {@link SchemaError} | the index cannot work under a setting of the server, database or role |
  * | `EXTENSION_MISSING` | {@link SchemaError} | pgvector is not installed |
  * | `EXTENSION_OUTDATED` | {@link SchemaError} | pgvector is older than 0.8.0 |
- * | `INSUFFICIENT_PRIVILEGE` | {@link SchemaError} | the role lacks a right |
+ * | `INSUFFICIENT_PRIVILEGE` | {@link SchemaError} | the database role lacks a privilege |
  * | `PROFILE_MISMATCH` | {@link SchemaError} | the index holds vectors of another embedding model |
  * | `SEQUENCE_BEHIND` | {@link SchemaError} | the ticket sequence is behind the stored rows: run the statement in the message |
  * | `EMBEDDING_FAILED` | {@link EmbeddingError} | the embedder threw |
  * | `EMBEDDING_INVALID` | {@link EmbeddingError} | the embedder returned vectors that cannot be stored |
- * | `TEXT_TOO_LONG` | {@link EmbeddingError} | a text is longer than the model reads |
+ * | `TEXT_TOO_LONG` | {@link EmbeddingError} | a text is longer than the model accepts |
  * | `MODEL_MISSING` | {@link EmbeddingError} | the server does not have the model |
  * | `DATABASE_FAILED` | {@link DatabaseError} | Postgres rejected a statement |
  * | `CONNECTION_FAILED` | {@link DatabaseError} | the connection to Postgres could not be made, or broke |
- * | `CONFLICT` | {@link DatabaseError} | a concurrent change got in between; the same call again can succeed |
- * | `TIMEOUT` | {@link DatabaseError}, {@link EmbeddingError} | a wait took longer than it may, or the call longer than its `timeoutMs` |
+ * | `CONFLICT` | {@link DatabaseError} | a concurrent change interfered; a retry can succeed |
+ * | `TIMEOUT` | {@link DatabaseError}, {@link EmbeddingError} | a wait exceeded its limit, or the call its `timeoutMs` |
  * | `DIRECTORY_IN_USE` | {@link DatabaseError} | another process has the folder of the embedded database open |
  * | `ABORTED` | {@link AbortError} | the caller's `AbortSignal` fired |
  */
@@ -50,26 +50,31 @@ export type ErrorCode =
   | "DIRECTORY_IN_USE"
   | "ABORTED";
 
-/** What every error of this library carries besides its message. */
+/** The details of every error of this library, besides its message. */
 export interface ErrorDetails {
   code: ErrorCode;
-  /** Whether the same call can succeed later without a change by the caller. */
+  /** Whether a retry of the same call can succeed. */
   retryable: boolean;
-  /** The error underneath, as its thrower made it. It may hold what our messages leave out. */
+  /** The original error, unchanged. It may contain texts or secrets that this library's messages leave out. */
   cause?: unknown;
 }
 
-/** Marks the errors of every copy of this library; `instanceof` knows those of one copy only. */
+/** Marks errors across all loaded copies of this library; `instanceof` recognises those of one copy only. */
 const MARK = Symbol.for("langchain-training-index.error");
 
 /**
- * The class of all errors that this library throws.
+ * The base class of all errors that this library throws.
  *
- * A message names the option or object at fault and the remedy. It never holds a training's text,
- * a vector or a connection string.
+ * A message names the option or object at fault and the remedy. It never contains a training's text, a vector or a
+ * connection string.
  *
  * Each error class has a static method `is`. Use it rather than `instanceof`: a program that loads this library both by
  * `import` and by `require`, itself or through a package, has every class twice.
+ *
+ * @example
+ * ```ts
+ * if (TrainingIndexError.is(error) && error.retryable) console.warn("try again later:", error.code, error.message);
+ * ```
  */
 export class TrainingIndexError extends Error {
   override readonly name: string = "TrainingIndexError";
@@ -80,7 +85,7 @@ export class TrainingIndexError extends Error {
     Object.defineProperty(this.prototype, MARK, { value: true });
   }
 
-  /** Whether a value is an error of this library, whichever copy of it threw it. */
+  /** Whether a value is an error of this library, from any loaded copy of it. */
   static is(error: unknown): error is TrainingIndexError {
     return isMarked(error);
   }
@@ -97,11 +102,17 @@ function isMarked(error: unknown, name?: string): boolean {
   return name === undefined || (error as Partial<Error>).name === name;
 }
 
-/** An argument or option is not usable. `option` names it. Never worth a retry. */
+/**
+ * An argument or option is invalid. `option` names it. A retry cannot succeed.
+ * @example
+ * ```ts
+ * if (InvalidArgumentError.is(error)) console.error("Fix", error.option, error.message);
+ * ```
+ */
 export class InvalidArgumentError extends TrainingIndexError {
   override readonly name = "InvalidArgumentError";
 
-  /** Whether a value is an error of this class, whichever copy of this library threw it. */
+  /** Whether a value is an error of this class, from any loaded copy of this library. */
   static override is(error: unknown): error is InvalidArgumentError {
     return isMarked(error, "InvalidArgumentError");
   }
@@ -115,11 +126,18 @@ export class InvalidArgumentError extends TrainingIndexError {
   }
 }
 
-/** The database is not prepared for this call: a migration, an extension, a right or the recorded model. */
+/**
+ * The database is not ready for the call: a migration, an extension or a privilege is missing, or the recorded model
+ * differs. The message says what to run.
+ * @example
+ * ```ts
+ * if (SchemaError.is(error) && error.code === "SCHEMA_OUTDATED") await migrate(pool);
+ * ```
+ */
 export class SchemaError extends TrainingIndexError {
   override readonly name = "SchemaError";
 
-  /** Whether a value is an error of this class, whichever copy of this library threw it. */
+  /** Whether a value is an error of this class, from any loaded copy of this library. */
   static override is(error: unknown): error is SchemaError {
     return isMarked(error, "SchemaError");
   }
@@ -133,11 +151,17 @@ export class SchemaError extends TrainingIndexError {
 export type EmbeddingErrorCode =
   "EMBEDDING_FAILED" | "EMBEDDING_INVALID" | "TEXT_TOO_LONG" | "MODEL_MISSING" | "TIMEOUT";
 
-/** The embedder failed, or returned something that is not one usable vector for each text. */
+/**
+ * The embedder failed, or did not return one usable vector for each text.
+ * @example
+ * ```ts
+ * if (EmbeddingError.is(error) && error.code === "MODEL_MISSING") console.error(error.message);
+ * ```
+ */
 export class EmbeddingError extends TrainingIndexError {
   override readonly name = "EmbeddingError";
 
-  /** Whether a value is an error of this class, whichever copy of this library threw it. */
+  /** Whether a value is an error of this class, from any loaded copy of this library. */
   static override is(error: unknown): error is EmbeddingError {
     return isMarked(error, "EmbeddingError");
   }
@@ -149,16 +173,22 @@ export class EmbeddingError extends TrainingIndexError {
   }
 }
 
-/** Postgres rejected a statement, or could not be reached. */
+/**
+ * Postgres rejected a statement, could not be reached, or took too long.
+ * @example
+ * ```ts
+ * if (DatabaseError.is(error)) console.error(error.code, error.sqlState, error.retryable);
+ * ```
+ */
 export class DatabaseError extends TrainingIndexError {
   override readonly name = "DatabaseError";
 
-  /** Whether a value is an error of this class, whichever copy of this library threw it. */
+  /** Whether a value is an error of this class, from any loaded copy of this library. */
   static override is(error: unknown): error is DatabaseError {
     return isMarked(error, "DatabaseError");
   }
 
-  /** The SQLSTATE of Postgres; `undefined` when the connection itself failed. */
+  /** The SQLSTATE of Postgres; `undefined` if the error did not come from Postgres, such as a lost connection. */
   readonly sqlState: string | undefined;
 
   constructor(message: string, details: ErrorDetails & { sqlState?: string | undefined }) {
@@ -168,13 +198,17 @@ export class DatabaseError extends TrainingIndexError {
 }
 
 /**
- * The caller's `AbortSignal` fired. `cause` is the signal's reason. Nothing of the call was stored, unless the connection
- * was lost while Postgres was committing.
+ * The caller's `AbortSignal` fired. `cause` is the signal's reason. The call stored nothing, unless the connection was lost
+ * while Postgres was committing.
+ * @example
+ * ```ts
+ * if (AbortError.is(error)) console.log("cancelled:", error.cause);
+ * ```
  */
 export class AbortError extends TrainingIndexError {
   override readonly name = "AbortError";
 
-  /** Whether a value is an error of this class, whichever copy of this library threw it. */
+  /** Whether a value is an error of this class, from any loaded copy of this library. */
   static override is(error: unknown): error is AbortError {
     return isMarked(error, "AbortError");
   }
@@ -184,7 +218,7 @@ export class AbortError extends TrainingIndexError {
   }
 }
 
-/** The reason of a signal that fires because the `timeoutMs` of a call are over. */
+/** The reason of a signal that fires because the `timeoutMs` of a call has passed. */
 export class TimeLimitPassed {
   readonly timeoutMs: number;
 
@@ -193,40 +227,40 @@ export class TimeLimitPassed {
   }
 }
 
-/** The error of a call that a signal has ended. @param activity - what the call was at: `waiting for a client of the pool` */
+/** The error of a call that a signal ended. @param activity - what the call was doing: `waiting for a client of the pool` */
 export function endedBy({ reason }: { reason?: unknown }, activity?: string): TrainingIndexError {
   if (!(reason instanceof TimeLimitPassed)) return new AbortError(reason);
-  const at = activity === undefined ? "" : ` while ${activity}`;
-  return new DatabaseError(`The call took longer than its timeoutMs, ${reason.timeoutMs} ms${at}`, {
+  const during = activity === undefined ? "" : ` while ${activity}`;
+  return new DatabaseError(`The call took longer than its timeoutMs, ${reason.timeoutMs} ms${during}`, {
     code: "TIMEOUT",
     retryable: true,
   });
 }
 
-/** Throws {@link AbortError} when the signal has fired; a `TIMEOUT` when the time of the call is over. */
+/** Throws if the signal has fired: {@link AbortError}, or a `TIMEOUT` if the call's time limit fired it. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw endedBy(signal);
 }
 
-/** Those who wait for a signal, and the one listener that it has for all of them. */
-const waiting = new WeakMap<AbortSignal, { callbacks: Set<() => void>; listener: () => void }>();
+/** The callbacks of each signal, and the single listener that calls them. */
+const subscriptions = new WeakMap<AbortSignal, { callbacks: Set<() => void>; listener: () => void }>();
 
 /**
- * Calls back once when the signal fires. However many wait, a signal has one listener, which goes with the last of them:
- * a host may share one signal among all its calls.
+ * Calls back once when the signal fires. Each signal gets a single listener for all callbacks, removed with the last one:
+ * a host may share one signal among all its calls, and Node warns about many listeners.
  *
- * @returns a function that takes the callback back
+ * @returns a function that removes the callback
  */
 export function onAbort(signal: AbortSignal, callback: () => void): () => void {
-  let entry = waiting.get(signal);
+  let entry = subscriptions.get(signal);
   if (!entry) {
     const callbacks = new Set<() => void>();
     const listener = (): void => {
-      waiting.delete(signal);
+      subscriptions.delete(signal);
       for (const call of callbacks) call();
     };
     entry = { callbacks, listener };
-    waiting.set(signal, entry);
+    subscriptions.set(signal, entry);
     signal.addEventListener("abort", listener, { once: true });
   }
   const { callbacks, listener } = entry;
@@ -236,29 +270,29 @@ export function onAbort(signal: AbortSignal, callback: () => void): () => void {
   callbacks.add(own);
   return () => {
     callbacks.delete(own);
-    if (callbacks.size > 0 || waiting.get(signal)?.callbacks !== callbacks) return;
-    waiting.delete(signal);
+    if (callbacks.size > 0 || subscriptions.get(signal)?.callbacks !== callbacks) return;
+    subscriptions.delete(signal);
     signal.removeEventListener("abort", listener);
   };
 }
 
 /**
- * Settles as the work does, or rejects as soon as the signal fires, see {@link throwIfAborted}. Work that has been
- * started goes on: an embedder has no way to be told. After the signal none is started.
+ * Settles with the work, or rejects as soon as the signal fires, see {@link throwIfAborted}. Work that has started is not
+ * interrupted. If the signal has already fired, the work is not started.
  */
 export async function orAbort<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   throwIfAborted(signal);
   if (!signal) return work();
-  let forget: (() => void) | undefined;
+  let removeCallback: (() => void) | undefined;
   const aborted = new Promise<never>((_resolve, reject) => {
-    forget = onAbort(signal, () => {
+    removeCallback = onAbort(signal, () => {
       reject(endedBy(signal));
     });
   });
-  aborted.catch(() => undefined); // work that fires the signal and throws leaves nobody to listen
+  aborted.catch(() => undefined); // unhandled otherwise, if the work fires the signal and then throws synchronously
   try {
     return await Promise.race([work(), aborted]);
   } finally {
-    forget?.();
+    removeCallback?.();
   }
 }

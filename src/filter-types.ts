@@ -1,76 +1,76 @@
-/** What a search compares metadata with. A `Date` stands for its ISO string, which is how metadata keeps it. */
+/** A value to compare metadata with. A `Date` is compared as its ISO string, the form in which metadata stores it. */
 export type FilterValue = string | number | boolean | Date;
 
 /**
- * Comparisons of the value of one key; all of them have to be met. Values of another type than the given one are no
- * match, and neither is a key that is missing, save for `exists: false`.
+ * Comparisons of one key's value; a row must meet all of them. A value of another type than the given one does not match,
+ * except with `ne` and `notIn`; a missing key matches only `exists: false`.
  */
 export interface FilterOperators {
-  /** The same value. */
+  /** Equal. */
   eq?: FilterValue;
   $eq?: FilterValue;
-  /** The key is there with another value, of whatever type. For rows without the key too, use `not`. */
+  /** The key exists with another value, of any type. To match rows without the key, too, use `not`. */
   ne?: FilterValue;
   $ne?: FilterValue;
-  /** As `ne`; the name that it has in PGVectorStore. */
+  /** Same as `ne`, by its name in PGVectorStore. */
   neq?: FilterValue;
-  /** Greater: numbers as numbers, texts by the code points of their characters, `true` after `false`. */
+  /** Greater than. Numbers are compared as numbers, texts by code points, and `true` is greater than `false`. */
   gt?: FilterValue;
   $gt?: FilterValue;
-  /** Greater or the same. */
+  /** Greater than or equal. */
   gte?: FilterValue;
   $gte?: FilterValue;
-  /** Less. */
+  /** Less than. */
   lt?: FilterValue;
   $lt?: FilterValue;
-  /** Less or the same. */
+  /** Less than or equal. */
   lte?: FilterValue;
   $lte?: FilterValue;
-  /** One of these values. At least one. */
+  /** Equal to one of these values. The list must not be empty. */
   in?: readonly FilterValue[];
   $in?: readonly FilterValue[];
-  /** The key is there with none of these values. At least one. */
+  /** The key exists with a value other than these. The list must not be empty. */
   notIn?: readonly FilterValue[];
   nin?: readonly FilterValue[];
   $nin?: readonly FilterValue[];
-  /** From the first to the second, both of one type and both included. */
+  /** From the first to the second value, both included. Both must have the same type. */
   between?: readonly [FilterValue, FilterValue];
   $between?: readonly [FilterValue, FilterValue];
-  /** Whether the key is there, be it with `null`. */
+  /** Whether the key exists, even if its value is `null`. */
   exists?: boolean;
   $exists?: boolean;
-  /** A text of this pattern: `%` stands for any characters, `_` for one, `\` takes the meaning off the next. */
+  /** A text that matches the pattern: `%` matches any characters, `_` a single one, `\` escapes the next one. */
   like?: string;
   $like?: string;
-  /** As `like`, without a difference between capital and small letters, as far as the database's locale knows them. */
+  /** Like `like`, but case-insensitive, according to the database's locale. */
   ilike?: string;
   $ilike?: string;
-  /** A list that has one of these values. At least one. */
+  /** A list that contains at least one of these values. The given list must not be empty. */
   arrayContains?: readonly FilterValue[];
   $arrayContains?: readonly FilterValue[];
 }
 
 /**
- * Conditions on the values of keys; all of them have to be met. `"autor.nome"` is the key of that name where the
- * metadata has one, else the key `nome` of the object under `autor`.
+ * Conditions on the values of keys; a row must meet all of them. `"autor.nome"` is the key of that name if the metadata has
+ * it, otherwise the key `nome` of the object under `autor`.
  */
 export type MetadataFilter = Record<string, FilterValue | FilterOperators>;
 
-/** Filters of filters. Beside conditions on keys in one object, all have to be met. */
+/** Combinations of filters. If an object has conditions on keys, too, a row must meet all of them. */
 export interface LogicalFilter {
-  /** All of these. At least one. */
+  /** Rows that match all of these filters. The list must not be empty. */
   and?: readonly Filter[];
   $and?: readonly Filter[];
-  /** One of these, or more. At least one. */
+  /** Rows that match at least one of these filters. The list must not be empty. */
   or?: readonly Filter[];
   $or?: readonly Filter[];
-  /** All rows but those of this filter, or of any filter of this list (at least one); also rows without its keys. */
+  /** Rows that do not match the filter, or any filter of the list (not empty). Rows without its keys are included. */
   not?: Filter | readonly Filter[];
   $not?: Filter | readonly Filter[];
 }
 
-/** What narrows a search by metadata: keys with values, operators, and combinations of those. At least one. */
+/** Narrows a search by metadata: keys with values or operators, and combinations of filters. Must not be empty. */
 export type Filter = MetadataFilter | LogicalFilter | (MetadataFilter & LogicalFilter);
 
-/** Equality on metadata: a row matches when it has all of these keys with these values. At least one key. */
+/** Equality on metadata: a row matches if it has all of these keys with these values. At least one key is required. */
 export type EqualityFilter = Record<string, string | number | boolean>;

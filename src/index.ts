@@ -1,6 +1,6 @@
 /**
- * Keeps the vectors of a bot's trainings in Postgres + pgvector, in step with their texts, and finds the passages
- * that answer a question, from LangChain.js.
+ * Keeps the vectors of a bot's trainings (the texts of its knowledge base) in Postgres + pgvector, in step with the texts,
+ * and finds the passages that answer a question, from LangChain.js.
  *
  * @module
  */

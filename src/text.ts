@@ -7,57 +7,57 @@ const NON_BLANK = /\S/;
 const REPLACEMENT_CHARACTER = "\uFFFD";
 
 /**
- * The text that Postgres can hold: NUL and lone surrogates become U+FFFD. One unit for one unit, so offsets
- * in the caller's text stay right, and nothing around them is lost (extracted PDFs are full of NULs).
+ * A text that Postgres can store: NUL and lone surrogates become U+FFFD. Texts extracted from PDFs often contain NUL. Each
+ * UTF-16 unit is replaced by one unit, so offsets in the caller's text stay valid.
  */
 export function storableText(text: string): string {
   return text.replace(NUL, REPLACEMENT_CHARACTER).toWellFormed();
 }
 
-/** Whether a text has nothing but white space, as JavaScript counts it. */
+/** Whether a text is empty or only white space (JavaScript's `\s`). */
 export function isBlank(text: string): boolean {
   return !NON_BLANK.test(text);
 }
 
-/** The first place from `from` on that is not blank. */
+/** The index of the first character at or after `from` that is not blank; the length of the text if there is none. */
 export function skipBlank(text: string, from: number): number {
   let index = from;
   while (index < text.length && isBlank(text.charAt(index))) index++;
   return index;
 }
 
-/** The key of a document's metadata under which a retriever says where it comes from. Refused in metadata that is written. */
+/** The metadata key under which a retriever puts the source and score of a document. Rejected in metadata to store. */
 export const PLACE_KEY = "trainingIndex";
 
-/** What errors say of an integer that metadata and filters do not take. */
+/** The error text for integers that metadata and filters do not accept. */
 export const INEXACT_INTEGER =
   "must be a number up to 2^53 - 1: write larger integers, and bigints, as strings in metadata and filters";
 
-/** Whether a number is stored as it was meant: an integer beyond 2^53 may already be the neighbour of what was written. */
+/** Whether a number is exact: JavaScript may have rounded an integer beyond 2^53 - 1 to a neighbour. */
 export function isExactNumber(value: number): boolean {
   return Math.abs(value) <= Number.MAX_SAFE_INTEGER;
 }
 
 /**
- * The metadata of a training or of one of its documents, as {@link canonicalMetadata} has it.
+ * Like {@link canonicalMetadata}, for metadata to store.
  *
- * @throws {@link InvalidArgumentError} also for the key that a retriever's documents have for their place
+ * @throws {@link InvalidArgumentError} also for the reserved key {@link PLACE_KEY}
  */
 export function storableMetadata(metadata: unknown, option: string): string {
   if (isPlainObject(metadata) && Object.hasOwn(metadata, PLACE_KEY)) {
     throw new InvalidArgumentError(
       `${option}.${PLACE_KEY}`,
-      "is where a retriever's documents say where they come from: take the key out, or give it another name",
+      "is a reserved key, under which retrievers put the source of a document: remove the key, or rename it",
     );
   }
   return canonicalMetadata(metadata, option);
 }
 
 /**
- * JSON for a `jsonb` parameter: storable, and the same text for the same object whatever the order of its
- * keys, so that it can be compared and hashed.
+ * JSON for a `jsonb` parameter. Equal objects give the same text, whatever the order of their keys, so that it can be
+ * compared and hashed. Strings become {@link storableText}.
  *
- * @throws {@link InvalidArgumentError} for what is no plain object, and for what JSON cannot say
+ * @throws {@link InvalidArgumentError} for a value that is not a plain object, or that JSON cannot represent exactly
  */
 export function canonicalMetadata(metadata: unknown, option: string): string {
   let json: unknown;
@@ -69,7 +69,7 @@ export function canonicalMetadata(metadata: unknown, option: string): string {
     refuseInexactValue(metadata, option, new Set());
     throw new InvalidArgumentError(option, "cannot be written as JSON (a cycle, a Map?)", error);
   }
-  // An object with a toJSON of its own passes for one until here.
+  // An object with its own `toJSON` can give JSON that is not an object.
   if (typeof json !== "string" || !json.startsWith("{"))
     throw new InvalidArgumentError(option, "must be a plain object");
   return json;
@@ -78,10 +78,10 @@ export function canonicalMetadata(metadata: unknown, option: string): string {
 function canonicalValue(this: unknown, key: string, value: unknown): unknown {
   if (typeof value === "string") return storableText(value);
   if (isInexact(value) || (value === null && isInexact((this as Metadata)[key]))) {
-    throw new TypeError("JSON cannot say it exactly");
+    throw new TypeError("JSON cannot represent the value exactly");
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
-  if (!isPlainObject(value)) throw new TypeError("JSON has no such thing");
+  if (!isPlainObject(value)) throw new TypeError("JSON cannot represent the object");
   if (Object.keys(value).every(isCanonicalKey)) return value;
   return Object.fromEntries(
     Object.entries(value)
@@ -90,14 +90,14 @@ function canonicalValue(this: unknown, key: string, value: unknown): unknown {
   );
 }
 
-/** What JSON or a double would change: large integers, bigints, NaN, infinities, and dates that are none (`null` in JSON). */
+/** Whether JSON or a double would change a value: large integers, bigints, NaN, infinities, invalid dates. */
 function isInexact(value: unknown): boolean {
   if (typeof value === "number") return !isExactNumber(value);
   return typeof value === "bigint" || (types.isDate(value) && Number.isNaN(value.getTime()));
 }
 
-/** Finds the value that cannot be stored as it is. @throws {@link InvalidArgumentError} with its path */
-function refuseInexactValue(value: unknown, path: string, above: ReadonlySet<unknown>): void {
+/** Finds a value that cannot be stored exactly. @throws {@link InvalidArgumentError} with its path */
+function refuseInexactValue(value: unknown, path: string, parents: ReadonlySet<unknown>): void {
   if (isInexact(value)) {
     const problem = types.isDate(value)
       ? "must be a valid Date"
@@ -106,24 +106,24 @@ function refuseInexactValue(value: unknown, path: string, above: ReadonlySet<unk
         : "must be a finite number";
     throw new InvalidArgumentError(path, problem);
   }
-  if (typeof value !== "object" || value === null || above.has(value)) return;
-  const inside = new Set(above).add(value);
+  if (typeof value !== "object" || value === null || parents.has(value)) return;
+  const withSelf = new Set(parents).add(value);
   for (const [key, entry] of Object.entries(value)) {
-    refuseInexactValue(entry, Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`, inside);
+    refuseInexactValue(entry, Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`, withSelf);
   }
 }
 
-/** Whether a key can be stored, and comes after the one before it. */
+/** Whether a key can be stored unchanged, and sorts after the key before it. */
 function isCanonicalKey(key: string, index: number, keys: readonly string[]): boolean {
   return (index === 0 || (keys[index - 1] ?? "") < key) && storableText(key) === key;
 }
 
-/** Whether JSON says all of an object: of a Map or a RegExp it would make an empty one. */
+/** Whether JSON represents all of an object. A Map or a RegExp, for example, would become `{}`. */
 function isPlainObject(value: unknown): value is object {
   return Object.prototype.toString.call(value) === "[object Object]";
 }
 
-/** Whether an index lies between the two units of one character. Of well-formed text: a low surrogate has its high one. */
+/** Whether an index lies between the two surrogates of a character. The text must be well-formed. */
 export function isInsidePair(text: string, index: number): boolean {
   const unit = text.charCodeAt(index);
   return index > 0 && unit >= 0xdc00 && unit <= 0xdfff;

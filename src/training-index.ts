@@ -5,25 +5,22 @@ import { InvalidArgumentError } from "./errors.js";
 import { checkIterable, isObject } from "./calls/checks.js";
 import { openParts, shownParts, type IndexParts } from "./opening/index-parts.js";
 import type { IndexingRun, OnFailure, ResultOf } from "./writing/indexing-run.js";
-import type { TrainingIndexOptions } from "./opening/index-options.js";
+import { constructorRefused, type TrainingIndexOptions } from "./opening/index-options.js";
 import {
   checkSelection,
   checkUpsertMany,
-  type DeleteOptions,
-  type PruneOptions,
-  type UpsertManyOptions,
-  type UpsertOptions,
-} from "./writing/write-options.js";
-import { checkCall } from "./calls/call-options.js";
-import { constructorRefused } from "./opening/index-options.js";
-import {
   DELETE_MANY_OPTIONS,
   DELETE_OPTIONS,
   PREPARE_OPTIONS,
   PRUNE_OPTIONS,
   UPSERT_MANY_OPTIONS,
   UPSERT_OPTIONS,
+  type DeleteOptions,
+  type PruneOptions,
+  type UpsertManyOptions,
+  type UpsertOptions,
 } from "./writing/write-options.js";
+import { checkCall } from "./calls/call-options.js";
 import { onlyResult, PreparedTraining } from "./writing/prepared-training.js";
 import { retrieverSearch, TrainingRetriever, type TrainingRetrieverOptions } from "./langchain/retriever.js";
 import type { SimilarOptions } from "./searching/search-options.js";
@@ -47,14 +44,18 @@ import type {
 import { vectorStoreOperations } from "./langchain/vector-store-operations.js";
 import { TrainingVectorStore } from "./langchain/vector-store.js";
 
-/** Of 1000 years; of about 7000 Postgres could not say when they began. */
+/** 1000 years. At about 7000 years the cut-off would be before the earliest timestamp of Postgres. */
 const MAX_AGE_MS = 1000 * 365 * 24 * 60 * 60 * 1000;
 
 /**
  * Keeps the vectors of trainings in step with their texts, and finds the passages that answer a question.
  *
- * Holds no connection and no state between calls: any number of them, in any number of processes, work on one
- * schema. All methods are safe to call at once, also for one id.
+ * Holds no connection between calls: any number of instances, in any number of processes, can work on one schema. All
+ * methods can be called concurrently, even for the same id.
+ * @example
+ * ```ts
+ * const index = await TrainingIndex.initialize(ollamaEmbeddings(), { pool });
+ * ```
  */
 export class TrainingIndex {
   readonly #parts: IndexParts;
@@ -66,12 +67,11 @@ export class TrainingIndex {
   }
 
   /**
-   * Opens an index on a schema that `migrate` has made. The first training that is written to it records the
-   * model of its embeddings; later indexes and writes must have the same. While it holds no chunks, any model may have it.
-   *
-   * @throws {@link InvalidArgumentError} for an option that is not usable
-   * @throws {@link SchemaError} when the schema is missing or outdated, or holds vectors of another model
-   * @throws {@link DatabaseError} when Postgres cannot be reached
+   * Opens an index on a schema that `migrate` has created. The first write records the embedding model; later indexes and
+   * writes must use the same one. A schema without chunks accepts any model.
+   * @throws {@link InvalidArgumentError} for an invalid or unknown option
+   * @throws {@link SchemaError} if the schema is missing or outdated, or holds vectors of another model
+   * @throws {@link DatabaseError} if Postgres cannot be reached
    */
   static async initialize(
     embeddings: EmbeddingsInterface,
@@ -80,21 +80,24 @@ export class TrainingIndex {
     return new TrainingIndex(await openParts(embeddings, options));
   }
 
-  /** What `console.log` shows: what the index is, and nothing of its pool. */
+  /** The output of `console.log`. Leaves out the pool, whose options may contain a password. */
   [inspect.custom](_depth: number, options: InspectOptions): string {
     return `TrainingIndex ${inspect(shownParts(this.#parts), options)}`;
   }
 
   /**
-   * Makes this version of a training the one that is found. Texts that the stored version has too keep their rows
-   * and vectors; only new ones are embedded. Readers see the old version until the new one is whole.
+   * Stores a version of a training, and replaces the previous one. Only chunks with new text are embedded; the others keep
+   * their rows and vectors. Searches find the old version until the new one is complete.
    *
-   * A repeat is `unchanged`. A call that is overtaken by a newer upsert or delete is `superseded`, which is no error.
-   *
-   * @throws {@link InvalidArgumentError} for what cannot be indexed, before anything is done
-   * @throws {@link EmbeddingError} when the embedder fails; the stored version stays
-   * @throws {@link DatabaseError} when Postgres fails; the stored version stays
-   * @throws {@link AbortError} when the signal fires
+   * A repeat returns `unchanged`. A call that a newer upsert or delete has overtaken returns `superseded`; it is not an error.
+   * @example
+   * ```ts
+   * const { status } = await index.upsertTraining({ id: "frete", content: "O frete custa doze reais." });
+   * ```
+   * @throws {@link InvalidArgumentError} for a training or option that is invalid, before anything is done
+   * @throws {@link EmbeddingError} if the embedder fails; the stored version is unchanged
+   * @throws {@link DatabaseError} if Postgres fails; the stored version is unchanged
+   * @throws {@link AbortError} if the signal fires
    */
   async upsertTraining(training: Training, options: UpsertOptions = {}): Promise<UpsertResult> {
     const normalized = this.#normalize(training);
@@ -106,10 +109,14 @@ export class TrainingIndex {
   }
 
   /**
-   * Does all of an upsert that takes time, and opens no transaction. What is left is `commit`, which takes
-   * milliseconds, and can be part of a transaction of the host's. The `signal` ends the commit, too; `timeoutMs` bounds the
-   * preparation alone, and the commit takes its own.
-   *
+   * Does the slow part of an upsert (splitting and embedding) outside any transaction. The rest is `commit`, which takes
+   * milliseconds and can be part of the host's transaction. `signal` also ends the commit; `timeoutMs` bounds only the
+   * preparation, since `commit` has its own.
+   * @example
+   * ```ts
+   * const prepared = await index.prepareTraining({ id: "frete", content: "O frete custa doze reais." });
+   * await prepared.commit(client); // in the transaction of this client
+   * ```
    * @throws as {@link upsertTraining}
    */
   async prepareTraining(
@@ -125,21 +132,18 @@ export class TrainingIndex {
   }
 
   /**
-   * Upserts many trainings, in batches: texts of several are embedded in one request, and stored by one statement.
-   * While one batch is stored, the next is embedded. Memory is bounded by `concurrency` batches of some 160,000
-   * characters: trainings are taken from the source no sooner than there is room. Of an id that comes twice the later one
-   * stands.
-   *
+   * Upserts many trainings in batches: each batch is embedded together and stored in one statement, while the next one is
+   * embedded. Memory is bounded by `concurrency` batches of about 160,000 characters: the source is read only when there is
+   * room. If an id occurs twice, the later training wins. A repeat completes an interrupted run.
    * @example
+   * ```ts
    * for await (const { id, status } of index.upsertTrainings(trainings)) console.log(id, status);
-   * @example
    * const { indexed, failed } = await index.upsertTrainings(trainings, { onFailure: "continue" });
-   *
-   * @returns a run that begins with its first use. `for await` gives the results, in order, as they come about: what was
-   * yielded is stored when a later one throws; of the trainings behind it a few can be stored, too. `await` does all of it
-   * and gives a summary.
-   * @throws {@link InvalidArgumentError} at the call, for options and lists that are not usable; the run throws as
-   * {@link upsertTraining}, and what the iterable throws, as it is
+   * ```
+   * @returns a run that starts when it is first used. `for await` yields results in order. If one throws, all results
+   * yielded before are stored, and perhaps a few trainings after it. `await` completes the run and returns a summary.
+   * @throws {@link InvalidArgumentError} at the call, for invalid options or trainings that are not iterable; the run
+   * throws as {@link upsertTraining}, and rethrows errors of the iterable unchanged
    */
   upsertTrainings<Chosen extends OnFailure = "throw">(
     trainings: Iterable<Training> | AsyncIterable<Training>,
@@ -151,13 +155,16 @@ export class TrainingIndex {
   }
 
   /**
-   * The first load: {@link upsertTrainings} without the vector index, which is built when all are stored. Several times
-   * faster than to add each chunk to it; meanwhile searches are exact, and slower. For a role that owns the tables. A
-   * load that broke off is completed by the same call.
-   *
-   * @returns a run, as {@link upsertTrainings}
-   * @throws as {@link upsertTrainings}; {@link InvalidArgumentError} for an index that holds chunks, without `rebuild`;
-   * {@link SchemaError} for a role that does not own the tables
+   * Loads an empty index: drops the vector index, does {@link upsertTrainings}, and builds the vector index at the end. This
+   * is several times faster than adding each chunk to the index; meanwhile searches are exact, and slower. Needs a role that
+   * owns the tables. A repeat completes an interrupted load.
+   * @example
+   * ```ts
+   * const { indexed } = await index.bulkLoad(trainings, { maintenanceWorkMem: "2GB" });
+   * ```
+   * @returns a run, see {@link upsertTrainings}
+   * @throws as {@link upsertTrainings}; {@link InvalidArgumentError} if the index holds chunks and `rebuild` is not `true`;
+   * {@link SchemaError} if the role does not own the tables
    */
   bulkLoad<Chosen extends OnFailure = "throw">(
     trainings: Iterable<Training> | AsyncIterable<Training>,
@@ -170,9 +177,12 @@ export class TrainingIndex {
   }
 
   /**
-   * Deletes a training with its chunks. An upsert of it that is under way is superseded, and one that starts
-   * later brings it back. A repeat is `absent`.
-   *
+   * Deletes a training with its chunks. An upsert in progress is superseded; one that starts later stores the training
+   * again. A repeat returns `absent`.
+   * @example
+   * ```ts
+   * const { status, removed } = await index.deleteTraining("frete");
+   * ```
    * @throws {@link InvalidArgumentError} | {@link DatabaseError} | {@link AbortError}
    */
   async deleteTraining(id: TrainingId, options: DeleteOptions = {}): Promise<DeleteResult> {
@@ -188,10 +198,9 @@ export class TrainingIndex {
 
   /**
    * Deletes trainings by id, or those whose own metadata matches a filter.
-   *
-   * @returns one result for each id, or for each training found
-   * @throws {@link InvalidArgumentError} unless exactly one of both is given; for an empty filter; for an id or an
-   * option that is not usable. Nothing is deleted then.
+   * @returns one result for each id, or for each training that the filter matches
+   * @throws {@link InvalidArgumentError} unless exactly one of `ids` and `filter` is given; for an empty filter, or an
+   * invalid id or option. Nothing is deleted then.
    */
   async deleteTrainings(
     selection: TrainingSelection,
@@ -220,27 +229,30 @@ export class TrainingIndex {
   }
 
   /**
-   * Forgets deletes: of each a row stays, so that a call that started before it cannot bring the training back. Older
-   * ones than any such call can be are of no more use. Needed only where many trainings are deleted for good.
-   *
-   * @returns how many were forgotten
-   * @throws {@link InvalidArgumentError} for an age that is no positive number, or more than 1000 years
-   * @throws {@link DatabaseError}
+   * Removes tombstones, the rows that deletes leave so that an upsert which started earlier cannot restore the training.
+   * Choose an age that exceeds any upsert's duration. Needed only if many trainings are deleted for good.
+   * @returns the number of tombstones that were removed
+   * @throws {@link InvalidArgumentError} unless `olderThanMs` is a positive number of at most 1000 years
+   * @throws {@link DatabaseError} | {@link AbortError}
    */
   async prune(options: PruneOptions): Promise<number> {
     checkCall(options, PRUNE_OPTIONS, "prune");
     const { olderThanMs, client } = options;
     if (!(Number.isFinite(olderThanMs) && olderThanMs > 0 && olderThanMs <= MAX_AGE_MS)) {
-      throw new InvalidArgumentError("olderThanMs", "must be a positive number, of 1000 years at most");
+      throw new InvalidArgumentError("olderThanMs", "must be milliseconds, above 0 and at most 1000 years");
     }
     return withTimeLimit(options, (signal) => this.#parts.remover.prune(olderThanMs, { client, signal }));
   }
 
   /**
-   * The chunks that answer a question, best first: by its vector, by its words, or by both (`mode`). A text is embedded as
-   * a query; a vector is taken as it is. With strategy `trainings` each training once.
-   *
-   * @throws {@link InvalidArgumentError} for a blank query, a vector that cannot be compared, or a bad option
+   * Finds the chunks that answer a question, best first: by vector (default), by words, or by both (`mode`). A text is
+   * embedded as a query, a vector is used as given. Returns at most `k` hits, default 5; with strategy `trainings` each
+   * training once.
+   * @example
+   * ```ts
+   * const hits = await index.similar("Qual é o prazo de entrega?", { k: 3, filter: { grupo: "logistica" } });
+   * ```
+   * @throws {@link InvalidArgumentError} for a blank query, a vector that cannot be compared, or an invalid option
    * @throws {@link EmbeddingError} | {@link DatabaseError} | {@link AbortError}
    */
   async similar<Mode extends SearchMode = "vector", Strategy extends SearchStrategy = "chunks">(
@@ -252,9 +264,12 @@ export class TrainingIndex {
   }
 
   /**
-   * The index as a LangChain retriever.
-   *
-   * @throws {@link InvalidArgumentError} for a bad option, at once
+   * Makes a LangChain retriever that searches this index.
+   * @example
+   * ```ts
+   * const documents = await index.asRetriever({ k: 4 }).invoke("Qual é o prazo de entrega?");
+   * ```
+   * @throws {@link InvalidArgumentError} at the call, for an invalid option
    */
   asRetriever(options: TrainingRetrieverOptions = {}): TrainingRetriever {
     const { searcher } = this.#parts;
@@ -262,7 +277,7 @@ export class TrainingIndex {
     return new TrainingRetriever(this, options, searcher.efSearch);
   }
 
-  /** The same rows as a LangChain vector store, with the filter of this index. Always the same object. */
+  /** This index as a LangChain vector store, over the same rows and with the same filter. Always the same object. */
   get vectorStore(): TrainingVectorStore {
     const { embeddings, pool, layout, profile, knownSchema, scope, indexer, searcher } = this.#parts;
     return (this.#vectorStore ??= new TrainingVectorStore(

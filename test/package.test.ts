@@ -7,7 +7,7 @@ import { existsSync } from "node:fs";
 import { lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, posix } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -110,12 +110,32 @@ describe("the tarball", () => {
       "README.md",
       "README.pt-BR.md",
       "CHANGELOG.md",
+      "CONTRIBUTING.md",
       "LICENSE",
       "THIRD_PARTY_LICENSES.md",
+      "bench/chart.svg",
     ];
+    const isPage = (path: string): boolean => /^(?:docs|examples)\/|^src\/\w+\/README\.md$/.test(path);
     expect(files).toContain("package.json");
-    expect(files.filter((path) => !papers.includes(path) && !path.startsWith("dist/"))).toEqual([]);
-    expect(files.filter((path) => /(^|\/)(src|test)\/|\.test\./.test(path))).toEqual([]);
+    const others = files.filter((path) => !papers.includes(path) && !isPage(path));
+    expect(others.filter((path) => !path.startsWith("dist/"))).toEqual([]);
+    const pages = files.filter((path) => /^src\/\w+\/README\.md$/.test(path));
+    const sources = files.filter((path) => /(^|\/)(src|test)\/|\.test\./.test(path));
+    expect(sources.filter((path) => !pages.includes(path))).toEqual([]);
+  });
+
+  it("holds what the links of its pages lead to", async () => {
+    const broken: string[] = [];
+    for (const page of files.filter((path) => path.endsWith(".md"))) {
+      for (const link of linksOf(await readPage(page))) {
+        const [path = "", anchor] = link.split("#");
+        const target = path === "" ? page : posix.join(posix.dirname(page), path);
+        const isThere =
+          files.includes(target) && (!anchor || anchorsOf(await readPage(target)).includes(anchor));
+        if (!isThere) broken.push(`${page}: ${link}`);
+      }
+    }
+    expect(broken).toEqual([]);
   });
 
   it.each(["README.md", "LICENSE"])("holds %s where there is one", (name) => {
@@ -350,6 +370,28 @@ export const index: Promise<TrainingIndex> = TrainingIndex.initialize(new Hashin
     COMPILER_TIMEOUT,
   );
 });
+
+/** A page of the tarball, without its code blocks. */
+async function readPage(path: string): Promise<string> {
+  return (await readFile(installed(NAME, path), "utf8")).replace(/^ *```.*?^ *```/gms, "");
+}
+
+/** The links of a page that lead into the package. */
+function linksOf(page: string): string[] {
+  const links = [...page.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = ""]) => link);
+  return links.filter((link) => !/^\w+:/.test(link));
+}
+
+/** The anchors that GitHub and npm give to the headings of a page, and those that it names itself. */
+function anchorsOf(page: string): string[] {
+  const headings = [...page.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{Letter}\p{Number} _-]/gu, "")
+      .replaceAll(" ", "-"),
+  );
+  return [...headings, ...[...page.matchAll(/<a id="([^"]+)"/g)].map(([, id = ""]) => id)];
+}
 
 /** Runs a program to its end. @returns what it wrote */
 async function run(command: string, args: readonly string[], cwd: string): Promise<string> {

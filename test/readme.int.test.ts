@@ -1,6 +1,5 @@
-import { execFile } from "node:child_process";
-import { readFile, rm, writeFile } from "node:fs/promises";
-import { promisify } from "node:util";
+import { readdirSync, readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { PGlite } from "@electric-sql/pglite";
 import { vector } from "@electric-sql/pglite-pgvector";
 import { PGLiteSocketServer } from "@electric-sql/pglite-socket";
@@ -10,49 +9,21 @@ import { migrate } from "langchain-training-index/migrations";
 import pg from "pg";
 import { describe, expect, inject, it, onTestFinished } from "vitest";
 import { requireServerUrl, uniqueName } from "./support/databases.js";
-import { startOllamaServer } from "./support/ollama-server.js";
+import { codeBlocks, expectLines, promisedOutput, runPage } from "./support/markdown-program.js";
 
-const run = promisify(execFile);
 const READMES = ["README.md", "README.pt-BR.md"];
-/** Pages whose code needs nothing but what it starts itself. */
-const PAGES = ["docs/retrieval.md"];
+/** Every page below docs/ that has code. Each is one program that starts what it needs. */
+const PAGES = readdirSync("docs")
+  .filter((name) => name.endsWith(".md"))
+  .map((name) => `docs/${name}`)
+  .filter((page) => readFileSync(page, "utf8").includes("\n```ts\n"));
 
-/** The code blocks of a page in one language, in order. */
-async function blocks(readme: string, language: string): Promise<string[]> {
-  const text = await readFile(readme, "utf8");
-  return [...text.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, "gms"))].map(
-    ([, code = ""]) => code,
-  );
-}
-
-/** Runs the TypeScript of a page as the one program that it is, and returns what it prints. */
-async function runPage(readme: string, databaseUrl: string): Promise<string> {
-  const ollama = await startOllamaServer();
-  onTestFinished(() => ollama.close());
-  const file = `test/${uniqueName(".readme")}.ts`;
-  onTestFinished(() => rm(file));
-  await writeFile(file, (await blocks(readme, "ts")).join("\n"));
-  const { PATH = "", HOME = "" } = process.env;
-  const env = { PATH, HOME, DATABASE_URL: databaseUrl, OLLAMA_BASE_URL: ollama.url };
-  const { stdout } = await run("npx", ["tsx", file], { env });
-  return stdout;
-}
-
-function expectOutput(output: string): void {
-  const lines = output.split("\n");
-  expect(lines[0]).toMatch(/^0\.\d{3} entregas Entregamos em três dias úteis/);
-  expect(lines).toContain("indexed 1 1 0 1");
-  expect(lines).toContain("pix indexed");
-  for (const mode of ["vector", "text", "hybrid"]) expect(lines).toContain(`${mode} entregas`);
-  expect(lines).toContain("[1] entregas - logistica");
+async function expectReadmeOutput(readme: string, output: string): Promise<void> {
+  expect(output).toMatch(/^0\.\d{3} entregas Entregamos em três dias úteis/);
   expect(output).toContain("Entregamos em dois dias úteis. O frete custa doze reais.\n");
-  expect(output).toMatch(/^true 0\.\d+$/m);
-  expect(output).toMatch(/^200 \{/m);
-  expect(output).toContain("chunk_text: 'A garantia é de dois anos.'");
-  expect(lines).toContain("loaded boleto indexed");
-  expect(output).toContain("vectorIndex: 'valid'");
-  expect(output).toContain('REFERENCES "public"."oraculo_treinamento" ("id") ON DELETE CASCADE');
-  expect(lines.at(-2)).toBe("true true undefined undefined");
+  const promised = promisedOutput((await codeBlocks(readme, "ts")).join("\n"));
+  expect(promised).toContain("indexed 1 1 0 1");
+  expectLines(output, promised);
 }
 
 describe.each(READMES)("the code of %s", (readme) => {
@@ -64,7 +35,8 @@ describe.each(READMES)("the code of %s", (readme) => {
       await server.stop();
       await database.close();
     });
-    expectOutput(await runPage(readme, `postgres://postgres:postgres@${server.getServerConn()}/postgres`));
+    const url = `postgres://postgres:postgres@${server.getServerConn()}/postgres`;
+    await expectReadmeOutput(readme, await runPage(readme, url));
   });
 
   it("names scripts that exist", async () => {
@@ -77,30 +49,35 @@ describe.each(READMES)("the code of %s", (readme) => {
     ].map(([, name = ""]) => name);
     expect(named).toContain("start");
     for (const name of named) expect(scripts).toHaveProperty(name);
-    // Commands that others run: test/package.test.ts installs, test/scripts.int.test.ts starts, test/recipes/http.int.test.ts
-    // asks.
-    const commands = await blocks(readme, "bash");
-    expect(commands.filter((command) => !command.startsWith("curl "))).toEqual([
+    // Other tests run these: test/package.test.ts installs, test/scripts.int.test.ts starts.
+    expect(await codeBlocks(readme, "bash")).toEqual([
       "npm ci && npm start\nnpm ci && npm test\n",
       "npm install langchain-training-index @langchain/core @langchain/ollama pg\n",
+      "npm install @electric-sql/pglite @electric-sql/pglite-pgvector\n",
     ]);
+    expect(await codeBlocks(readme, "powershell")).toEqual(["npm ci; npm start\nnpm ci; npm test\n"]);
   });
 });
 
 describe.each(PAGES)("the code of %s", (page) => {
-  it("runs as one program", { timeout: 90_000 }, async () => {
+  it("runs as one program, and prints what the page says", { timeout: 90_000 }, async () => {
     const output = await runPage(page, "");
-    expect(output).toContain("MANUTENÇÕES entregas true\n");
-    expect(output).toMatch(/^entregas 0\.0\d+ 0\.\d+ \d\.\d+$/m);
+    expectLines(output, promisedOutput((await codeBlocks(page, "ts")).join("\n")));
   });
+});
+
+it("the pages that run are those that have code", () => {
+  expect(PAGES).toEqual(expect.arrayContaining(["docs/retrieval.md", "docs/trainings.md"]));
 });
 
 describe.runIf(inject("serverUrl") !== undefined).each(READMES)("the code of %s, on the server", (readme) => {
   it("runs", { timeout: 90_000 }, async () => {
-    expectOutput(await runPage(readme, (await freshDatabase()).href));
+    await expectReadmeOutput(readme, await runPage(readme, (await freshDatabase()).href));
   });
+});
 
-  it("grants a role the rights to index and to search", async () => {
+describe.runIf(inject("serverUrl") !== undefined)("the rights that docs/migrations.md names", () => {
+  it("let a role index and search, and create nothing", async () => {
     const url = await freshDatabase();
     const owner = openPool(url);
     await migrate(owner, { dimensions: 64 });
@@ -109,7 +86,7 @@ describe.runIf(inject("serverUrl") !== undefined).each(READMES)("the code of %s,
     onTestFinished(async () => {
       await owner.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
     });
-    const [grants = ""] = await blocks(readme, "sql");
+    const [grants = ""] = await codeBlocks("docs/migrations.md", "sql");
     await owner.query(grants.replaceAll("TO bot", `TO ${role}`));
 
     Object.assign(url, { username: role, password: "x" });

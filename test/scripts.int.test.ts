@@ -11,11 +11,11 @@ import { startOllamaServer } from "./support/ollama-server.js";
 const run = promisify(execFile);
 const MINUTE = 60_000;
 
-/** Runs an npm script as a newcomer does: with an environment that configures nothing, but for what is given. */
+/** Runs an npm script as a newcomer does: with an environment that configures nothing, but for what is given, and no `.env`. */
 async function npm(args: string[], env: Record<string, string> = {}): Promise<string> {
   const { PATH = "", HOME = "" } = process.env;
   const { stdout } = await run("npm", ["--silent", ...args], {
-    env: { PATH, HOME, ...env },
+    env: { PATH, HOME, ENV_FILE: "", ...env },
     maxBuffer: 16 * 1024 ** 2,
   });
   return stdout;
@@ -39,6 +39,23 @@ describe("npm start, with no configuration", () => {
     expect(after).not.toContain("Clube Girassol custa");
     expect(output).toContain("[1] cuidados - jardinagem");
   });
+
+  it(
+    "reads a file of variables, in which the environment has the last word",
+    { timeout: MINUTE },
+    async () => {
+      const folder = await mkdtemp("/tmp/training index env-");
+      onTestFinished(() => rm(folder, { recursive: true }));
+      const file = join(folder, ".env");
+      await writeFile(file, "DATABASE_URL=mysql://db\nHNSW_M=many\n");
+      const failureWith = async (env: Record<string, string>): Promise<string> => {
+        const failure = await npm(["start"], { ENV_FILE: file, ...env }).catch((error: unknown) => error);
+        return (failure as { stderr: string }).stderr;
+      };
+      expect(await failureWith({})).toContain("DATABASE_URL must be an address");
+      expect(await failureWith({ DATABASE_URL: "" })).toContain("HNSW_M must be a whole number");
+    },
+  );
 
   it("says which variable is wrong, and nothing of its value", { timeout: MINUTE }, async () => {
     const failure = await npm(["start"], { DATABASE_URL: "mysql://root:secret@db" }).catch(
@@ -127,8 +144,49 @@ describe("npm run eval", () => {
     expect(output).toMatch(/seconds to index +│ \d+\.\d/);
   });
 
-  it("needs a folder", { timeout: MINUTE }, async () => {
-    await expect(npm(["run", "eval"])).rejects.toMatchObject({ code: 2 });
+  it("takes a file in the format of SQuAD", { timeout: MINUTE }, async () => {
+    const folder = await mkdtemp("/tmp/training-index-eval-");
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const [first, second] = [
+      "🌻 O girassol precisa de sol direto.",
+      "🌻🌻 A orquídea prefere luz indireta.",
+    ] as const;
+    const ask = (context: string, question: string, text: string): unknown => ({
+      id: question,
+      question,
+      // Code points, as Python counts.
+      answers: [{ text, answer_start: Array.from(context.slice(0, context.indexOf(text))).length }],
+    });
+    const paragraphs = [
+      { context: first, qas: [ask(first, "Do que precisa o girassol?", "sol direto")] },
+      {
+        context: second,
+        qas: [
+          ask(second, "Que luz prefere a orquídea?", "luz indireta"),
+          { id: "x", question: "Por quê?", answers: [] },
+        ],
+      },
+    ];
+    const file = join(folder, "squad.json");
+    await writeFile(file, JSON.stringify({ version: "1.1", data: [{ title: "Flores", paragraphs }] }));
+    const output = await npm(["run", "eval", "--", file, "--split", "passages"]);
+    expect(output).toMatch(/R@1 +│ 1\.000 +│ 1\.000 +│ 1\.000/);
+    expect(output).toMatch(/questions +│ 2/);
+    expect(await npm(["run", "eval", "--", file])).toMatch(/MRR@10 +│ 1\.000 +│ 1\.000 +│ 1\.000/);
+  });
+
+  it.each([
+    [[], "usage: npm run eval -- SET"],
+    [["/nowhere"], "There is no file or folder /nowhere"],
+    [["docs"], "There is no file docs/queries.jsonl"],
+    [["package.json"], "package.json is not in the format of SQuAD"],
+  ])("says what a question set is, for %j", { timeout: MINUTE }, async (args, problem) => {
+    const failure = await npm(["run", "eval", "--", ...args]).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: 2 });
+    const { stderr } = failure as { stderr: string };
+    expect(stderr).toContain(problem);
+    expect(stderr).toContain("https://github.com/liafacom/faquad");
+    expect(stderr).toContain('{"id": "q1", "text": "How much is shipping?"');
   });
 });
 

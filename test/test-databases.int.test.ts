@@ -8,7 +8,7 @@ import { describe, expect, inject, it, onTestFinished } from "vitest";
 
 const TIMEOUT = { timeout: 120_000 };
 /** Have nothing for the embedded database, so that a run is short. */
-const SERVER_TESTS = "test/idle-connections";
+const SERVER_TESTS = "test/postgres/idle-connections";
 const REDIS_TESTS = "test/recipes/bullmq-shutdown";
 const SERVER_URL = inject("serverUrl");
 

@@ -4,12 +4,12 @@ import type { BenchServer, SessionSettings } from "../server.js";
 import { binaryVector, binaryVectors } from "./binary-vector.js";
 import { BARE_SQL, HAND_WRITTEN, HNSW, type Contender, type SearchRequest } from "./contender.js";
 
-/** Rows of an insert: the fastest of those tried. */
-const ROWS_OF_A_STATEMENT = 200;
+/** Rows per insert: the fastest number of those tried. */
+const ROWS_PER_STATEMENT = 200;
 
 /**
- * A table with nothing but what a search returns, laid out as is fastest to write and to search: the vector in the
- * row. It keeps no promise of this library's; it is the limit of what Postgres can do.
+ * A table with only what a search returns, in the layout that is fastest to write and to search: the vector in the row. It
+ * gives none of this library's guarantees; it shows the limit of what Postgres can do.
  */
 export class BareTable {
   readonly schema: string;
@@ -38,7 +38,7 @@ export class BareTable {
     return new BareTable(server, schema, Number(rows[0]?.oid));
   }
 
-  /** What a filter needs; without it the table takes rows a little faster. */
+  /** Filters need it; without it writes are a little faster. */
   async createMetadataIndex(): Promise<void> {
     await this.#server.pool.query(`CREATE INDEX ON ${this.table} USING gin (metadata jsonb_path_ops)`);
   }
@@ -50,10 +50,10 @@ export class BareTable {
     );
   }
 
-  /** One statement after the other, each with its vectors as one binary parameter. */
+  /** Inserts in one statement after the other, each with its vectors as one binary parameter. */
   async insert(chunks: readonly Chunk[]): Promise<void> {
-    for (let first = 0; first < chunks.length; first += ROWS_OF_A_STATEMENT) {
-      const rows = chunks.slice(first, first + ROWS_OF_A_STATEMENT);
+    for (let first = 0; first < chunks.length; first += ROWS_PER_STATEMENT) {
+      const rows = chunks.slice(first, first + ROWS_PER_STATEMENT);
       await this.#server.pool.query({
         name: `insert ${this.table}`,
         text: `INSERT INTO ${this.table} (id, content, metadata, embedding)
@@ -76,7 +76,7 @@ function tableIn(schema: string): string {
   return `${schema}.chunk`;
 }
 
-/** One way to search a {@link BareTable}, chosen by hand: the planner gets no choice. */
+/** A search of a {@link BareTable} with a plan chosen by hand: settings leave the planner no choice. */
 export class BareSearch implements Contender {
   readonly name: string;
   readonly #table: string;
@@ -102,21 +102,21 @@ export class BareSearch implements Contender {
       ORDER BY embedding <=> $1::vector LIMIT ${k}`;
   }
 
-  /** What an iterative scan in relaxed order finds late is put in its place. */
+  /** Sorts the rows, as an iterative scan in relaxed order can return them out of order. */
   #filteredStatement(k: number): string {
     const nearest = this.#statement(k, "WHERE metadata @> $2::jsonb");
     return `WITH nearest AS MATERIALIZED (${nearest}) SELECT * FROM nearest ORDER BY distance`;
   }
 }
 
-/** The search that is not narrowed, at its limit. */
+/** The unfiltered search. */
 export function bareSearch(table: BareTable, server: BenchServer): Contender {
   return new BareSearch(BARE_SQL, table, server, { enable_seqscan: "off" });
 }
 
 /**
- * The plans that one would write by hand for a narrowed search. Which is the best depends on how much the filter
- * keeps, so all are measured, and the fastest that returns all rows is what others are compared with.
+ * The plans that one would write by hand for a filtered search. Which one is best depends on how many rows the filter
+ * matches, so all are measured; contenders are compared with the fastest that returns all rows.
  */
 export function handWrittenPlans(table: BareTable, server: BenchServer): Contender[] {
   const vectorIndex = { enable_seqscan: "off", enable_bitmapscan: "off" };

@@ -1,4 +1,4 @@
-/** Vectors in Postgres' binary format, which a Buffer parameter is sent in. */
+/** Vectors in Postgres' binary format: `pg` sends Buffer parameters in binary. */
 
 const VECTOR_HEADER_BYTES = 4;
 const ARRAY_HEADER_BYTES = 20;
@@ -11,7 +11,7 @@ export function binaryVector(vector: readonly number[]): Buffer {
   return buffer;
 }
 
-/** The one parameter for `$n::vector[]`. @see `array_recv` of Postgres */
+/** The parameter for `$n::vector[]`, one for all vectors. @see `array_recv` of Postgres */
 export function binaryVectors(vectors: readonly (readonly number[])[], elementTypeOid: number): Buffer {
   const bytes = vectors.reduce((sum, vector) => sum + LENGTH_BYTES + bytesOf(vector), ARRAY_HEADER_BYTES);
   const buffer = Buffer.from(new ArrayBuffer(bytes));
@@ -29,7 +29,7 @@ function bytesOf(vector: readonly number[]): number {
   return VECTOR_HEADER_BYTES + vector.length * Float32Array.BYTES_PER_ELEMENT;
 }
 
-/** Copies the components as they lie in memory and turns the byte order at once, which is the fastest way. */
+/** Copies all components, then swaps the byte order of all of them: the fastest way. */
 function writeVector(buffer: Buffer, offset: number, vector: readonly number[]): number {
   buffer.writeInt16BE(vector.length, offset);
   const start = offset + VECTOR_HEADER_BYTES;

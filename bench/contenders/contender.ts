@@ -1,28 +1,28 @@
 import type { EqualityFilter } from "langchain-training-index";
 
-/** One question to a contender. */
+/** One search request to a contender. */
 export interface SearchRequest {
   vector: number[];
   k: number;
   filter: EqualityFilter | undefined;
 }
 
-/** Something that finds chunks: a library as its documentation shows it, or SQL written by hand. */
+/** A competitor that searches chunks: a library, used as its documentation shows, or hand-written SQL. */
 export interface Contender {
-  /** As the tables call it. */
+  /** Its name in the tables. */
   readonly name: string;
   /** The texts of the chunks found, nearest first. */
   search(request: SearchRequest): Promise<string[]>;
 }
 
-/** The names that figures are looked up by. */
+/** Names of the contenders, by which figures are looked up. */
 export const LIBRARY = "this library";
 export const LIBRARY_WIDE = "this library, efSearch 100";
 export const LIBRARY_PARALLEL = "this library, 2 workers";
 export const LIBRARY_HALFVEC = 'this library, "halfvec"';
 export const LIBRARY_BIT = 'this library, "bit"';
 export const BARE_SQL = "bare SQL, index used";
-/** Begins the names of the plans that a narrowed search is written with by hand. */
+/** Prefix of the names of the hand-written plans for filtered searches. */
 export const HAND_WRITTEN = "bare SQL, plan: ";
 export const BARE_SQL_WRITE = "bare SQL, binary unnest";
 export const BARE_SQL_WRITE_METADATA_INDEX = "bare SQL, with metadata index";
@@ -30,5 +30,5 @@ export const PGVECTOR_STORE = "PGVectorStore";
 export const MASTRA = "@mastra/pg";
 export const LLAMAINDEX = "@llamaindex/postgres";
 
-/** Of the HNSW index of every contender that lets them be chosen: the defaults of pgvector and of this library. */
+/** HNSW parameters for every contender that accepts them: the defaults of pgvector and of this library. */
 export const HNSW = { m: 16, efConstruction: 64 };

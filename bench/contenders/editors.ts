@@ -8,24 +8,24 @@ import { PgVectorStoreContender } from "./pgvector-store.js";
 import { countRoundTrips } from "./round-trips.js";
 import { splitter } from "./splitter.js";
 
-/** The one training that is edited; its chunks have it in their metadata. */
+/** The id of the edited training, which its chunks have in their metadata. */
 export const TRAINING_ID = "the edited training";
 
 const METADATA = { treinamento: TRAINING_ID };
 
-/** How one contender brings its chunks in step with a text that has changed. */
+/** How one contender updates its chunks when a text has changed. */
 export interface Editor {
   readonly name: string;
   readonly chunkTable: string;
   /** Statements sent so far. */
   readonly roundTrips: { made: number };
-  /** Returns how many texts were embedded. */
+  /** Stores the text; returns how many texts were embedded. */
   put(content: string): Promise<number>;
-  /** Takes the training away; embeds nothing. */
+  /** Deletes the training; returns 0, as nothing is embedded. */
   remove(): Promise<number>;
 }
 
-/** One call: the library finds out what has changed. */
+/** A single call: the library itself finds out what has changed. */
 export class LibraryEditor implements Editor {
   readonly name: string;
   readonly chunkTable: string;
@@ -55,7 +55,7 @@ export class LibraryEditor implements Editor {
   }
 }
 
-/** Deletes all chunks by their ids, which is its quickest way, and adds all again. */
+/** Deletes all chunks by their ids, which is its fastest way, and adds all again. */
 export class PgVectorStoreEditor implements Editor {
   readonly name: string;
   readonly chunkTable: string;

@@ -3,8 +3,8 @@ import { HashingEmbeddings } from "langchain-training-index/testing";
 import type { Chunk } from "../data.js";
 
 /**
- * An embedder that costs nothing: it has the vectors of the texts that it was given, so that a write is measured and
- * no model. Texts that it does not know (those of edits) it hashes.
+ * An embedder that takes no time, so that writes are measured and not a model: it looks up the vectors of known texts.
+ * Unknown texts (those of edits) are hashed.
  */
 export class KnownVectors extends Embeddings {
   readonly #vectors = new Map<string, number[]>();

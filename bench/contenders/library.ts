@@ -11,10 +11,10 @@ import type { Chunk } from "../data.js";
 import type { BenchServer } from "../server.js";
 import { HNSW, type Contender, type SearchRequest } from "./contender.js";
 
-/** Chunks of each training that is loaded. */
-export const CHUNKS_OF_A_TRAINING = 20;
+/** Chunks per loaded training. */
+export const CHUNKS_PER_TRAINING = 20;
 
-/** What kind of vector the index holds. */
+/** The type of the vector index. */
 export type VectorIndex = "vector" | "halfvec" | "bit";
 
 /** How a {@link LibraryContender} is set up. */
@@ -58,7 +58,7 @@ export class LibraryContender implements Contender {
     return new LibraryContender(server, schema, await openIndex(server.pool, schema, setup), setup);
   }
 
-  /** The same rows, searched with another number of candidates. */
+  /** The same rows, searched with another `efSearch`. */
   withEfSearch(name: string, efSearch: number): LibraryContender {
     return new LibraryContender(this.#server, this.schema, this.index, { ...this.#setup, name }, efSearch);
   }
@@ -73,30 +73,30 @@ export class LibraryContender implements Contender {
     return hits.map(({ content }) => content);
   }
 
-  /** Adds chunks as trainings of ready chunks. */
+  /** Upserts chunks as trainings that are already split. */
   async upsert(chunks: readonly Chunk[], concurrency?: number): Promise<void> {
     const options = concurrency === undefined ? {} : { concurrency };
     for await (const { status } of this.index.upsertTrainings(this.#trainingsOf(chunks), options)) {
-      if (status !== "indexed") throw new Error(`A training that is new was ${status}`);
+      if (status !== "indexed") throw new Error(`A new training was ${status} instead of indexed`);
     }
   }
 
-  /** The first load: without the vector index, which is there when it ends. */
+  /** The first load: the vector index is built at its end. */
   async bulkLoad(chunks: readonly Chunk[], options?: BulkLoadOptions): Promise<void> {
     for await (const { status } of this.index.bulkLoad(this.#trainingsOf(chunks), options)) {
-      if (status !== "indexed") throw new Error(`A training that is new was ${status}`);
+      if (status !== "indexed") throw new Error(`A new training was ${status} instead of indexed`);
     }
   }
 
-  /** So that a load without the vector index can be measured; nobody drops it but a bench. */
+  /** Only needed to measure a load without the vector index. */
   async dropVectorIndex(): Promise<void> {
     await dropVectorIndexes(this.#server.pool, this.schema);
   }
 
   *#trainingsOf(chunks: readonly Chunk[]): Generator<Training> {
-    for (let first = 0; first < chunks.length; first += CHUNKS_OF_A_TRAINING) {
+    for (let first = 0; first < chunks.length; first += CHUNKS_PER_TRAINING) {
       const documents = chunks
-        .slice(first, first + CHUNKS_OF_A_TRAINING)
+        .slice(first, first + CHUNKS_PER_TRAINING)
         .map(({ text, metadata }) => ({ pageContent: text, metadata }));
       yield { id: `training-${this.#trainings++}`, documents, split: false };
     }

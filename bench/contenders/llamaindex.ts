@@ -4,7 +4,7 @@ import type { BenchServer } from "../server.js";
 import { LLAMAINDEX, type Contender, type SearchRequest } from "./contender.js";
 import { importOptional } from "./optional.js";
 
-/** What is used of `@llamaindex/postgres`. */
+/** The part of `@llamaindex/postgres` that is used. */
 interface PGVectorStore {
   add(nodes: object[]): Promise<string[]>;
   query(query: object): Promise<{ nodes?: { text: string }[] }>;
@@ -14,16 +14,16 @@ interface PostgresModule {
   PGVectorStore: new (options: object) => PGVectorStore;
 }
 
-/** What is used of `@llamaindex/core/schema`. */
+/** The part of `@llamaindex/core/schema` that is used. */
 interface SchemaModule {
   TextNode: new (options: object) => object;
 }
 
-const ROWS_OF_A_CALL = 500;
+const ROWS_PER_CALL = 500;
 
 /**
- * `PGVectorStore` of `@llamaindex/postgres`, as its documentation shows it, with a connection of the caller's. It looks at
- * its schema before every call, which adds a listener each time, and makes no vector index. Its makers have deprecated it.
+ * `PGVectorStore` of `@llamaindex/postgres`, used as its documentation shows, with the caller's connection. It checks its
+ * schema before every call, which adds a listener each time, and creates no vector index. The package is deprecated.
  *
  * @see https://developers.llamaindex.ai/typescript/framework-api-reference/type-aliases/pgvectorstoreconfig
  */
@@ -39,29 +39,29 @@ export class LlamaIndexContender implements Contender {
     this.#client = client;
   }
 
-  /** Nothing where the packages are not installed. */
+  /** `undefined` if the packages are not installed. */
   static async open(server: BenchServer, dimensions: number): Promise<LlamaIndexContender | undefined> {
     const postgres = await importOptional<PostgresModule>("@llamaindex/postgres");
     const schema = await importOptional<SchemaModule>("@llamaindex/core/schema");
     if (!postgres || !schema) return undefined;
     const client = new pg.Client({ connectionString: server.connectionString });
-    client.setMaxListeners(0); // or Node warns of a leak in the middle of the tables
+    client.setMaxListeners(0); // else Node warns of a leak in the middle of the tables
     await client.connect();
     const store = new postgres.PGVectorStore({
       client,
       schemaName: server.schemaName("llamaindex"),
       dimensions,
-      embeddingModel: {}, // it wants one, and asks it nothing where vectors are given
+      embeddingModel: {}, // required, but not used if vectors are given
     });
     return new LlamaIndexContender(store, schema, client);
   }
 
   async addVectors(chunks: readonly Chunk[]): Promise<void> {
-    for (let first = 0; first < chunks.length; first += ROWS_OF_A_CALL) {
-      const batch = chunks.slice(first, first + ROWS_OF_A_CALL);
+    for (let first = 0; first < chunks.length; first += ROWS_PER_CALL) {
+      const batch = chunks.slice(first, first + ROWS_PER_CALL);
       await this.#store.add(
         batch.map(({ text, metadata, vector }) => {
-          // It writes its own keys into the metadata that it is given.
+          // A copy, as it writes its own keys into the metadata.
           return new this.#schema.TextNode({ text, metadata: { ...metadata }, embedding: vector });
         }),
       );
@@ -79,7 +79,7 @@ export class LlamaIndexContender implements Contender {
     return nodes.map(({ text }) => text);
   }
 
-  /** The connection is its own. */
+  /** Ends the connection, which no other contender uses. */
   close(): Promise<void> {
     return this.#client.end();
   }

@@ -3,7 +3,7 @@ import { POOL_SIZE, type BenchServer } from "../server.js";
 import { HNSW, MASTRA, type Contender, type SearchRequest } from "./contender.js";
 import { importOptional } from "./optional.js";
 
-/** What is used of `@mastra/pg`. */
+/** The part of `@mastra/pg` that is used. */
 interface PgVector {
   createIndex(options: object): Promise<void>;
   buildIndex(options: object): Promise<void>;
@@ -26,11 +26,11 @@ interface MastraModule {
 }
 
 const INDEX_NAME = "documents";
-const ROWS_OF_A_CALL = 1000;
+const ROWS_PER_CALL = 1000;
 
 /**
- * `PgVector` of `@mastra/pg`, as its documentation shows it: the text in the metadata, indexes on the fields that are
- * filtered by. It chooses `ef_search` itself: 16 times what is asked for.
+ * `PgVector` of `@mastra/pg`, used as its documentation shows: the text in the metadata, and indexes on the fields to filter
+ * by. It sets `ef_search` itself, to 16 times `topK`.
  *
  * @see https://mastra.ai/reference/vectors/pg
  */
@@ -44,7 +44,7 @@ export class MastraContender implements Contender {
     this.#dimensions = dimensions;
   }
 
-  /** Makes its table without the vector index; nothing where the package is not installed. */
+  /** Creates its table, without the vector index; `undefined` if the package is not installed. */
   static async open(server: BenchServer, dimensions: number): Promise<MastraContender | undefined> {
     const module = await importOptional<MastraModule>("@mastra/pg");
     if (!module) return undefined;
@@ -65,8 +65,8 @@ export class MastraContender implements Contender {
   }
 
   async addVectors(chunks: readonly Chunk[]): Promise<void> {
-    for (let first = 0; first < chunks.length; first += ROWS_OF_A_CALL) {
-      const batch = chunks.slice(first, first + ROWS_OF_A_CALL);
+    for (let first = 0; first < chunks.length; first += ROWS_PER_CALL) {
+      const batch = chunks.slice(first, first + ROWS_PER_CALL);
       await this.#store.upsert({
         indexName: INDEX_NAME,
         vectors: batch.map(({ vector }) => vector),
@@ -85,7 +85,7 @@ export class MastraContender implements Contender {
     return found.map(({ metadata }) => metadata?.text ?? "");
   }
 
-  /** It has a pool of its own. */
+  /** Ends its own pool. */
   close(): Promise<void> {
     return this.#store.disconnect();
   }

@@ -1,9 +1,9 @@
-/** How to install what {@link importOptional} looks for. */
+/** Installs the packages that {@link importOptional} imports. */
 export const INSTALL_COMMAND = "npm ci --prefix bench";
 
 /**
- * A package that is installed under `bench/` alone, or nothing: it never becomes a dependency of the library, and
- * types and lint pass without it. So what is used of it is described here and not by its own types.
+ * Imports a package that is installed only under `bench/`; `undefined` if it is not. It never becomes a dependency of the
+ * library, and type checks and lint pass without it, so callers declare the part of its types that they use.
  */
 export async function importOptional<Module>(name: string): Promise<Module | undefined> {
   try {

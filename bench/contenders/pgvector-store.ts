@@ -13,7 +13,7 @@ export interface PgVectorStoreSetup {
 }
 
 /**
- * `PGVectorStore` of `@langchain/community`, as its documentation shows it.
+ * `PGVectorStore` of `@langchain/community`, used as its documentation shows.
  *
  * @see https://docs.langchain.com/oss/javascript/integrations/vectorstores/pgvector
  */
@@ -29,14 +29,14 @@ export class PgVectorStoreContender implements Contender {
     this.dimensions = dimensions;
   }
 
-  /** Makes its table, in a new schema. */
+  /** Creates its table in a new schema. */
   static async open(server: BenchServer, setup: PgVectorStoreSetup): Promise<PgVectorStoreContender> {
     const schema = server.schemaName("pgvector_store");
     await server.pool.query(`CREATE SCHEMA ${schema}`);
     return PgVectorStoreContender.openIn(schema, server.pool, setup);
   }
 
-  /** Opens the table that stands there, or makes one. */
+  /** Opens the existing table, or creates one. */
   static async openIn(
     schema: string,
     pool: pg.Pool,
@@ -49,7 +49,7 @@ export class PgVectorStoreContender implements Contender {
       dimensions,
       distanceStrategy: "cosine",
     });
-    store.client?.release(); // it keeps one, and a pool with a client out cannot end
+    store.client?.release(); // it keeps a client, without which the pool cannot end
     return new PgVectorStoreContender(store, schema, dimensions);
   }
 
@@ -57,7 +57,7 @@ export class PgVectorStoreContender implements Contender {
     return this.store.createHnswIndex({ dimensions: this.dimensions, ...HNSW });
   }
 
-  /** Adds chunks in the batches that the store itself makes. */
+  /** Adds chunks in batches of the store's own size. */
   async addVectors(chunks: readonly Chunk[]): Promise<void> {
     for (let first = 0; first < chunks.length; first += this.store.chunkSize) {
       const batch = chunks.slice(first, first + this.store.chunkSize);

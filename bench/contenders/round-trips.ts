@@ -1,12 +1,12 @@
 import type pg from "pg";
 
-/** A pool that counts the statements which are sent through it, each of which is a round trip. */
+/** A pool that counts the statements sent through it. Each is a round trip. */
 export interface CountedPool {
   pool: pg.Pool;
   count: { made: number };
 }
 
-/** The same pool, counted; its clients too, from when they are checked out. */
+/** Counts the statements of a pool, and those of its clients once they are checked out. */
 export function countRoundTrips(counted: pg.Pool): CountedPool {
   const count = { made: 0 };
   const pool = new Proxy(counted, {
@@ -26,7 +26,7 @@ function countQueries(client: pg.PoolClient, count: { made: number }): pg.PoolCl
   });
 }
 
-/** `pg.Pool.query` calls its own `connect`, not the one counted here, so that nothing is counted twice. */
+/** Nothing is counted twice: `pg.Pool.query` calls its own `connect`, not the counted one. */
 function countedQuery(target: pg.Pool | pg.PoolClient, count: { made: number }): pg.Pool["query"] {
   const query = target.query.bind(target) as (...parameters: unknown[]) => unknown;
   return ((...parameters: unknown[]): unknown => {

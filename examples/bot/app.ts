@@ -5,16 +5,16 @@ import { answerQuestion, type Answer } from "./answer.js";
 import { readMessage, sendText, type EvolutionOptions } from "./evolution.js";
 import type { Conversation, Gatherer } from "./gather.js";
 
-/** What the bot works with. */
+/** Dependencies of the bot. */
 export interface BotParts {
   index: TrainingIndex;
   model: BaseChatModel;
   evolution: EvolutionOptions;
-  /** Called with each answer, for example to tell a person where one is needed. */
+  /** Called with each answer, for example to notify a person who has to take over. */
   onAnswer?: ((conversation: Conversation, answer: Answer) => void) | undefined;
 }
 
-/** Answers what was gathered, over the Evolution API. */
+/** Answers gathered messages through the Evolution API. */
 export function conversationHandler({
   index,
   model,
@@ -28,7 +28,7 @@ export function conversationHandler({
   };
 }
 
-/** The webhook: answers at once, as the Evolution API repeats what takes long. */
+/** The webhook. It responds immediately, because the Evolution API repeats slow requests. */
 export function webhookApp(gatherer: Gatherer): Hono {
   const app = new Hono();
   app.post("/webhook", async (context) => {

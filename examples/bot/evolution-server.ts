@@ -11,21 +11,21 @@ export interface SentText {
   apiKey: string | undefined;
 }
 
-/** A small Evolution API, for the example and its test: takes what the bot sends, and calls its webhook. */
+/** A fake Evolution API for the example and its test: it takes what the bot sends, and calls its webhook. */
 export interface EvolutionServer {
   url: string;
-  /** All that was sent so far. */
+  /** All texts that the bot has sent so far. */
   sent: SentText[];
-  /** Answers the next requests with an error status. */
+  /** Responds to the next requests with an error status. */
   failNext(count: number): void;
-  /** Calls the webhook for messages of a phone, as version 2 does. */
+  /** Calls the webhook with messages from a phone, as version 2 does. */
   receive(webhook: string, phone: string, texts: string[]): Promise<void>;
-  /** Waits until so many texts were sent. */
+  /** Waits until the bot has sent this many texts. */
   untilSent(count: number): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Starts it on a free port. */
+/** Starts the server on a free port. */
 export async function startEvolutionServer(): Promise<EvolutionServer> {
   const sent: SentText[] = [];
   let failures = 0;
@@ -77,7 +77,7 @@ export async function startEvolutionServer(): Promise<EvolutionServer> {
   };
 }
 
-/** The payload of a webhook. */
+/** The payload of a webhook call for one message. */
 export function messageUpsert(id: string, phone: string, text: string): Record<string, unknown> {
   return {
     event: "messages.upsert",

@@ -1,30 +1,30 @@
-/** The part of the Evolution API (version 2) that the bot speaks: the webhook `messages.upsert`, and `sendText`. */
+/** The part of the Evolution API (version 2) that the bot uses: the webhook `messages.upsert`, and `sendText`. */
 
 /** A text that somebody wrote to the bot. */
 export interface IncomingMessage {
-  /** Of WhatsApp; the webhook may be repeated with the same one. */
+  /** WhatsApp's id. A repeated webhook call has the same one. */
   messageId: string;
-  /** The connection of the Evolution API that it came through. */
+  /** The Evolution API instance that received it. */
   instance: string;
   /** With country code, digits only. */
   phone: string;
   text: string;
 }
 
-/** Where the Evolution API is, and who asks. */
+/** Address and key of the Evolution API. */
 export interface EvolutionOptions {
   /** `ELOLUTIONAPI_BASE_URL`, in the host's spelling. */
   baseUrl: string;
   apiKey: string;
-  /** Default 10,000. */
+  /** Time limit of a request in milliseconds. Default 10,000. */
   timeoutMs?: number | undefined;
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000;
-/** Of a person; groups end in `@g.us`. */
+/** A person's address; those of groups end in `@g.us`. */
 const PERSON = /^(\d+)@s\.whatsapp\.net$/;
 
-/** The message of a webhook; `undefined` for all that is none: other events, groups, media, what the bot itself sent. */
+/** The text message in a webhook's payload; `undefined` for other events, groups, media and the bot's own messages. */
 export function readMessage(payload: unknown): IncomingMessage | undefined {
   const { event, instance, data } = recordOf(payload);
   const { key, message } = recordOf(data);
@@ -37,7 +37,7 @@ export function readMessage(payload: unknown): IncomingMessage | undefined {
   return text.trim() === "" ? undefined : { messageId: id, instance, phone, text };
 }
 
-/** Sends a text. @throws what is to be tried again: the caller's queue does that */
+/** Sends a text. It does not retry: the caller's queue does. @throws if the request fails or is refused */
 export async function sendText(
   { baseUrl, apiKey, timeoutMs = DEFAULT_TIMEOUT_MS }: EvolutionOptions,
   { instance, phone }: Pick<IncomingMessage, "instance" | "phone">,

@@ -6,13 +6,13 @@ import type { IncomingMessage } from "./evolution.js";
 export interface Conversation {
   instance: string;
   phone: string;
-  /** Their texts, a line each, in the order in which they came. */
+  /** Their texts, one per line, in the order of arrival. */
   text: string;
 }
 
-/** Gathers messages, and hands over what belongs together. */
+/** Gathers messages into conversations. */
 export interface Gatherer {
-  /** Safe to repeat for a message: a webhook may be. */
+  /** Safe to repeat with the same message, as webhooks may be repeated. */
   add(message: IncomingMessage): Promise<void>;
   close(): Promise<void>;
 }
@@ -21,19 +21,19 @@ export interface Gatherer {
 export interface GathererOptions {
   /** How long a phone has to be silent before its messages are answered, in milliseconds. */
   silenceMs: number;
-  /** Answers them. What it throws is tried again. */
+  /** Answers a conversation. If it throws, it is called again. */
   onConversation: (conversation: Conversation) => Promise<void>;
-  /** Of the keys in Redis; what else is there is left alone. */
+  /** Prefix of the keys in Redis; other keys are not touched. Default `wa`. */
   prefix?: string | undefined;
 }
 
-/** A message that nobody has asked for by then is forgotten. */
+/** Unanswered messages expire after this time. */
 const BUFFER_SECONDS = 60 * 60;
 
 /**
- * People write one thought in several messages. Each is put into a list of its phone, and a job is put off until the phone
- * has been silent for a while; the job takes the whole list. Both are in Redis: a process that dies loses nothing, and any
- * number of them may run.
+ * People write one thought in several messages. Each message is appended to a list of its phone, and a job is delayed until
+ * the phone has been silent for a while; the job then takes the whole list. Both are in Redis: if a process dies nothing is
+ * lost, and any number of processes may run.
  */
 export function openGatherer(
   redis: Redis,
@@ -56,7 +56,7 @@ export function openGatherer(
     name,
     async ({ id, data: { instance, phone } }) => {
       const buffer = keyOf(phone);
-      // The job's own from here on: its retries find it again, and no other job does.
+      // From here on the list belongs to this job: its retries find it again, and no other job does.
       const taken = `${buffer}_${id ?? ""}`;
       await redis.renamenx(buffer, taken).catch(ignoreMissing);
       const stored = await redis.lrange(taken, 0, -1);
@@ -64,12 +64,12 @@ export function openGatherer(
       const texts = new Map(messages.map(({ messageId, text }) => [messageId, text]));
       if (texts.size > 0) await onConversation({ instance, phone, text: [...texts.values()].join("\n") });
       await redis.del(taken);
-      // What came while this job was at work may have found its own job taken for this one.
+      // A message that arrived meanwhile may have got no job, because its job was taken for a duplicate of this one.
       if (await redis.exists(buffer)) await queue.add("answer", { instance, phone }, { delay: silenceMs });
     },
     { connection, prefix },
   );
-  worker.on("error", () => undefined); // Redis is away for a moment: BullMQ comes back by itself
+  worker.on("error", () => undefined); // BullMQ reconnects to Redis by itself
   return {
     add: async (message) => {
       const { instance, phone } = message;
@@ -78,7 +78,7 @@ export function openGatherer(
         .rpush(keyOf(phone), JSON.stringify(message))
         .expire(keyOf(phone), BUFFER_SECONDS)
         .exec();
-      // One job a phone, put off again by each message.
+      // One job per phone, delayed again by each message.
       const deduplication = { id: phone, ttl: silenceMs, extend: true, replace: true };
       await queue.add("answer", { instance, phone }, { delay: silenceMs, deduplication });
     },
@@ -89,7 +89,7 @@ export function openGatherer(
   };
 }
 
-/** Nothing to rename: another job has taken it, or this one, at an earlier attempt. */
+/** There is nothing to rename if another job, or an earlier attempt of this one, has taken the list. */
 function ignoreMissing(error: unknown): void {
   if (!(error instanceof Error && error.message.includes("no such key"))) throw error;
 }

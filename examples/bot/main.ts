@@ -1,8 +1,8 @@
 /**
- * A WhatsApp bot: webhook in, messages gathered in Redis, an answer from the trainings alone, or a person.
+ * A WhatsApp bot: a webhook, messages gathered in Redis, and answers from the trainings alone, or from a person.
  *
- *   npm run example -- bot            plays a conversation, with a scripted model and an Evolution API of its own
- *   npm run example -- bot --serve    the real thing: ELOLUTIONAPI_BASE_URL, EVOLUTION_API_KEY, OLLAMA_BASE_URL, CHAT_MODEL
+ *   npm run example -- bot            plays a conversation, with a scripted model and a fake Evolution API
+ *   npm run example -- bot --serve    for real: ELOLUTIONAPI_BASE_URL, EVOLUTION_API_KEY, OLLAMA_BASE_URL, CHAT_MODEL
  */
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
@@ -21,17 +21,16 @@ import { conversationHandler, webhookApp } from "./app.js";
 import { startEvolutionServer } from "./evolution-server.js";
 import { openGatherer } from "./gather.js";
 
-/** As the first host has it. */
 const SILENCE_MS = 20_000;
 
 const { values } = parseArgs({ options: { serve: { type: "boolean", default: false } } });
-// What is played is played on the embedded database, whatever the environment has.
+// The played conversation runs on the embedded database, even if DATABASE_URL is set.
 const { config, pool, embeddings } = scriptEnvironment(
   values.serve ? process.env : { ...process.env, DATABASE_URL: undefined },
 );
 await migrate(pool, { textSearch: "portuguese" });
 const index = await TrainingIndex.initialize(embeddings, { pool });
-// Your own database has trainings of its own.
+// Do not add sample trainings to your own database.
 const samples = config.databaseUrl === undefined ? trainings : [];
 for await (const { id, status } of index.upsertTrainings(samples)) console.log(`${id}: ${status}`);
 
@@ -39,7 +38,7 @@ const redisOptions = await redisServer();
 const redis = new Redis(redisOptions.url, { maxRetriesPerRequest: null });
 const evolutionServer = values.serve ? undefined : await startEvolutionServer();
 const baseUrl = config.evolutionApiBaseUrl ?? evolutionServer?.url;
-if (baseUrl === undefined) throw new Error("ELOLUTIONAPI_BASE_URL must say where the Evolution API is");
+if (baseUrl === undefined) throw new Error("set ELOLUTIONAPI_BASE_URL to the address of the Evolution API");
 
 const handler = conversationHandler({
   index,

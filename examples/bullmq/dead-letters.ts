@@ -1,24 +1,24 @@
 import type { Job } from "bullmq";
 import type { DeadLetter, TrainingJob, TrainingQueues } from "./queues.js";
 
-/** Jobs that are looked at in one round trip. */
+/** Jobs read in one round trip. */
 const PAGE = 100;
 
 /**
- * Moves the jobs that failed for good to the dead letters. A process that dies in between leaves the job among the failed
- * ones, and the next call takes it: none is lost. Several processes may do it at once.
+ * Moves the jobs that failed permanently to the dead letters. If the process dies in between, the job stays among the failed
+ * ones for the next call, so none is lost. Several processes may call it at the same time.
  *
- * @returns the letters that this call moved
+ * @returns the letters of the jobs that this call moved
  */
 export async function collectDeadLetters({ trainings, deadLetters }: TrainingQueues): Promise<DeadLetter[]> {
   const collected: DeadLetter[] = [];
   for (;;) {
     const failed = (await trainings.getFailed(0, PAGE - 1)) as (Job<TrainingJob> | undefined)[];
-    // One that another process has just moved has left its place only.
+    // A job that another process has just removed is undefined here.
     const jobs = failed.filter((job) => job !== undefined);
     for (const job of jobs) {
       const letter = letterOf(job);
-      // The same job has the same letter, whoever moves it; numbers alone are BullMQ's own names.
+      // The same job always gets the same letter. The suffix is needed because BullMQ refuses numeric job ids.
       const jobId = `${job.id ?? ""}-${job.timestamp}`;
       await deadLetters.add(job.data.type, letter, { jobId });
       await trainings.remove(job.id ?? "");
@@ -44,11 +44,11 @@ export async function readDeadLetters({ deadLetters }: TrainingQueues): Promise<
 }
 
 /**
- * Puts dead letters back, when what they failed for is mended. One that has been overtaken meanwhile changes nothing: its
- * revision is lower. A process that dies in between leaves a job and its letter, so it may be done twice.
+ * Puts dead letters back into the queue, once the cause of their failure is fixed. A letter that a newer job has overtaken
+ * changes nothing: its revision is lower. If the process dies in between, a letter may be put back twice, which is harmless.
  *
- * @param which - those to put back; all without it
- * @returns how many went back
+ * @param which - chooses the letters to put back; default all
+ * @returns how many were put back
  */
 export async function putBack(
   { trainings, deadLetters }: TrainingQueues,

@@ -1,5 +1,5 @@
 /**
- * BullMQ on Redis: jobs that come twice and in any order, retries, a dead-letter queue, a graceful end.
+ * BullMQ on Redis: jobs that arrive twice and in any order, retries, a dead-letter queue, a graceful shutdown.
  *
  * Runs on the Redis of `REDIS_URL`, else on one in a container; and on the Postgres of `DATABASE_URL`, else on the
  * embedded one.
@@ -18,7 +18,7 @@ const SCHEMA = "training_index_bullmq";
 
 const redis = await redisServer();
 const { pool, embeddings, database } = scriptEnvironment();
-/** What the embedder answers with instead of vectors, one after the other. */
+/** Errors that the embedder's next calls throw. */
 const outages: Error[] = [];
 const unreliable: EmbeddingsInterface & Pick<typeof embeddings, "profile"> = {
   profile: embeddings.profile,
@@ -34,7 +34,7 @@ const queues = openQueues({ ...settings, firstDelayMs: 100 });
 let running: TrainingWorker | undefined;
 
 try {
-  await pool.query(`DROP SCHEMA IF EXISTS ${SCHEMA} CASCADE`); // left by a run that was broken off
+  await pool.query(`DROP SCHEMA IF EXISTS ${SCHEMA} CASCADE`); // left by an interrupted run
   await migrate(pool, { schema: SCHEMA, dimensions: embeddings.profile.dimensions });
   const index = await TrainingIndex.initialize(unreliable, { pool, schema: SCHEMA });
   console.log(`database: ${database}`);
@@ -53,7 +53,7 @@ try {
     },
   });
   const { worker, close } = running;
-  /** Resolves when so many more jobs are done. */
+  /** Resolves when this many more jobs are completed. */
   const done = (count: number): Promise<void> => {
     const { promise, resolve } = deferred();
     worker.on("completed", () => {
@@ -63,7 +63,7 @@ try {
   };
 
   console.log(
-    "\n1. Versions of a training, the newest first, and each twice; a delete before the save it follows",
+    "\n1. Versions of a training, the newest first and each twice; a delete that arrives before an older save",
   );
   const first = done(8);
   for (const [revision, price] of [
@@ -82,14 +82,14 @@ try {
     console.log(`   ${trainingId}: ${content}`);
   }
 
-  console.log("\n2. The embedder is out of order for two attempts");
+  console.log("\n2. The embedder is down for two attempts");
   outages.push(new Error("connect ECONNREFUSED"), new Error("connect ECONNREFUSED"));
   const second = done(1);
   await trainingSaved({ id: "pix", content: "No Pix há cinco por cento de desconto.", revision: 1 });
   await second;
   console.log(`   ${(await index.similar("desconto no Pix", { k: 1 }))[0]?.content ?? "nothing"}`);
 
-  console.log("\n3. What no other attempt can heal is a dead letter at once; mended, it goes back");
+  console.log("\n3. A permanent failure becomes a dead letter; once its cause is fixed, it is put back");
   outages.push(Object.assign(new Error("invalid API key"), { status: 401 }));
   await trainingSaved({ id: "horarios", content: "Abrimos às oito horas.", revision: 1 });
   await deadLetter.promise;
@@ -98,7 +98,7 @@ try {
   await third;
   console.log(`   ${(await index.similar("A que horas abre?", { k: 1 }))[0]?.content ?? "nothing"}`);
 
-  console.log("\n4. The end: jobs under way are finished, or go back to the queue");
+  console.log("\n4. The worker shuts down: running jobs are finished, or go back to the queue");
   await close();
   const counts = await queues.trainings.getJobCounts("waiting", "active", "delayed", "failed");
   console.log(`   left in the queue: ${JSON.stringify(counts)}`);

@@ -1,7 +1,7 @@
 import type { Metadata } from "langchain-training-index";
 import type { TrainingQueues } from "./queues.js";
 
-/** What the host says when it has saved a training. */
+/** The training that the host has saved. */
 export interface SavedTraining {
   id: string | number;
   content: string;
@@ -10,15 +10,15 @@ export interface SavedTraining {
   revision: number | Date;
 }
 
-/** The host's events. */
+/** Functions that the host calls after its changes. */
 export interface TrainingEvents {
   trainingSaved: (training: SavedTraining) => Promise<void>;
   trainingDeleted: (id: string | number, revision: number | Date) => Promise<void>;
 }
 
 /**
- * Makes jobs of the host's events. Call them when the host's transaction is committed. An event that is told twice, or
- * after a later one, does no harm: the revision goes along.
+ * Functions that enqueue a job for each change of the host. Call them when the host's transaction is committed. Repeated and
+ * late calls do no harm, because each job has its revision.
  */
 export function trainingEvents({ trainings }: Pick<TrainingQueues, "trainings">): TrainingEvents {
   return {

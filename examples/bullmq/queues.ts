@@ -1,29 +1,29 @@
-/** The queues and what is in them. Everything here is JSON: a job goes through Redis. */
+/** The queues and the data of their jobs, which must be JSON: Redis stores them. */
 import type { Metadata } from "langchain-training-index";
 import { Queue, type QueueOptions } from "bullmq";
 
-/** A training was saved in the host: this is its text now. */
+/** The host has saved a training; this is its current text. */
 export interface TrainingSaved {
   type: "saved";
   id: string | number;
   content: string;
   metadata: Metadata;
-  /** Orders the versions of one training; a `Date` would come out of Redis as a string. */
+  /** Orders the versions of one training. Not a `Date`, which Redis would return as a string. */
   revision: number;
 }
 
-/** A training was deleted in the host. */
+/** The host has deleted a training. */
 export interface TrainingDeleted {
   type: "deleted";
   id: string | number;
-  /** Higher than that of the last save; with the same one, whichever job ran last would decide. */
+  /** Higher than that of the last save: with equal ones the job that runs last would win. */
   revision: number;
 }
 
-/** What a worker gets to do. */
+/** The data of a job. */
 export type TrainingJob = TrainingSaved | TrainingDeleted;
 
-/** A job that failed for good, and why. */
+/** A job that failed permanently, and why. */
 export interface DeadLetter {
   job: TrainingJob;
   reason: string;
@@ -31,30 +31,30 @@ export interface DeadLetter {
   failedAt: string;
 }
 
-/** The queue of a host's trainings, and where its jobs go when they fail for good. */
+/** The queue of a host's trainings, and that of the jobs that failed permanently. */
 export interface TrainingQueues {
   trainings: Queue<TrainingJob, void, TrainingJob["type"]>;
   deadLetters: Queue<DeadLetter, void, TrainingJob["type"]>;
-  /** Ends the connections; jobs stay in Redis. */
+  /** Closes the connections; jobs stay in Redis. */
   close: () => Promise<void>;
 }
 
 /** Options of {@link openQueues}. */
 export interface QueueSettings extends Pick<QueueOptions, "connection" | "prefix"> {
-  /** How often a job is tried in all. Default 8. */
+  /** Attempts per job, the first one included. Default 8. */
   attempts?: number;
-  /** Wait before the second attempt; each later wait is twice as long. Default 1000: in all some two minutes. */
+  /** Wait before the second attempt in milliseconds; each later wait doubles. Default 1000: about two minutes in all. */
   firstDelayMs?: number;
 }
 
-/** The name of the queue; a worker must have the same. */
+/** The name of the queue, which workers must use too. */
 export const TRAININGS = "trainings";
 const DEAD_LETTERS = "trainings-dead-letters";
 
-/** Jobs that failed together come back at different times: each wait is cut by up to half. */
+/** Shortens each wait by up to half, so that jobs that failed together are not retried together. */
 const JITTER = 0.5;
 
-/** Opens both queues. Any number of processes can have them open. */
+/** Opens both queues. Any number of processes can open them. */
 export function openQueues(settings: QueueSettings): TrainingQueues {
   const { attempts = 8, firstDelayMs = 1000, ...common } = settings;
   const trainings: TrainingQueues["trainings"] = new Queue(TRAININGS, {

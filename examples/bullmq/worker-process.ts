@@ -1,16 +1,18 @@
 /**
- * A worker as a process of its own, until SIGTERM or SIGINT:
+ * A worker as a process of its own, which runs until SIGTERM or SIGINT:
  *
  *   DATABASE_URL=... REDIS_URL=... OLLAMA_BASE_URL=... npx tsx examples/bullmq/worker-process.ts
  *
- * The schema must have been migrated (on deployment, not here). `QUEUE_PREFIX` keeps the queues of several hosts on one
- * Redis apart. `JOB_LOCK_MS`: a worker that was silent for so long is taken for dead, and its job goes to another one.
+ * Migrate the schema on deployment, not here. `QUEUE_PREFIX` separates the queues of several hosts on one Redis. After
+ * `JOB_LOCK_MS` without a sign of life a worker is considered dead, and its job goes to another one.
  */
 import { TrainingIndex } from "langchain-training-index";
+import { loadEnvFile } from "../support/env-file.js";
 import { scriptEnvironment } from "../support/environment.js";
 import { openQueues } from "./queues.js";
 import { startWorker } from "./worker.js";
 
+loadEnvFile();
 const { pool, embeddings } = scriptEnvironment();
 const {
   REDIS_URL: url = "redis://localhost:6379",
@@ -36,7 +38,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => 
 await worker.waitUntilReady();
 console.log("waiting for jobs");
 
-/** What is under way is finished, or goes back to the queue; then nothing keeps the process. */
+/** Finishes running jobs, or returns them to the queue; then the process ends by itself. */
 async function shutDown(signal: NodeJS.Signals): Promise<void> {
   console.log(`${signal}: taking no more jobs`);
   await close();

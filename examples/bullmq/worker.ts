@@ -5,47 +5,47 @@ import { TRAININGS, type DeadLetter, type TrainingJob, type TrainingQueues } fro
 
 /** Options of {@link startWorker}. */
 export interface TrainingWorkerOptions extends WorkerOptions {
-  /** Whatever is wrong with Redis, and each failed attempt. Default: standard error. */
+  /** Called with errors of Redis, and with that of each failed attempt. Default: `console.error`. */
   onError?: (error: Error) => void;
-  /** Tells of a job that failed for good, so that somebody looks at it. */
+  /** Called for each job that failed permanently, so that somebody can look at it. */
   onDeadLetter?: (letter: DeadLetter) => void;
 }
 
-/** A worker that runs. */
+/** A running worker. */
 export interface TrainingWorker {
-  /** BullMQ's own, for its events. */
+  /** BullMQ's worker, for its events. */
   worker: Worker<TrainingJob, void, TrainingJob["type"]>;
   /**
-   * Takes no more jobs, and waits for those under way. What is not done after `graceMs` (default 10,000) is broken off
-   * and goes back to the queue: nothing of it has been stored.
+   * Takes no more jobs, and waits for the running ones. Those that are not done after `graceMs` milliseconds (default
+   * 10,000) are aborted and go back to the queue; nothing of them is stored.
    */
   close: (options?: { graceMs?: number }) => Promise<void>;
 }
 
 const GRACE_MS = 10_000;
 
-/** Starts a worker. Any number of them, in any number of processes, share the jobs. */
+/** Starts a worker. Any number of workers, in any number of processes, share the jobs. */
 export function startWorker(
   index: TrainingIndex,
   queues: TrainingQueues,
   options: TrainingWorkerOptions,
 ): TrainingWorker {
   const { onError = console.error, onDeadLetter, ...settings } = options;
-  // BullMQ gives a signal to processors that name three parameters.
+  // BullMQ passes a signal only to processors that declare three parameters.
   const worker: TrainingWorker["worker"] = new Worker(
     TRAININGS,
-    (job, token, signal) => work(index, job, token, signal),
+    (job, token, signal) => runJob(index, job, token, signal),
     settings,
   );
-  // One after the other; the first takes what an earlier process could not move any more.
+  // One collection after the other. The first moves what an earlier process has left.
   let collection = Promise.resolve();
   const collect = (): void => {
     collection = collection
       .then(() => collectDeadLetters(queues))
-      .then(tell)
+      .then(report)
       .catch(onError);
   };
-  const tell = (letters: DeadLetter[]): void => {
+  const report = (letters: DeadLetter[]): void => {
     for (const letter of letters) onDeadLetter?.(letter);
   };
   collect();
@@ -67,8 +67,8 @@ export function startWorker(
   };
 }
 
-/** Does one job: again only where that can help. */
-async function work(
+/** Runs one job. It is retried only if that can help. */
+async function runJob(
   index: TrainingIndex,
   job: Job<TrainingJob>,
   token: string | undefined,
@@ -78,7 +78,7 @@ async function work(
     await apply(index, job.data, signal);
   } catch (error) {
     if (signal?.aborted) {
-      await job.moveToWait(token); // the next worker takes it; no attempt is counted
+      await job.moveToWait(token); // the next worker takes it, and no attempt is counted
       throw new WaitingError();
     }
     if (TrainingIndexError.is(error) && error.retryable) throw error;
@@ -86,7 +86,7 @@ async function work(
   }
 }
 
-/** `superseded` needs no answer: something newer stands, which is what a late or repeated job should meet. */
+/** A result `superseded` is fine: a late job finds a newer version stored. */
 async function apply(index: TrainingIndex, job: TrainingJob, signal: AbortSignal | undefined): Promise<void> {
   const { id, revision } = job;
   if (job.type === "deleted") {
@@ -97,7 +97,7 @@ async function apply(index: TrainingIndex, job: TrainingJob, signal: AbortSignal
   await index.upsertTraining({ id, content, metadata, revision }, { signal });
 }
 
-/** The library's messages hold no text of a training, so they can be kept and shown. */
+/** The library's messages contain no text of a training, so they can be stored and shown. */
 function reasonOf(error: unknown): string {
   if (TrainingIndexError.is(error)) return `${error.code}: ${error.message}`;
   return error instanceof Error ? error.message : String(error);

@@ -1,18 +1,18 @@
 import { TrainingIndexError, type TrainingIndex } from "langchain-training-index";
 import { bearerToken, similarityHandler } from "langchain-training-index/http";
 
-/** Where the first host's front end asks. */
+/** The path of the endpoint. */
 export const SIMILARITY_PATH = "/oraculo/similarity";
 
 /** Options of {@link oraculoHandler}. */
 export interface OraculoOptions {
-  /** Of those who may ask; without one everybody may. */
+  /** The bearer token that callers need; without one anybody may search. */
   token?: string | undefined;
-  /** Takes a line for each request that failed; the callers are told no more than that. */
+  /** Logs one line per failed request; the response does not say why it failed. */
   log: (line: string) => void;
 }
 
-/** The handler as the first host has it: its own names in the answer, all modes, and a token where there is one. */
+/** A handler with its own field names and all modes, which requires a token if there is one. */
 export function oraculoHandler(
   index: TrainingIndex,
   { token, log }: OraculoOptions,
@@ -27,7 +27,7 @@ export function oraculoHandler(
   });
 }
 
-/** The library's messages hold nothing of a training or a connection; the `cause` underneath may. */
+/** The library's messages contain nothing of a training or a connection string; an error's `cause` may. */
 function describe(error: unknown): string {
   if (TrainingIndexError.is(error)) return `${error.code}: ${error.message}`;
   return error instanceof Error ? (error.stack ?? error.message) : String(error);

@@ -1,8 +1,8 @@
 /**
- * POST /oraculo/similarity: a similarity search over HTTP, mounted in Hono.
+ * POST /oraculo/similarity: similarity search over HTTP, mounted in Hono.
  *
- *   npm run example -- http             asks itself one question, and ends
- *   npm run example -- http --serve     stays up; PORT and ORACULO_TOKEN say where, and who may ask
+ *   npm run example -- http             sends itself one request, and ends
+ *   npm run example -- http --serve     stays up; PORT sets the port, ORACULO_TOKEN the token that callers need
  */
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
@@ -19,11 +19,11 @@ const { values } = parseArgs({ options: { serve: { type: "boolean", default: fal
 const { config, pool, embeddings } = scriptEnvironment();
 await migrate(pool, { textSearch: "portuguese" });
 const index = await TrainingIndex.initialize(embeddings, { pool });
-// Your own database has trainings of its own.
+// Do not add sample trainings to your own database.
 const samples = config.databaseUrl === undefined ? trainings : [];
 for await (const { id, status } of index.upsertTrainings(samples)) console.log(`${id}: ${status}`);
 
-const token = process.env["ORACULO_TOKEN"];
+const token = process.env["ORACULO_TOKEN"] || undefined; // empty in .env.example
 const log = (line: string): void => {
   console.error(line);
 };

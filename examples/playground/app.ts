@@ -12,7 +12,7 @@ const FILES = {
   "/texts.js": ["texts.js", "text/javascript; charset=utf-8"],
 } as const;
 
-/** The page, the search over HTTP, and the trainings. For one person on their own machine: it asks nobody who they are. */
+/** The page, the search over HTTP, and the trainings. It has no authentication: for your own machine only. */
 export function playgroundApp(pool: pg.Pool, index: TrainingIndex): Hono {
   const app = new Hono();
   for (const [path, [file, type]] of Object.entries(FILES)) {
@@ -26,7 +26,10 @@ export function playgroundApp(pool: pg.Pool, index: TrainingIndex): Hono {
   app.put("/treinamentos/:id", async (context) => {
     const row = toRow(context.req.param("id"), await context.req.json().catch(() => undefined));
     if (!row)
-      return context.json({ error: "tag, grupo and conteudo must be texts, finalizado a boolean" }, 400);
+      return context.json(
+        { error: "tag, grupo and conteudo must be strings, and finalizado a boolean" },
+        400,
+      );
     return context.json(await saveTraining(pool, index, row));
   });
   app.delete("/treinamentos/:id", async (context) =>
@@ -35,7 +38,7 @@ export function playgroundApp(pool: pg.Pool, index: TrainingIndex): Hono {
   app.onError((error, context) =>
     InvalidArgumentError.is(error)
       ? context.json({ error: error.message }, 400)
-      : context.json({ error: "That failed" }, 500),
+      : context.json({ error: "The request failed" }, 500),
   );
   return app;
 }

@@ -1,8 +1,8 @@
 /**
- * A page to look at it: search, see the passages in their trainings, edit, finalise, delete.
+ * A page to try the library: search, see the passages in their trainings, edit, finalise, delete.
  *
- *   npm run playground                    serves the page on http://localhost:4000 (PORT says where)
- *   npm run example -- playground         starts it, asks it for the page, and ends
+ *   npm run playground                    serves the page on http://localhost:4000 (or PORT)
+ *   npm run example -- playground         starts it, requests the page once, and ends
  */
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
@@ -17,7 +17,7 @@ import { playgroundApp } from "./app.js";
 import { createTable, saveTraining } from "./trainings.js";
 
 const { values } = parseArgs({ options: { serve: { type: "boolean", default: false } } });
-// The database of the page is its own, whatever the environment has; OLLAMA_BASE_URL chooses the embedder.
+// Always uses the embedded database, even if DATABASE_URL is set; OLLAMA_BASE_URL chooses the embedder.
 const pool = embeddedPool();
 const { embeddings, embedder } = scriptEnvironment({ ...process.env, DATABASE_URL: undefined });
 await migrate(pool, { textSearch: "portuguese", dimensions: embeddings.profile.dimensions });

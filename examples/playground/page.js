@@ -1,4 +1,4 @@
-// The page: no framework, no build. All texts go in as text, never as HTML.
+// The page: no framework, no build step. Texts are inserted as text, never as HTML.
 import { isLanguage, preferredLanguage, texts } from "./texts.js";
 
 const element = (id) => document.getElementById(id);
@@ -28,7 +28,7 @@ async function ask(method, path, body) {
 async function search() {
   const query = element("query").value;
   const strategy = element("strategy").value;
-  // Trainings are found by their vectors.
+  // Strategy `trainings` searches by vector only.
   const mode = strategy === "trainings" ? "vector" : element("mode").value;
   element("hits").replaceChildren();
   element("found").textContent = "";
@@ -42,7 +42,7 @@ async function search() {
   }
 }
 
-/** What hits are ordered by. */
+/** The score that hits are ordered by. */
 function scoreOf({ fusedScore, score, textScore }) {
   return fusedScore ?? score ?? textScore;
 }
@@ -59,7 +59,7 @@ function hitItem(hit, best) {
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => `${name} ${value.toFixed(3)}`)
     .join(", ");
-  // A similarity says something by itself; the others are told beside the best.
+  // A similarity is meaningful by itself; other scores are shown relative to the best hit.
   const share = hit.fusedScore === undefined && hit.score !== undefined ? hit.score : scoreOf(hit) / best;
   const bar = make("div");
   bar.style.width = `${Math.max(0, Math.min(1, share)) * 100}%`;
@@ -74,7 +74,7 @@ function hitItem(hit, best) {
   );
 }
 
-/** The whole training, with the passages marked that were found in it. */
+/** The whole training, with the found passages marked. */
 function markedText(content, passages) {
   const paragraph = make("p");
   let place = 0;

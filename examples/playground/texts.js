@@ -1,4 +1,4 @@
-// What the page says. A % stands for a value.
+// The texts of the page. Each % is replaced by a value.
 export const texts = {
   pt: {
     title: "Treinamentos",
@@ -7,7 +7,7 @@ export const texts = {
     question: "Pergunta",
     mode: "Modo",
     hybrid: "híbrido",
-    vector: "por sentido",
+    vector: "por significado",
     text: "por palavras",
     strategy: "Resultado",
     chunks: "trechos",

@@ -1,7 +1,7 @@
 import type { Metadata, TrainingIndex, UpsertResult } from "langchain-training-index";
 import type pg from "pg";
 
-/** A training as the page shows it: a row of the host's table. */
+/** A row of the host's table, as the page shows it. */
 export interface TrainingRow {
   id: string;
   tag: string;
@@ -10,24 +10,24 @@ export interface TrainingRow {
   finalizado: boolean;
 }
 
-/** What a save did to the vectors. */
+/** What a save did to the chunks. */
 export type SaveResult = Pick<UpsertResult, "chunks" | "embedded" | "reused" | "removed"> & {
   status: string;
 };
 
-/** Makes the host's table. */
+/** Creates the host's table. */
 export async function createTable(pool: pg.Pool): Promise<void> {
   await pool.query(`CREATE TABLE treinamento (
     id text PRIMARY KEY, tag text NOT NULL, grupo text NOT NULL, conteudo text NOT NULL, finalizado boolean NOT NULL)`);
 }
 
-/** All trainings, in the order of their ids. */
+/** All trainings, ordered by id. */
 export async function listTrainings(pool: pg.Pool): Promise<TrainingRow[]> {
   const { rows } = await pool.query<TrainingRow>("SELECT * FROM treinamento ORDER BY id");
   return rows;
 }
 
-/** Saves a row, and its vectors with it: all in one transaction, and embedding before it. Drafts have no vectors. */
+/** Saves a row and its vectors in one transaction; embeds before it begins. Drafts have no vectors. */
 export async function saveTraining(
   pool: pg.Pool,
   index: TrainingIndex,
@@ -48,7 +48,7 @@ export async function saveTraining(
   });
 }
 
-/** Deletes a row, and its vectors with it. */
+/** Deletes a row and its vectors in one transaction. */
 export async function deleteTraining(pool: pg.Pool, index: TrainingIndex, id: string): Promise<SaveResult> {
   return inTransaction(pool, async (client) => {
     await client.query("DELETE FROM treinamento WHERE id = $1", [id]);

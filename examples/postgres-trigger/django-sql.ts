@@ -1,13 +1,13 @@
 import { migrationSql } from "langchain-training-index/migrations";
 import { triggerDownSql, triggerSql } from "./sql.js";
 
-/** The way there and the way back, as Django's `RunSQL` takes them. Each is to be run in one transaction. */
+/** The SQL to migrate forward and back, for Django's `RunSQL`. Run each in one transaction. */
 export interface DjangoSql {
   forward: string;
   reverse: string;
 }
 
-/** The index, the triggers, and a job for every row that stands. graphile-worker's own migrations come before it. */
+/** Creates the index, the triggers, and a job for every existing row. Run graphile-worker's own migrations first. */
 export function djangoSql(): DjangoSql {
   return {
     forward: [
@@ -15,12 +15,12 @@ export function djangoSql(): DjangoSql {
       triggerSql,
       "SELECT training_trigger.enqueue_all();\n",
     ].join("\n"),
-    // The schema is the library's own: nothing of the host's lies in it. pgvector stays, others may use it.
+    // The schema holds nothing of the host's. The extension stays, because others may use it.
     reverse: `${triggerDownSql}DROP SCHEMA training_index CASCADE;\n`,
   };
 }
 
-/** A whole migration of Django's. @param dependency - the app, and its migration that comes before */
+/** A complete Django migration. @param dependency - the app, and its preceding migration */
 export function djangoMigration(dependency: readonly [app: string, migration: string]): string {
   const { forward, reverse } = djangoSql();
   return `from django.db import migrations
@@ -36,8 +36,8 @@ class Migration(migrations.Migration):
 `;
 }
 
-/** A Python literal in which a backslash is a backslash. */
+/** A Python raw string, in which a backslash is a backslash. */
 function rawString(sql: string): string {
-  if (sql.includes('"""')) throw new Error("the SQL cannot stand between three quotes");
+  if (sql.includes('"""')) throw new Error('the SQL must not contain """, which would end the Python string');
   return `r"""\n${sql}"""`;
 }

@@ -1,11 +1,11 @@
-/** The one task of the worker: brings the index in step with one row of the host's, as it is now. */
+/** The worker's task: brings the index in step with the current state of one row of the host's table. */
 import type { Queryable, TrainingIndex } from "langchain-training-index";
 import type pg from "pg";
 
-/** How the training stands in the index now. After `changed` another job is on its way: the write that came between has enqueued it. */
+/** State of the training in the index. `changed`: nothing was stored, as the row's last write has enqueued another job. */
 export type IndexingOutcome = "indexed" | "absent" | "changed";
 
-/** What of a row decides its vectors: the columns that the triggers watch. */
+/** The columns that decide a row's vectors, which the triggers watch, and the flag. */
 interface TrainingRow {
   tag: string;
   grupo: string;
@@ -15,9 +15,9 @@ interface TrainingRow {
 }
 
 /**
- * Safe to run twice, at once, late or in the wrong order, and to be killed anywhere.
+ * Safe to run twice, concurrently, late or in the wrong order, and to be killed at any point.
  *
- * @throws what the index throws, and when another call has overtaken this one: the job is then to be tried again
+ * @throws what the index throws, and an error if another call has overtaken this one: the job must then be retried
  */
 export async function indexTraining(
   pool: pg.Pool,
@@ -36,22 +36,24 @@ async function store(
   row: TrainingRow,
   signal: AbortSignal | undefined,
 ): Promise<IndexingOutcome> {
-  // Embedding takes time, and nobody waits for it: no transaction is open yet.
+  // Embedding takes time, so it happens before the transaction: no lock is held meanwhile.
   const prepared = await index.prepareTraining(
     { id, content: row.conteudo, metadata: { tag: row.tag, grupo: row.grupo } },
     { signal },
   );
   return inTransaction(pool, async (client) => {
-    // From here to COMMIT no writer can change the row. It takes milliseconds.
+    // No writer can change the row from here to COMMIT, which takes milliseconds.
     const now = await readRow(client, id, "FOR NO KEY UPDATE");
     if (!now || !isSame(now, row)) return "changed";
     const { status, chunks } = await prepared.commit(client);
     if (status !== "superseded") {
-      // A blank text has no chunks, and so no vectors.
+      // A blank text has no chunks, and therefore no vectors.
       await client.query("SELECT training_trigger.set_flag($1, $2)", [id, chunks > 0]);
     } else if (!now.treinamento_vetorizado) {
-      // Something else wrote to the index, and not what the row says. A new try starts later, and so it wins.
-      throw new Error(`training ${id} was overtaken in the index, and its vectors are not there`);
+      // A later call stored something that does not match the row. A retry starts later still, and so it wins.
+      throw new Error(
+        `training ${id}: a later call has replaced it in the index, and its vectors are missing; the retry stores them`,
+      );
     }
     return "indexed";
   });
@@ -63,7 +65,7 @@ async function remove(pool: pg.Pool, index: TrainingIndex, id: number): Promise<
     if (row?.treinamento_finalizado) return "changed";
     if (row) await client.query("SELECT training_trigger.set_flag($1, false)", [id]);
     await index.deleteTraining(id, { client });
-    // What is not there cannot be locked: when the id was inserted again meanwhile, its vectors must stay.
+    // A missing row cannot be locked: if the id was inserted again meanwhile, its vectors must stay.
     if (!row && (await readRow(client, id))) return "changed";
     return "absent";
   });
@@ -87,7 +89,7 @@ function isSame(now: TrainingRow, before: TrainingRow): boolean {
   );
 }
 
-/** Commits what `body` did, unless the row has changed: then nothing of it stays. */
+/** Commits what `body` did; rolls back if it throws or finds the row changed. */
 async function inTransaction(
   pool: pg.Pool,
   body: (client: pg.PoolClient) => Promise<IndexingOutcome>,
@@ -95,14 +97,14 @@ async function inTransaction(
   const client = await pool.connect();
   let failure: Error | undefined;
   try {
-    // READ COMMITTED by name, whatever the server's default: what is read after a wait for a lock must be the newest.
+    // Not the server's default: after waiting for a lock, the newest version of the row must be read.
     await client.query("BEGIN ISOLATION LEVEL READ COMMITTED");
     const outcome = await body(client);
     await client.query(outcome === "changed" ? "ROLLBACK" : "COMMIT");
     return outcome;
   } catch (error) {
     await client.query("ROLLBACK").catch((broken: unknown) => {
-      failure = broken as Error; // the connection is of no more use
+      failure = broken as Error; // the connection is unusable
     });
     throw error;
   } finally {

@@ -1,17 +1,17 @@
 /**
- * Tells the workers that are alive from those that were killed. graphile-worker does not: a job that a killed worker had
- * taken stays locked for four hours, unless somebody who knows calls `force_unlock_workers`.
+ * Tells live workers from killed ones. graphile-worker cannot: the job of a killed worker stays locked for four hours,
+ * unless `force_unlock_workers` is called.
  *
- * Each worker holds an advisory lock of Postgres under its name, on a connection of its process. Whatever ends the
- * process ends the connection, and the lock with it.
+ * Each worker holds a Postgres advisory lock under its name, on a connection of its process. When the process ends, however
+ * it ends, the connection ends too, and the lock is free.
  */
 import type pg from "pg";
 
-/** The locks of this recipe, among others' advisory locks. */
+/** Keeps these locks apart from the host's other advisory locks. */
 const NAMESPACE = 7_431;
 const LOCK_OF_WORKER = `hashtextextended($1, ${NAMESPACE})`;
 
-/** The locks of the workers of this process. */
+/** The advisory locks of this process' workers. */
 export class LiveWorkers {
   readonly #client: pg.PoolClient;
 
@@ -22,7 +22,7 @@ export class LiveWorkers {
   /**
    * Takes a connection of the pool until {@link close}.
    *
-   * @param onLost - called when it breaks: others then take this process for dead
+   * @param onLost - called when the connection breaks: other processes then consider this one dead
    */
   static async open(pool: pg.Pool, onLost: (error: Error) => void): Promise<LiveWorkers> {
     const client = await pool.connect();
@@ -30,22 +30,22 @@ export class LiveWorkers {
     return new LiveWorkers(client);
   }
 
-  /** To be awaited before the worker takes its first job. */
+  /** Await it before the worker takes its first job. */
   async add(workerId: string): Promise<void> {
     await this.#client.query(`SELECT pg_advisory_lock(${LOCK_OF_WORKER})`, [workerId]);
   }
 
-  /** Ends the connection; with it go the locks. */
+  /** Ends the connection, which frees the locks. */
   close(): void {
     this.#client.release(true);
   }
 }
 
 /**
- * Gives the jobs of killed workers back to the queue, and drops those that a newer job has replaced meanwhile.
+ * Returns the jobs of killed workers to the queue, and drops those that a newer job has replaced meanwhile.
  *
- * @param tasks - only jobs of these count: of other workers on the same queue nobody knows whether they are alive
- * @returns the workers that were found dead
+ * @param tasks - the tasks whose jobs to release; workers of other tasks hold no such locks, so they may be alive
+ * @returns the names of the dead workers
  */
 export async function releaseDeadWorkers(pool: pg.Pool, tasks: readonly string[]): Promise<string[]> {
   const { rows } = await pool.query<{ worker: string }>(
@@ -55,7 +55,7 @@ export async function releaseDeadWorkers(pool: pg.Pool, tasks: readonly string[]
   );
   const dead: string[] = [];
   for (const { worker } of rows) {
-    // One statement each: a worker has one job at a time, so no two rows of the queue are ever locked at once.
+    // One statement per worker: each has one job at a time, so no statement ever locks two rows of the queue.
     const { rowCount } = await pool.query(
       `SELECT graphile_worker.force_unlock_workers(ARRAY[$1])
         WHERE pg_try_advisory_xact_lock(${LOCK_OF_WORKER})`,
@@ -63,7 +63,7 @@ export async function releaseDeadWorkers(pool: pg.Pool, tasks: readonly string[]
     );
     if (rowCount === 1) dead.push(worker);
   }
-  // A replaced job has no key and no attempt left. Its worker would have deleted it at its end.
+  // A replaced job has no key and no attempts left. Its worker would have deleted it when it ended.
   await pool.query(
     `SELECT count(*) FROM graphile_worker.complete_jobs((SELECT array_agg(id) FROM graphile_worker.jobs
       WHERE task_identifier = ANY ($1) AND key IS NULL AND attempts >= max_attempts AND locked_at IS NULL))`,

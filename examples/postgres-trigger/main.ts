@@ -1,5 +1,5 @@
 /**
- * A trigger on the host's own table keeps the index in step, whoever writes there; a worker of graphile-worker embeds.
+ * A trigger on the host's table keeps the index in step, whoever writes to it; a graphile-worker worker embeds.
  *
  * `--django-sql` prints the migration for Django instead.
  */
@@ -37,7 +37,7 @@ async function show(databaseUrl: string): Promise<void> {
   const { pool, embeddings, embedder } = scriptEnvironment({ ...process.env, DATABASE_URL: databaseUrl });
   console.log(`embedder: ${embedder}`);
 
-  console.log("\n1. The host's table, with rows in it. Nobody has heard of an index yet.");
+  console.log("\n1. The host's table has rows; there is no index yet.");
   await pool.query(tableSql);
   for (const { metadata, content } of trainings.slice(0, 4)) {
     await write(
@@ -47,16 +47,14 @@ async function show(databaseUrl: string): Promise<void> {
     );
   }
 
-  console.log(
-    "\n2. On deployment: the queue, the index, the triggers. Then each row that stands gets a job.",
-  );
+  console.log("\n2. On deployment: the queue, the index, the triggers. Each existing row gets a job.");
   await runMigrations({ pgPool: pool });
   await migrate(pool, { idType: "integer" });
   await pool.query(triggerSql);
   await pool.query("SELECT training_trigger.enqueue_all()");
   await printState(pool);
 
-  console.log("\n3. A worker starts, and works them off.");
+  console.log("\n3. A worker starts, and runs the jobs.");
   const index = await TrainingIndex.initialize(embeddings, { pool });
   const worker = await startTrainingWorker({
     pool,
@@ -66,7 +64,7 @@ async function show(databaseUrl: string): Promise<void> {
       console.log(`   worker: training ${id} is ${outcome}`);
     },
     onFailed: (job, error) => {
-      console.error(`   worker: ${job} failed, and will be tried again: ${String(error)}`);
+      console.error(`   worker: ${job} failed, and will be retried: ${String(error)}`);
     },
   });
   await untilDone(pool);
@@ -83,7 +81,7 @@ async function show(databaseUrl: string): Promise<void> {
   await write(pool, "UPDATE oraculo_treinamento SET treinamento_finalizado = true WHERE tag = 'clube'");
   await untilDone(pool);
 
-  console.log("\n5. It edits a text. Before COMMIT, in the host's transaction:");
+  console.log("\n5. It edits a text. In its transaction, before COMMIT:");
   const client = await pool.connect();
   await client.query("BEGIN");
   const edit = "UPDATE oraculo_treinamento SET conteudo = replace(conteudo, $1, $2) WHERE tag = 'clube'";
@@ -94,21 +92,21 @@ async function show(databaseUrl: string): Promise<void> {
   await untilDone(pool);
   console.log("   found:", (await index.similar("Quanto custa o Clube?", { k: 1 }))[0]?.content.slice(0, 39));
 
-  console.log("\n6. It edits one and rolls back: no job, and the flag stands.");
+  console.log("\n6. It edits a text and rolls back: no job, and the flag stays true.");
   await client.query("BEGIN");
   await write(client, edit, ["R$ 89,00", "R$ 99,00"]);
   await client.query("ROLLBACK");
   console.log("   ROLLBACK");
   client.release();
 
-  console.log("\n7. It touches what no vector depends on, and tries to set the flag itself: no job.");
+  console.log("\n7. It changes columns that do not affect the vectors, and tries to set the flag: no job.");
   await write(
     pool,
     "UPDATE oraculo_treinamento SET data_atualizacao = now(), treinamento_vetorizado = false",
   );
   await printState(pool);
 
-  console.log("\n8. It takes one back to a draft, and deletes another.");
+  console.log("\n8. It turns one training back into a draft, and deletes another.");
   await write(pool, "UPDATE oraculo_treinamento SET treinamento_finalizado = false WHERE tag = 'trocas'");
   await write(pool, "DELETE FROM oraculo_treinamento WHERE tag = 'cuidados'");
   await untilDone(pool);
@@ -124,7 +122,7 @@ async function show(databaseUrl: string): Promise<void> {
   console.log("\nworker stopped");
 }
 
-/** What the host does. It is plain SQL, and says nothing of an index. */
+/** Writes as the host does: in plain SQL, without regard to the index. */
 async function write(database: pg.Pool | pg.PoolClient, text: string, values: unknown[] = []): Promise<void> {
   const { rowCount } = await database.query(text, values);
   console.log(`   host: ${text.replace(/\s+/g, " ").slice(0, 96)} (${rowCount ?? 0})`);
@@ -149,7 +147,7 @@ async function printState(database: pg.Pool | pg.PoolClient): Promise<void> {
     rowMode: "array",
   });
   console.log(table(["id", "tag", "finalizado", "vetorizado", "chunks"], rows.map(printable)));
-  console.log(`   jobs that wait: ${await countJobs(database)}`);
+  console.log(`   waiting jobs: ${await countJobs(database)}`);
 }
 
 function printable([id, tag, isFinal, hasVectors, chunks]: [number, string, boolean, boolean, string]): (

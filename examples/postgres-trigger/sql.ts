@@ -1,11 +1,11 @@
-/** The SQL of this recipe; the files beside it can be run by psql or any migration tool as they are. */
+/** The SQL of this recipe. The files can also be run by psql or any migration tool. */
 import { readFile } from "node:fs/promises";
 
-/** The host's table, as Django makes it. */
+/** The host's table, as Django creates it. */
 export const tableSql = await readSql("table.sql");
-/** What makes each write to it enqueue a job. */
+/** The triggers that enqueue a job for each write. */
 export const triggerSql = await readSql("trigger.sql");
-/** What takes that back. */
+/** Removes the triggers. */
 export const triggerDownSql = await readSql("trigger-down.sql");
 
 function readSql(file: string): Promise<string> {

@@ -9,41 +9,41 @@ export const INDEX_TRAINING = "index_training";
 const RELEASE_DEAD_WORKERS = "release_dead_workers";
 const TASKS = [INDEX_TRAINING, RELEASE_DEAD_WORKERS];
 
-/** What a worker works with. */
+/** Options of {@link startTrainingWorker}. */
 export interface TrainingWorkerOptions {
-  /** Needs a connection for each job at a time, and four more. graphile-worker listens on one: no PgBouncer in transaction mode. */
+  /** Needs `concurrency` connections and four more. graphile-worker uses LISTEN: no PgBouncer in transaction mode. */
   pool: pg.Pool;
   index: TrainingIndex;
-  /** Jobs at a time. Default 2: the embedder is what takes the time. */
+  /** Concurrent jobs. Default 2: the embedder is the bottleneck. */
   concurrency?: number;
-  /** Whether SIGTERM and the like end it gracefully. Default `true`. */
+  /** Whether SIGTERM and similar signals end the worker gracefully. Default `true`. */
   handlesSignals?: boolean;
-  /** What a job did. */
+  /** Called after each job. */
   onDone?: (id: number, outcome: IndexingOutcome) => void;
-  /** A job that failed; it will be tried again. */
+  /** Called for each failed job, which will be retried. */
   onFailed?: (job: string, error: unknown) => void;
 }
 
 /**
- * Starts to work off the queue that the triggers fill, which must be installed. Its `stop` waits for the jobs that run.
+ * Starts a worker for the queue that the triggers fill; they must be installed. `stop` waits for running jobs.
  *
- * Its `promise` is fulfilled when it has stopped, also by itself: when others must take it for dead, or it can take no
- * more jobs. The process should end then, and a supervisor start another.
+ * `promise` is fulfilled when the worker has stopped. It also stops by itself, if other processes would consider it dead, or
+ * if it can take no more jobs. Then end the process, and let a supervisor start another.
  */
 export async function startTrainingWorker(options: TrainingWorkerOptions): Promise<Runner> {
   const { pool, index, concurrency = 2, handlesSignals = true, onDone, onFailed } = options;
   await releaseDeadWorkers(pool, TASKS);
   let runner: Runner | undefined;
-  const end = (): void => {
-    runner?.stop().catch(() => undefined); // it had stopped already
+  const stopRunner = (): void => {
+    runner?.stop().catch(() => undefined); // it has already stopped
   };
-  const live = await LiveWorkers.open(pool, end);
+  const live = await LiveWorkers.open(pool, stopRunner);
   try {
     runner = await run({
       pgPool: pool,
       concurrency,
       noHandleSignals: !handlesSignals,
-      logger: new Logger(() => () => undefined), // it would log each job; failures go to onFailed
+      logger: new Logger(() => () => undefined), // would log each job; failures go to onFailed
       taskList: {
         [INDEX_TRAINING]: async (payload, { abortSignal }) => {
           const id = readId(payload);
@@ -54,7 +54,7 @@ export async function startTrainingWorker(options: TrainingWorkerOptions): Promi
           await releaseDeadWorkers(pool, TASKS);
         },
       },
-      // Each minute: the process that was killed need not be the one that starts again.
+      // Every minute, because a killed process may not be started again.
       parsedCronItems: parseCronItems([{ task: RELEASE_DEAD_WORKERS, match: "* * * * *" }]),
       preset: {
         plugins: [
@@ -71,8 +71,8 @@ export async function startTrainingWorker(options: TrainingWorkerOptions): Promi
     throw error;
   }
   runner.events.on("job:error", ({ job, error }) => onFailed?.(job.key ?? job.id, error));
-  // It could not say how a job ended, and takes no more: https://github.com/graphile/worker/issues/592
-  runner.events.on("worker:fatalError", end);
+  // It could not record how a job ended, and takes no more jobs: https://github.com/graphile/worker/issues/592
+  runner.events.on("worker:fatalError", stopRunner);
   const close = (): void => {
     live.close();
   };
@@ -82,6 +82,7 @@ export async function startTrainingWorker(options: TrainingWorkerOptions): Promi
 
 function readId(payload: unknown): number {
   const id: unknown = (payload as { id?: unknown }).id;
-  if (typeof id !== "number") throw new TypeError("the payload must be that of training_trigger.enqueue");
+  if (typeof id !== "number")
+    throw new TypeError("the job's payload must be { id: number }, as training_trigger.enqueue writes it");
   return id;
 }

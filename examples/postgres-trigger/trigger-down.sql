@@ -1,5 +1,5 @@
--- Takes back what trigger.sql has made, and the jobs that wait. The index is on its own from here on, so no flag can say
--- any more that it is in step.
+-- Removes what trigger.sql has created, and the waiting jobs. Nothing keeps the index in step from here on, so every flag
+-- becomes false.
 DROP TRIGGER zz_training_flag ON public.oraculo_treinamento;
 DROP TRIGGER training_written ON public.oraculo_treinamento;
 DROP TRIGGER training_changed ON public.oraculo_treinamento;

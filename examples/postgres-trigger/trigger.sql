@@ -1,12 +1,12 @@
--- Every write to the host's table that matters to the index enqueues a job in the writer's own transaction: with a
--- rollback the job is gone too, and once the write is committed the job cannot be lost.
+-- Every write to the host's table that affects the index enqueues a job in the writer's own transaction: a rollback removes
+-- the job too, and once the write is committed the job cannot be lost.
 --
--- To be run once, in one transaction, by the owner of the table and of the queue, after graphile-worker's own migrations.
--- trigger-down.sql takes it back.
+-- Run it once, in one transaction, as the owner of the table and of the queue, after graphile-worker's own migrations.
+-- trigger-down.sql removes it.
 
 DO $$
 BEGIN
-  -- Function bodies are only looked at when they run: without this check each write of the host would fail instead.
+  -- Function bodies are checked only when they run: without this check each write of the host would fail instead.
   IF to_regprocedure('graphile_worker.add_job(text, json, text, timestamptz, integer, text, integer, text[], text)') IS NULL
   THEN
     RAISE EXCEPTION 'graphile_worker.add_job is missing'
@@ -17,14 +17,14 @@ $$;
 
 CREATE SCHEMA training_trigger;
 
--- One job a training, whatever happens to it and however often: its key is the training's. The job says which training,
--- and no more: what has to be done is read from the row when the job runs.
+-- One job per training, however often it changes: the job's key is made from the training's id. The job holds nothing else:
+-- what to do is read from the row when the job runs.
 --
--- A job that waits is replaced, and may run at once. One that runs already may have read the row before this write:
--- add_job then takes its key away and makes a new one. It returns no row when a worker took the job between two of its
--- statements, and has done nothing then (https://github.com/graphile/worker/issues/580): the next call sees that worker.
+-- A waiting job is replaced, and may run immediately. A running one may have read the row before this write: add_job then
+-- removes its key and adds a new job. If a worker takes the job between two of its statements, add_job does nothing and
+-- returns no row (https://github.com/graphile/worker/issues/580): the next call sees that worker.
 --
--- The highest number of attempts there is: a job is tried until it succeeds, after exp(10) seconds (6 hours) at the latest.
+-- The highest possible number of attempts: a job is retried until it succeeds, every exp(10) seconds (6 hours) at least.
 CREATE FUNCTION training_trigger.enqueue(training_id integer, job_priority integer DEFAULT 0) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -44,7 +44,7 @@ BEGIN
 END
 $$;
 
--- SECURITY DEFINER here and below: the writer's role knows nothing of the queue, so it has no rights there.
+-- SECURITY DEFINER here and below, because the writer's role has no rights on the queue.
 CREATE FUNCTION training_trigger.enqueue_row() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -58,7 +58,7 @@ BEGIN
 END
 $$;
 
--- Only a finalised training can have vectors, or has a job already.
+-- Other trainings than finalised ones have no vectors, or already have a job.
 CREATE FUNCTION training_trigger.enqueue_truncated() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -68,9 +68,9 @@ BEGIN
 END
 $$;
 
--- The flag is true exactly where the vectors of the present text are. So it falls with the text, in the writer's own
--- statement, and no writer can raise it, nor bring an old value back: Django's save() writes every column of the row as it
--- was when it was read.
+-- The flag is true exactly while the index has the vectors of the current text. So a writer's statement that changes the text
+-- sets it to false, and no writer can set it to true, nor bring back an old value: Django's save() writes every column of the
+-- row as it was when it was read.
 CREATE FUNCTION training_trigger.guard_flag() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -86,16 +86,16 @@ BEGIN
 END
 $$;
 
--- For the worker, in the transaction that has put the vectors in place. The setting holds as long as the function runs.
+-- Called by the worker, in the transaction that stores the vectors. The setting is in effect only while the function runs.
 CREATE FUNCTION training_trigger.set_flag(training_id integer, vectorised boolean) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp SET training_trigger.sets_flag = 'on' AS $$
   UPDATE public.oraculo_treinamento SET treinamento_vetorizado = vectorised
     WHERE id = training_id AND treinamento_vetorizado <> vectorised
 $$;
 
--- The backfill: all rows that stand, behind whatever is written meanwhile (a higher number is a lower priority). Also for
--- what went past the triggers, or when the index is made anew. The flags fall: nobody knows whether they are right.
--- Rows are locked before their jobs, as by any other writer, so that the two cannot wait for each other.
+-- The backfill: enqueues all existing rows, at a lower priority than new writes (a higher number is a lower priority). Use it
+-- also after writes that bypassed the triggers, or when the index was created anew. All flags become false, because they may
+-- be wrong. Each row is locked before its job, as other writers do, so that they cannot deadlock.
 CREATE FUNCTION training_trigger.enqueue_all() RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET training_trigger.sets_flag = 'on' AS $$
 DECLARE
@@ -114,14 +114,14 @@ $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA training_trigger FROM PUBLIC;
 
--- Triggers of one kind fire in the order of their names: the flag's comes after those of the host, which may change the text.
+-- Triggers of one kind fire in the order of their names: zz_ runs after the host's own triggers, which may change the text.
 CREATE TRIGGER zz_training_flag BEFORE INSERT OR UPDATE ON public.oraculo_treinamento
   FOR EACH ROW EXECUTE FUNCTION training_trigger.guard_flag();
 
 CREATE TRIGGER training_written AFTER INSERT OR DELETE ON public.oraculo_treinamento
   FOR EACH ROW EXECUTE FUNCTION training_trigger.enqueue_row();
 
--- Not `UPDATE OF conteudo, ...`: that asks which columns a statement names, and Django's save() names them all.
+-- Not `UPDATE OF conteudo, ...`: that tests which columns a statement names, and Django's save() names them all.
 CREATE TRIGGER training_changed AFTER UPDATE ON public.oraculo_treinamento
   FOR EACH ROW
   WHEN ((NEW.id, NEW.conteudo, NEW.tag, NEW.grupo, NEW.treinamento_finalizado)

@@ -1,15 +1,17 @@
 /**
  * A worker as a process of its own: `DATABASE_URL=... npx tsx examples/postgres-trigger/worker.ts`
  *
- * Any number of them may run. SIGTERM lets the jobs that run come to their end; SIGKILL does no harm either. A supervisor
- * (systemd, Docker's `restart: always`) starts it again when it ends.
+ * Any number of them may run. On SIGTERM running jobs are finished; SIGKILL does no harm either. A supervisor (systemd,
+ * Docker's `restart: always`) should restart it when it ends.
  */
 import { configFromEnv, TrainingIndex } from "langchain-training-index";
+import { loadEnvFile } from "../support/env-file.js";
 import { scriptEnvironment } from "../support/environment.js";
 import { startTrainingWorker } from "./start-worker.js";
 
+loadEnvFile();
 if (configFromEnv(process.env).databaseUrl === undefined) {
-  throw new Error("DATABASE_URL must be set: a worker of an embedded database would find nothing to do");
+  throw new Error("set DATABASE_URL: the embedded database of a worker would have no jobs");
 }
 const { pool, embeddings } = scriptEnvironment();
 const index = await TrainingIndex.initialize(embeddings, { pool });
@@ -20,12 +22,12 @@ const runner = await startTrainingWorker({
     console.log(`training ${id} is ${outcome}`);
   },
   onFailed: (job, error) => {
-    console.error(`${job} failed, and will be tried again: ${String(error)}`);
+    console.error(`${job} failed, and will be retried: ${String(error)}`);
   },
 });
 console.log("worker started");
 await runner.promise;
 await pool.end();
-// On a signal graphile-worker ends the process itself: who comes here has lost its connection.
-console.error("worker stopped: it is to be started again");
+// After a signal graphile-worker ends the process itself, so this line means that the connection was lost.
+console.error("worker stopped: it must be restarted");
 process.exitCode = 1;

@@ -1,4 +1,4 @@
-/** What the scripts here run on: the environment decides, and without one nothing has to be installed. */
+/** Database and embedder of the scripts, chosen by environment variables. Without them nothing has to be installed. */
 import { configFromEnv, type EmbeddingProfile, type EnvironmentConfig } from "langchain-training-index";
 import { embeddedPool } from "langchain-training-index/embedded";
 import { ollamaEmbeddings } from "langchain-training-index/ollama";
@@ -6,7 +6,7 @@ import { HashingEmbeddings } from "langchain-training-index/testing";
 import type { Embeddings } from "@langchain/core/embeddings";
 import pg from "pg";
 
-/** A database and an embedder, and how to call them. */
+/** A database and an embedder, with descriptions of both to print. */
 export interface ScriptEnvironment {
   config: EnvironmentConfig;
   pool: pg.Pool;
@@ -35,7 +35,7 @@ export function scriptEnvironment(env: NodeJS.ProcessEnv = process.env): ScriptE
   };
 }
 
-/** A pool that outlives its connections: without a listener, one that breaks while it is idle ends the process. */
+/** A pool with an error listener: without one, an idle connection that breaks ends the process. */
 function serverPool(connectionString: string): pg.Pool {
   const pool = new pg.Pool({ connectionString });
   pool.on("error", (error) => {

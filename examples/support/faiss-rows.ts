@@ -1,24 +1,24 @@
 import type { Metadata, Training, TrainingIndex, UpsertStatus } from "langchain-training-index";
 
-/** A row as it was exported: see `examples/faiss-import.ts`. */
+/** An exported row: see `examples/faiss-import.ts`. */
 export interface FaissRow {
   id: number;
   tag: string;
   grupo: string;
-  /** A list of what Python's `Document.model_dump_json()` wrote, or of such objects themselves. */
+  /** A list of documents: objects, or JSON strings as Python's `Document.model_dump_json()` writes them. */
   documentos: unknown;
 }
 
-/** Something that could not be imported. Documents are counted from 0, as Python does. */
+/** A row or document that could not be imported. */
 export interface FaissProblem {
   row: number;
-  /** `undefined` when it is the row itself. */
+  /** Index of the document, from 0 as in Python; `undefined` if the row itself is at fault. */
   document: number | undefined;
-  /** Names row and document, and holds nothing of their text. */
+  /** Names row and document; contains nothing of their text. */
   message: string;
 }
 
-/** A row that has been imported, without the documents that had a problem. */
+/** An imported row, without the documents that could not be imported. */
 export interface FaissImport {
   row: number;
   status: UpsertStatus;
@@ -27,25 +27,25 @@ export interface FaissImport {
 }
 
 /**
- * Older than any change of the host's: when the import is run again, what has been saved since stays.
+ * Lower than any revision of the host, so that a second import does not overwrite what was saved since.
  *
- * The host must then give revisions of its own, higher than 0: its `updated_at` or a counter.
+ * The host must therefore pass its own revisions, higher than 0: its `updated_at` or a counter.
  */
 const IMPORT_REVISION = 0;
 
 /**
- * Imports rows of FAISS days, whose documents are split as those of any training. Again it finds what is there, and embeds
- * only what is new.
+ * Imports rows that were kept for FAISS. Their documents are split like those of any training. A second import embeds only
+ * what is new.
  *
- * @param onProblem - called for each document that cannot be read; the others of its row are imported
- * @returns the rows, in order, as they come about
+ * @param onProblem - called for each document that cannot be read; the other documents of its row are imported
+ * @returns the imported rows, in order, as they are stored
  */
 export async function* importFaissRows(
   index: TrainingIndex,
   rows: Iterable<FaissRow> | AsyncIterable<FaissRow>,
   onProblem: (problem: FaissProblem) => void,
 ): AsyncGenerator<FaissImport, void, undefined> {
-  /** Documents of the rows that are under way. */
+  /** Number of documents by row, for rows that are being imported. */
   const counts = new Map<number, number>();
   const trainings = async function* (): AsyncGenerator<Training, void, undefined> {
     for await (const row of rows) {
@@ -75,7 +75,7 @@ function readDocuments(row: FaissRow, onProblem: (problem: FaissProblem) => void
   };
   const { documentos } = row;
   if (!Array.isArray(documentos) || documentos.length === 0) {
-    report(undefined, "documentos is not a list with something in it");
+    report(undefined, "documentos is not a list, or is empty");
     return [];
   }
   return documentos.flatMap((document: unknown, place) => {
@@ -84,7 +84,7 @@ function readDocuments(row: FaissRow, onProblem: (problem: FaissProblem) => void
       report(place, read);
       return [];
     }
-    // A row that was given another tag kept the old one in its documents.
+    // The documents of a row that was retagged still have the old tag.
     return [{ ...read, metadata: { ...read.metadata, tag: row.tag, grupo: row.grupo } }];
   });
 }

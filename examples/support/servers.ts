@@ -1,9 +1,9 @@
-/** The servers that recipes run on: those of the environment, else containers that end with the script. */
+/** Servers for the recipes: those of the environment, else containers, which are removed with the script. */
 import { configFromEnv } from "langchain-training-index";
 import { GenericContainer } from "testcontainers";
 import { postgresContainer } from "../../test/support/postgres-container.js";
 
-/** A server, and how to let go of it. */
+/** A running server. */
 export interface Server {
   url: string;
   /** Stops the container; does nothing for a server of the environment. */

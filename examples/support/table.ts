@@ -1,6 +1,6 @@
 import Table from "cli-table3";
 
-/** A table for the terminal, without colours: it reads the same in a log. */
+/** A table for the terminal, without colours, so that it reads the same in a log. */
 export function table(head: string[], rows: (string | number)[][], widths?: number[]): string {
   const printed = new Table({
     head,

@@ -1,14 +1,14 @@
 import { randomBytes } from "node:crypto";
 import pg from "pg";
 
-/** A database of a script's own, beside whatever else is on the server. */
+/** A script's own database on a server. */
 export interface TemporaryDatabase {
   url: string;
-  /** Ends what is still connected to it. */
+  /** Drops it, and ends its remaining connections. */
   drop: () => Promise<void>;
 }
 
-/** Makes an empty database on a server, with a name that no other has. The role needs CREATEDB. */
+/** Creates an empty database with a unique name. The role needs CREATEDB. */
 export async function temporaryDatabase(serverUrl: string, prefix: string): Promise<TemporaryDatabase> {
   const name = `${prefix}_${randomBytes(6).toString("hex")}`;
   await runOn(serverUrl, `CREATE DATABASE ${pg.escapeIdentifier(name)}`);

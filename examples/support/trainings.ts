@@ -1,4 +1,4 @@
-/** The trainings of a shop that does not exist: what its bot has been taught. */
+/** A training of a fictitious shop: a text of its bot's knowledge base. */
 export interface SampleTraining {
   id: string;
   metadata: { tag: string; grupo: string };

@@ -1,10 +1,10 @@
-/** What a batch may hold; one item alone may be larger. */
+/** Upper bounds of a batch. A single item that exceeds `size` is a batch by itself. */
 export interface BatchLimits {
   items: number;
   size: number;
 }
 
-/** Cuts items into batches, in order, each within both limits. Reads ahead by one item at most. */
+/** Groups items into batches, in order, each within both limits. Reads at most one item ahead. */
 export function* batches<T>(
   items: Iterable<T>,
   sizeOf: (item: T) => number,

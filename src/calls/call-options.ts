@@ -3,10 +3,10 @@ import type { IndexingProgress } from "../types.js";
 import { checkFunction, checkInteger, checkOptions } from "./checks.js";
 import { checkClient, type Queryable } from "./host-database.js";
 
-/** What a timer of Node takes: 24 days. */
+/** The longest delay of a Node timer, 24 days. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
-/** What the options of any call can have. */
+/** The options that public methods share. */
 interface CallOptions {
   signal?: AbortSignal | undefined;
   timeoutMs?: number | undefined;
@@ -15,12 +15,11 @@ interface CallOptions {
 }
 
 /**
- * What each call begins with, whichever of these options it has.
+ * Checks the options of a public method, whichever of the shared ones it has.
  *
- * @param known - the names of its options
- * @param owner - the name of the call, for errors
- * @throws {@link InvalidArgumentError} for options that are no object, for a name that is not known, and for an option
- * that is not usable
+ * @param known - the names of the method's options
+ * @param owner - the name of the method, for errors
+ * @throws {@link InvalidArgumentError} if the options are not an object, have an unknown name, or an invalid value
  */
 export function checkCall(options: CallOptions, known: readonly string[], owner: string): void {
   checkOptions(options, known, owner);
@@ -32,9 +31,9 @@ export function checkCall(options: CallOptions, known: readonly string[], owner:
 
 function checkSignal(signal: AbortSignal | null | undefined): void {
   if (signal === undefined) return;
-  const listens =
+  const hasListeners =
     typeof signal?.addEventListener === "function" && typeof signal.removeEventListener === "function";
-  if (!listens || typeof signal.aborted !== "boolean") {
+  if (!hasListeners || typeof signal.aborted !== "boolean") {
     throw new InvalidArgumentError("signal", "must be an AbortSignal");
   }
 }

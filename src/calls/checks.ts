@@ -13,7 +13,7 @@ export function checkList(option: string, list: unknown): void {
   if (!Array.isArray(list)) throw new InvalidArgumentError(option, "must be a list");
 }
 
-/** @throws {@link InvalidArgumentError} for what `for await` cannot go through */
+/** @throws {@link InvalidArgumentError} for a value that `for await` cannot iterate */
 export function checkIterable(option: string, given: unknown): void {
   const { [Symbol.iterator]: iterator, [Symbol.asyncIterator]: asyncIterator } = (given ?? {}) as Partial<
     Iterable<unknown> & AsyncIterable<unknown>
@@ -39,25 +39,25 @@ export function checkNumber(option: string, value: unknown, lowest: number, high
   return value;
 }
 
-/** Whether a value has properties to look at. */
+/** Whether a value is an object, and so has properties. */
 export function isObject(value: unknown): value is object {
   return typeof value === "object" && value !== null;
 }
 
-/** The names of all properties of a type. The compiler refuses a list that lacks one or has one too many. */
+/** The names of all properties of a type. The compiler rejects a list with a name missing or one too many. */
 export function namesOfProperties<Type>(names: Readonly<Record<keyof Type, true>>): readonly string[] {
   return Object.keys(names);
 }
 
 /**
- * Refuses names that a function does not know: `{ filters }` must never be taken for "no filter". And refuses what has no
- * names at all: of a list, a Map or a promise each option would be `undefined`.
+ * Rejects unknown property names: `{ filters }` must never mean "no filter". Also rejects values that are not plain
+ * objects: on a list, a Map or a promise every option would read as `undefined`.
  *
- * @param given - the options, or another object of fixed names; `undefined` for none
+ * @param given - the options, or another object with a fixed set of names; `undefined` is accepted
  * @param known - from {@link namesOfProperties}
- * @param owner - what takes them, for the message: `similar`, `migrate`, `a training`
- * @param path - where the object is in the arguments: `training` for `training.text`; none for options
- * @throws {@link InvalidArgumentError} that names the unknown one, and the nearest that is known
+ * @param owner - what the names belong to, for the message: `similar`, `migrate`, `a training`
+ * @param path - the object's place in the arguments: `training` for `training.text`; omitted for the options themselves
+ * @throws {@link InvalidArgumentError} with the unknown name and the closest known one
  */
 export function checkNames(given: unknown, known: readonly string[], owner: string, path?: string): void {
   if (given === undefined) return;
@@ -78,43 +78,46 @@ export function checkNames(given: unknown, known: readonly string[], owner: stri
   );
 }
 
-/** As {@link checkNames}, for options that have to be there by now. */
+/** Like {@link checkNames}, but also rejects `undefined`: defaults have been applied by now. */
 export function checkOptions(options: unknown, known: readonly string[], owner: string): void {
   checkNames(options ?? null, known, owner);
 }
 
-/** An object literal, or an object of a class of the host's. */
+/** Whether a value is an object literal or an instance of a host's class. */
 function isOptionsObject(value: unknown): value is object {
   return Object.prototype.toString.call(value) === "[object Object]";
 }
 
-/** What was given instead: a string, a list, null, a Map, a Promise. */
+/** Names the kind of a rejected value: a string, a list, null, a Map, a Promise. */
 function nameOfKind(value: unknown): string {
   if (Array.isArray(value)) return "a list";
   if (typeof value !== "object") return `a ${typeof value}`;
   return value === null ? "null" : `a ${Object.prototype.toString.call(value).slice("[object ".length, -1)}`;
 }
 
-/** Whether a value is a promise: most often a call whose `await` was forgotten. */
+/** Whether a value is a promise, usually because the caller forgot an `await`. */
 export function isPromise(value: unknown): boolean {
   return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
 }
 
-/** The known name that is one of its words (`k` of `topK`), else the one that takes the fewest changes, at most half of its letters. */
+/**
+ * The known name that equals one word of `name` (`k` for `topK`). Otherwise the known name with the smallest edit
+ * distance, if that is at most half its length.
+ */
 function nearestName(name: string, known: readonly string[]): string | undefined {
   const words = name.split(/(?=[A-Z])|_/).map((word) => word.toLowerCase());
   const word = known.find((candidate) => words.includes(candidate.toLowerCase()));
   if (word !== undefined) return word;
-  const wanted = name.toLowerCase();
+  const lowerCased = name.toLowerCase();
   const [nearest] = known
-    .map((candidate) => ({ candidate, changes: changesBetween(wanted, candidate.toLowerCase()) }))
-    .filter(({ candidate, changes }) => changes <= Math.max(1, Math.floor(candidate.length / 2)))
-    .sort((left, right) => left.changes - right.changes);
+    .map((candidate) => ({ candidate, distance: editDistance(lowerCased, candidate.toLowerCase()) }))
+    .filter(({ candidate, distance }) => distance <= Math.max(1, Math.floor(candidate.length / 2)))
+    .sort((left, right) => left.distance - right.distance);
   return nearest?.candidate;
 }
 
-/** Letters to add, take away or replace (Levenshtein distance). */
-function changesBetween(from: string, to: string): number {
+/** The Levenshtein distance. */
+function editDistance(from: string, to: string): number {
   let previous = Array.from({ length: to.length + 1 }, (_, index) => index);
   for (const [row, letter] of Array.from(from).entries()) {
     const current = [row + 1];

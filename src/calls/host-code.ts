@@ -1,10 +1,10 @@
 import { InvalidArgumentError, TrainingIndexError } from "../errors.js";
 
 /**
- * Runs a function of the host's that was given as an option. What it throws becomes a typed error that names the option;
- * errors of this library pass as they are.
+ * Runs a function that the host passed as an option. An error that it throws becomes a typed error that names the option;
+ * errors of this library are rethrown unchanged.
  *
- * @throws {@link InvalidArgumentError} with what was thrown as its cause
+ * @throws {@link InvalidArgumentError} with the thrown value as its `cause`
  */
 export function runHostCode<T>(option: string, run: () => T): T {
   try {
@@ -14,7 +14,7 @@ export function runHostCode<T>(option: string, run: () => T): T {
   }
 }
 
-/** The same for one that returns a promise, or should. */
+/** Like {@link runHostCode}, for a function that returns a promise. */
 export async function awaitHostCode<T>(option: string, run: () => Promise<T>): Promise<T> {
   try {
     return await run();
@@ -25,5 +25,5 @@ export async function awaitHostCode<T>(option: string, run: () => Promise<T>): P
 
 function hostFailure(option: string, error: unknown): TrainingIndexError {
   if (error instanceof TrainingIndexError) return error;
-  return new InvalidArgumentError(option, "threw an error, which is the cause of this one", error);
+  return new InvalidArgumentError(option, "threw an error, see the cause of this one", error);
 }

@@ -1,12 +1,12 @@
 import { isObject } from "./checks.js";
 import { InvalidArgumentError } from "../errors.js";
 
-/** What runs one statement: a `pg.Pool`, `pg.PoolClient` or `pg.Client`. */
+/** Anything that runs a statement: a `pg.Pool`, `pg.PoolClient` or `pg.Client`. */
 export interface Queryable {
   query(text: string, values?: unknown[]): Promise<QueryResult>;
 }
 
-/** The part of the result of `pg` that the library uses. */
+/** The part of a `pg.QueryResult` that the library uses. */
 export interface QueryResult {
   rows: unknown[];
   rowCount: number | null;
@@ -19,13 +19,16 @@ export interface DatabaseClient extends Queryable {
   removeListener(event: "error", listener: (error: Error) => void): unknown;
 }
 
-/** The part of `pg.Pool` that the library uses. It is never ended here. */
+/** The part of `pg.Pool` that the library uses. The library never ends the pool. */
 export interface DatabasePool extends Queryable {
   connect(): Promise<DatabaseClient>;
 }
 
-/** What is looked at to tell one thing from another. Some of it `pg` does not document; where it is missing, nothing is said. */
-interface Given {
+/**
+ * Properties by which the checks tell pools, clients and other objects apart. `pg` does not document all of them; a check
+ * whose property is missing is skipped.
+ */
+interface PoolOrClientFields {
   query?: unknown;
   connect?: unknown;
   release?: unknown;
@@ -39,12 +42,12 @@ interface Given {
 }
 
 const EXPECTED = {
-  pool: "must be a pg.Pool, as new pg.Pool({ connectionString })",
-  client: "must be a client of pg in a transaction, as await pool.connect() gives it",
+  pool: "must be a pg.Pool, such as new pg.Pool({ connectionString })",
+  client: "must be a client of pg in a transaction, such as await pool.connect() returns",
 };
 
-/** What of other libraries is given by mistake, by what only that has. */
-const OTHERS: readonly (readonly [property: string, what: string])[] = [
+/** Objects of other libraries that hosts pass by mistake, each recognised by a property that only it has. */
+const FOREIGN_OBJECTS: readonly (readonly [property: string, name: string])[] = [
   ["unsafe", "a postgres.js instance"],
   ["createQueryRunner", "a TypeORM DataSource"],
   ["startTransaction", "a TypeORM QueryRunner"],
@@ -52,33 +55,33 @@ const OTHERS: readonly (readonly [property: string, what: string])[] = [
   ["$queryRawUnsafe", "a Prisma client"],
   ["selectFrom", "a Kysely instance"],
   ["getKnexQuery", "a MikroORM instance"],
-  ["execProtocol", "a PGlite instance, for which there is embeddedPool(dataDir)"],
+  ["execProtocol", "a PGlite instance: use embeddedPool(dataDir) instead"],
   ["raw", "a Knex instance"],
   ["$client", "a Drizzle database, whose $client is the pool"],
 ];
 
-/** @throws {@link InvalidArgumentError} saying what was given instead */
+/** @throws {@link InvalidArgumentError} that says what was given instead */
 export function checkPool(pool: unknown): DatabasePool {
   const given = fieldsOf(pool);
   if (given.connectionParameters !== undefined) {
-    throw refusal("pool", `${describeClient(given)}: one connection, and calls need one each`);
+    throw refusal("pool", `${describeClient(given)}, a single connection, but each call needs its own`);
   }
   const isPool = typeof given.connect === "function" && typeof given.query === "function";
-  if (!isPool || isOther(pool)) throw refusal("pool", describe(pool, ["connect", "query"]));
+  if (!isPool || isForeign(pool)) throw refusal("pool", describe(pool, ["connect", "query"]));
   if (given.Client?.prototype && isNativePrototype(given.Client.prototype)) throw refusal("pool", NATIVE);
   return pool as DatabasePool;
 }
 
-/** @throws {@link InvalidArgumentError} saying what was given instead; `undefined` is no client, which is fine */
+/** Accepts `undefined`. @throws {@link InvalidArgumentError} that says what was given instead */
 export function checkClient(client: unknown): void {
   if (client === undefined) return;
   const given = fieldsOf(client);
-  if (typeof given.query !== "function" || isOther(client))
+  if (typeof given.query !== "function" || isForeign(client))
     throw refusal("client", describe(client, ["query"]));
   if (typeof given.totalCount === "number") {
     throw refusal(
       "client",
-      "a pool, any of whose connections may run a statement: pass the client that ran BEGIN",
+      "a pool, which may run each statement on another connection: pass the client that ran BEGIN",
     );
   }
   if (isNative(given)) throw refusal("client", NATIVE);
@@ -88,10 +91,10 @@ export function checkClient(client: unknown): void {
   }
 }
 
-/** A pool or a client, for what only reads. @throws {@link InvalidArgumentError} */
+/** Checks a pool or a client for a function that only reads. @throws {@link InvalidArgumentError} */
 export function checkDatabase(database: unknown): DatabasePool | Queryable {
   const { connectionParameters, connect, query } = fieldsOf(database);
-  // As `boundedDatabase` tells them apart.
+  // The same distinction as in `boundedDatabase`.
   if (connectionParameters !== undefined || (typeof connect !== "function" && typeof query === "function")) {
     checkClient(database);
     return database as Queryable;
@@ -99,39 +102,39 @@ export function checkDatabase(database: unknown): DatabasePool | Queryable {
   return checkPool(database);
 }
 
-const NATIVE = "of pg.native, which cannot send vectors in binary: use pg itself, without native";
+const NATIVE = "pg.native, which cannot send vectors in binary: use pg itself, without native";
 
-function fieldsOf(given: unknown): Given {
+function fieldsOf(given: unknown): PoolOrClientFields {
   return isObject(given) || typeof given === "function" ? given : {};
 }
 
-function isNative({ native }: Given): boolean {
+function isNative({ native }: PoolOrClientFields): boolean {
   return isObject(native) && typeof (native as { connect?: unknown }).connect === "function";
 }
 
-/** A pool shows its class of clients, before it has any: that of `pg.native` has methods that the other lacks. */
+/** Recognises the client class of `pg.native` by its methods: a pool has `Client` before its first connection. */
 function isNativePrototype(prototype: object): boolean {
   return "_hasActiveQuery" in prototype && !("_attachListeners" in prototype);
 }
 
-function describeClient(given: Given): string {
-  if (isNative(given)) return `a client ${NATIVE}`;
+function describeClient(given: PoolOrClientFields): string {
+  if (isNative(given)) return "a client of pg.native";
   return typeof given.release === "function" ? "a client of a pool" : "a pg.Client";
 }
 
-function nameOfOther(given: unknown): string | undefined {
+function nameOfForeign(given: unknown): string | undefined {
   if (!isObject(given) && typeof given !== "function") return undefined;
-  return OTHERS.find(([property]) => property in given)?.[1];
+  return FOREIGN_OBJECTS.find(([property]) => property in given)?.[1];
 }
 
-function isOther(given: unknown): boolean {
-  return nameOfOther(given) !== undefined;
+function isForeign(given: unknown): boolean {
+  return nameOfForeign(given) !== undefined;
 }
 
-/** Never with the value itself: a connection string holds a password. */
+/** Describes a rejected value without repeating it: a connection string holds a password. */
 function describe(given: unknown, methods: readonly string[]): string {
-  const other = nameOfOther(given);
-  if (other !== undefined) return other;
+  const foreign = nameOfForeign(given);
+  if (foreign !== undefined) return foreign;
   if (given === null) return "null";
   if (typeof given === "string") return "a string";
   if (Array.isArray(given)) return "a list";
@@ -143,5 +146,5 @@ function describe(given: unknown, methods: readonly string[]): string {
 }
 
 function refusal(option: "pool" | "client", given: string): InvalidArgumentError {
-  return new InvalidArgumentError(option, `${EXPECTED[option]}; given was ${given}`);
+  return new InvalidArgumentError(option, `${EXPECTED[option]}; got ${given}`);
 }

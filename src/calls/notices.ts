@@ -1,15 +1,15 @@
 /**
- * What the library did instead of what was asked, as a constant that code can branch on. The call itself succeeded, or
- * goes on.
+ * The fallback that the library took, as a constant that code can branch on. The call itself has succeeded or is still
+ * running.
  *
  * | code | meaning |
  * |---|---|
- * | `EXACT_SEARCH` | a search compared all chunks: the vector index is missing, damaged, or gave up under a filter |
- * | `TEXT_ONLY` | a hybrid search was answered by words alone: the question could not be embedded |
- * | `UNNAMED_STATEMENT` | a pooler does not keep prepared statements: they are planned anew each time |
- * | `RETRY` | work is repeated after a failure that can pass |
- * | `SLOW_EMBEDDER` | the embedder has not answered for a while |
- * | `REPAIRED` | something in the schema was found wrong and was put right |
+ * | `EXACT_SEARCH` | a search compared all chunks: the vector index is missing or damaged, or its scan ended before it found enough |
+ * | `TEXT_ONLY` | a hybrid search used words alone: the question could not be embedded |
+ * | `UNNAMED_STATEMENT` | a pooler does not keep prepared statements: Postgres plans every statement again |
+ * | `RETRY` | work is retried after a transient failure |
+ * | `SLOW_EMBEDDER` | the embedder has not answered for a while; the call still waits |
+ * | `REPAIRED` | the library found and fixed a fault in the schema |
  */
 export type NoticeCode =
   "EXACT_SEARCH" | "TEXT_ONLY" | "UNNAMED_STATEMENT" | "RETRY" | "SLOW_EMBEDDER" | "REPAIRED";
@@ -19,20 +19,20 @@ export interface Notice {
   code: NoticeCode;
   /** What happened, and what to do about it. Never holds a training's text, a vector or a connection string. */
   message: string;
-  /** The error that made it necessary, where there was one. */
+  /** The error that caused the fallback, if there was one. */
   cause?: unknown;
 }
 
-/** Tells the host of a fallback. Never throws. */
+/** Reports a fallback to the host. Never throws. */
 export type Notify = (notice: Notice) => void;
 
-/** A callback of the host's as a {@link Notify}: an error in it is no reason for a call to fail. */
+/** Wraps the host's callback: an error that it throws does not fail the call. */
 export function notifier(onNotice: ((notice: Notice) => void) | undefined): Notify {
   return (notice) => {
     try {
       onNotice?.(notice);
     } catch {
-      // A log that fails must not fail the search that it tells of.
+      // A failing log must not fail the search that it reports.
     }
   };
 }

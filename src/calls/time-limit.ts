@@ -1,37 +1,37 @@
 import { AbortError, endedBy, onAbort, throwIfAborted, TimeLimitPassed } from "../errors.js";
 
-/** What bounds a call. */
+/** The options that end a call early. */
 export interface CallLimits {
   signal?: AbortSignal | undefined;
   timeoutMs?: number | undefined;
 }
 
-/** The time limits of the signals that {@link withTimeLimit} makes. */
+/** The time limit of each signal that {@link withTimeLimit} makes, in milliseconds. */
 const timeLimits = new WeakMap<AbortSignal, number>();
 
-/** The time that the call of a signal may take as a whole, in milliseconds; `undefined` where the caller did not say. */
+/** The `timeoutMs` of the call that a signal belongs to; `undefined` if the caller set none. */
 export function timeLimitOf(signal: AbortSignal | undefined): number | undefined {
   return signal && timeLimits.get(signal);
 }
 
 /**
- * Does work with a signal that fires when any of the given ones does, and when the time is over. Nothing is left on the
- * given signals afterwards, unlike with `AbortSignal.any`.
+ * Runs `work` with a signal that fires when one of the given signals does, or after `timeoutMs`. Leaves no listeners on
+ * the given signals, unlike `AbortSignal.any`.
  *
- * @throws {@link AbortError} | {@link DatabaseError} `TIMEOUT`, once the signal has fired and the work has ended for it
+ * @throws {@link AbortError} | {@link DatabaseError} `TIMEOUT`, if the signal has fired and the work has ended because of it
  */
 export async function withTimeLimit<T>(
   { signal, timeoutMs }: CallLimits,
   work: (signal: AbortSignal | undefined) => Promise<T>,
   ...others: (AbortSignal | undefined)[]
 ): Promise<T> {
-  const given = [signal, ...others].filter((some) => some !== undefined);
-  for (const some of given) throwIfAborted(some);
-  if (timeoutMs === undefined && given.length < 2) return work(given[0]);
+  const signals = [signal, ...others].filter((given) => given !== undefined);
+  for (const given of signals) throwIfAborted(given);
+  if (timeoutMs === undefined && signals.length < 2) return work(signals[0]);
   const controller = new AbortController();
-  const forget = given.map((some) =>
-    onAbort(some, () => {
-      controller.abort(some.reason);
+  const removers = signals.map((given) =>
+    onAbort(given, () => {
+      controller.abort(given.reason);
     }),
   );
   let timer: NodeJS.Timeout | undefined;
@@ -41,18 +41,18 @@ export async function withTimeLimit<T>(
       controller.abort(new TimeLimitPassed(timeoutMs));
     }, timeoutMs);
   } else {
-    const inherited = given.map(timeLimitOf).find((limit) => limit !== undefined);
+    const inherited = signals.map(timeLimitOf).find((limit) => limit !== undefined);
     if (inherited !== undefined) timeLimits.set(controller.signal, inherited);
   }
   try {
     return await work(controller.signal);
   } catch (error) {
-    // An embedder that is told by the signal does not tell a limit from a caller who went away.
+    // An embedder that receives the signal throws AbortError for a passed time limit, too.
     if (error instanceof AbortError && error.cause instanceof TimeLimitPassed)
       throw endedBy(controller.signal);
     throw error;
   } finally {
     clearTimeout(timer);
-    for (const take of forget) take();
+    for (const removeListener of removers) removeListener();
   }
 }

@@ -1,9 +1,9 @@
 import { setImmediate } from "node:timers/promises";
 
-/** How long one call may keep the event loop to itself, in milliseconds. */
+/** How long one call may block the event loop, in milliseconds. */
 const LONGEST_TURN_MS = 10;
 
-/** Divides work that can be long into turns, between which the process serves its other calls. */
+/** Divides long synchronous work into turns; between two turns the event loop serves other calls. */
 export class Turns {
   #since = performance.now();
 
@@ -12,14 +12,14 @@ export class Turns {
     return performance.now() - this.#since >= LONGEST_TURN_MS;
   }
 
-  /** Lets the process do what else there is to do. */
+  /** Yields to the event loop, then starts the next turn. */
   async pause(): Promise<void> {
     await setImmediate();
     this.#since = performance.now();
   }
 }
 
-/** As `list.map(map)`, in turns. */
+/** `list.map(map)`, divided into turns. */
 export async function mapInTurns<From, To>(
   list: readonly From[],
   map: (item: From) => To,

@@ -6,34 +6,34 @@ import type { TextSpan } from "./splitter.js";
 import { isBlank } from "../text.js";
 import type { NormalizedTraining, Source } from "./training-input.js";
 
-/** Stands between the texts of documents in the content that offsets count in. */
+/** Separates the texts of documents in a training's content, in which offsets are counted. */
 export const DOCUMENT_SEPARATOR = "\n\n";
 
-/** A chunk that a training is to have. */
+/** A chunk of the new version of a training. */
 export interface PlannedChunk {
   content: string;
   /** Canonical JSON. */
   metadata: string;
-  /** Hex digest of what is embedded: chunks with the same one share a vector. */
+  /** Hex digest of the embedded text: chunks with the same hash share a vector. */
   hash: string;
-  /** The id that the caller chose. */
+  /** The id, if the caller chose one. */
   id: string | undefined;
-  /** The vector that the caller brought along. */
+  /** The vector, if the caller gave one. */
   vector: Float32Array | undefined;
   start: number;
   end: number;
 }
 
-/** The chunks that a training is to have. */
+/** The chunks of the new version of a training. */
 export interface ChunkPlan {
   chunks: PlannedChunk[];
-  /** Hex digest of all that decides the chunks: the same one means that there is nothing to do. */
+  /** Hex digest of everything that determines the chunks: if it equals the stored one, there is nothing to do. */
   fingerprint: string;
 }
 
 /**
- * Splits a training into its chunks. The fingerprint is taken of the outcome, not of the settings that led to
- * it, so that it holds for any splitter.
+ * Splits a training into chunks. The fingerprint is computed from the chunks, not from the settings that led to them,
+ * so it works with any splitter.
  */
 export async function planChunks(training: NormalizedTraining, chunker: Chunker): Promise<ChunkPlan> {
   const chunks: PlannedChunk[] = [];
@@ -42,25 +42,25 @@ export async function planChunks(training: NormalizedTraining, chunker: Chunker)
     const spans = training.split ? await chunker.split(text, training.header) : wholeText(text);
     for (const span of spans) chunks.push(planChunk(training, placed, span));
   }
-  const decisive = chunks.map((chunk) => {
+  const parts = chunks.map((chunk) => {
     const { hash, id, start, end, metadata } = chunk;
     return [hash, id, start, end, metadata, ...lineEndingsOf(chunk)];
   });
-  return { chunks, fingerprint: sha256(JSON.stringify([training.metadata, decisive])) };
+  return { chunks, fingerprint: sha256(JSON.stringify([training.metadata, parts])) };
 }
 
-/** The hash is that of the text with line feeds: a text that has other line breaks must not pass for the same one. */
+/** The chunk's hash ignores line endings, but a text with other line endings must get another fingerprint. */
 function lineEndingsOf({ content }: PlannedChunk): string[] {
   return content.includes("\r") ? [sha256(content)] : [];
 }
 
-/** A source, and where it begins in the content that offsets count in. */
+/** A source and its start in the training's content. */
 export interface PlacedSource {
   source: Source;
   base: number;
 }
 
-/** The sources of a training at their places in its content, in order. */
+/** The sources of a training with their starts in its content, in order. */
 export function placeSources({ sources }: NormalizedTraining): PlacedSource[] {
   let base = 0;
   return sources.map((source) => {
@@ -70,7 +70,7 @@ export function placeSources({ sources }: NormalizedTraining): PlacedSource[] {
   });
 }
 
-/** The source that a place in the content lies in, or behind; by halves, as a training can have thousands. */
+/** The last source that starts at or before an offset. A binary search, because a training can have thousands. */
 export function sourceAt<Placed extends { base: number }>(
   sources: readonly Placed[],
   offset: number,
@@ -87,7 +87,7 @@ export function sourceAt<Placed extends { base: number }>(
   return found;
 }
 
-/** @param span - a place in the source's text */
+/** @param span - a span of the source's text */
 export function planChunk(
   { header, split }: NormalizedTraining,
   { source, base }: PlacedSource,
@@ -98,20 +98,20 @@ export function planChunk(
     content,
     metadata: source.metadata,
     hash: hashOf(header, withLineFeeds(content), source.vector),
-    id: split ? undefined : source.id, // a part does not have its source's id
+    id: split ? undefined : source.id, // a part of a source does not get the source's id
     vector: source.vector,
     start: base + start,
     end: base + end,
   };
 }
 
-/** What a chunk's vector is made of: its text with line feeds, below the header of its training. */
+/** The text that is embedded for a chunk: the training's header, then the chunk's text with line feeds. */
 export function embeddedText({ header }: NormalizedTraining, content: string): string {
   const text = withLineFeeds(content);
   return header === "" ? text : `${header}\n${text}`;
 }
 
-/** The chunk in two, for a model that does not read it whole; `undefined` when it cannot be cut. */
+/** Splits a chunk that is too long for the model in two; `undefined` if it cannot be cut. */
 export function splitChunkInTwo(
   training: NormalizedTraining,
   chunk: PlannedChunk,
@@ -125,7 +125,7 @@ export function splitChunkInTwo(
   });
 }
 
-/** A text with a header, or with a vector of its own, must not share a vector with the same text without. */
+/** A text with a header or a given vector must not share a vector with the same text without one. */
 function hashOf(header: string, content: string, vector: Float32Array | undefined): string {
   if (vector) return sha256(content, "\0", bytesOf(vector));
   return header === "" ? sha256(content) : sha256(header, "\0\0", content);
@@ -141,7 +141,7 @@ function wholeText(text: string): TextSpan[] {
 
 function sha256(...parts: (string | Uint8Array)[]): string {
   const [only] = parts;
-  // Takes half as long. Node has it from 20.12 on.
+  // `crypto.hash` takes half the time; Node has it from 20.12 on.
   if (only !== undefined && parts.length === 1 && "hash" in crypto) return crypto.hash("sha256", only);
   const hash = crypto.createHash("sha256");
   for (const part of parts) hash.update(part);

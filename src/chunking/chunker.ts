@@ -1,68 +1,97 @@
 import { createHash } from "node:crypto";
-import { RecursiveCharacterTextSplitter } from "@langchain/textsplitters";
 import type { EmbeddingProfile } from "../embedding/profiles.js";
-import { estimateTokens, MOST_TOKENS_PER_CHARACTER } from "../embedding/tokens.js";
+import { estimateTokens, MAX_TOKENS_PER_CHARACTER } from "../embedding/tokens.js";
 import { InvalidArgumentError } from "../errors.js";
 import { splitInTwo } from "./split-in-two.js";
 import { LineFeedText } from "./line-endings.js";
 import { describeSplitter, splitText, type Splitter, type TextSpan } from "./splitter.js";
 
 /**
- * LangChain's own splitter at 1000/150 characters: of Portuguese prose no such chunk came over the 510 tokens
- * that `mxbai-embed-large` reads (largest seen 375; research: 275,000 characters of UD Bosque, WordPiece count).
- * Retrieval is best at 200 to 400 tokens (research: perf.md §7), so a larger window makes no larger chunks.
+ * Characters per chunk of LangChain's splitter, with an overlap of 150. No such chunk of Portuguese prose exceeded the
+ * 510 tokens that `mxbai-embed-large` reads (largest seen: 375, in 275,000 characters of UD Bosque counted by
+ * WordPiece). Retrieval is best at 200 to 400 tokens, so models with a larger window do not get larger chunks.
  */
-const LARGEST_CHUNK_SIZE = 1000;
-/** Characters of Portuguese that are surely no more than a token, where the window is smaller. */
+const MAX_CHUNK_SIZE = 1000;
+/** Conservative for Portuguese; it sizes the chunks of models with a smaller window. */
 const CHARACTERS_PER_TOKEN = 2;
 const OVERLAP = 0.15;
-/** What most models put around a text: a beginning and an end. */
-const MARKERS = 2;
-/** A header that leaves less than this to the text is a mistake. */
-const FEWEST_TOKENS = 32;
+/** Most models add a start and an end token to each text. */
+const SPECIAL_TOKENS = 2;
+/** A prefix or header that leaves less than this for the text is a mistake. */
+const MIN_TEXT_TOKENS = 32;
 
-/** Splits texts into chunks that the model reads whole, as far as can be told without its tokenizer. */
+/** Splits texts into chunks that fit the model's window, estimated without its tokenizer. */
 export class Chunker {
+  #description: string | undefined;
   /**
-   * A digest of the splitter and the window, the same in each process: chunks of chunkers with the same one are taken to be
-   * made alike. It is stored, and a splitter can hold an API key: so nothing in it can be read.
+   * The default one is loaded when it is first needed: with the tokenizer that it brings along it takes about 100 ms.
    */
-  readonly description: string;
-  readonly #splitter: Splitter;
-  /** Tokens for header and text; `Infinity` when nobody has said how many the model reads. */
+  #splitter: Splitter | undefined;
+  readonly #chunkSize: number;
+  /** Tokens available for header and text; `Infinity` if the model's limit is not known. */
   readonly #maxTokens: number;
 
-  /** @throws {@link InvalidArgumentError} for a window that has no room for a text */
+  /** @throws {@link InvalidArgumentError} if the window is too small for a text */
   constructor(splitter: Splitter | undefined, { maxTokens = Infinity, documentPrefix }: EmbeddingProfile) {
-    this.#maxTokens = maxTokens - MARKERS - estimateTokens(documentPrefix);
-    if (!(this.#maxTokens >= FEWEST_TOKENS)) {
-      throw new InvalidArgumentError("profile.maxTokens", "must be a number that leaves room for a text");
+    this.#maxTokens = maxTokens - SPECIAL_TOKENS - estimateTokens(documentPrefix);
+    if (!(this.#maxTokens >= MIN_TEXT_TOKENS)) {
+      throw new InvalidArgumentError(
+        "profile.maxTokens",
+        `must be a number that leaves ${MIN_TEXT_TOKENS} tokens for the text after the document prefix`,
+      );
     }
-    this.#splitter = splitter ?? defaultSplitter(maxTokens);
-    const description = `${describeSplitter(this.#splitter)} ${this.#maxTokens}`;
-    this.description = createHash("sha256").update(description).digest("hex");
+    this.#chunkSize = Math.min(MAX_CHUNK_SIZE, Math.floor(CHARACTERS_PER_TOKEN * maxTokens));
+    this.#splitter = splitter;
+    if (splitter) this.#description = this.#describe(splitter);
   }
 
   /**
-   * The places of the chunks: see {@link splitText}. One that looks longer than the model reads is cut again. The splitter
-   * gets the text with line feeds, so that its line endings do not decide where chunks begin.
+   * A digest of the splitter and the window, equal in every process: chunkers with the same description are assumed to
+   * split alike. It is a digest because it is stored, and a splitter's settings can hold an API key.
+   */
+  async describe(): Promise<string> {
+    return (this.#description ??= this.#describe(await this.#loadSplitter()));
+  }
+
+  /**
+   * The spans of the chunks, see {@link splitText}. A chunk estimated to exceed the model's window is cut again. The
+   * splitter gets the text with line feeds, so that line endings do not affect where chunks begin.
    *
-   * @param header - what is embedded with each chunk, and takes its part of the window
-   * @throws {@link InvalidArgumentError} when the header leaves no room
+   * @param header - embedded with each chunk, so it takes up part of the window
+   * @throws {@link InvalidArgumentError} if the header leaves too little for the text
    */
   async split(given: string, header: string): Promise<TextSpan[]> {
     const maxTokens = this.#maxTokens - estimateTokens(header);
-    if (maxTokens < FEWEST_TOKENS) {
-      throw new InvalidArgumentError("header", "is so long that the model could not read a text with it");
+    if (maxTokens < MIN_TEXT_TOKENS) {
+      throw new InvalidArgumentError(
+        "header",
+        `is too long: it must leave ${MIN_TEXT_TOKENS} tokens of the model's window for the text`,
+      );
     }
     const lines = new LineFeedText(given);
-    const spans = await splitText(lines.text, this.#splitter);
+    const spans = await splitText(lines.text, await this.#loadSplitter());
     const fitting = inOrder(spans.flatMap((span) => fit(lines.text, span, maxTokens)));
     return fitting.map((span) => lines.spanToGiven(span));
   }
+
+  async #loadSplitter(): Promise<Splitter> {
+    if (this.#splitter) return this.#splitter;
+    const { RecursiveCharacterTextSplitter } = await import("@langchain/textsplitters");
+    const chunkOverlap = Math.floor(OVERLAP * this.#chunkSize);
+    return (this.#splitter ??= new RecursiveCharacterTextSplitter({
+      chunkSize: this.#chunkSize,
+      chunkOverlap,
+    }));
+  }
+
+  #describe(splitter: Splitter): string {
+    return createHash("sha256")
+      .update(`${describeSplitter(splitter)} ${this.#maxTokens}`)
+      .digest("hex");
+  }
 }
 
-/** Where chunks overlap, a part of one can lie in, or begin before, the last part of the one before it. */
+/** If chunks overlap, a part of one can lie within, or begin before, the last part of the previous one. */
 function inOrder(spans: readonly TextSpan[]): TextSpan[] {
   const ordered: TextSpan[] = [];
   for (const { start, end } of spans) {
@@ -73,12 +102,7 @@ function inOrder(spans: readonly TextSpan[]): TextSpan[] {
 }
 
 function fit(text: string, span: TextSpan, maxTokens: number): TextSpan[] {
-  if (MOST_TOKENS_PER_CHARACTER * (span.end - span.start) <= maxTokens) return [span];
+  if (MAX_TOKENS_PER_CHARACTER * (span.end - span.start) <= maxTokens) return [span];
   if (estimateTokens(text.slice(span.start, span.end)) <= maxTokens) return [span];
   return splitInTwo(text, span)?.flatMap((part) => fit(text, part, maxTokens)) ?? [span];
-}
-
-function defaultSplitter(maxTokens: number): Splitter {
-  const chunkSize = Math.min(LARGEST_CHUNK_SIZE, Math.floor(CHARACTERS_PER_TOKEN * maxTokens));
-  return new RecursiveCharacterTextSplitter({ chunkSize, chunkOverlap: Math.floor(OVERLAP * chunkSize) });
 }

@@ -14,15 +14,16 @@ import { isBlank, skipBlank } from "../text.js";
 import type { NormalizedTraining } from "./training-input.js";
 
 /**
- * Plans the chunks of an edited training around those that stand: what is the same at the beginning and at the end of
- * the text keeps its chunks, and only the place of the edit is split anew.
+ * Plans the chunks of an edited training around the stored ones: the unchanged beginning and end of the text keep their
+ * chunks, and only the edited place is split again.
  *
- * A splitter that packs paragraphs until a chunk is full would move the boundaries of all chunks behind an edit: in
- * FaQuAD's text one inserted sentence made 36 of 243 chunks new, and up to 212 of 212 where it is one long line; here
- * at most 3. The price: after thousands of edits there are 4 to 33 % more chunks than a fresh split would make.
+ * A splitter that packs paragraphs until a chunk is full moves the boundaries of all chunks after an edit. In FaQuAD's
+ * text one inserted sentence made a fresh split re-embed 36 of 243 chunks, and up to 212 of 212 if the text is one long
+ * line; this plan re-embeds at most 3. The price: after thousands of edits a training has 4 to 33 % more chunks than a
+ * fresh split would give.
  *
  * @param stored - the stored chunks in reading order, made by the same chunker
- * @returns `undefined` when nothing stays
+ * @returns `undefined` if no stored chunk can be kept
  */
 export async function planEdit(
   training: NormalizedTraining,
@@ -45,7 +46,7 @@ export async function planEdit(
   });
 }
 
-/** The content with line feeds: all places below are places in it, so that line endings are no edit. */
+/** The content with line feeds. All offsets below refer to it, so that changed line endings do not count as an edit. */
 interface PlacedText {
   content: string;
   sources: readonly PlacedLines[];
@@ -67,7 +68,7 @@ function placeText(training: NormalizedTraining): PlacedText {
   return { content: sources.map(({ lines }) => lines.text).join(DOCUMENT_SEPARATOR), sources };
 }
 
-/** Stored chunks with line feeds. What is blank between two of them is not stored, and counts as it was given. */
+/** Stored chunks with line feeds. The blank text between two of them is not stored, so its given length is kept. */
 function placeInLineFeeds(stored: readonly Piece[]): Piece[] {
   const placed: Piece[] = [];
   for (const [index, { content: given, start: givenStart }] of stored.entries()) {
@@ -90,13 +91,13 @@ interface KeptEnds {
   after: TextSpan[];
 }
 
-/** The stored chunks that the text still has at its beginning and at its end, at their places in it. */
+/** The spans of the stored chunks that the text still has at its beginning and at its end. */
 function keepEnds(text: PlacedText, stored: readonly Piece[]): KeptEnds {
   const { content } = text;
   const before: TextSpan[] = [];
   for (const [index, chunk] of stored.entries()) {
-    const span = findBehind(text, chunk, stored[index - 1], before.at(-1));
-    // What stands between two kept chunks has to be blank still: else it would be in no chunk.
+    const span = findAfter(text, chunk, stored[index - 1], before.at(-1));
+    // The text between two kept chunks must still be blank: otherwise it would be in no chunk.
     if (!span || !isBlank(content.slice(before.at(-1)?.end ?? 0, span.start))) break;
     before.push(span);
   }
@@ -111,20 +112,20 @@ function keepEnds(text: PlacedText, stored: readonly Piece[]): KeptEnds {
   return { before, after };
 }
 
-/** @param kept - the place that the chunk before it, `previous`, has in the text; none for the first one */
-function findBehind(
+/** @param kept - the span that the previous chunk has in the text; none for the first chunk */
+function findAfter(
   text: PlacedText,
   chunk: Piece,
   previous: Piece | undefined,
   kept: TextSpan | undefined,
 ): TextSpan | undefined {
-  const places = [(kept?.start ?? 0) + chunk.start - (previous?.start ?? 0)];
-  // The line breaks between two chunks can be others, and more or fewer.
-  if (chunk.start >= (previous?.end ?? 0)) places.push(skipBlank(text.content, kept?.end ?? 0));
-  return spanAt(text, chunk, places);
+  const offsets = [(kept?.start ?? 0) + chunk.start - (previous?.start ?? 0)];
+  // The blank text between two chunks may have changed in length.
+  if (chunk.start >= (previous?.end ?? 0)) offsets.push(skipBlank(text.content, kept?.end ?? 0));
+  return spanAt(text, chunk, offsets);
 }
 
-/** @param kept - the place that the chunk behind it, `next`, has in the text; none for the last one */
+/** @param kept - the span that the next chunk has in the text; none for the last chunk */
 function findBefore(
   text: PlacedText,
   chunk: Piece | undefined,
@@ -132,21 +133,21 @@ function findBefore(
   kept: TextSpan | undefined,
 ): TextSpan | undefined {
   if (!chunk) return undefined;
-  const places: number[] = [];
-  if (next && kept) places.push(kept.start - (next.start - chunk.start));
+  const offsets: number[] = [];
+  if (next && kept) offsets.push(kept.start - (next.start - chunk.start));
   if (chunk.end <= (next?.start ?? Infinity)) {
-    places.push(text.content.slice(0, kept?.start).trimEnd().length - chunk.content.length);
+    offsets.push(text.content.slice(0, kept?.start).trimEnd().length - chunk.content.length);
   }
-  return spanAt(text, chunk, places);
+  return spanAt(text, chunk, offsets);
 }
 
-/** The first of the places at which the text has the chunk. */
-function spanAt(text: PlacedText, chunk: Piece, places: readonly number[]): TextSpan | undefined {
-  const start = places.find((place) => isThere(text, chunk, place));
+/** The span of the chunk at the first of these offsets at which the text has it. */
+function spanAt(text: PlacedText, chunk: Piece, offsets: readonly number[]): TextSpan | undefined {
+  const start = offsets.find((offset) => hasChunkAt(text, chunk, offset));
   return start === undefined ? undefined : { start, end: start + chunk.content.length };
 }
 
-function isThere({ content, sources }: PlacedText, chunk: Piece, start: number): boolean {
+function hasChunkAt({ content, sources }: PlacedText, chunk: Piece, start: number): boolean {
   if (start < 0 || !content.startsWith(chunk.content, start)) return false;
   const { base, lines } = sourceAt(sources, start);
   return start + chunk.content.length <= base + lines.text.length;
@@ -157,23 +158,23 @@ function gapBetween({ content }: PlacedText, { before, after }: KeptEnds): TextS
 }
 
 /**
- * Gives up kept chunks beside the gap that are, like the gap itself, much shorter than the others: else many edits of
- * one place would leave a crumb each.
+ * Adds kept chunks next to the gap to it if they, or the gap itself, are much shorter than usual. Otherwise repeated
+ * edits of one place would each leave a tiny chunk.
  */
 function absorbFragments(text: PlacedText, kept: KeptEnds, stored: readonly Piece[]): KeptEnds {
   const before = [...kept.before];
   const after = [...kept.after];
-  const usual = stored.reduce((sum, { content }) => sum + content.length, 0) / stored.length;
+  const averageLength = stored.reduce((sum, { content }) => sum + content.length, 0) / stored.length;
   const gapLength = (): number => {
     const { start, end } = gapBetween(text, { before, after });
     return text.content.slice(start, end).trim().length;
   };
   const isFragment = (span: TextSpan | undefined): boolean =>
-    span !== undefined && span.end - span.start < usual / 2;
+    span !== undefined && span.end - span.start < averageLength / 2;
   if (gapLength() === 0) return kept;
   if (isFragment(after[0])) after.shift();
   if (isFragment(before.at(-1))) before.pop();
-  if (gapLength() < usual / 2) before.pop();
+  if (gapLength() < averageLength / 2) before.pop();
   return { before, after };
 }
 

@@ -1,18 +1,18 @@
 const LINE_BREAK = /\r\n?/g;
 
 /**
- * The text with a line feed for each of its line breaks. It is what is split, hashed and embedded: browsers' forms send
- * CRLF for whatever they were given, and a text that comes back from one is the same text.
+ * The text with every line break as a line feed. This form is split, hashed and embedded: HTML forms convert all line
+ * breaks to CRLF, and a text that comes back from one must count as the same text.
  */
 export function withLineFeeds(text: string): string {
   return text.includes("\r") ? text.replace(LINE_BREAK, "\n") : text;
 }
 
-/** A text with line feeds, and where its places are in the text as it was given. */
+/** A text with line feeds, and the mapping of its offsets to the given text. */
 export class LineFeedText {
-  /** With line feeds. */
+  /** The text with line feeds. */
   readonly text: string;
-  /** The places in `text` of the line feeds that were CRLF, one unit longer; in order. */
+  /** Offsets in `text` of the line feeds that were CRLF, which is one unit longer; ascending. */
   readonly #shortened: readonly number[];
 
   constructor(given: string) {
@@ -26,7 +26,7 @@ export class LineFeedText {
     this.#shortened = shortened;
   }
 
-  /** The same place in the text as it was given: never between the two units of a CRLF. */
+  /** The corresponding offset in the given text, never between the two units of a CRLF. */
   toGiven(offset: number): number {
     let low = 0;
     let high = this.#shortened.length;
@@ -38,7 +38,7 @@ export class LineFeedText {
     return offset + low;
   }
 
-  /** The same span in the text as it was given. */
+  /** The corresponding span in the given text. */
   spanToGiven({ start, end }: { start: number; end: number }): { start: number; end: number } {
     return { start: this.toGiven(start), end: this.toGiven(end) };
   }

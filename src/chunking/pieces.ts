@@ -1,15 +1,15 @@
-/** A piece of a training's text: as long as its place says. */
+/** A piece of a training's text. Its length is `end - start`. */
 export interface Piece {
   content: string;
-  /** Where it begins in the training's content, in UTF-16 units. */
+  /** Its start in the training's content, in UTF-16 units. */
   start: number;
-  /** Where it ends, exclusive. */
+  /** Its end, exclusive. */
   end: number;
 }
 
 /**
- * Joins pieces of one text, in the order of their places, with nothing twice. What lies between them is blank, and is
- * not stored: line breaks stand for it, and spaces where it is longer, so that the whole is as long as its place says.
+ * Joins pieces of one text, given in the order of their starts, without repeating overlaps. The blank text between them
+ * is not stored; line breaks take its place, padded with spaces, so that the result's length is still `end - start`.
  */
 export function joinPieces(first: Piece, ...others: Piece[]): Piece {
   const joined = { ...first };

@@ -1,17 +1,17 @@
 import type { TextSpan } from "./splitter.js";
 import { isBlank, isInsidePair } from "../text.js";
 
-/** Where a text is best cut, the best first; the cut is behind what is found. */
+/** Preferred places to cut a text, best first. The cut comes after the match. */
 const BOUNDARIES = [/\n\s*\n/g, /\n/g, /[.!?…;:]\s+/g, /\s+/g, /[^\p{L}\p{N}\p{M}]/gu];
 
-/** Tells where a reader sees one character: an accent belongs to its letter, and a family of emoji is one. */
+/** Finds the characters that a reader sees: a letter with its accents, or an emoji of several code points, is one. */
 const CHARACTERS = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 
 /**
- * Cuts a span in two: at the end of a paragraph, a line, a sentence or a word that lies in its middle half, as near to the
- * middle as can be; else between two characters. No white space is left at the cut.
+ * Cuts a span in two: as near to the middle as possible, after a paragraph, line, sentence or word that ends in the
+ * middle half, otherwise between two characters. White space at the cut is dropped.
  *
- * @returns one part where the other would be blank; `undefined` for a span that cannot be cut
+ * @returns one part if the other would be blank; `undefined` for a span that cannot be cut
  */
 export function splitInTwo(text: string, { start, end }: TextSpan): TextSpan[] | undefined {
   const cut = bestCut(text.slice(start, end));
@@ -34,11 +34,14 @@ function bestCut(text: string): number | undefined {
   return betweenCharacters(text, Math.floor(middle));
 }
 
-/** The cut, or the next one that tears nothing apart; of what is seen as one character, between two of its code points. */
+/**
+ * The given cut, moved so that it does not split a visible character. A text of only one such character is cut between
+ * two of its code points.
+ */
 function betweenCharacters(text: string, cut: number): number | undefined {
   const { index, segment } = CHARACTERS.segment(text).containing(cut) ?? { index: cut, segment: "" };
   const whole = isInsidePair(text, cut) ? cut + 1 : cut;
-  return [index, index + segment.length, whole].find((place) => place > 0 && place < text.length);
+  return [index, index + segment.length, whole].find((offset) => offset > 0 && offset < text.length);
 }
 
 function trimSpan(text: string, { start, end }: TextSpan): TextSpan {

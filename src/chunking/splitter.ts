@@ -2,20 +2,23 @@ import { InvalidArgumentError } from "../errors.js";
 import { awaitHostCode, runHostCode } from "../calls/host-code.js";
 import { isBlank, isInsidePair, skipBlank } from "../text.js";
 
-/** What splits a text; every `TextSplitter` of `@langchain/textsplitters` does. */
+/**
+ * Splits a text into chunks, in reading order. Every `TextSplitter` of `@langchain/textsplitters` is one. Chunks may
+ * overlap; text that the splitter drops is added to the next chunk, or at the end to the last one.
+ */
 export interface Splitter {
   splitText(text: string): Promise<string[]>;
 }
 
-/** A chunk's place in its text, in UTF-16 units, `end` exclusive. */
+/** The span of a chunk in its text, in UTF-16 units, `end` exclusive. */
 export interface TextSpan {
   start: number;
   end: number;
 }
 
 /**
- * What can be seen of a splitter's settings, as text: its class, and the texts, numbers, flags and functions that it has, and
- * lists of them. Chunks of splitters with the same description are taken to be made alike. It can hold keys and passwords.
+ * Describes a splitter by its class and its visible settings: strings, numbers, booleans, functions, and lists of them.
+ * Splitters with the same description are assumed to split alike. The description can hold keys and passwords.
  */
 export function describeSplitter(splitter: Splitter): string {
   return runHostCode("splitter", () => {
@@ -28,7 +31,7 @@ export function describeSplitter(splitter: Splitter): string {
   });
 }
 
-/** Something that JSON can write, and that is the same in each process; `undefined` for other objects. */
+/** A JSON value that is the same in every process; `undefined` for other objects. */
 function settingOf(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(settingOf);
   if (typeof value === "function" || typeof value === "bigint" || value instanceof RegExp)
@@ -37,19 +40,19 @@ function settingOf(value: unknown): unknown {
 }
 
 /**
- * Splits a text and says where each chunk stands in it. Between them the spans hold every non-blank character
- * of the text, in order; no span is blank or cuts a surrogate pair.
+ * Splits a text and finds the span of each chunk. Together the spans cover every non-blank character of the text, in
+ * order; no span is blank or cuts a surrogate pair.
  *
- * A splitter returns texts, not places, so each is looked for where it can only be: not beyond the first
- * character that no chunk holds yet. What a splitter drops (a separator, say) goes to the chunk behind it.
+ * A splitter returns texts without offsets. Each chunk is searched for at or before the first character that no chunk
+ * covers yet. Text that the splitter drops, such as a separator, goes to the next chunk.
  *
- * @throws {@link InvalidArgumentError} when the splitter throws, or returns no list of texts, or text that the content does
- * not hold
+ * @throws {@link InvalidArgumentError} if the splitter throws, does not return a list of strings, or returns text that
+ * is not in the content
  */
 export async function splitText(text: string, splitter: Splitter): Promise<TextSpan[]> {
   if (isBlank(text)) return [];
   const spans: TextSpan[] = [];
-  /** Everything before it lies in a span, or is blank. */
+  /** Everything before this offset is in a span or blank. */
   let covered = skipBlank(text, 0);
   let previousStart = 0;
   for (const chunk of await splitWith(splitter, text)) {
@@ -57,19 +60,19 @@ export async function splitText(text: string, splitter: Splitter): Promise<TextS
     if (!found) continue;
     const start = wholeCharacterStart(text, Math.min(found.start, covered));
     const end = wholeCharacterEnd(text, found.end);
-    if (end <= covered && spans.length > 0) continue; // it adds nothing to the chunk before it
+    if (end <= covered && spans.length > 0) continue; // it adds nothing to the previous chunk
     spans.push({ start, end });
     previousStart = found.start;
     covered = skipBlank(text, end);
   }
-  if (covered < text.length) holdRest(text, spans, covered);
+  if (covered < text.length) coverRest(text, spans, covered);
   return spans;
 }
 
 function splitWith(splitter: Splitter, text: string): Promise<string[]> {
   return awaitHostCode("splitter", async () => {
     const returned: unknown = await splitter.splitText(text);
-    // A copy, so that holes are found, and a list that changes or throws does so here.
+    // A copy: it turns holes into `undefined`, and an array whose getters throw does so here.
     const chunks: unknown[] = Array.isArray(returned) ? [...(returned as unknown[])] : [undefined];
     if (chunks.every((chunk) => typeof chunk === "string")) return chunks;
     throw new InvalidArgumentError("splitter", "must return a list of strings");
@@ -77,9 +80,8 @@ function splitWith(splitter: Splitter, text: string): Promise<string[]> {
 }
 
 /**
- * The last occurrence that begins at or before `limit`, else the first one behind it; none for a chunk without words.
- * Taking the last keeps texts that repeat themselves from being found too early, which would leave their ends
- * uncovered.
+ * The last occurrence that begins at or before `limit`, otherwise the first one after it; none for a blank chunk.
+ * Taking the last keeps repetitive texts from being found too early, which would leave their ends uncovered.
  */
 function locate(text: string, chunk: string, from: number, limit: number): TextSpan | undefined {
   if (isBlank(chunk)) return undefined;
@@ -91,25 +93,25 @@ function locate(text: string, chunk: string, from: number, limit: number): TextS
 }
 
 /**
- * For splitters that change white space or drop separators inside a chunk (`CharacterTextSplitter` does both), or
- * cut inside a character (token splitters leave U+FFFD at the seam): the tightest place that has the chunk's
- * characters in order, and that reaches behind `limit`.
+ * For splitters that change white space or drop separators inside a chunk (`CharacterTextSplitter` does both), or that
+ * cut inside a character (token splitters leave U+FFFD there): the shortest span that has the chunk's characters in
+ * order and ends after `limit`.
  */
 function locateLoosely(text: string, chunk: string, from: number, limit: number): TextSpan | undefined {
   const characters = chunk.replace(/[\s\uFFFD]+/g, "");
   if (characters === "") return undefined;
-  const place = tightestPlace(text, characters, from, limit);
-  if (place) return place;
-  // Before that it could only repeat what the chunks before it hold.
-  if (text.includes(chunk) || tightestPlace(text, characters, 0, 0)) return undefined;
-  throw new InvalidArgumentError("splitter", "returned text that the content does not hold");
+  const span = shortestSpan(text, characters, from, limit);
+  if (span) return span;
+  // An earlier occurrence only repeats what the previous chunks already cover.
+  if (text.includes(chunk) || shortestSpan(text, characters, 0, 0)) return undefined;
+  throw new InvalidArgumentError("splitter", "returned text that is not in the content");
 }
 
-/** What a place may have more than the characters looked for, before it is somewhere else altogether. */
+/** How many other characters a span may contain, as a share and in number, before it counts as a false match. */
 const MAX_DROPPED_SHARE = 1;
 const MAX_DROPPED_CHARACTERS = 16;
 
-function tightestPlace(text: string, characters: string, from: number, limit: number): TextSpan | undefined {
+function shortestSpan(text: string, characters: string, from: number, limit: number): TextSpan | undefined {
   let end = from;
   for (let index = 0; index < characters.length; index++) {
     const earliest = index === characters.length - 1 ? Math.max(end, limit) : end;
@@ -122,12 +124,12 @@ function tightestPlace(text: string, characters: string, from: number, limit: nu
     start = text.lastIndexOf(characters.charAt(index), start - 1);
   }
   const dropped = text.slice(start, end).replace(/\s+/g, "").length - characters.length;
-  const isSamePlace = dropped <= MAX_DROPPED_SHARE * characters.length + MAX_DROPPED_CHARACTERS;
-  return isSamePlace ? { start, end } : undefined;
+  const isMatch = dropped <= MAX_DROPPED_SHARE * characters.length + MAX_DROPPED_CHARACTERS;
+  return isMatch ? { start, end } : undefined;
 }
 
-/** What no chunk holds at the end (a separator that the splitter drops) goes to the last one. */
-function holdRest(text: string, spans: TextSpan[], covered: number): void {
+/** Adds uncovered text at the end, such as a separator that the splitter dropped, to the last chunk. */
+function coverRest(text: string, spans: TextSpan[], covered: number): void {
   const last = spans.at(-1);
   const end = text.trimEnd().length;
   if (last) last.end = end;

@@ -15,25 +15,29 @@ import type {
   TrainingId,
 } from "../types.js";
 
-/** A training that has been checked; everything in it can be stored as it is. */
+/** A checked training. Everything in it can be stored as it is. */
 export interface NormalizedTraining {
-  /** As it was given. */
+  /** As the caller gave it. */
   id: TrainingId;
-  /** As Postgres takes it. */
+  /** The id in the form sent to Postgres. */
   key: string;
-  /** A number as Postgres reads it; `null` without a revision. */
+  /** A number in decimal text; `null` without a revision. */
   revision: string | null;
   /** Canonical JSON. */
   metadata: string;
   sources: readonly Source[];
   split: boolean;
-  /** Embedded with each chunk; empty without one. */
+  /** Embedded above each chunk; empty if there is none. */
   header: string;
-  /** For errors: its place in a call of a vector store, whose trainings are one document each. */
+  /** For errors, if the training is a document of a vector store: its argument, such as `documents[3]`. */
   document?: string | undefined;
 }
 
-/** Says what is embedded above each chunk of a training. */
+/**
+ * Returns the text that is embedded above each chunk of a training, for example its title or tag. Called once for each
+ * upsert, after the training has been checked. Must return a string, not a promise; an empty one means no header. The
+ * result is trimmed. What it throws is the `cause` of an `InvalidArgumentError`.
+ */
 export type TrainingHeader = (training: Training) => string;
 
 const TRAINING = namesOfProperties<Training>({
@@ -48,19 +52,19 @@ const TRAINING = namesOfProperties<Training>({
 /** One text of a training: its content, or one of its documents. */
 export interface Source {
   text: string;
-  /** Canonical JSON: the training's metadata under the document's. */
+  /** Canonical JSON: the training's metadata, overridden by the document's. */
   metadata: string;
-  /** The id that the document brought along. */
+  /** The document's id, if it has one. */
   id: string | undefined;
-  /** A ready vector, for a text that is not to be embedded. */
+  /** A given vector; the text is not embedded then. */
   vector?: Float32Array | undefined;
 }
 
 /**
- * Checks a training and brings its forms into one.
+ * Checks a training and converts it to one form, whether it has content or documents.
  *
- * @param option - what the caller calls it, for errors
- * @throws {@link InvalidArgumentError} naming the part at fault, also when that throws as it is read
+ * @param option - the name of the training in errors
+ * @throws {@link InvalidArgumentError} naming the part at fault, also if a getter of it throws
  */
 export function normalizeTraining(
   training: Training,
@@ -91,15 +95,15 @@ function readTraining(
     revision: encodeRevision(training.revision, `${option}.revision`),
     metadata: storableMetadata(metadata, `${option}.metadata`),
   };
-  /** Only of a training that is known to be whole: the host's code need not check it again. */
+  // Called last, so that the host's code gets only checked trainings.
   const header = (): string => (headerOf ? checkHeader(runHostCode("header", () => headerOf(training))) : "");
-  const { content, documents, split: asked } = training as Partial<Record<keyof Training, unknown>>;
+  const { content, documents, split: givenSplit } = training as Partial<Record<keyof Training, unknown>>;
   if (content !== undefined && documents !== undefined) {
     throw new InvalidArgumentError(option, "must have either content or documents, not both");
   }
   if (training.documents === undefined) {
-    if (asked !== undefined) {
-      throw new InvalidArgumentError(`${option}.split`, "goes with documents only");
+    if (givenSplit !== undefined) {
+      throw new InvalidArgumentError(`${option}.split`, "can only be given with documents");
     }
     if (typeof training.content !== "string") {
       throw new InvalidArgumentError(`${option}.content`, "must be a string");
@@ -120,12 +124,12 @@ function readTraining(
 
 /** @throws {@link InvalidArgumentError} */
 function checkHeader(header: unknown): string {
-  if (header instanceof Promise) header.catch(() => undefined); // it is refused, whatever comes of it
+  if (header instanceof Promise) header.catch(() => undefined); // refused below; avoids an unhandled rejection
   if (typeof header !== "string") throw new InvalidArgumentError("header", "must return a string");
   return withLineFeeds(storableText(header.trim()));
 }
 
-/** @throws {@link InvalidArgumentError} for what cannot be ordered: NaN, infinity, an invalid date */
+/** @throws {@link InvalidArgumentError} for values without an order: NaN, infinity, an invalid date */
 export function encodeRevision(revision: Revision | undefined, option: string): string | null {
   if (revision === undefined) return null;
   const value = types.isDate(revision) ? revision.getTime() : revision;
@@ -143,7 +147,7 @@ function normalizeDocument(
 ): Source {
   const object = typeof document === "string" ? parseDocument(document, option) : document;
   if (typeof object !== "object" || (object as unknown) === null) {
-    throw new InvalidArgumentError(option, "must be a document");
+    throw new InvalidArgumentError(option, "must be a document: { pageContent, metadata }");
   }
   const text = "pageContent" in object ? object.pageContent : object.page_content;
   if (typeof text !== "string") {
@@ -166,12 +170,12 @@ function encodeDocumentId(id: unknown, idType: IdType, option: string): string {
   return encodeChunkId(id, idType, option);
 }
 
-/** Reads what Python's `Document.model_dump_json()` wrote. */
+/** Parses the output of Python's `Document.model_dump_json()`. */
 function parseDocument(json: string, option: string): PythonDocument {
   try {
     return JSON.parse(json) as PythonDocument;
   } catch (error) {
-    throw new InvalidArgumentError(option, "is a string, but not the JSON of a document", error);
+    throw new InvalidArgumentError(option, "is a string, but not valid JSON of a document", error);
   }
 }
 
@@ -182,7 +186,7 @@ function refuseRepeatedIds(sources: readonly Source[], option: string): void {
     if (seen.has(id)) {
       throw new InvalidArgumentError(
         `${option}.documents`,
-        "hold the same id twice; ids name chunks when split is false",
+        "have the same id twice: with split: false each id names one chunk",
       );
     }
     seen.add(id);

@@ -12,41 +12,41 @@ import {
 import { hostname } from "node:os";
 import { DatabaseError } from "../errors.js";
 
-/** Who holds a folder. */
+/** The content of a lock file: the holder of the lock. */
 interface Holder {
-  /** Of one lock: two in one process are not the same. */
+  /** Unique per lock: one process can hold several. */
   id: string;
   processId: number;
   host: string;
-  /** When the process began, where the system says; so that another one which got its number is not taken for it. */
+  /** Start time of the process, if the system reports it. Tells it from a later process with the same id. */
   processStart: string | undefined;
 }
 
-/** Of the environment nothing is read. */
+/** Lint rules forbid the global `process` in src, since the library must not read environment variables. */
 const thisProcess = globalThis.process;
 
-/** How often a holder says that it is still there, for those who cannot look for its process: on another host. */
+/** How often a holder touches its lock file, for processes on other hosts, which cannot look up its process. */
 const HEARTBEAT_MS = 5_000;
-/** A holder on another host that has not been heard of for so long is gone. */
+/** After this long without a heartbeat, a holder on another host counts as dead. */
 const SILENCE_MS = 60_000;
-/** Of two that find a lock of a dead process at once, one may take the other's for that. */
+/** Bounds the attempts: of two processes that find a dead lock together, one may remove the other's new lock. */
 const MAX_ATTEMPTS = 5;
 
 const HELD = Symbol.for("langchain-training-index.directories");
 const shared = globalThis as unknown as Partial<Record<symbol, Set<string>>>;
-/** Locks of this process, whichever build of this module took them. */
+/** The ids of this process's locks, shared by the ESM and CJS builds of this module. */
 const held = (shared[HELD] ??= new Set());
 
 /**
- * Takes a folder for one user at a time. A lock whose process is gone, however it ended, is taken over.
+ * Locks a folder for one user at a time. The lock of a process that no longer exists is taken over.
  *
- * @param directory - made where it is missing
- * @returns gives it back; more than once does no harm
- * @throws {@link DatabaseError} with the code DIRECTORY_IN_USE that says who has it
+ * @param directory - created if it does not exist
+ * @returns a function that releases the lock; a repeat has no effect
+ * @throws {@link DatabaseError} with the code DIRECTORY_IN_USE and the current holder
  */
 export function lockDirectory(directory: string): () => void {
   mkdirSync(directory, { recursive: true });
-  // Beside it: the folder itself belongs to the database, which makes it from nothing.
+  // Beside the folder, whose content belongs to the database.
   const path = `${realpathSync(directory)}.lock`;
   const holder: Holder = {
     id: randomUUID(),
@@ -67,7 +67,7 @@ export function lockDirectory(directory: string): () => void {
     try {
       utimesSync(path, now, now);
     } catch {
-      // The folder is gone, and with it what the lock was for.
+      // The lock file was removed with its folder.
     }
   }, HEARTBEAT_MS);
   heartbeat.unref();
@@ -78,7 +78,7 @@ export function lockDirectory(directory: string): () => void {
   };
 }
 
-/** A link is made whole or not at all, and never over another file: nobody ever reads half of a lock. */
+/** Creates the lock file as a link to a complete draft: atomic, and never over an existing file. */
 function take(path: string, draft: string, directory: string): void {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -87,7 +87,7 @@ function take(path: string, draft: string, directory: string): void {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
       const holder = read(path);
-      if ((holder && isThere(holder, path)) || attempt === MAX_ATTEMPTS) throw inUse(directory, holder);
+      if ((holder && isAlive(holder, path)) || attempt === MAX_ATTEMPTS) throw inUse(directory, holder);
       rmSync(path, { force: true });
     }
   }
@@ -97,25 +97,25 @@ function read(path: string): Holder | undefined {
   try {
     return JSON.parse(readFileSync(path, "utf8")) as Holder;
   } catch {
-    return undefined; // it has just been given back, or is no lock of ours
+    return undefined; // just released, or not a lock file of this library
   }
 }
 
-function isThere({ id, processId, host, processStart: start }: Holder, path: string): boolean {
+function isAlive({ id, processId, host, processStart: start }: Holder, path: string): boolean {
   if (host !== hostname())
     return Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0) < SILENCE_MS;
-  // In a container each process may have the number that the one before it had.
+  // In a container, successive processes may have the same id.
   if (processId === thisProcess.pid) return held.has(id);
   try {
     thisProcess.kill(processId, 0);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ESRCH") return false; // else it is another user's
+    if ((error as NodeJS.ErrnoException).code === "ESRCH") return false; // otherwise the process belongs to another user
   }
   const current = processStart(processId);
   return start === undefined || current === undefined || start === current;
 }
 
-/** @see https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html field 22; the name in field 2 may hold anything */
+/** @see https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html field 22; the name in field 2 may contain `) ` itself */
 function processStart(processId: number): string | undefined {
   try {
     const fields = readFileSync(`/proc/${processId}/stat`, "utf8").split(") ").at(-1)?.split(" ");
@@ -133,8 +133,8 @@ function inUse(directory: string, holder: Holder | undefined): DatabaseError {
         ? "another pool of this process"
         : `process ${holder.processId} on ${holder.host}`;
   return new DatabaseError(
-    `The folder ${JSON.stringify(directory)} of the embedded database is open in ${who}: two at once would damage it. End that ` +
-      "one first, or take a Postgres server, which many processes can use",
+    `The folder ${JSON.stringify(directory)} of the embedded database is open in ${who}: a second pool would damage it. ` +
+      "Call end() on that pool first, or use a Postgres server, which many processes can share",
     { code: "DIRECTORY_IN_USE", retryable: true },
   );
 }

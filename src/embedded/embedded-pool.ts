@@ -1,6 +1,6 @@
 /**
- * An embedded Postgres with pgvector, for examples, tests and small hosts: nothing to install but two packages,
- * `@electric-sql/pglite` and `@electric-sql/pglite-pgvector`.
+ * An embedded Postgres with pgvector, for examples, tests and small hosts. It needs two packages, `@electric-sql/pglite`
+ * and `@electric-sql/pglite-pgvector`, and no server.
  *
  * @module
  */
@@ -12,15 +12,21 @@ import { lockDirectory } from "./directory-lock.js";
 import { InvalidArgumentError } from "../errors.js";
 
 /**
- * A `pg.Pool` on a Postgres that runs inside this process. It starts at the first query, which takes some
- * seconds. The pool has one client, as the database has one session: a second caller waits for the first.
+ * Makes a `pg.Pool` on a Postgres that runs inside this process. The first query waits until the database has started,
+ * which takes several seconds. The pool has one client, since the database has one session: a second caller waits for the
+ * first.
  *
- * @param dataDir - a folder to keep the data in; made where it is missing, and used by one pool of one process at a time: a
- * file beside it, `<dataDir>.lock`, says by whom. `end()` gives it back; one whose process is gone is taken over.
- * Default: in memory, gone with the process.
- * @throws {@link InvalidArgumentError} for what is no path
+ * @example
+ * ```ts
+ * const pool = embeddedPool("data");
+ * await migrate(pool);
+ * ```
+ * @param dataDir - the folder of the data, created if it does not exist. Only one pool of one process can use it at a time;
+ * the file `<dataDir>.lock` beside it names the holder. `end()` releases it, and the lock of a dead process is taken over.
+ * Default: in memory, lost when the process ends.
  * @returns a pool whose `end()` also closes the database
- * @throws {@link DatabaseError} with the code DIRECTORY_IN_USE when another process, or another pool, has the folder open
+ * @throws {@link InvalidArgumentError} for a `dataDir` that is not a string
+ * @throws {@link DatabaseError} with the code DIRECTORY_IN_USE if another process or another pool has the folder open
  */
 export function embeddedPool(dataDir?: string): pg.Pool {
   if (dataDir !== undefined && typeof dataDir !== "string") {
@@ -36,7 +42,7 @@ class EmbeddedPool extends pg.Pool {
   constructor(dataDir: string | undefined) {
     const unlock = isFolder(dataDir) ? lockDirectory(dataDir.replace(/^file:\/\//, "")) : undefined;
     const database = new PGlite({ ...(dataDir === undefined ? {} : { dataDir }), extensions: { vector } });
-    // A database that does not start says so at each connection; this promise is not the place.
+    // If the database does not start, each connection reports the error; this promise must not be an unhandled rejection.
     database.waitReady.catch(() => undefined);
     super({ Client: clientOf(database), max: 1, idleTimeoutMillis: 0, allowExitOnIdle: true });
     this.#database = database;
@@ -61,14 +67,14 @@ class EmbeddedPool extends pg.Pool {
   }
 }
 
-/** PGlite takes a path, and addresses of its own kinds: `memory://` is no folder. */
+/** PGlite accepts paths and addresses such as `memory://`, which is not a folder. */
 function isFolder(dataDir: string | undefined): dataDir is string {
   return dataDir !== undefined && (dataDir.startsWith("file://") || !/^[a-z]+:\/\//.test(dataDir));
 }
 
 /**
- * `pg` ends a client after an error, and PGlite's connection object does not survive that; so each client gets a
- * connection of its own. The session behind it is the same: what the last client left in it is cleared first.
+ * Makes a client class for a database. `pg` ends a client after an error, which PGlite's connection object does not
+ * survive, so each client gets its own connection. All of them share one session, which is cleared at each connect.
  */
 function clientOf(database: PGlite): typeof pg.Client {
   return class EmbeddedClient extends pg.Client {

@@ -1,10 +1,10 @@
 import type { EmbeddingError } from "../errors.js";
 
-/** A failure of a request that can lie in one of its texts: the others could do without it. It never gets out of here. */
+/** A failed request that a single one of its texts may have caused. Internal: callers get the `failure`. */
 export class TextFailure extends Error {
-  /** What the caller is told. */
+  /** The error for the caller. */
   readonly failure: EmbeddingError;
-  /** How often a request of several texts is worth sending before each half is sent by itself. */
+  /** How many times to send a request of several texts before {@link bisect} splits it. */
   readonly attempts: number;
 
   constructor(failure: EmbeddingError, attempts = 1) {
@@ -14,15 +14,16 @@ export class TextFailure extends Error {
   }
 }
 
-/** What came of one text. */
+/** The vector of a text, or the reason why it has none. */
 export type TextOutcome = number[] | EmbeddingError;
 
 /**
- * Sends texts, and when they fail for what can lie in one of them, each half by itself, until the one is found.
+ * Sends texts in one request. After a {@link TextFailure}, sends each half by itself, recursively, until the texts at fault
+ * are isolated.
  *
- * @param deadline - as `performance.now()` counts: from then on a failure is that of all texts
- * @returns what came of each text, in order
- * @throws what is no {@link TextFailure}
+ * @param deadline - on the clock of `performance.now()`: later failures are thrown as the failure of all texts
+ * @returns one outcome for each text, in order
+ * @throws any error other than a {@link TextFailure}
  */
 export async function bisect(
   texts: string[],

@@ -1,4 +1,4 @@
-/** Lets so many pieces of work go on at a time; others wait, and start in the order in which they came. */
+/** Runs at most `limit` tasks at a time. Others wait and start in the order in which they were added. */
 export class ConcurrencyLimit {
   #free: number;
   readonly #waiting: (() => void)[] = [];
@@ -7,7 +7,7 @@ export class ConcurrencyLimit {
     this.#free = limit;
   }
 
-  /** Settles as the work does. */
+  /** Runs a task when a slot is free, and settles with its result. */
   async run<T>(work: () => Promise<T>): Promise<T> {
     if (this.#free > 0) this.#free -= 1;
     else await new Promise<void>((start) => this.#waiting.push(start));

@@ -13,35 +13,33 @@ import { isListLike, readVector } from "./vector.js";
 import { waitFor } from "./wait.js";
 
 /**
- * What is asked for at a time, in texts and in characters. It bounds the vectors that are held as JavaScript's numbers,
- * of twice the size, and the requests of an embedder that sends all its texts in one.
+ * Texts and characters per call of the embedder. The limit bounds the vectors that are held as JavaScript numbers, which
+ * take twice the memory of 32-bit floats, and the requests of embedders that send all their texts in one.
  */
-const REQUEST_LIMITS = { items: 64, size: 64_000 };
+const CALL_LIMITS = { items: 64, size: 64_000 };
 
-/** How long one request is waited for, in milliseconds. */
-interface Patience {
-  /** From then on it is told that the embedder is slow. */
+/** How long to wait for one call of the embedder, in milliseconds. */
+interface EmbedderTimeouts {
+  /** After this time the host is notified that the embedder is slow. */
   slowMs: number;
-  /** From then on nobody waits. An {@link EmbeddingsOfEach} has limits of its own, which its user sets. */
+  /** After this time the call fails. Not applied to {@link PerTextEmbeddings}, whose own limits the user sets. */
   limitMs: number;
 }
 
-/** Someone waits for a search. Half a minute lets a model that is served on demand start. */
-const QUERY_PATIENCE: Patience = { slowMs: 2_000, limitMs: 30_000 };
-/** 64 texts at four seconds each, on a machine without a graphics card, and some retries of LangChain's. */
-const DOCUMENTS_PATIENCE: Patience = { slowMs: 10_000, limitMs: 300_000 };
+/** A user waits for a search. Half a minute is enough for a server that loads models on demand. */
+const QUERY_TIMEOUTS: EmbedderTimeouts = { slowMs: 2_000, limitMs: 30_000 };
+/** Enough for 64 texts at four seconds each, on a machine without a graphics card, and several retries by LangChain. */
+const DOCUMENTS_TIMEOUTS: EmbedderTimeouts = { slowMs: 10_000, limitMs: 300_000 };
 
 /** Options of a call to an embedder. */
 export interface EmbedOptions {
   signal?: AbortSignal | undefined;
-  /** Called before each further attempt, with what the last one failed for. */
+  /** Called before each retry, with the error of the last attempt. */
   onRetry?: ((failure: EmbeddingError) => void) | undefined;
 }
 
-/**
- * An embedder that tells texts that cannot be embedded from the others, can be told to stop, and never takes for ever.
- */
-export interface EmbeddingsOfEach extends EmbeddingsInterface {
+/** An embedder that reports failures per text, can be aborted, and has time limits of its own. */
+export interface PerTextEmbeddings extends EmbeddingsInterface {
   embedEach(documents: readonly string[], options?: EmbedOptions): Promise<(number[] | EmbeddingError)[]>;
   embedQuery(document: string, options?: EmbedOptions): Promise<number[]>;
 }
@@ -51,17 +49,16 @@ export interface EmbedDocumentsOptions {
   signal?: AbortSignal | undefined;
   /** Called after each request with the number of texts embedded so far. */
   onBatch?: ((embedded: number) => void) | undefined;
-  /** What an error calls a text, by its place. */
+  /** Names the text at an index, for errors. Default: `texts[index]`. */
   nameOf?: ((index: number) => string) | undefined;
 }
 
-/** Instead of a vector: the model does not read a text of this length. */
+/** Returned in place of a vector: the text is longer than the model accepts. */
 export const TOO_LONG = "too long" as const;
 
 /**
- * Stands in front of every embedding model: bounded requests and waits, prefixes, and no vector gets through that
- * cannot be stored and compared. LangChain's embedders return fewer vectors than texts, empty ones or NaN
- * without an error of their own (research: sync.md §5, langchain.md §6).
+ * Wraps the host's embedding model: bounds requests and waits, adds prefixes, and rejects vectors that cannot be stored
+ * or compared. Some LangChain embedders return fewer vectors than texts, empty vectors or NaN without throwing.
  */
 export class Embedder {
   readonly #embeddings: EmbeddingsInterface;
@@ -69,7 +66,7 @@ export class Embedder {
   readonly #addsPrefixes: boolean;
   readonly #notify: Notify;
 
-  /** @param notify - told of `SLOW_EMBEDDER`, once a request, and of `RETRY` */
+  /** @param notify - called with `SLOW_EMBEDDER`, at most once per call of the embedder, and with `RETRY` */
   constructor(
     embeddings: EmbeddingsInterface,
     { profile, addsPrefixes }: ResolvedProfile,
@@ -82,7 +79,7 @@ export class Embedder {
   }
 
   /**
-   * One vector for each text, in order, or {@link TOO_LONG}.
+   * Embeds texts. Returns a vector or {@link TOO_LONG} for each text, in order.
    *
    * @throws {@link EmbeddingError} | {@link AbortError}
    */
@@ -93,12 +90,12 @@ export class Embedder {
     const { signal, onBatch, nameOf = (index) => `texts[${index}]` } = options;
     const prefix = this.#addsPrefixes ? this.#profile.documentPrefix : "";
     const vectors: (Float32Array | typeof TOO_LONG)[] = [];
-    for (const batch of batches(texts, (text) => text.length, REQUEST_LIMITS)) {
+    for (const batch of batches(texts, (text) => text.length, CALL_LIMITS)) {
       throwIfAborted(signal);
       const prefixed = batch.map((text) => prefix + text);
       const outcomes = await this.#call(
         `${batch.length} texts`,
-        DOCUMENTS_PATIENCE,
+        DOCUMENTS_TIMEOUTS,
         () => this.#embedEach(prefixed, signal),
         signal,
       );
@@ -109,20 +106,20 @@ export class Embedder {
     return vectors;
   }
 
-  /** The vector of a query. @throws {@link EmbeddingError} | {@link AbortError} */
+  /** Embeds a query. @throws {@link EmbeddingError} | {@link AbortError} */
   async embedQuery(text: string, signal?: AbortSignal): Promise<Float32Array> {
     const prefix = this.#addsPrefixes ? this.#profile.queryPrefix : "";
     const embeddings = this.#embeddings;
     const vector = await this.#call(
       "a question",
-      QUERY_PATIENCE,
+      QUERY_TIMEOUTS,
       () =>
         embedsEach(embeddings)
           ? embeddings.embedQuery(prefix + text, { signal, onRetry: this.#onRetry })
           : embeddings.embedQuery(prefix + text),
       signal,
     );
-    return this.#readable(() => this.#check(vector, new Float32Array(this.#profile.dimensions)));
+    return this.#readSafely(() => this.#check(vector, new Float32Array(this.#profile.dimensions)));
   }
 
   #embedEach(texts: string[], signal: AbortSignal | undefined): Promise<unknown> {
@@ -137,43 +134,43 @@ export class Embedder {
     expected: number,
     nameOf: (place: number) => string,
   ): (Float32Array | typeof TOO_LONG)[] {
-    return this.#readable(() => {
+    return this.#readSafely(() => {
       const count = isListLike(outcomes) ? outcomes.length : 0;
       if (!isListLike(outcomes) || count !== expected) {
         throw invalid(`returned ${count} vectors for ${expected} texts`);
       }
-      // One piece of memory for all of them: thousands of small ones keep the garbage collector busy.
+      // One allocation for all vectors: thousands of small ones keep the garbage collector busy.
       const { dimensions } = this.#profile;
       const memory = new Float32Array(expected * dimensions);
       return Array.from({ length: expected }, (_, place) => {
         const outcome = outcomes[place];
         if (EmbeddingError.is(outcome)) return tooLongOrThrow(outcome, nameOf(place));
-        const room = memory.subarray(place * dimensions, (place + 1) * dimensions);
-        return this.#check(outcome, room, () => nameOf(place));
+        const target = memory.subarray(place * dimensions, (place + 1) * dimensions);
+        return this.#check(outcome, target, () => nameOf(place));
       });
     });
   }
 
-  /** @throws {@link EmbeddingError} for what cannot be looked at: a property of it throws */
-  #readable<T>(read: () => T): T {
+  /** @throws {@link EmbeddingError} if reading the embedder's answer throws, for example in a getter or a proxy */
+  #readSafely<T>(read: () => T): T {
     try {
       return read();
     } catch (error) {
       if (TrainingIndexError.is(error)) throw error;
-      throw invalid(`of model ${this.#profile.model} returned what cannot be read`, error);
+      throw invalid(`of model ${this.#profile.model} returned a value that cannot be read`, error);
     }
   }
 
-  #check(given: unknown, room: Float32Array, name?: () => string): Float32Array {
+  #check(returned: unknown, target: Float32Array, name?: () => string): Float32Array {
     const { model, dimensions } = this.#profile;
-    const vector = readVector(given, dimensions, room);
+    const vector = readVector(returned, dimensions, target);
     if (typeof vector !== "string") return vector;
     throw invalid(`of model ${model} returned ${vector}${name ? ` (${name()})` : ""}`);
   }
 
   async #call<T>(
     what: string,
-    { slowMs, limitMs }: Patience,
+    { slowMs, limitMs }: EmbedderTimeouts,
     call: () => Promise<T>,
     signal: AbortSignal | undefined,
   ): Promise<T> {
@@ -185,11 +182,10 @@ export class Embedder {
         signal,
         slowMs,
         onSlow: () => {
-          this.#notify({ code: "SLOW_EMBEDDER", message: `${late(slowMs)}: it is waited for` });
+          this.#notify({ code: "SLOW_EMBEDDER", message: `${late(slowMs)}; still waiting` });
         },
         limitMs: embedsEach(this.#embeddings) ? undefined : limitMs,
-        onLimit: () =>
-          new EmbeddingError("TIMEOUT", `${late(limitMs)}: it is not waited for any longer`, true),
+        onLimit: () => new EmbeddingError("TIMEOUT", `${late(limitMs)}; gave up waiting`, true),
       });
     } catch (error) {
       const reason: unknown = signal?.reason;
@@ -197,7 +193,7 @@ export class Embedder {
         throw new EmbeddingError(
           "TIMEOUT",
           `The call took longer than its timeoutMs, ${reason.timeoutMs} ms, while waiting for the embedder of model ` +
-            `${this.#profile.model}: see whether it is overloaded, or allow more`,
+            `${this.#profile.model}: check whether it is overloaded, or allow more time with timeoutMs`,
           true,
         );
       }
@@ -212,7 +208,7 @@ export class Embedder {
   }
 
   readonly #onRetry = (failure: EmbeddingError): void => {
-    this.#notify({ code: "RETRY", message: `${failure.message}. It is tried again`, cause: failure });
+    this.#notify({ code: "RETRY", message: `${failure.message}. Retrying`, cause: failure });
   };
 }
 
@@ -225,22 +221,22 @@ function invalid(what: string, cause?: unknown): EmbeddingError {
   return new EmbeddingError("EMBEDDING_INVALID", `The embedder ${what}`, false, cause);
 }
 
-function embedsEach(embeddings: EmbeddingsInterface): embeddings is EmbeddingsOfEach {
+function embedsEach(embeddings: EmbeddingsInterface): embeddings is PerTextEmbeddings {
   return "embedEach" in embeddings;
 }
 
-/** Request time-out and too many requests: the two client errors that heal by themselves. */
+/** Request timeout and too many requests, the two client errors that a retry can resolve. */
 const TRANSIENT_CLIENT_ERRORS = [408, 429];
 
-/** Whether the same request will meet an HTTP answer of this status again. */
+/** Whether a retry of the request would get the same HTTP status again. */
 export function isFinalStatus(status: number): boolean {
   return status >= 400 && status < 500 && !TRANSIENT_CLIENT_ERRORS.includes(status);
 }
 
-/** The status of the HTTP answer that an embedder's error stands for; `undefined` for any other error. */
+/** The HTTP status in an embedder's error; `undefined` if it has none. */
 export function httpStatusOf(error: unknown): number | undefined {
   try {
-    // `status_code` is what Ollama's client calls it; LangChain's own retry looks at `status` only.
+    // Ollama's client calls it `status_code`, others `status`.
     const { status, status_code } = (error ?? {}) as { status?: unknown; status_code?: unknown };
     const code = typeof status_code === "number" ? status_code : status;
     return typeof code === "number" ? code : undefined;
@@ -249,19 +245,19 @@ export function httpStatusOf(error: unknown): number | undefined {
   }
 }
 
-/** Who the embedder is, and who puts the prefixes before the texts. */
+/** An embedder's profile, and whether {@link Embedder} has to add its prefixes. */
 export interface ResolvedProfile {
   profile: EmbeddingProfile;
-  /** `false` when the embedder does it itself, as `ollamaEmbeddings` does. */
+  /** `false` if the embedder adds them itself, as `ollamaEmbeddings` does. */
   addsPrefixes: boolean;
 }
 
 /**
- * Finds out which model an embedder speaks for: the profile given by hand, else the `profile` of this
- * library's embedders, else LangChain's `model` or `modelName`.
+ * Finds an embedder's profile: the one given by the host, otherwise the `profile` of this library's embedders, otherwise
+ * one made from LangChain's `model` or `modelName`.
  *
- * @param dimensions - what the database stores, for an embedder that does not say
- * @throws {@link InvalidArgumentError} when it cannot be known
+ * @param dimensions - those that the database stores, if the profile has none
+ * @throws {@link InvalidArgumentError} if the model's name is not known
  */
 export function resolveProfile(
   embeddings: EmbeddingsInterface,
@@ -274,7 +270,7 @@ export function resolveProfile(
   if (typeof model !== "string" || model === "") {
     throw new InvalidArgumentError(
       "embeddings",
-      'does not name its model, which is recorded with the vectors: pass profile: { model: "..." }',
+      'has no model name, which is recorded with the vectors: pass profile: { model: "..." }',
     );
   }
   return {

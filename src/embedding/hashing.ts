@@ -20,29 +20,34 @@ const WORD = /[\p{L}\p{N}]+/gu;
 const COMBINING_MARKS = /\p{M}+/gu;
 const GRAM_LENGTHS = [3, 4, 5];
 /**
- * Weights that did best on FaQuAD's passages among those tried (R@1 .70; equal weights .63). Words under four
- * letters are articles and prepositions mostly; parts of words are there for inflection (`entrega`, `entregas`).
+ * The best of the tried weights on FaQuAD's passages (R@1 .70; equal weights .63). Words of fewer than four letters are
+ * mostly articles and prepositions; parts of words match inflected forms (`entrega`, `entregas`).
  */
 const WORD_WEIGHT = 2;
 const SHORT_WORD_WEIGHT = 0.2;
 const SHORT_WORD_LENGTH = 4;
 const GRAM_WEIGHT = 0.6;
-/** Keeps parts of words apart from words: no word holds it. */
+/** Marks parts of words, so that they differ from whole words: no word contains it. */
 const GRAM_MARK = "#";
-/** The feature of a text without any word, so that its vector is still usable. */
+/** The only feature of a text without words, so that its vector is not zero. */
 const EMPTY_FEATURE = "\u0000";
 
 /**
- * A deterministic embedder without a model: signed feature hashing of words and of the character n-grams
- * inside them, accents folded, L2-normalised. Texts that share words are near; meaning it does not know.
+ * A deterministic embedder without a model: signed feature hashing of words and their character n-grams, without
+ * accents, L2-normalised. Texts that share words are near each other; it knows nothing of meaning.
  *
  * For demos and tests, where an embedding must be the same on every machine and needs no download.
+ *
+ * @example
+ * ```ts
+ * const index = await TrainingIndex.initialize(new HashingEmbeddings({ dimensions: 1024 }), { pool });
+ * ```
  */
 export class HashingEmbeddings extends Embeddings {
   /** Recorded in the database; changes whenever the algorithm does. */
   readonly profile: EmbeddingProfile;
 
-  /** @throws {@link InvalidArgumentError} for dimensions that are no integer from 8 to 16,000 */
+  /** @throws {@link InvalidArgumentError} for an unknown option, or `dimensions` other than an integer from 8 to 16,000 */
   constructor(params: HashingEmbeddingsParams = {}) {
     checkOptions(params, PARAMS, "HashingEmbeddings");
     super(params);
@@ -53,12 +58,12 @@ export class HashingEmbeddings extends Embeddings {
     this.profile = { model: "hashing-1", dimensions, queryPrefix: "", documentPrefix: "" };
   }
 
-  /** One unit vector for each text, in order. */
+  /** Embeds texts: one unit vector for each, in order. A repeat returns the same vectors. */
   embedDocuments(documents: string[]): Promise<number[][]> {
     return Promise.resolve(documents.map((text) => this.#embed(text)));
   }
 
-  /** The same as for a document: the hash knows no roles. */
+  /** Embeds a query, exactly as it would embed a document. */
   embedQuery(document: string): Promise<number[]> {
     return Promise.resolve(this.#embed(document));
   }
@@ -68,7 +73,7 @@ export class HashingEmbeddings extends Embeddings {
     for (const [feature, weight] of features(text)) {
       const hash = murmur3(feature);
       const index = hash % vector.length;
-      // The sign comes from the highest bit, which the index hardly depends on: collisions cancel out.
+      // The sign is the highest bit, which hardly affects the index, so that collisions cancel out on average.
       vector[index] = (vector[index] ?? 0) + (hash >>> 31 === 0 ? weight : -weight);
     }
     const norm = Math.hypot(...vector);
@@ -77,7 +82,7 @@ export class HashingEmbeddings extends Embeddings {
   }
 }
 
-/** The features of a text with their weights; a feature that comes `n` times counts `1 + ln(n)` times. */
+/** The features of a text with their weights. A feature that occurs `n` times counts `1 + ln(n)` times. */
 function features(text: string): Map<string, number> {
   const counts = new Map<string, number>();
   const add = (feature: string): void => {

@@ -1,13 +1,13 @@
 import { InvalidArgumentError } from "../errors.js";
 
-/** Where Ollama's client looks for it when an address has neither protocol nor port. */
+/** The port that Ollama's client uses for an address with neither protocol nor port. */
 const DEFAULT_PORT = "11434";
 
 /**
- * Completes an address as Ollama's client does it.
+ * Completes an address the way Ollama's client does, for use in error messages.
  *
- * @returns what errors call it: no name, no password, and no path, which can hold a key of a proxy's
- * @throws {@link InvalidArgumentError} for what can be no address
+ * @returns protocol, host and port only: a user name, a password or a path may hold a secret
+ * @throws {@link InvalidArgumentError} for a value that is not an http or https address
  */
 export function serverAddress(baseUrl: unknown): string {
   if (typeof baseUrl !== "string") throw notAnAddress();
@@ -17,8 +17,8 @@ export function serverAddress(baseUrl: unknown): string {
   if (!URL.canParse(address)) throw notAnAddress();
   const { protocol, hostname, port } = new URL(address);
   if (!/^https?:$/.test(protocol)) throw notAnAddress();
-  const completed = port || (hasProtocol ? "" : DEFAULT_PORT);
-  return `${protocol}//${hostname}${completed && `:${completed}`}`;
+  const shownPort = port || (hasProtocol ? "" : DEFAULT_PORT);
+  return `${protocol}//${hostname}${shownPort && `:${shownPort}`}`;
 }
 
 function notAnAddress(): InvalidArgumentError {

@@ -4,42 +4,42 @@ import { TextFailure } from "./bisection.js";
 import { errorIn, HttpFailure, translateFailure, unreachableCode } from "./ollama-failure.js";
 import { retry } from "./retry.js";
 
-/** How long one request may take. */
+/** Time limits of requests, in milliseconds. */
 export interface RequestTimeouts {
-  /** To a model that is loaded. */
+  /** For a request to a loaded model. */
   requestTimeoutMs: number;
-  /** To one that may have to be loaded first. */
+  /** For a request to a model that may have to be loaded first. */
   loadTimeoutMs: number;
-  /** How long a server that nobody can reach is tried again. */
+  /** How long to retry while the server cannot be reached. */
   unreachableBudgetMs: number;
 }
 
-/** Where and what to ask. */
+/** The server, the model, and the options of each request. */
 export type OllamaTarget = OllamaEmbeddingsParams & { model: string };
 
 /** Options of {@link OllamaRequester.send}. */
 export interface SendOptions {
-  /** As `performance.now()` counts: no further attempt starts later. */
+  /** On the clock of `performance.now()`: no retry starts later. */
   deadline: number;
-  /** The same: no attempt of a query goes on longer. */
+  /** Only for a query, on the same clock: its last attempt ends by then. */
   endOfQuery?: number | undefined;
   signal: AbortSignal | undefined;
   onRetry?: ((failure: EmbeddingError) => void) | undefined;
 }
 
-/** Ollama unloads a model after five minutes without a request; a little earlier, and it may be gone on arrival. */
+/** Ollama unloads a model after five minutes without a request. A minute less leaves time for the request to arrive. */
 const LOADED_FOR_MS = 4 * 60_000;
 
-/** Sends texts to one model on one server of Ollama. */
+/** Sends texts to one model on one Ollama server. */
 export class OllamaRequester {
   readonly #target: OllamaTarget;
   readonly #address: string;
   readonly #timeouts: RequestTimeouts;
   #lastAnswer = -Infinity;
-  /** Of all calls together: a call that comes while the server is away waits no longer than those before it. */
+  /** Shared by all calls: the retry budget of an unreachable server starts once, not with each call. */
   #unreachableSince: number | undefined;
 
-  /** @param address - what errors call the server: without name and password */
+  /** @param address - the server's address for errors, without user name and password */
   constructor(target: OllamaTarget, address: string, timeouts: RequestTimeouts) {
     this.#target = target;
     this.#address = address;
@@ -47,9 +47,9 @@ export class OllamaRequester {
   }
 
   /**
-   * Sends texts in one request, and again while that can help.
+   * Sends texts in one request. Transient failures are retried.
    *
-   * @returns what the server says are their vectors
+   * @returns the vectors as the server sent them, unchecked
    * @throws {@link TextFailure} | {@link EmbeddingError} | {@link AbortError}
    */
   send(texts: string[], options: SendOptions): Promise<number[][]> {
@@ -57,9 +57,9 @@ export class OllamaRequester {
     return retry(() => this.#sendOnce(texts, options), {
       deadline: () =>
         Math.min(deadline, (this.#unreachableSince ?? Infinity) + this.#timeouts.unreachableBudgetMs),
-      canHeal: (error, attempts) => {
+      canRetry: (error, attempts) => {
         if (!failureOf(error)?.retryable) return false;
-        // Several texts are tried with fewer in time: one of them can be at fault, or the machine is too slow for all.
+        // The caller splits a request of several texts: one may be at fault, or the machine is too slow for all of them.
         return !(error instanceof TextFailure && texts.length > 1 && attempts >= error.attempts);
       },
       onRetry: (error) => {
@@ -73,16 +73,16 @@ export class OllamaRequester {
   async #sendOnce(texts: string[], { endOfQuery, signal }: SendOptions): Promise<number[][]> {
     throwIfAborted(signal);
     const limit = limitTime(this.#timeLimit(endOfQuery), signal);
-    const { fetch: given = fetch } = this.#target;
-    // LangChain's class knows neither time-outs nor signals: both come in through its `fetch`.
+    const { fetch: baseFetch = fetch } = this.#target;
+    // LangChain's class supports neither timeouts nor signals, so its `fetch` applies them.
     const ollama = new OllamaEmbeddings({
       ...this.#target,
       maxRetries: 0,
       fetch: async (input, init) => {
         const address = input instanceof Request ? input.url : input;
-        const response = await given(...withoutCredentials(address, { ...init, signal: limit.signal }));
+        const response = await baseFetch(...withoutCredentials(address, { ...init, signal: limit.signal }));
         if (response.ok) return response;
-        // Ollama's client writes to the console about a body that it cannot read, as that of a proxy.
+        // Throws here, since Ollama's client logs to the console when it cannot parse a body, such as a proxy's error page.
         throw new HttpFailure(response.status, errorIn(await response.text()));
       },
     });
@@ -99,7 +99,7 @@ export class OllamaRequester {
         timedOutAfterMs: limit.hasPassed() ? limit.timeoutMs : undefined,
         isQuery: endOfQuery !== undefined,
       });
-      // A server or a runner that died comes back without the model.
+      // A server or runner that crashed restarts without the model loaded.
       if (!limit.hasPassed() && failureOf(failure)?.retryable) this.#lastAnswer = -Infinity;
       if (unreachableCode(error) === undefined) this.#unreachableSince = undefined;
       else this.#unreachableSince ??= performance.now();
@@ -109,7 +109,7 @@ export class OllamaRequester {
     }
   }
 
-  /** How long an attempt that starts now may take, in milliseconds. */
+  /** The time limit of an attempt that starts now, in milliseconds. */
   #timeLimit(endOfQuery = Infinity): number {
     const isLoaded = performance.now() - this.#lastAnswer < LOADED_FOR_MS;
     const limitMs = isLoaded ? this.#timeouts.requestTimeoutMs : this.#timeouts.loadTimeoutMs;
@@ -123,14 +123,14 @@ function failureOf(error: unknown): EmbeddingError | undefined {
 }
 
 interface TimeLimit {
-  /** Fires when the time is over, or with the caller's. */
+  /** Fires when the time limit has passed, or when the caller's signal fires. */
   signal: AbortSignal;
   timeoutMs: number;
   hasPassed: () => boolean;
   clear: () => void;
 }
 
-/** `AbortSignal.any` would hold its time-out only weakly on Node 20, where a garbage collection loses it (nodejs/node#57736). */
+/** Not `AbortSignal.any`: on Node 20 garbage collection can drop its timeout signal (nodejs/node#57736). */
 function limitTime(timeoutMs: number, caller: AbortSignal | undefined): TimeLimit {
   const controller = new AbortController();
   let passed = false;
@@ -139,7 +139,7 @@ function limitTime(timeoutMs: number, caller: AbortSignal | undefined): TimeLimi
   };
   const timer = setTimeout(() => {
     passed = true;
-    controller.abort(new Error("the time is over"));
+    controller.abort(new Error("the time limit has passed"));
   }, timeoutMs);
   caller?.addEventListener("abort", abort, { once: true });
   return {
@@ -157,11 +157,11 @@ function decoded(part: string): string {
   try {
     return decodeURIComponent(part);
   } catch {
-    return part; // a percent sign that stands for itself
+    return part; // a literal percent sign
   }
 }
 
-/** `fetch` refuses addresses with a name and a password in them: they go into a header. */
+/** Moves a user name and password from the address to a header: `fetch` rejects addresses that contain them. */
 function withoutCredentials(address: string | URL, init: RequestInit): [string, RequestInit] {
   const url = new URL(address);
   if (url.username === "" && url.password === "") return [url.href, init];

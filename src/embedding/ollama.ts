@@ -5,7 +5,7 @@ import { EmbeddingError, InvalidArgumentError } from "../errors.js";
 import { checkFunction, checkInteger, checkOptions, namesOfProperties } from "../calls/checks.js";
 import { ConcurrencyLimit } from "./concurrency-limit.js";
 import { bisect, type TextOutcome } from "./bisection.js";
-import type { EmbedOptions, EmbeddingsOfEach } from "./embedder.js";
+import type { EmbedOptions, PerTextEmbeddings } from "./embedder.js";
 import { serverAddress } from "./ollama-address.js";
 import { OllamaRequester, type SendOptions } from "./ollama-request.js";
 import { embeddingProfiles, type EmbeddingProfile, type OllamaModel } from "./profiles.js";
@@ -17,48 +17,43 @@ const DEFAULT_MODEL = "mxbai-embed-large";
 const DEFAULT_BASE_URL = "http://localhost:11434";
 const LATEST_TAG = ":latest";
 
-/** Options of {@link ollamaEmbeddings}: those of LangChain's `OllamaEmbeddings`, and what a profile says. */
+/** Options of {@link ollamaEmbeddings}: those of LangChain's `OllamaEmbeddings`, the profile, and limits of requests. */
 export interface OllamaEmbeddingsOptions extends Omit<
   OllamaEmbeddingsParams,
   "model" | "baseUrl" | "dimensions" | "maxConcurrency" | "maxRetries" | "onFailedAttempt"
 > {
   /** Ollama's name for the model. Default `mxbai-embed-large`. */
   model?: string | undefined;
-  /** Where Ollama listens. Default `http://localhost:11434`; the environment is not read. */
+  /** Address of the Ollama server. Default `http://localhost:11434`; environment variables are not read. */
   baseUrl?: string | undefined;
-  /** Default: those of the model's profile. When given, Ollama is asked to shorten its vectors to them. */
+  /** Components of a vector. Default: the profile's. If given, Ollama is asked to shorten its vectors to this many. */
   dimensions?: number | undefined;
-  /** Put before each query. Default: that of the model's profile, else nothing. */
+  /** Prepended to each query. Default: the prefix in the model's profile, or nothing without a profile. */
   queryPrefix?: string | undefined;
-  /** Put before each chunk. Default: that of the model's profile, else nothing. */
+  /** Prepended to each chunk. Default: the prefix in the model's profile, or nothing without a profile. */
   documentPrefix?: string | undefined;
-  /** Tokens that one text may have. Default: those of the model's profile. Longer chunks are split. */
+  /** Highest number of tokens in one text; longer chunks are split. Default: that of the model's profile. */
   maxTokens?: number | undefined;
-  /**
-   * Requests for documents under way at a time, of all calls together. Default 2: Ollama embeds one text after the other,
-   * so one waits at its door.
-   */
+  /** Concurrent requests for documents, in all calls together. Default 2: while Ollama serves one, the next one waits. */
   maxConcurrency?: number | undefined;
-  /** Texts of one request. Default 32. */
+  /** Texts per request. Default 32. */
   maxTextsPerRequest?: number | undefined;
-  /** Characters of one request, prefixes included; one text alone may have more. Default 32,000. */
+  /** Characters per request, prefixes included; a longer text is sent by itself. Default 32,000. */
   maxCharactersPerRequest?: number | undefined;
-  /** For one request to a model that is loaded. Default 60,000. */
+  /** Time limit of a request to a loaded model, in milliseconds. Default 60,000. */
   requestTimeoutMs?: number | undefined;
-  /** For one request that may find the model not loaded, the first one above all. Default 240,000. */
+  /** Time limit of a request that may have to load the model first, in milliseconds. Default 240,000. */
   loadTimeoutMs?: number | undefined;
-  /**
-   * For one query, with all its attempts. Default 5,000. A model that has to be loaded can take longer: see `keepAlive`.
-   */
+  /** Time limit of a query with its retries, in milliseconds. Default 5,000. Loading can take longer: see `keepAlive`. */
   queryTimeoutMs?: number | undefined;
   /**
-   * How long a request is tried again that failed for what can heal: connections that break, time-outs, 408, 429, 5xx, a
-   * runner that died. Default 120,000, for a query never more than `queryTimeoutMs`. What cannot heal fails at once.
+   * How long transient failures are retried, in milliseconds: broken connections, timeouts, 408, 429, 5xx, a crashed
+   * runner. Default 120,000; for a query at most `queryTimeoutMs`. Other failures are not retried.
    */
   retryBudgetMs?: number | undefined;
   /**
-   * How long a server that refuses connections, or whose name is unknown, is tried again. Default 2,000: an Ollama that is
-   * not running is reported soon. A long load can ask for more.
+   * How long to retry while the server refuses connections or its name is unknown, in milliseconds. Default 2,000, so that
+   * an Ollama that is not running is reported soon; raise it for long loads.
    */
   unreachableBudgetMs?: number | undefined;
 }
@@ -85,7 +80,7 @@ const OLLAMA_OPTIONS = namesOfProperties<OllamaEmbeddingsOptions>({
   fetch: true,
 });
 
-/** Limits of the requests that texts are sent in. */
+/** Limits of requests to Ollama. */
 interface RequestLimits {
   items: number;
   size: number;
@@ -94,23 +89,24 @@ interface RequestLimits {
   queryTimeoutMs: number;
 }
 
-/** The longest that a timer of Node can wait. */
-const MAX_TIME = 2 ** 31 - 1;
-/** A request of so many texts shows reliably whether a server keeps their order. */
-const ENOUGH_TO_TRUST = 8;
-/** Vectors of the same text from one request are the same but for rounding. */
+/** The longest delay of a Node timer, in milliseconds; also the upper bound of all other numeric options. */
+const MAX_NUMBER = 2 ** 31 - 1;
+/** A request with this many texts shows reliably whether a server keeps their order. */
+const TEXTS_TO_TRUST_ORDER = 8;
+/** Two vectors of the same text in one response differ only by rounding. */
 const SAME_VECTOR_TOLERANCE = 1e-3;
 
 /**
- * LangChain's `OllamaEmbeddings` with the prompts that the model was trained with, in bounded requests with time-outs.
- * A text that fails is told from those that do not.
+ * LangChain embeddings by Ollama, with the prefixes that the model was trained with, in bounded requests with timeouts.
+ * Failures are reported per text. Made by {@link ollamaEmbeddings}.
  */
-export class ProfiledOllamaEmbeddings extends Embeddings implements EmbeddingsOfEach {
+export class ProfiledOllamaEmbeddings extends Embeddings implements PerTextEmbeddings {
   readonly profile: EmbeddingProfile;
   readonly #requester: OllamaRequester;
   readonly #limits: RequestLimits;
-  /** Of all calls together. A query waits for none of them. */
+  /** Shared by all calls for documents. Queries do not wait for a slot. */
   readonly #slots: ConcurrencyLimit;
+  /** Whether this server has been seen to return vectors in the order of the texts. */
   #keepsOrder = false;
 
   constructor(requester: OllamaRequester, profile: EmbeddingProfile, limits: RequestLimits) {
@@ -122,9 +118,9 @@ export class ProfiledOllamaEmbeddings extends Embeddings implements EmbeddingsOf
   }
 
   /**
-   * One vector for each text, in order, of texts with the model's document prefix.
+   * Embeds texts with the model's document prefix: one vector for each, in order.
    *
-   * @throws {@link EmbeddingError} of the first text that failed; its place is in the message
+   * @throws {@link EmbeddingError} for the first text that failed, with its index in the message
    */
   async embedDocuments(documents: string[], options: EmbedOptions = {}): Promise<number[][]> {
     const outcomes = await this.embedEach(documents, options);
@@ -136,41 +132,41 @@ export class ProfiledOllamaEmbeddings extends Embeddings implements EmbeddingsOf
   }
 
   /**
-   * The same, with an error in the place of the vector for each text that cannot be embedded.
+   * Like {@link embedDocuments}, but returns an error in place of the vector of a text that cannot be embedded.
    *
-   * @throws {@link EmbeddingError} | {@link AbortError} for what concerns all texts
+   * @throws {@link EmbeddingError} | {@link AbortError} for failures that affect all texts
    */
   async embedEach(
     documents: readonly string[],
     { signal, onRetry }: EmbedOptions = {},
   ): Promise<TextOutcome[]> {
-    const { concurrency, retryBudgetMs, ...limits } = this.#limits;
+    const { concurrency, retryBudgetMs, ...batchLimits } = this.#limits;
     const texts = documents.map((text, index) => ({ index, text: this.profile.documentPrefix + text }));
-    const requests = batches(texts, ({ text }) => text.length, limits);
+    const requests = batches(texts, ({ text }) => text.length, batchLimits);
     const outcomes: TextOutcome[] = [];
     const failed = new AbortController();
-    const either = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal;
-    const lane = async (): Promise<void> => {
+    const stopSignal = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal;
+    const worker = async (): Promise<void> => {
       for (const request of requests) {
-        const sent = request.map(({ text }) => text);
-        const found = await this.#slots.run(() => {
+        const requestTexts = request.map(({ text }) => text);
+        const received = await this.#slots.run(() => {
           const deadline = performance.now() + retryBudgetMs;
-          const options = { deadline, signal: either, onRetry };
-          return bisect(sent, (some) => this.#send(some, options), deadline);
+          const options = { deadline, signal: stopSignal, onRetry };
+          return bisect(requestTexts, (part) => this.#send(part, options), deadline);
         });
-        for (const [place, { index }] of request.entries()) outcomes[index] = found[place] ?? [];
+        for (const [place, { index }] of request.entries()) outcomes[index] = received[place] ?? [];
       }
     };
     try {
-      await Promise.all(Array.from({ length: concurrency }, lane));
+      await Promise.all(Array.from({ length: concurrency }, worker));
     } catch (error) {
-      failed.abort(); // what the others get would be thrown away
+      failed.abort(); // the results of the other requests would be discarded
       throw error;
     }
     return outcomes;
   }
 
-  /** The vector of the text with the model's query prefix. @throws {@link EmbeddingError} | {@link AbortError} */
+  /** Embeds a text with the model's query prefix. @throws {@link EmbeddingError} | {@link AbortError} */
   async embedQuery(document: string, { signal, onRetry }: EmbedOptions = {}): Promise<number[]> {
     const { retryBudgetMs, queryTimeoutMs } = this.#limits;
     const start = performance.now();
@@ -183,9 +179,9 @@ export class ProfiledOllamaEmbeddings extends Embeddings implements EmbeddingsOf
   }
 
   /**
-   * Some versions of Ollama answered a request's texts in another order (ollama#6187), which nothing in the answer shows.
-   * So the second text comes again at the end, until a server has been seen to keep the order. (With the first one, the
-   * reverse order would look right.)
+   * Some versions of Ollama returned vectors in another order than the texts (ollama#6187), without any sign of it in the
+   * response. So the second text is sent again at the end, until the server has been seen to keep the order. (If the first
+   * text were repeated, the reverse order would look right.)
    */
   async #send(texts: string[], options: SendOptions): Promise<number[][]> {
     const [, second] = texts;
@@ -200,7 +196,7 @@ export class ProfiledOllamaEmbeddings extends Embeddings implements EmbeddingsOf
       if (!areSame(vectors[1], vectors[texts.length])) {
         throw this.#invalid("returned vectors in another order than the texts (ollama#6187): upgrade Ollama");
       }
-      if (texts.length >= ENOUGH_TO_TRUST) this.#keepsOrder = true;
+      if (texts.length >= TEXTS_TO_TRUST_ORDER) this.#keepsOrder = true;
     }
     return vectors.slice(0, texts.length);
   }
@@ -210,7 +206,7 @@ export class ProfiledOllamaEmbeddings extends Embeddings implements EmbeddingsOf
   }
 }
 
-/** What is no vector at all is for others to find out. */
+/** Compares vectors. Does not check them: the caller of `embedEach` rejects malformed ones. */
 function areSame(left: unknown, right: unknown): boolean {
   if (!Array.isArray(left) || !Array.isArray(right)) return left === right;
   return left.every(
@@ -228,11 +224,15 @@ function checkTexts(options: object): void {
 }
 
 /**
- * An embedder on a server of Ollama, with the prefixes and dimensions of the model's profile. LangChain's own class sends
- * all texts in one request and no query prompt, has no time-out, and retries what cannot heal.
+ * Makes an embedder for a model on an Ollama server, with the prefixes and dimensions of the model's profile. Unlike
+ * LangChain's `OllamaEmbeddings` it splits requests, sends query prefixes, has timeouts, and retries transient failures only.
  *
- * @throws {@link InvalidArgumentError} for a model without a profile when `dimensions` is not given, for limits that are
- * no positive numbers, and for a `baseUrl` that is no address
+ * @example
+ * ```ts
+ * const embeddings = ollamaEmbeddings({ model: "bge-m3", keepAlive: "24h" });
+ * ```
+ * @throws {@link InvalidArgumentError} for a model without a profile if `dimensions` is missing, an invalid limit or
+ * `baseUrl`, or an unknown option
  */
 export function ollamaEmbeddings(options: OllamaEmbeddingsOptions = {}): ProfiledOllamaEmbeddings {
   checkOptions(options, OLLAMA_OPTIONS, "ollamaEmbeddings");
@@ -263,16 +263,16 @@ export function ollamaEmbeddings(options: OllamaEmbeddingsOptions = {}): Profile
   if (profileDimensions === undefined) {
     throw new InvalidArgumentError(
       "model",
-      `${JSON.stringify(model)} has no profile here: pass its dimensions, and the prefixes that its card names`,
+      `${JSON.stringify(model)} has no built-in profile: pass dimensions, and the prefixes that its model card names`,
     );
   }
   const times = { requestTimeoutMs, loadTimeoutMs };
   const limits = { maxConcurrency, maxTextsPerRequest, maxCharactersPerRequest, queryTimeoutMs, ...times };
-  for (const [option, value] of Object.entries(limits)) checkInteger(option, value, 1, MAX_TIME);
-  checkInteger("retryBudgetMs", retryBudgetMs, 0, MAX_TIME);
-  checkInteger("unreachableBudgetMs", unreachableBudgetMs, 0, MAX_TIME);
+  for (const [option, value] of Object.entries(limits)) checkInteger(option, value, 1, MAX_NUMBER);
+  checkInteger("retryBudgetMs", retryBudgetMs, 0, MAX_NUMBER);
+  checkInteger("unreachableBudgetMs", unreachableBudgetMs, 0, MAX_NUMBER);
   for (const [option, value] of Object.entries({ dimensions, maxTokens })) {
-    if (value !== undefined) checkInteger(option, value, 1, MAX_TIME);
+    if (value !== undefined) checkInteger(option, value, 1, MAX_NUMBER);
   }
   const address = serverAddress(baseUrl);
   const target = { ...rest, model: tag, baseUrl };

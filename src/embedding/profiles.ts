@@ -1,47 +1,47 @@
 /**
- * What decides the vector space that a model's vectors live in. It is recorded in the database: an index
- * opened with another one refuses to mix them.
+ * The settings that determine a model's vectors. All but `maxTokens` are recorded in the database: an index cannot be
+ * opened with other settings than those of its stored vectors.
  */
 export interface EmbeddingProfile {
   /** The model's name, without a `:latest` tag. */
   model: string;
   /** Components of a vector. */
   dimensions: number;
-  /** Put before each query. */
+  /** Prepended to each query. */
   queryPrefix: string;
-  /** Put before each chunk. */
+  /** Prepended to each chunk. */
   documentPrefix: string;
-  /** Tokens that one text may have, the model's own markers included; `undefined` where nobody has said. */
+  /** Highest number of tokens in one text, the model's own markers included; `undefined` if unknown. */
   maxTokens?: number | undefined;
 }
 
-/** What is known of a model that Ollama serves. Where the facts are stated: `docs/embedding.md`. */
+/** The profile of a model that Ollama serves. `docs/embedding.md` names the sources of its facts. */
 export interface OllamaProfile extends EmbeddingProfile {
   /**
-   * As Ollama serves the model without further options, which can be less than the model reads: 2048 for `bge-m3` and
-   * `snowflake-arctic-embed2` unless `requestOptions.numBatch` and `numCtx` say more.
+   * The limit of Ollama without further options, which can be lower than the model's: 2048 for `bge-m3` and
+   * `snowflake-arctic-embed2`, unless `requestOptions.numBatch` and `numCtx` raise it.
    */
   maxTokens: number;
-  /** Other numbers of dimensions that the model was trained for, by its card (Matryoshka). */
+  /** Smaller numbers of dimensions that the model was trained for, according to its model card (Matryoshka). */
   shorterDimensions: readonly number[];
-  /** ISO 639-1 codes of the languages that its card names first of all, or `many`: 70 and more. */
+  /** ISO 639-1 codes of the main languages on its model card, or `many` for 70 or more. */
   languages: readonly string[] | "many";
-  /** Whether its sources name Portuguese. */
+  /** Whether the model's sources mention Portuguese. */
   namesPortuguese: boolean;
   license: string;
-  /** The page that most of these facts are from. */
+  /** The page with most of these facts. */
   source: string;
 }
 
-/** Qwen's own example of an instruction; no space follows `Query:`. */
+/** The example instruction of Qwen's documentation. There is no space after `Query:`. */
 const QWEN_QUERY_PREFIX =
   "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery:";
 
-/** What the three sizes of Qwen3-Embedding have in common. */
+/** The fields that the three sizes of Qwen3-Embedding share. */
 const QWEN = {
   queryPrefix: QWEN_QUERY_PREFIX,
   documentPrefix: "",
-  // The model reads 32,768; Ollama gives 4096 to a machine with less than 23 GiB of graphics memory.
+  // The model's own limit is 32,768; Ollama limits it to 4096 on a machine with less than 23 GiB of graphics memory.
   maxTokens: 4096,
   languages: "many",
   namesPortuguese: true,
@@ -49,7 +49,7 @@ const QWEN = {
   source: "https://github.com/QwenLM/Qwen3-Embedding",
 } as const;
 
-/** The profiles that `ollamaEmbeddings` knows by name. */
+/** The built-in profiles of `ollamaEmbeddings`, by model name. */
 export const embeddingProfiles = {
   "mxbai-embed-large": {
     model: "mxbai-embed-large",

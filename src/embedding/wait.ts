@@ -1,20 +1,20 @@
 import { AbortError, throwIfAborted } from "../errors.js";
 
-/** How long work is waited for. */
+/** How long to wait for work. */
 export interface WaitLimits {
   signal?: AbortSignal | undefined;
-  /** From then on `onSlow` has been called, once. In milliseconds. */
+  /** `onSlow` is called once after this time, in milliseconds. */
   slowMs: number;
   onSlow: () => void;
-  /** From then on nobody waits any more. In milliseconds; none for work that ends by itself. */
+  /** The wait ends after this time, in milliseconds. `undefined` for work that has its own limit. */
   limitMs: number | undefined;
-  /** What is thrown then. */
+  /** Makes the error of a wait that exceeded `limitMs`. */
   onLimit: () => Error;
 }
 
 /**
- * Settles as the work does, or rejects as soon as the signal fires or the time is over. Work that has been started may go
- * on: an embedder has no way to be told. Nobody learns how it ends then.
+ * Settles with the work, or rejects as soon as the signal fires or the time limit has passed. The work may continue, since
+ * an embedder cannot be interrupted; its result is then ignored.
  */
 export async function waitFor<T>(work: () => Promise<T>, limits: WaitLimits): Promise<T> {
   const { signal, slowMs, onSlow, limitMs, onLimit } = limits;
@@ -23,7 +23,7 @@ export async function waitFor<T>(work: () => Promise<T>, limits: WaitLimits): Pr
   const stopped = new Promise<never>((_resolve, reject) => {
     stop = reject;
   });
-  stopped.catch(() => undefined); // work that fires the signal and throws leaves nobody to listen
+  stopped.catch(() => undefined); // unhandled otherwise, if the work fires the signal and then throws synchronously
   const onAbort = (): void => {
     stop(new AbortError(signal?.reason));
   };

@@ -2,19 +2,19 @@ import { types } from "node:util";
 import { InvalidArgumentError } from "../errors.js";
 import { INEXACT_INTEGER, isExactNumber, storableText } from "../text.js";
 
-/** What metadata is compared with. */
+/** A value that metadata can be compared with. */
 export type Scalar = string | number | boolean;
 
-/** More than a person writes, and few enough for a statement. */
+/** Values in one filter. More than a person writes, and few enough for a statement. */
 const MAX_VALUES = 1000;
-/** How many objects and operators a filter has at most. */
+/** Objects in one filter: filters and objects of operators. */
 const MAX_OBJECTS = 1000;
-/** How deep filters are nested in filters. */
+/** Levels of filters nested in filters. */
 export const MAX_DEPTH = 32;
 
 /**
- * Reads the parts of one filter, each of them once, and refuses what is not understood: that must never mean 'all
- * rows'. Its errors are {@link InvalidArgumentError}s that name the part by its path.
+ * Reads and checks one filter, each part once. A part that it does not understand is refused, so that it never means
+ * "all rows". Its errors are {@link InvalidArgumentError}s that name the part by its path.
  */
 export class FilterReader {
   #values = 0;
@@ -27,7 +27,7 @@ export class FilterReader {
     }
     this.#countObject(path, depth);
     const entries = Object.entries(value);
-    // The operators of some other libraries are symbols; they would be left out without a word.
+    // Some libraries use symbols as operators. `Object.entries` would drop them silently.
     if (Object.getOwnPropertySymbols(value).length > 0) {
       throw new InvalidArgumentError(path, "must not have symbols as keys");
     }
@@ -37,7 +37,7 @@ export class FilterReader {
     return entries;
   }
 
-  /** A list that has at least one item, holes included. */
+  /** A list with at least one item. Holes become `undefined`, and are refused as items. */
   list(value: unknown, path: string): unknown[] {
     if (!Array.isArray(value)) throw new InvalidArgumentError(path, "must be a list");
     if (value.length === 0) throw new InvalidArgumentError(path, "must not be empty");
@@ -65,7 +65,7 @@ export class FilterReader {
     return value;
   }
 
-  /** A pattern that Postgres takes for LIKE. */
+  /** A pattern that Postgres accepts for LIKE. */
   pattern(value: unknown, path: string): string {
     this.#countValue(path);
     if (typeof value !== "string") throw new InvalidArgumentError(path, "must be a string");
@@ -80,18 +80,21 @@ export class FilterReader {
   range(value: unknown, path: string): [Scalar, Scalar] {
     const [low, high, ...others] = this.scalars(value, path);
     if (low === undefined || high === undefined || others.length > 0 || typeof low !== typeof high) {
-      throw new InvalidArgumentError(path, "must be a list of the lowest and the highest value, of one type");
+      throw new InvalidArgumentError(
+        path,
+        "must be a list of two values of the same type: the lowest and the highest",
+      );
     }
     return [low, high];
   }
 
   #countObject(path: string, depth: number): void {
     if (depth > MAX_DEPTH) {
-      throw new InvalidArgumentError(path, `must not be nested more than ${MAX_DEPTH} deep`);
+      throw new InvalidArgumentError(path, `must not be nested more than ${MAX_DEPTH} levels deep`);
     }
     this.#objects += 1;
     if (this.#objects > MAX_OBJECTS) {
-      throw new InvalidArgumentError(path, `is one too many: a filter has ${MAX_OBJECTS} objects at most`);
+      throw new InvalidArgumentError(path, `exceeds the limit: a filter has at most ${MAX_OBJECTS} objects`);
     }
   }
 
@@ -110,7 +113,7 @@ export function isPlainObject(value: unknown): value is object {
 }
 
 /**
- * A number as metadata holds it; those that are stored exactly are the only ones.
+ * Refuses numbers that stored metadata cannot hold exactly.
  *
  * @throws {@link InvalidArgumentError}
  */
@@ -119,12 +122,15 @@ export function exactNumber(value: number, path: string): number {
   return value;
 }
 
-/** An integer that a filter would find, and delete, by its neighbour; bigints are refused whatever their size. */
+/**
+ * The error for an integer that would be rounded, so that the filter could match another one. Bigints are always
+ * refused.
+ */
 export function tooLargeToCompare(path: string): InvalidArgumentError {
   return new InvalidArgumentError(path, INEXACT_INTEGER);
 }
 
-/** Of the date itself, whatever methods it was given. */
+/** Uses the methods of `Date.prototype`, because the object may override them. */
 function isoText(value: Date, path: string): string {
   if (Number.isNaN(Date.prototype.getTime.call(value))) {
     throw new InvalidArgumentError(path, "must be a valid Date");
@@ -133,5 +139,5 @@ function isoText(value: Date, path: string): string {
 }
 
 function tooManyValues(path: string): InvalidArgumentError {
-  return new InvalidArgumentError(path, `is too much: a filter has ${MAX_VALUES} values at most`);
+  return new InvalidArgumentError(path, `exceeds the limit: a filter has at most ${MAX_VALUES} values`);
 }

@@ -4,15 +4,17 @@ import type { EqualityFilter } from "../types.js";
 import { exactNumber, tooLargeToCompare } from "./filter-reader.js";
 
 /**
- * Conditions on metadata as `jsonb` texts; a row meets a condition when its metadata contains it (`@>`), and
- * has to meet them all. Keys and values only ever travel as bound values.
+ * Conditions on metadata as `jsonb` texts. A row meets a condition if its metadata contains it (`@>`), and must meet
+ * all of them. The texts are always bound, never part of the SQL.
  */
 export type Scope = readonly string[];
 
 /**
- * @param option - what the caller calls the filter, for errors
- * @throws {@link InvalidArgumentError} for an empty filter and for any value that is no scalar: a filter that
- * is not understood must never mean 'all rows'
+ * Compiles an equality filter.
+ *
+ * @param option - the name of the filter in errors
+ * @throws {@link InvalidArgumentError} for an empty filter or a value that is not a scalar: a filter that is not
+ * understood must never mean "all rows"
  */
 export function compileFilter(filter: EqualityFilter | undefined, option = "filter"): Scope {
   if (filter === undefined) return [];
@@ -29,11 +31,11 @@ export function compileFilter(filter: EqualityFilter | undefined, option = "filt
     if (!isScalar) {
       throw new InvalidArgumentError(
         `${option}.${key}`,
-        "must be a string, a finite number or a boolean: only equality is known",
+        "must be a string, a finite number or a boolean: only equality is supported here",
       );
     }
     if (typeof value === "number") exactNumber(value, `${option}.${key}`);
   }
-  // Of the entries that were looked at, not of the object, which may have a toJSON of its own.
+  // From the checked entries, because the object itself may have a `toJSON`.
   return [canonicalMetadata(Object.fromEntries(entries), option)];
 }

@@ -1,35 +1,35 @@
-/** Conditions on the value of one metadata key. No value of the metadata, of whatever type, makes them fail. */
+/** Conditions on the value of one metadata key. They raise no error whatever type the stored value has. */
 import { canonicalMetadata, storableText } from "../text.js";
 import type { BoundValue, Condition } from "./condition.js";
 import { MAX_DEPTH, type Scalar } from "./filter-reader.js";
 
-/** How values are put in order. */
+/** The comparison operators. */
 export type Order = ">" | ">=" | "<" | "<=";
 
-/** The key has a value that contains this one. Served by the index on the metadata. */
+/** The key's value contains this one (`@>`). Uses the index on the metadata. */
 export function contains(key: string, value: Scalar): Condition {
   return containment(key, "metadata @> $1::jsonb", (path) => [nested(path, value)]);
 }
 
-/** The key has one of these values, or a list with all of one of these lists. Served by the index on the metadata. */
+/** The key's value contains one of these values or lists (`@>`). Uses the index on the metadata. */
 export function isOneOf(key: string, list: readonly (Scalar | readonly Scalar[])[]): Condition {
   return containment(key, "metadata @> ANY ($1::jsonb[])", (path) => [
     list.map((value) => nested(path, value)),
   ]);
 }
 
-/** The key is there with none of these values. */
+/** The key exists and has none of these values. */
 export function isNoneOf(key: string, list: readonly Scalar[]): Condition {
   const json = list.map((value) => JSON.stringify(value));
   return onValue(key, [json], (value, [given = ""]) => `${value} <> ALL (${given}::jsonb[])`);
 }
 
-/** The value comes before or after all of these, and is of their type. */
+/** The value has the type of the given ones and passes all comparisons. */
 export function isOrdered(key: string, comparisons: readonly (readonly [Order, Scalar])[]): Condition {
   const type = typeof comparisons[0]?.[1];
   const given = comparisons.map(([, value]) => (typeof value === "string" ? value : JSON.stringify(value)));
   return onValue(key, given, (value, parameters) => {
-    // The same order on every server, and that of dates in ISO form.
+    // Byte order: the same on every server, and right for ISO dates.
     const compared = type === "string" ? `(${value} #>> '{}') COLLATE "C"` : value;
     const tests = comparisons.map(
       ([order], index) =>
@@ -39,7 +39,7 @@ export function isOrdered(key: string, comparisons: readonly (readonly [Order, S
   });
 }
 
-/** The value is a text of this pattern. */
+/** The value is a string that matches the pattern. */
 export function isLike(key: string, operator: "LIKE" | "ILIKE", pattern: string): Condition {
   return onValue(key, [pattern], (value, [given = ""]) => {
     const text = operator === "LIKE" ? `(${value} #>> '{}') COLLATE "C"` : `(${value} #>> '{}')`;
@@ -47,12 +47,12 @@ export function isLike(key: string, operator: "LIKE" | "ILIKE", pattern: string)
   });
 }
 
-/** The key is there, or is not. */
-export function exists(key: string, isThere: boolean): Condition {
-  return onValue(key, [], (value) => `${value} IS ${isThere ? "NOT NULL" : "NULL"}`);
+/** The key exists, or does not. */
+export function exists(key: string, shouldExist: boolean): Condition {
+  return onValue(key, [], (value) => `${value} IS ${shouldExist ? "NOT NULL" : "NULL"}`);
 }
 
-/** The keys have these values. Served by the index on the metadata. */
+/** The keys have these values. Uses the index on the metadata. */
 export function containsAll(values: readonly (readonly [string, Scalar])[]): Condition {
   return {
     text: "metadata @> $1::jsonb",
@@ -61,8 +61,8 @@ export function containsAll(values: readonly (readonly [string, Scalar])[]): Con
 }
 
 /**
- * The keys of the objects that a key with dots leads through. A text of so many dots that it can hardly be meant as a
- * path is a key and nothing else: each step is a level of the statement.
+ * Splits a key at its dots into a path through nested objects. A key with too many dots is not a path: each step adds a
+ * level to the statement.
  */
 export function pathOf(key: string): string[] {
   const path = storableText(key).split(".");
@@ -73,7 +73,7 @@ function nested(path: readonly string[], value: Scalar | readonly Scalar[]): str
   return JSON.stringify(path.reduceRight<unknown>((inner, key) => Object.fromEntries([[key, inner]]), value));
 }
 
-/** Of the key itself, else of where its dots lead. */
+/** A containment test on the key itself, or, if the metadata does not have it, on the path that its dots describe. */
 function containment(
   key: string,
   test: string,
@@ -89,10 +89,11 @@ function containment(
 }
 
 /**
- * Of the key itself, else of where its dots lead: `->` with a text goes through objects only, not into lists.
+ * A test on the value of the key itself, or, if the metadata does not have it, of the path that its dots describe. `->`
+ * with a text reads fields of objects, not items of lists.
  *
- * The planner knows nothing about such a condition, and takes it by default to let one row in some hundreds through; it
- * then compares all rows. A CASE is taken to let half of them through, and is never NULL.
+ * The planner has no statistics for such a condition: by default it assumes that one row in several hundred matches,
+ * and then compares all rows. For a CASE it assumes half of the rows, and a CASE is never NULL.
  */
 function onValue(
   key: string,

@@ -1,18 +1,18 @@
 import { InvalidArgumentError } from "../errors.js";
 import { storableText } from "../text.js";
 import type { Filter } from "../types.js";
-import { allOf, anyOf, noneOf, type Condition } from "./condition.js";
+import { allOf, anyOf, not, type Condition } from "./condition.js";
 import type { Scope } from "./filter.js";
 import { FilterReader, isPlainObject, type Scalar } from "./filter-reader.js";
 import * as metadata from "./metadata-conditions.js";
 import type { Order } from "./metadata-conditions.js";
 
 /**
- * The condition that a search has to meet.
+ * Combines the filter of the index and the filter of a search into one condition.
  *
- * @param scope - the filter of the index, which holds whatever the search asks for
- * @param option - what the caller calls the filter, for errors
- * @returns `undefined` where nothing narrows the search
+ * @param scope - the filter of the index, which always applies
+ * @param option - the name of the search's filter in errors
+ * @returns `undefined` if there is no filter
  * @throws {@link InvalidArgumentError} naming the part of the filter that is not understood
  */
 export function searchCondition(
@@ -34,13 +34,16 @@ function filterCondition(reader: FilterReader, filter: unknown, path: string, de
     if (combine) {
       conditions.push(combine(reader, value, place, depth));
     } else if (key.startsWith("$")) {
-      throw new InvalidArgumentError(place, "must be a key that does not begin with $, or $and, $or or $not");
+      throw new InvalidArgumentError(
+        place,
+        "is not known: use $and, $or, $not, or a metadata key that does not begin with $",
+      );
     } else if (isPlainObject(value)) {
       conditions.push(...keyConditions(reader, key, value, place, depth));
     } else {
       const scalar = reader.scalar(value, place);
       const stored = storableText(key);
-      // Two keys can be one when they are stored, and then both values count.
+      // Two keys can be the same once stored. Both conditions then apply.
       if (metadata.pathOf(key).length > 1 || equal.has(stored))
         conditions.push(metadata.contains(key, scalar));
       else equal.set(stored, scalar);
@@ -52,7 +55,7 @@ function filterCondition(reader: FilterReader, filter: unknown, path: string, de
 
 type Combination = (reader: FilterReader, value: unknown, path: string, depth: number) => Condition;
 
-/** How a key combines filters. Without a `$` only where its value could not be meant for a key of the metadata. */
+/** The combination that a key stands for. Without a `$` it counts only if its value cannot belong to a metadata key. */
 function combinationOf(key: string, value: unknown): Combination | undefined {
   switch (key) {
     case "$and":
@@ -74,9 +77,9 @@ function combinationOf(key: string, value: unknown): Combination | undefined {
 
 const combineAll: Combination = (...given) => allOf(filterConditions(...given));
 const combineAny: Combination = (...given) => anyOf(filterConditions(...given));
-/** Of a list none is met, as in Python's langchain-postgres. */
+/** Negates a filter. Of a list, none may match, as in Python's langchain-postgres. */
 const negate: Combination = (reader, value, path, depth) =>
-  noneOf(
+  not(
     Array.isArray(value)
       ? anyOf(filterConditions(reader, value, path, depth))
       : filterCondition(reader, value, path, depth + 1),
@@ -131,7 +134,7 @@ function isLike(operator: "LIKE" | "ILIKE"): Operator {
   return (reader, key, value, path) => metadata.isLike(key, operator, reader.pattern(value, path));
 }
 
-/** A map and no object: in an object `constructor` would be found. */
+/** A Map, because an object would also have `constructor` and other inherited names. */
 const OPERATORS: ReadonlyMap<string, Operator> = new Map([
   ["eq", equals],
   ["$eq", equals],

@@ -1,15 +1,21 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { InvalidArgumentError } from "../errors.js";
 
-/** What a header holds as it is: visible ASCII, with spaces inside at most. */
+/** What a header transports unchanged: visible ASCII, with spaces only inside. */
 const TOKEN = /^[!-~](?:[ -~]*[!-~])?$/;
 const AUTHORIZATION = /^Bearer +(.*)$/i;
 
 /**
- * An `authorize` that asks for `Authorization: Bearer TOKEN`, and takes as long for a wrong token as for the right one.
+ * Makes an `authorize` for {@link similarityHandler} that requires `Authorization: Bearer TOKEN`. Checking takes as long for
+ * a wrong token as for the right one.
  *
- * @throws {@link InvalidArgumentError} for a token that no header can hold: an empty one, with white space around it
- * (the line break of a file), or with letters beyond ASCII
+ * @example
+ * ```ts
+ * const handler = similarityHandler(index, { authorize: bearerToken(process.env["SEARCH_TOKEN"] ?? "") });
+ * ```
+ *
+ * @throws {@link InvalidArgumentError} for a token that a header cannot transport: an empty one, one with white space around
+ * it (such as the line break of a file), or one with characters beyond ASCII
  */
 export function bearerToken(token: string): (request: Request) => boolean {
   if (typeof token !== "string" || !TOKEN.test(token)) {
@@ -22,7 +28,7 @@ export function bearerToken(token: string): (request: Request) => boolean {
   };
 }
 
-/** Of one length, whatever is compared. */
+/** Hashes have equal lengths, which `timingSafeEqual` requires. */
 function hashOf(token: string): Buffer {
   return createHash("sha256").update(token).digest();
 }

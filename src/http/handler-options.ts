@@ -11,49 +11,49 @@ import {
 } from "../searching/search-options.js";
 import type { Hit, SearchMode, SearchStrategy, TrainingHit } from "../types.js";
 
-/** Options of `similarityHandler`. */
+/** Options of {@link similarityHandler}. All are optional. */
 export interface SimilarityHandlerOptions {
   /**
-   * What one hit becomes in the answer: names of the host's choice, and what they stand for. Of a training `content`,
-   * `chunkId`, `position`, `start` and `end` are those of its best chunk. Default: the whole hit, under its own names.
-   *
-   * @example { treinamento_id: "trainingId", score: "score", chunk_text: "content" }
+   * The fields of each result: your name for it, and the field of the hit, as in
+   * `{ treinamento_id: "trainingId", chunk_text: "content" }`. With strategy `trainings`, `content`, `chunkId`, `position`,
+   * `start` and `end` are those of the best chunk. Default: the whole hit, with its own names.
    */
   fields?: Readonly<Record<string, HitField>> | undefined;
-  /** What one hit becomes in the answer, where names are not enough. In the place of `fields`. */
+  /** Converts a hit to a result, where renaming is not enough. Cannot be combined with `fields`. */
   toResult?: ((hit: Hit | TrainingHit) => Record<string, unknown>) | undefined;
-  /** The largest `k` that a caller may ask for, up to 1000. Default: the `k` of `search`, else 50. */
+  /** The largest `k` that a request may ask for, up to 1000. Default: the `k` of `search`, else 50. */
   maxK?: number | undefined;
-  /** Whether callers may send a `filter` of their own, which is ANDed with that of `search`. Default `false`. */
+  /** Whether requests may have a `filter`, which is ANDed with that of `search`. Default `false`. */
   allowFilter?: boolean | undefined;
   /**
-   * The modes that callers may ask for chunks in; the first is what they get when they do not. Default: the `mode` of
-   * `search`, else `["vector"]`.
+   * The modes that requests may ask for with strategy `chunks`; the first is the default. Default: the `mode` of `search`,
+   * else `["vector"]`.
    */
   modes?: readonly SearchMode[] | undefined;
   /**
-   * The strategies that callers may ask for; the first is what they get when they do not. Default: the `strategy` of
-   * `search`, else `["chunks", "trainings"]`. Trainings are found by their vectors, which takes the embedder also where no mode does.
+   * The strategies that requests may ask for; the first is the default. Default: the `strategy` of `search`, else
+   * `["chunks", "trainings"]`. Strategy `trainings` always searches by vector, so it needs the embedder whatever `modes` are.
    */
   strategies?: readonly SearchStrategy[] | undefined;
   /**
-   * What each search has, for example a `minScore` or a `filter`: no request widens it. It must go with all of `modes` and
-   * `strategies`. A `k` here is what callers get who name none; a `mode` or a `strategy` goes in the place of those lists.
+   * Options of every search, for example a `minScore` or a `filter`. No request can widen them. They must be valid with all
+   * `modes` and `strategies`. `k` is the default of requests without one (else 5, or `maxK` if that is smaller). `mode` and
+   * `strategy` allow only that one, and replace `modes` and `strategies`.
    */
   search?: Omit<AnySearchOptions, "signal" | "client"> | undefined;
   /**
-   * Says whether a request is served, before its body is read; else it is answered 401. `bearerToken` makes one.
-   * Default: all are served.
+   * Decides, before the body is read, whether a request is served; otherwise it is answered with 401. `bearerToken` makes
+   * one. Default: all requests are served.
    */
   authorize?: ((request: Request) => boolean | Promise<boolean>) | undefined;
   /**
-   * Is told of the error behind an answer of 500, 503 or 504, of which callers learn nothing: for a log. What it throws
-   * is left alone.
+   * Called with the error behind a response of 500, 503 or 504, which the response does not reveal: log it here. Errors that
+   * it throws are ignored.
    */
   onError?: ((error: unknown, request: Request) => void) | undefined;
-  /** The largest body, in bytes. Default 65,536. */
+  /** The largest request body, in bytes. Default 65,536. */
   maxBodyBytes?: number | undefined;
-  /** How long a request may take, from its headers to the hits. Default 30,000. */
+  /** How long a request may take from its headers to the hits, in milliseconds. Default 30,000. */
   timeoutMs?: number | undefined;
 }
 
@@ -70,12 +70,12 @@ const HANDLER_OPTIONS = namesOfProperties<SimilarityHandlerOptions>({
   maxBodyBytes: true,
   timeoutMs: true,
 });
-/** What belongs to one request is not the host's to set for all. */
+/** Without the options that belong to a single request. */
 const HANDLER_SEARCH = SEARCH_OPTIONS.filter((name) => !["signal", "client"].includes(name));
 
 /** The options of a handler, checked, with every default filled in. */
 export interface HandlerSettings extends RequestLimits {
-  /** Without what callers may choose. */
+  /** Without the options that requests choose. */
   search: Omit<AnySearchOptions, "k" | "mode" | "strategy">;
   toResult: SimilarityHandlerOptions["toResult"];
   authorize: SimilarityHandlerOptions["authorize"];
@@ -88,14 +88,14 @@ const DEFAULT_MAX_K = 50;
 const DEFAULT_MODES: readonly SearchMode[] = ["vector"];
 const DEFAULT_MAX_BODY_BYTES = 65_536;
 const DEFAULT_TIMEOUT_MS = 30_000;
-/** What a timer of Node goes up to. */
+/** The longest timer that Node can set. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 const MODES: readonly SearchMode[] = ["vector", "text", "hybrid"];
 const LISTS = { mode: "modes", strategy: "strategies" } as const;
 const STRATEGIES: readonly SearchStrategy[] = ["chunks", "trainings"];
 
-/** @throws {@link InvalidArgumentError} for an option with which a request would be served wrongly, or never */
+/** @throws {@link InvalidArgumentError} for an option with which requests would be served wrongly, or never */
 export function checkHandlerOptions(options: SimilarityHandlerOptions): HandlerSettings {
   checkOptions(options, HANDLER_OPTIONS, "similarityHandler");
   const { search: given = {}, allowFilter = false } = options;
@@ -104,7 +104,7 @@ export function checkHandlerOptions(options: SimilarityHandlerOptions): HandlerS
   const modes = choicesOf("mode", MODES, options.modes, mode) ?? DEFAULT_MODES;
   const strategies = choicesOf("strategy", STRATEGIES, options.strategies, strategy) ?? STRATEGIES;
   const maxK = checkInteger("maxK", options.maxK ?? k ?? DEFAULT_MAX_K, 1, MAX_K);
-  // A text, which is true whatever it says, would open the filters.
+  // A string is truthy whatever it says: "false" would allow filters.
   if (typeof allowFilter !== "boolean")
     throw new InvalidArgumentError("allowFilter", "must be true or false");
   checkFunction("authorize", options.authorize);
@@ -131,7 +131,7 @@ export function checkHandlerOptions(options: SimilarityHandlerOptions): HandlerS
   return settings;
 }
 
-/** One search for each mode and strategy that a caller can choose. */
+/** One search for each mode and strategy that a request can choose. */
 function allowedSearches({ modes, strategies, search, maxK: k }: HandlerSettings): AnySearchOptions[] {
   return strategies.flatMap((strategy) =>
     (strategy === "trainings" ? DEFAULT_MODES : modes).map((mode) => ({ ...search, mode, strategy, k })),
@@ -141,12 +141,13 @@ function allowedSearches({ modes, strategies, search, maxK: k }: HandlerSettings
 function checkResult({ fields, toResult }: SimilarityHandlerOptions): SimilarityHandlerOptions["toResult"] {
   checkFunction("toResult", toResult);
   if (fields === undefined) return toResult;
-  if (toResult) throw new InvalidArgumentError("fields", "is in the place of toResult");
+  if (toResult)
+    throw new InvalidArgumentError("fields", "cannot be combined with toResult: pass one of them");
   const checked = checkFields(fields);
   return (hit) => pickFields(hit, checked);
 }
 
-/** What callers may choose from: what the host lists, else the one that each search has. */
+/** What requests may choose from: the host's list, or the one value that the host set for every search. */
 function choicesOf<Choice extends string>(
   name: keyof typeof LISTS,
   known: readonly Choice[],
@@ -159,7 +160,7 @@ function choicesOf<Choice extends string>(
     return listed;
   }
   if (listed !== undefined) {
-    throw new InvalidArgumentError(`search.${name}`, `is said by ${list} already: leave one of both out`);
+    throw new InvalidArgumentError(`search.${name}`, `cannot be combined with ${list}: pass one of them`);
   }
   checkChoices(`search.${name}`, [single], known);
   return [single];

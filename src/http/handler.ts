@@ -1,5 +1,5 @@
 /**
- * A similarity search over HTTP, for whatever speaks the Web's `Request` and `Response`: Hono, Next.js, Bun, Deno,
+ * Similarity search over HTTP, for anything that uses the Web's `Request` and `Response`: Hono, Next.js, Bun, Deno,
  * and Express through an adapter. `docs/openapi.yaml` describes it.
  *
  * @module
@@ -20,25 +20,52 @@ export { bearerToken } from "./authorization.js";
 export type { SimilarityHandlerOptions } from "./handler-options.js";
 export type { HitField } from "./result.js";
 
-/** What the handler searches: a `TrainingIndex`. */
+/** The part of a `TrainingIndex` that the handler needs. */
 export interface HttpIndex {
   similar(query: string, options?: AnySearchOptions): Promise<(Hit | TrainingHit)[]>;
 }
 
-/** A pool that is out of clients, or a model that is being loaded, takes some seconds. */
+/** An exhausted pool, or a model that is being loaded, recovers within a few seconds. */
 const RETRY_AFTER_SECONDS = 5;
-/** The options of a search that are the caller's own words; all others are the host's. */
+/** The search options that are the request's own; all others are the host's. */
 const CALLERS_OPTION = /^(?:query|k|strategy)(?!\w)/;
 
 /**
- * Makes a handler for `POST` with a JSON body `{ query, k?, strategy?, mode?, filter? }`. It answers `{ results: [...] }`,
- * best first, or `{ error }`, which never holds more than what is wrong with the request:
- * 400 for a body that is not as it should be, 401, 405, 413, 415, 503 when the embedder or the database is down,
- * 504 when the time is over or the caller has gone, 500 for anything else. `onError` is told what is behind the last three.
+ * Makes a handler for `POST` requests with a JSON body `{ query, k?, strategy?, mode?, filter? }`. It responds with
+ * `{ results: [...] }`, best first, or with `{ error }`, which says no more than what is wrong with the request:
  *
- * The path is the host's business, and so is CORS. The handler never rejects.
+ * | status | when |
+ * |---|---|
+ * | 400 | the body, or a value in it, is invalid |
+ * | 401 | `authorize` refused the request |
+ * | 405, 413, 415 | not POST; body too large; not uncompressed JSON in UTF-8 |
+ * | 503 | the embedder or the database is down; `Retry-After` says when to try again |
+ * | 504 | the request took longer than `timeoutMs`, or the caller disconnected |
+ * | 500 | anything else |
  *
- * @throws {@link InvalidArgumentError} for an option that is not usable
+ * `onError` gets the error behind a 500, 503 or 504. Routing and CORS are up to the host. The handler never rejects.
+ *
+ * @example
+ * ```ts
+ * import { similarityHandler } from "langchain-training-index/http";
+ *
+ * const handler = similarityHandler(index, {
+ *   fields: { id: "trainingId", score: "score", text: "content" },
+ *   search: { minScore: 0.5 },
+ *   onError: (error) => {
+ *     console.error(error);
+ *   },
+ * });
+ * const response = await handler(
+ *   new Request("http://localhost/similarity", {
+ *     method: "POST",
+ *     headers: { "Content-Type": "application/json" },
+ *     body: JSON.stringify({ query: "Qual é o prazo de entrega?", k: 3 }),
+ *   }),
+ * );
+ * ```
+ *
+ * @throws {@link InvalidArgumentError} for an unusable option, or an index that is not a `TrainingIndex`
  */
 export function similarityHandler(
   index: HttpIndex,
@@ -74,7 +101,7 @@ async function answer(
 ): Promise<unknown[]> {
   checkMethod(request);
   if (settings.authorize && !(await settings.authorize(request))) {
-    throw new HttpError(401, "Authorization is needed", { "WWW-Authenticate": "Bearer" });
+    throw new HttpError(401, "Authorization is required", { "WWW-Authenticate": "Bearer" });
   }
   const requested = parseBody(await readBody(request, settings.maxBodyBytes, signal), settings);
   const hits = await find(index, requested, { ...settings.search, signal });
@@ -82,7 +109,7 @@ async function answer(
   return toResult ? hits.map((hit) => toResult(hit)) : hits;
 }
 
-/** What is wrong with the caller's own words is the caller's to know, and nothing else is. */
+/** Searches. Only an error about the request's own values is shown to the caller, as a 400. */
 async function find(
   index: HttpIndex,
   { query, search }: RequestedSearch,
@@ -98,7 +125,7 @@ async function find(
     if (InvalidArgumentError.is(error) && CALLERS_OPTION.test(error.option)) {
       throw new HttpError(400, error.message);
     }
-    // Each of both filters has been checked: together they are too much. The error can name what the host filters by.
+    // Each filter alone is valid; ANDed they are too large. The error itself could reveal the host's filter.
     if (InvalidArgumentError.is(error) && search.filter && /^filter(?!\w)/.test(error.option)) {
       throw new HttpError(400, "filter is too long, or nested too deep");
     }
@@ -110,8 +137,8 @@ async function find(
 }
 
 /**
- * A signal that fires when the caller goes away or the time is over. `AbortSignal.any` would hold its time-out only
- * weakly on Node 20, where a garbage collection loses it (nodejs/node#57736).
+ * A signal that fires when the caller disconnects or the time is over. Not `AbortSignal.any`: Node 20 references its timeout
+ * only weakly, so that garbage collection can lose it (nodejs/node#57736).
  */
 function limitTime(caller: AbortSignal, timeoutMs: number): { signal: AbortSignal; clear: () => void } {
   const controller = new AbortController();
@@ -119,7 +146,7 @@ function limitTime(caller: AbortSignal, timeoutMs: number): { signal: AbortSigna
     controller.abort(caller.reason);
   };
   const timer = setTimeout(() => {
-    controller.abort(new Error("the time is over"));
+    controller.abort(new Error(`the request took longer than ${timeoutMs} ms`));
   }, timeoutMs);
   caller.addEventListener("abort", abort, { once: true });
   if (caller.aborted) abort();
@@ -132,7 +159,7 @@ function limitTime(caller: AbortSignal, timeoutMs: number): { signal: AbortSigna
   };
 }
 
-/** What callers learn of an error that is none of theirs. */
+/** What the caller is told of an error that is not about the request. */
 function toFailure(error: unknown): HttpError {
   const code = (error as { code?: unknown } | undefined)?.code;
   if (AbortError.is(error) || code === "TIMEOUT") return new HttpError(504, "The search took too long");
@@ -147,11 +174,11 @@ function report({ onError }: HandlerSettings, error: unknown, request: Request):
   try {
     onError?.(error, request);
   } catch {
-    // A log that fails is no reason to leave the caller without an answer.
+    // The caller gets a response even if logging fails.
   }
 }
 
-/** Ids that numbers cannot hold are written as text. */
+/** Ids that are bigints are written as strings, since JSON has no bigint. */
 function respond(status: number, body: object, headers: Record<string, string> = {}): Response {
   const json = JSON.stringify(body, (_key, value: unknown) =>
     typeof value === "bigint" ? value.toString() : value,

@@ -3,7 +3,7 @@ import type { AnySearchOptions } from "../searching/search-options.js";
 import { searchCondition } from "../filtering/search-filter.js";
 import type { Filter, SearchMode, SearchStrategy } from "../types.js";
 
-/** A request that cannot be served, with the status to say so. */
+/** A request that cannot be served, with the status of the response. */
 export class HttpError extends Error {
   readonly status: number;
   readonly headers: Record<string, string>;
@@ -15,10 +15,10 @@ export class HttpError extends Error {
   }
 }
 
-/** What callers may ask for. */
+/** What requests may ask for. */
 export interface RequestLimits {
   maxK: number;
-  /** Of a request that names none. */
+  /** The `k` of a request that has none. */
   defaultK: number;
   allowFilter: boolean;
   /** The first is the default. */
@@ -27,7 +27,7 @@ export interface RequestLimits {
   strategies: readonly SearchStrategy[];
 }
 
-/** A search as a body asks for it. */
+/** The search that a body asks for. */
 export interface RequestedSearch {
   query: string;
   search: Pick<AnySearchOptions, "k" | "filter" | "mode" | "strategy">;
@@ -37,15 +37,15 @@ const BODY_KEYS = ["query", "k", "strategy", "mode", "filter"];
 const MEDIA_TYPE = /^\s*application\/json\s*(?:;|$)/i;
 const CHARSET = /;\s*charset\s*=\s*"?([^\s;"]*)/i;
 
-/** Whether a request is one that has a body to read. @throws {@link HttpError} 405 */
+/** @throws {@link HttpError} 405 unless the method is POST */
 export function checkMethod({ method }: Request): void {
   if (method !== "POST") throw new HttpError(405, "Use POST", { Allow: "POST" });
 }
 
 /**
- * The body's JSON. A body that comes too slowly is let go of when the signal fires.
+ * Reads the body's JSON. When the signal fires, a body that is still arriving is abandoned.
  *
- * @throws {@link HttpError} 400, 413, 415; {@link AbortError}; another error where the host has read the body before
+ * @throws {@link HttpError} 400, 413, 415; {@link AbortError}; another error if the host has already read the body
  */
 export async function readBody(request: Request, maxBytes: number, signal: AbortSignal): Promise<unknown> {
   const { headers, body, bodyUsed } = request;
@@ -53,7 +53,7 @@ export async function readBody(request: Request, maxBytes: number, signal: Abort
   const sentBytes = Number(headers.get("content-length") ?? 0);
   if (sentBytes > maxBytes) throw tooLarge(maxBytes);
   const bytes = body && !bodyUsed ? await readBytes(body, maxBytes, signal) : new Uint8Array();
-  // Who uses a body parser in front of the handler would search for the fault in the callers' JSON.
+  // Not a 400: the fault is a body parser in front of the handler, and not the caller's JSON.
   if (bodyUsed || (bytes.length === 0 && sentBytes > 0)) {
     throw new Error("The body was read before the handler: mount it before any body parser");
   }
@@ -79,8 +79,8 @@ async function readBytes(
   signal: AbortSignal,
 ): Promise<Uint8Array> {
   const reader = body.getReader();
-  const letGo = (): void => void reader.cancel().catch(() => undefined);
-  signal.addEventListener("abort", letGo, { once: true });
+  const cancel = (): void => void reader.cancel().catch(() => undefined);
+  signal.addEventListener("abort", cancel, { once: true });
   const parts: Uint8Array[] = [];
   let bytes = 0;
   try {
@@ -93,8 +93,8 @@ async function readBytes(
       parts.push(value);
     }
   } finally {
-    signal.removeEventListener("abort", letGo);
-    letGo(); // of a body that is too large the rest is not taken
+    signal.removeEventListener("abort", cancel);
+    cancel(); // do not receive the rest of a body that is too large
   }
 }
 
@@ -104,7 +104,7 @@ async function readPart(
   try {
     return await reader.read();
   } catch {
-    throw new HttpError(400, "The body broke off");
+    throw new HttpError(400, "The body was interrupted");
   }
 }
 
@@ -112,7 +112,7 @@ function tooLarge(maxBytes: number): HttpError {
   return new HttpError(413, `The body must not be larger than ${maxBytes} bytes`);
 }
 
-/** Accents in another encoding would be searched for as U+FFFD, and find something else without a word. */
+/** Other encodings are refused: their accents would become U+FFFD, and the search would silently miss. */
 function parseJson(bytes: Uint8Array): unknown {
   let text: string;
   try {
@@ -127,7 +127,7 @@ function parseJson(bytes: Uint8Array): unknown {
   }
 }
 
-/** @throws {@link HttpError} 400, naming what is wrong */
+/** Checks a body against the limits. @throws {@link HttpError} 400, which names what is wrong */
 export function parseBody(
   body: unknown,
   { maxK, defaultK, allowFilter, modes, strategies }: RequestLimits,
@@ -145,15 +145,15 @@ export function parseBody(
   }
   if (filter !== undefined && !allowFilter) throw new HttpError(400, "filter is not allowed here");
   const strategy = oneOf("strategy", choices["strategy"], strategies) ?? strategies[0];
-  // Trainings are found by their vectors, whatever mode the host has for chunks.
+  // Strategy `trainings` always searches by vector, whatever the default mode is.
   const mode = oneOf("mode", choices["mode"], modes) ?? (strategy === "trainings" ? "vector" : modes[0]);
   if (strategy === "trainings" && mode !== "vector") {
-    throw new HttpError(400, "strategy trainings goes with mode vector only");
+    throw new HttpError(400, 'strategy "trainings" works with mode "vector" only');
   }
   return { query, search: { k: k as number, filter: checkFilter(filter), mode, strategy } };
 }
 
-/** Before it is ANDed with the host's, of which an error must not tell. @throws {@link HttpError} 400 */
+/** Checked before it is ANDed with the host's, which no error may reveal. @throws {@link HttpError} 400 */
 function checkFilter(filter: unknown): Filter | undefined {
   try {
     searchCondition([], filter as Filter | undefined);

@@ -2,10 +2,10 @@ import { isObject } from "../calls/checks.js";
 import { InvalidArgumentError } from "../errors.js";
 import type { ChunkHit, Hit, HybridHit, TextHit, TrainingHit } from "../types.js";
 
-/** What a field of an answer can stand for: whatever a hit of any mode and strategy has. */
+/** A field that `fields` can name: any field that hits have, in whatever mode and strategy. */
 export type HitField = keyof ChunkHit | keyof TextHit | keyof HybridHit | keyof TrainingHit;
 
-/** One entry for each field, so that none is forgotten here. */
+/** `satisfies` makes the compiler report a field that is missing here. */
 const HIT_FIELDS: ReadonlySet<string> = new Set(
   Object.keys({
     trainingId: true,
@@ -25,10 +25,11 @@ const HIT_FIELDS: ReadonlySet<string> = new Set(
   } satisfies Record<HitField, true>),
 );
 
-/** A copy of what is usable. @throws {@link InvalidArgumentError} for what does not say which field each name stands for */
+/** Checks and copies the option. @throws {@link InvalidArgumentError} unless each name stands for a field of hits */
 export function checkFields(fields: Readonly<Record<string, HitField>>): Readonly<Record<string, HitField>> {
   const entries = isObject(fields) ? Object.entries(fields) : [];
-  if (entries.length === 0) throw new InvalidArgumentError("fields", "must name what is in the answer");
+  if (entries.length === 0)
+    throw new InvalidArgumentError("fields", 'must name at least one field, as in { text: "content" }');
   for (const [name, field] of entries) {
     if (!HIT_FIELDS.has(field)) {
       throw new InvalidArgumentError(`fields.${name}`, `must be one of ${[...HIT_FIELDS].join(", ")}`);
@@ -37,7 +38,7 @@ export function checkFields(fields: Readonly<Record<string, HitField>>): Readonl
   return Object.fromEntries(entries);
 }
 
-/** A hit under names of the host's choice; what the hit has not is left out. */
+/** The chosen fields of a hit, under the host's names; `undefined` for those that the hit does not have. */
 export function pickFields(
   hit: Hit | TrainingHit,
   fields: Readonly<Record<string, HitField>>,

@@ -5,7 +5,7 @@ import type { Scope } from "../filtering/filter.js";
 import type { Layout } from "../schema/layout.js";
 import { findPartsOfTrainings, readChunksById } from "../searching/search-sql.js";
 
-/** A chunk without its place. */
+/** A chunk without its position and offsets. */
 export interface ChunkById {
   id: string;
   content: string;
@@ -17,12 +17,12 @@ export async function readById(
   database: Queryable,
   layout: Layout,
   ids: readonly string[],
-  conditions: Scope,
+  scope: Scope,
 ): Promise<ChunkById[]> {
   const rows = await query<{ id: string; content: string; metadata: string }>(
     database,
     readChunksById(layout),
-    [ids, conditions],
+    [ids, scope],
   );
   const byId = new Map(
     rows.map(({ id, content, metadata }) => [
@@ -33,8 +33,8 @@ export async function readById(
   return ids.flatMap((id) => byId.get(id) ?? []);
 }
 
-/** @throws {@link InvalidArgumentError} when an id is that of a chunk which is one of several of a training */
-export async function refusePartsOfTrainings(
+/** @throws {@link InvalidArgumentError} if an id is that of a chunk, but not of a training */
+export async function refuseChunkIds(
   database: Queryable,
   layout: Layout,
   ids: readonly string[],
@@ -45,6 +45,6 @@ export async function refusePartsOfTrainings(
   if (!part) return;
   throw new InvalidArgumentError(
     `ids[${ids.indexOf(part.id)}]`,
-    "names a chunk of a longer training, not a training: delete that by its own id",
+    "is the id of a chunk, not of a training: delete the whole training by its own id",
   );
 }

@@ -3,18 +3,18 @@ import { checkList } from "../calls/checks.js";
 import { InvalidArgumentError } from "../errors.js";
 import type { Training } from "../types.js";
 
-/** The ids of documents that are added to a vector store. */
+/** How a vector store treats the ids of added documents. */
 export interface DocumentIds {
-  /** The one form of all spellings of an id. */
+  /** Checks an id and brings it into its canonical spelling. */
   encodeId: (id: string, option: string) => string;
-  /** A new id; throws where the schema's ids cannot be made up. */
+  /** Generates an id; throws if the schema's id type does not allow that. */
   newId: (option: string) => string;
 }
 
 /**
- * Each document as a training of one ready chunk, which has its id.
+ * Converts each document to a training of one chunk; both have the document's id.
  *
- * @throws {@link InvalidArgumentError} for what is no document, and for an id that is none, is missing or comes twice
+ * @throws {@link InvalidArgumentError} for anything but a document, and for an id that is invalid, missing or repeated
  */
 export function documentTrainings(
   documents: readonly Document[],
@@ -24,10 +24,13 @@ export function documentTrainings(
   checkList("documents", documents);
   if (ids !== undefined) checkList("ids", ids);
   if (ids && ids.length !== documents.length) {
-    throw new InvalidArgumentError("ids", "must be as many as the documents");
+    throw new InvalidArgumentError(
+      "ids",
+      `must have ${documents.length} entries, one per document, not ${ids.length}`,
+    );
   }
   const seen = new Set<string>();
-  // Not `map`, which would leave out the holes of a list.
+  // Not `map`, which would skip the holes of a sparse list.
   return Array.from(documents, (document: Document | null | undefined, index) => {
     if (typeof document !== "object" || document === null) {
       throw new InvalidArgumentError(`documents[${index}]`, "must be a document");
@@ -35,7 +38,7 @@ export function documentTrainings(
     const option = ids ? `ids[${index}]` : `documents[${index}].id`;
     const given = ids?.[index] ?? document.id;
     const id = given === undefined ? newId(option) : encodeId(given, option);
-    if (seen.has(id)) throw new InvalidArgumentError(option, "comes twice in one call");
+    if (seen.has(id)) throw new InvalidArgumentError(option, "is repeated: ids must be unique within a call");
     seen.add(id);
     const { pageContent, metadata } = document;
     return { id, metadata, documents: [{ id, pageContent, metadata }], split: false };

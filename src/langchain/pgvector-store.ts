@@ -1,15 +1,15 @@
 /**
- * LangChain's `PGVectorStore`, typed as what is left of it once `TrainingVectorStore` has overridden the rest.
+ * LangChain's `PGVectorStore`, typed with the members that `TrainingVectorStore` does not override.
  *
- * The build bundles the one module that it lives in. Its own types would name `@langchain/community` in our
- * declarations, and with it a package that consumers do not have.
+ * The build bundles its module. Its own types would make our declarations import `@langchain/community`, which consumers
+ * do not have.
  */
 import { PGVectorStore as CommunityPGVectorStore } from "@langchain/community/vectorstores/pgvector";
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import type { VectorStore } from "@langchain/core/vectorstores";
 import type { DatabasePool } from "../postgres/database.js";
 
-/** The columns and tables that a `PGVectorStore` is told of. */
+/** The options that we pass to the constructor of `PGVectorStore`. */
 export interface PGVectorStoreFields {
   pool: DatabasePool;
   tableName: string;
@@ -23,7 +23,7 @@ export interface PGVectorStoreFields {
   };
   distanceStrategy: "cosine";
   scoreNormalization: "similarity";
-  /** No DDL at run time. */
+  /** Keeps it from running DDL. */
   skipInitializationCheck: true;
 }
 
@@ -43,5 +43,5 @@ type PGVectorStoreConstructor = abstract new (
   fields: PGVectorStoreFields,
 ) => PGVectorStore;
 
-/** The class itself. */
+/** The class to extend. */
 export const PGVectorStoreBase = CommunityPGVectorStore as unknown as PGVectorStoreConstructor;

@@ -18,34 +18,34 @@ import { checkSearch, type AnySearchOptions, type SimilarOptions } from "../sear
 import { PLACE_KEY } from "../text.js";
 import type { Hit, Metadata, RetrievedPlace, SearchMode } from "../types.js";
 
-/** What a retriever searches: a `TrainingIndex`. */
+/** The part of a `TrainingIndex` that a retriever needs. */
 export interface SearchableIndex {
   similar(query: string, options?: SimilarOptions<SearchMode>): Promise<Hit[]>;
 }
 
-/** Options of {@link TrainingRetriever}: those of a search, and LangChain's `callbacks`, `tags`, `metadata`. */
+/** Options of {@link TrainingRetriever}: those of a search, and LangChain's `callbacks`, `tags`, `metadata`, `verbose`. */
 export interface TrainingRetrieverOptions extends BaseRetrieverInput, RetrieverSearch {}
 
-/** What a {@link TrainingRetriever} looks at in the `configurable` of a call; what else is there is for others. */
+/** The `configurable` of a call. A {@link TrainingRetriever} reads `trainings` only; other keys are for other runnables. */
 export type RetrieverConfigurable = Record<string, unknown> & {
-  /** Options of this call, which narrow those of the retriever. */
+  /** Options of this call. They can only narrow those of the retriever. */
   trainings?: RetrieverSearch | undefined;
 };
 
-/** Names of the options of a {@link TrainingRetriever}. */
+/** The option names of a {@link TrainingRetriever}. */
 const RETRIEVER_OPTIONS = [
   ...RETRIEVER_SEARCH,
-  "strategy", // `chunks`, which it has anyway
+  "strategy", // accepted, but only as `chunks`
   ...namesOfProperties<BaseRetrieverInput>({ callbacks: true, tags: true, metadata: true, verbose: true }),
 ];
 
 /** The key of a config's `configurable` that holds the options of one call. */
 const CALL_KEY = "trainings";
 
-/** The metadata of a document that a retriever returns: the chunk's own as it is, and beside it where it comes from. */
+/** Metadata of a retrieved document: the chunk's own, and under `trainingIndex` its score and where it comes from. */
 export type RetrievedMetadata = Metadata & { [PLACE_KEY]: RetrievedPlace };
 
-/** A hit as LangChain passes it on. `id` is the chunk's. */
+/** Converts a hit to a LangChain document, whose `id` is the chunk's. */
 export function toDocument({ content, metadata, ...place }: Hit): Document<RetrievedMetadata> {
   return new Document({
     id: place.chunkId,
@@ -55,15 +55,18 @@ export function toDocument({ content, metadata, ...place }: Hit): Document<Retri
 }
 
 /**
- * What a retriever searches with, of its options.
+ * Picks the search options from a retriever's options.
  *
- * @throws {@link InvalidArgumentError} for a name that is not known, and for an option that is not usable
+ * @throws {@link InvalidArgumentError} for an unknown name or an unusable value
  */
 export function retrieverSearch(options: TrainingRetrieverOptions): RetrieverSearch {
   checkOptions(options, RETRIEVER_OPTIONS, "a retriever");
   const { strategy = "chunks" } = options as AnySearchOptions;
   if (strategy !== "chunks") {
-    throw new InvalidArgumentError("strategy", "must be chunks: LangChain takes documents");
+    throw new InvalidArgumentError(
+      "strategy",
+      'must be "chunks", because a retriever returns documents: call index.similar for trainings',
+    );
   }
   const search: RetrieverSearch = Object.fromEntries(
     Object.entries(options).filter(([name]) => RETRIEVER_SEARCH.includes(name)),
@@ -73,13 +76,21 @@ export function retrieverSearch(options: TrainingRetrieverOptions): RetrieverSea
 }
 
 /**
- * A LangChain retriever over a `TrainingIndex`: `invoke`, `batch`, `stream`, `pipe`, callbacks and tags work.
+ * A LangChain retriever over a `TrainingIndex`, with everything that retrievers have: `invoke`, `batch`, `stream`, `pipe`,
+ * callbacks and tags. It returns chunks as documents, best first.
  *
- * A call can have options of its own, `invoke(question, { configurable: { trainings: { k: 3, filter } } })`; nothing else
- * in `configurable` is looked at. They only narrow what the retriever was made with, since `configurable` may come from a
- * client: filters are ANDed, thresholds get stricter, and bounds get smaller (a larger one is taken for the retriever's
- * own). What must hold for every call is an option of the retriever: `withConfig` is no place for it, as LangChain lets
- * the `configurable` of a call take the place of it. The `signal` and the `timeout` of a call end its search.
+ * A call can pass options under the key `trainings` of `configurable`; no other key is read. Since `configurable` may come
+ * from a client, they can only narrow the retriever's own: filters are ANDed, the stricter threshold applies, and larger
+ * bounds are cut to the retriever's. Options that must hold for every call belong to the retriever, not into `withConfig`:
+ * LangChain replaces that `configurable` by the call's. The `signal` and `timeout` of a call end its search.
+ *
+ * @example
+ * ```ts
+ * const retriever = index.asRetriever({ k: 5, filter: { grupo: "suporte" } });
+ * const documents = await retriever.invoke("Qual é o prazo de entrega?", {
+ *   configurable: { trainings: { k: 2, filter: { tag: "entregas" } } },
+ * });
+ * ```
  */
 export class TrainingRetriever extends BaseRetriever<RetrievedMetadata> {
   static override lc_name(): string {
@@ -93,8 +104,8 @@ export class TrainingRetriever extends BaseRetriever<RetrievedMetadata> {
   readonly #efSearch: number;
 
   /**
-   * @param efSearch - what the index searches with where no `efSearch` is named
-   * @throws {@link InvalidArgumentError} for an index that cannot be searched, or options that are not a retriever's
+   * @param efSearch - the index's default `efSearch`, which caps that of calls. Default 40
+   * @throws {@link InvalidArgumentError} for anything but a `TrainingIndex`, and for an unknown or unusable option
    */
   constructor(
     index: SearchableIndex,
@@ -116,9 +127,9 @@ export class TrainingRetriever extends BaseRetriever<RetrievedMetadata> {
   }
 
   /**
-   * The chunks that answer the question.
+   * Finds the chunks that answer the question, best first.
    *
-   * @throws {@link InvalidArgumentError} for an input that is no text, and for an option of the call that is not usable
+   * @throws {@link InvalidArgumentError} for an input that is not a string, and for an unusable option of the call
    * @throws {@link EmbeddingError} | {@link DatabaseError} | {@link AbortError}
    */
   override async invoke(
@@ -128,7 +139,7 @@ export class TrainingRetriever extends BaseRetriever<RetrievedMetadata> {
     if (typeof input !== "string") {
       throw new InvalidArgumentError(
         "input",
-        "must be a string: a chain picks the question first, RunnableLambda.from(({ question }) => question).pipe(retriever)",
+        "must be a string: in a chain, pick it first with RunnableLambda.from(({ question }) => question).pipe(retriever)",
       );
     }
     const config = ensureConfig<RunnableConfig>(parseCallbackConfigArg(options));
@@ -136,9 +147,9 @@ export class TrainingRetriever extends BaseRetriever<RetrievedMetadata> {
   }
 
   /**
-   * The chunks that answer the query, best first, with their scores in the metadata.
+   * Finds the chunks that answer the query, best first. Their scores are in the metadata.
    *
-   * @param config - of the call; LangChain itself passes none on
+   * @param config - the call's config, which LangChain's own `invoke` does not pass on
    */
   override async _getRelevantDocuments(
     query: string,
@@ -156,7 +167,7 @@ export class TrainingRetriever extends BaseRetriever<RetrievedMetadata> {
   }
 }
 
-/** One call of a retriever. LangChain's `invoke` keeps the config to itself; this one remembers it. */
+/** One call of a retriever. Keeps the call's config, which LangChain's `invoke` does not pass on. */
 class RetrieverCall extends BaseRetriever<RetrievedMetadata> {
   override lc_namespace: string[];
   readonly #retriever: TrainingRetriever;
@@ -170,7 +181,7 @@ class RetrieverCall extends BaseRetriever<RetrievedMetadata> {
     this.#config = config;
   }
 
-  /** Callbacks are told of the retriever. */
+  /** Callbacks see the retriever, not this class. */
   override toJSON(): ReturnType<BaseRetriever["toJSON"]> {
     return this.#retriever.toJSON();
   }

@@ -14,11 +14,24 @@ import type { TrainingVectorStore } from "./vector-store.js";
 type StructuredFilter = VisitorStructuredQueryResult["filter"];
 
 /**
- * Writes what a language model asked for, as LangChain's `SelfQueryRetriever` has it, as a filter of a
+ * Translates the structured query that a language model writes for LangChain's `SelfQueryRetriever` into a filter of a
  * {@link TrainingVectorStore}.
  *
- * Differs from LangChain's own translator in that it knows `not`, and in that a filter of the caller's holds also where
- * the model asked for none. As there, texts that are written as numbers are compared as numbers.
+ * Unlike LangChain's own translator it supports `not`, and applies the caller's filter even if the model asks for none. As
+ * there, strings that look like numbers are compared as numbers.
+ *
+ * @example
+ * ```ts
+ * import { SelfQueryRetriever } from "@langchain/classic/retrievers/self_query";
+ *
+ * const retriever = SelfQueryRetriever.fromLLM({
+ *   llm,
+ *   vectorStore: index.vectorStore,
+ *   documentContents: "Treinamentos de uma loja",
+ *   attributeInfo: [{ name: "ano", type: "integer", description: "Ano da tabela de preços" }],
+ *   structuredQueryTranslator: new TrainingTranslator(),
+ * });
+ * ```
  */
 export class TrainingTranslator extends BasicTranslator<TrainingVectorStore> {
   constructor() {
@@ -33,7 +46,7 @@ export class TrainingTranslator extends BasicTranslator<TrainingVectorStore> {
     return { $not: argument.accept(this) } as unknown as VisitorOperationResult;
   }
 
-  /** A text of so many digits that no number holds it exactly (an account, a barcode) is a text, as it is in metadata. */
+  /** A string of digits beyond 2^53 (an account, a barcode) stays a string, as in metadata: no number is exact there. */
   override visitComparison(comparison: Comparison): VisitorComparisonResult {
     const { attribute, comparator, value } = comparison;
     const isExact = typeof value !== "string" || !(Math.abs(Number(value)) > Number.MAX_SAFE_INTEGER);
@@ -42,9 +55,9 @@ export class TrainingTranslator extends BasicTranslator<TrainingVectorStore> {
   }
 
   /**
-   * Where the model asked for no filter the caller's stands, whether that is forced or not.
+   * Merges the caller's filter and the model's. If the model asked for none, the caller's applies, whatever the merge type.
    *
-   * @param mergeType - `replace` puts the model's filter in the place of the caller's
+   * @param mergeType - `replace` uses the model's filter instead of the caller's
    */
   override mergeFilters(
     defaultFilter: StructuredFilter,

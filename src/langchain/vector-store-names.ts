@@ -1,4 +1,4 @@
-/** The names of the options of a `TrainingVectorStore`'s methods. What is not listed here is refused. */
+/** The option names of `TrainingVectorStore`'s methods. All others are refused. */
 import type {
   MaxMarginalRelevanceSearchOptions,
   VectorStoreInterface,
@@ -9,13 +9,13 @@ import type { Filter } from "../types.js";
 
 /** Options of `addDocuments` and `addVectors`. */
 export interface AddOptions {
-  /** One for each document. */
+  /** One per document. */
   ids?: string[];
 }
 
-/** Names of the options of `addDocuments` and `addVectors`. */
+/** The option names of `addDocuments` and `addVectors`. */
 export const ADD_OPTIONS = namesOfProperties<AddOptions>({ ids: true });
-/** Names of the options of `maxMarginalRelevanceSearch`. */
+/** The option names of `maxMarginalRelevanceSearch`. */
 export const MMR_OPTIONS = namesOfProperties<MaxMarginalRelevanceSearchOptions<Filter>>({
   k: true,
   fetchK: true,

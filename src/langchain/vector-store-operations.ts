@@ -6,7 +6,7 @@ import { checkGivenVector } from "../searching/query.js";
 import type { Searcher } from "../searching/searcher.js";
 import type { DatabasePool } from "../postgres/database.js";
 import type { Scope } from "../filtering/filter.js";
-import { readById, refusePartsOfTrainings } from "./chunks-by-id.js";
+import { readById, refuseChunkIds } from "./chunks-by-id.js";
 import type { KnownSchema } from "../schema/known-schema.js";
 import { encodeChunkId, encodeTrainingId, encodeTrainingIds } from "../schema/training-id.js";
 import type { NormalizedTraining } from "../chunking/training-input.js";
@@ -14,7 +14,7 @@ import type { Training, TrainingSelection, UpsertResult } from "../types.js";
 import { upsertAll } from "../writing/upsert-all.js";
 import type { VectorStoreOperations } from "./vector-store.js";
 
-/** What the operations of a vector store are made of. */
+/** Dependencies of {@link vectorStoreOperations}. */
 export interface VectorStoreParts {
   pool: DatabasePool;
   knownSchema: KnownSchema;
@@ -26,15 +26,15 @@ export interface VectorStoreParts {
   deleteTrainings: (selection: TrainingSelection) => Promise<unknown>;
 }
 
-/** It does them no harm that a table has grown. */
+/** These operations do not depend on the table's size, so a schema known from before it grew will do. */
 const WRITES = { writes: true };
 
-/** The index as a vector store sees it. */
+/** The operations of the index that a vector store uses. */
 export function vectorStoreOperations(parts: VectorStoreParts): VectorStoreOperations {
   const { pool, knownSchema, dimensions, scope, indexer, searcher } = parts;
   return {
     upsert: async (trainings, vectors) => {
-      // All of them before the first is stored: here they are at hand.
+      // Check all before storing the first.
       const normalized = trainings.map((training, index) => {
         const document = `documents[${index}]`;
         const checked = { ...parts.normalize(training, `trainings[${index}]`), document };
@@ -49,7 +49,7 @@ export function vectorStoreOperations(parts: VectorStoreParts): VectorStoreOpera
     delete: async (selection) => {
       if (selection.ids !== undefined) {
         const ids = encodeTrainingIds(selection.ids, knownSchema.layout.idType);
-        await knownSchema.follow(() => refusePartsOfTrainings(pool, knownSchema.layout, ids, scope), WRITES);
+        await knownSchema.follow(() => refuseChunkIds(pool, knownSchema.layout, ids, scope), WRITES);
       }
       await parts.deleteTrainings(selection);
     },
@@ -59,7 +59,7 @@ export function vectorStoreOperations(parts: VectorStoreParts): VectorStoreOpera
       if (idType === "text" || idType === "uuid") return randomUUID();
       throw new InvalidArgumentError(
         option,
-        `is missing: this index stores ids as ${idType}, and none can be made up: pass { ids: ["7", ...] }, one for each document`,
+        `is missing: ids of type ${idType} are not generated; pass { ids: ["7", ...] }, one per document`,
       );
     },
     search: (query, search) => searcher.findChunks(query, search),

@@ -19,28 +19,28 @@ import type { FoundChunk } from "../searching/hits.js";
 import type { EqualityFilter, Filter, Training, UpsertResult } from "../types.js";
 import { ADD_OPTIONS, checkRetrieverFields, MMR_OPTIONS, type AddOptions } from "./vector-store-names.js";
 
-/** What a vector store needs of the index that it is a view of. */
+/** The operations of the index that a vector store needs. */
 export interface VectorStoreOperations extends DocumentIds {
   /**
-   * Checks all of them first.
+   * Checks all trainings before it stores the first.
    *
-   * @param vectors - ready vectors, one for each training, for trainings of one ready chunk
+   * @param vectors - one precomputed vector per training, each of which must be a single chunk
    */
   upsert(trainings: readonly Training[], vectors?: readonly number[][]): Promise<UpsertResult[]>;
-  /** Refuses ids of chunks that are parts of longer trainings. */
+  /** Refuses ids of chunks that are not ids of trainings. */
   delete(selection: VectorStoreSelection): Promise<void>;
   search(query: string | number[], search: VectorStoreSearch): Promise<FoundChunk[]>;
   readById(ids: readonly string[]): Promise<ChunkById[]>;
 }
 
-/** A search as a vector store asks for it. */
+/** A search of a vector store. */
 export interface VectorStoreSearch {
   k: number;
   filter: Filter | undefined;
   mmr?: { fetchK: number | undefined; lambda: number | undefined } | undefined;
 }
 
-/** What `delete` takes: one of both. */
+/** What `delete` takes: either ids or a filter. */
 export type VectorStoreSelection =
   { ids: string[]; filter?: undefined } | { ids?: undefined; filter: EqualityFilter };
 
@@ -48,12 +48,23 @@ export type VectorStoreSelection =
 const DEFAULT_K = 4;
 
 /**
- * The rows of a `TrainingIndex` as LangChain's `PGVectorStore`, for whatever takes a vector store.
+ * A `TrainingIndex` as LangChain's `PGVectorStore`, for code that takes a vector store. Get it from
+ * `TrainingIndex.vectorStore`.
  *
- * Each document added is a training of one ready chunk; its id is `ids[i]`, else the document's own, else a new
- * uuid, and names both; where ids are integers it has to be given, in digits. Adding an id again replaces it. What differs from `PGVectorStore`: ids are returned, a
- * score is a similarity (1 - cosine distance), filters are bound and refused when not understood, the filter of
- * the index applies everywhere, nothing is ever deleted without a selection, and the host's pool is never ended.
+ * Each added document becomes a training of one chunk. Both have the id `ids[i]`, else the document's own, else a new uuid.
+ * Integer ids are not generated: pass them as digits. Adding an id again replaces it.
+ *
+ * Differences from `PGVectorStore`: adding returns the ids; a score is a similarity (1 - cosine distance); filters are bound
+ * parameters, and refused if they are not understood; the index's filter applies everywhere; `delete` needs a selection;
+ * `end` does not end the host's pool.
+ *
+ * @example
+ * ```ts
+ * const store = index.vectorStore;
+ * const document = { pageContent: "Boleto só para empresas.", metadata: { grupo: "financeiro" } };
+ * await store.addDocuments([document], { ids: ["boleto"] });
+ * const found = await store.similaritySearchWithScore("Posso pagar com boleto?", 2, { grupo: "financeiro" });
+ * ```
  */
 export class TrainingVectorStore extends PGVectorStoreBase {
   declare FilterType: Filter;
@@ -84,7 +95,7 @@ export class TrainingVectorStore extends PGVectorStoreBase {
     this.#operations = operations;
   }
 
-  /** What `console.log` shows: nothing of the pool, whose address can hold a password. */
+  /** What `console.log` shows. The pool is left out: its connection string can hold a password. */
   [inspect.custom](_depth: number, options: InspectOptions): string {
     const { schemaName: schema, tableName: table } = this;
     return `TrainingVectorStore ${inspect({ schema, table }, options)}`;
@@ -97,11 +108,11 @@ export class TrainingVectorStore extends PGVectorStoreBase {
   /**
    * Adds documents, each as one chunk.
    *
-   * @returns their ids, in order
-   * @throws {@link InvalidArgumentError} for an id that comes twice, a count of ids other than that of documents, or
-   * what is no document; nothing is stored then
-   * @throws {@link EmbeddingError} `TEXT_TOO_LONG` for a document that the model does not read whole: each is one chunk
-   * here; `upsertTraining` splits
+   * @returns the ids, in the order of the documents
+   * @throws {@link InvalidArgumentError} if an id is invalid or repeated, if `ids` has another length than `documents`, or
+   * for anything but a document; then nothing is stored
+   * @throws {@link EmbeddingError} `TEXT_TOO_LONG` for a document that is longer than the model reads: documents are not
+   * split here; use `upsertTraining`
    */
   override async addDocuments(documents: Document[], options?: AddOptions): Promise<string[]> {
     checkNames(options, ADD_OPTIONS, "addDocuments");
@@ -110,7 +121,7 @@ export class TrainingVectorStore extends PGVectorStoreBase {
     return trainings.map(({ id }) => id);
   }
 
-  /** As `addDocuments`, with ready vectors: nothing is embedded. */
+  /** As `addDocuments`, but with one precomputed vector per document: nothing is embedded. */
   override async addVectors(
     vectors: number[][],
     documents: Document[],
@@ -120,27 +131,29 @@ export class TrainingVectorStore extends PGVectorStoreBase {
     checkList("vectors", vectors);
     const trainings = documentTrainings(documents, options?.ids, this.#operations);
     if (vectors.length !== trainings.length) {
-      throw new InvalidArgumentError("vectors", "must be as many as the documents");
+      throw new InvalidArgumentError(
+        "vectors",
+        `must have ${trainings.length} entries, one per document, not ${vectors.length}`,
+      );
     }
     await this.#operations.upsert(trainings, vectors);
     return trainings.map(({ id }) => id);
   }
 
   /**
-   * Deletes trainings by id or by filter. Unknown ids are no error.
+   * Deletes trainings by id or by filter. Unknown ids are ignored.
    *
-   * @throws {@link InvalidArgumentError} unless exactly one of both is given; for an empty filter; for an id that is
-   * none; for the id of a chunk that is part of a longer training, which would be left with a hole. Nothing is deleted
-   * then.
+   * @throws {@link InvalidArgumentError} unless exactly one of them is given; for an empty filter; for an invalid id; for the
+   * id of a chunk that is only part of a training, which would lose it. Then nothing is deleted.
    */
   override async delete(selection: VectorStoreSelection): Promise<void> {
     await this.#operations.delete(checkSelection(selection, "delete", "delete"));
   }
 
   /**
-   * The chunks with these ids, in their order; unknown ids are left out.
+   * Reads the chunks with these ids, in the order of the ids. Unknown ids are left out.
    *
-   * @throws {@link InvalidArgumentError} for an id that is none
+   * @throws {@link InvalidArgumentError} for an invalid id
    */
   async getByIds(ids: string[]): Promise<Document[]> {
     const chunks = await this.#operations.readById(ids);
@@ -152,7 +165,7 @@ export class TrainingVectorStore extends PGVectorStoreBase {
     return found.map(([document]) => document);
   }
 
-  /** Documents with their scores, best first; a score is a similarity, higher is better. */
+  /** Finds the `k` nearest documents (default 4), best first. The score is a similarity: higher is better. */
   override similaritySearchWithScore(
     query: string,
     k = DEFAULT_K,
@@ -169,7 +182,7 @@ export class TrainingVectorStore extends PGVectorStoreBase {
     return this.#search(query, k, filter);
   }
 
-  /** Both readings of each hit, as `PGVectorStore` has it. */
+  /** Finds the nearest documents with distance and similarity, as `PGVectorStore` does. */
   async similaritySearchVectorWithScores(
     query: number[],
     k: number,
@@ -183,9 +196,10 @@ export class TrainingVectorStore extends PGVectorStoreBase {
   }
 
   /**
-   * Relevant and unlike each other: `k` of the `fetchK` nearest, in the order in which MMR chose them.
+   * Finds documents that are relevant but unlike each other: chooses `k` of the `fetchK` nearest (default 20) by maximal
+   * marginal relevance, and returns them in the order chosen.
    *
-   * @throws {@link InvalidArgumentError} for a blank query or a bad option, before anything is embedded
+   * @throws {@link InvalidArgumentError} for a blank query or an unusable option, before anything is embedded
    */
   override async maxMarginalRelevanceSearch(
     query: string,
@@ -198,10 +212,10 @@ export class TrainingVectorStore extends PGVectorStoreBase {
   }
 
   /**
-   * The store as a LangChain retriever. {@link TrainingIndex.asRetriever} has more options, and says where documents come
-   * from.
+   * Makes a LangChain retriever of the store. {@link TrainingIndex.asRetriever} has more options, and its documents say where
+   * they come from.
    *
-   * @throws {@link InvalidArgumentError} for a name that is not known
+   * @throws {@link InvalidArgumentError} for an unknown option
    */
   override asRetriever(
     kOrFields?: number | Partial<VectorStoreRetrieverInput<this>>,
@@ -211,37 +225,37 @@ export class TrainingVectorStore extends PGVectorStoreBase {
     return super.asRetriever(kOrFields, ...others);
   }
 
-  /** Does nothing: the pool is the host's. */
+  /** Does nothing: the pool belongs to the host. */
   end(): Promise<void> {
     return Promise.resolve();
   }
 
-  /** @throws {@link InvalidArgumentError} always: tables are made by `migrate`, not at run time */
+  /** @throws {@link InvalidArgumentError} always: `migrate` creates the tables */
   ensureTableInDatabase(): Promise<never> {
     return refuseDdl("ensureTableInDatabase");
   }
 
-  /** @throws {@link InvalidArgumentError} always: there are no collections; use a schema, or metadata and a filter */
+  /** @throws {@link InvalidArgumentError} always: there are no collections; use schemas, or metadata and a filter */
   ensureCollectionTableInDatabase(): Promise<never> {
     return refuseDdl("ensureCollectionTableInDatabase");
   }
 
-  /** @throws {@link InvalidArgumentError} always: the index is made and kept by `migrate` */
+  /** @throws {@link InvalidArgumentError} always: `migrate` creates the vector index */
   createHnswIndex(): Promise<never> {
     return refuseDdl("createHnswIndex");
   }
 
-  /** @throws {@link InvalidArgumentError} always: a store comes from `TrainingIndex.vectorStore` */
+  /** @throws {@link InvalidArgumentError} always: get the store from `TrainingIndex.vectorStore` */
   static initialize(): Promise<never> {
     return refuseConstruction("initialize");
   }
 
-  /** @throws {@link InvalidArgumentError} always: a store comes from `TrainingIndex.vectorStore` */
+  /** @throws {@link InvalidArgumentError} always: get the store from `TrainingIndex.vectorStore` */
   static fromTexts(): Promise<never> {
     return refuseConstruction("fromTexts");
   }
 
-  /** @throws {@link InvalidArgumentError} always: a store comes from `TrainingIndex.vectorStore` */
+  /** @throws {@link InvalidArgumentError} always: get the store from `TrainingIndex.vectorStore` */
   static fromDocuments(): Promise<never> {
     return refuseConstruction("fromDocuments");
   }
@@ -252,13 +266,15 @@ export class TrainingVectorStore extends PGVectorStoreBase {
   }
 }
 
-/** The document as it was added: scores travel beside it, not in its metadata. */
+/** The document as it was added: its score is returned beside it, not in its metadata. */
 function toDocument({ hit }: FoundChunk): Document {
   return new Document({ id: hit.chunkId, pageContent: hit.content, metadata: hit.metadata });
 }
 
 function refuseDdl(method: string): Promise<never> {
-  return Promise.reject(new InvalidArgumentError(method, "makes no tables here: run migrate(pool)"));
+  return Promise.reject(
+    new InvalidArgumentError(method, "is not supported: migrate(pool) creates tables and vector index"),
+  );
 }
 
 function refuseConstruction(method: string): Promise<never> {
@@ -268,6 +284,6 @@ function refuseConstruction(method: string): Promise<never> {
 function madeByIndex(method: string): InvalidArgumentError {
   return new InvalidArgumentError(
     method,
-    "makes no store here: use (await TrainingIndex.initialize(...)).vectorStore",
+    "cannot create a store: use (await TrainingIndex.initialize(...)).vectorStore",
   );
 }

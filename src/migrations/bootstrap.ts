@@ -7,7 +7,7 @@ import type { Migration } from "./list.js";
 import type { MigrationPlan } from "./options.js";
 import { run } from "./run.js";
 
-/** The statements that install pgvector where it is missing. */
+/** The statements that install pgvector if it is missing. */
 export function extensionStatements({ extensionSchema }: Pick<MigrationPlan, "extensionSchema">): string[] {
   const schema = quoteIdentifier(extensionSchema, "extensionSchema");
   return [
@@ -16,12 +16,12 @@ export function extensionStatements({ extensionSchema }: Pick<MigrationPlan, "ex
   ];
 }
 
-/** The statement that makes the index's own schema. */
+/** The statement that creates the index's schema. */
 export function schemaStatement({ schema }: Names): string {
   return `CREATE SCHEMA IF NOT EXISTS ${schema}`;
 }
 
-/** The statement that makes the list of what has been applied. */
+/** The statement that creates the table of applied migrations. */
 export function migrationTableStatement({ migration }: Names): string {
   return `CREATE TABLE IF NOT EXISTS ${migration} (
   version integer PRIMARY KEY,
@@ -31,12 +31,14 @@ export function migrationTableStatement({ migration }: Names): string {
 )`;
 }
 
-/** Names of migrations are constants of this library, without quotes. */
+/**
+ * The statement that records a migration. Names are constants of this library without quotes, so they need no escaping.
+ */
 export function recordStatement({ version, name, breaking }: Migration, { migration }: Names): string {
   return `INSERT INTO ${migration} (version, name, breaking) VALUES (${version}, '${name}', ${breaking ? "true" : "false"})`;
 }
 
-/** Installs pgvector. @throws {@link SchemaError} when the server does not have it, or the role may not */
+/** Installs pgvector. @throws {@link SchemaError} if the server does not have it, or if the role may not install it */
 export async function installExtension(client: Queryable, plan: MigrationPlan): Promise<InstalledExtension> {
   const available = await query(
     client,
@@ -45,11 +47,15 @@ export async function installExtension(client: Queryable, plan: MigrationPlan): 
   if (available.length === 0) {
     throw new SchemaError(
       "EXTENSION_MISSING",
-      "pgvector is not on this server: install its package there, or use an image that has it, as pgvector/pgvector:pg17",
+      "pgvector is not available on this server: install its package there, or use an image with it, such as pgvector/pgvector:pg17",
     );
   }
   for (const statement of extensionStatements(plan)) await run(client, statement);
   const { extension } = await readCatalog(client, plan.schema, FIRST_PROFILE_ID);
-  if (!extension) throw new SchemaError("EXTENSION_MISSING", "pgvector was created, but is not there");
+  if (!extension)
+    throw new SchemaError(
+      "EXTENSION_MISSING",
+      "CREATE EXTENSION vector succeeded, but pgvector is not in the catalog: run migrate again",
+    );
   return extension;
 }

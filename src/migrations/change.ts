@@ -7,36 +7,36 @@ import type { IdType } from "../types.js";
 import type { MigrateOptions, MigrationPlan } from "./options.js";
 import { run } from "./run.js";
 
-/** What a schema was made with, and cannot be changed but by rewriting its tables. */
+/** Options of a schema that can be changed only by rewriting its tables. */
 export interface StoredOptions {
   dimensions: number;
   idType: IdType;
 }
 
 /**
- * What a schema that stands is to be like: as it is, but for what can be changed. Ids grow from integer to bigint with the
- * host's column, or where that is asked for; vectors get other dimensions as long as there are none.
+ * The options that an existing schema will have after the migration. Ids can change from integer to bigint, if the
+ * host's column or `idType` asks for it; dimensions can change while no vectors are stored.
  *
- * @param hostIdType - of the host's column, where the trainings follow one or are to
- * @throws {@link SchemaError} for what cannot be changed, with the way out
+ * @throws {@link SchemaError} for any other change, with the way out
  */
-export async function changeOf(
+export async function targetOptions(
   client: Queryable,
   stored: StoredOptions,
-  { options, schema, names, hostIdType }: ChangeParts,
+  { options, schema, names, hostIdType }: TargetInputs,
 ): Promise<StoredOptions> {
   const { dimensions = stored.dimensions } = options;
   if (dimensions !== stored.dimensions && (await hasRows(client, names.chunk))) {
-    throw standsOtherwise(schema, "dimensions", dimensions, stored.dimensions);
+    throw optionConflict(schema, "dimensions", dimensions, stored.dimensions);
   }
   return { dimensions, idType: idTypeFor(stored.idType, schema, options.idType, hostIdType) };
 }
 
-/** What {@link changeOf} decides by. */
-export interface ChangeParts {
+/** Inputs of {@link targetOptions}. */
+export interface TargetInputs {
   options: MigrateOptions;
   schema: string;
   names: Names;
+  /** The type of the host's column that trainings reference, or will reference. */
   hostIdType: IdType | undefined;
 }
 
@@ -49,16 +49,16 @@ function idTypeFor(
   const wanted = given ?? host ?? stored;
   if (wanted === stored) return stored;
   if (stored === "integer" && wanted === "bigint") return wanted;
-  if (given !== undefined) throw standsOtherwise(schema, "idType", given, stored);
-  if (stored === "bigint" && wanted === "integer") return stored; // it holds them all
+  if (given !== undefined) throw optionConflict(schema, "idType", given, stored);
+  if (stored === "bigint" && wanted === "integer") return stored; // bigint holds every integer
   throw new SchemaError(
     "SCHEMA_CONFLICT",
-    `The host's column is ${wanted} now, and the ids of schema ${JSON.stringify(schema)} are ${stored}, from which they ` +
-      `cannot be told: run migrate(pool, { schema: "<a new one>", trainings }), index the trainings there, and open that one`,
+    `The host's column is now ${wanted}, but the ids of schema ${JSON.stringify(schema)} are ${stored} and cannot be ` +
+      `converted: run migrate(pool, { schema: "<a new one>", trainings }), index the trainings there, and open that schema`,
   );
 }
 
-function standsOtherwise(schema: string, option: string, given: unknown, stored: unknown): SchemaError {
+function optionConflict(schema: string, option: string, given: unknown, stored: unknown): SchemaError {
   return new SchemaError(
     "SCHEMA_CONFLICT",
     `${option} is ${String(given)}, but schema ${JSON.stringify(schema)} was migrated with ${String(stored)}` +
@@ -67,8 +67,8 @@ function standsOtherwise(schema: string, option: string, given: unknown, stored:
 }
 
 /**
- * Rewrites the tables for what {@link changeOf} has decided. The vector index goes, so that it is built when the tables can
- * be used again, and not while all wait.
+ * Rewrites the tables for the {@link targetOptions}. Drops the vector index, which is rebuilt after the transaction, so
+ * that the tables are not locked during the build.
  */
 export async function applyChange(
   client: Queryable,
@@ -91,10 +91,11 @@ export async function applyChange(
   if (await hasRows(client, names.chunk)) {
     throw new SchemaError(
       "SCHEMA_CONFLICT",
-      "Vectors were stored while the dimensions were changed: nothing was",
+      "Vectors were stored while migrate was changing the dimensions: nothing was changed. Leave dimensions out, or migrate " +
+        "another schema",
     );
   }
-  // The storage is that of the type then, and no longer ours.
+  // A change of the type resets the storage of the column.
   await run(
     client,
     `ALTER TABLE ${names.chunk} ALTER COLUMN embedding TYPE ${names.vector}(${dimensions}), ALTER COLUMN embedding SET STORAGE MAIN`,

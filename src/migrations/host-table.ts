@@ -24,7 +24,7 @@ JOIN pg_catalog.pg_attribute fa ON fa.attrelid = k.confrelid AND fa.attnum = k.c
 JOIN pg_catalog.pg_type ft ON ft.oid = fa.atttypid
 WHERE k.contype = 'f'`;
 
-/** The id type that fits the host's column. @throws {@link SchemaError} when there is none */
+/** The id type that fits the host's column. @throws {@link SchemaError} if there is none */
 export async function readHostIdType(client: Queryable, host: ResolvedHostTable): Promise<IdType> {
   const name = `${host.quotedTable} (${host.quotedColumn})`;
   const [row] = await query<{ type: string }>(client, READ_COLUMN_TYPE, [
@@ -47,18 +47,18 @@ export async function readHostIdType(client: Queryable, host: ResolvedHostTable)
   return idType;
 }
 
-/** The id type of the host's column that the trainings of a schema follow; `undefined` where they follow none. */
-export async function readFollowedIdType(client: Queryable, schema: string): Promise<IdType | undefined> {
+/** The id type of the host's column that a schema's trainings reference; `undefined` without a foreign key. */
+export async function readReferencedIdType(client: Queryable, schema: string): Promise<IdType | undefined> {
   const [key] = await query<{ type: string }>(client, READ_FOREIGN_KEYS, [schema]);
   return key && idTypeOf(key.type);
 }
 
-/** What follows a column to make it follow the host's. */
+/** The REFERENCES clause of a column that references the host's. */
 export function hostReference({ quotedTable, quotedColumn }: ResolvedHostTable): string {
   return `REFERENCES ${quotedTable} (${quotedColumn}) ON DELETE CASCADE`;
 }
 
-/** Adds the foreign key to a schema that was migrated without one. @throws {@link SchemaError} when it has another */
+/** Adds the foreign key to a schema that was migrated without one. @throws {@link SchemaError} if it has another one */
 export async function ensureForeignKey(
   client: Queryable,
   { schema, names, trainings }: MigrationPlan,
@@ -78,7 +78,8 @@ export async function ensureForeignKey(
   if (keys.length > 0) {
     throw new SchemaError(
       "SCHEMA_CONFLICT",
-      `The trainings of schema ${JSON.stringify(schema)} already follow another table than ${trainings.quotedTable}`,
+      `The trainings of schema ${JSON.stringify(schema)} already reference another table than ${trainings.quotedTable}: ` +
+        "leave trainings out, or migrate another schema",
     );
   }
   await run(client, `ALTER TABLE ${names.training} ADD FOREIGN KEY (id) ${hostReference(trainings)}`);

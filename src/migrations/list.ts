@@ -10,14 +10,14 @@ import { addTextSearch, PENDING_KILOBYTES } from "./text-search.js";
 export interface Migration {
   version: number;
   name: string;
-  /** Whether a library that does not know it must not work on the schema any more. */
+  /** Whether library versions that do not know this migration must refuse the schema. */
   breaking: boolean;
   statements(plan: MigrationPlan): string[];
 }
 
 /**
- * All migrations, in order. Which of them run never depends on options; only what they say does.
- * Every statement is good for `migrate` (in one transaction) and for hosts that run the SQL themselves.
+ * All migrations, in order. Options affect their statements, but never which of them run. Every statement works in
+ * `migrate`'s transaction and for hosts that run the SQL themselves.
  */
 export const migrations: readonly Migration[] = [
   { version: 1, name: "trainings and chunks", breaking: true, statements: trainingsAndChunks },
@@ -31,15 +31,15 @@ function trainingsAndChunks(plan: MigrationPlan): string[] {
   const { names, idType, dimensions } = plan;
   const { training, indexed, chunk, profile, vector } = names;
   return [
-    // Orders calls by their start, whatever order they end in.
+    // Orders calls by their start.
     `CREATE SEQUENCE ${names.ticket} AS bigint`,
 
     `CREATE TABLE ${training} (
   id ${idType} PRIMARY KEY${plan.trainings ? ` ${hostReference(plan.trainings)}` : ""},
   ticket bigint NOT NULL, -- of the call that won last
-  content_ticket bigint NOT NULL, -- of the call whose chunks stand: tells one version from the next
+  content_ticket bigint NOT NULL, -- of the call that stored the chunks: identifies the version
   revision numeric, -- the highest seen
-  barrier bigint NOT NULL, -- ticket of the last call without a revision: what started before it is superseded
+  barrier bigint NOT NULL, -- ticket of the last call without a revision: calls that started before it are superseded
   metadata jsonb NOT NULL,
   deleted_at timestamptz, -- set: a tombstone, which has no chunks
   updated_at timestamptz NOT NULL DEFAULT now()
@@ -51,7 +51,7 @@ function trainingsAndChunks(plan: MigrationPlan): string[] {
   id integer PRIMARY KEY, -- names the tables chunk_<id> and indexed_<id>
   status text NOT NULL CHECK (status IN ('building', 'active', 'retired')),
   dimensions integer NOT NULL,
-  model text, -- null until an index is opened
+  model text, -- null until the first write
   query_prefix text,
   document_prefix text,
   created_at timestamptz NOT NULL DEFAULT now()
@@ -59,20 +59,20 @@ function trainingsAndChunks(plan: MigrationPlan): string[] {
     plainIndexes.profile_active(names),
     `INSERT INTO ${profile} (id, status, dimensions) VALUES (${FIRST_PROFILE_ID}, 'active', ${dimensions})`,
 
-    // One row a training, beside its chunks: a chunk that only moves changes this row and not its own, so it
-    // does not enter the vector index again (any update that moves a row does).
+    // One row per training, besides its chunks. A chunk that only moves changes this row and not its own: an update of
+    // its own row would enter it into the vector index again.
     `CREATE TABLE ${indexed} (
   training_id ${idType} PRIMARY KEY REFERENCES ${training} ON DELETE CASCADE,
-  fingerprint bytea NOT NULL, -- of all that decides the chunks
+  fingerprint bytea NOT NULL, -- of everything that determines the chunks
   splitter text NOT NULL, -- which one made them
   chunk_ids text[] NOT NULL, -- in reading order
   starts integer[] NOT NULL,
   ends integer[] NOT NULL
 )`,
 
-    // The vector stays in the row (toast_tuple_target, MAIN). Out of line the planner does not see its size,
-    // takes a sequential scan for cheap, and never touches the vector index; in the row it decides rightly,
-    // and exact scans read a third of the pages.
+    // The vector stays in the row (toast_tuple_target, MAIN). If it were out of line, the planner would not see its
+    // size, would price a sequential scan too low, and would never use the vector index. In the row, exact scans also
+    // read a third of the pages.
     `CREATE TABLE ${chunk} (
   training_id ${idType} NOT NULL REFERENCES ${training} ON DELETE CASCADE,
   id text NOT NULL,
@@ -90,24 +90,24 @@ function trainingsAndChunks(plan: MigrationPlan): string[] {
 }
 
 /**
- * The content ticket of the version before, NULL where none stood: so a write that has read the chunks before it took the
- * lock knows whether they are the ones that it replaces.
+ * Adds the content ticket of the replaced version, NULL if there was none. A write that read the chunks before it took
+ * the lock can tell by it whether they are the ones that it replaces.
  */
 function replacedVersion({ names }: MigrationPlan): string[] {
   return [`ALTER TABLE ${names.training} ADD COLUMN replaced_ticket bigint`];
 }
 
-/** So that an index that somebody dropped is built again as it was. */
+/** Records the settings of the vector index, so that an index that was dropped can be rebuilt with them. */
 function recordedVectorIndex({ names, vectorIndex, hnsw }: MigrationPlan): string[] {
   const isType = `IN (${vectorIndexTypes.map((type) => `'${type}'`).join(", ")})`;
   return [
     `ALTER TABLE ${names.profile}
   ADD COLUMN vector_index text NOT NULL DEFAULT '${vectorIndex}' CHECK (vector_index ${isType}),
-  ADD COLUMN vector_index_next text CHECK (vector_index_next ${isType}), -- is built beside it, to take its place
+  ADD COLUMN vector_index_next text CHECK (vector_index_next ${isType}), -- the type being built to replace it
   ADD COLUMN vector_index_claimed_at timestamptz, -- by a process that is about to build
   ADD COLUMN hnsw_m integer NOT NULL DEFAULT ${hnsw.m},
   ADD COLUMN hnsw_ef_construction integer NOT NULL DEFAULT ${hnsw.efConstruction}`,
-    // They were for the profile that stands; another one has to say what it has.
+    // The defaults fill in the existing profile; a further one must give its own values.
     `ALTER TABLE ${names.profile}
   ALTER COLUMN vector_index DROP DEFAULT,
   ALTER COLUMN hnsw_m DROP DEFAULT,
@@ -124,9 +124,9 @@ function textSearch({ names, textSearch: language }: MigrationPlan): string[] {
 }
 
 /**
- * Ids are looked up and never read in order. Bytes are compared several times faster than words of a language, and
- * always in the same way: a system library that sorts otherwise after an upgrade leaves indexes on words corrupt.
- * Rewrites the indexes on ids, and no table.
+ * Gives ids the collation "C". Ids need no linguistic order, and bytes compare several times faster. Byte order also
+ * never changes: an upgrade of the system's collation library can corrupt indexes with a linguistic order. Rewrites the
+ * indexes on ids, but no table.
  */
 function idsInByteOrder({ names, idType }: MigrationPlan): string[] {
   const inByteOrder = (column: string): string => `ALTER COLUMN ${column} TYPE text COLLATE "C"`;

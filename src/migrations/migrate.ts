@@ -16,8 +16,8 @@ import { refuseReadOnly, refuseSettings } from "../postgres/settings.js";
 import { liftTimeouts } from "../postgres/timeouts.js";
 import { MAX_DIMENSIONS } from "../schema/vector-index.js";
 import { installExtension, migrationTableStatement, recordStatement, schemaStatement } from "./bootstrap.js";
-import { applyChange, changeOf, type StoredOptions } from "./change.js";
-import { ensureForeignKey, readFollowedIdType, readHostIdType } from "./host-table.js";
+import { applyChange, targetOptions, type StoredOptions } from "./change.js";
+import { ensureForeignKey, readHostIdType, readReferencedIdType } from "./host-table.js";
 import { migrations } from "./list.js";
 import {
   checkMigrateNames,
@@ -33,61 +33,76 @@ import { run } from "./run.js";
 import { ensureTextSearch } from "./text-search.js";
 import { ensureVectorIndex } from "./vector-index.js";
 import {
-  askedType,
   recordVectorIndex,
   refuseOtherParameters,
-  recordedHnswOf,
+  requestedHnsw,
+  requestedIndexType,
 } from "./vector-index-record.js";
 
-/** What a call of `migrate` did. */
+/** The result of {@link migrate}. */
 export interface MigrateResult {
   schema: string;
-  /** The version of the schema now. */
+  /** The version of the schema after the call. */
   version: number;
-  /** The versions that this call applied; none when everything stood. */
+  /** The versions that this call applied, in order; empty if the schema was up to date. */
   applied: number[];
   /**
-   * `kept`: it was there. `built`: it was missing, broken or of another type, and was built. `building`: another session
-   * is at it.
+   * `kept`: it existed already. `built`: it was missing, invalid or of another type, and this call built it.
+   * `building`: another session is building it.
    */
   vectorIndex: "kept" | "built" | "building";
-  /** What was missing and was made again, as `migrationStatus` names it; left out when nothing was. */
+  /** Missing parts that this call recreated, named as in `migrationStatus`; left out if there were none. */
   repaired?: string[];
 }
 
-/** What would make the tables other than they are written, or reads a backslash as something else. */
+/**
+ * Overrides settings under which `CREATE TABLE` would use another access method, or literals read backslashes as
+ * escapes.
+ */
 const NEUTRAL_SETTINGS = `SELECT pg_catalog.set_config('default_table_access_method', 'heap', true),
   pg_catalog.set_config('standard_conforming_strings', 'on', true)`;
 
 /** The first half of the lock's key, ASCII "ltix"; the second is a hash of the schema's name. */
 const LOCK_CLASS = 0x6c746978;
 /**
- * Two that create the extension or a schema at once: one meets the other's entry in the catalog, or (XX000, "tuple
- * concurrently updated") changes it together with the other, as another application that needs pgvector, too, may.
+ * SQLSTATEs of two sessions that create the extension or a schema at the same time: one meets the other's catalog
+ * entry, or both update it (XX000, "tuple concurrently updated"). The other session may also be another application.
  */
 const CREATION_RACES = new Set(["23505", "42710", "42P06", "42P07", "XX000"]);
 const MAX_ATTEMPTS = 5;
-/** Before another attempt: the other has committed by then. */
+/** Pause before the next attempt, so that the other session can commit; multiplied by the attempt. */
 const PAUSE_MS = 50;
 
 /**
- * Brings a schema to the layout that this library works on.
+ * Creates the index's schema, or updates it to the version of this library. Also installs pgvector, recreates missing
+ * parts of the schema that can be derived from the rest, and adds or changes what the options ask for.
  *
- * Idempotent: a repeat finds nothing to do. Safe when many processes start at once: they take turns at an
- * advisory lock, and all migrations commit together with their versions. Only a vector index that is missing,
- * whose build broke off, or that is to be of another type, is built outside that transaction, with CREATE INDEX
- * CONCURRENTLY; the one that it replaces is dropped when it is there. A call that is killed meanwhile is completed by
- * the next one.
+ * Idempotent: a repeat finds nothing to do. Safe if many processes start at once: they take turns by an advisory lock,
+ * and all migrations commit together with their version numbers. In an existing schema, a vector index that is missing,
+ * invalid or of another type is built afterwards with `CREATE INDEX CONCURRENTLY`, and only then replaces the old one.
+ * If the process is killed during the build, the next call completes it. Statements have no time limit, because a build
+ * can take hours.
  *
- * @throws {@link InvalidArgumentError} for an option that is not usable
- * @throws {@link SchemaError} when pgvector or a right is missing (the message says what to run), when the
- * schema stands with other options, or when it is newer than the library
- * @throws {@link DatabaseError} when Postgres cannot be reached
+ * @example
+ * ```ts
+ * import pg from "pg";
+ * import { migrate } from "langchain-training-index/migrations";
+ *
+ * const pool = new pg.Pool();
+ * const { version, applied } = await migrate(pool, { trainings: { table: "oraculo_treinamento" } });
+ * console.log(`version ${version}, applied now: ${applied.join(", ") || "none"}`);
+ * ```
+ *
+ * @throws {@link InvalidArgumentError} for an invalid option
+ * @throws {@link SchemaError} if pgvector or a right is missing (the message says what to run), if the schema was
+ * migrated with other options, is damaged beyond repair, or is newer than the library
+ * @throws {@link DatabaseError} if Postgres cannot be reached or fails; `CONFLICT` if other sessions keep changing the
+ * vector index
  */
 export async function migrate(pool: DatabasePool, options: MigrateOptions = {}): Promise<MigrateResult> {
   checkMigrateNames(options, MIGRATE_OPTIONS, "migrate");
-  const { schema } = planMigration(options); // refuses what is wrong before a connection is taken
-  // What a migration waits for, or builds, may take hours.
+  const { schema } = planMigration(options); // refuses invalid options before a connection is taken
+  // Waits for locks, rewrites and builds may take hours.
   const bounded = boundedPool(checkPool(pool), { statementMs: Infinity });
   for (let attempt = 1; ; attempt++) {
     try {
@@ -148,44 +163,44 @@ async function migrateInOrder(
   return { plan, applied: pending.map(({ version }) => version), repaired };
 }
 
-/** The plan, with what the database has already decided. */
+/** Plans the migration from the options and from what is already in the database. */
 async function planFor(
   client: Queryable,
   catalog: Catalog,
   options: MigrateOptions,
-  stands: boolean,
+  isMigrated: boolean,
 ): Promise<{ plan: MigrationPlan; stored?: StoredOptions }> {
-  const asked = planMigration(options);
-  const extension = requireExtension(catalog.extension ?? (await installExtension(client, asked)));
+  const requested = planMigration(options);
+  const extension = requireExtension(catalog.extension ?? (await installExtension(client, requested)));
   const found: FoundOptions = { extensionSchema: extension.schema };
-  if (asked.trainings) found.hostIdType = await readHostIdType(client, asked.trainings);
-  const fresh = planMigration(options, found); // an idType that is given and is not the host's is refused
-  if (!stands) return { plan: fresh };
+  if (requested.trainings) found.hostIdType = await readHostIdType(client, requested.trainings);
+  const freshPlan = planMigration(options, found); // refuses an idType that differs from the host's
+  if (!isMigrated) return { plan: freshPlan };
 
-  const active = await requireActiveProfile(client, asked.schema);
-  const stored = { dimensions: active.dimensions, idType: catalog.idType ?? asked.idType };
-  const change = await changeOf(client, stored, {
+  const active = await requireActiveProfile(client, requested.schema);
+  const stored = { dimensions: active.dimensions, idType: catalog.idType ?? requested.idType };
+  const target = await targetOptions(client, stored, {
     options,
-    schema: asked.schema,
-    names: fresh.names,
-    hostIdType: found.hostIdType ?? (await readFollowedIdType(client, asked.schema)),
+    schema: requested.schema,
+    names: freshPlan.names,
+    hostIdType: found.hostIdType ?? (await readReferencedIdType(client, requested.schema)),
   });
-  const { dimensions } = change;
-  const type = askedType(catalog, options);
+  const { dimensions } = target;
+  const type = requestedIndexType(catalog, options);
   if (dimensions > MAX_DIMENSIONS[type]) {
     throw new InvalidArgumentError(
       "vectorIndex",
-      `is ${type}, which holds up to ${MAX_DIMENSIONS[type]} dimensions, but schema ${JSON.stringify(asked.schema)} ` +
+      `is ${type}, which holds up to ${MAX_DIMENSIONS[type]} dimensions, but schema ${JSON.stringify(requested.schema)} ` +
         `has ${dimensions}: ${widerType(dimensions) ?? "no type"} can hold them`,
     );
   }
-  // An empty schema that gets other dimensions gets the asked index at once: the one that stands may not hold them.
+  // An empty schema that gets other dimensions gets the requested index type directly: the old one may not hold them.
   if (dimensions !== stored.dimensions) {
     Object.assign(catalog.vectorIndex, { type, next: undefined, state: "missing" });
   }
-  const hnsw = recordedHnswOf(catalog, options);
+  const hnsw = requestedHnsw(catalog, options);
   const plan = planMigration(
-    { ...options, ...change, vectorIndex: catalog.vectorIndex.type, hnsw },
+    { ...options, ...target, vectorIndex: catalog.vectorIndex.type, hnsw },
     { extensionSchema: extension.schema },
   );
   refuseOtherParameters(catalog, options, plan);

@@ -7,54 +7,65 @@ import { idTypes } from "../schema/training-id.js";
 import { MAX_DIMENSIONS, vectorIndexTypes, type VectorIndexType } from "../schema/vector-index.js";
 import type { IdType } from "../types.js";
 
-/** Of mxbai-embed-large, and of the multilingual models that can take its place without another table. */
+/** The dimensions of mxbai-embed-large, and of multilingual models that can replace it without a new table. */
 export const DEFAULT_DIMENSIONS = 1024;
-/** The defaults of pgvector, which the first host asked for by name. */
+/** The defaults of pgvector. */
 export const DEFAULT_HNSW = { m: 16, efConstruction: 64 };
 /** @see https://github.com/pgvector/pgvector/blob/v0.8.0/src/hnsw.h HNSW_MIN_M and so on */
 const HNSW_RANGES = { m: [2, 100], efConstruction: [4, 1000] } as const;
 
-/** The table whose rows are the host's trainings. */
+/** The host's table of trainings. */
 export interface HostTable {
-  /** Default `public`. */
+  /** The schema of the table. Default `public`. */
   schema?: string | undefined;
+  /** The name of the table, unquoted. */
   table: string;
-  /** Its primary key, or another unique column. Default `id`. */
+  /** Its primary key or another unique column, which holds the training ids. Default `id`. */
   column?: string | undefined;
 }
 
 /**
- * Options of the migrations. On a schema that stands already, what is left out stays as it is, and what is
- * given must be as it is, but for `vectorIndex` and `textSearch`.
+ * Options of {@link migrate}. On a schema that is already migrated, options that are left out keep their stored values.
+ * `vectorIndex` and `textSearch` can be changed, `dimensions` while no vectors are stored, `idType` from `integer` to
+ * `bigint`, `hnsw` while the vector index is missing, and `trainings` can be added. Other changes are refused with the
+ * code `SCHEMA_CONFLICT`.
  */
 export interface MigrateOptions {
-  /** The schema that the index has for itself; made where it is missing. Default `training_index`. */
+  /** The schema of the index, which nothing else should use; created if it is missing. Default `training_index`. */
   schema?: string | undefined;
-  /** Components of a vector, 1 to 2000; to 4000 with a `halfvec` index, to 16000 with a `bit` index. Default 1024. */
+  /**
+   * Components of each vector, 1 to 2000; up to 4000 with a `halfvec` index, 16000 with a `bit` index. Default 1024.
+   */
   dimensions?: number | undefined;
-  /** The type of training ids. Default: that of the host's column when `trainings` is given, else `text`. */
+  /** The type of training ids. Default: the type of the host's column if `trainings` is given, otherwise `text`. */
   idType?: IdType | undefined;
-  /** Makes a foreign key: a row deleted there takes its chunks along, in the same transaction. */
+  /**
+   * Adds a foreign key to the host's table: deleting a row there deletes its training and chunks in the same
+   * transaction, and a training without a row cannot be stored. Default: no foreign key.
+   */
   trainings?: HostTable | undefined;
   /**
-   * What the vector index holds of each vector; the vectors themselves are always stored whole. Default `vector`.
-   * `migrate` changes it on a schema that stands: it builds the new index beside the old one, and searches and writes
-   * go on.
+   * What the vector index holds of each vector: all of it, half-precision components, or one bit per component. The
+   * table always stores the full vectors. Default `vector`. To change it, `migrate` builds the new index beside the old
+   * one, while searches and writes continue.
    */
   vectorIndex?: VectorIndexType | undefined;
   /**
-   * Lets chunks be searched for their words, in this language; modes `text` and `hybrid` of a search need it. It makes
-   * writes slower and takes some room. `false`, the default, for none. On a schema that stands `migrate` adds it, changes
-   * the language or takes it away, which rewrites the chunk table with all its indexes while writes and searches wait.
+   * The language of text search, which the search modes `text` and `hybrid` need; `false` for none. It makes writes
+   * slower and takes extra space. Default `false`. On an existing schema `migrate` adds it, changes the language, or
+   * with `false` removes it. That rewrites the chunk table and all its indexes, while writes and searches wait.
    */
   textSearch?: TextSearchLanguage | false | undefined;
-  /** Parameters of the HNSW index. Default `{ m: 16, efConstruction: 64 }`; `efConstruction` is at least twice `m`. */
+  /**
+   * Parameters of the HNSW index: `m` 2 to 100, default 16; `efConstruction` 4 to 1000 and at least twice `m`, default
+   * 64 or twice `m`, whichever is more.
+   */
   hnsw?: { m?: number | undefined; efConstruction?: number | undefined } | undefined;
-  /** The schema to create pgvector in, if it is not there yet. Default `public`. */
+  /** The schema to install pgvector in, if it is not installed yet. Default `public`. */
   extensionSchema?: string | undefined;
 }
 
-/** Names of the options of the migrations. */
+/** Names of the options of `migrate`. */
 export const MIGRATE_OPTIONS = namesOfProperties<MigrateOptions>({
   schema: true,
   dimensions: true,
@@ -81,7 +92,7 @@ export function checkMigrateNames(options: MigrateOptions, known: readonly strin
   checkNames(options.trainings, HOST_TABLE, owner, "trainings");
 }
 
-/** Options that have been checked, with every default filled in. */
+/** Checked options with all defaults filled in. */
 export interface MigrationPlan {
   schema: string;
   names: Names;
@@ -94,7 +105,7 @@ export interface MigrationPlan {
   extensionSchema: string;
 }
 
-/** Names as Postgres knows them, and quoted for SQL. */
+/** The names of a host's table, plain and quoted for SQL. */
 export interface ResolvedHostTable {
   schema: string;
   table: string;
@@ -103,7 +114,7 @@ export interface ResolvedHostTable {
   quotedColumn: string;
 }
 
-/** What the database has decided already. */
+/** Options that the database already determines. */
 export interface FoundOptions {
   extensionSchema?: string | undefined;
   /** The type of the host's column. */
@@ -111,7 +122,7 @@ export interface FoundOptions {
 }
 
 /**
- * Checks options and fills in what is left out.
+ * Checks the options and fills in the defaults.
  *
  * @throws {@link InvalidArgumentError} naming the option at fault
  */
@@ -176,12 +187,12 @@ function checkDimensions(dimensions: number, type: VectorIndexType): void {
   }
   throw new InvalidArgumentError(
     "dimensions",
-    `must be an integer from 1 to ${MAX_DIMENSIONS[type]}, or vectorIndex be ${JSON.stringify(wider)}, which holds ` +
-      `up to ${MAX_DIMENSIONS[wider]}`,
+    `must be an integer from 1 to ${MAX_DIMENSIONS[type]}; with vectorIndex: ${JSON.stringify(wider)} up to ` +
+      `${MAX_DIMENSIONS[wider]}`,
   );
 }
 
-/** The first type of index that can hold vectors of so many dimensions. */
+/** The first index type that can hold vectors with this many dimensions. */
 export function widerType(dimensions: number): VectorIndexType | undefined {
   return Number.isInteger(dimensions)
     ? vectorIndexTypes.find((type) => dimensions <= MAX_DIMENSIONS[type])

@@ -1,6 +1,6 @@
 import type { Names } from "../schema/layout.js";
 
-/** The statements that make the indexes which are no vector indexes, by their names. */
+/** The statements that create the indexes other than vector and text search indexes, by index name. */
 export const plainIndexes = {
   training_deleted: ({ training }: Names) =>
     `CREATE INDEX training_deleted ON ${training} (deleted_at) WHERE deleted_at IS NOT NULL`,

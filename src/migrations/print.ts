@@ -12,8 +12,8 @@ import { checkMigrateNames, MIGRATE_OPTIONS, planMigration, type MigrateOptions 
 /** Options of {@link migrationSql}. */
 export interface MigrationSqlOptions extends MigrateOptions {
   /**
-   * The version that the schema is at: only what comes after it is printed. Default 0. From version 1 on `idType` and
-   * `hnsw` must be said where the schema was made with others than the defaults.
+   * The current version of the schema: only later migrations are printed. Default 0, for all of them. From version 1
+   * on, `idType` and `hnsw` must be given if the schema was migrated with other values than the defaults.
    */
   from?: number | undefined;
 }
@@ -21,13 +21,23 @@ export interface MigrationSqlOptions extends MigrateOptions {
 const MIGRATION_SQL_OPTIONS = [...MIGRATE_OPTIONS, "from"];
 
 /**
- * The statements of `migrate` as one text, for hosts with a migration tool of their own (Django's `RunSQL`,
- * Prisma, Flyway). To be run once, in one transaction. No database is asked, so `extensionSchema` must be said
- * when pgvector is in another schema than `public`, and `idType` when `trainings` is given. A vector index that stands
- * is not changed into another type: that takes statements which cannot run in a transaction. Nor is text search added
- * from version 4 on.
+ * The statements of {@link migrate} as one text, for hosts with their own migration tool (Django's `RunSQL`, Prisma,
+ * Flyway). Run it once, in one transaction; a second run fails. It does not ask a database, so `extensionSchema` must
+ * be given if pgvector is in another schema than `public`, and `idType` if `trainings` is given. It cannot change the
+ * type of an existing vector index, which takes statements that cannot run in a transaction, nor add text search from
+ * version 4 on: use `migrate` for these.
  *
- * @throws {@link InvalidArgumentError} for an option that is not usable
+ * @example
+ * ```ts
+ * import { writeFileSync } from "node:fs";
+ * import { migrationSql } from "langchain-training-index/migrations";
+ *
+ * const sql = migrationSql({ idType: "bigint", trainings: { table: "oraculo_treinamento" } });
+ * writeFileSync("0042_training_index.sql", sql);
+ * ```
+ *
+ * @returns the statements, each ended by a semicolon
+ * @throws {@link InvalidArgumentError} for an invalid option
  */
 export function migrationSql(options: MigrationSqlOptions = {}): string {
   checkMigrateNames(options, MIGRATION_SQL_OPTIONS, "migrationSql");
@@ -38,15 +48,15 @@ export function migrationSql(options: MigrationSqlOptions = {}): string {
   if (options.trainings && options.idType === undefined) {
     throw new InvalidArgumentError(
       "idType",
-      "must be given with trainings: no database is asked for the column's type",
+      "must be given with trainings: migrationSql does not ask the database for the column's type",
     );
   }
   const plan = planMigration(options);
   if (from === 1 && plan.vectorIndex !== "vector") {
     throw new InvalidArgumentError(
       "vectorIndex",
-      'can only be "vector" from version 1, which has such an index: print the statements without it, run them, and ' +
-        "then migrate(pool, { vectorIndex }) to change it",
+      'can only be "vector" with from: 1, because that version has such an index: print and run the statements without ' +
+        "vectorIndex, then run migrate(pool, { vectorIndex }) to change it",
     );
   }
   const preparation =

@@ -8,10 +8,10 @@ import { plainIndexes } from "./plain-indexes.js";
 import { run } from "./run.js";
 import { indexLexemes, PENDING_KILOBYTES, storeLexemes } from "./text-search.js";
 
-/** More than calls can be under way whose tickets have not been stored. */
-const TICKETS_UNDER_WAY = 1_000_000;
+/** More tickets than calls in progress can have taken without storing them. */
+const MAX_UNSTORED_TICKETS = 1_000_000;
 
-/** What holds nothing that is not elsewhere too, in the order in which it is made again. */
+/** The parts that can be derived from the rest of the schema, in the order in which they are recreated. */
 const REPAIRS: Readonly<Record<string, (names: Names) => string[]>> = {
   "column training.replaced_ticket": ({ training }) => [
     `ALTER TABLE ${training} ADD COLUMN replaced_ticket bigint`,
@@ -31,26 +31,26 @@ const REPAIRS: Readonly<Record<string, (names: Names) => string[]>> = {
   "primary key chunk_1": ({ chunk }) => [`ALTER TABLE ${chunk} ADD PRIMARY KEY (training_id, id)`],
   "foreign key indexed_1": (names) => [foreignKey(names.indexed, names)],
   "foreign key chunk_1": (names) => [foreignKey(names.chunk, names)],
-  "index training_deleted": (names) => indexAgain(names, "training_deleted"),
-  "index profile_active": (names) => indexAgain(names, "profile_active"),
-  "index chunk_1_id": (names) => indexAgain(names, "chunk_1_id"),
+  "index training_deleted": (names) => recreateIndex(names, "training_deleted"),
+  "index profile_active": (names) => recreateIndex(names, "profile_active"),
+  "index chunk_1_id": (names) => recreateIndex(names, "chunk_1_id"),
   "index chunk_1_metadata": (names) => [
-    ...indexAgain(names, "chunk_1_metadata"),
+    ...recreateIndex(names, "chunk_1_metadata"),
     `ALTER INDEX ${names.schema}.chunk_1_metadata SET (gin_pending_list_limit = ${PENDING_KILOBYTES})`,
   ],
-  // Above all that are stored, and above those that calls have taken which are under way.
+  // Set beyond all stored tickets, and beyond those that calls in progress have taken.
   "sequence ticket": ({ ticket, training }) => [
     `CREATE SEQUENCE ${ticket} AS bigint`,
-    `SELECT pg_catalog.setval(${quoteLiteral(ticket)}, ${TICKETS_UNDER_WAY} + (SELECT
+    `SELECT pg_catalog.setval(${quoteLiteral(ticket)}, ${MAX_UNSTORED_TICKETS} + (SELECT
       coalesce(max(greatest(ticket, content_ticket, barrier)), 0) FROM ${training}))`,
   ],
 };
 
 /**
- * Makes again what is missing of a schema and can be made from the rest.
+ * Recreates the missing parts of a schema that can be derived from the rest.
  *
- * @returns the names of what was made
- * @throws {@link SchemaError} that names what cannot be made; nothing has changed then
+ * @returns the names of the recreated parts
+ * @throws {@link SchemaError} naming the missing parts if some cannot be recreated; nothing has changed then
  */
 export async function repair(client: Queryable, schema: string, version: number): Promise<string[]> {
   const { missing, active } = await readDamage(client, schema, version);
@@ -85,12 +85,12 @@ function foreignKey(table: string, { training }: Names): string {
   return `ALTER TABLE ${table} ADD FOREIGN KEY (training_id) REFERENCES ${training} ON DELETE CASCADE`;
 }
 
-/** One whose build broke off may be in the way. */
-function indexAgain(names: Names, name: keyof typeof plainIndexes): string[] {
+/** Drops first: an invalid index, left by a failed build, may still have the name. */
+function recreateIndex(names: Names, name: keyof typeof plainIndexes): string[] {
   return [`DROP INDEX IF EXISTS ${names.schema}.${name}`, plainIndexes[name](names)];
 }
 
-/** @throws {@link SchemaError} where there are vectors: of which model they are, only the row could say */
+/** @throws {@link SchemaError} if vectors are stored: only the lost row told which model made them */
 async function restoreProfile(client: Queryable, schema: string, names: Names): Promise<void> {
   const [row] = await query<{ rows: string; dimensions: HostNumber; lexemes: string }>(
     client,
@@ -106,10 +106,10 @@ async function restoreProfile(client: Queryable, schema: string, names: Names): 
     throw damagedSchema(
       schema,
       [{ kind: "row", name: "profile" }],
-      "Only they say which model made the vectors. Where you know it, insert the row again: " +
+      "Only they told which model made the vectors. If you know it, insert the row again: " +
         `INSERT INTO ${names.profile} (${columns}, text_search) VALUES (${FIRST_PROFILE_ID}, 'active', ` +
         `${row?.dimensions ?? "<dimensions>"}, '<model>', '<query prefix>', '<document prefix>', 'vector', ` +
-        `${DEFAULT_HNSW.m}, ${DEFAULT_HNSW.efConstruction}, <the language of text search, or NULL>). Else restore it from a ` +
+        `${DEFAULT_HNSW.m}, ${DEFAULT_HNSW.efConstruction}, <the language of text search, or NULL>). Otherwise restore it from a ` +
         "backup, or drop the schema, migrate, and index the trainings anew",
     );
   }

@@ -5,8 +5,8 @@ import { query, sqlStateOf, type Queryable } from "../postgres/database.js";
 const INSUFFICIENT_PRIVILEGE = "42501";
 
 /**
- * Runs a statement of a migration. Statements hold names and numbers only, so an error can say which one it
- * was, for somebody with the right to run it.
+ * Runs a statement of a migration. Its errors quote the start of the statement, so that someone with the right can run
+ * it. That is safe, because the statements hold only names and numbers.
  */
 export async function run(client: Queryable, statement: string): Promise<void> {
   try {

@@ -12,40 +12,54 @@ import type { IdType } from "../types.js";
 import { migrations } from "./list.js";
 import { checkMigrateNames, planMigration, type MigrateOptions } from "./options.js";
 
-/** What stands in a schema, and what is missing. */
+/** The state of a schema, as {@link migrationStatus} reports it. */
 export interface MigrationStatus {
   schema: string;
-  /** The version that the schema is at; 0 before the first migration. */
+  /** The version of the schema; 0 before the first migration. */
   version: number;
-  /** The version that this library works with. */
+  /** The version that this library needs. */
   latest: number;
   /**
-   * What should be there and is not, as `column chunk_1.embedding`, but for the vector index, which has a field of its own.
-   * `migrate` makes again what can be made from the rest, and says of the rest what to do.
+   * Missing parts of the schema, such as `column chunk_1.embedding`, except the vector index, which has its own field.
+   * `migrate` recreates what can be derived from the rest, and otherwise says what to do.
    */
   damaged: string[];
-  /** Names of the migrations that `migrate` would apply. */
+  /** Names of the migrations that `migrate` would apply, in order. */
   pending: string[];
-  /** `undefined` when pgvector is not installed. */
+  /** The installed pgvector; `undefined` if it is not installed. */
   extension: Pick<InstalledExtension, "version" | "schema"> | undefined;
+  /** The type of training ids; `undefined` before the first migration. */
   idType: IdType | undefined;
+  /** Components of each vector; `undefined` before the first migration. */
   dimensions: number | undefined;
-  /** The recorded model; `undefined` until an index has been opened. */
+  /** The recorded embedding model; `undefined` until the first write. */
   model: string | undefined;
-  /** Whether Postgres can use the vector index. `migrate` builds it where it is missing or invalid. */
+  /** Only a `valid` vector index is used by searches. `migrate` builds one that is `missing` or `invalid`. */
   vectorIndex: VectorIndexState;
-  /** What the vector index holds, as recorded; `undefined` before the first migration. */
+  /** The recorded type of the vector index; `undefined` before the first migration. */
   vectorIndexType: VectorIndexType | undefined;
-  /** The language in which chunks can be searched for words; `undefined` where they cannot. */
+  /** The language of text search; `undefined` if the schema has none. */
   textSearch: TextSearchLanguage | undefined;
 }
 
 const STATUS_OPTIONS = namesOfProperties<Pick<MigrateOptions, "schema">>({ schema: true });
 
 /**
- * Says what `migrate` would find. Reads only.
+ * Reports the state of a schema, such as its version, pending migrations and missing parts. Only reads, so it can be
+ * called at any time.
  *
- * @throws {@link DatabaseError} | {@link SchemaError} when the database cannot be reached or read
+ * @example
+ * ```ts
+ * import pg from "pg";
+ * import { migrationStatus } from "langchain-training-index/migrations";
+ *
+ * const { version, latest, damaged } = await migrationStatus(new pg.Pool());
+ * if (version < latest || damaged.length > 0) throw new Error("run migrate(pool) before the deployment");
+ * ```
+ *
+ * @param options - `schema`: the schema to report on. Default `training_index`
+ * @throws {@link InvalidArgumentError} for an invalid option or pool
+ * @throws {@link DatabaseError} | {@link SchemaError} if the database cannot be reached or read
  */
 export async function migrationStatus(
   pool: DatabasePool | Queryable,

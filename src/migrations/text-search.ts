@@ -6,24 +6,24 @@ import type { MigrateOptions, MigrationPlan } from "./options.js";
 import { run } from "./run.js";
 
 /**
- * Each search reads what has not been sorted into a GIN index yet: 4 MB of it by default took four times as long as the
- * filtered search itself.
+ * Size limit of a GIN index's pending list, which every search scans. At the default of 4 MB that took four times as
+ * long as the filtered search itself.
  */
 export const PENDING_KILOBYTES = 64;
 
-/** The statement that stores the words of each chunk. */
+/** The statement that adds the column of each chunk's lexemes. */
 export function storeLexemes(names: Names, language: TextSearchLanguage): string {
   return `ALTER TABLE ${names.chunk}
   ADD COLUMN lexemes tsvector GENERATED ALWAYS AS (${lexemesOf(language, "content")}) STORED`;
 }
 
-/** The statement that makes the index on them. */
+/** The statement that creates the index on the lexemes. */
 export function indexLexemes(names: Names): string {
   return `CREATE INDEX chunk_1_lexemes ON ${names.chunk} USING gin (lexemes)
   WITH (gin_pending_list_limit = ${PENDING_KILOBYTES})`;
 }
 
-/** Lets the words of chunks be searched for. Rewrites the chunk table with all its indexes: quick for an empty one. */
+/** The statements that add text search. They rewrite the chunk table with all its indexes: quick for an empty one. */
 export function addTextSearch(names: Names, language: TextSearchLanguage): string[] {
   return [
     storeLexemes(names, language),
@@ -39,7 +39,7 @@ function removeTextSearch(names: Names): string[] {
   ];
 }
 
-/** Where the option is given, brings a schema that stands to it: adds text search, changes its language, takes it away. */
+/** If the option is given, adds text search to an existing schema, changes its language, or removes it. */
 export async function ensureTextSearch(
   client: Queryable,
   options: MigrateOptions,

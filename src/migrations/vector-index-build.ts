@@ -12,18 +12,18 @@ import { liftTimeouts, withoutTimeouts } from "../postgres/timeouts.js";
 import type { MigrationPlan } from "./options.js";
 import { run } from "./run.js";
 
-/** duplicate_table, which an index counts as */
+/** duplicate_table, also raised for indexes */
 const DUPLICATE = "42P07";
 /** lock_not_available */
 const LOCK_TIMEOUT = "55P03";
-/** More than the second after which Postgres sends an autovacuum away, less than a claim is good for. */
+/** More than the second after which Postgres cancels a blocking autovacuum, less than the lifetime of a claim. */
 const LOCK_TIMEOUT_MS = 2000;
 
 /**
- * Builds the index while reads and writes go on: without parallel workers where those are not safe, and again without
- * them when the server has no room for what they share.
+ * Builds the index while reads and writes continue. Uses no parallel workers where they are unsafe, and retries without
+ * them if the server runs out of shared memory.
  *
- * @returns `taken`: it was there, another process was quicker. `locked`: the table is vacuumed or changed; nothing was done.
+ * @returns `taken`: another process has built it. `locked`: the table is being vacuumed or altered; nothing was done
  */
 export async function buildVectorIndex(
   pool: DatabasePool,
@@ -42,45 +42,45 @@ export async function buildVectorIndex(
     }
   };
   if (isVersionAtLeast(catalog.extension?.version ?? "", OLDEST_SAFE_PARALLEL_BUILD)) {
-    if (!(await withTable(pool, plan))) return "locked";
+    if (!(await withTableLock(pool, plan))) return "locked";
     try {
       return await create();
     } catch (error) {
       if (!isShortOfSharedMemory(error)) throw error;
     }
-    const drop = dropVectorIndex(plan.names, FIRST_PROFILE_ID, definition.type); // what is left of it is invalid
+    const drop = dropVectorIndex(plan.names, FIRST_PROFILE_ID, definition.type); // the failed build left an invalid index
     await withoutTimeouts(pool, (client) => run(client, drop));
   }
-  return withoutWorkers(pool, plan, catalog, create);
+  return withoutParallelWorkers(pool, plan, catalog, create);
 }
 
-/** Makes an end of what {@link withoutWorkers} sets, where that was killed. */
+/** Resets what {@link withoutParallelWorkers} has set, after a call that was killed. */
 export async function resetParallelWorkers(pool: DatabasePool, plan: MigrationPlan): Promise<void> {
-  await withTable(pool, plan, parallelWorkersChange(undefined));
+  await withTableLock(pool, plan, parallelWorkersChange(undefined));
 }
 
 /**
- * Lets builds of the chunk table's indexes start no workers. A setting would not do: a build that lets writes go on
- * cannot run in a transaction, and what is set outside of one stays in the session, which behind PgBouncer is the next
- * client's.
+ * Runs a build without parallel workers, by a storage parameter of the chunk table. A session setting would not do: a
+ * concurrent build cannot run in a transaction, and a setting made outside of one stays in the session, which PgBouncer
+ * then gives to another client.
  */
-async function withoutWorkers<T>(
+async function withoutParallelWorkers<T>(
   pool: DatabasePool,
   plan: MigrationPlan,
   { parallelWorkers }: Catalog,
   create: () => Promise<T>,
 ): Promise<T | "locked"> {
-  if (!(await withTable(pool, plan, parallelWorkersChange(0)))) return "locked";
-  // What the host has set is put back; 0 is what a call that was killed has left.
+  if (!(await withTableLock(pool, plan, parallelWorkersChange(0)))) return "locked";
+  // Restores the host's value. A 0 was left by a call that was killed.
   const earlier = parallelWorkersChange(parallelWorkers === 0 ? undefined : parallelWorkers);
   let built: T;
   try {
     built = await create();
   } catch (error) {
-    await withTable(pool, plan, earlier).catch(() => undefined); // the first error says more
+    await withTableLock(pool, plan, earlier).catch(() => undefined); // the build's error matters more
     throw error;
   }
-  await withTable(pool, plan, earlier); // when the table is locked, the next call does it
+  await withTableLock(pool, plan, earlier); // if the table is locked, the next call of `migrate` restores it
   return built;
 }
 
@@ -89,14 +89,19 @@ function parallelWorkersChange(workers: number | undefined): string {
 }
 
 /**
- * Takes the lock of a concurrent build, changes something with it, and gives it back.
+ * Takes the table lock that a concurrent build needs, runs `ALTER TABLE ... change` under it, and releases it. Without
+ * `change` it only tests whether the lock is free.
  *
- * Also to find out whether it can be had. Who waits for it holds a snapshot, and a concurrent build waits for the end of
- * such: Postgres would call that a deadlock, and end the build. So nobody may wait for long.
+ * The wait is short, because a session that waits for this lock holds a snapshot, and a concurrent build waits for old
+ * snapshots to end: Postgres would see a deadlock and cancel the build.
  *
- * @returns whether the lock was to be had
+ * @returns whether the lock was free
  */
-async function withTable(pool: DatabasePool, { names }: MigrationPlan, change?: string): Promise<boolean> {
+async function withTableLock(
+  pool: DatabasePool,
+  { names }: MigrationPlan,
+  change?: string,
+): Promise<boolean> {
   try {
     await inTransaction(pool, async (client) => {
       await liftTimeouts(client);

@@ -5,26 +5,26 @@ import { FIRST_PROFILE_ID } from "../schema/layout.js";
 import { vectorIndexName, type VectorIndexType } from "../schema/vector-index.js";
 import type { MigrateOptions, MigrationPlan } from "./options.js";
 
-/** The type that the vector index of a schema which stands is to have in the end: a change that was begun goes on. */
-export function askedType({ vectorIndex }: Catalog, options: MigrateOptions): VectorIndexType {
+/** The final type of an existing schema's vector index. Without the option, a change that was begun continues. */
+export function requestedIndexType({ vectorIndex }: Catalog, options: MigrateOptions): VectorIndexType {
   return options.vectorIndex ?? vectorIndex.next ?? vectorIndex.type;
 }
 
-/** The parameters that the vector index of a schema which stands is built with: what is left out stays as it is. */
-export function recordedHnswOf({ vectorIndex }: Catalog, { hnsw }: MigrateOptions): MigrateOptions["hnsw"] {
+/** The HNSW parameters of an existing schema's vector index. Parameters that are left out keep their stored values. */
+export function requestedHnsw({ vectorIndex }: Catalog, { hnsw }: MigrateOptions): MigrateOptions["hnsw"] {
   const m = hnsw?.m ?? vectorIndex.m;
   const { efConstruction } = vectorIndex;
   const fits = m === undefined || efConstruction === undefined || efConstruction >= 2 * m;
   return { m, efConstruction: hnsw?.efConstruction ?? (fits ? efConstruction : undefined) };
 }
 
-/** @throws {@link SchemaError} when parameters are given that are not those of the index that stands */
+/** @throws {@link SchemaError} if a given parameter differs from the existing index */
 export function refuseOtherParameters(
   { vectorIndex }: Catalog,
   { hnsw }: MigrateOptions,
   { names }: MigrationPlan,
 ): void {
-  if (vectorIndex.state === "missing") return; // it is built with what is given
+  if (vectorIndex.state === "missing") return; // it will be built with the given parameters
   const index = `${names.schema}.${vectorIndexName(FIRST_PROFILE_ID, vectorIndex.type)}`;
   for (const parameter of ["m", "efConstruction"] as const) {
     const [given, stored] = [hnsw?.[parameter], vectorIndex[parameter]];
@@ -32,14 +32,14 @@ export function refuseOtherParameters(
     throw new SchemaError(
       "SCHEMA_CONFLICT",
       `hnsw.${parameter} is ${given}, but the index was built with ${stored}: ` +
-        `run DROP INDEX CONCURRENTLY ${index}, then migrate again to build it anew`,
+        `run DROP INDEX CONCURRENTLY ${index}, then migrate again to rebuild it`,
     );
   }
 }
 
 /**
- * Records what the vector index is to be like, before anything is built: so the next call, with or without the
- * options, knows what to complete when this one is killed.
+ * Records the type and parameters of the vector index before anything is built. If this call is killed, the next one
+ * completes the work, with or without the options.
  */
 export async function recordVectorIndex(
   client: Queryable,
@@ -48,9 +48,9 @@ export async function recordVectorIndex(
   { names, hnsw }: MigrationPlan,
 ): Promise<void> {
   const { vectorIndex, recordedHnsw } = catalog;
-  const type = askedType(catalog, options);
+  const type = requestedIndexType(catalog, options);
   const next = type === vectorIndex.type ? undefined : type;
-  // Migration 2, where it ran just now, has recorded the parameters.
+  // If migration 2 has just run, it recorded the parameters, and the catalog was read before that.
   const { m, efConstruction } = recordedHnsw ?? hnsw;
   if (next === vectorIndex.next && m === hnsw.m && efConstruction === hnsw.efConstruction) return;
   await query(
@@ -60,15 +60,16 @@ export async function recordVectorIndex(
   );
 }
 
-/** How long others leave the build to a process that said it would begin. */
+/** How long other processes leave the build to the one that claimed it. */
 const CLAIM_SECONDS = 5;
 
 /**
- * Says that this process is about to build the vector index. Once it is at it, the others see that from the server;
- * without a claim they would all wait for the table at once, and the first one's build would wait for them.
+ * Claims the build of the vector index for this process. Without a claim all processes would wait for the table's lock
+ * at the same time, and the build of the first would wait for them. A running build is visible to others on the
+ * server.
  *
- * @param renew - whether the claim is ours already
- * @returns whether it is this process's turn; a claim of one that was killed lapses
+ * @param renew - whether this process already holds the claim
+ * @returns whether this process holds the claim now; the claim of a killed process expires
  */
 export async function claimBuild(
   database: Queryable,
@@ -86,13 +87,13 @@ export async function claimBuild(
   return rows.length > 0;
 }
 
-/** Gives a claim back. Where that fails it lapses. */
+/** Releases a claim. If that fails, the claim expires. */
 export async function releaseBuild(database: Queryable, { names }: MigrationPlan): Promise<void> {
   const release = `UPDATE ${names.profile} SET vector_index_claimed_at = NULL WHERE id = $1`;
   await query(database, release, [FIRST_PROFILE_ID]).catch(() => undefined);
 }
 
-/** Records that the index which was built beside another one has taken its place. */
+/** Records that the new index has replaced the old one. */
 export async function recordReplacement(
   client: Queryable,
   { names }: MigrationPlan,

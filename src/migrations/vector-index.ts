@@ -11,24 +11,24 @@ import { run } from "./run.js";
 import { buildVectorIndex, resetParallelWorkers } from "./vector-index-build.js";
 import { claimBuild, recordReplacement, releaseBuild } from "./vector-index-record.js";
 
-/** A change of the type takes four; more are left for others that get in between. */
+/** A change of the type takes four; the rest allows for interference by other processes. */
 const MAX_STEPS = 20;
-/** How often a process that waits for its turn looks again. */
+/** How often a process that waits for its turn checks again. */
 const POLL_MS = 200;
 
 /**
- * Brings the vector index to what is recorded, one step after the other, each of which looks at what there is: so it
- * does not matter where an earlier call was killed, or how many are at it. An index that is missing (a host's migration
- * tool has dropped one that it thought it owned) is built, as is one whose build broke off, which Postgres never uses.
- * One of another type is dropped when its successor is there. Reads and writes go on.
+ * Makes the vector index match its record. Each step starts from the current catalog, so it does not matter where an
+ * earlier call was killed or how many run at once. Builds an index that is missing (a host's migration tool may drop
+ * indexes that it does not know) or invalid, which Postgres never uses. Drops an index of another type once its
+ * successor is valid. Reads and writes continue.
  */
 export async function ensureVectorIndex(
   pool: DatabasePool,
   plan: MigrationPlan,
 ): Promise<"kept" | "built" | "building"> {
-  const patiently = <T>(work: (client: Queryable) => Promise<T>): Promise<T> => withoutTimeouts(pool, work);
+  const unbounded = <T>(work: (client: Queryable) => Promise<T>): Promise<T> => withoutTimeouts(pool, work);
   const drop = (type: VectorIndexType): Promise<void> =>
-    patiently((client) => run(client, dropVectorIndex(plan.names, FIRST_PROFILE_ID, type)));
+    unbounded((client) => run(client, dropVectorIndex(plan.names, FIRST_PROFILE_ID, type)));
   let outcome: "kept" | "built" = "kept";
   let isOurTurn = false;
   try {
@@ -42,9 +42,9 @@ export async function ensureVectorIndex(
       if (states[wanted] === "building") return "building";
       if (states[wanted] === "invalid" || states[wanted] === "missing") {
         const hadTurn: boolean = isOurTurn;
-        isOurTurn = await patiently((client) => claimBuild(client, plan, hadTurn));
+        isOurTurn = await unbounded((client) => claimBuild(client, plan, hadTurn));
         if (!isOurTurn) await sleep(POLL_MS);
-        if (!hadTurn) continue; // until the claim stood, another process could do this
+        if (!hadTurn) continue; // another process may have done this before the claim: read the catalog again
         if (states[wanted] === "invalid") await drop(wanted);
         else {
           const definition = { type: wanted, dimensions: plan.dimensions, ...recordedHnsw };
@@ -53,7 +53,7 @@ export async function ensureVectorIndex(
           if (built === "built") outcome = "built";
         }
       } else if (vectorIndex.next) {
-        await patiently((client) => recordReplacement(client, plan, wanted));
+        await unbounded((client) => recordReplacement(client, plan, wanted));
       } else if (replaced) {
         await drop(replaced);
       } else {
@@ -65,8 +65,11 @@ export async function ensureVectorIndex(
   } finally {
     if (isOurTurn) await releaseBuild(pool, plan);
   }
-  throw new DatabaseError("Other sessions keep changing the vector index", {
-    code: "CONFLICT",
-    retryable: true,
-  });
+  throw new DatabaseError(
+    "Other sessions keep changing the vector index: run migrate again when they have finished",
+    {
+      code: "CONFLICT",
+      retryable: true,
+    },
+  );
 }

@@ -10,36 +10,38 @@ import type { EqualityFilter } from "../types.js";
 
 /** Options of `TrainingIndex.initialize`. */
 export interface TrainingIndexOptions {
-  /** The host's pool; one client is enough. It is never ended here, and no client is kept. */
+  /** The host's pool; one client is enough. The index never ends the pool and keeps no client between calls. */
   pool: DatabasePool;
-  /** The schema that `migrate` made. Default `training_index`. */
+  /** The schema that `migrate` created. Default `training_index`. */
   schema?: string | undefined;
   /**
-   * Narrows the index to the trainings whose metadata has these values, for every read, delete and replacement.
-   * A training that is stored through the index must have them.
+   * Restricts the index to trainings whose metadata has these values, in every read, write and delete. A training
+   * stored through the index must have them. Default: all trainings.
    */
   filter?: EqualityFilter | undefined;
   hnsw?:
-    | { /** Default of the option `efSearch` of a search. Default 40. */ efSearch?: number | undefined }
+    | { /** The `efSearch` of searches that do not set it. Default 40. */ efSearch?: number | undefined }
     | undefined;
   /**
-   * Default: `RecursiveCharacterTextSplitter` with chunks of 1000 characters that overlap by 150, fewer for a model that
-   * reads less than 500 tokens. A chunk that is longer than the model reads is cut again, whatever the splitter. It gets texts
-   * with line feeds, whatever their line endings are. What it throws is the `cause` of an `InvalidArgumentError`.
+   * Splits the texts of trainings. Default: `RecursiveCharacterTextSplitter` with chunks of 1000 characters and an
+   * overlap of 150, smaller for a model that reads fewer than 500 tokens. A chunk that is too long for the model is cut
+   * again, whatever the splitter. It gets texts with all line breaks as line feeds. What it throws is the `cause` of an
+   * `InvalidArgumentError`.
    */
   splitter?: Splitter | undefined;
   /**
-   * Says what is embedded above the text of each chunk, for example its tag and grupo, so that a chunk is found by what
-   * its training is about. It is not stored and not shown. When it changes, the training's chunks are embedded anew. Must
-   * return a string at once; what it throws is the `cause` of an `InvalidArgumentError`.
+   * Returns a text that is embedded above each chunk, for example the training's tag and grupo, so that a chunk is also
+   * found by the subject of its training. It is neither stored nor part of the results. If it changes, the training's
+   * chunks are embedded again. Must return a string, not a promise; what it throws is the `cause` of an
+   * `InvalidArgumentError`. Default: none.
    */
   header?: TrainingHeader | undefined;
   /**
-   * Who the embedder is, for one that does not say so itself. Prefixes given here are put before the texts by
-   * the index.
+   * The model behind the embedder. Needed if the embedder has neither a `profile` nor a model name. The index puts
+   * prefixes given here before the texts.
    */
   profile?: (Partial<EmbeddingProfile> & { model: string }) | undefined;
-  /** Called with each fallback that the index takes, for a log or a metric. What it throws is ignored. */
+  /** Called for each fallback that the index takes, for a log or a metric. What it throws is ignored. */
   onNotice?: ((notice: Notice) => void) | undefined;
 }
 
@@ -54,7 +56,7 @@ const INDEX_OPTIONS = namesOfProperties<TrainingIndexOptions>({
   onNotice: true,
 });
 const INDEX_HNSW = namesOfProperties<NonNullable<TrainingIndexOptions["hnsw"]>>({ efSearch: true });
-/** Those of `embeddingProfiles` too, so that one of them can be given as it is. */
+/** Includes the properties of `embeddingProfiles`, so that one of them can be given as it is. */
 const PROFILE = namesOfProperties<OllamaProfile>({
   model: true,
   dimensions: true,
@@ -69,7 +71,7 @@ const PROFILE = namesOfProperties<OllamaProfile>({
 });
 
 /**
- * The names of an index's options, and who its embedder and its pool are.
+ * Checks the names of the options, and that the embedder and the options are not mixed up.
  *
  * @throws {@link InvalidArgumentError}
  */
@@ -77,7 +79,7 @@ export function checkIndexOptions(embeddings: unknown, options: unknown): void {
   if (!isEmbeddings(embeddings)) {
     const problem = isPromise(embeddings)
       ? "is a promise: await it first"
-      : "must be LangChain Embeddings, before the options: initialize(embeddings, { pool })";
+      : "must be LangChain Embeddings, given before the options: initialize(embeddings, { pool })";
     throw new InvalidArgumentError("embeddings", problem);
   }
   if (isPool(options)) {
@@ -102,18 +104,21 @@ function isEmbeddings(value: unknown): value is EmbeddingsInterface {
   return typeof embedDocuments === "function" && typeof embedQuery === "function";
 }
 
-/** For `new TrainingIndex()`, which TypeScript refuses and JavaScript does not. */
+/** The error of `new TrainingIndex()`, which TypeScript refuses but JavaScript allows. */
 export function constructorRefused(): InvalidArgumentError {
   return new InvalidArgumentError(
     "TrainingIndex",
-    "is not made by new: use await TrainingIndex.initialize(embeddings, { pool })",
+    "cannot be created with new: use await TrainingIndex.initialize(embeddings, { pool })",
   );
 }
 
 /** @throws {@link InvalidArgumentError} */
 export function checkSplitter(splitter: Splitter | undefined): Splitter | undefined {
   if (splitter !== undefined && typeof (splitter as Partial<Splitter>).splitText !== "function") {
-    throw new InvalidArgumentError("splitter", "must be a text splitter of LangChain");
+    throw new InvalidArgumentError(
+      "splitter",
+      "must be a LangChain text splitter, an object with the method splitText",
+    );
   }
   return splitter;
 }

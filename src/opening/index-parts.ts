@@ -4,8 +4,7 @@ import { Chunker } from "../chunking/chunker.js";
 import { Indexer } from "../writing/indexer.js";
 import { openIndex, refuseOtherModel, type OpenIndex } from "./open-index.js";
 import { notifier, type Notify } from "../calls/notices.js";
-import { checkIndexOptions } from "./index-options.js";
-import { checkSplitter, type TrainingIndexOptions } from "./index-options.js";
+import { checkIndexOptions, checkSplitter, type TrainingIndexOptions } from "./index-options.js";
 import { DEFAULT_EF_SEARCH, MAX_K } from "../searching/search-options.js";
 import { checkPool } from "../calls/host-database.js";
 import { Remover } from "../writing/remover.js";
@@ -22,12 +21,12 @@ import { checkSequence } from "../storing/ticket-sequence.js";
 import type { WriteTarget } from "../storing/write-target.js";
 import type { TrainingHeader } from "../chunking/training-input.js";
 
-/** The parts of an index, once its schema has been looked at. */
+/** The parts of an open index. */
 export interface IndexParts extends OpenIndex {
   embeddings: EmbeddingsInterface;
   /** The host's pool, with bounded waits. */
   pool: BoundedPool;
-  /** What statements are written with now: it follows the schema. */
+  /** The current layout; it changes when the schema is migrated. */
   readonly layout: Layout;
   /** The filter of the index, compiled. */
   scope: Scope;
@@ -36,14 +35,14 @@ export interface IndexParts extends OpenIndex {
   remover: Remover;
   searcher: Searcher;
   knownSchema: KnownSchema;
-  /** Tells the host of a fallback. */
+  /** Reports a fallback to the host. */
   notify: Notify;
 }
 
 /**
- * Checks the options of an index, looks at its schema, and puts its parts together.
+ * Checks the options of an index, reads its schema, and connects its parts.
  *
- * @throws {@link InvalidArgumentError} before the first look at the database
+ * @throws {@link InvalidArgumentError} before the database is asked
  * @throws {@link SchemaError} | {@link DatabaseError}
  */
 export async function openParts(
@@ -70,7 +69,7 @@ export async function openParts(
     check: (state, database) => refuseOtherModel(database, state, profile),
     notify,
   });
-  await knownSchema.current(); // so that the first search is one statement, too
+  await knownSchema.current(); // now, so that the first search is a single statement like later ones
   await checkSequence(pool, knownSchema.layout, notify);
   const target: WriteTarget = {
     get layout() {
@@ -111,7 +110,7 @@ export async function openParts(
   };
 }
 
-/** What `console.log` shows of an index. */
+/** The fields that `console.log` shows of an index. */
 export function shownParts({
   layout: { schema, idType },
   profile: { model, dimensions },

@@ -11,24 +11,24 @@ import {
   requireExtension,
   type ActiveProfile,
 } from "../schema/catalog.js";
-import { damagedSchema, isOnlySlower, readDamage } from "../schema/damage.js";
+import { damagedSchema, affectsSpeedOnly, readDamage } from "../schema/damage.js";
 import type { DatabasePool, Queryable } from "../postgres/database.js";
 import { mayHoldChunks } from "../storing/profile-claim.js";
 import { FIRST_PROFILE_ID, SCHEMA_VERSION, type Layout } from "../schema/layout.js";
 import { refuseSettings } from "../postgres/settings.js";
 
-/** A schema that has been found to be migrated, and to hold the vectors of the given embedder. */
+/** What {@link openIndex} found: a migrated, undamaged schema, and the embedder with its resolved profile. */
 export interface OpenIndex {
-  /** Of the profile whose chunks are searched. */
+  /** The id of the profile whose chunks are searched. */
   profileId: number;
   profile: EmbeddingProfile;
   embedder: Embedder;
 }
 
 /**
- * Looks at the schema before anything is read from it or written to it. Whose vectors it holds {@link refuseOtherModel} sees.
+ * Checks the schema before anything is read from it or written to it. {@link refuseOtherModel} checks the model.
  *
- * @throws {@link SchemaError} when it is not migrated, or damaged
+ * @throws {@link SchemaError} if it is not migrated, or damaged
  */
 export async function openIndex(
   embeddings: EmbeddingsInterface,
@@ -42,13 +42,13 @@ export async function openIndex(
   const applied = catalog.migrated ? await readMigrations(pool, schema) : { version: 0, breakingVersion: 0 };
   refuseNewerSchema(schema, applied);
   const { missing, active } = await readDamage(pool, schema, applied.version);
-  const lost = missing.filter((part) => !isOnlySlower(part));
+  const lost = missing.filter((part) => !affectsSpeedOnly(part));
   if (lost.length > 0) {
     throw damagedSchema(
       schema,
       lost,
-      `Run migrate(pool, { schema: ${JSON.stringify(schema)} }): it makes again what can be made from the rest, and says of ` +
-        "the rest what to do",
+      `Run migrate(pool, { schema: ${JSON.stringify(schema)} }): it recreates what can be derived from the rest, and says ` +
+        "how to restore the other parts",
     );
   }
   requireExtension(catalog.extension);
@@ -67,18 +67,18 @@ export async function openIndex(
   };
 }
 
-/** What of a schema decides whose vectors it can hold. */
-type Holding = Pick<ActiveProfile, "dimensions" | "recorded"> & { layout: Layout };
+/** The recorded model and dimensions of a schema. */
+type RecordedSchema = Pick<ActiveProfile, "dimensions" | "recorded"> & { layout: Layout };
 
 /**
- * Refuses a schema that holds vectors of another model, or that has room for none of this one. Whose an empty schema was
- * does not matter.
+ * Refuses a schema that holds vectors of another model, or whose column has other dimensions. In an empty schema the
+ * recorded model does not matter.
  *
  * @throws {@link SchemaError}
  */
 export async function refuseOtherModel(
   database: Queryable,
-  { layout, dimensions, recorded }: Holding,
+  { layout, dimensions, recorded }: RecordedSchema,
   profile: EmbeddingProfile,
 ): Promise<void> {
   const schema = JSON.stringify(layout.schema);
@@ -100,7 +100,7 @@ export async function refuseOtherModel(
   if (dimensions === profile.dimensions) return;
   throw new SchemaError(
     "PROFILE_MISMATCH",
-    `Schema ${schema} has no vectors yet, but room for others than those of this model: ` +
+    `Schema ${schema} has no vectors yet, but was migrated for other dimensions than this model has: ` +
       `${describeDifference("dimensions", dimensions, profile.dimensions) ?? ""}: run migrate(pool, { schema: ${schema}, ` +
       `dimensions: ${profile.dimensions} })`,
   );

@@ -4,17 +4,20 @@ import { canCancel, cancelStatement, ENDING_MS } from "./cancel-request.js";
 import { translateError } from "./error-table.js";
 import type { DatabaseClient, DatabasePool, Queryable, QueryResult } from "../calls/host-database.js";
 
-/** How long anything may take where the caller does not say, in milliseconds. With a `timeoutMs` that alone counts. */
+/** Default limits of waits, in milliseconds. They do not apply to a call with a `timeoutMs`. */
 export const DEFAULT_LIMITS_MS = { pool: 30_000, statement: 60_000 };
 
-/** What ends the statements of a call, and its wait for a client. */
+/** The limits of a call: they end its wait for a client, and its statements. */
 export interface Limits {
   signal?: AbortSignal | undefined;
-  /** How long a statement may take, its wait for locks included. `Infinity` for builds of indexes and migrations. */
+  /**
+   * How long a statement may take, its wait for locks included. `Infinity` for index builds and migrations. Default:
+   * see {@link DEFAULT_LIMITS_MS}.
+   */
   statementMs?: number | undefined;
 }
 
-/** A statement with a name is parsed and planned once a connection. */
+/** A statement that Postgres parses and plans once per connection. */
 export interface NamedStatement {
   name: string;
   text: string;
@@ -22,8 +25,8 @@ export interface NamedStatement {
 }
 
 /**
- * The host's pool, with bounded waits. Each statement takes a client and gives it back. The statement of a call that is
- * given up is cancelled on the server, and its client closed: nothing that ends it late can meet a later statement.
+ * The host's pool, with bounded waits. Each statement takes a client and returns it. When a call gives up on a statement,
+ * the server is asked to cancel it and the client is closed, so that a late cancellation cannot hit another statement.
  */
 export class BoundedPool implements DatabasePool {
   readonly host: DatabasePool;
@@ -34,7 +37,7 @@ export class BoundedPool implements DatabasePool {
     this.#limits = limits;
   }
 
-  /** The same pool for one call. */
+  /** The same pool with the limits of one call. */
   within(limits: Limits): BoundedPool {
     return new BoundedPool(this.host, { ...this.#limits, ...limits });
   }
@@ -45,13 +48,13 @@ export class BoundedPool implements DatabasePool {
     throwIfAborted(signal);
     const connecting = startConnecting(this.host);
     const limitMs = timeLimitOf(signal) === undefined ? DEFAULT_LIMITS_MS.pool : Infinity;
-    let arrived: { value: DatabaseClient } | undefined;
+    let connected: { value: DatabaseClient } | undefined;
     try {
-      arrived = await settledWithin(connecting, limitMs, signal);
+      connected = await settledWithin(connecting, limitMs, signal);
     } catch (error) {
       throw translateError(error);
     }
-    if (arrived) return new BoundedClient(checkPoolClient(arrived.value), this.#limits);
+    if (connected) return new BoundedClient(checkPoolClient(connected.value), this.#limits);
     connecting.then((client) => {
       client.release();
     }, noop);
@@ -60,7 +63,7 @@ export class BoundedPool implements DatabasePool {
       signal,
       limitMs,
       wait,
-      "inside a transaction pass its client, { client }; else give the pool more (max)",
+      "in a transaction pass its client, { client }; otherwise raise the pool's max",
     );
   }
 
@@ -74,13 +77,13 @@ export class BoundedPool implements DatabasePool {
   }
 }
 
-/** A client of the host's pool while the library has it. */
+/** A client of the host's pool, from checkout to release. */
 export class BoundedClient implements DatabaseClient {
   readonly #client: DatabaseClient;
   readonly #limits: Limits;
-  /** Why the client cannot be used any more. */
+  /** Why the client can no longer be used. */
   #broken: Error | undefined;
-  // A client that is checked out has no listener of the pool's: a lost connection would end the process.
+  // The pool does not listen on a client that is checked out: without a listener a lost connection ends the process.
   readonly #onError = (error: Error): void => {
     this.#broken ??= error;
   };
@@ -101,36 +104,41 @@ export class BoundedClient implements DatabaseClient {
     try {
       settled = await settledWithin(running, limitMs, signal);
     } catch (error) {
-      // Of a session that was terminated the statement hears first, and the connection a moment later.
+      // When a session is terminated, its statement fails a moment before the connection does.
       const failure = translateError(error);
       if (failure.code === "CONNECTION_FAILED") this.#broken ??= failure;
       throw failure;
     }
     if (settled) return checkResult(settled.value, "pool");
-    const ending = statementTimedOut(signal, limitMs);
-    this.#broken = ending;
-    // One that ended well all the same has done its work: a write must not be reported as given up.
+    const timeout = statementTimedOut(signal, limitMs);
+    this.#broken = timeout;
+    // A statement that succeeds before the cancellation has done its work: a stored write must not be reported as failed.
     const late = canCancel(this.#client) ? await endStatement(this.#client, running) : undefined;
     if (late) return checkResult(late.value, "pool");
     running.catch(noop);
-    throw ending;
+    throw timeout;
   }
 
-  /** The process that the connection says it is to; behind a pooler not the one that answers. */
+  /** The server process that the connection was opened to. Behind a pooler another process runs the statements. */
   get processId(): unknown {
     return (this.#client as { processID?: unknown }).processID;
   }
 
-  /** Ends a transaction that failed, also for the signal; quickly or not at all. */
+  /**
+   * Rolls back a failed transaction, even if the signal has fired.
+   *
+   * @throws {@link DatabaseError} `TIMEOUT` if Postgres does not answer within {@link ENDING_MS}
+   */
   async rollback(): Promise<void> {
     if (this.#broken) throw this.#broken;
     const rollingBack = startQuery(this.#client, "ROLLBACK");
     if (await settledWithin(rollingBack, ENDING_MS)) return;
     rollingBack.catch(noop);
-    throw new DatabaseError("Postgres did not answer", { code: "TIMEOUT", retryable: true });
+    const message = `Postgres did not answer ROLLBACK within ${ENDING_MS} ms`;
+    throw new DatabaseError(message, { code: "TIMEOUT", retryable: true });
   }
 
-  /** Gives the client back to the pool, which closes it when it is broken. */
+  /** Returns the client to the pool, which closes it if it is broken. */
   release(error?: Error | boolean): void {
     this.#client.removeListener("error", this.#onError);
     this.#client.release(error ?? this.#broken);
@@ -147,31 +155,31 @@ export class BoundedClient implements DatabaseClient {
   }
 }
 
-/** The pool with bounds; a pool that has some gets these in addition. */
+/** The pool with limits. A pool that already has limits keeps those that `limits` does not set. */
 export function boundedPool(pool: DatabasePool, limits: Limits = {}): BoundedPool {
   return pool instanceof BoundedPool ? pool.within(limits) : new BoundedPool(pool, limits);
 }
 
-/** How long a statement may take where its call has no `timeoutMs`. */
+/** How long a statement may take, in milliseconds; `Infinity` if only the `timeoutMs` of its call applies. */
 export function statementLimit({ signal, statementMs }: Limits): number {
   return statementMs ?? (timeLimitOf(signal) === undefined ? DEFAULT_LIMITS_MS.statement : Infinity);
 }
 
-/** Runs a statement; what throws at the call rejects like what throws later. */
+/** Runs a statement. An error that `query` throws synchronously becomes a rejection. */
 export async function startQuery(
   database: Queryable,
   statement: string | NamedStatement,
   values?: unknown[],
 ): Promise<QueryResult> {
-  // `pg` takes a named statement in the place of the text.
+  // `pg` accepts a named statement in place of the text.
   return database.query(statement as string, values);
 }
 
 /**
- * Waits for work until the time is over or the signal fires.
+ * Waits for work until it settles, `limitMs` has passed or the signal fires.
  *
- * @returns `undefined` when the work has not settled by then; it goes on
- * @throws what the work throws
+ * @returns `undefined` if the work has not settled by then; it keeps running
+ * @throws the error of the work
  */
 export function settledWithin<T>(
   work: Promise<T>,
@@ -181,21 +189,21 @@ export function settledWithin<T>(
   return new Promise((resolve, reject) => {
     const stopWaiting = (): void => {
       clearTimeout(timer);
-      forget?.();
+      removeListener?.();
     };
     const giveUp = (): void => {
       stopWaiting();
       resolve(undefined);
     };
     const timer = Number.isFinite(limitMs) ? setTimeout(giveUp, limitMs) : undefined;
-    const forget = signal && onAbort(signal, giveUp);
+    const removeListener = signal && onAbort(signal, giveUp);
     work.finally(stopWaiting).then((value) => {
       resolve({ value });
     }, reject);
   });
 }
 
-/** Cancels a statement. @returns its result, when it ended well before that came about */
+/** Cancels a statement. @returns its result, if it succeeded before the cancellation took effect */
 export async function endStatement<T>(
   client: object,
   running: Promise<T>,
@@ -204,9 +212,9 @@ export async function endStatement<T>(
   return settledWithin(running, 0).catch(() => undefined);
 }
 
-/** The error of a statement that was given up. */
+/** The error of a statement that took longer than its limit or was aborted. */
 export function statementTimedOut(signal: AbortSignal | undefined, limitMs: number): Error {
-  const wait = "a statement of Postgres, which waits for a lock or has much to do";
+  const wait = "a statement, which waits for a lock or has much work to do";
   return timedOut(
     signal,
     limitMs,
@@ -215,7 +223,7 @@ export function statementTimedOut(signal: AbortSignal | undefined, limitMs: numb
   );
 }
 
-/** The error of a wait that was given up: for the signal, where that has fired, else for its own limit. */
+/** The error of a wait that was given up: that of the signal, if it has fired, otherwise one for the wait's own limit. */
 export function timedOut(
   signal: AbortSignal | undefined,
   limitMs: number,
@@ -229,13 +237,13 @@ export function timedOut(
   });
 }
 
-/** @throws {@link InvalidArgumentError} for a result that is none of `pg`'s */
+/** @throws {@link InvalidArgumentError} for a result that is not a `pg.QueryResult` */
 export function checkResult(result: QueryResult, option: "pool" | "client"): QueryResult {
   if (Array.isArray((result as Partial<QueryResult> | undefined)?.rows)) return result;
-  const given = Array.isArray(result) ? "the rows alone, as TypeORM's do" : "something else";
+  const returned = Array.isArray(result) ? "an array of rows, as TypeORM's does" : "something else";
   throw new InvalidArgumentError(
     option,
-    `must be one of pg, whose query() returns { rows, rowCount }; this one returned ${given}`,
+    `must be a ${option} of pg, whose query() returns { rows, rowCount }; this one returned ${returned}`,
   );
 }
 
@@ -249,11 +257,11 @@ function checkPoolClient(client: unknown): DatabaseClient {
   if (methods.every((name) => typeof given[name] === "function")) return client as DatabaseClient;
   throw new InvalidArgumentError(
     "pool",
-    "must be a pg.Pool, whose connect() gives a client with query and release",
+    "must be a pg.Pool: connect() must return a client with query, release, on and removeListener",
   );
 }
 
-/** Says how many clients are in use, where the pool tells. */
+/** Describes how busy the pool is, for an error. Empty if clients are idle, or the pool does not count them. */
 function describeUse(pool: DatabasePool): string {
   const { totalCount, idleCount, options } = pool as {
     totalCount?: unknown;
@@ -269,5 +277,5 @@ function describeUse(pool: DatabasePool): string {
 }
 
 function noop(): void {
-  // The caller has gone.
+  // The caller no longer waits; the error has no one to go to.
 }

@@ -2,15 +2,15 @@ import net from "node:net";
 import tls from "node:tls";
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** How long a statement that was given up is waited for until it has ended, in milliseconds. */
+/** How long to wait for a cancelled statement or a ROLLBACK to end, in milliseconds. */
 export const ENDING_MS = 800;
-/** A request that comes before the statement has begun does nothing, so it is made again. */
+/** Interval of repeated cancel requests: one that arrives before the statement has begun has no effect. */
 const REPEAT_MS = 100;
 
 const CANCEL_REQUEST = 80_877_102;
 const SSL_REQUEST = 80_877_103;
 
-/** What a `pg.Client` knows of its session. What stands in its place may have none of it. */
+/** The fields of a `pg.Client` that describe its session. A wrapper or another client may have none of them. */
 interface SessionOfClient {
   processID?: unknown;
   secretKey?: unknown;
@@ -21,7 +21,7 @@ interface SessionOfClient {
   connection?: { stream?: unknown };
 }
 
-/** Where a request to cancel goes, and what is in it. */
+/** A cancel request and the address to send it to. */
 interface CancelTarget {
   address: net.NetConnectOpts;
   /** `undefined` without TLS. */
@@ -30,43 +30,43 @@ interface CancelTarget {
 }
 
 /**
- * Whether the statement that runs on a client can be cancelled on the server: not in an embedded Postgres, and not where a
- * wrapper does not show the session's key.
+ * Whether a client's running statement can be cancelled on the server. It cannot in an embedded Postgres, nor if a wrapper
+ * hides the session's key.
  */
 export function canCancel(client: object): boolean {
   return targetOf(client) !== undefined;
 }
 
 /**
- * Cancels the statement that runs on a client, by the protocol's own request, which also PgBouncer passes on; never by
- * `pg_cancel_backend`, which behind a pooler meets whoever has the session by then. Returns when the statement has ended
- * and the server has closed the connection of the request, so that it cannot meet a later statement; or after
- * {@link ENDING_MS}, when the server is silent.
+ * Cancels a client's running statement with the protocol's cancel request, which PgBouncer forwards.
+ * `pg_cancel_backend` would be wrong behind a pooler: it cancels whatever statement the session runs by then. Returns when
+ * the statement has ended and the server has closed the request's connection, so that the request cannot hit a later
+ * statement; or after {@link ENDING_MS}, if the server does not answer.
  *
  * @see https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS
  */
 export async function cancelStatement(client: object, statement: Promise<unknown>): Promise<void> {
   const target = targetOf(client);
   if (!target) return;
-  const over = new AbortController();
+  const stop = new AbortController();
   const timer = setTimeout(() => {
-    over.abort();
+    stop.abort();
   }, ENDING_MS);
   const ended = statement.then(always, always);
   try {
     let hasEnded = false;
-    while (!hasEnded && !isAborted(over.signal)) {
-      await sendCancelRequest(target, over.signal);
-      const wait = sleep(REPEAT_MS, false, { signal: over.signal }).catch(() => false);
+    while (!hasEnded && !isAborted(stop.signal)) {
+      await sendCancelRequest(target, stop.signal);
+      const wait = sleep(REPEAT_MS, false, { signal: stop.signal }).catch(() => false);
       hasEnded = await Promise.race([ended, wait]);
     }
   } finally {
     clearTimeout(timer);
-    over.abort();
+    stop.abort();
   }
 }
 
-/** Across an `await` it changes, which the compiler does not know. */
+/** A function, since TypeScript assumes that `signal.aborted` stays the same across an `await`. */
 function isAborted(signal: AbortSignal): boolean {
   return signal.aborted;
 }
@@ -86,7 +86,7 @@ function targetOf(client: object): CancelTarget | undefined {
   request.writeInt32BE(CANCEL_REQUEST, 4);
   request.writeInt32BE(processID, 8);
   request.writeInt32BE(secretKey, 12);
-  // The very server that has the session: a host name can stand for several.
+  // Connect to the address of the session's own server: a host name can resolve to several.
   const address = host.startsWith("/")
     ? { path: `${host}/.s.PGSQL.${port}` }
     : { host: stream.remoteAddress ?? host, port: stream.remotePort ?? port };
@@ -99,7 +99,7 @@ function targetOf(client: object): CancelTarget | undefined {
   return { address, ssl: ssl ? { options, isDirect: sslNegotiation === "direct" } : undefined, request };
 }
 
-/** Settles when the server has closed the connection. Never rejects: who gives up a statement has no use for it. */
+/** Resolves when the server has closed the connection. Never rejects: the caller reports its own timeout. */
 function sendCancelRequest({ address, ssl, request }: CancelTarget, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const socket = net.connect(address);
@@ -108,7 +108,7 @@ function sendCancelRequest({ address, ssl, request }: CancelTarget, signal: Abor
     };
     const secure = (options: tls.ConnectionOptions): void => {
       const secured = tls.connect({ ...options, socket }, () => {
-        secured.write(request); // not `end`: PgBouncer drops the request of a client that has gone
+        secured.write(request); // not `end`: PgBouncer drops the request of a client that has disconnected
       });
       secured.on("error", close);
       secured.resume();
@@ -126,10 +126,10 @@ function sendCancelRequest({ address, ssl, request }: CancelTarget, signal: Abor
       } else if (ssl.isDirect) {
         secure(ssl.options);
       } else {
-        const ask = Buffer.alloc(8);
-        ask.writeInt32BE(8, 0);
-        ask.writeInt32BE(SSL_REQUEST, 4);
-        socket.write(ask);
+        const sslRequest = Buffer.alloc(8);
+        sslRequest.writeInt32BE(8, 0);
+        sslRequest.writeInt32BE(SSL_REQUEST, 4);
+        socket.write(sslRequest);
         socket.once("data", (answer) => {
           if (answer.toString() === "S") secure(ssl.options);
           else close();
@@ -140,5 +140,5 @@ function sendCancelRequest({ address, ssl, request }: CancelTarget, signal: Abor
 }
 
 function noop(): void {
-  // What became of it is for others to tell.
+  // The caller handles "close".
 }

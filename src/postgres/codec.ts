@@ -1,6 +1,6 @@
 import { endianness } from "node:os";
 
-/** Bytes before the components of one vector: dimensions and an unused field, int16 each. */
+/** Bytes before the components of a vector: dimensions and an unused field, int16 each. */
 const VECTOR_HEADER_BYTES = 4;
 /** Dimensions, null flag, element type, and the length and lower bound of the one dimension, int32 each. */
 const ARRAY_HEADER_BYTES = 20;
@@ -10,8 +10,8 @@ const LENGTH_BYTES = 4;
 const swapsBytes = endianness() === "LE";
 
 /**
- * Encodes a vector as the parameter for `$n::vector`. `pg` sends a Buffer in binary format; a
- * `Float32Array` it would send as raw bytes, which pgvector refuses.
+ * Encodes a vector as the parameter for `$n::vector`. `pg` sends a Buffer in binary format. It would send a
+ * `Float32Array` as raw bytes, which pgvector rejects.
  *
  * @see https://github.com/pgvector/pgvector/blob/v0.8.0/src/vector.c `vector_recv`
  */
@@ -22,7 +22,7 @@ export function encodeVector(vector: Float32Array): Buffer {
 }
 
 /**
- * Encodes vectors as the one parameter for `$n::vector[]`.
+ * Encodes vectors as a single parameter for `$n::vector[]`.
  *
  * @param elementTypeOid - the oid of pgvector's `vector` type in this database
  * @see https://www.postgresql.org/docs/current/arrays.html and `array_recv` of Postgres
@@ -44,7 +44,7 @@ export function encodeVectorArray(vectors: readonly Float32Array[], elementTypeO
 /** The oid of Postgres' own type `text`. */
 const TEXT_OID = 25;
 
-/** Encodes texts as the one parameter for `$n::text[]`: neither side has to look at each character for quotes. */
+/** Encodes texts as a single binary parameter for `$n::text[]`: neither side has to escape or parse quotes. */
 export function encodeTextArray(texts: readonly string[]): Buffer {
   const bytes = texts.reduce((sum, text) => sum + LENGTH_BYTES + Buffer.byteLength(text), 0);
   const buffer = newArray(texts.length, TEXT_OID, bytes);
@@ -57,9 +57,9 @@ export function encodeTextArray(texts: readonly string[]): Buffer {
   return buffer;
 }
 
-/** An array of one dimension without NULL, but for its elements; one without elements has no dimension. */
+/** A buffer with the header of a one-dimensional array without NULLs, and room for its elements. */
 function newArray(count: number, elementTypeOid: number, bytes: number): Buffer {
-  // Not from the pool of small buffers: the vectors in it have to be aligned.
+  // Not `Buffer.alloc`, whose pooled memory may be unaligned: the vectors in the buffer have to be aligned.
   const buffer = Buffer.from(new ArrayBuffer(count === 0 ? EMPTY_ARRAY_BYTES : ARRAY_HEADER_BYTES + bytes));
   buffer.writeInt32BE(count === 0 ? 0 : 1, 0);
   buffer.writeInt32BE(0, 4);
@@ -71,27 +71,27 @@ function newArray(count: number, elementTypeOid: number, bytes: number): Buffer 
 }
 
 /**
- * Reads pgvector's binary form in base64: `pg` corrupts binary results (node-postgres#3495), and to read the text form
- * takes ten times as long.
+ * Decodes a vector from pgvector's binary form in base64: `pg` corrupts binary results (node-postgres#3495), and parsing
+ * the text form takes ten times as long.
  *
  * @see https://github.com/pgvector/pgvector/blob/v0.8.0/src/vector.c `vector_send`
  */
 export function decodeVector(base64: string): Float32Array {
   const bytes = Buffer.from(base64, "base64");
-  // Its own memory, as that of the pool of small buffers need not be aligned.
+  // A copy in aligned memory: `bytes` may lie in Node's pool of small buffers.
   const components = Buffer.from(new ArrayBuffer(bytes.length - VECTOR_HEADER_BYTES));
   bytes.copy(components, 0, VECTOR_HEADER_BYTES);
   if (swapsBytes) components.swap32();
   return new Float32Array(components.buffer);
 }
 
-/** Copies the components as they lie in memory and turns the byte order at once: 7 us for 1024 of them. */
+/** Copies all components, then swaps their bytes in place: 7 us for 1024 components. */
 function writeVector(buffer: Buffer, offset: number, vector: Float32Array): number {
   buffer.writeInt16BE(vector.length, offset);
   buffer.writeInt16BE(0, offset + 2);
   const start = offset + VECTOR_HEADER_BYTES;
   const end = start + vector.byteLength;
-  // All parts have a length that is a multiple of four, so the view is aligned.
+  // The length of every part is a multiple of four, so the view is aligned.
   new Float32Array(buffer.buffer, buffer.byteOffset + start, vector.length).set(vector);
   if (swapsBytes) buffer.subarray(start, end).swap32();
   return end;

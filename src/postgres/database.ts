@@ -6,7 +6,7 @@ import type { DatabasePool, Queryable } from "../calls/host-database.js";
 export { DATA_EXCEPTION, isSchemaChange, sqlStateOf, translateError } from "./error-table.js";
 export type { DatabaseClient, DatabasePool, Queryable } from "../calls/host-database.js";
 
-/** A number in a row: a host can have `pg` parse numbers into something else, which `Number()` understands. */
+/** A number in a row. A host's type parsers may turn numbers into strings, so read it with `Number()`. */
 export type HostNumber = number | string;
 
 /** Runs one statement and returns its rows. @throws {@link DatabaseError} | {@link SchemaError} */
@@ -24,9 +24,8 @@ export async function query<Row = Record<string, unknown>>(
 }
 
 /**
- * Runs `body` in a transaction of its own, on one client of the pool.
- * READ COMMITTED is asked for by name: the write path relies on each statement seeing what was
- * committed before it, also where the host's default is another level.
+ * Runs `body` in a new transaction, on one client of the pool. The transaction is READ COMMITTED, whatever the host's
+ * default: writes rely on each statement seeing what was committed before it.
  */
 export async function inTransaction<T>(
   pool: DatabasePool,
@@ -40,7 +39,7 @@ export async function inTransaction<T>(
     await query(client, "COMMIT");
     return result;
   } catch (error) {
-    // A failing ROLLBACK must not hide the first error; the client is then not fit to be used again.
+    // A failing ROLLBACK must not hide the first error. The pool then closes the client.
     await client.rollback().catch((rollbackError: unknown) => {
       broken = rollbackError instanceof Error ? rollbackError : new Error(String(rollbackError));
     });
@@ -51,10 +50,10 @@ export async function inTransaction<T>(
 }
 
 /**
- * Runs `body` inside the transaction that the host's `client` is in, behind a savepoint: when `body` fails, the host's
- * transaction stands as it was before.
+ * Runs `body` in the current transaction of the host's `client`, behind a savepoint: if `body` fails, its changes are
+ * rolled back and the host's transaction can continue.
  *
- * @throws {@link InvalidArgumentError} for a client that is in no transaction
+ * @throws {@link InvalidArgumentError} for a client that is not in a transaction
  */
 export async function inSavepoint<T>(client: Queryable, body: (client: Queryable) => Promise<T>): Promise<T> {
   return hostClient(client).write(body);

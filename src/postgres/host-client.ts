@@ -17,16 +17,16 @@ import type { DatabasePool, Queryable, QueryResult } from "../calls/host-databas
 
 /** no_active_sql_transaction */
 const NO_TRANSACTION = "25P01";
-/** The same, and invalid_savepoint_specification: it was of a transaction that has ended. */
+/** no_active_sql_transaction and invalid_savepoint_specification: the savepoint's transaction has ended */
 const TRANSACTION_ENDED = new Set([NO_TRANSACTION, "3B001"]);
 
-/** The last work of the library on each client. */
+/** Resolves when the library's latest work on a client has ended. */
 const lastWork = new WeakMap<object, Promise<void>>();
 let savepoints = 0;
 
 /**
- * A client of the host's, for one call. Work of several calls is done one after the other, each behind a savepoint of its
- * own: when it fails, the host's transaction stands as it was before.
+ * The host's client, used by one call. Calls that share a client run one after the other, each behind its own savepoint:
+ * if a call fails, its changes are rolled back and the host's transaction can continue.
  */
 export class HostClient implements Queryable {
   readonly #client: Queryable;
@@ -37,15 +37,16 @@ export class HostClient implements Queryable {
     this.#limits = limits;
   }
 
-  /** One statement that is part of a write. */
+  /** Runs a single statement as a {@link write}. */
   query(text: string, values?: unknown[]): Promise<QueryResult> {
     return this.write((session) => session.query(text, values));
   }
 
   /**
-   * Does work that the host's transaction keeps.
+   * Does work that becomes part of the host's transaction.
    *
-   * @throws {@link InvalidArgumentError} for a client that is in no transaction, or whose transaction the host ends meanwhile
+   * @throws {@link InvalidArgumentError} for a client that is not in a transaction, or if the host ends the transaction
+   * while the work runs
    */
   write<T>(work: (session: Queryable) => Promise<T>): Promise<T> {
     return this.#inTurn(async (session) => {
@@ -58,7 +59,7 @@ export class HostClient implements Queryable {
     });
   }
 
-  /** Does work that only reads, and sets settings: in a transaction these are put back to what they were. */
+  /** Does work that only reads and may change settings. In a transaction the savepoint's rollback restores the settings. */
   read<T>(work: (session: Queryable) => Promise<T>): Promise<T> {
     return this.#inTurn(async (session) => {
       if (!(await session.begin())) return work(session);
@@ -88,7 +89,7 @@ export class HostClient implements Queryable {
           signal,
           limitMs,
           "earlier calls on the same client",
-          "give each its time, or allow more with timeoutMs",
+          "await each call before the next, or allow more time with timeoutMs",
         );
       return await work(session);
     } finally {
@@ -97,12 +98,12 @@ export class HostClient implements Queryable {
   }
 }
 
-/** A client of the host's, bounded by what bounds the call. */
+/** The host's client, with the limits of a call. */
 export function hostClient(client: Queryable, limits: Limits = {}): HostClient {
   return client instanceof HostClient ? client : new HostClient(client, limits);
 }
 
-/** What the statements of a call run on: the host's client, else the pool. */
+/** The database that a call's statements run on: the host's client, if given, otherwise the pool. */
 export function databaseOf(
   pool: BoundedPool,
   { client, signal }: { client?: Queryable | undefined; signal?: AbortSignal | undefined },
@@ -110,21 +111,21 @@ export function databaseOf(
   return client ? hostClient(client, { signal }) : pool.within({ signal });
 }
 
-/** A pool, or a client, for what only reads. */
+/** A pool or a client, with bounded waits, for statements that only read. */
 export function boundedDatabase(database: DatabasePool | Queryable): Queryable {
   if ("connect" in database && !("processID" in database)) return boundedPool(database);
   const client = hostClient(database);
   return { query: (text, values) => client.read((session) => session.query(text, values)) };
 }
 
-/** What runs on a host's client while it is the library's turn. */
+/** One call's exclusive use of a host's client. */
 class HostSession implements Queryable {
-  /** Settles when nothing of the call runs on the client any more. */
+  /** Resolves when no statement of the call runs on the client any more. */
   settled: Promise<void> = Promise.resolve();
   readonly #client: Queryable;
   readonly #limits: Limits;
   #savepoint: string | undefined;
-  /** Whether a statement that was given up may still run. */
+  /** Whether an abandoned statement may still be running. */
   #isBusy = false;
 
   constructor(client: Queryable, limits: Limits) {
@@ -137,18 +138,18 @@ class HostSession implements Queryable {
     throwIfAborted(signal);
     if (this.#savepoint !== undefined && statusOf(this.#client) === "I") throw transactionEnded();
     const limitMs = statementLimit(this.#limits);
-    const isOurs = !isBusy(this.#client);
+    const runsNow = !isBusy(this.#client);
     const running = startQuery(this.#client, text, values);
     const settled = await settledWithin(running, limitMs, signal);
     if (settled) return checkResult(settled.value, "client");
-    const ending = statementTimedOut(signal, limitMs);
+    const timeout = statementTimedOut(signal, limitMs);
     this.#waitFor(running);
-    // A statement of the host's that ours waits for is not ours to cancel.
-    if (isOurs && canCancel(this.#client)) await endStatement(this.#client, running);
-    throw ending;
+    // If the client was busy, our statement is queued behind one of the host's, which must not be cancelled.
+    if (runsNow && canCancel(this.#client)) await endStatement(this.#client, running);
+    throw timeout;
   }
 
-  /** Sets a savepoint. @returns whether there is a transaction to set it in */
+  /** Sets a savepoint. @returns `false` if the client is not in a transaction */
   async begin(): Promise<boolean> {
     if (statusOf(this.#client) === "I") return false;
     savepoints = (savepoints % Number.MAX_SAFE_INTEGER) + 1;
@@ -163,43 +164,43 @@ class HostSession implements Queryable {
     return true;
   }
 
-  /** Makes what was done part of the host's transaction. */
+  /** Releases the savepoint: the changes become part of the host's transaction. */
   async keep(): Promise<void> {
     const name = this.#takeSavepoint();
     try {
       await this.query(`RELEASE SAVEPOINT ${name}`);
     } catch (error) {
       if (TRANSACTION_ENDED.has(sqlStateOf(error) ?? "")) throw transactionEnded(error);
-      this.#savepoint = name; // to be undone
+      this.#savepoint = name; // `undoOnFailure` rolls back to it
       throw translateError(error);
     }
   }
 
-  /** Takes back what was done since {@link begin}, settings included. */
+  /** Rolls back all changes since {@link begin}, settings included. */
   async undo(): Promise<void> {
     const name = this.#takeSavepoint();
-    const goBack = (): Promise<unknown> =>
+    const rollBack = (): Promise<unknown> =>
       startQuery(this.#client, `ROLLBACK TO SAVEPOINT ${name}; RELEASE SAVEPOINT ${name}`);
     if (this.#isBusy) {
-      this.#waitFor(this.settled.then(goBack));
+      this.#waitFor(this.settled.then(rollBack));
       return;
     }
-    const undoing = goBack();
+    const rollingBack = rollBack();
     try {
-      if (await settledWithin(undoing, ENDING_MS)) return;
+      if (await settledWithin(rollingBack, ENDING_MS)) return;
     } catch (error) {
       if (TRANSACTION_ENDED.has(sqlStateOf(error) ?? "")) throw transactionEnded(error);
       throw translateError(error);
     }
-    this.#waitFor(undoing); // the connection is silent
+    this.#waitFor(rollingBack); // the server does not answer
   }
 
-  /** Does work; what was done is taken back when it fails. */
+  /** Does work, and rolls back its changes if it fails. */
   async undoOnFailure<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      // When this fails too, the connection is gone or the transaction has ended: the first error says more.
+      // If the rollback fails too, the connection is lost or the transaction has ended: the first error says more.
       if (this.#savepoint !== undefined) await this.undo().catch(noop);
       throw error;
     }
@@ -221,12 +222,15 @@ class HostSession implements Queryable {
   }
 }
 
-/** Whether a statement runs on a client of `pg`. */
+/** Whether a `pg` client is running a statement. */
 function isBusy(client: Queryable): boolean {
   return (client as { readyForQuery?: unknown }).readyForQuery === false;
 }
 
-/** The state of the session as newer versions of `pg` tell it, `I` outside of a transaction; `undefined` where it may change. */
+/**
+ * The transaction status that newer versions of `pg` report, `I` outside a transaction. `undefined` for older versions,
+ * and while a statement runs that may change it.
+ */
 function statusOf(client: Queryable): unknown {
   if (isBusy(client)) return undefined;
   const { getTransactionStatus } = client as { getTransactionStatus?: () => unknown };
@@ -236,18 +240,18 @@ function statusOf(client: Queryable): unknown {
 function outsideTransaction(): InvalidArgumentError {
   return new InvalidArgumentError(
     "client",
-    "must be in a transaction, with which what is written stands or falls: BEGIN first, or leave client out",
+    "must be in a transaction, which commits or rolls back what this call writes: run BEGIN first, or omit client",
   );
 }
 
 function transactionEnded(cause?: unknown): InvalidArgumentError {
   return new InvalidArgumentError(
     "client",
-    "has left its transaction while the call ran, so nothing of the call counts as done: await the call before COMMIT or ROLLBACK",
+    "must stay in its transaction until the call ends; it did not, so treat the call as failed: await the call before COMMIT or ROLLBACK",
     cause,
   );
 }
 
 function noop(): void {
-  // Nobody is left to be told.
+  // The outcome of the call has already been decided.
 }

@@ -1,13 +1,13 @@
 import { InvalidArgumentError } from "../errors.js";
 
-/** NAMEDATALEN - 1 of a standard build: longer names are cut silently by Postgres, so they are refused. */
+/** NAMEDATALEN - 1 of a standard build. Postgres truncates longer names silently, so they are rejected. */
 const MAX_IDENTIFIER_BYTES = 63;
 
 /**
- * Quotes a name for use in SQL text; the only way that names get there.
+ * Quotes a name for SQL text. Every name in a statement has to go through this function.
  *
- * @param option - what the caller calls the name, for the error
- * @throws {@link InvalidArgumentError} for an empty name, one over 63 bytes, NUL, or a lone surrogate
+ * @param option - the option that holds the name, for the error
+ * @throws {@link InvalidArgumentError} for a name that is empty, exceeds 63 bytes, or contains NUL or a lone surrogate
  */
 export function quoteIdentifier(name: string, option: string): string {
   if (typeof name !== "string" || name === "") {
@@ -22,7 +22,10 @@ export function quoteIdentifier(name: string, option: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
-/** A name that has been checked as a text in SQL; as an E'' string, which no setting has a say in. */
+/**
+ * Quotes a checked name as a string literal. With a backslash it becomes an E'' string, whose meaning does not depend on
+ * `standard_conforming_strings`.
+ */
 export function quoteLiteral(name: string): string {
   return `${name.includes("\\") ? "E" : ""}'${name.replace(/[\\']/g, "$&$&")}'`;
 }

@@ -5,34 +5,34 @@ import { query, type Queryable } from "./database.js";
 import { isNameNotKept, isSchemaChange, translateError } from "./error-table.js";
 
 /**
- * How many statements get a name. Connections keep each of them for good, and there are as many as filters have shapes,
- * which may be as many as a host's users think of.
+ * The highest number of named statements. A connection keeps each one until it closes, and each shape of a filter makes a
+ * new statement: a host's users may think of any number of them.
  */
-const MOST_NAMES = 500;
+const MAX_NAMES = 50;
 
-/** The part of {@link BoundedPool} that takes a statement with a name. */
+/** The part of {@link BoundedPool} that accepts a named statement. */
 interface NamingPool {
   query(statement: NamedStatement): ReturnType<Queryable["query"]>;
 }
 
 /** The names of the statements of one pool. */
 interface Names {
+  /** `false` if connections do not keep named statements: then none is named. */
   areKept: boolean;
-  /** By text. */
   readonly byText: Map<string, string>;
-  /** Part of each name: connections keep a statement that a change of the schema has made unusable. */
+  /** Part of each name. It is raised after a schema change, since connections keep statements that have become unusable. */
   generation: number;
   readonly notify: Notify | undefined;
 }
 
 /**
- * Runs statements under a name, so that Postgres parses and plans them once a connection: about a fifth of the time of
- * a search. A pooler in transaction mode may not keep them (PgBouncer before 1.21, or with `max_prepared_statements =
- * 0`): then the statement runs again without a name, and from there on all do. One that fails because the schema has
- * changed since it was prepared runs again without a name, too, and from there on all have new ones.
+ * Runs statements under a name, so that Postgres parses and plans them once per connection: that is about a fifth of the
+ * time of a search. A pooler in transaction mode may not keep them (PgBouncer before 1.21, or with
+ * `max_prepared_statements = 0`): then the statement runs again without a name, and so do all later ones. A statement that
+ * fails because the schema has changed since it was prepared also runs again without a name; later ones get new names.
  *
- * For statements that are a transaction of their own: in the host's the first failure would end it. Such a failure takes
- * back all that the statement did, so one that writes can run again, too.
+ * Only for statements that are a transaction of their own: in the host's transaction the first failure would abort it.
+ * A failure rolls back all that the statement did, so a statement that writes can run again, too.
  *
  * @see https://node-postgres.com/features/queries#prepared-statements
  */
@@ -40,29 +40,29 @@ export class NamedStatements {
   readonly #database: Queryable;
   readonly #names: Names;
 
-  /** @param database - a client takes no names here: a name that is not kept would end the host's transaction */
+  /** @param database - a client gets no names: a name that a pooler does not keep would abort the host's transaction */
   constructor(database: Queryable, notify?: Notify, names?: Names) {
     this.#database = database;
     this.#names = names ?? { areKept: takesNames(database), byText: new Map(), generation: 0, notify };
   }
 
-  /** The same statements for one call. */
+  /** The same statements, with the limits of one call. */
   within(limits: Pick<Limits, "signal">): NamedStatements {
     if (limits.signal === undefined || !(this.#database instanceof BoundedPool)) return this;
     return this.on(this.#database.within(limits));
   }
 
-  /** The same statements on the pool within the limits of a call, or on a client, which takes no names. */
+  /** The same statements on another database: the pool with the limits of a call, or a client, which gets no names. */
   on(database: Queryable): NamedStatements {
     return new NamedStatements(database, undefined, takesNames(database) ? this.#names : undefined);
   }
 
-  /** Whether a statement may be run under a name at all. */
+  /** Whether statements can still be named. */
   get areKept(): boolean {
     return this.#names.areKept;
   }
 
-  /** The plan that Postgres makes for a statement and its values; nothing is run. */
+  /** The plan that Postgres makes for a statement and its values. Does not run the statement. */
   async explain(text: string, values: unknown[]): Promise<string> {
     const rows = await query<Record<"QUERY PLAN", string>>(
       this.#database,
@@ -73,7 +73,9 @@ export class NamedStatements {
   }
 
   /**
-   * @param keepsPlan - whether the plan may be kept, whatever the values
+   * Runs a statement.
+   *
+   * @param keepsPlan - whether a plan kept for later calls suits all values; only then is the statement named
    * @throws {@link DatabaseError} | {@link SchemaError}
    */
   async query<Row>(text: string, values: unknown[], { keepsPlan }: { keepsPlan: boolean }): Promise<Row[]> {
@@ -84,23 +86,26 @@ export class NamedStatements {
         const statement = { name: `${name}_${generation}`, text, values };
         return (await (this.#database as unknown as NamingPool).query(statement)).rows as Row[];
       } catch (error) {
-        if (isNameNotKept(error)) this.#giveUp(error);
+        if (isNameNotKept(error)) this.#stopNaming(error);
         else if (!isSchemaChange(error)) throw translateError(error);
-        // Of several that fail together only the first has to be noted.
-        else if (this.#names.generation === generation) this.#names.generation += 1;
+        // Several statements may fail for the same change: only the first raises the generation.
+        else if (this.#names.generation === generation) {
+          this.#names.generation += 1;
+          this.#names.byText.clear();
+        }
       }
     }
     return query<Row>(this.#database, text, values);
   }
 
-  #giveUp(cause: unknown): void {
+  #stopNaming(cause: unknown): void {
     if (!this.#names.areKept) return;
     this.#names.areKept = false;
     this.#names.notify?.({
       code: "UNNAMED_STATEMENT",
       message:
-        "A connection has lost its prepared statements, so they are not used any more: searches are planned anew each time. " +
-        "Behind PgBouncer set max_prepared_statements (1.21 or later)",
+        "A connection has lost its prepared statements, so this pool no longer uses them: Postgres plans every search " +
+        "again. Behind PgBouncer 1.21 or later, set max_prepared_statements",
       cause,
     });
   }
@@ -108,14 +113,14 @@ export class NamedStatements {
   #nameOf(text: string): string | undefined {
     const { byText } = this.#names;
     const known = byText.get(text);
-    if (known !== undefined || byText.size >= MOST_NAMES) return known;
+    if (known !== undefined || byText.size >= MAX_NAMES) return known;
     const name = nameOf(text);
     byText.set(text, name);
     return name;
   }
 }
 
-/** Only `pg.Pool` itself: what a host puts in its place takes a text. */
+/** Whether a database accepts named statements. Only a real `pg.Pool` does: a host's wrapper may accept a text only. */
 function takesNames(database: Queryable): boolean {
   return (
     database instanceof BoundedPool &&
@@ -123,7 +128,7 @@ function takesNames(database: Queryable): boolean {
   );
 }
 
-/** Of the text, so that a connection that others have used cannot have another statement under the name. */
+/** A hash of the text: another user of the connection cannot have prepared another statement under the same name. */
 function nameOf(text: string): string {
   return `training_index_${createHash("sha1").update(text).digest("hex")}`;
 }

@@ -1,8 +1,8 @@
 import { SchemaError } from "../errors.js";
 
 /**
- * SQL for the settings that results depend on, as JSON text. The other settings of `pg_settings` make no difference: ids,
- * numbers, times and bytes are printed by casts, names are read from the catalogs and never from what is printed for people.
+ * SQL for the settings that results depend on, as JSON text. Other settings do not affect the library: it reads ids,
+ * numbers, times and bytes through explicit casts, and names from the catalogs rather than from display functions.
  */
 export const READ_SETTINGS = `pg_catalog.json_build_object(
     'server_encoding', pg_catalog.current_setting('server_encoding'),
@@ -13,7 +13,7 @@ export const READ_SETTINGS = `pg_catalog.json_build_object(
     'extra_float_digits', pg_catalog.current_setting('extra_float_digits')::integer,
     'gin_fuzzy_search_limit', pg_catalog.current_setting('gin_fuzzy_search_limit')::integer)::text`;
 
-/** What {@link READ_SETTINGS} reads. */
+/** The result of {@link READ_SETTINGS}. */
 export interface Settings {
   server_encoding: string;
   default_transaction_read_only: string;
@@ -24,18 +24,18 @@ export interface Settings {
   gin_fuzzy_search_limit: number;
 }
 
-/** @throws {@link SchemaError} for a setting under which the index would work wrongly */
+/** @throws {@link SchemaError} for a setting that would make results wrong */
 export function refuseSettings(settings: Settings): void {
   const { server_encoding: encoding } = settings;
   if (encoding !== "UTF8") {
     refuse(
-      `The encoding of the database is ${encoding}, which cannot hold or compare all texts: use a database that was made ` +
-        "with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0",
+      `The encoding of the database is ${encoding}, which cannot store or compare all texts: use a database that was ` +
+        "created with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0",
     );
   }
-  // With it a NULL in an array, as a training without a revision has it, is read as a word.
+  // When off, a NULL in an array (a training without a revision) is read as the text "NULL".
   if (settings.array_nulls !== "on") refuseValue("array_nulls", settings.array_nulls, "on");
-  // Without triggers of foreign keys chunks would stay where their training goes.
+  // "replica" disables the triggers of foreign keys: chunks would stay when their training is deleted.
   if (settings.session_replication_role === "replica") {
     refuseValue("session_replication_role", "replica", "origin");
   }
@@ -58,10 +58,10 @@ export function refuseSettings(settings: Settings): void {
   }
 }
 
-/** @throws {@link SchemaError} for what can be read from, but not migrated */
+/** @throws {@link SchemaError} for a server or role that cannot write, and so cannot migrate */
 export function refuseReadOnly(settings: Settings): void {
   if (settings.in_recovery) {
-    refuse("This server is a replica, which cannot be written to: migrate on the primary");
+    refuse("This server is a replica, which does not accept writes: run migrate on the primary");
   }
   if (settings.default_transaction_read_only !== "off") {
     refuseValue("default_transaction_read_only", settings.default_transaction_read_only, "off");
@@ -75,8 +75,8 @@ function refuseValue(
   why = "The index does not work with it",
 ): never {
   refuse(
-    `The setting ${name} is ${value} for this role, database or server. ${why}: run ALTER ROLE ... SET ${name} = ${wanted} ` +
-      "for the role that connects, and connect anew",
+    `The setting ${name} is ${value} for this role, database or server. ${why}: run ALTER ROLE ... SET ` +
+      `${name} = ${wanted} for the role that connects, and reconnect`,
   );
 }
 

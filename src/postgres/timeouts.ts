@@ -2,7 +2,7 @@ import { DatabaseError } from "../errors.js";
 import { boundedPool } from "./bounded-database.js";
 import { query, sqlStateOf, type DatabasePool, type Queryable } from "./database.js";
 
-/** Settings of a role, a database or a server that end what takes long; `transaction_timeout` came with Postgres 17. */
+/** Settings of a role, database or server that end long work. `transaction_timeout` exists since Postgres 17. */
 const TIMEOUTS =
   "'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout'";
 
@@ -10,11 +10,11 @@ const TIMEOUTS =
 const TIMEOUT_STATES = new Set(["57014", "55P03", "25P04"]);
 
 /**
- * Lets the transaction that `client` is in take as long as it takes: a migration that is ended half way would be ended half
- * way each time. Gone with the transaction.
+ * Turns off all timeouts for the current transaction of `client`: a migration that exceeds one would exceed it at every
+ * attempt. The settings end with the transaction.
  */
 export async function liftTimeouts(client: Queryable): Promise<void> {
-  await query(client, "SET LOCAL statement_timeout = 0"); // the quickest one first: it holds for the next
+  await query(client, "SET LOCAL statement_timeout = 0"); // first, so that it cannot end the next statement
   await query(
     client,
     `SELECT pg_catalog.set_config(name, '0', true) FROM pg_catalog.pg_settings WHERE name IN (${TIMEOUTS})`,
@@ -22,11 +22,12 @@ export async function liftTimeouts(client: Queryable): Promise<void> {
 }
 
 /**
- * Runs a statement that cannot be in a transaction, and lets it take as long as it takes, where nothing of that can stay in
- * a session that others get. A connection that goes straight to the server is ours while it is checked out; behind a
- * pooler, which shows in the process that the server names, what is set could be the next client's.
+ * Runs a statement that cannot be in a transaction, with timeouts turned off if the connection is direct. Behind a pooler
+ * (recognised by a process id that differs from the connection's) they stay on: the next client of the server connection
+ * could inherit the changed settings.
  *
- * @throws {@link DatabaseError} that names the setting which ended the statement, and what to run
+ * @throws {@link DatabaseError} that names the timeouts of the role and the statements that turn them off, if one of them
+ * ends the statement behind a pooler
  */
 export async function withoutTimeouts<T>(
   pool: DatabasePool,
@@ -36,13 +37,13 @@ export async function withoutTimeouts<T>(
   let broken: Error | undefined;
   try {
     const { processId, timeouts } = await readTimeouts(client);
-    const isOurs = client.processId === processId;
-    const lifted = isOurs ? timeouts : [];
+    const isDirect = client.processId === processId;
+    const lifted = isDirect ? timeouts : [];
     await setTimeouts(client, lifted, () => "0");
     try {
       return await work(client);
     } catch (error) {
-      throw isOurs ? error : namingTimeouts(error, timeouts);
+      throw isDirect ? error : namingTimeouts(error, timeouts);
     } finally {
       await setTimeouts(client, lifted, ({ value }) => value).catch((error: unknown) => {
         broken ??= error instanceof Error ? error : new Error(String(error));
@@ -53,7 +54,7 @@ export async function withoutTimeouts<T>(
   }
 }
 
-/** A timeout that is on, in milliseconds. */
+/** A timeout that is not 0, with its value in milliseconds. */
 interface Timeout {
   name: string;
   value: string;
@@ -90,8 +91,8 @@ function namingTimeouts(error: unknown, timeouts: readonly Timeout[]): unknown {
   if (timeouts.length === 0 || !TIMEOUT_STATES.has(sqlState ?? "")) return error;
   const settings = timeouts.map(({ name, value }) => `${name} (${value} ms)`).join(", ");
   return new DatabaseError(
-    `Postgres ended a statement that takes long (SQLSTATE ${sqlState}): this role has ${settings}, and behind a pooler that ` +
-      "cannot be set for one statement. Run this through a pool that goes straight to the server, or as a role without: " +
+    `Postgres ended a long statement (SQLSTATE ${sqlState}): this role has ${settings}, which cannot be changed for a ` +
+      "single statement behind a pooler. Use a pool that connects to the server directly, or turn the timeouts off: " +
       timeouts.map(({ name }) => `ALTER ROLE ... SET ${name} = 0`).join(", "),
     { code: "DATABASE_FAILED", retryable: false, sqlState, cause: error },
   );

@@ -4,19 +4,19 @@ import { PLACE_KEY } from "../text.js";
 import { joinPieces, type Piece } from "../chunking/pieces.js";
 import type { ChunkPassage, Metadata, RetrievedPlace, TrainingId } from "../types.js";
 
-/** A passage for a prompt: a hit of `similar`, or a document of a retriever. */
+/** A passage for a prompt: a hit of `similar`, or a document from a retriever. */
 export type Passage =
   | (Pick<ChunkPassage, "content" | "metadata"> & Partial<ChunkPassage>)
   | { pageContent: string; metadata: Metadata & { [PLACE_KEY]?: RetrievedPlace } };
 
-/** Where a passage comes from, as far as it says so. */
+/** Where a passage comes from. */
 type Place = Pick<ChunkPassage, "trainingId" | "chunkId" | "position" | "start" | "end"> &
   Partial<Pick<ChunkPassage, "neighbors">>;
 
-/** One or more passages that stand in the prompt as one. */
+/** One or more passages that form one text in the prompt. */
 export interface Block {
   content: string;
-  /** Of its best passage. */
+  /** The metadata of its best passage. */
   metadata: Metadata;
   /** `undefined` for a passage that does not say where it comes from. */
   source: Source | undefined;
@@ -27,7 +27,7 @@ export interface Source {
   trainingId: TrainingId;
   start: number;
   end: number;
-  /** Of all chunks that were found in it, best first. */
+  /** Ids of all chunks that were found in it, best first. */
   chunkIds: string[];
   /** Positions of the first and the last chunk. */
   first: number;
@@ -35,44 +35,44 @@ export interface Source {
 }
 
 /**
- * Passages in the order given; those of one training that overlap or follow on each other are one block, at the place of
- * the best.
+ * Turns passages into blocks, in the order given. Passages of one training that overlap or directly follow each other
+ * become one block, at the place of the best one.
  *
- * @throws {@link InvalidArgumentError} for what is no list of passages
+ * @throws {@link InvalidArgumentError} unless all are hits or documents
  */
 export function blocksOf(passages: readonly Passage[]): Block[] {
   checkList("passages", passages);
-  // From the list, as `reduce` alone would leave out its holes.
+  // `Array.from`, because `reduce` alone would skip the holes of a sparse list.
   return Array.from(passages).reduce<Block[]>(addPassage, []);
 }
 
-/** The blocks with one more passage. @throws {@link InvalidArgumentError} for what is none */
+/** Adds a passage to the blocks. @throws {@link InvalidArgumentError} unless it is a hit or a document */
 export function addPassage(blocks: readonly Block[], passage: Passage, index: number): Block[] {
   const block = toBlock(passage, index);
-  const place = blocks.findIndex((other) => isOneText(other, block));
+  const place = blocks.findIndex((other) => canJoin(other, block));
   const found = blocks[place];
   if (!found) return [...blocks, block];
   const joined = joinBlocks(found, block);
-  // What was joined can close the gap to another block.
-  const behind = blocks.findIndex((other, index) => index > place && isOneText(joined, other));
-  const next = blocks[behind];
+  // The joined block can close the gap to a later one.
+  const later = blocks.findIndex((other, index) => index > place && canJoin(joined, other));
+  const next = blocks[later];
   const whole = next ? joinBlocks(joined, next) : joined;
-  return blocks.flatMap((other, index) => (index === place ? whole : index === behind ? [] : other));
+  return blocks.flatMap((other, index) => (index === place ? whole : index === later ? [] : other));
 }
 
-function isOneText(left: Block, right: Block): boolean {
+function canJoin(left: Block, right: Block): boolean {
   if (left.source === undefined || right.source === undefined) return false;
   if (left.source.trainingId !== right.source.trainingId) return false;
   const [first, second] = inOrder(left, right);
   const [before, after] = [first.source, second.source];
   if (after.start >= before.end) return after.first === before.last + 1;
-  // What overlaps can be of two versions, where an edit came between two searches.
+  // If the training was edited between two searches, overlapping passages can be of two versions: compare their text.
   const length = Math.min(before.end, after.end) - after.start;
   const from = after.start - before.start;
   return first.content.slice(from, from + length) === second.content.slice(0, length);
 }
 
-/** The block that begins first, first. */
+/** Both blocks, the one that starts first in the training first. */
 function inOrder(left: Block, right: Block): [Block & { source: Source }, Block & { source: Source }] {
   const [a, b] = [left, right] as [Block & { source: Source }, Block & { source: Source }];
   return a.source.start <= b.source.start ? [a, b] : [b, a];
@@ -123,7 +123,7 @@ function readPassage(
     throw new InvalidArgumentError(option, "must be a hit or a document");
   }
   if (content !== undefined) return { content: text, metadata, place: asPlace(passage) };
-  // A retriever's documents have it beside the host's metadata, which the prompt gets alone.
+  // A retriever's documents have the place in their metadata; the prompt gets the host's own metadata only.
   const { [PLACE_KEY]: place, ...own } = metadata;
   return { content: text, metadata: own, place: asPlace(place) };
 }

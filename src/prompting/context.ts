@@ -8,13 +8,13 @@ export type { Passage } from "./context-blocks.js";
 
 /** Options of {@link formatContext} and {@link citedContext}. */
 export interface FormatContextOptions {
-  /** Passages are left out, from the last, until the text has no more UTF-16 units than this. Default: all are kept. */
+  /** The longest text, in UTF-16 units: passages are dropped from the end until it fits. Default: no limit. */
   maxChars?: number | undefined;
-  /** As `maxChars`, by what `countTokens` says. Both can be given. */
+  /** As `maxChars`, in tokens as `countTokens` counts them. Both limits can be set. Default: no limit. */
   maxTokens?: number | undefined;
-  /** How many tokens a text has for the model that reads it, for example by `js-tiktoken`. Needed for `maxTokens`. */
+  /** Counts the tokens of a text, for example with `js-tiktoken`. Required with `maxTokens`; must not return a promise. */
   countTokens?: ((text: string) => number) | undefined;
-  /** The line above a passage, after its number. Default: the metadata's `tag - grupo`, where there are such. */
+  /** Returns a passage's heading, which follows its number. Default: the metadata's `tag - grupo`, as far as it has them. */
   header?: ((passage: { content: string; metadata: Metadata }) => string) | undefined;
 }
 
@@ -25,23 +25,23 @@ const FORMAT_OPTIONS = namesOfProperties<FormatContextOptions>({
   header: true,
 });
 
-/** What stands behind a number in the text of {@link citedContext}. */
+/** The passage that a number in the text of {@link citedContext} refers to. */
 export interface Citation {
-  /** As in the text: 1 for the first passage. */
+  /** The number in the text: 1 for the first passage. */
   number: number;
-  /** `undefined` for a passage that does not say where it comes from; so are `start` and `end`. */
+  /** `undefined`, as `start` and `end`, for a passage that does not say where it comes from. */
   trainingId: TrainingId | undefined;
   /** Where the passage begins in the training's content, in UTF-16 units. */
   start: number | undefined;
-  /** Where it ends, exclusive; for a passage that was cut, where it was cut. */
+  /** Where it ends, exclusive. For a passage that was cut to fit, where it was cut. */
   end: number | undefined;
-  /** The chunks that were found in it, best first. */
+  /** Ids of the chunks that were found in it, best first. */
   chunkIds: string[];
-  /** Of the best of its chunks. */
+  /** The metadata of its best chunk. */
   metadata: Metadata;
 }
 
-/** The text that a prompt gets, and what its numbers stand for. */
+/** The text for a prompt, and the passages that its numbers refer to. */
 export interface CitedContext {
   text: string;
   citations: Citation[];
@@ -50,8 +50,9 @@ export interface CitedContext {
 const SEPARATOR = "\n---\n";
 
 /**
- * The text that a prompt gets: passages with numbers to cite them by, in the order given. Empty for no passages.
- * Passages of one training that overlap or follow on each other are joined, at the place of the best, with nothing twice.
+ * Formats hits or documents as the text for a prompt: passages in the order given, numbered so that a model can cite them.
+ * Passages of one training that overlap or directly follow each other are joined without repeating text, at the place of
+ * the best one. Without passages the text is empty.
  *
  * ```text
  * [1] entregas - suporte
@@ -61,20 +62,32 @@ const SEPARATOR = "\n---\n";
  * ...
  * ```
  *
- * The first passage is kept even when it alone is too long, cut at the limit. Pass the text to a LangChain prompt as a
- * variable, not as part of the template: braces in it are then safe.
+ * If the first passage alone is longer than a limit, it is cut there. Pass the text to a LangChain prompt as a variable, not
+ * as part of the template, so that braces in it are not read as variables.
  *
- * @throws {@link InvalidArgumentError} for a limit that is no positive integer, `maxTokens` without `countTokens`, or what
- * is no list of passages
+ * @example
+ * ```ts
+ * const passages = await index.similar("Qual é o prazo de entrega?", { k: 4 });
+ * const context = formatContext(passages, { maxChars: 5000 });
+ * ```
+ *
+ * @throws {@link InvalidArgumentError} if a limit is not a positive integer, for `maxTokens` without `countTokens`, and for
+ * anything that is not a list of hits or documents
  */
 export function formatContext(passages: readonly Passage[], options: FormatContextOptions = {}): string {
   return citedContext(passages, options).text;
 }
 
 /**
- * As {@link formatContext}, with what each number stands for.
+ * As {@link formatContext}, but also returns the passage that each number refers to.
  *
- * @throws as {@link formatContext}
+ * @example
+ * ```ts
+ * const { text, citations } = citedContext(await index.similar("Qual é o prazo de entrega?"));
+ * for (const { number, trainingId } of citations) console.log(`[${number}] training ${trainingId ?? "unknown"}`);
+ * ```
+ *
+ * @throws {@link InvalidArgumentError} as {@link formatContext}
  */
 export function citedContext(passages: readonly Passage[], options: FormatContextOptions = {}): CitedContext {
   const given = isRunnableConfig(options) ? {} : options;
@@ -94,7 +107,7 @@ export function citedContext(passages: readonly Passage[], options: FormatContex
   return context;
 }
 
-/** As a step of a chain, `retriever.pipe(formatContext)`, LangChain passes on its config. */
+/** In a chain, `retriever.pipe(formatContext)`, LangChain passes its config as the second argument. */
 function isRunnableConfig(options: object | null): boolean {
   return isObject(options) && "recursionLimit" in options;
 }
@@ -118,7 +131,7 @@ function defaultHeader({ metadata }: { metadata: Metadata }): string {
     .join(" - ");
 }
 
-/** As much of the first passage as fits. */
+/** Cuts the first passage to what fits. */
 function cut({ text, citations }: CitedContext, fits: (text: string) => boolean): CitedContext {
   let [length, tooLong] = [0, text.length];
   while (tooLong - length > 1) {
@@ -126,7 +139,7 @@ function cut({ text, citations }: CitedContext, fits: (text: string) => boolean)
     if (fits(text.slice(0, middle))) length = middle;
     else tooLong = middle;
   }
-  const kept = endsInPair(text, length) ? length - 1 : length;
+  const kept = splitsSurrogatePair(text, length) ? length - 1 : length;
   return {
     text: text.slice(0, kept),
     citations: citations.map((citation) => {
@@ -137,13 +150,13 @@ function cut({ text, citations }: CitedContext, fits: (text: string) => boolean)
   };
 }
 
-/** Whether a text would end in half a surrogate pair. */
-function endsInPair(text: string, length: number): boolean {
+/** Whether a cut at this length would split a surrogate pair. */
+function splitsSurrogatePair(text: string, length: number): boolean {
   const last = text.charCodeAt(length - 1);
   return last >= 0xd800 && last <= 0xdbff;
 }
 
-/** Whether a text is within the limits. */
+/** Checks the options; returns a function that says whether a text is within the limits. */
 function checkLimits({
   maxChars,
   maxTokens,
@@ -155,10 +168,7 @@ function checkLimits({
   checkFunction("header", header);
   checkFunction("countTokens", countTokens);
   if (maxTokens !== undefined && !countTokens) {
-    throw new InvalidArgumentError(
-      "countTokens",
-      "must say how many tokens a text has: there is a maxTokens",
-    );
+    throw new InvalidArgumentError("countTokens", "is required with maxTokens: (text: string) => number");
   }
   return (text) =>
     text.length <= (maxChars ?? Infinity) &&
@@ -167,9 +177,9 @@ function checkLimits({
 
 function tokensOf(text: string, countTokens: FormatContextOptions["countTokens"]): number {
   const tokens: unknown = runHostCode("countTokens", () => countTokens?.(text));
-  // A promise, for example: LangChain's models count by one.
+  // For example a promise: LangChain's models count tokens asynchronously.
   if (typeof tokens !== "number" || Number.isNaN(tokens)) {
-    throw new InvalidArgumentError("countTokens", "must return a number");
+    throw new InvalidArgumentError("countTokens", "must return a number, and not a promise");
   }
   return tokens;
 }

@@ -8,10 +8,10 @@ import { READ_SETTINGS, type Settings } from "../postgres/settings.js";
 import { idTypeOf } from "./training-id.js";
 import { readVectorIndexes, type VectorIndexes } from "./vector-index-catalog.js";
 
-/** Iterative scans came with it, without which a filtered search returns too few rows. */
+/** The first version with iterative scans; without them a filtered search returns too few rows. */
 const OLDEST_EXTENSION = "0.8.0";
 
-/** pgvector, as it is installed in this database. */
+/** The pgvector installation of a database. */
 export interface InstalledExtension {
   version: string;
   schema: string;
@@ -19,12 +19,12 @@ export interface InstalledExtension {
   vectorOid: number;
 }
 
-/** What is there of one schema. It can be read whether the schema is migrated or not. */
+/** What the system catalogs say about a schema. Can be read before the schema is migrated. */
 export interface Catalog extends VectorIndexes {
   extension: InstalledExtension | undefined;
   schemaExists: boolean;
   migrated: boolean;
-  /** Of the column `training.id`. */
+  /** The type of the column `training.id`. */
   idType: IdType | undefined;
   settings: Settings;
 }
@@ -33,7 +33,7 @@ interface CatalogRow {
   extension_version: string | null;
   extension_schema: string | null;
   vector_oid: string | null;
-  /** As text, like all that is no text: a host can have `pg` parse anything into anything. */
+  /** Cast to text, like all values of other types: a host can install type parsers for them in `pg`. */
   schema_exists: string;
   migrated: string;
   id_type: string | null;
@@ -60,7 +60,7 @@ LEFT JOIN pg_catalog.pg_namespace en ON en.oid = e.extnamespace
 LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = $1
 LEFT JOIN pg_catalog.pg_class m ON m.relnamespace = n.oid AND m.relname = 'migration'`;
 
-/** @param profileId - whose vector indexes are looked at */
+/** @param profileId - the profile whose vector indexes are read */
 export async function readCatalog(database: Queryable, schema: string, profileId: number): Promise<Catalog> {
   const [row] = await query<CatalogRow>(database, READ_CATALOG, [schema]);
   if (!row) throw new SchemaError("SCHEMA_MISSING", "The system catalogs of the database could not be read");
@@ -81,28 +81,28 @@ export async function readCatalog(database: Queryable, schema: string, profileId
   };
 }
 
-/** Whether a version of pgvector is `wanted` or a later one. What is not a number in it, as in `0.8.0-yb-1.0`, has no say. */
-export function isVersionAtLeast(version: string, wanted: string): boolean {
-  const [has, needs] = [version, wanted].map((text) =>
+/** Whether a pgvector version is at least `minimum`. Suffixes that are not numbers, as in `0.8.0-yb-1.0`, are ignored. */
+export function isVersionAtLeast(version: string, minimum: string): boolean {
+  const [installed, needed] = [version, minimum].map((text) =>
     text.split(".").map((part) => Number.parseInt(part, 10) || 0),
   );
-  const place = needs?.findIndex((part, index) => (has?.[index] ?? 0) !== part) ?? -1;
-  return place < 0 || (has?.[place] ?? 0) > (needs?.[place] ?? 0);
+  const place = needed?.findIndex((part, index) => (installed?.[index] ?? 0) !== part) ?? -1;
+  return place < 0 || (installed?.[place] ?? 0) > (needed?.[place] ?? 0);
 }
 
-/** @throws {@link SchemaError} when pgvector is missing or too old, with the statement to run */
+/** @throws {@link SchemaError} with the statement to run, if pgvector is missing or too old */
 export function requireExtension(extension: InstalledExtension | undefined): InstalledExtension {
   if (!extension) {
     throw new SchemaError(
       "EXTENSION_MISSING",
-      "pgvector is not installed in this database: run CREATE EXTENSION vector, or migrate as a role that may",
+      "pgvector is not installed in this database: run CREATE EXTENSION vector, or migrate as a role that may do so",
     );
   }
   if (!isVersionAtLeast(extension.version, OLDEST_EXTENSION)) {
     throw new SchemaError(
       "EXTENSION_OUTDATED",
       `pgvector is ${extension.version}, but ${OLDEST_EXTENSION} is needed: ` +
-        "install a newer one on the server, then run ALTER EXTENSION vector UPDATE",
+        "install a newer version on the server, then run ALTER EXTENSION vector UPDATE",
     );
   }
   return extension;
@@ -112,11 +112,11 @@ export function requireExtension(extension: InstalledExtension | undefined): Ins
 export interface AppliedMigrations {
   /** The highest version; 0 for none. */
   version: number;
-  /** The highest version that older libraries must not work with. */
+  /** The highest version whose migration older versions of this library cannot work with. */
   breakingVersion: number;
 }
 
-/** Reads what has been applied; the schema must be migrated. */
+/** Reads the versions of the applied migrations. The schema must have been migrated. */
 export async function readMigrations(database: Queryable, schema: string): Promise<AppliedMigrations> {
   const migration = `${quoteIdentifier(schema, "schema")}.migration`;
   const [row] = await query<{ version: string | null; breaking: string | null }>(
@@ -126,12 +126,13 @@ export async function readMigrations(database: Queryable, schema: string): Promi
   return { version: Number(row?.version ?? 0), breakingVersion: Number(row?.breaking ?? 0) };
 }
 
-/** @throws {@link SchemaError} when a migration ran that this library's statements do not fit any more */
+/** @throws {@link SchemaError} if a migration has run that this version's statements cannot work with */
 export function refuseNewerSchema(schema: string, { breakingVersion }: AppliedMigrations): void {
   if (breakingVersion <= SCHEMA_VERSION) return;
   throw new SchemaError(
     "SCHEMA_NEWER",
-    `Schema ${JSON.stringify(schema)} is at version ${breakingVersion}, this library knows ${SCHEMA_VERSION}: upgrade it`,
+    `Schema ${JSON.stringify(schema)} is at version ${breakingVersion}, but this library knows versions up to ` +
+      `${SCHEMA_VERSION}: upgrade langchain-training-index`,
   );
 }
 
@@ -139,9 +140,9 @@ export function refuseNewerSchema(schema: string, { breakingVersion }: AppliedMi
 export interface ActiveProfile {
   id: number;
   dimensions: number;
-  /** `undefined` until something has been written to it. */
+  /** The model of the stored vectors; `undefined` until the first write records it. */
   recorded: { model: string; queryPrefix: string; documentPrefix: string } | undefined;
-  /** The language in which its chunks can be searched for words; `undefined` where they cannot. */
+  /** The language of text search; `undefined` without text search. */
   textSearch: TextSearchLanguage | undefined;
 }
 
@@ -154,7 +155,7 @@ interface ProfileRow {
   text_search: string | null;
 }
 
-/** @returns `undefined` when there is none, as in a schema that somebody emptied */
+/** @returns `undefined` if there is none, for example after someone has emptied the table */
 export async function readActiveProfile(
   database: Queryable,
   schema: string,
@@ -162,7 +163,7 @@ export async function readActiveProfile(
   const profile = `${quoteIdentifier(schema, "schema")}.profile`;
   const [row] = await query<ProfileRow>(
     database,
-    // A schema of an earlier version has no such column.
+    // Read through to_jsonb, since schemas before version 4 have no column text_search.
     `SELECT id::text AS id, dimensions::text AS dimensions, model, query_prefix, document_prefix, pg_catalog.to_jsonb(p) ->> 'text_search' AS text_search
       FROM ${profile} p WHERE status = 'active'`,
   );
@@ -182,7 +183,7 @@ export async function readActiveProfile(
   };
 }
 
-/** As {@link readActiveProfile}. @throws {@link SchemaError} when there is none */
+/** Like {@link readActiveProfile}. @throws {@link SchemaError} if there is none */
 export async function requireActiveProfile(database: Queryable, schema: string): Promise<ActiveProfile> {
   const active = await readActiveProfile(database, schema);
   if (active) return active;

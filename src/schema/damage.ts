@@ -3,17 +3,17 @@ import { readActiveProfile, type ActiveProfile } from "./catalog.js";
 import { query, type Queryable } from "../postgres/database.js";
 import { SCHEMA_VERSION } from "./layout.js";
 
-/** What a schema consists of, by the kind of thing. */
+/** The kinds of parts that a schema consists of. */
 export type PartKind =
   "extension" | "table" | "sequence" | "column" | "primary key" | "foreign key" | "index" | "row";
 
-/** A part of the schema, by its name in it: `training.ticket` is a column. */
+/** A part of a schema, with its name within the schema: a column is `training.ticket`. */
 export interface Part {
   kind: PartKind;
   name: string;
 }
 
-/** Columns of each table, with the version that added those which the first one did not. */
+/** The columns of each table. A column that was added after version 1 has the version that added it. */
 const COLUMNS: Readonly<Record<string, readonly (string | readonly [column: string, since: number])[]>> = {
   training: [
     ...["id", "ticket", "content_ticket", "revision", "barrier", "metadata", "deleted_at", "updated_at"],
@@ -33,7 +33,7 @@ const COLUMNS: Readonly<Record<string, readonly (string | readonly [column: stri
 };
 
 const INDEXES = ["training_deleted", "profile_active", "chunk_1_id", "chunk_1_metadata"];
-/** Only a schema whose chunks can be searched for words has them. */
+/** The parts that only a schema with text search has. */
 const TEXT_SEARCH: readonly Part[] = [
   { kind: "column", name: "chunk_1.lexemes" },
   { kind: "index", name: "chunk_1_lexemes" },
@@ -54,23 +54,23 @@ UNION ALL SELECT CASE k.contype WHEN 'p' THEN 'primary key' ELSE 'foreign key' E
 UNION ALL SELECT 'index', ic.relname FROM pg_catalog.pg_index i JOIN c ON c.oid = i.indrelid
   JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid WHERE i.indisvalid) p`;
 
-/** What is there of a schema. */
+/** Reads the existing parts of a schema. */
 async function readParts(database: Queryable, schema: string): Promise<Set<string>> {
   const rows = await query<Part>(database, READ_PARTS, [schema]);
   return new Set(rows.map(nameOf));
 }
 
 /**
- * What a schema should have at its version and does not have.
+ * The parts that a schema of this version should have but lacks.
  *
- * @param version - the highest migration that is recorded; 0 where none is
+ * @param version - the highest recorded migration; 0 if none is recorded
  */
 function missingParts(parts: ReadonlySet<string>, version: number): Part[] {
   const lacks = (part: Part): boolean => !parts.has(nameOf(part));
   const tables = Object.keys(COLUMNS).map((name): Part => ({ kind: "table", name }));
   if (version === 0) {
     const own = tables.filter(({ name }) => name !== "migration" && name !== "training");
-    // Another application may have a table of trainings; not one of each of these names.
+    // Another application may have a table `training`, but hardly all of the other names.
     if (own.some(lacks)) return [];
     const migration: Part = { kind: "table", name: "migration" };
     return [lacks(migration) ? migration : { kind: "row", name: "migration" }];
@@ -79,9 +79,9 @@ function missingParts(parts: ReadonlySet<string>, version: number): Part[] {
   const columns = Object.entries(COLUMNS).flatMap(([table, names]) =>
     names.flatMap((given): Part[] => {
       const [name, since] = typeof given === "string" ? [given, 1] : given;
-      // Where the table is gone, that says it.
-      const counts = since <= known && !lacks({ kind: "table", name: table });
-      return counts ? [{ kind: "column", name: `${table}.${name}` }] : [];
+      // Columns of a missing table are not listed.
+      const isExpected = since <= known && !lacks({ kind: "table", name: table });
+      return isExpected ? [{ kind: "column", name: `${table}.${name}` }] : [];
     }),
   );
   const keyed = (kind: PartKind, names: string[]): Part[] =>
@@ -100,27 +100,27 @@ function missingParts(parts: ReadonlySet<string>, version: number): Part[] {
   ].filter(lacks);
 }
 
-/** What text search lacks, where the profile says that there is text search. */
+/** The missing parts of text search. Only for a schema whose profile has a language of text search. */
 function missingTextSearch(parts: ReadonlySet<string>): Part[] {
   return TEXT_SEARCH.filter((part) => !parts.has(nameOf(part)));
 }
 
-/** Parts without which searches are slower, and nothing else. */
-export function isOnlySlower({ kind }: Part): boolean {
+/** Whether the loss of a part only makes searches slower. */
+export function affectsSpeedOnly({ kind }: Part): boolean {
   return kind === "index";
 }
 
-/** What is missing of a schema, and what is left of its profile. */
+/** The missing parts of a schema, and its active profile. */
 export interface Damage {
   missing: Part[];
-  /** `undefined` where it cannot be read. */
+  /** `undefined` if there is none or it cannot be read. */
   active: ActiveProfile | undefined;
 }
 
 /**
- * Compares the catalogs with what a schema should have.
+ * Compares the parts of a schema with those that it should have.
  *
- * @param version - the highest migration that is recorded; 0 where none is
+ * @param version - the highest recorded migration; 0 if none is recorded
  */
 export async function readDamage(client: Queryable, schema: string, version: number): Promise<Damage> {
   const parts = await readParts(client, schema);
@@ -136,12 +136,16 @@ export async function readDamage(client: Queryable, schema: string, version: num
   return { missing, active };
 }
 
-/** A part as messages and `migrationStatus` name it: `column training.ticket`. */
+/** The name of a part in messages and `migrationStatus`: `column training.ticket`. */
 export function nameOf({ kind, name }: Part): string {
   return kind === "row" ? `rows of ${name}` : `${kind} ${name}`;
 }
 
-/** Of what is gone for good. */
+/**
+ * The error of a schema with missing parts.
+ *
+ * @param remedy - what to do. Default: restore a backup or start again, since the content of the parts is lost
+ */
 export function damagedSchema(schema: string, parts: readonly Part[], remedy?: string): SchemaError {
   const quoted = JSON.stringify(schema);
   const what = parts.map(nameOf).join(", ");
@@ -149,7 +153,7 @@ export function damagedSchema(schema: string, parts: readonly Part[], remedy?: s
     "SCHEMA_DAMAGED",
     `Schema ${quoted} is damaged: ${what} ${parts.length === 1 ? "is" : "are"} missing. ` +
       (remedy ??
-        `What was in it cannot be made again: restore it from a backup, or run DROP SCHEMA ${quoted} CASCADE, ` +
-          `migrate(pool, { schema: ${quoted} }), and index the trainings anew`),
+        `Its content is lost: restore it from a backup, or run DROP SCHEMA ${quoted} CASCADE and ` +
+          `migrate(pool, { schema: ${quoted} }), and index the trainings again`),
   );
 }

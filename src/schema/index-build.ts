@@ -14,40 +14,40 @@ import {
 } from "./vector-index-sql.js";
 import { vectorIndexTypes, type VectorIndexType } from "./vector-index.js";
 
-/** What a build may use of the server; what is left out is as the server has it. */
+/** Settings of an index build. Those that are `undefined` keep the server's value. */
 export interface BuildSettings {
-  /** As Postgres writes it: `512MB`. */
+  /** In Postgres' notation: `512MB`. */
   maintenanceWorkMem: string | undefined;
   parallelWorkers: number | undefined;
 }
 
-/** duplicate_table, which an index counts as, and unique_violation, when both were made at once */
+/** duplicate_table (for indexes, too) and unique_violation (of concurrent CREATEs): another session built the index */
 const DUPLICATES = new Set(["42P07", "23505"]);
-/** How often a load that waits for another session's build looks again. */
+/** Interval between checks while a load waits for another session's build. */
 const POLL_MS = 250;
 
 /**
- * The server looks twice a second whether the connection is still there, and ends the build when it is not; else that
- * would hold up writes to its end for nobody. Postgres 13 has no such setting, and not every system supports it.
+ * Makes the server check the connection twice a second, and end the build if it is lost. Otherwise an abandoned build
+ * would block writes until its end. Postgres 13 lacks the setting, and not every system supports it.
  */
-const LOOK_AFTER_CONNECTION = `DO $$
+const CHECK_CONNECTION = `DO $$
 BEGIN
   PERFORM pg_catalog.set_config('client_connection_check_interval', '500', true);
 EXCEPTION WHEN OTHERS THEN NULL;
 END $$`;
 
 /**
- * Drops the vector index, for a load that is faster without.
+ * Drops the vector index before a load, which is faster without it.
  *
- * @throws {@link InvalidArgumentError} when a filled profile has an index and nobody said to build that again
- * @throws {@link SchemaError} when the role may not; nothing has changed then
- * @throws {@link DatabaseError} with the code CONFLICT when another session builds the index
+ * @throws {@link InvalidArgumentError} if the profile has chunks and a valid index, and `rebuild` is false
+ * @throws {@link SchemaError} if the role does not own the tables; nothing has changed then
+ * @throws {@link DatabaseError} with the code CONFLICT if another session is building the index
  */
 export async function dropBeforeLoad(pool: DatabasePool, layout: Layout, rebuild: boolean): Promise<void> {
   const indexes = await readVectorIndexes(pool, layout.schema, layout.profileId);
   const { vectorIndex, vectorIndexStates: states } = indexes;
   if (vectorIndexTypes.some((type) => states[type] === "building")) {
-    throw new DatabaseError("Another session builds the vector index at the moment", {
+    throw new DatabaseError("Another session is building the vector index: try again when it has finished", {
       code: "CONFLICT",
       retryable: true,
     });
@@ -55,7 +55,7 @@ export async function dropBeforeLoad(pool: DatabasePool, layout: Layout, rebuild
   if (!rebuild && vectorIndex.state === "valid" && (await hasChunks(pool, layout))) {
     throw new InvalidArgumentError(
       "rebuild",
-      "must be true for an index that holds chunks already: its vector index is dropped and built anew",
+      "must be true to load into an index that already holds chunks: the load drops its vector index and builds it again",
     );
   }
   await requireOwner(pool, layout);
@@ -66,8 +66,8 @@ export async function dropBeforeLoad(pool: DatabasePool, layout: Layout, rebuild
 }
 
 /**
- * Builds the vector index as it is recorded, in one transaction: searches go on, writes wait. When it breaks off, at
- * whatever point, nothing of it is left.
+ * Builds the vector index with its recorded settings, in one transaction: searches continue, writes wait. A build that
+ * fails leaves nothing behind.
  */
 export async function buildAfterLoad(
   pool: DatabasePool,
@@ -81,9 +81,9 @@ export async function buildAfterLoad(
     const { vectorIndex, vectorIndexStates, recordedHnsw } = await readVectorIndexes(pool, schema, profileId);
     const type = vectorIndex.next ?? vectorIndex.type;
     const state = vectorIndexStates[type];
-    if (state === "valid") return; // a migration or another load has built it meanwhile
+    if (state === "valid") return; // built by a migration or another load in the meantime
     if (state === "building") {
-      // Not in the line for the table: a build that lets writes go on waits for those who stand there.
+      // Polls rather than waiting for the table's lock: CREATE INDEX CONCURRENTLY would wait for our transaction.
       await sleep(POLL_MS);
       continue;
     }
@@ -92,7 +92,7 @@ export async function buildAfterLoad(
       continue;
     }
     if (!recordedHnsw)
-      throw new SchemaError("SCHEMA_MISSING", "The profile of the index is gone: run migrate");
+      throw new SchemaError("SCHEMA_MISSING", "The profile of the index is missing: run migrate");
     try {
       await inTransaction(pool, (client) =>
         build(client, layout, { type, dimensions, ...recordedHnsw }, { ...settings, parallelWorkers }),
@@ -104,7 +104,7 @@ export async function buildAfterLoad(
   }
 }
 
-/** So that the planner knows from the first search on how many rows a filter lets through. */
+/** Updates the planner's statistics, so that it knows from the first search on how many rows a filter matches. */
 export async function analyzeAfterLoad(pool: Queryable, layout: Layout): Promise<void> {
   const { chunk, indexed } = namesOf(layout);
   await query(pool, `ANALYZE ${chunk}, ${indexed}`);
@@ -123,7 +123,7 @@ async function build(
 ): Promise<void> {
   const names = namesOf(layout);
   await liftTimeouts(client);
-  await query(client, LOOK_AFTER_CONNECTION);
+  await query(client, CHECK_CONNECTION);
   const set = "SELECT pg_catalog.set_config($1, $2, true)";
   if (maintenanceWorkMem !== undefined) {
     await query(client, set, ["maintenance_work_mem", maintenanceWorkMem]);
@@ -144,23 +144,24 @@ async function hasChunks(database: Queryable, layout: Layout): Promise<boolean> 
   return rows.length > 0;
 }
 
-/** What Postgres asks of a role that makes an index: to own the table, and to be let into the schema. */
+/** Checks what Postgres requires for creating an index: ownership of the table, and CREATE on the schema. */
 async function requireOwner(database: Queryable, layout: Layout): Promise<void> {
-  const [row] = await query<{ may: string }>(
+  const [row] = await query<{ may_create: string }>(
     database,
-    `SELECT (pg_catalog.pg_has_role(c.relowner, 'USAGE') AND pg_catalog.has_schema_privilege(n.oid, 'CREATE'))::text AS may
+    `SELECT (pg_catalog.pg_has_role(c.relowner, 'USAGE') AND pg_catalog.has_schema_privilege(n.oid, 'CREATE'))::text AS may_create
     FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = $2
     WHERE n.nspname = $1`,
     [layout.schema, chunkTable(layout.profileId)],
   );
-  if (row?.may === "true") return;
+  if (row?.may_create === "true") return;
   throw new SchemaError(
     "INSUFFICIENT_PRIVILEGE",
-    `The database role may not drop and build an index of ${namesOf(layout).chunk}: load as the role that ran migrate`,
+    `The database role may not drop and build an index on ${namesOf(layout).chunk}: ` +
+      "run bulkLoad as the role that ran migrate",
   );
 }
 
-/** An index that was altered by hand is built again as it is, not as it was made. */
+/** Records the index's current HNSW parameters, which someone may have altered, so that the rebuilt index keeps them. */
 async function keepParameters(
   database: Queryable,
   layout: Layout,
@@ -174,6 +175,7 @@ async function keepParameters(
   );
 }
 
+/** 0 for a pgvector whose parallel builds are unsafe; otherwise `undefined`, the server's setting. */
 async function safeWorkers(database: Queryable, layout: Layout): Promise<number | undefined> {
   const { extension } = await readCatalog(database, layout.schema, layout.profileId);
   return isVersionAtLeast(extension?.version ?? "", OLDEST_SAFE_PARALLEL_BUILD) ? undefined : 0;

@@ -2,9 +2,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { query, type HostNumber, type Queryable } from "../postgres/database.js";
 import { chunkTable, type Layout } from "./layout.js";
 
-/** How far the build of an index is, as Postgres tells it; what does not apply to a phase is 0. */
+/** The progress of an index build, as Postgres reports it. A count that does not apply to the phase is 0. */
 export interface IndexProgress {
-  /** `initializing`, `building index: loading tuples` and so on. */
+  /** Postgres' name of the phase: `initializing`, `building index: loading tuples` and so on. */
   phase: string;
   blocksDone: number;
   blocksTotal: number;
@@ -24,10 +24,10 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = $1
 WHERE p.datname = pg_catalog.current_database()`;
 
 /**
- * Does work that builds an index of the chunk table, and tells meanwhile how far it is. In a pool of one client, which
- * the work has, nothing is heard of it but its begin.
+ * Does work that builds an index on the chunk table, and reports its progress four times a second. With a pool of one
+ * client only the start is reported, since the work holds that client.
  *
- * @param work - gets a signal that fires when `onProgress` throws; then that error is thrown
+ * @param work - gets a signal that fires if `onProgress` throws; the call then throws that error
  */
 export async function reportingProgress<T>(
   database: Queryable,
@@ -43,13 +43,13 @@ export async function reportingProgress<T>(
     for (;;) {
       await sleep(INTERVAL_MS, undefined, { signal: finished.signal }).catch(() => undefined);
       if (finished.signal.aborted) return;
-      // It only tells: the build does not fail with it.
+      // An error here must not fail the build.
       const progress = await readProgress(database, layout).catch(() => undefined);
       if (isAborted(finished.signal)) return;
       if (progress) onProgress(progress);
     }
   };
-  // Never waited for: in a pool of one client it would wait for the work, and the work must not wait for it.
+  // Not awaited: with a pool of one client it waits for the work to end, so the work must not wait for it.
   report().catch((error: unknown) => {
     failed.abort(error);
   });
@@ -62,7 +62,7 @@ export async function reportingProgress<T>(
   }
 }
 
-/** Across an `await` it changes, which the compiler does not know. */
+/** A function, since TypeScript assumes that `signal.aborted` stays the same across an `await`. */
 function isAborted(signal: AbortSignal): boolean {
   return signal.aborted;
 }

@@ -5,7 +5,7 @@ import type { Layout } from "./layout.js";
 import { hostClient } from "../postgres/host-client.js";
 import { mayBeSchemaChange, SchemaChanged } from "./schema-change.js";
 import {
-  FEWEST_PAGES_OF_LARGE,
+  MIN_PAGES_OF_LARGE_TABLE,
   isLarge,
   readSchemaState,
   type RecordedModel,
@@ -14,58 +14,59 @@ import {
 
 export { isLarge, type SchemaState } from "./schema-state.js";
 
-/** How long a look at the catalogs is good for: a migration changes the index at most a few times in its life. */
+/** How long a read of the catalogs stays valid: migrations change an index only a few times in its life. */
 const MAX_AGE_MS = 60_000;
-/** A small table may be large soon: its first load has just begun. */
+/** Shorter for a small table, which may soon be large: its first load may have just begun. */
 const MAX_AGE_OF_SMALL_MS = 5_000;
-/** How often a call is begun again for a schema that changed under it. */
+/** How often work is attempted while the schema changes under it. */
 const MAX_ATTEMPTS = 3;
 
-/** Of which schema a {@link KnownSchema} knows, and for whom. */
+/** Dependencies of a {@link KnownSchema}. */
 export interface KnownSchemaParts {
-  /** Looks are made with it. */
+  /** Reads the catalogs. */
   database: Queryable;
   schema: string;
   profileId: number;
-  /** The model of the index that is open. */
+  /** The model of the open index. */
   own?: RecordedModel;
-  /** Rejects for a schema that the index cannot work with. */
+  /** Rejects if the index cannot work with the schema. */
   check?: (state: SchemaState, database: Queryable) => Promise<void>;
-  /** Tells the host of calls that were begun again. */
+  /** Reports repeated work to the host. */
   notify?: Notify;
 }
 
 /** Options of {@link KnownSchema.follow}. */
 export interface FollowOptions {
-  /** Of the host's, in which the work is done. Writes in it are not begun again: only the next call finds the new schema. */
+  /** The host's client that does the work. Writes on it are not repeated: only the next call uses the new schema. */
   client?: Queryable | undefined;
-  /** The work takes ids that were checked for the types of the known schema. */
+  /** Whether the work writes, and so holds ids that were checked against the known type of ids. */
   writes?: boolean | undefined;
-  /** Ends the wait for a look, which goes on for others. */
+  /** Ends this call's wait for a read of the catalogs. The read continues for other calls. */
   signal?: AbortSignal | undefined;
 }
 
-/** A look, and how long it is good for. */
+/** The result of reading the catalogs, and how long it stays valid. */
 interface Look {
   state: SchemaState;
   at: number;
-  goodForMs: number;
+  validForMs: number;
 }
 
 /**
- * Owns what this process knows of the schema: the types and names that statements are written with, and what serves the
- * searches. Looks again when that is old, and at once when a statement meets another schema than it was written for.
+ * Owns what this process knows of the schema: the names and types that statements are written with, and which vector index
+ * serves searches. Reads the catalogs again when this knowledge is old, and immediately when a statement finds another
+ * schema than it was written for.
  */
 export class KnownSchema {
   readonly #parts: KnownSchemaParts;
   readonly #maxAgeMs: number;
   #look: Look | undefined;
-  /** One look serves all calls that wait for one. */
+  /** The read in progress, shared by all calls that wait for one. */
   #looking: Promise<SchemaState> | undefined;
   #last: SchemaState | undefined;
-  /** A host's transaction may see what nobody else does, and may never commit it: what it sees is for its client alone. */
+  /** Kept per client: a host's transaction may see uncommitted schema changes that no other session sees. */
   readonly #looksOfClients = new WeakMap<Queryable, Look>();
-  /** Chunks that this process has added since it looked. */
+  /** Chunks that this process has added since the last read. */
   #added = 0;
 
   constructor(parts: KnownSchemaParts, maxAgeMs = MAX_AGE_MS) {
@@ -73,45 +74,47 @@ export class KnownSchema {
     this.#maxAgeMs = maxAgeMs;
   }
 
-  /** As of the last look. The first one has to have been made. */
+  /** The layout as of the last read. Throws before the first read. */
   get layout(): Layout {
     return this.#known.layout;
   }
 
-  /** The oid of pgvector's type, as of the last look. */
+  /** The oid of pgvector's type `vector`, as of the last read. */
   get vectorOid(): number {
     return this.#known.vectorOid;
   }
 
-  /** Whether the last look is not yet old. */
+  /** Whether the last read is still valid. */
   get isRecent(): boolean {
-    return isGood(this.#look);
+    return isFresh(this.#look);
   }
 
   get #known(): SchemaState {
-    if (!this.#last) throw new TypeError("the schema has not been looked at");
+    if (!this.#last) throw new TypeError("the schema has not been read yet");
     return this.#last;
   }
 
   /**
-   * @param client - of the host's, to look with where it is time to look again
+   * The known schema, read again if it is old.
+   *
+   * @param client - the host's client, which then reads it
    * @throws {@link SchemaError} | {@link DatabaseError}
    */
   async current(client?: Queryable): Promise<SchemaState> {
     return this.#recentState(client) ?? this.look(client);
   }
 
-  /** What is known, unless that is old. */
+  /** The known schema, or `undefined` if it has to be read first. */
   #recentState(client?: Queryable, writes = false): SchemaState | undefined {
-    // A pool whose only client the host has given has none to look with.
+    // A write on a host's client never reads: the pool may have no other client.
     if (writes) return client && this.#known;
     const look = (client && this.#looksOfClients.get(client)) ?? this.#look;
-    if (isGood(look)) return look.state;
-    return client && isGood(this.#look) ? this.#look.state : undefined;
+    if (isFresh(look)) return look.state;
+    return client && isFresh(this.#look) ? this.#look.state : undefined;
   }
 
   /**
-   * For writes, to which it does no harm that a table has grown large since: that is no reason to look again.
+   * Like {@link current}, for writes. A table that has become large is no reason to read again: it does not affect writes.
    *
    * @throws {@link SchemaError} | {@link DatabaseError}
    */
@@ -121,15 +124,16 @@ export class KnownSchema {
   }
 
   /**
-   * Looks at the schema now.
+   * Reads the schema now.
    *
+   * @param client - the host's client, which reads it and alone uses the result
    * @throws {@link SchemaError} | {@link DatabaseError}
    */
   async look(client?: Queryable): Promise<SchemaState> {
     if (client) {
       const at = performance.now();
       const state = await hostClient(client).read((session) => this.#read(session));
-      this.#looksOfClients.set(client, { state, at, goodForMs: this.#goodForMs(state) });
+      this.#looksOfClients.set(client, { state, at, validForMs: this.#validForMs(state) });
       return state;
     }
     const looking = (this.#looking ??= this.#lookForAll());
@@ -137,10 +141,10 @@ export class KnownSchema {
   }
 
   /**
-   * Does work with statements that are written for what is known of the schema; again, with what a new look finds, when it
-   * turns out that the schema is another one by now.
+   * Does work with the known schema. If a statement finds that the schema has changed, reads the schema and repeats the
+   * work.
    *
-   * @throws what the work throws, or the look
+   * @throws the error of the work, or of reading the schema
    */
   async follow<T>(
     work: (state: SchemaState) => Promise<T>,
@@ -162,26 +166,26 @@ export class KnownSchema {
         state = await orAbort(() => this.#lookAfter(error, earlier, client), signal);
         if (writes) this.#requireSameIds(earlier, state);
         const isSame = sameVersion(state, earlier);
-        // Not for the schema: the vector index may be broken.
+        // The schema is not the cause: the vector index may be damaged.
         if (isSame && sqlStateOf(error) === DATA_EXCEPTION) throw error;
         if (isSame && attempt > 1) throw error;
         this.#parts.notify?.({
           code: "RETRY",
-          message: "The schema of the index was changed, so a statement was written anew and run again",
+          message: "The schema of the index has changed, so a statement was rewritten and run again",
           cause: error,
         });
       }
     }
   }
 
-  /** For chunks that this process adds: with them a small table may be large, and the next search looks again. */
+  /** Counts chunks that this process adds. Once they may make a small table large, the next search reads again. */
   grow(chunks: number): void {
     this.#added += chunks;
     const look = this.#look;
-    if (look && !isLarge(look.state) && this.#added >= FEWEST_PAGES_OF_LARGE) look.goodForMs = 0;
+    if (look && !isLarge(look.state) && this.#added >= MIN_PAGES_OF_LARGE_TABLE) look.validForMs = 0;
   }
 
-  /** For a change that this process makes itself: the next search looks again. */
+  /** Makes the next call read the schema again, after a change by this process. */
   forget(client?: Queryable): void {
     this.#look = undefined;
     if (client) this.#looksOfClients.delete(client);
@@ -192,7 +196,7 @@ export class KnownSchema {
     this.#added = 0;
     try {
       const state = await this.#read(this.#parts.database);
-      this.#look = { state, at, goodForMs: this.#goodForMs(state) };
+      this.#look = { state, at, validForMs: this.#validForMs(state) };
       this.#last = state;
       return state;
     } finally {
@@ -207,13 +211,13 @@ export class KnownSchema {
     return state;
   }
 
-  #goodForMs(state: SchemaState): number {
+  #validForMs(state: SchemaState): number {
     return isLarge(state) ? this.#maxAgeMs : Math.min(this.#maxAgeMs, MAX_AGE_OF_SMALL_MS);
   }
 
   async #lookAfter(error: unknown, state: SchemaState, client: Queryable | undefined): Promise<SchemaState> {
     const newer = client ? undefined : this.#look?.state;
-    if (newer && newer !== state) return newer; // another call has met the change, and has looked
+    if (newer && newer !== state) return newer; // another call has already read the changed schema
     try {
       return await this.look(client);
     } catch (failure) {
@@ -225,21 +229,21 @@ export class KnownSchema {
     if (before.idType === now.idType || (isInteger(before) && isInteger(now))) return;
     throw new SchemaError(
       "SCHEMA_CONFLICT",
-      `Schema ${JSON.stringify(now.schema)} was migrated anew while the index was open: its ids are ${now.idType} now, and ` +
-        `were ${before.idType}. Nothing was stored: call again with ids of that type`,
+      `Schema ${JSON.stringify(now.schema)} was re-created while the index was open: its ids are ${now.idType} now, and ` +
+        `were ${before.idType}. Nothing was stored: call again with ${now.idType} ids`,
     );
   }
 }
 
-function isGood(look: Look | undefined): look is Look {
-  return look !== undefined && performance.now() - look.at < look.goodForMs;
+function isFresh(look: Look | undefined): look is Look {
+  return look !== undefined && performance.now() - look.at < look.validForMs;
 }
 
 function isInteger({ idType }: Layout): boolean {
   return idType === "integer" || idType === "bigint";
 }
 
-/** Whether two looks found the same schema. */
+/** Whether two reads found the same schema. */
 function sameVersion(left: SchemaState, right: SchemaState): boolean {
   return left.version === right.version && left.vectorOid === right.vectorOid;
 }

@@ -2,29 +2,29 @@ import type { IdType } from "../types.js";
 import { quoteIdentifier } from "../postgres/identifiers.js";
 import type { TextSearchLanguage } from "./lexemes.js";
 
-/** A schema of its own: a host's migration tool once dropped an index on a table that it thought it owned. */
+/** A separate schema: a host's migration tool once dropped an index on a table that it took for its own. */
 export const DEFAULT_SCHEMA = "training_index";
 
-/** The chunk table that the first migration makes. */
+/** The profile whose tables the first migration creates. */
 export const FIRST_PROFILE_ID = 1;
 
-/** The version of the layout that this library's statements are written for: the last of `migrations/list.ts`. */
+/** The schema version that this library's statements are written for: the last one in `migrations/list.ts`. */
 export const SCHEMA_VERSION = 5;
 
-/** The names and types that SQL texts are made of: where the index lives, and how ids are stored. */
+/** The names and types that SQL statements are written with: where the index lives, and how ids are stored. */
 export interface Layout {
-  /** As the caller gave it. */
+  /** As the caller gave it, not quoted. */
   schema: string;
   idType: IdType;
-  /** The schema that pgvector was created in. */
+  /** The schema in which pgvector is installed. */
   extensionSchema: string;
-  /** Which chunk table: one for each embedding profile. */
+  /** Selects the chunk table: there is one for each embedding profile. */
   profileId: number;
-  /** The language in which chunks can be searched for words; `undefined` where they cannot. */
+  /** The language of text search; `undefined` without text search. */
   textSearch?: TextSearchLanguage | undefined;
 }
 
-/** Every name qualified and quoted: neither the host's `search_path` nor a hostile name has any say. */
+/** Names for SQL, all qualified and quoted: neither the host's `search_path` nor a hostile name affects statements. */
 export interface Names {
   schema: string;
   ticket: string;
@@ -39,11 +39,11 @@ export interface Names {
   halfvec: string;
   /** The function that keeps the sign of each component. */
   binaryQuantize: string;
-  /** The cosine distance operator, of `vector` and of `halfvec`. */
+  /** The cosine distance operator, for `vector` and `halfvec`. */
   distance: string;
-  /** The operator that counts the bits that differ. */
+  /** The operator that counts differing bits. */
   hammingDistance: string;
-  /** pgvector's own schema, for its operator classes. */
+  /** The schema of pgvector, for its operator classes. */
   extension: string;
 }
 
@@ -56,7 +56,7 @@ export function namesOf(layout: Omit<Layout, "idType">): Names {
   return names;
 }
 
-/** Each search needs them some times. */
+/** Cached: every search builds several statements from these names. */
 const namesByLayout = new WeakMap<Omit<Layout, "idType">, Names>();
 
 function makeNames({ schema, extensionSchema, profileId }: Omit<Layout, "idType">): Names {
@@ -84,7 +84,7 @@ export function chunkTable(profileId: number): string {
   return `chunk_${profileId}`;
 }
 
-/** The name of the table that holds a row for each training that a profile has indexed. */
+/** The name of the table with one row for each training that is indexed under a profile. */
 export function indexedTable(profileId: number): string {
   return `indexed_${profileId}`;
 }

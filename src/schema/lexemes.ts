@@ -1,7 +1,7 @@
-/** Lexemes: the words of a text as Postgres compares them, cut down to their stems and without accents. */
+/** Lexemes: the words of a text as Postgres compares them, reduced to their stems and without accents. */
 
 /**
- * The languages whose words Postgres knows how to cut down to their stems; `simple` leaves words as they are.
+ * The languages with a Postgres stemmer, and `simple`, which does not stem.
  *
  * @see https://www.postgresql.org/docs/current/textsearch-dictionaries.html#TEXTSEARCH-SNOWBALL-DICTIONARY
  */
@@ -41,35 +41,35 @@ export const textSearchLanguages = [
 export type TextSearchLanguage = (typeof textSearchLanguages)[number];
 
 /**
- * Characters of a text that are searched for words: the most that surely fits a `tsvector`, which holds 1 MB. A chunk
- * that is longer, which only a caller of `split: false` has, is found by the words before.
+ * The indexed characters of a text, chosen so that they fit a `tsvector`, which holds at most 1 MB. A longer chunk, which
+ * only `split: false` allows, is found only by the words in its first part.
  */
 const MAX_CHARACTERS = 100_000;
 
 const ACCENTED = "ÁÀÂÃÄÅáàâãäåÇçÉÈÊËéèêëÍÌÎÏíìîïÑñÓÒÔÕÖóòôõöÚÙÛÜúùûüÝýÿ";
 const PLAIN = "AAAAAAaaaaaaCcEEEEeeeeIIIIiiiiNnOOOOOoooooUUUUuuuuYyy";
 
-/** Texts from PDFs often have each accent as a character of its own, behind its letter: NFC puts them together. */
+/** Normalizes to NFC first: texts from PDFs often have the accent as a separate character after its letter. */
 function withoutAccents(text: string): string {
   return `translate(normalize(left(${text}, ${MAX_CHARACTERS}), NFC), '${ACCENTED}', '${PLAIN}')`;
 }
 
-/** What a language's stemmer leaves different though people take it for the same word. */
-const EVEN_OUT: Partial<Record<TextSearchLanguage, (text: string) => string>> = {
-  // "estação" and "estações": the plural that most nouns of technical texts have.
-  // As an E'' string, since a backslash in another one is what `standard_conforming_strings` says.
+/** Corrections for word forms that a language's stemmer does not unify. */
+const UNIFY_FORMS: Partial<Record<TextSearchLanguage, (text: string) => string>> = {
+  // "estação" and "estações", the plural of most nouns in technical texts.
+  // An E'' string, since in other strings the meaning of a backslash depends on `standard_conforming_strings`.
   portuguese: (text) => `regexp_replace(${text}, E'oes\\\\M', 'ao', 'gi')`,
 };
 
 /**
- * SQL for the lexemes of a text. Immutable, so that it can be stored with each chunk.
+ * SQL for the lexemes of a text. The expression is immutable, so that a generated column can store it.
  *
- * Accents are taken off before the stem is looked for, on both sides, as people leave them out of questions; it needs no
- * extension, as `unaccent` would.
+ * Accents are removed before stemming, in texts and questions alike, since people often omit them in questions. This needs
+ * no extension, unlike `unaccent`.
  *
- * @param text - SQL for the text
+ * @param text - an SQL expression for the text
  */
 export function lexemesOf(language: TextSearchLanguage, text: string): string {
   const plain = withoutAccents(text);
-  return `to_tsvector('pg_catalog.${language}'::regconfig, ${EVEN_OUT[language]?.(plain) ?? plain})`;
+  return `to_tsvector('pg_catalog.${language}'::regconfig, ${UNIFY_FORMS[language]?.(plain) ?? plain})`;
 }

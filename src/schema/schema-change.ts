@@ -2,12 +2,12 @@ import { DatabaseError } from "../errors.js";
 import { DATA_EXCEPTION, isSchemaChange, sqlStateOf } from "../postgres/database.js";
 
 /**
- * A statement that ran, and has found another schema than it was written for. Seen by callers only when that keeps
- * happening.
+ * A statement has found another schema than it was written for. The statement is rewritten and run again, so callers see
+ * this error only if that keeps happening.
  */
 export class SchemaChanged extends DatabaseError {
   constructor(cause?: unknown) {
-    super("The schema of the index was changed while the call ran", {
+    super("The schema of the index has changed while the call ran: call again", {
       code: "CONFLICT",
       retryable: true,
       cause,
@@ -15,12 +15,12 @@ export class SchemaChanged extends DatabaseError {
   }
 }
 
-/** invalid_binary_representation: a parameter of a type that has another number now */
+/** invalid_binary_representation: the oid of a parameter's type has changed */
 const INVALID_BINARY = "22P03";
 
 /**
- * Whether a statement may have failed because it was written for a schema which has changed since. What pgvector says of
- * vectors of other dimensions it also says of an index that is broken.
+ * Whether a statement may have failed because the schema has changed since the statement was written. Not certain:
+ * pgvector reports other dimensions and a damaged index with the same SQLSTATE.
  */
 export function mayBeSchemaChange(error: unknown): boolean {
   const state = sqlStateOf(error);

@@ -7,14 +7,14 @@ import { textSearchLanguages } from "./lexemes.js";
 import { idTypeOf } from "./training-id.js";
 import { vectorIndexName, vectorIndexTypes, type VectorIndexType } from "./vector-index.js";
 
-/** The model whose vectors a profile holds, as it is recorded. */
+/** The recorded model of a profile's vectors. */
 export interface RecordedModel {
   model: string;
   queryPrefix: string;
   documentPrefix: string;
 }
 
-/** What statements are written for: the schema as it stood at one look. */
+/** The state of the schema at one moment. Statements are written for it. */
 export interface SchemaState {
   layout: Layout;
   /** The oid of pgvector's type `vector`. */
@@ -22,32 +22,35 @@ export interface SchemaState {
   chunkOid: number;
   /** Components of a vector. */
   dimensions: number;
-  /** `undefined` until the first write has recorded it. */
+  /** `undefined` until the first write records it. */
   recorded: RecordedModel | undefined;
-  /** The type of the vector index that Postgres can use; `undefined` without one: then every search is exact. */
+  /** The type of the usable vector index; `undefined` without one: then every search is exact. */
   type: VectorIndexType | undefined;
   /** Size of the chunk table, in pages. */
   pages: number;
-  /** Of the schema; see {@link versionOf}. */
+  /** See {@link versionOf}. */
   version: string;
-  /** The versions in which statements may search, as a parameter: that of this look, with nobody's or the own model recorded. */
+  /**
+   * The versions that statements accept, as a parameter: this one, with no recorded model or with the open index's own
+   * model.
+   */
   acceptedVersions: Buffer;
 }
 
-/** From here on a search by the vector index costs less than comparing all chunks, and so does a plan that is kept. */
-export const FEWEST_PAGES_OF_LARGE = 100;
+/** From this size on the vector index is faster than comparing all chunks, and plans may be kept. */
+export const MIN_PAGES_OF_LARGE_TABLE = 100;
 
-/** Whether the chunk table is so large that the vector index is worth its while. */
+/** Whether the chunk table is so large that a search by the vector index is faster than an exact one. */
 export function isLarge({ pages }: Pick<SchemaState, "pages">): boolean {
-  return pages >= FEWEST_PAGES_OF_LARGE;
+  return pages >= MIN_PAGES_OF_LARGE_TABLE;
 }
 
 /**
- * SQL for one row with the `version` of a schema: it changes with all that the statement of a search depends on. A table
- * that is made anew has another oid; one that is rewritten or emptied, another file.
+ * SQL for one row with the `version` of a schema, which changes with everything that a search statement depends on. A
+ * table that is created again gets another oid; one that is rewritten or truncated gets another file.
  *
- * @param chunkOid - of the chunk table. Also tells the texts of statements apart, so that none is run under a name that a
- * connection has prepared before the table was made anew.
+ * @param chunkOid - the oid of the chunk table. It is part of the text, so that no statement runs under a name that a
+ * connection prepared before the table was created again.
  */
 export function versionOf(layout: Layout, chunkOid: number | string): string {
   const { profileId } = layout;
@@ -56,7 +59,7 @@ export function versionOf(layout: Layout, chunkOid: number | string): string {
     FROM ${namesOf(layout).profile} p WHERE p.id = ${profileId}`;
 }
 
-/** The last part of a version, which is not there until the model is recorded. */
+/** The last part of a version. Empty until the model is recorded. */
 function claimIn(model: string, queryPrefix: string | null, documentPrefix: string | null): string {
   return [model, queryPrefix, documentPrefix].map((part) => (part === null ? "" : `,${part}`)).join("");
 }
@@ -100,10 +103,10 @@ WHERE p.id = ${layout.profileId}`;
 }
 
 /**
- * Looks at all that statements depend on, in one statement.
+ * Reads everything that statements depend on, in a single statement.
  *
- * @param own - the model of the index that is open: once it is recorded, the schema is not another one for that
- * @throws {@link SchemaError} when there is nothing to look at
+ * @param own - the model of the open index: recording this model does not count as a change of the schema
+ * @throws {@link SchemaError} if parts of the schema are missing
  * @throws {@link DatabaseError}
  */
 export async function readSchemaState(
@@ -111,9 +114,9 @@ export async function readSchemaState(
   { schema, profileId }: { schema: string; profileId: number },
   own?: RecordedModel,
 ): Promise<SchemaState> {
-  // What is asked is the same whatever the schema of the extension and the ids are.
-  const place: Layout = { schema, profileId, idType: "text", extensionSchema: "public" };
-  const [row] = await query<StateRow>(database, readState(place), [schema, chunkTable(profileId)]);
+  // Not known yet; the statement depends neither on the type of ids nor on the schema of the extension.
+  const provisional: Layout = { schema, profileId, idType: "text", extensionSchema: "public" };
+  const [row] = await query<StateRow>(database, readState(provisional), [schema, chunkTable(profileId)]);
   const idType: IdType | undefined = row && idTypeOf(row.id_type);
   if (!row || !idType) {
     throw new SchemaError(
@@ -147,7 +150,7 @@ export async function readSchemaState(
     chunkOid: Number(row.chunk_oid),
     dimensions: Number(row.dimensions),
     recorded,
-    // While one takes the place of another both are good; the recorded one is there to stay.
+    // While one index replaces another, both are usable; prefer the recorded one, which is the one that stays.
     type: usable.find((type) => type === row.recorded) ?? usable.at(-1),
     pages: Number(row.bytes) / Number(row.page),
     version: row.version,

@@ -12,9 +12,9 @@ const RANGES = {
 /** The column types that ids can have. */
 export const idTypes: readonly IdType[] = ["text", "bigint", "integer", "uuid"];
 
-/** An integer as Postgres writes it: of `007`, `+7` and `1e3` nobody knows whether they are the id 7. */
+/** An integer in the form that Postgres prints. Other forms (`007`, `+7`, `1e3`) are rejected as ambiguous. */
 const DIGITS = /^(?:0|-?[1-9]\d{0,18})$/;
-/** Postgres' own names of types that ids are stored as, or the host's columns have, and the type of id of each. */
+/** The id type for each `pg_type` name that an id column of ours or of the host can have. */
 const ID_TYPES: Partial<Record<string, IdType>> = {
   text: "text",
   varchar: "text",
@@ -24,19 +24,19 @@ const ID_TYPES: Partial<Record<string, IdType>> = {
 };
 
 /**
- * The type of ids in a column.
+ * The id type of a column.
  *
- * @param typeName - as `pg_type` has it, which no setting has a say in; `format_type` follows `quote_all_identifiers`
+ * @param typeName - from `pg_type`, not from `format_type`, whose output depends on `quote_all_identifiers`
  */
 export function idTypeOf(typeName: string | null): IdType | undefined {
   return typeName === null ? undefined : ID_TYPES[typeName];
 }
 
 /**
- * The text that Postgres gets for an id: the one form of all its spellings. `text` and `uuid` columns take strings, `bigint`
- * and `integer` columns numbers, bigints, or the strings that `pg` returns for them.
+ * The canonical text of an id, as it is sent to Postgres. `text` and `uuid` columns take strings; `bigint` and `integer`
+ * columns take numbers, bigints, or their digits as strings, as `pg` returns them.
  *
- * @throws {@link InvalidArgumentError} naming the option, the column's type and the remedy
+ * @throws {@link InvalidArgumentError} that names the option, the column's type and the remedy
  */
 export function encodeTrainingId(id: TrainingId, idType: IdType, option: string): string {
   return idType === "bigint" || idType === "integer"
@@ -45,8 +45,8 @@ export function encodeTrainingId(id: TrainingId, idType: IdType, option: string)
 }
 
 /**
- * The text of a chunk's id. Texts as they are, but in a schema of uuids each uuid in the form that a training's id has there:
- * a document that is added through the vector store is known by the same id as its chunk.
+ * The text of a chunk's id. In a schema with `uuid` ids, uuids are lower-cased like ids of trainings: a document that the
+ * vector store adds has the same id as its chunk.
  *
  * @throws {@link InvalidArgumentError}
  */
@@ -58,14 +58,14 @@ export function encodeChunkId(id: TrainingId, idType: IdType, option: string): s
   return idType === "uuid" && UUID.test(text) ? text.toLowerCase() : text;
 }
 
-/** As {@link encodeTrainingId}, for a list of ids that the caller calls `ids`. */
+/** Like {@link encodeTrainingId}, for a list; errors call it `ids`. */
 export function encodeTrainingIds(ids: readonly TrainingId[], idType: IdType): string[] {
   if (!Array.isArray(ids)) throw new InvalidArgumentError("ids", "must be a list of ids");
-  // Not `map`, which would leave out the holes of a list.
+  // Not `map`, which skips the holes of a sparse array.
   return Array.from(ids, (id: TrainingId, index) => encodeTrainingId(id, idType, `ids[${index}]`));
 }
 
-/** The id as the caller knows it. A bigint beyond the safe integers comes back as a `bigint`. */
+/** The id in the caller's form. A number beyond the safe integers is returned as a `bigint`. */
 export function decodeTrainingId(text: string, idType: IdType): TrainingId {
   if (idType === "text" || idType === "uuid") return text;
   const number = Number(text);
@@ -76,7 +76,7 @@ function encodeInteger(id: TrainingId, idType: "bigint" | "integer", option: str
   if (typeof id === "string" && !DIGITS.test(id)) {
     throw new InvalidArgumentError(
       option,
-      `is no integer, but this index stores ids as ${idType}: pass a number, a bigint, or its digits as Postgres writes them, such as "7"`,
+      `is not an integer, but this index stores ids as ${idType}: pass a number, a bigint, or its digits as Postgres writes them, such as "7"`,
     );
   }
   if (typeof id === "number" ? !Number.isSafeInteger(id) : !["bigint", "string"].includes(typeof id)) {

@@ -4,40 +4,40 @@ import { quoteIdentifier } from "../postgres/identifiers.js";
 import { chunkTable } from "./layout.js";
 import { vectorIndexName, vectorIndexTypes, type VectorIndexType } from "./vector-index.js";
 
-/** `building`: another session is at it. `invalid`: a build broke off; Postgres does not use it. */
+/** `building`: another session is building it. `invalid`: a build failed, and Postgres does not use the index. */
 export type VectorIndexState = "valid" | "invalid" | "building" | "missing";
 
 /** The vector index that a profile should have. */
 export interface RecordedVectorIndex {
-  /** `vector` where nothing is recorded yet. */
+  /** `vector` if nothing is recorded yet. */
   type: VectorIndexType;
-  /** The type that is being built beside it, to take its place. */
+  /** The type of the index that will replace this one, while it is built. */
   next: VectorIndexType | undefined;
   state: VectorIndexState;
-  /** Of the index that stands, else as recorded. */
+  /** From the existing index, otherwise as recorded. */
   m: number | undefined;
   efConstruction: number | undefined;
 }
 
-/** The vector indexes of a profile, those that should be there and those that are. */
+/** The vector indexes of a profile: the recorded one and the existing ones. */
 export interface VectorIndexes {
   vectorIndex: RecordedVectorIndex;
-  /** What an index that is built from now on gets; `undefined` where nothing is recorded yet. */
+  /** The parameters of the next build; `undefined` if nothing is recorded yet. */
   recordedHnsw: { m: number; efConstruction: number } | undefined;
-  /** Of the index of each type: there are two while one takes the other's place. */
+  /** The state of the index of each type. Two exist while one replaces the other. */
   vectorIndexStates: Readonly<Record<VectorIndexType, VectorIndexState>>;
-  /** The storage parameter `parallel_workers` of the chunk table, which builds of its indexes follow. */
+  /** The chunk table's storage parameter `parallel_workers`, which index builds use. */
   parallelWorkers: number | undefined;
 }
 
-/** One row for each index that is there; one without an index where there is none. */
+/** One row per existing index, or a single row without an index. */
 interface IndexRow {
   type: VectorIndexType | null;
   next: VectorIndexType | null;
   m: HostNumber | null;
   ef_construction: HostNumber | null;
   table_options: string | null;
-  /** Whether an index is made in a transaction, in which nobody else sees it. */
+  /** Whether an index is being built in a transaction, where other sessions do not see it yet. */
   table_building: "true" | "false";
   index_name: string | null;
   index_valid: "true" | "false" | null;
@@ -46,9 +46,9 @@ interface IndexRow {
 }
 
 /**
- * Looks at the vector indexes of a profile.
+ * Reads the vector indexes of a profile.
  *
- * @param hasProfile - whether there is a table of profiles, which from version 2 on say what index they should have
+ * @param hasProfile - whether the table of profiles exists, in which the vector index is recorded from version 2 on
  */
 export async function readVectorIndexes(
   database: Queryable,
@@ -69,7 +69,7 @@ export async function readVectorIndexes(
   const rowOf = (wanted: VectorIndexType): IndexRow | undefined =>
     rows.find(({ index_name: name }) => name === vectorIndexName(profileId, wanted));
   const stateOf = (wanted: VectorIndexType): VectorIndexState =>
-    // Builds in a transaction are those of bulk loads, of the index that should stand in the end.
+    // Only bulk loads build in a transaction; they build the next type if there is one, otherwise the recorded type.
     stateOfRow(rowOf(wanted), row.table_building === "true" && wanted === (next ?? type));
   const stored = storageParameters(rowOf(type)?.index_options);
   const recordedHnsw =
@@ -97,7 +97,7 @@ export async function readVectorIndexes(
 /** $1 schema, $2 the chunk table, $3 names of the indexes, $4 profile. */
 function readIndexes(schema: string, hasProfile: boolean): string {
   const record = hasProfile
-    ? // What an earlier version has no column for is NULL.
+    ? // Read through to_jsonb: a column that an earlier version lacks is NULL.
       `SELECT p ->> 'vector_index' AS type, p ->> 'vector_index_next' AS next, p ->> 'hnsw_m' AS m,
       p ->> 'hnsw_ef_construction' AS ef_construction
     FROM (SELECT pg_catalog.to_jsonb(p) AS p FROM ${quoteIdentifier(schema, "schema")}.profile p) p WHERE p ->> 'id' = $4::text`
@@ -126,7 +126,7 @@ function stateOfRow(row: IndexRow | undefined, isMadeUnseen: boolean): VectorInd
   return row.index_building === "true" ? "building" : "invalid";
 }
 
-/** `m=16,ef_construction=64`, as `reloptions` has them. */
+/** Parses `reloptions`, such as `m=16,ef_construction=64`. */
 function storageParameters(options: string | null | undefined): ReadonlyMap<string, number> {
   const pairs = (options ?? "").split(",").map((option) => option.split("="));
   return new Map(pairs.map(([name = "", value]) => [name, Number(value)]));

@@ -2,7 +2,7 @@ import { sqlStateOf } from "../postgres/database.js";
 import type { Names } from "./layout.js";
 import { indexedForm, vectorIndexName, type VectorIndexType } from "./vector-index.js";
 
-/** All that decides what a vector index is like. */
+/** The settings of a vector index. */
 export interface VectorIndexDefinition {
   type: VectorIndexType;
   dimensions: number;
@@ -18,21 +18,22 @@ const OPERATOR_CLASSES: Readonly<Record<VectorIndexType, string>> = {
 };
 
 /**
- * From here on several workers may build an HNSW index together: before, they could write past the end of a buffer.
+ * The first version of pgvector with safe parallel builds of HNSW indexes. Before, they could write past the end of a
+ * buffer.
  *
  * @see https://nvd.nist.gov/vuln/detail/CVE-2026-3172
  */
 export const OLDEST_SAFE_PARALLEL_BUILD = "0.8.2";
 
-/** disk_full and out_of_memory, which is how Postgres says that there is no room in /dev/shm. */
+/** disk_full and out_of_memory: Postgres reports a full /dev/shm with them. */
 const SHORT_OF_SHARED_MEMORY = new Set(["53100", "53200"]);
 
-/** Whether a build may work without parallel workers, which share `maintenance_work_mem`. */
+/** Whether a build may succeed without parallel workers, which need shared memory for `maintenance_work_mem`. */
 export function isShortOfSharedMemory(error: unknown): boolean {
   return SHORT_OF_SHARED_MEMORY.has(sqlStateOf(error) ?? "");
 }
 
-/** The statement that makes a vector index. `CONCURRENTLY` cannot run in a transaction. */
+/** The statement that creates a vector index. With `concurrently` it cannot run in a transaction. */
 export function createVectorIndex(
   names: Names,
   profileId: number,
@@ -45,7 +46,7 @@ export function createVectorIndex(
   USING hnsw (${expression} ${names.extension}.${OPERATOR_CLASSES[type]}) WITH (m = ${m}, ef_construction = ${efConstruction})`;
 }
 
-/** The statement that drops a vector index while searches and writes go on. */
+/** The statement that drops a vector index without blocking searches and writes. It cannot run in a transaction. */
 export function dropVectorIndex(names: Names, profileId: number, type: VectorIndexType): string {
   return `DROP INDEX CONCURRENTLY IF EXISTS ${names.schema}.${vectorIndexName(profileId, type)}`;
 }

@@ -1,23 +1,23 @@
 import { chunkTable, type Names } from "./layout.js";
 
 /**
- * What the vector index holds of each vector.
+ * The form in which the vector index holds each vector.
  *
- * - `vector`: all of it, 32 bits a component; up to 2,000 dimensions.
- * - `halfvec`: 16 bits a component, in a third of the space at 1024 dimensions; up to 4,000 dimensions.
+ * - `vector`: 32 bits per component; up to 2,000 dimensions.
+ * - `halfvec`: 16 bits per component, in a third of the space at 1024 dimensions; up to 4,000 dimensions.
  * - `bit`: the sign of each component, in an eighteenth of the space. The candidates that it finds are compared again
- *   on their full vectors.
+ *   by their full vectors.
  *
- * The vectors themselves are stored whole in each case, and so distances are always those of the full vectors.
+ * The table always stores the full vectors, and distances are always computed from them.
  *
  * @see https://github.com/pgvector/pgvector#half-precision-indexing and #binary-quantization
  */
 export type VectorIndexType = "vector" | "halfvec" | "bit";
 
-/** In the order of their sizes. */
+/** From the largest to the smallest. */
 export const vectorIndexTypes: readonly VectorIndexType[] = ["vector", "halfvec", "bit"];
 
-/** What an HNSW index of each type can hold; `bit` is bound by what a column of type `vector` can. */
+/** The dimensions that an HNSW index of each type supports. For `bit` the limit is that of a column of type `vector`. */
 export const MAX_DIMENSIONS: Readonly<Record<VectorIndexType, number>> = {
   vector: 2000,
   halfvec: 4000,
@@ -30,10 +30,10 @@ export function vectorIndexName(profileId: number, type: VectorIndexType): strin
 }
 
 /**
- * A vector as the index holds it. Postgres uses an index on an expression only for just that expression, so both the
- * index and the searches take theirs from here.
+ * The SQL expression of a vector in the form that the index holds. Postgres uses an expression index only for exactly the
+ * same expression, so index and searches share this function.
  *
- * @param vector - SQL of a value of type `vector`
+ * @param vector - an SQL expression of type `vector`
  */
 export function indexedForm(
   type: VectorIndexType,
@@ -46,7 +46,7 @@ export function indexedForm(
   return `${binaryQuantize}(${vector})::bit(${dimensions})`;
 }
 
-/** The operator that orders what the index holds by its distance: cosine, and for bits how many differ. */
+/** The operator that orders by distance in the form of the index: cosine distance, or the number of differing bits. */
 export function indexOperator(
   type: VectorIndexType,
   { distance, hammingDistance }: Pick<Names, "distance" | "hammingDistance">,

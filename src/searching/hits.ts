@@ -5,7 +5,7 @@ import type { HostNumber } from "../postgres/database.js";
 import type { Layout } from "../schema/layout.js";
 import { decodeTrainingId } from "../schema/training-id.js";
 
-/** A chunk with its place, as statements return it. */
+/** A row of a search statement: a chunk and its place in its training. */
 export interface PassageRow {
   key: string;
   id: string;
@@ -14,24 +14,24 @@ export interface PassageRow {
   position: HostNumber;
   start: HostNumber;
   end: HostNumber;
-  /** JSON: `[position, start, end, content]` of the chunk and of those around it that the search may see. */
+  /** JSON: `[position, start, end, content]` of the chunk and its visible neighbors. Only if neighbors were asked for. */
   surroundings?: string | null;
 }
 
-/** A chunk that was found by its vector. */
+/** A row that also has the distance from the query vector. */
 export interface HitRow extends PassageRow {
   distance: HostNumber;
-  /** As {@link decodeVector} reads it. */
+  /** The chunk's vector in the encoding that {@link decodeVector} reads. */
   embedding?: string;
 }
 
-/** A hit, with its vector where that was asked for. */
+/** A hit, with the chunk's vector if the statement returned it. */
 export interface FoundChunk {
   hit: ChunkHit;
   embedding: ArrayLike<number> | undefined;
 }
 
-/** A row as what a search returns. */
+/** Converts a row to a hit and its vector. */
 export function toFound(row: HitRow, layout: Layout): FoundChunk {
   return {
     hit: toHit(row, layout),
@@ -39,20 +39,20 @@ export function toFound(row: HitRow, layout: Layout): FoundChunk {
   };
 }
 
-/** Nearest first; those that are as near as each other by their trainings and places, so that the order is always the same. */
+/** Nearest first; ties by training id, then by position, so that the order is deterministic. */
 export function byDistance({ hit: left }: FoundChunk, { hit: right }: FoundChunk): number {
   if (left.distance !== right.distance) return left.distance - right.distance;
   if (left.trainingId !== right.trainingId) return left.trainingId < right.trainingId ? -1 : 1;
   return left.position - right.position;
 }
 
-/** A row as a hit. */
+/** Converts a row to a hit. */
 export function toHit(row: HitRow, layout: Layout): ChunkHit {
   const distance = Number(row.distance);
   return Object.assign(toPassage(row, layout), { score: 1 - distance, distance });
 }
 
-/** What hits of all searches have. */
+/** Converts a row to the fields that hits of every mode have. */
 export function toPassage(row: PassageRow, { idType }: Layout): ChunkPassage {
   const passage: ChunkPassage = {
     trainingId: decodeTrainingId(row.key, idType),
@@ -66,7 +66,7 @@ export function toPassage(row: PassageRow, { idType }: Layout): ChunkPassage {
   return row.surroundings == null ? passage : withNeighbors(passage, row.surroundings);
 }
 
-/** The passage ends where the next chunk was not found: the filter excludes it, or the training has no more. */
+/** Joins the chunk with its neighbors, up to the first gap on each side: an excluded chunk, or the end of the training. */
 function withNeighbors(passage: ChunkPassage, surroundings: string): ChunkPassage {
   const { position, content, start: startOfChunk, end: endOfChunk } = passage;
   const chunk: Piece = { content, start: startOfChunk, end: endOfChunk };

@@ -2,19 +2,19 @@ import { throwIfAborted } from "../errors.js";
 import type { FoundChunk } from "./hits.js";
 import { Turns } from "../calls/turns.js";
 
-/** How many similarities are computed between two looks at the clock: of 1,024 dimensions they take about 0.1 ms. */
-const SIMILARITIES_BETWEEN_LOOKS = 100;
+/** Similarities computed between two checks of the clock: about 0.1 ms at 1,024 dimensions. */
+const SIMILARITIES_PER_CLOCK_CHECK = 100;
 
 /**
- * The `k` chunks that maximal marginal relevance chooses, in its order; of chunks that are as good as each other the
- * first. Each chosen chunk is compared once with each candidate, so the time grows with `k` times their number. It is
- * divided into turns: a thousand of a thousand candidates of 1,024 dimensions take most of a second.
+ * Chooses `k` chunks by maximal marginal relevance, in the order chosen; the first of equally good ones wins. Each chosen
+ * chunk is compared once with each remaining candidate, so the time grows with `k` times the number of candidates. The
+ * work yields to the event loop: choosing 1,000 of 1,000 candidates with 1,024 dimensions takes most of a second.
  *
- * @param vector - of the query
- * @param found - with their vectors
+ * @param vector - the query's vector
+ * @param found - the candidates, with their vectors
  * @param lambda - weight of relevance (1) against diversity (0)
  * @throws {@link AbortError}
- * @see LangChain's `maximalMarginalRelevance`, which chooses the same and compares all anew for each choice
+ * @see LangChain's `maximalMarginalRelevance`, which chooses the same but recomputes all similarities for each choice
  */
 export async function chooseDiverse(
   vector: ArrayLike<number>,
@@ -25,60 +25,65 @@ export async function chooseDiverse(
 ): Promise<FoundChunk[]> {
   const turns = new Turns();
   let similarities = 0;
-  const isTimeForOthers = (): boolean => ++similarities % SIMILARITIES_BETWEEN_LOOKS === 0 && turns.isOver;
+  const shouldYield = (): boolean => ++similarities % SIMILARITIES_PER_CLOCK_CHECK === 0 && turns.isOver;
   const pause = async (): Promise<void> => {
     await turns.pause();
     throwIfAborted(signal);
   };
-  const query = measured(vector);
+  const query = withNorm(vector);
   const candidates: Candidate[] = [];
   for (const chunk of found) {
-    const embedding = measured(chunk.embedding ?? []);
-    candidates.push({ chunk, ...embedding, relevance: similarityOf(query, embedding), likeness: -Infinity });
-    if (isTimeForOthers()) await pause();
+    const embedding = withNorm(chunk.embedding ?? []);
+    candidates.push({
+      chunk,
+      ...embedding,
+      relevance: similarityOf(query, embedding),
+      redundancy: -Infinity,
+    });
+    if (shouldYield()) await pause();
   }
   const chosen: FoundChunk[] = [];
-  let left = candidates;
-  let best = bestOf(left, ({ relevance }) => relevance);
+  let remaining = candidates;
+  let best = bestOf(remaining, ({ relevance }) => relevance);
   while (best) {
     const last = best;
     chosen.push(last.chunk);
     if (chosen.length >= k) break;
-    left = left.filter((candidate) => candidate !== last);
-    for (const candidate of left) {
-      candidate.likeness = Math.max(candidate.likeness, similarityOf(candidate, last));
-      if (isTimeForOthers()) await pause();
+    remaining = remaining.filter((candidate) => candidate !== last);
+    for (const candidate of remaining) {
+      candidate.redundancy = Math.max(candidate.redundancy, similarityOf(candidate, last));
+      if (shouldYield()) await pause();
     }
-    best = bestOf(left, ({ relevance, likeness }) => lambda * relevance - (1 - lambda) * likeness);
+    best = bestOf(remaining, ({ relevance, redundancy }) => lambda * relevance - (1 - lambda) * redundancy);
   }
   return chosen;
 }
 
-/** A vector with its length, which is computed once. */
-interface Measured {
+/** A vector with its Euclidean norm, computed once. */
+interface VectorWithNorm {
   vector: ArrayLike<number>;
-  length: number;
+  norm: number;
 }
 
-interface Candidate extends Measured {
+interface Candidate extends VectorWithNorm {
   chunk: FoundChunk;
-  /** Its similarity to the query. */
+  /** Similarity to the query. */
   relevance: number;
-  /** Its similarity to that of the chosen chunks which it is most similar to. */
-  likeness: number;
+  /** Highest similarity to a chosen chunk. */
+  redundancy: number;
 }
 
-function measured(vector: ArrayLike<number>): Measured {
-  return { vector, length: Math.sqrt(product(vector, vector)) };
+function withNorm(vector: ArrayLike<number>): VectorWithNorm {
+  return { vector, norm: Math.sqrt(dotProduct(vector, vector)) };
 }
 
-/** The cosine; 0 for a vector without a direction. */
-function similarityOf(left: Measured, right: Measured): number {
-  const cosine = product(left.vector, right.vector) / (left.length * right.length);
+/** Cosine similarity; 0 for a zero vector. */
+function similarityOf(left: VectorWithNorm, right: VectorWithNorm): number {
+  const cosine = dotProduct(left.vector, right.vector) / (left.norm * right.norm);
   return Number.isNaN(cosine) ? 0 : cosine;
 }
 
-function product(left: ArrayLike<number>, right: ArrayLike<number>): number {
+function dotProduct(left: ArrayLike<number>, right: ArrayLike<number>): number {
   let sum = 0;
   for (let place = 0; place < left.length; place++) sum += (left[place] ?? 0) * (right[place] ?? 0);
   return sum;

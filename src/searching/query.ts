@@ -3,25 +3,25 @@ import { isListLike, narrowVector } from "../embedding/vector.js";
 import { InvalidArgumentError } from "../errors.js";
 import { isBlank, storableText } from "../text.js";
 
-/** @throws {@link InvalidArgumentError} for a query that is neither text nor a usable vector */
+/** @throws {@link InvalidArgumentError} unless the query is a text that is not blank, or a usable vector */
 export function checkQuery(query: string | ArrayLike<number>, dimensions: number): string | Float32Array {
   if (typeof query === "string") {
     if (isBlank(query)) throw new InvalidArgumentError("query", "must not be empty or blank");
     return storableText(query);
   }
-  if (!isObject(query)) throw notAQuery();
-  if ("query" in query || isPromise(query)) throw notAQuery();
+  if (!isObject(query)) throw invalidQuery();
+  if ("query" in query || isPromise(query)) throw invalidQuery();
   return checkGivenVector(query, dimensions, "query");
 }
 
-function notAQuery(): InvalidArgumentError {
+function invalidQuery(): InvalidArgumentError {
   return new InvalidArgumentError(
     "query",
     "must be a text, or a vector as a list of numbers, before the options: similar(query, { k })",
   );
 }
 
-/** @throws {@link InvalidArgumentError} saying what is wrong with the vector */
+/** Checks a vector and narrows it to float32. @throws {@link InvalidArgumentError} that says what is wrong with it */
 export function checkGivenVector(
   vector: ArrayLike<number> | undefined,
   dimensions: number,

@@ -4,41 +4,41 @@ import { DATA_EXCEPTION, sqlStateOf, type HostNumber } from "../postgres/databas
 import type { SearchPlan, SearchShape } from "./search-sql.js";
 import { isLarge, type SchemaState } from "../schema/known-schema.js";
 
-/** What `hnsw.ef_search` goes up to. */
+/** The upper limit that pgvector sets for `hnsw.ef_search`. */
 export const MAX_EF_SEARCH = 1000;
 
-/** How many of the nearest chunks are looked at first for each hit of a page that takes only some of a training. */
-const CHUNKS_FOR_A_HIT = 10;
-/** At least so many: some trainings hold many of the nearest chunks. */
-const FEWEST_CHUNKS = 100;
+/** Chunks that a search with a limit per training examines at first, for each hit. */
+const CHUNKS_PER_HIT = 10;
+/** The least it examines at first: one training can hold many of the nearest chunks. */
+const MIN_CHUNKS = 100;
 
-/** What a search by vector looks for, as far as its scan depends on it. */
+/** What the scan depends on in a vector search. */
 interface ScanOptions {
   efSearch: number;
   rerankFactor: number;
   condition: Condition | undefined;
 }
 
-/** How the nearest chunks are looked for. */
+/** How a statement finds the nearest chunks. */
 export interface Scan {
   shape: SearchShape;
   /** The setting `hnsw.ef_search`, as text. */
   efSearch: string;
 }
 
-/** The scan for the `limit` nearest chunks; exact for all of them, and where there are few. */
+/** The scan for the `limit` nearest chunks. It is exact if there is no limit, and in small tables. */
 export function scanFor(
   { efSearch, rerankFactor, condition }: ScanOptions,
   dimensions: number,
   { limit, plan }: Pick<SearchShape, "limit" | "plan">,
   state: SchemaState,
 ): Scan {
-  // Few chunks are compared as fast as they are looked up, and cannot be missed while VACUUM mends the index.
+  // In a small table an exact scan is as fast, and cannot miss chunks while VACUUM repairs the index.
   const isExact = plan === "exact" || limit === undefined || !isLarge(state);
-  // Full vectors are compared then, whatever the index holds.
+  // An exact scan compares full vectors, whatever the index holds.
   const type = isExact ? undefined : state.type;
-  const reach = limit ?? 0;
-  const candidates = type === "bit" ? Math.max(reach * rerankFactor, efSearch) : reach;
+  const wanted = limit ?? 0;
+  const candidates = type === "bit" ? Math.max(wanted * rerankFactor, efSearch) : wanted;
   return {
     shape: {
       limit,
@@ -53,8 +53,8 @@ export function scanFor(
 }
 
 /**
- * Runs a search; exact, where the vector index turns out to be broken: VACUUM of pgvector before 0.8.3 can leave it so
- * when rows are inserted meanwhile, and scans fail that come across the place.
+ * Runs a search, and repeats it exactly if the vector index turns out to be damaged. Before pgvector 0.8.3, VACUUM could
+ * damage it while rows were inserted; scans that reach the damaged place fail.
  *
  * @see https://github.com/pgvector/pgvector/pull/988
  */
@@ -71,83 +71,87 @@ export async function orExact<Found>(
     try {
       found = await run("exact");
     } catch {
-      throw error; // in a host's transaction, which it has ended
+      throw error; // in a host's transaction, which the first failure has aborted
     }
     notifyExactSearch(notify, "damaged", error);
     return found;
   }
 }
 
-/** Why a search compared all chunks that its filter lets through, and what to do about it. */
-const EXACT_BECAUSE = {
+/** Why a search compared all chunks that match its filter, and what to do about it. */
+const EXACT_SEARCH_REASONS = {
   missing: "there is no vector index that Postgres can use: run migrate(pool, { schema }), which builds it",
   damaged: "the vector index is damaged: REINDEX it",
   "gave up":
-    "the scan of the vector index ended before it had found enough: the filter matches few of the chunks that are near, " +
-    "or many chunks of the index are deleted; a higher hnsw.max_scan_tuples lets it go on longer, VACUUM cleans it up",
+    "the vector index scan gave up before it found enough chunks: the filter matches few of the nearest, or the index " +
+    "holds many deleted ones; raise hnsw.max_scan_tuples so that it scans further, or VACUUM to clean up the index",
 };
 
-/** Tells the host that a search of a large table was exact though nobody wanted it to be. */
-export function notifyExactSearch(notify: Notify, reason: keyof typeof EXACT_BECAUSE, cause?: unknown): void {
-  const message = `A search compared all chunks, because ${EXACT_BECAUSE[reason]}`;
+/** Notifies the host that a search of a large table could not use the vector index. */
+export function notifyExactSearch(
+  notify: Notify,
+  reason: keyof typeof EXACT_SEARCH_REASONS,
+  cause?: unknown,
+): void {
+  const message = `A search compared all chunks, because ${EXACT_SEARCH_REASONS[reason]}`;
   notify({ code: "EXACT_SEARCH", message, ...(cause === undefined ? {} : { cause }) });
 }
 
-/** Tells the host where a search of a large table cannot have a vector index. */
+/** Notifies the host if a large table has no usable vector index. */
 export function notifyMissingIndex(notify: Notify, state: SchemaState): void {
   if (isLarge(state) && state.type === undefined) notifyExactSearch(notify, "missing");
 }
 
-/** How many of the best chunks a search looks at; `undefined` for all of them. */
+/** How many of the best chunks a search examines; `undefined` for all. */
 export type ExamineLimit = number | undefined;
 
-/** What one look at the best chunks has found. */
+/** What was found among the examined chunks. */
 export interface Examined<Row> {
   rows: Row[];
-  /** Whether there are no more chunks than it looked at. */
-  sawAll: boolean;
+  /** Whether no chunk was left unexamined, so that a higher limit finds nothing more. */
+  examinedAll: boolean;
 }
 
 /**
- * Fills a page that takes only some of the chunks of each training: looks at more of the best chunks for as long as too
- * few trainings are among them, and at all of them in the end.
+ * Fills a page that limits the chunks per training: examines more of the best chunks as long as they belong to too few
+ * trainings, and all of them in the end.
  *
- * @param look - at as many of the best chunks; at all of them for `undefined`
+ * @param examine - examines that many of the best chunks
  */
 export async function widenUntilFull<Row>(
   k: number,
-  look: (reach: ExamineLimit) => Promise<Examined<Row>>,
+  examine: (limit: ExamineLimit) => Promise<Examined<Row>>,
   isFull: (rows: Row[]) => boolean,
 ): Promise<Row[]> {
-  const first = Math.min(Math.max(CHUNKS_FOR_A_HIT * k, FEWEST_CHUNKS), MAX_EF_SEARCH);
-  for (const reach of new Set([first, MAX_EF_SEARCH])) {
-    const { rows, sawAll } = await look(reach);
-    if (sawAll || isFull(rows)) return rows;
+  const first = Math.min(Math.max(CHUNKS_PER_HIT * k, MIN_CHUNKS), MAX_EF_SEARCH);
+  for (const limit of new Set([first, MAX_EF_SEARCH])) {
+    const { rows, examinedAll } = await examine(limit);
+    if (examinedAll || isFull(rows)) return rows;
   }
-  return (await look(undefined)).rows;
+  return (await examine(undefined)).rows;
 }
 
-/** A row that says how many chunks were looked at for the page. */
+/** A row that says how many chunks its statement examined. */
 export interface ExaminedRow {
   examined: HostNumber;
 }
 
 /**
- * Looks at the nearest chunks. A scan of the vector index that ends with fewer than it looks for may have given up, so
- * then all chunks are compared.
+ * Examines the nearest chunks. A scan of the vector index that returns fewer than the limit may have given up, so all
+ * chunks are compared then.
  */
 export async function examineNearest<Row extends ExaminedRow>(
-  reach: ExamineLimit,
+  limit: ExamineLimit,
   state: SchemaState,
   notify: Notify,
   run: (plan: SearchPlan) => Promise<Row[]>,
 ): Promise<Examined<Row>> {
-  const usesIndex = reach !== undefined && isLarge(state);
+  const usesIndex = limit !== undefined && isLarge(state);
   let ran: SearchPlan = usesIndex ? "planner's" : "exact";
   const rows = await orExact(ran, notify, (plan) => run((ran = plan)));
-  const isShort = (found: Row[]): boolean => reach === undefined || Number(found[0]?.examined ?? 0) < reach;
-  if (ran === "exact" || !isShort(rows)) return { rows, sawAll: isShort(rows) };
+  const isShort = (found: Row[]): boolean => limit === undefined || Number(found[0]?.examined ?? 0) < limit;
+  if (ran === "exact" || !isShort(rows)) return { rows, examinedAll: isShort(rows) };
   if (state.type !== undefined) notifyExactSearch(notify, "gave up");
   const exact = await run("exact");
-  return { rows: exact, sawAll: isShort(exact) };
+  return { rows: exact, examinedAll: isShort(exact) };
 }

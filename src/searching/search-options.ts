@@ -8,100 +8,104 @@ import type { Scope } from "../filtering/filter.js";
 import { searchCondition } from "../filtering/search-filter.js";
 import type { Filter, SearchMode, SearchStrategy } from "../types.js";
 
-/** More chunks than candidates cannot come back. */
+/** A scan cannot return more chunks than it has candidates. */
 export const MAX_K = MAX_EF_SEARCH;
-/** pgvector's own default; about .75-.8 of the true neighbours at 0.5 M chunks of real text (research: perf.md §1.8). */
+/** pgvector's default. At 0.5 M chunks of real text it finds about 75 to 80 % of the true nearest neighbors. */
 export const DEFAULT_EF_SEARCH = 40;
-/** How many chunks a search returns when it is not told. */
+/** Default of `k`. */
 export const DEFAULT_K = 5;
-/** Measured (docs/performance.md): at ten candidates for each chunk a `bit` index finds what a `vector` index does. */
+/** With ten candidates per chunk a `bit` index finds what a `vector` index does (measured: docs/performance.md). */
 export const DEFAULT_RERANK_FACTOR = 10;
-/** More would leave nothing of the other search. */
+/** A higher weight would drown out the other search. */
 const MAX_WEIGHT = 1000;
-/** A hundred times the work of a search that returns the candidates themselves. */
+/** Bounds the work: a hundred times that of a search without re-ranking. */
 const MAX_RERANK_FACTOR = 100;
-/** More than any prompt wants of one training. */
+/** More than any prompt needs from one training. */
 const MAX_NEIGHBORS = 50;
-/** LangChain's defaults for the candidates of an MMR search, and for their relevance against diversity. */
+/** LangChain's defaults for an MMR search: number of candidates, and weight of relevance against diversity. */
 export const DEFAULT_FETCH_K = 20;
 const DEFAULT_LAMBDA = 0.5;
 
-/** Options of one search. */
+/** Options of one search with `similar`. All are optional. */
 export interface SimilarOptions<
   Mode extends SearchMode = "vector",
   Strategy extends SearchStrategy = "chunks",
 > {
-  /** What is returned. `trainings` goes with mode `vector` only. Default `chunks`. */
+  /** What to return: `chunks` (default), or `trainings`, which works with mode `vector` only. */
   strategy?: Strategy | undefined;
   /**
-   * Default `vector`. The others need a schema that was migrated with `textSearch`, and a question that is a text, of which
-   * the first 128 different words within the first 20,000 characters are looked for.
+   * How to search: by `vector` (default), by words (`text`, ranked with BM25), or by both (`hybrid`). `text` and `hybrid`
+   * need a schema migrated with `textSearch` and a query that is a text. They use the first 128 different words within its
+   * first 20,000 characters.
    */
   mode?: Mode | undefined;
-  /** Only of mode `hybrid`: how much each search counts, 0 or more, not both 0. Default 1 each. */
+  /** Mode `hybrid` only: the weight of each search, 0 to 1000, not both 0. Default 1 each. */
   weights?: { vector?: number | undefined; text?: number | undefined } | undefined;
   /**
-   * Only of mode `hybrid`: allows to answer by words alone when the embedder fails, and is called with its error. Without
-   * it the error is thrown. `onNotice` of the index is told as well.
+   * Mode `hybrid` only: if the embedder fails, the search is answered by words alone, and this is called with the error.
+   * Without it the error is thrown. The index's `onNotice` is called as well.
    */
   onTextOnly?: ((error: Error) => void) | undefined;
-  /** How many chunks, or trainings, to return at most, 1 to 1000. Default 5. */
+  /** How many chunks or trainings to return at most: 1 to 1000. Default 5. */
   k?: number | undefined;
-  /** Narrows the search; ANDed with the filter of the index. */
+  /** Returns only chunks whose metadata match it. ANDed with the index's own filter. */
   filter?: Filter | undefined;
   /**
-   * Leaves out what scores less, -1 to 1: of what the search found, so fewer than `k` come back. Not of mode `text`, whose
-   * scores are no similarities, nor together with `onTextOnly`. With strategy `trainings` the score is the training's.
+   * Drops hits with a lower score, -1 to 1. It is applied to what the search found, so fewer than `k` hits may come back.
+   * Refused in mode `text`, which has no similarities, and together with `onTextOnly`. With strategy `trainings` it applies
+   * to the training's score. Default: none.
    */
   minScore?: number | undefined;
-  /** As `minScore`, by the distance, 0 to 2: leaves out what is farther away. */
+  /** As `minScore`, by cosine distance, 0 to 2: drops hits that are farther away. Default: none. */
   maxDistance?: number | undefined;
   /**
-   * At most so many chunks of one training, 1 to 1000: the page is filled with those of other trainings. Default: as they
-   * come. With strategy `trainings` the chunks that come along with each, default 3.
+   * Returns at most this many chunks of each training, 1 to 1000, and fills the page with chunks of other trainings.
+   * Default: no limit. With strategy `trainings`: how many of its best chunks each hit has, default 3.
    */
   perTraining?: number | undefined;
   /**
-   * Widens each passage by so many chunks before and after it, 0 to 50 each, default 0, of the same version and with
-   * nothing twice. A chunk that a filter excludes ends the passage. See {@link ChunkPassage.neighbors}. Passages of one training can overlap then; `formatContext` joins them.
+   * Extends each passage by up to this many chunks before and after it, 0 to 50, default 0 each. They are of the same
+   * version, and overlapping text is not repeated. The passage stops at a chunk that a filter excludes. Passages of one
+   * training can then overlap; `formatContext` joins them. See {@link ChunkPassage.neighbors}.
    */
   neighbors?: { before?: number | undefined; after?: number | undefined } | undefined;
   /**
-   * Only of mode `vector` and strategy `chunks`: relevant and unlike each other, by maximal marginal relevance among the
-   * `fetchK` nearest (default 20, at least `k`), in the order of its choice. `lambda` weighs relevance (1) against
-   * diversity (0), default 0.5.
+   * Mode `vector` and strategy `chunks` only: chooses hits that are relevant but unlike each other, by maximal marginal
+   * relevance, among the `fetchK` nearest (1 to 1000, default 20, raised to `k`), and returns them in the order chosen.
+   * `lambda` weighs relevance (1) against diversity (0), default 0.5.
    */
   mmr?: { fetchK?: number | undefined; lambda?: number | undefined } | undefined;
   /**
-   * Candidates that the HNSW scan keeps: higher finds more of the true neighbours and costs time.
-   * 1 to 1000, default that of the index (40), never less than `k`.
+   * Candidates that the HNSW scan keeps, 1 to 1000. More find more of the true nearest chunks, and take longer. Default:
+   * the index's own (40 unless it was opened with another); raised to `k` where that is higher.
    *
    * @see https://github.com/pgvector/pgvector#query-options
    */
   efSearch?: number | undefined;
   /**
-   * Only with a vector index of type `bit`: how many candidates for each chunk to return are compared again on their
-   * full vectors. 1 to 100, default 10.
+   * Vector index of type `bit` only: how many candidates per returned chunk are compared again by their full vectors,
+   * 1 to 100, default 10.
    */
   rerankFactor?: number | undefined;
   /**
-   * A client of the host's to search with, for example in its transaction: it sees what that has written. The search leaves
-   * nothing in the transaction, no setting and no failure.
+   * Your own client to search with. Inside a transaction the search sees what the transaction has written; it leaves no
+   * setting behind, and if it fails, the transaction can continue.
    */
   client?: Queryable | undefined;
-  /** Ends the call early with `AbortError`, on the server too. */
+  /** Aborts the call with `AbortError`, and cancels the statement on the server. */
   signal?: AbortSignal | undefined;
   /**
-   * Bounds the whole call, the question's embedding included, in milliseconds: then it ends with the code `TIMEOUT`, on the
-   * server too. Default: no bound of the whole, but 30 s for a client of the pool and 60 s for a statement.
+   * Time limit of the whole call in milliseconds, embedding included. When it is reached, the call fails with the code
+   * `TIMEOUT`, and the statement is cancelled on the server. Default: none for the whole call, but 30 s to get a client from
+   * the pool and 60 s for each statement.
    */
   timeoutMs?: number | undefined;
 }
 
-/** The options of any search. */
+/** Options of a search in any mode and strategy. */
 export type AnySearchOptions = SimilarOptions<SearchMode, SearchStrategy>;
 
-/** Names of the options of a search. */
+/** The option names of a search. */
 export const SEARCH_OPTIONS = namesOfProperties<AnySearchOptions>({
   strategy: true,
   mode: true,
@@ -147,7 +151,7 @@ const searchStrategies: readonly SearchStrategy[] = ["chunks", "trainings"];
 const searchModes: readonly SearchMode[] = ["vector", "text", "hybrid"];
 
 /**
- * @param defaults - of the index: its filter, which all searches have, and its `efSearch`
+ * @param defaults - the index's filter, which applies to every search, and its `efSearch`
  * @throws {@link InvalidArgumentError} naming the option
  */
 export function checkSearch(
@@ -159,7 +163,7 @@ export function checkSearch(
   checkOneOf("mode", mode, searchModes);
   checkOneOf("strategy", strategy, searchStrategies);
   if (strategy === "trainings" && mode !== "vector") {
-    throw new InvalidArgumentError("strategy", 'trainings goes with mode "vector" only');
+    throw new InvalidArgumentError("strategy", `"trainings" works with mode "vector" only, not "${mode}"`);
   }
   checkFunction("onTextOnly", options.onTextOnly);
   const k = checkInteger("k", options.k ?? DEFAULT_K, 1, MAX_K);
@@ -199,12 +203,15 @@ function checkThreshold(
   for (const [option, value] of Object.entries({ minScore, maxDistance })) {
     if (value === undefined) continue;
     if (mode === "text") {
-      throw new InvalidArgumentError(option, "goes with mode vector or hybrid: words have no distance");
+      throw new InvalidArgumentError(
+        option,
+        'works with modes "vector" and "hybrid" only: a text search has no distances',
+      );
     }
     if (onTextOnly) {
       throw new InvalidArgumentError(
         option,
-        "cannot be told of hits by words alone, which onTextOnly allows",
+        "cannot be combined with onTextOnly: hits found by words alone have no distance",
       );
     }
   }
@@ -227,11 +234,11 @@ function checkNeighbors(neighbors: AnySearchOptions["neighbors"]): CheckedSearch
 function checkMarginalRelevance(
   mmr: AnySearchOptions["mmr"],
   k: number,
-  isPossible: boolean,
+  isAllowed: boolean,
 ): CheckedSearch["mmr"] {
   if (mmr === undefined) return undefined;
-  if (!isPossible) {
-    throw new InvalidArgumentError("mmr", 'goes with mode "vector" and strategy "chunks" only');
+  if (!isAllowed) {
+    throw new InvalidArgumentError("mmr", 'works with mode "vector" and strategy "chunks" only');
   }
   checkNames(mmr, MMR, "similar", "mmr");
   const { fetchK = DEFAULT_FETCH_K, lambda = DEFAULT_LAMBDA } = mmr;

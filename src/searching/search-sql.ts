@@ -3,69 +3,69 @@ import { indexedForm, indexOperator, type VectorIndexType } from "../schema/vect
 import { VisibleChunks } from "./visible-chunks.js";
 
 /**
- * How a search finds the nearest chunks: as the planner sees fit; by the vector index, looking at each row whether the
- * filter lets it through; or exact, comparing all that the filter lets through, which the filter's index finds.
+ * How a search finds the nearest chunks: as the planner decides; by the vector index, testing the filter on each row; or
+ * exactly, comparing all rows that match the filter, which the filter's own index finds.
  *
- * A plan that is kept does not know the filter's values, so for those the last two say it for it. Neither forces
- * anything: they are written so that the other way does not come into question.
+ * A prepared plan does not know the filter's values, so a prepared statement must be one of the last two. Neither changes
+ * a planner setting: each is written so that the planner cannot use the other way.
  */
 export type SearchPlan = "planner's" | "by vector" | "exact";
 
 /** What a search statement depends on besides its bound values. */
 export interface SearchShape {
   /**
-   * A checked integer: Citus pushes only constants down, and the planner prices a bound LIMIT as 10 % of all rows.
-   * `undefined` where all chunks are looked at.
+   * A checked integer, written as a constant: Citus pushes only constants down, and the planner prices a bound LIMIT as
+   * 10 % of all rows. `undefined` for all chunks.
    */
   limit: number | undefined;
-  /** On the metadata, with parameters from `$1`; `undefined` where nothing narrows the search. */
+  /** On the metadata, with parameters from `$1`; `undefined` without a filter. */
   condition: string | undefined;
-  /** The type of the vector index; without one the order is that of the vectors themselves. */
+  /** The type of the vector index to use; without it chunks are ordered by the vectors themselves. */
   type: VectorIndexType | undefined;
   /** Of the vectors. */
   dimensions: number;
   plan: SearchPlan;
-  /** How many rows of a compact index are compared again on their full vectors, at least `limit`. */
+  /** How many rows of a compact index to compare again by their full vectors, at least `limit`. */
   candidates: number;
 }
 
-/** Which of the chunks that were found make the page. */
+/** Which of the found chunks to return. */
 export interface Page {
-  /** `undefined` for all that there are then. */
+  /** `undefined` for all. */
   k?: number | undefined;
-  /** Chunks of one training at most. */
+  /** The most chunks of one training; `undefined` for no limit. */
   perTraining: number | undefined;
 }
 
-/** How many chunks before and after each found one come along. */
+/** How many chunks before and after each found one to return with it. */
 export interface Neighbors {
   before: number;
   after: number;
 }
 
-/** What is returned of each chunk. */
+/** What a statement returns of each chunk, besides its content, metadata and place. */
 export interface Selection {
-  /** Of `c`, with a comma before each. */
+  /** Expressions over `c`, each with a comma before it. */
   columns: string;
-  /** Of `c`, and then maybe {@link IN_READING_ORDER}. */
+  /** Expressions over `c`, optionally followed by {@link IN_READING_ORDER}. */
   order: string;
   neighbors: Neighbors | undefined;
 }
 
-/** The condition's parameters come after the vector and `hnsw.ef_search`. */
-export const FIRST_OF_CONDITION = 3;
+/** Number of the condition's first parameter: after the vector and `hnsw.ef_search`. */
+export const FIRST_CONDITION_PARAMETER = 3;
 
-/** Chunks that are as good as each other by their trainings and, within each, by their places. */
+/** Orders equally good chunks by training, and by position within each. */
 export const IN_READING_ORDER = "c.training_id, i.place";
 
-/** All that a page shows of a chunk. */
-const WHOLE = ["training_id", "id", "content", "metadata", "embedding"];
+/** Columns that the returned page needs of a chunk. */
+const PAGE_COLUMNS = ["training_id", "id", "content", "metadata", "embedding"];
 
 /**
- * The nearest chunks, in one statement. Those that are as near as each other come as they come: sorting them would cost
- * all searches some percent.
+ * Finds the nearest chunks. Chunks at the same distance are in no particular order: ordering them here would slow every
+ * search by a few percent.
  *
- * $1 vector, $2 ef_search as text, $3... those of the condition.
+ * $1 vector, $2 ef_search as text, $3... the condition's parameters.
  */
 export function searchChunks(
   layout: Layout,
@@ -73,15 +73,15 @@ export function searchChunks(
   page: Page,
   { withEmbedding, neighbors }: { withEmbedding: boolean; neighbors: Neighbors | undefined },
 ): string {
-  const chunks = new VisibleChunks(layout, shape.condition, FIRST_OF_CONDITION);
+  const chunks = new VisibleChunks(layout, shape.condition, FIRST_CONDITION_PARAMETER);
   const { extension } = namesOf(layout);
-  // In binary form, which is read ten times faster than the text form; `pg` passes on base64 unharmed.
+  // The binary form is decoded ten times faster than the text form. As base64, because `pg` corrupts binary results.
   const embedding = withEmbedding
     ? `, encode(${extension}.vector_send(c.embedding), 'base64') AS embedding`
     : "";
   const order = "c.distance";
   if (page.perTraining === undefined) {
-    const source = `(${nearestChunks(chunks, shape, WHOLE)}\n)`;
+    const source = `(${nearestChunks(chunks, shape, PAGE_COLUMNS)}\n)`;
     return withPositions(chunks, source, {
       columns: `, c.distance::text AS distance${embedding}`,
       order,
@@ -95,11 +95,10 @@ WITH nearest AS MATERIALIZED (${nearestChunks(chunks, shape)}
 }
 
 /**
- * Of each training only so many of its best chunks, and of these as many as the page takes, with the number of chunks
- * that were looked at (`examined`); the source itself, which has no more chunks than the page, where trainings do not
- * matter.
+ * The best chunks of the page with at most `perTraining` of each training, and in `examined` the number of chunks that the
+ * source has. Without `perTraining` it is the source itself, which then has no more chunks than the page.
  *
- * @param source - the name of a materialized table expression with ids and what they are ordered by
+ * @param source - the name of a materialized table expression with the ids and the columns of `order`
  */
 export function limitPerTraining(source: string, order: string, { k, perTraining }: Page): string {
   if (perTraining === undefined) return source;
@@ -113,8 +112,8 @@ export function limitPerTraining(source: string, order: string, { k, perTraining
 }
 
 /**
- * Chunks that are known by their ids with their texts and metadata. Searches that sort, join or count what they find do
- * that with ids, ranks and distances, and read the rest for the page alone. OFFSET 0 keeps it a look-up by key.
+ * Adds content and metadata to chunks known by their ids. Searches sort, join and count with ids, ranks and distances only,
+ * and read the rest for the returned page. OFFSET 0 keeps it a lookup by key.
  *
  * @param source - a name, or a statement in parentheses
  */
@@ -125,10 +124,10 @@ export function withContent(chunks: VisibleChunks, source: string, withEmbedding
 }
 
 /**
- * Chunks with their places in their trainings.
+ * Adds each chunk's position and offsets in its training.
  *
- * OFFSET 0 keeps the place of a chunk from being looked for once for each column that is made of it, which costs a walk
- * through the chunk ids of the training; and the planner from reading all trainings for the few that are found.
+ * Without OFFSET 0, Postgres would search the training's chunk ids for the chunk once per column made from its place, and
+ * the planner would read all trainings instead of the few that were found.
  */
 export function withPositions(
   chunks: VisibleChunks,
@@ -149,8 +148,7 @@ ORDER BY ${order}`;
 }
 
 /**
- * The visible chunks around each found one, itself among them, in reading order: `[position, start, end, content]` as
- * JSON.
+ * Each found chunk and its visible neighbors, in reading order: `[position, start, end, content]` as JSON.
  */
 function surroundings(chunks: VisibleChunks, { before, after }: Neighbors): { column: string; join: string } {
   return {
@@ -168,11 +166,11 @@ CROSS JOIN LATERAL (
 /**
  * The nearest chunks with their `distance`, nearest first.
  *
- * The settings are those of the scan, not of the session: the subquery is a one-time filter, evaluated before
- * the first row, and `true` makes them local to the transaction, which is this statement. `iterative_scan`
- * goes on past the first `ef_search` candidates until the filter has let enough through (pgvector >= 0.8).
+ * The settings apply to this scan, not to the session: the subquery is a one-time filter, evaluated before the first row,
+ * and `true` makes them local to the transaction, which without a host's client is this statement. `iterative_scan` continues
+ * past the first `ef_search` candidates until enough rows match the filter (pgvector >= 0.8).
  *
- * @param columns - what is kept of each chunk
+ * @param columns - what to return of each chunk besides `distance`
  */
 export function nearestChunks(
   chunks: VisibleChunks,
@@ -184,28 +182,28 @@ export function nearestChunks(
   const indexedOrder = ["embedding", `$1::${names.vector}`]
     .map((vector) => indexedForm(type, names, dimensions, vector))
     .join(` ${indexOperator(type, names)} `);
-  const narrowed = (selected: string): string => `
+  const visible = (selected: string): string => `
   ${chunks.select(selected, SCAN_SETTINGS, plan === "by vector" ? "tests rows" : "may find rows")}`;
-  const first = (rows: string, order: string, count: number | undefined): string => `${rows}
+  const limited = (rows: string, order: string, count: number | undefined): string => `${rows}
   ORDER BY ${order}
   LIMIT ${count ?? "ALL"}`;
   const kept = columns.join(", ");
   const found = `${kept}, ${distanceOf(chunks.layout)} AS distance`;
-  // OFFSET 0 keeps the order from the vector index, and the distance from being computed twice.
+  // OFFSET 0 keeps the planner from using the vector index for the order, and from computing the distance twice.
   if (plan === "exact")
-    return first(
+    return limited(
       `
-  SELECT ${kept}, distance FROM (${narrowed(found)} OFFSET 0) n`,
+  SELECT ${kept}, distance FROM (${visible(found)} OFFSET 0) n`,
       "distance",
       limit,
     );
-  if (type === "vector") return first(narrowed(found), indexedOrder, limit);
-  const nearest = first(
-    narrowed([...new Set([...columns, "embedding"])].join(", ")),
+  if (type === "vector") return limited(visible(found), indexedOrder, limit);
+  const nearest = limited(
+    visible([...new Set([...columns, "embedding"])].join(", ")),
     indexedOrder,
     candidates,
   );
-  return first(
+  return limited(
     `
   SELECT ${found} FROM (${nearest}) n`,
     "distance",
@@ -216,20 +214,20 @@ export function nearestChunks(
 const SCAN_SETTINGS = `(SELECT set_config('hnsw.ef_search', $2, true) || set_config('hnsw.iterative_scan', 'strict_order', true))
     IS NOT NULL`;
 
-/** SQL of a chunk's distance from the vector, which is $1 in every statement that has one. */
+/** SQL of a chunk's distance from the query vector, which is $1 in every statement that has one. */
 export function distanceOf(layout: Layout, vector = "embedding"): string {
   const names = namesOf(layout);
   return `${vector} ${names.distance} $1::${names.vector}`;
 }
 
-/** $1 chunk ids, $2 conditions. */
+/** Reads chunks by id. $1 chunk ids, $2 metadata that each must contain. */
 export function readChunksById(layout: Layout): string {
   return `
 SELECT id, content, metadata::text AS metadata FROM ${namesOf(layout).chunk}
 WHERE id = ANY ($1::text[]) AND metadata @> ALL ($2::jsonb[])`;
 }
 
-/** $1 chunk ids, $2 conditions. Those that are not at the same time the id of their training. */
+/** Finds a chunk whose id is not that of its training. $1 chunk ids, $2 metadata that it must contain. */
 export function findPartsOfTrainings(layout: Layout): string {
   return `
 SELECT id FROM ${namesOf(layout).chunk}

@@ -17,25 +17,25 @@ import { searchTrainings } from "./training-search.js";
 import { withTimeLimit } from "../calls/time-limit.js";
 import type { Hit, HybridHit, TrainingHit } from "../types.js";
 
-/** What a {@link Searcher} works with. */
+/** Dependencies of a {@link Searcher}. */
 export interface SearcherParts {
   statements: NamedStatements;
   dimensions: number;
   knownSchema: KnownSchema;
   embedder: Embedder;
-  /** The filter of the index, compiled. */
+  /** The index's own filter, compiled. */
   scope: Scope;
-  /** The index's default of `efSearch`. */
+  /** The index's default `efSearch`. */
   efSearch: number;
-  /** Tells the host of a fallback. */
+  /** Notifies the host of a fallback. */
   notify: Notify;
 }
 
 type Query = string | ArrayLike<number>;
-/** What a call says besides what is searched for. */
-type Call = Pick<AnySearchOptions, "client" | "signal" | "onTextOnly">;
+/** The options of a call that {@link CheckedSearch} does not hold. */
+type CallOptions = Pick<AnySearchOptions, "client" | "signal" | "onTextOnly">;
 
-/** Finds the chunks, or the trainings, that answer a query. */
+/** Finds the chunks or trainings that answer a query. */
 export class Searcher {
   readonly #parts: SearcherParts;
 
@@ -43,7 +43,7 @@ export class Searcher {
     this.#parts = parts;
   }
 
-  /** What a search has that names no `efSearch`. */
+  /** The index's default `efSearch`. */
   get efSearch(): number {
     return this.#parts.efSearch;
   }
@@ -52,12 +52,12 @@ export class Searcher {
   check(options: AnySearchOptions): CheckedSearch {
     const checked = checkSearch(options, this.#parts);
     const { knownSchema } = this.#parts;
-    // What is known may be old: then the search itself looks.
+    // If the known schema is not recent, the search itself checks it.
     if (checked.mode !== "vector" && knownSchema.isRecent) requireTextSearch(knownSchema);
     return checked;
   }
 
-  /** Best first. @throws {@link InvalidArgumentError} before anything is asked of embedder or database */
+  /** Finds hits, best first. @throws {@link InvalidArgumentError} for bad arguments, before anything is embedded */
   async find(query: Query, options: AnySearchOptions): Promise<Hit[] | TrainingHit[]> {
     const checked = checkSearch(options, this.#parts);
     return withTimeLimit(options, async (signal) => {
@@ -70,7 +70,7 @@ export class Searcher {
     });
   }
 
-  /** As {@link find}, by vector, with the vectors where they were needed. */
+  /** As {@link find} in mode `vector`, with the vectors of the chunks if MMR needed them. */
   async findChunks(
     query: Query,
     options: Omit<AnySearchOptions, "mode" | "strategy">,
@@ -80,22 +80,22 @@ export class Searcher {
     return withTimeLimit(options, (signal) => this.#findChunks(query, checked, { client, signal }));
   }
 
-  async #findChunks(query: Query, checked: CheckedSearch, call: Call): Promise<FoundChunk[]> {
+  async #findChunks(query: Query, checked: CheckedSearch, call: CallOptions): Promise<FoundChunk[]> {
     const { k, mmr } = checked;
     const vector = await this.#vectorOf(query, call.signal);
     const wanted = { ...checked, k: mmr?.fetchK ?? k, vector };
     const found = await this.#read(call, (target) => search(target, wanted, mmr !== undefined));
-    const near = found.filter(({ hit }) => isNear(hit, checked));
+    const near = found.filter(({ hit }) => meetsThresholds(hit, checked));
     return mmr ? chooseDiverse(vector, near, k, mmr.lambda, call.signal) : near;
   }
 
-  async #findTrainings(query: Query, checked: CheckedSearch, call: Call): Promise<TrainingHit[]> {
+  async #findTrainings(query: Query, checked: CheckedSearch, call: CallOptions): Promise<TrainingHit[]> {
     const vector = await this.#vectorOf(query, call.signal);
     const hits = await this.#read(call, (target) => searchTrainings(target, { ...checked, vector }));
-    return hits.filter((hit) => isNear(hit, checked));
+    return hits.filter((hit) => meetsThresholds(hit, checked));
   }
 
-  async #findByWords(query: Query, checked: CheckedSearch, call: Call): Promise<Hit[]> {
+  async #findByWords(query: Query, checked: CheckedSearch, call: CallOptions): Promise<Hit[]> {
     const question = checkQuery(query, this.#parts.dimensions);
     if (typeof question !== "string") {
       throw new InvalidArgumentError(
@@ -109,12 +109,12 @@ export class Searcher {
     return this.#read(call, (target) => searchText(target, search));
   }
 
-  async #findByBoth(search: CheckedSearch & { question: string }, call: Call): Promise<HybridHit[]> {
+  async #findByBoth(search: CheckedSearch & { question: string }, call: CallOptions): Promise<HybridHit[]> {
     const { signal, onTextOnly } = call;
     try {
       const vector = await this.#vectorOf(search.question, signal);
       const hits = await this.#read(call, (target) => searchHybrid(target, { ...search, vector }));
-      return hits.filter((hit) => isNear(hit, search));
+      return hits.filter((hit) => meetsThresholds(hit, search));
     } catch (error) {
       if (!onTextOnly || !EmbeddingError.is(error) || signal?.aborted) throw error;
       this.#parts.notify({
@@ -137,8 +137,8 @@ export class Searcher {
     return vector;
   }
 
-  /** Before anything is embedded; what is known may be from before a migration. */
-  async #requireTextSearch({ client, signal }: Call): Promise<void> {
+  /** Called before anything is embedded. A schema known without text search is read again: it may have been migrated. */
+  async #requireTextSearch({ client, signal }: CallOptions): Promise<void> {
     const { knownSchema } = this.#parts;
     const state = await orAbort(() => knownSchema.current(client), signal);
     if (state.layout.textSearch !== undefined) return;
@@ -146,11 +146,12 @@ export class Searcher {
   }
 
   /**
-   * Searches in the schema as it is. A host that gives its client may have no other to spare.
+   * Runs a search against the current schema. With a host's client everything is read through it: the pool may have no
+   * other to spare.
    *
-   * @param find - is begun again when the schema turns out to be another one than was known
+   * @param find - called again if the known schema turns out to be outdated
    */
-  async #read<T>({ client, signal }: Call, find: (target: SearchTarget) => Promise<T>): Promise<T> {
+  async #read<T>({ client, signal }: CallOptions, find: (target: SearchTarget) => Promise<T>): Promise<T> {
     const { knownSchema, dimensions, statements, notify } = this.#parts;
     const findBy = (named: NamedStatements, state: SchemaState): Promise<T> =>
       find({
@@ -159,7 +160,7 @@ export class Searcher {
         dimensions,
         notify,
       });
-    // What is known of the catalogs is shared: whoever needs it waits for it, and nobody ends it for the others.
+    // Calls share one read of the catalogs: a signal ends the wait for it, but not the read.
     const found = await knownSchema.follow(
       (state) =>
         client
@@ -172,7 +173,7 @@ export class Searcher {
   }
 }
 
-function isNear(
+function meetsThresholds(
   { score = 1, distance = 0 }: { score: number | undefined; distance: number | undefined },
   { minScore, maxDistance }: CheckedSearch,
 ): boolean {

@@ -15,64 +15,64 @@ import {
 } from "./search-sql.js";
 import { VisibleChunks } from "./visible-chunks.js";
 
-/** The layout of a schema whose chunks can be searched for words. */
+/** The layout of a schema with text search. */
 export type TextLayout = Layout & { textSearch: TextSearchLanguage };
 
 /** What a text search statement depends on besides its bound values. */
 export interface TextSearchShape {
   /** A checked integer; `undefined` for all chunks that match. */
   limit: number | undefined;
-  /** On the metadata, with parameters from `$1`; `undefined` where nothing narrows the search. */
+  /** On the metadata, with parameters from `$1`; `undefined` without a filter. */
   condition: string | undefined;
-  /** Share of the chunk table's pages that averages are taken of, in percent. */
+  /** Percentage of the chunk table's pages to sample for averages. */
   samplePercent: number;
   /**
-   * Whether there are so many chunks that common words are known from the planner's statistics, and no more than 20,000
-   * chunks are ranked; else words are counted one by one, and all chunks that have one are ranked.
+   * In a large table, the planner's statistics say how common a word is, and at most 20,000 chunks are ranked. In a smaller
+   * one the chunks of each word are counted, and all of them are ranked.
    */
   hasManyChunks: boolean;
-  /** Whether only chunks with the rare words of the question are looked at, or those with any. */
+  /** Whether to search for the question's rare words only, or for all of them. */
   onlyRareWords: boolean;
 }
 
-/** In a text search the condition's parameters come after the question. */
-const FIRST_OF_TEXT_CONDITION = 2;
-/** In a search by both they come after the vector, `hnsw.ef_search` and the question. */
-const FIRST_OF_HYBRID_CONDITION = 4;
+/** Number of the condition's first parameter in a text search: after the question. */
+const FIRST_TEXT_CONDITION_PARAMETER = 2;
+/** The same in a hybrid search: after the vector, `hnsw.ef_search` and the question. */
+const FIRST_HYBRID_CONDITION_PARAMETER = 4;
 
-/** What BM25 is usually set to. @see https://www.staff.city.ac.uk/~sbrp622/papers/foundations_bm25_review.pdf §3.5 */
+/** BM25's usual parameters, k1 and b. @see https://www.staff.city.ac.uk/~sbrp622/papers/foundations_bm25_review.pdf §3.5 */
 const SATURATION = 1.2;
 const LENGTH_NORMALIZATION = 0.75;
 
-/** Chunks whose words are compared: those with the rarest words of the question, as many as are quickly read. */
+/** Words are searched from the rarest on, as long as they match no more chunks than this: as many as are quickly read. */
 const MAX_CANDIDATES = 5000;
-/** Where even the rarest word is a common one, or any word will do. */
+/** Bounds the chunks that are ranked where even the rarest word is common, or all words are searched. */
 const MAX_RANKED = 20_000;
 /**
- * Different words of a question that count, the first ones: more than a long paragraph has. Each costs a look into the
- * index, and a comparison with the words of each chunk that is ranked.
+ * Only the first different words of a question count: more than a long paragraph has. Each costs an index lookup, and a
+ * comparison with the words of each ranked chunk.
  */
 const MAX_QUESTION_WORDS = 128;
-/** A word that the planner's statistics do not know is rare, or the table was never analyzed; then counting ends here. */
+/** Counting stops here. A word missing from the planner's statistics is rare, unless the table was never analyzed. */
 const MAX_COUNTED = 10_000;
 
-/** What a text search says of how it looked: how many chunks matched, and how many of the question's words it left out. */
-const HOW_WORDS_WERE_FOUND =
+/** Columns that say how many chunks matched, and how many of the question's words were left out. */
+const WORD_SEARCH_COLUMNS =
   ", (SELECT count(*) FROM matching) AS matched, (SELECT left_out FROM chosen) AS left_out";
 
-/** The chunks that best match a question by its words, best first. $1 question, $2... those of the condition. */
+/** Finds the chunks that best match a question's words, best first. $1 question, $2... the condition's parameters. */
 export function matchingChunks(
   layout: TextLayout,
   shape: TextSearchShape,
   page: Page,
   neighbors: Neighbors | undefined,
 ): string {
-  const chunks = new VisibleChunks(layout, shape.condition, FIRST_OF_TEXT_CONDITION);
+  const chunks = new VisibleChunks(layout, shape.condition, FIRST_TEXT_CONDITION_PARAMETER);
   const order = "text_score DESC";
   return `
 WITH ${ranking(layout, chunks, shape, "$1")}
 ${withPositions(chunks, withContent(chunks, limitPerTraining("matching", order, page)), {
-  columns: `, c.text_score::text AS text_score${HOW_WORDS_WERE_FOUND}`,
+  columns: `, c.text_score::text AS text_score${WORD_SEARCH_COLUMNS}`,
   order: `c.${order}, ${IN_READING_ORDER}`,
   neighbors,
 })}`;
@@ -90,10 +90,10 @@ export interface FusionShape {
 export const RANK_CONSTANT = 60;
 
 /**
- * The chunks that are best by both searches, in one statement: of each chunk 1 / (60 + its rank) of either search counts.
- * Each row says how many chunks either search has found (`near` and `matched`), so that each can look further by itself.
+ * Finds the best chunks of both searches. A chunk's score is the sum of weight / (60 + rank) over the searches that found
+ * it. Each row says how many chunks either search found (`near` and `matched`), so that each can be widened on its own.
  *
- * $1 vector, $2 ef_search as text, $3 question, $4... those of the condition.
+ * $1 vector, $2 ef_search as text, $3 question, $4... the condition's parameters.
  */
 export function fusedChunks(
   layout: TextLayout,
@@ -101,7 +101,7 @@ export function fusedChunks(
   matching: TextSearchShape,
   { page, weights, neighbors }: FusionShape,
 ): string {
-  const chunks = new VisibleChunks(layout, matching.condition, FIRST_OF_HYBRID_CONDITION);
+  const chunks = new VisibleChunks(layout, matching.condition, FIRST_HYBRID_CONDITION_PARAMETER);
   const share = (rank: string, weight: number): string =>
     `coalesce(${weight}::float8 / (${RANK_CONSTANT} + ${rank}), 0)`;
   const distance = chunks.select(distanceOf(layout), "training_id = t.training_id AND id = t.id");
@@ -121,7 +121,7 @@ fused AS MATERIALIZED (
 )
 ${withPositions(chunks, withContent(chunks, limitPerTraining("fused", "fused_score DESC, distance", page)), {
   columns: `, c.distance::text AS distance, c.text_score::text AS text_score, c.fused_score::text AS fused_score,
-    (SELECT count(*) FROM nearest)::text AS near${HOW_WORDS_WERE_FOUND}`,
+    (SELECT count(*) FROM nearest)::text AS near${WORD_SEARCH_COLUMNS}`,
   order: `c.fused_score DESC, c.distance, ${IN_READING_ORDER}`,
   neighbors,
 })}`;
@@ -130,10 +130,10 @@ ${withPositions(chunks, withContent(chunks, limitPerTraining("fused", "fused_sco
 /**
  * Common table expressions that end with `matching`: the ids of the best chunks by BM25, with `text_score`.
  *
- * Of a chunk's lexemes only those of the question are unnested, which is what takes the time. OFFSET 0 keeps a word from
- * being counted once for each use of the count.
+ * Unnesting lexemes takes most of the time, so only the question's are unnested. OFFSET 0 keeps Postgres from counting a
+ * word again for each use of its count.
  *
- * @param question - the parameter that holds it
+ * @param question - the parameter that holds the question
  */
 function ranking(
   layout: TextLayout,
@@ -189,14 +189,14 @@ matching AS MATERIALIZED (
 )`;
 }
 
-/** In how many chunks the word `w` is, counted. */
-function countedChunks(layout: TextLayout, most: number | undefined): string {
-  return `(SELECT count(*) FROM (SELECT FROM ${namesOf(layout).chunk} c WHERE c.lexemes @@ w.query LIMIT ${most ?? "ALL"}) c)`;
+/** SQL that counts the chunks with the word `w`, up to a limit. */
+function countedChunks(layout: TextLayout, limit: number | undefined): string {
+  return `(SELECT count(*) FROM (SELECT FROM ${namesOf(layout).chunk} c WHERE c.lexemes @@ w.query LIMIT ${limit ?? "ALL"}) c)`;
 }
 
 /**
- * In how many chunks the word `w` is: a common one from the planner's statistics, a rare one counted. The statistics are
- * read once for all words of the question, which is a table expression of its own.
+ * SQL for the number of chunks with the word `w`: taken from the planner's statistics if it is common, else counted. The
+ * statistics are read once for all words of the question, by a table expression of their own.
  */
 function estimatedChunks(layout: TextLayout): [expression: string, found: string] {
   return [

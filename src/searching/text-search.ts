@@ -26,32 +26,32 @@ import {
   type TextSearchShape,
 } from "./text-search-sql.js";
 
-/** A text search whose arguments have been checked. */
+/** A text search with checked arguments. */
 export interface TextSearch extends SearchPage {
   question: string;
 }
 
-/** A search by vector and by words whose arguments have been checked. */
+/** A hybrid search with checked arguments. */
 export interface HybridSearch extends Search, TextSearch {
-  /** Of each search in the fusion. */
+  /** The weight of each search in the fusion. */
   weights: { vector: number; text: number };
 }
 
-/** Where the table has more pages, common words are known from the planner's statistics and not counted. */
-const MOST_PAGES_TO_COUNT_ALL = 2000;
-/** Enough to know the average length of chunks to within some percent. */
+/** In a table with more pages, common words are not counted: the planner's statistics say how common they are. */
+const MAX_PAGES_TO_COUNT_WORDS = 2000;
+/** Enough to estimate the average length of chunks to within a few percent. */
 const SAMPLE_PAGES = 500;
-/** Chunks that each search passes on to the fusion, at least: what is behind them in both hardly counts. */
+/** Least number of chunks that each search contributes to the fusion: lower ranks hardly affect the result. */
 const FUSION_DEPTH = 50;
 
-/** A question is searched for words so far, in UTF-16 units: far beyond what anybody asks, and split up in some milliseconds. */
+/** The part of a question that is searched for words, in UTF-16 units: far beyond any real one, parsed in a few ms. */
 const MAX_QUESTION_LENGTH = 20_000;
 
 /**
- * The chunks that match a question by its words, best first. One statement, one round trip; one more where a filter lets
- * few of those through that have the question's rare words.
+ * The chunks that match a question's words, best first. One statement, one round trip; one more if the filter excludes most
+ * of the chunks with the question's rare words.
  *
- * @throws {@link InvalidArgumentError} for a schema whose chunks cannot be searched for words
+ * @throws {@link InvalidArgumentError} for a schema without text search
  */
 export async function searchText(target: SearchTarget, search: TextSearch): Promise<TextHit[]> {
   const layout = requireTextSearch(target.state);
@@ -64,7 +64,7 @@ export async function searchText(target: SearchTarget, search: TextSearch): Prom
   return mapInTurns(rows, (row) => ({ ...toPassage(row, layout), textScore: Number(row.text_score) }));
 }
 
-/** As {@link searchText}, in the form of a hybrid search that has no vector. */
+/** As {@link searchText}, with the hits of a hybrid search: the fallback when there is no vector. */
 export async function searchTextOnly(
   target: SearchTarget,
   search: TextSearch & Pick<HybridSearch, "weights">,
@@ -79,8 +79,8 @@ export async function searchTextOnly(
 }
 
 /**
- * The chunks that are best by vector and by words together, best first. As {@link searchText}; one statement more where
- * either search found fewer than it passes on: each looks further by itself, whatever the other one has found.
+ * The chunks that are best by vector and words together, best first. One statement, one round trip; one more if either
+ * search found fewer chunks than it contributes: each is widened on its own.
  */
 export async function searchHybrid(target: SearchTarget, search: HybridSearch): Promise<HybridHit[]> {
   const layout = requireTextSearch(target.state);
@@ -112,17 +112,17 @@ interface HybridRow extends HitRow, HalvesRow {
   fused_score: HostNumber;
 }
 
-/** A row of a page that says what the halves of the search have found. */
+/** A row that also says how many chunks each half of the search found. */
 interface HalvesRow {
-  /** Chunks found by their vectors; not of a search by words alone. */
+  /** Chunks found by their vectors; absent in mode `text`. */
   near?: HostNumber;
   /** Chunks found by their words. */
   matched: HostNumber;
-  /** Common words of the question that were not looked for. */
+  /** Common words of the question that were not searched. */
   left_out: HostNumber;
 }
 
-/** How a statement looks: among the words, and among the vectors. */
+/** How a statement searches: by words, and by vector. */
 interface Halves {
   words: TextSearchShape;
   plan: SearchPlan;
@@ -130,7 +130,7 @@ interface Halves {
 
 type StatementOf = (halves: Halves, state: SchemaState) => { text: string; values: unknown[] };
 
-/** Runs a statement, again where too few trainings are among the chunks that it looked at. */
+/** Runs a statement; with `perTraining`, again with a higher limit while its chunks belong to too few trainings. */
 async function findPage<Row extends HalvesRow>(
   target: SearchTarget,
   search: TextSearch,
@@ -141,17 +141,23 @@ async function findPage<Row extends HalvesRow>(
   const { k, perTraining } = search;
   const { state } = target;
   if (hasVector) notifyMissingIndex(target.notify, state);
-  const look = (limit: ExamineLimit): Promise<Examined<Row>> => {
+  const examine = (limit: ExamineLimit): Promise<Examined<Row>> => {
     const usesIndex = hasVector && limit !== undefined && isLarge(state);
     const plan = usesIndex ? "planner's" : "exact";
-    return lookByHalves(target, search, state, { words: wordsShape(search, state, limit), plan }, statement);
+    return examineByHalves(
+      target,
+      search,
+      state,
+      { words: wordsShape(search, state, limit), plan },
+      statement,
+    );
   };
-  if (perTraining === undefined) return (await look(depth)).rows;
-  return widenUntilFull(k, look, (rows) => rows.length >= k);
+  if (perTraining === undefined) return (await examine(depth)).rows;
+  return widenUntilFull(k, examine, (rows) => rows.length >= k);
 }
 
 function wordsShape({ condition }: TextSearch, { pages }: SchemaState, limit: ExamineLimit): TextSearchShape {
-  const hasManyChunks = pages > MOST_PAGES_TO_COUNT_ALL;
+  const hasManyChunks = pages > MAX_PAGES_TO_COUNT_WORDS;
   return {
     limit,
     condition: condition?.text,
@@ -162,11 +168,11 @@ function wordsShape({ condition }: TextSearch, { pages }: SchemaState, limit: Ex
 }
 
 /**
- * Runs a statement; once more where one half of the search may have missed chunks, with that half looking at all:
- * the scan of the vector index gives up after 20,000 chunks that a filter excludes, and a filter can leave too few of the
- * chunks that have the question's rare words.
+ * Runs a statement, and repeats it if one half of the search may have missed chunks, with that half examining all: the scan
+ * of the vector index gives up after 20,000 chunks that a filter excludes, and a filter can exclude most of the chunks with
+ * the question's rare words.
  */
-async function lookByHalves<Row extends HalvesRow>(
+async function examineByHalves<Row extends HalvesRow>(
   { statements, notify }: SearchTarget,
   { condition }: TextSearch,
   state: SchemaState,
@@ -180,39 +186,39 @@ async function lookByHalves<Row extends HalvesRow>(
   };
   const isShort = (found: HostNumber | undefined): boolean =>
     limit === undefined || Number(found ?? 0) < limit;
-  const sawAll = ([row]: Row[]): boolean => isShort(row?.near) && isShort(row?.matched);
+  const examinedAll = ([row]: Row[]): boolean => isShort(row?.near) && isShort(row?.matched);
 
-  // For as long as the look at the catalogs is good, a filter that made the scan give up is searched exactly.
-  const question = `by halves ${condition ? planKeyOf(limit ?? 0, limit ?? 0, condition) : (limit ?? 0)}`;
-  let ran = plan === "exact" ? plan : ((await cacheOf(state).plans.get(question)) ?? plan);
+  // As long as the schema's cache lives, a filter that made the scan give up is searched exactly.
+  const planKey = `by halves ${condition ? planKeyOf(limit ?? 0, limit ?? 0, condition) : (limit ?? 0)}`;
+  let ran = plan === "exact" ? plan : ((await cacheOf(state).plans.get(planKey)) ?? plan);
   const rows = await orExact(ran, notify, (next) => run({ words, plan: (ran = next) }));
   const [row] = rows;
   const gaveUp = ran !== "exact" && isShort(row?.near);
-  // No row says what was left out where nothing was found, which a filter is the usual reason for.
+  // Without rows nothing says whether words were left out: assume so if there is a filter.
   const leftOut = row ? Number(row.left_out) > 0 : condition !== undefined;
   const missedWords = words.onlyRareWords && leftOut && isShort(row?.matched);
-  if (!gaveUp && !missedWords) return { rows, sawAll: sawAll(rows) };
+  if (!gaveUp && !missedWords) return { rows, examinedAll: examinedAll(rows) };
 
   if (gaveUp) {
-    void remembered(cacheOf(state).plans, question, () => Promise.resolve("exact"));
+    void remembered(cacheOf(state).plans, planKey, () => Promise.resolve("exact"));
     if (state.type !== undefined) notifyExactSearch(notify, "gave up");
   }
-  const further = { ...words, onlyRareWords: words.onlyRareWords && !missedWords };
-  const all = await orExact(gaveUp ? "exact" : ran, notify, (next) => run({ words: further, plan: next }));
-  return { rows: all, sawAll: sawAll(all) };
+  const widened = { ...words, onlyRareWords: words.onlyRareWords && !missedWords };
+  const all = await orExact(gaveUp ? "exact" : ran, notify, (next) => run({ words: widened, plan: next }));
+  return { rows: all, examinedAll: examinedAll(all) };
 }
 
-/** Of a question as much as is searched for words; a surrogate that is cut in two is no letter, and so no word. */
+/** The part of a question that is searched. A surrogate pair cut in two becomes U+FFFD, which is in no word. */
 function wordsOf({ question }: TextSearch): string {
   return question.slice(0, MAX_QUESTION_LENGTH).toWellFormed();
 }
 
-/** @throws {@link InvalidArgumentError} */
+/** The layout with text search. @throws {@link InvalidArgumentError} for a schema without it */
 export function requireTextSearch({ layout }: Pick<SchemaState, "layout">): TextLayout {
   const { textSearch } = layout;
   if (textSearch !== undefined) return { ...layout, textSearch };
   throw new InvalidArgumentError(
     "mode",
-    'needs chunks that can be searched for words: run migrate(pool, { textSearch: "portuguese" }), or another language',
+    'needs a schema with text search: run migrate(pool, { textSearch: "portuguese" }), or with another language',
   );
 }

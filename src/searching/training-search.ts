@@ -7,7 +7,7 @@ import { namesOf, type Layout } from "../schema/layout.js";
 import { examineNearest, widenUntilFull, scanFor, notifyMissingIndex, type ExaminedRow } from "./scan.js";
 import {
   distanceOf,
-  FIRST_OF_CONDITION,
+  FIRST_CONDITION_PARAMETER,
   limitPerTraining,
   nearestChunks,
   withPositions,
@@ -18,14 +18,14 @@ import type { Search, SearchTarget } from "./search.js";
 import { decodeTrainingId } from "../schema/training-id.js";
 import { VisibleChunks } from "./visible-chunks.js";
 
-/** Chunks of a training that come along, where the search does not say how many. */
-const MOST_BEST_CHUNKS = 3;
+/** Best chunks returned with each training by default. */
+const DEFAULT_CHUNKS_PER_TRAINING = 3;
 /**
- * Trainings whose means are compared for each that is returned, and at least: those with the nearest chunks. Where all
- * chunks are looked at, this keeps the means of all trainings from being computed.
+ * Trainings that are compared by their mean vectors, per training to return, and at least: those with the nearest chunks.
+ * When all chunks are examined, this avoids computing the mean of every training.
  */
-const CANDIDATES_FOR_A_TRAINING = 10;
-const FEWEST_CANDIDATES = 100;
+const CANDIDATES_PER_TRAINING = 10;
+const MIN_CANDIDATES = 100;
 
 interface TrainingRow extends HitRow, ExaminedRow {
   training_distance: HostNumber;
@@ -33,9 +33,9 @@ interface TrainingRow extends HitRow, ExaminedRow {
 }
 
 /**
- * The trainings whose chunks are nearest on the whole, best first: those that hold the nearest chunks are ranked by the
- * mean of their vectors. One statement, one round trip; more where few trainings hold the nearest chunks. Chunks that the
- * filter excludes are not found, not in the mean, and not in what is returned.
+ * The trainings that are nearest on the whole, best first: those that have the nearest chunks, ranked by the mean vector of
+ * all their chunks. One statement, one round trip; more if few trainings hold the nearest chunks. Chunks that the filter
+ * excludes are not found, do not count in the mean, and are not returned.
  */
 export async function searchTrainings(target: SearchTarget, search: Search): Promise<TrainingHit[]> {
   const { statements, state, dimensions, notify } = target;
@@ -77,15 +77,15 @@ function toTrainingHit(row: TrainingRow, layout: Layout): TrainingHit {
   };
 }
 
-/** $1 vector, $2 ef_search as text, $3... those of the condition. */
+/** Finds the nearest trainings. $1 vector, $2 ef_search as text, $3... the condition's parameters. */
 function nearestTrainings(
   layout: Layout,
   shape: SearchShape,
-  { k, perTraining = MOST_BEST_CHUNKS, neighbors }: Search,
+  { k, perTraining = DEFAULT_CHUNKS_PER_TRAINING, neighbors }: Search,
 ): string {
-  const chunks = new VisibleChunks(layout, shape.condition, FIRST_OF_CONDITION);
+  const chunks = new VisibleChunks(layout, shape.condition, FIRST_CONDITION_PARAMETER);
   const { extension } = namesOf(layout);
-  const candidates = Math.max(k * CANDIDATES_FOR_A_TRAINING, FEWEST_CANDIDATES);
+  const candidates = Math.max(k * CANDIDATES_PER_TRAINING, MIN_CANDIDATES);
   const best = limitPerTraining("nearest", "distance", { perTraining });
   const source = `(SELECT n.*, ${chunks.metadataOfTraining("n")} AS training_metadata
   FROM ${withContent(chunks, `(SELECT n.*, r.training_distance FROM ${best} n JOIN ranked r ON r.training_id = n.training_id)`)} n)`;

@@ -1,22 +1,22 @@
 import { numberedFrom } from "../filtering/condition.js";
 import { namesOf, type Layout } from "../schema/layout.js";
 
-/** Whether the planner may find chunks by the condition, or only by what else is asked of them. */
+/** Whether the planner may use the filter's condition to find rows, or only to test rows found otherwise. */
 export type ConditionUse = "may find rows" | "tests rows";
 
 /**
- * The chunks that a search may see: those that the filter of the index and that of the search let through. Every
- * statement of a search reads chunks through here, so whatever comes along with a hit (neighbors, the best chunks of a
- * training, its mean) has the same filter as the hit itself.
+ * The chunks that a search may see: those that match both the index's filter and the search's. Every search statement reads
+ * chunks through this class, so whatever is returned with a hit (neighbors, the best chunks of a training, its mean) passes
+ * the same filter as the hit itself.
  */
 export class VisibleChunks {
   readonly layout: Layout;
-  /** With its parameters as they are numbered in the statement. */
+  /** With its parameters numbered as in the statement. */
   readonly #condition: string | undefined;
 
   /**
-   * @param condition - on the metadata, with parameters from `$1`; `undefined` where nothing narrows the search
-   * @param firstParameter - the number that the condition's first parameter has in the statement
+   * @param condition - on the metadata, with parameters from `$1`; `undefined` without a filter
+   * @param firstParameter - number of the condition's first parameter in the statement
    */
   constructor(layout: Layout, condition: string | undefined, firstParameter: number) {
     this.layout = layout;
@@ -24,10 +24,10 @@ export class VisibleChunks {
   }
 
   /**
-   * SQL of visible chunks. The columns of the chunk need no qualifier in it, and no other table has its names there.
+   * SQL that selects visible chunks. Unqualified columns in it are the chunk's.
    *
-   * @param use - a condition that only tests rows is hidden from the planner by a CASE, which is taken to match half of
-   * the rows and is served by no index
+   * @param use - `tests rows` hides the condition from the planner in a CASE, which no index serves and which the planner
+   * assumes to match half of the rows
    */
   select(columns: string, where: string, use: ConditionUse = "tests rows"): string {
     return `SELECT ${columns} FROM ${namesOf(this.layout).chunk}
@@ -35,10 +35,10 @@ export class VisibleChunks {
   }
 
   /**
-   * SQL of a training's own metadata. Where the condition excludes that, as the metadata of a document can differ from
-   * its training's, only what the found chunk has too is returned.
+   * SQL of a training's own metadata. A document's metadata can differ from its training's, so the filter may match a chunk
+   * and exclude the training's metadata. Then only the entries that the found chunk has too are returned.
    *
-   * @param chunk - the name of the found chunk in the statement, with `training_id` and `metadata`
+   * @param chunk - the name of the found chunk in the statement, with columns `training_id` and `metadata`
    */
   metadataOfTraining(chunk: string): string {
     const own = `SELECT ${this.#condition === undefined ? "metadata" : this.#sharedUnlessVisible(chunk)}`;

@@ -2,81 +2,81 @@ import { randomUUID } from "node:crypto";
 import type { PlannedChunk } from "../chunking/chunk-plan.js";
 import { canonicalMetadata } from "../text.js";
 
-/** A version of a training that is ready to take the place of the stored one. */
+/** A new version of a training, ready to replace the stored one. */
 export interface PlannedTraining {
-  /** The id as Postgres takes it. */
+  /** The training id in the form sent to Postgres. */
   key: string;
   ticket: string;
   revision: string | null;
   metadata: string;
-  /** Hex digest of all that decides the chunks. */
+  /** Hex digest of everything that determines the chunks. */
   fingerprint: string;
-  /** Describes what made the chunks. */
+  /** Description of the splitter that made the chunks. */
   splitter: string;
   chunks: readonly PlannedChunk[];
-  /** What stood when the new version was prepared; `null` for nothing, `undefined` when it was not looked at. */
+  /** The version stored at preparation time; `null` if there was none, `undefined` if it was not read. */
   stored: StoredVersion | null | undefined;
 }
 
-/** The stored chunks of a training, as they were read without a lock. */
+/** The stored chunks of a training, read without a lock. */
 export interface StoredVersion {
   /** The ticket of the call that stored them. */
   contentTicket: string;
   chunks: readonly StoredChunk[];
 }
 
-/** A chunk as it stands. */
+/** A stored chunk. */
 export interface StoredChunk {
   key: string;
   id: string;
   hash: string;
-  /** As Postgres writes `jsonb`. */
+  /** In the text form that Postgres gives `jsonb`. */
   metadata: string;
-  /** The text, where it has carriage returns; else `null`, as the hash says what it is. */
+  /** The text if it has carriage returns, else `null`: the hash is of the text with line feeds and identifies it. */
   given_content: string | null;
 }
 
 /**
- * The stored chunks are not what the preparation saw: texts that were to keep their vectors are gone, or a
- * version that was the same has been replaced. The transaction is to be rolled back, and prepared again.
+ * The stored chunks changed after the preparation read them: texts whose vectors were to be kept are gone. The
+ * transaction must be rolled back and the trainings prepared again.
  */
 export class StalePreparation extends Error {}
 
 /** Vectors by content hash. */
 export type Vectors = ReadonlyMap<string, Float32Array>;
 
-/** A chunk with the id that it has or gets. */
+/** A planned chunk with its stored or newly assigned id. */
 export interface IdentifiedChunk {
   key: string;
   id: string;
   chunk: PlannedChunk;
 }
 
-/** What to do, so that the new chunks stand in the place of the old ones. */
+/** The row changes that turn the stored chunks into the new ones. */
 export interface Difference {
   /**
-   * Rows to write with the vector of a stored row of the same text: further ones, and those whose line breaks have
-   * changed. A row to write may take the place of a stored one: so all of these are written in one statement, before
-   * the added ones.
+   * Rows to write with the vector of a stored row that has the same text: additional rows, and rows whose line breaks
+   * changed. Such a row may overwrite a stored one whose vector another row needs, so all of them are written in a
+   * single statement, before further added rows.
    */
   copied: IdentifiedChunk[];
-  /** Rows to write with a vector of their own. */
+  /** Rows to write with a new vector. */
   added: IdentifiedChunk[];
-  /** Rows that make way for added ones: the caller chose the id of a stored row for another text. */
+  /** Stored rows that added ones overwrite: the caller reused a stored chunk's id for another text. */
   replaced: StoredChunk[];
-  /** Rows that stay as they are. */
+  /** Rows that do not change. */
   kept: IdentifiedChunk[];
-  /** Rows that stay, with other metadata. */
-  described: IdentifiedChunk[];
+  /** Rows of which only the metadata changes. */
+  metadataChanged: IdentifiedChunk[];
   removed: StoredChunk[];
   /** The chunk ids of each training, in reading order. */
   ids: Map<PlannedTraining, string[]>;
 }
 
 /**
- * Pairs new chunks with stored ones of the same text; each stored one at most once.
+ * Pairs new chunks with stored chunks of the same text. Each stored chunk is used at most once.
  *
- * @throws {@link StalePreparation} for a text that has a vector neither among the given nor among the stored
+ * @throws {@link StalePreparation} for a text that has neither a given nor a stored vector
  */
 export function compareChunks(
   trainings: readonly PlannedTraining[],
@@ -88,11 +88,11 @@ export function compareChunks(
     added: [],
     replaced: [],
     kept: [],
-    described: [],
+    metadataChanged: [],
     removed: [],
     ids: new Map(),
   };
-  const writtenByPostgres = new CanonicalTexts();
+  const canonicalTexts = new CanonicalTexts();
   const groups = groupBy(stored, ({ key }) => key);
   for (const training of trainings) {
     const { key } = training;
@@ -101,15 +101,15 @@ export function compareChunks(
     const ids = training.chunks.map((chunk) => {
       const row = rows.claim(chunk);
       const id = row?.id ?? chunk.id ?? randomUUID();
-      const placed = { key, id, chunk };
+      const identified = { key, id, chunk };
       if (row) {
-        const isSame = writtenByPostgres.get(row.metadata) === chunk.metadata;
-        if (!hasSameLineBreaks(row, chunk)) difference.copied.push(placed);
-        else (isSame ? difference.kept : difference.described).push(placed);
+        const isSame = canonicalTexts.get(row.metadata) === chunk.metadata;
+        if (!hasSameLineBreaks(row, chunk)) difference.copied.push(identified);
+        else (isSame ? difference.kept : difference.metadataChanged).push(identified);
       } else if (vectors.has(chunk.hash)) {
-        difference.added.push(placed);
+        difference.added.push(identified);
         added.add(id);
-      } else if (rows.had(chunk)) difference.copied.push(placed);
+      } else if (rows.had(chunk)) difference.copied.push(identified);
       else throw new StalePreparation();
       return id;
     });
@@ -123,7 +123,7 @@ export function compareChunks(
   return difference;
 }
 
-/** Of a row with the chunk's hash, which is that of the text with line feeds. */
+/** For a row and a chunk with the same hash. It does not tell, because it is of the text with line feeds. */
 function hasSameLineBreaks({ given_content }: StoredChunk, { content }: PlannedChunk): boolean {
   return given_content === null ? !content.includes("\r") : given_content === content;
 }
@@ -131,17 +131,17 @@ function hasSameLineBreaks({ given_content }: StoredChunk, { content }: PlannedC
 /** The stored chunks of one training, and which of them no new chunk has claimed yet. */
 class StoredRows {
   readonly #unclaimed: Map<string, StoredChunk[]>;
-  /** Ids that new chunks bring along: a row that has one is kept for the chunk that asks for it. */
+  /** Ids that the caller chose for new chunks. A row with such an id is reserved for that chunk. */
   readonly #chosenIds: Set<string | undefined>;
 
   constructor(stored: readonly StoredChunk[], planned: readonly PlannedChunk[]) {
     this.#unclaimed = groupBy(stored, ({ hash }) => hash);
-    // Taken from their ends, which costs nothing however many have the same text.
+    // `claim` then removes rows from the end, which is cheap even if thousands have the same text.
     for (const same of this.#unclaimed.values()) same.reverse();
     this.#chosenIds = new Set(planned.map(({ id }) => id));
   }
 
-  /** Takes a row with the chunk's text, and with its id where the caller chose one. */
+  /** Takes an unclaimed row with the chunk's text, and with its id if the caller chose one. */
   claim({ hash, id }: PlannedChunk): StoredChunk | undefined {
     const same = this.#unclaimed.get(hash) ?? [];
     const index = same.findLastIndex((row) =>
@@ -150,7 +150,7 @@ class StoredRows {
     return index < 0 ? undefined : same.splice(index, 1)[0];
   }
 
-  /** Whether the text stood here, claimed by now or not. */
+  /** Whether a stored row has this text, claimed or not. */
   had({ hash }: PlannedChunk): boolean {
     return this.#unclaimed.has(hash);
   }
@@ -160,7 +160,7 @@ class StoredRows {
   }
 }
 
-/** Metadata in the form of planned chunks, by the text that Postgres makes of it; many chunks have the same. */
+/** Converts Postgres' text of metadata into our canonical text. Cached: many chunks have the same metadata. */
 class CanonicalTexts {
   readonly #texts = new Map<string, string>();
 
@@ -174,7 +174,7 @@ class CanonicalTexts {
   }
 }
 
-/** The items under their keys, each group in the order of the items. */
+/** Groups items by key, and keeps their order within each group. */
 export function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
   const groups = new Map<string, T[]>();
   for (const item of items) {

@@ -1,30 +1,31 @@
 /**
- * The fence: it locks trainings' rows, in the order of their ids, and lets those calls through that are newer than what
- * is stored. A row that it lets through is the call's until its transaction ends; what it does not let through is
- * superseded, or, of an upsert, meets another version than the call has seen.
+ * The fence is a guarded `INSERT ... ON CONFLICT`. It locks the rows of the trainings, in the order of their ids, and
+ * admits a call if it is newer than what is stored. The row of an admitted call stays locked until the transaction
+ * ends. A call that is not admitted is superseded, or, if it is an upsert, has prepared against a version that was
+ * replaced.
  */
 import { namesOf, type Layout } from "../schema/layout.js";
 
 /**
- * A relation with one row if the schema's vectors are of the index's model, and none else. The row of the profile is
- * locked until the write has committed, so that nobody can claim an index for another model in between; at REPEATABLE
- * READ a claim that has changed since ends in a serialization failure.
+ * A relation with one row if the schema is claimed for the index's model, and no row otherwise. The profile row is
+ * locked until the write commits, so that no one can claim the schema for another model in between. At REPEATABLE READ
+ * a claim that changed since the snapshot ends in a serialization failure.
  *
- * @param claim - parameter: an array of model, query prefix, document prefix and dimensions, see `profile-claim.ts`
+ * @param claim - placeholder of an array of model, query prefix, document prefix and dimensions, see `profile-claim.ts`
  */
 export function claimedProfile(layout: Layout, claim: string): string {
   return `SELECT id FROM ${namesOf(layout).profile} WHERE id = ${layout.profileId} AND status = 'active'
   AND ${CLAIM_COLUMNS} = ${claim}::text[] FOR SHARE`;
 }
 
-/** What is recorded of a profile, in the form of a claim. */
+/** The recorded columns of a profile, in the order of a claim. */
 const CLAIM_COLUMNS = "ARRAY[model, query_prefix, document_prefix, dimensions::text]";
 
 /**
- * Whether a call's ticket and revision win over the stored ones. Revisions decide where both have one and they
- * differ, else the call that started later wins; but what started before a call without a revision never wins
- * over it. Equal tickets are one call's: it may come again, when a host's transaction rolled back or a connection
- * broke at COMMIT.
+ * Whether a call's ticket and revision win over the stored ones. If both have a revision and they differ, the higher
+ * one wins; otherwise the call that started later wins. A call that started before a stored call without a revision
+ * never wins over it. Equal tickets belong to one call, which may be repeated after the host's transaction rolled back
+ * or a connection broke at COMMIT.
  */
 export function isNewer(call: string, stored: string): string {
   return `${call}.ticket >= ${stored}.barrier AND CASE
@@ -34,42 +35,42 @@ export function isNewer(call: string, stored: string): string {
 }
 
 /**
- * Whether a call may take the place of what is stored. A tombstone outside the scope is somebody else's: it holds nothing
- * up. Nothing else outside the scope is touched.
+ * Whether a call may replace the stored row. A tombstone outside the scope belongs to another index and may always be
+ * replaced. A living training outside the scope never is.
  */
 function wins(call: string, stored: string, scope: string): string {
   return `CASE WHEN ${meets(stored, scope)} THEN ${isNewer(call, stored)} ELSE ${stored}.deleted_at IS NOT NULL END`;
 }
 
-/** Whether a training meets all conditions on its metadata. */
+/** Whether a training's metadata meets all conditions. */
 export function meets(training: string, conditions: string): string {
   return `${training}.metadata @> ALL (${conditions}::jsonb[])`;
 }
 
-/** A call without a revision supersedes all that started before it; one with a revision only what is lower. */
+/** A call without a revision supersedes every call that started before it; one with a revision sets no barrier. */
 export function barrierOf(call: string): string {
   return `CASE WHEN ${call}.revision IS NULL THEN ${call}.ticket ELSE 0 END`;
 }
 
-/** Why a call that does not win is superseded, as `SupersededReason` has it. */
+/** The `SupersededReason` of a call that does not win. */
 export function reasonOf(stored: string): string {
   return `CASE WHEN ${stored}.deleted_at IS NULL THEN 'newer' ELSE 'deleted' END`;
 }
 
-/** The ticket of the call whose chunks stand; NULL where none do. */
+/** The ticket of the call that wrote the stored chunks; NULL for a tombstone. */
 export function contentTicketOf(stored: string): string {
   return `CASE WHEN ${stored}.deleted_at IS NULL THEN ${stored}.content_ticket END`;
 }
 
-/** Orders given ids as the stored ones are: who locks rows in another order than others may wait for them forever. */
+/** Orders given ids as stored ids are ordered. Calls that locked rows in different orders could deadlock. */
 export function inLockOrder({ idType }: Layout, id: string): string {
   return `ORDER BY ${id}${idType === "text" ? ' COLLATE "C"' : ""}`;
 }
 
 /**
- * $1 ids, $2 tickets, $3 revisions, $4 the scope, $5 the claim. Locks the rows that are there, and says what stands in them;
- * none without the claim. The profile is locked before the trainings everywhere, so that those that wait do not wait for each
- * other.
+ * $1 ids, $2 tickets, $3 revisions, $4 the scope, $5 the claim. Locks the rows that exist and returns their state.
+ * Without the claim it locks and returns none. Statements that lock both always lock the profile before the trainings,
+ * so that they do not deadlock.
  */
 export function lockTrainings(layout: Layout): string {
   return `
@@ -84,13 +85,13 @@ ORDER BY t.id FOR NO KEY UPDATE OF t`;
 }
 
 /**
- * The fence of an upsert. It lets a training through if also the version that stands is the one that the call has
- * compared its own with: so what it changes is what it has seen.
+ * The fence of an upsert. It admits a training if it is newer, and if the stored version is still the one that the call
+ * compared its own with.
  *
  * @param claimed - a relation that has a row if the index may write, see {@link claimedProfile}
- * @param given - a relation of `id`, `ticket`, `revision`, `metadata` and `replaced_ticket`, the content ticket of the
- *   version that is to stand, NULL for none. A row that was to be there is locked before: else it could vanish, and be
- *   made anew without its chunks.
+ * @param given - a relation of `id`, `ticket`, `revision`, `metadata` and `replaced_ticket`: the content ticket of the
+ *   version that must be stored, NULL if none may be. A row that must exist is locked first: if it vanished in between,
+ *   the INSERT would create it again without its chunks.
  */
 export function admitUpserts(layout: Layout, claimed: string, given: string, scope: string): string {
   const { training } = namesOf(layout);
@@ -99,9 +100,9 @@ INSERT INTO ${training} AS t (id, ticket, content_ticket, replaced_ticket, revis
 SELECT n.id, n.ticket, n.ticket, n.replaced_ticket, n.revision, ${barrierOf("n")}, n.metadata
 FROM (SELECT * FROM ${given} ${inLockOrder(layout, "id")}) n
 LEFT JOIN LATERAL (
-  SELECT true AS stands FROM ${training} s WHERE s.id = n.id AND n.replaced_ticket IS NOT NULL FOR NO KEY UPDATE
+  SELECT true AS is_stored FROM ${training} s WHERE s.id = n.id AND n.replaced_ticket IS NOT NULL FOR NO KEY UPDATE
 ) s ON true
-WHERE (n.replaced_ticket IS NULL OR s.stands) AND EXISTS (SELECT FROM ${claimed})
+WHERE (n.replaced_ticket IS NULL OR s.is_stored) AND EXISTS (SELECT FROM ${claimed})
 ON CONFLICT (id) DO UPDATE SET
   ticket = excluded.ticket,
   content_ticket = excluded.ticket,
@@ -117,9 +118,9 @@ RETURNING t.id`;
 }
 
 /**
- * The fence of a delete: a tombstone takes the place of what is older. A delete without a revision also ends the history
- * of revisions: its barrier keeps out what started before it, and what starts later is compared with no revision. $1 ids, $2 tickets, $3 revisions, $4 metadata of
- * tombstones where nothing is there, $5 the scope.
+ * The fence of a delete: it turns the row of an older version into a tombstone. A delete without a revision also ends
+ * the revision history: its barrier stops calls that started before it, and later calls are compared with no revision.
+ * $1 ids, $2 tickets, $3 revisions, $4 metadata of tombstones for ids that have no row, $5 the scope.
  */
 export function admitDeletes(layout: Layout): string {
   return `

@@ -1,6 +1,7 @@
 /**
- * Whose vectors a schema holds. The first write claims the schema for the model of its index, and every write checks the
- * claim in its own statement (`claimedProfile`). A schema that holds no chunks may be claimed anew for another model.
+ * The claim of a schema: which model made its vectors. The first write claims the schema for the model of its index,
+ * and every write checks the claim in its own statement (`claimedProfile`). A schema without chunks can be claimed for
+ * another model.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { SchemaError } from "../errors.js";
@@ -10,10 +11,10 @@ import { query, type DatabasePool, type Queryable } from "../postgres/database.j
 import { namesOf, type Layout } from "../schema/layout.js";
 import { write } from "./write-transaction.js";
 
-/** What decides whether vectors can be compared: model, query prefix, document prefix, dimensions. */
+/** Vectors can be compared if all of these are equal: model, query prefix, document prefix, dimensions. */
 export type Claim = readonly [model: string, queryPrefix: string, documentPrefix: string, dimensions: string];
 
-/** What is claimed, and for whom. */
+/** The schema to claim, and the claim. */
 export interface ClaimTarget {
   layout: Layout;
   claim: Claim;
@@ -23,7 +24,7 @@ export interface ClaimTarget {
 const MAX_ATTEMPTS = 10;
 const PAUSE_MS = 20;
 
-/** Thrown inside when a write finds that the schema is not claimed for its model; nothing has been stored. */
+/** Internal: the schema is not claimed for the model of a write. Nothing has been stored. */
 export class MissingClaim extends Error {}
 
 /** The claim of an index with this model. */
@@ -37,9 +38,9 @@ export function claimOf(profile: {
 }
 
 /**
- * The ids that a statement let through.
+ * The ids that a write statement admitted.
  *
- * @param rows - of a statement that says by a row without an id that it found no claim
+ * @param rows - the statement's rows; one without an id means that the schema is not claimed for the model
  * @throws {@link MissingClaim}
  */
 export function requireClaim(rows: readonly { key: string | null }[]): string[] {
@@ -50,12 +51,12 @@ export function requireClaim(rows: readonly { key: string | null }[]): string[] 
 }
 
 /**
- * Claims the schema for a model: one that nobody has claimed, or one that holds no chunks. In a transaction of its own where
- * the pool has a client to spare: a host's transaction would hold up all other writers until it ends. If the profile stays
- * locked by others, it is claimed in the host's transaction after all, where Postgres sees who waits for whom.
+ * Claims the schema for a model. The schema must be unclaimed or without chunks. If the pool has a spare client, the
+ * claim commits in its own transaction: in the host's transaction it would block all other writers until that ends. If
+ * others keep the profile locked, the claim falls back to the host's transaction, where Postgres can detect a deadlock.
  *
- * @param client - in a transaction of the host's, for a pool that has no other
- * @throws {@link SchemaError} `PROFILE_MISMATCH` when it holds vectors of another model
+ * @param client - a client in the host's transaction, if the host gave one
+ * @throws {@link SchemaError} `PROFILE_MISMATCH` if the schema holds vectors of another model
  */
 export async function claimSchema(
   pool: DatabasePool & { host: DatabasePool },
@@ -70,16 +71,16 @@ export async function claimSchema(
     }
   }
   await write(pool, client, notify, async (database) => {
-    // Of many that find a fresh schema at once, most find it claimed here, and need no lock.
+    // Of many writers that find a new schema at the same time, most see it claimed here and need no lock.
     if (!(await isClaimed(database, target))) await claimLocked(database, target);
   });
 }
 
 /**
- * As {@link claimSchema}, unless the profile is locked. It may be the host's own transaction that has locked it: to wait for
- * that on a second client would never end, and Postgres does not detect such a deadlock.
+ * Like {@link claimSchema}, but gives up if the profile is locked. The host's own transaction may hold the lock:
+ * waiting for it on a second client would never end, and Postgres cannot detect such a deadlock.
  *
- * @returns whether the schema is claimed now
+ * @returns whether the schema is now claimed
  */
 async function claimUnlocked(database: Queryable, target: ClaimTarget): Promise<boolean> {
   if (await isClaimed(database, target)) return true;
@@ -95,10 +96,10 @@ async function claimUnlocked(database: Queryable, target: ClaimTarget): Promise<
 async function isClaimed(database: Queryable, { layout, claim }: ClaimTarget): Promise<boolean> {
   const { id, dimensions, recorded } = await requireActiveProfile(database, layout.schema);
   if (recorded === undefined || id !== layout.profileId) return false;
-  return claimOf({ ...recorded, dimensions }).every((part, place) => part === claim[place]);
+  return claimOf({ ...recorded, dimensions }).every((part, index) => part === claim[index]);
 }
 
-/** Whether a `pg.Pool` hands out a client at once. */
+/** Whether a `pg.Pool` can hand out a client without waiting for one to be released. */
 function hasSpareClient(pool: DatabasePool): boolean {
   const { idleCount, totalCount, waitingCount, options } = pool as Partial<
     Record<"idleCount" | "totalCount" | "waitingCount", number>
@@ -107,25 +108,25 @@ function hasSpareClient(pool: DatabasePool): boolean {
 }
 
 /**
- * As {@link claimSchema}, in the transaction that `client` is in. Nobody else can claim the schema before that has ended: of
- * several models that write into an empty schema at once, one gets on.
+ * Like {@link claimSchema}, in the transaction that `client` is in. No one else can claim the schema until it ends: if
+ * several models write into an empty schema at the same time, one of them succeeds.
  */
 export async function claimLocked(client: Queryable, target: ClaimTarget): Promise<void> {
   const { layout, claim } = target;
   const { profile } = namesOf(layout);
-  // Writes hold this row until they commit: from here on none is under way, and what they have stored can be seen.
+  // Writes lock this row until they commit: from here on no write is in progress, and all stored chunks are visible.
   await query(client, `SELECT FROM ${profile} WHERE id = ${layout.profileId} FOR UPDATE`);
-  if (await isClaimed(client, target)) return; // by now
+  if (await isClaimed(client, target)) return; // claimed by another call while this one waited for the lock
   const { id, dimensions, recorded } = await requireActiveProfile(client, layout.schema);
   const [model, queryPrefix, documentPrefix, ownDimensions] = claim;
   const isFree = recorded === undefined || !(await mayHoldChunks(client, layout));
   if (id !== layout.profileId || dimensions.toString() !== ownDimensions || !isFree) {
     throw new SchemaError(
       "PROFILE_MISMATCH",
-      `Schema ${JSON.stringify(layout.schema)} is for another embedding model by now: ` +
-        `${JSON.stringify(recorded?.model ?? null)} with ${dimensions} dimensions is recorded, this index has ` +
-        `${JSON.stringify(model)} with ${ownDimensions}, or has other prefixes. Such vectors cannot be compared, and ` +
-        "nothing was stored: open the index again with the model that is recorded, or migrate a new schema for this one",
+      `Schema ${JSON.stringify(layout.schema)} now belongs to another embedding model: ` +
+        `${JSON.stringify(recorded?.model ?? null)} with ${dimensions} dimensions is recorded, this index uses ` +
+        `${JSON.stringify(model)} with ${ownDimensions}, or other prefixes. Vectors of two models cannot be compared, so ` +
+        "nothing was stored: open the index again with the recorded model, or migrate a new schema for this one",
     );
   }
   await query(
@@ -136,8 +137,8 @@ export async function claimLocked(client: Queryable, target: ClaimTarget): Promi
 }
 
 /**
- * Whether the schema holds chunks. At REPEATABLE READ nobody can tell, as others may have stored some since the transaction
- * began: then it may.
+ * Whether the schema may hold chunks. At REPEATABLE READ the answer is always yes: the snapshot hides chunks that
+ * others have stored since the transaction began.
  */
 export async function mayHoldChunks(database: Queryable, layout: Layout): Promise<boolean> {
   const rows = await query(

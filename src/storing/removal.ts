@@ -5,56 +5,58 @@ import type { Scope } from "../filtering/filter.js";
 import type { WriteTarget } from "./write-target.js";
 import * as sql from "./write-sql.js";
 
-/** Trainings to be deleted by one call. */
+/** The trainings that one call deletes. */
 export interface Removal {
-  /** Ids as Postgres takes them, each at most once. */
+  /** Ids in the form sent to Postgres, without duplicates. */
   keys: readonly string[];
-  /** One for all: it says when the call started. */
+  /** Shared by all keys: it records when the call started. */
   ticket: string;
   revision: string | null;
-  /** What a training's metadata must meet besides the scope. */
+  /** Conditions on the trainings' metadata, in addition to the scope. */
   conditions: Scope;
 }
 
-/** What a removal did to one training. */
+/** The outcome of a removal for one training. */
 export interface RemovalOutcome {
   status: DeleteStatus;
   removed: number;
 }
 
 /**
- * Deletes trainings with their chunks, in the transaction that `client` is in. A tombstone stays, which calls
- * that started earlier do not get past.
+ * Deletes trainings with their chunks, in the transaction that `client` is in. A tombstone stays and stops upserts that
+ * started earlier.
  *
- * @returns one outcome for each key, in order
+ * @returns one outcome per key, in order
  */
 export async function remove(
   client: Queryable,
   { layout, scope }: WriteTarget,
   { keys, ticket, revision, conditions }: Removal,
 ): Promise<RemovalOutcome[]> {
-  const limits = [...scope, ...conditions];
-  const passed = await query<{ key: string }>(client, admitDeletes(layout), [
+  const allConditions = [...scope, ...conditions];
+  const admitted = await query<{ key: string }>(client, admitDeletes(layout), [
     keys,
     keys.map(() => ticket),
     keys.map(() => revision),
-    keys.map(() => scope[0] ?? "{}"), // a tombstone of an unknown id belongs where the delete came from
-    limits,
+    keys.map(() => scope[0] ?? "{}"), // so that the tombstone of an unknown id is in the scope of this index
+    allConditions,
   ]);
-  const passedKeys = passed.map(({ key }) => key);
-  const fenced = new Set(passedKeys);
-  // In statements of their own: they see what was committed while the fence waited for its locks.
-  const gone = await query<{ key: string; chunks: string }>(client, sql.deleteIndexed(layout), [passedKeys]);
-  await query(client, sql.deleteAllChunks(layout), [passedKeys]);
+  const admittedKeys = admitted.map(({ key }) => key);
+  const admittedSet = new Set(admittedKeys);
+  // Separate statements, so that they see what was committed while the fence waited for its locks.
+  const deleted = await query<{ key: string; chunks: string }>(client, sql.deleteIndexed(layout), [
+    admittedKeys,
+  ]);
+  await query(client, sql.deleteAllChunks(layout), [admittedKeys]);
 
-  const stopped = keys.filter((key) => !fenced.has(key));
-  // Stopped, though it meets the limits: so something newer stands. Else it is not there for this index.
+  const rejected = keys.filter((key) => !admittedSet.has(key));
+  // A rejected training that meets the conditions has a newer version. Others do not exist for this index.
   const newer =
-    stopped.length === 0
+    rejected.length === 0
       ? []
-      : await query<{ key: string }>(client, sql.findTrainings(layout), [limits, stopped]);
+      : await query<{ key: string }>(client, sql.findTrainings(layout), [allConditions, rejected]);
   const superseded = new Set(newer.map(({ key }) => key));
-  const chunks = new Map(gone.map(({ key, chunks: count }) => [key, Number(count)]));
+  const chunks = new Map(deleted.map(({ key, chunks: count }) => [key, Number(count)]));
   return keys.map((key) => {
     if (superseded.has(key)) return { status: "superseded", removed: 0 };
     const removed = chunks.get(key);

@@ -1,12 +1,12 @@
-import type { Piece } from "../chunking/pieces.js";
 /** Reads the stored chunks and texts that a preparation compares the new version with. */
+import type { Piece } from "../chunking/pieces.js";
 import { groupBy, type StoredChunk } from "./chunk-difference.js";
 import { query, type Queryable } from "../postgres/database.js";
 import type { Layout } from "../schema/layout.js";
 import { queryWithKeptPlan, type SwapConnection } from "./swap.js";
 import * as sql from "./write-sql.js";
 
-/** The stored chunks of each training, by its key. */
+/** The stored chunks of each training, by training key. */
 export async function readStoredChunks(
   connection: SwapConnection,
   database: Queryable,
@@ -21,8 +21,8 @@ export async function readStoredChunks(
 type TextRow = Record<"key" | "content" | "start_at" | "end_at", string>;
 
 /**
- * The stored texts of each training with their offsets, by its key, in reading order. Trainings that another splitter made
- * are left out.
+ * The stored texts of each training with their offsets, by training key, in reading order. Leaves out trainings that
+ * were split by another splitter.
  *
  * @param splitter - the description of the splitter
  */

@@ -11,23 +11,23 @@ import { encodeTextArray, encodeVectorArray } from "../postgres/codec.js";
 import * as sql from "./swap-sql.js";
 import type { WriteTarget } from "./write-target.js";
 
-/** A text of SQL, and what is bound to it. */
+/** An SQL text and its bound values. */
 export interface Statement {
   text: string;
   values: unknown[];
 }
 
-/** What one statement inserts, in rows and bytes: few round trips, and no parameter anywhere near 1 GB. */
+/** Rows and bytes that one statement inserts: few round trips, and parameters far below Postgres' limit of 1 GB. */
 const INSERT_LIMITS = { items: 500, size: 4 * 1024 * 1024 };
 
-/** What is to be done, and which of the added rows go with the first statement and which with further ones. */
+/** The changes of a swap. The first batch of added rows goes with the swap, further batches into own statements. */
 export interface Version {
   difference: Difference;
   first: IdentifiedChunk[];
   further: IdentifiedChunk[][];
 }
 
-/** @throws {@link StalePreparation} for a text that has a vector neither among the given nor among the stored */
+/** @throws {@link StalePreparation} for a text that has neither a given nor a stored vector */
 export function compareVersions(
   trainings: readonly PlannedTraining[],
   stored: readonly StoredChunk[],
@@ -41,9 +41,9 @@ export function compareVersions(
 }
 
 /**
- * The statement that puts versions in the place of others.
+ * The statement that replaces stored versions by new ones.
  *
- * @param replaced - the content tickets of the versions that may be replaced, by key; `null` where none may stand
+ * @param replaced - the content tickets of the versions that may be replaced, by key; `null` if none may be stored
  */
 export function swapStatement(
   { layout, scope, claim, vectorOid }: WriteTarget,
@@ -77,18 +77,18 @@ export function swapStatement(
   };
 }
 
-function replacedValues({ copied, removed, described }: Difference): unknown[] {
+function replacedValues({ copied, removed, metadataChanged }: Difference): unknown[] {
   return [
     ...columnsOf(copied),
     removed.map(({ key }) => key),
     removed.map(({ id }) => id),
-    described.map(({ key }) => key),
-    described.map(({ id }) => id),
-    described.map(({ chunk }) => chunk.metadata),
+    metadataChanged.map(({ key }) => key),
+    metadataChanged.map(({ id }) => id),
+    metadataChanged.map(({ chunk }) => chunk.metadata),
   ];
 }
 
-/** The statement that inserts further rows of a version, of trainings that came through the fence. */
+/** The statement that inserts further rows of admitted trainings. */
 export function insertStatement(
   { layout, vectorOid }: WriteTarget,
   rows: readonly IdentifiedChunk[],
@@ -101,7 +101,7 @@ export function insertStatement(
   };
 }
 
-/** All columns of the chunk table but the vector, as text. */
+/** All columns of the chunk table except the vector, as text arrays. */
 function columnsOf(rows: readonly IdentifiedChunk[]): Buffer[] {
   return [
     rows.map(({ key }) => key),
@@ -119,7 +119,7 @@ function vectorsOf(rows: readonly IdentifiedChunk[], vectors: Vectors, vectorOid
   );
 }
 
-/** Arrays of different lengths cannot travel as one array, so each is sent in its text form. */
+/** Arrays of different lengths cannot form one multidimensional array, so each is sent as a text literal. */
 function arrayLiteral(elements: readonly string[]): string {
   return `{${elements.map((element) => `"${element.replace(/["\\]/g, "\\$&")}"`).join(",")}}`;
 }

@@ -10,9 +10,9 @@ import { isLarge, type KnownSchema } from "../schema/known-schema.js";
 import { compareVersions, insertStatement, swapStatement, type Version } from "./swap-statement.js";
 import * as sql from "./write-sql.js";
 import type { WriteTarget } from "./write-target.js";
-import { throwUnlessRetried } from "./write-transaction.js";
+import { throwUnlessRetryable } from "./write-transaction.js";
 
-/** A training whose stored version is the same as the given one. */
+/** A training whose stored version equals the given one. */
 export interface UnchangedTraining {
   key: string;
   ticket: string;
@@ -21,27 +21,27 @@ export interface UnchangedTraining {
   unchangedSince: string;
 }
 
-/** What a swap did to one training. */
+/** The outcome of a swap for one training. */
 export interface SwapOutcome {
   status: UpsertStatus;
   removed: number;
-  /** Why it is superseded. */
+  /** Set if the status is `superseded`. */
   reason?: SupersededReason | undefined;
 }
 
-/** What a swap that is one statement goes through. */
+/** Dependencies of writes that are a single statement. */
 export interface SwapConnection {
   statements: NamedStatements;
   knownSchema: Pick<KnownSchema, "recent" | "grow" | "follow">;
-  /** Tells the host of another attempt. */
+  /** Reports a retry to the host. */
   notify: Notify;
 }
 
 /**
- * Runs a statement of the write path whose plan is worth keeping. It is kept once the chunk table is large: a plan that was
- * made while the table was small would go on scanning all of it.
+ * Runs a statement of the write path, and keeps its plan once the chunk table is large. A plan made while the table was
+ * small would keep scanning the whole table.
  *
- * @param database - the pool within the limits of a call, or a client, which keeps no plan
+ * @param database - the pool within the limits of a call, or a client, for which no plan is kept
  */
 export async function queryWithKeptPlan<Row>(
   { statements, knownSchema }: SwapConnection,
@@ -49,22 +49,22 @@ export async function queryWithKeptPlan<Row>(
   text: string,
   values: unknown[],
 ): Promise<Row[]> {
-  const own = statements.on(database);
-  return own.query<Row>(text, values, { keepsPlan: own.areKept && isLarge(await knownSchema.recent()) });
+  const bound = statements.on(database);
+  return bound.query<Row>(text, values, { keepsPlan: bound.areKept && isLarge(await knownSchema.recent()) });
 }
 
-/** Of a call that is superseded. */
+/** The outcome of a superseded call. */
 export function supersededBy(reason: SupersededReason): SwapOutcome {
   return { status: "superseded", removed: 0, reason };
 }
 
 /**
- * Puts new versions in the place of those that the preparation saw, by one statement that is a transaction of its own.
- * Each id at most once.
+ * Replaces the versions that the preparation saw, in a single statement that is its own transaction. The ids must be
+ * distinct.
  *
- * @returns one outcome for each training, in order; `undefined` for those that {@link swap} has to do, of which nothing has
- *   changed: another version stands or was not looked at, this one is too large for a statement, or Postgres wants another
- *   attempt
+ * @returns one outcome per training, in order; `undefined` for a training that is unchanged and left to {@link swap}:
+ *   its stored version is another one or was not read, the new version is too large for one statement, or Postgres
+ *   asked for a retry
  */
 export async function trySingleStatementSwap(
   { statements, knownSchema, notify }: SwapConnection,
@@ -72,35 +72,35 @@ export async function trySingleStatementSwap(
   trainings: readonly PlannedTraining[],
   vectors: Vectors,
 ): Promise<(SwapOutcome | undefined)[]> {
-  const later = trainings.map(() => undefined);
-  const seen = trainings.flatMap(({ key, stored }) => (stored === undefined ? [] : { key, stored }));
-  if (seen.length < trainings.length) return later;
-  const replaced = new Map(seen.map(({ key, stored }) => [key, stored?.contentTicket ?? null]));
+  const undone = trainings.map(() => undefined);
+  const examined = trainings.flatMap(({ key, stored }) => (stored === undefined ? [] : { key, stored }));
+  if (examined.length < trainings.length) return undone;
+  const replaced = new Map(examined.map(({ key, stored }) => [key, stored?.contentTicket ?? null]));
   const version = compareVersions(
     trainings,
-    seen.flatMap(({ stored }) => stored?.chunks ?? []),
+    examined.flatMap(({ stored }) => stored?.chunks ?? []),
     vectors,
   );
-  if (version.further.length > 0) return later;
+  if (version.further.length > 0) return undone;
   const { text, values, replaces } = swapStatement(target, trainings, replaced, version, vectors);
-  // A plan from when there were few chunks finds those that are replaced by looking at all.
+  // A plan made for a small table would find the replaced chunks by a full scan.
   const keepsPlan = !replaces || isLarge(await knownSchema.recent());
   try {
-    const passed = await statements.query<{ key: string | null }>(text, values, { keepsPlan });
-    const outcomes = outcomesOf(requireClaim(passed), version);
+    const rows = await statements.query<{ key: string | null }>(text, values, { keepsPlan });
+    const outcomes = outcomesOf(requireClaim(rows), version);
     return trainings.map(({ key }) => outcomes.get(key));
   } catch (error) {
-    throwUnlessRetried(error, notify);
-    return later;
+    throwUnlessRetryable(error, notify);
+    return undone;
   }
 }
 
 /**
- * Puts new versions in the place of the stored ones, all in the transaction that `client` is in. A reader sees
- * each training whole, before or after. Each id at most once.
+ * Replaces the stored versions by new ones, all in the transaction that `client` is in. A reader sees either the old or
+ * the new version of each training, complete. The ids must be distinct.
  *
- * @returns one outcome for each training, in order
- * @throws {@link StalePreparation} before anything that could not be rolled back
+ * @returns one outcome per training, in order
+ * @throws {@link StalePreparation} after which the transaction must be rolled back
  */
 export async function swap(
   client: Queryable,
@@ -109,7 +109,7 @@ export async function swap(
   vectors: Vectors,
 ): Promise<SwapOutcome[]> {
   const outcomes = new Map<string, SwapOutcome>();
-  // What was not there to be locked can have been made meanwhile: then it is there for the next look.
+  // A row that did not exist, and so could not be locked, may have been inserted meanwhile: the next round locks it.
   for (let left = trainings; left.length > 0; left = left.filter(({ key }) => !outcomes.has(key))) {
     const locked = await lock(client, target, left);
     const replaced = new Map(left.map(({ key }) => [key, locked.get(key)?.content_ticket ?? null]));
@@ -121,11 +121,11 @@ export async function swap(
     const stored = await readLockedChunks(client, target, changed, replaced);
     const version = compareVersions(changed, stored, vectors);
     const { text, values } = swapStatement(target, changed, replaced, version, vectors);
-    const passed = await query<{ key: string | null }>(client, text, values);
-    const done = outcomesOf(requireClaim(passed), version);
-    for (const rows of version.further) {
-      const passedRows = rows.filter(({ key }) => done.has(key));
-      const insert = insertStatement(target, passedRows, version, vectors);
+    const rows = await query<{ key: string | null }>(client, text, values);
+    const done = outcomesOf(requireClaim(rows), version);
+    for (const batch of version.further) {
+      const admittedRows = batch.filter(({ key }) => done.has(key));
+      const insert = insertStatement(target, admittedRows, version, vectors);
       await query(client, insert.text, insert.values);
     }
     for (const [key, outcome] of done) outcomes.set(key, outcome);
@@ -133,18 +133,18 @@ export async function swap(
   return trainings.map(({ key }) => outcomes.get(key) ?? supersededBy("newer"));
 }
 
-/** Of those that came through the fence, by key. */
-function outcomesOf(passedKeys: readonly string[], { difference }: Version): Map<string, SwapOutcome> {
+/** The outcomes of admitted trainings, by key. */
+function outcomesOf(admittedKeys: readonly string[], { difference }: Version): Map<string, SwapOutcome> {
   const removed = groupBy(difference.removed, ({ key }) => key);
   return new Map(
-    passedKeys.map((key) => [key, { status: "indexed", removed: removed.get(key)?.length ?? 0 }]),
+    admittedKeys.map((key) => [key, { status: "indexed", removed: removed.get(key)?.length ?? 0 }]),
   );
 }
 
 /**
- * Lets a newer call stand for versions that are stored already, without touching their chunks.
+ * Records the newer ticket and revision of a call on versions that are already stored, without touching their chunks.
  *
- * @returns the keys of those that still stand so; another call has changed the others, or has overtaken this one
+ * @returns the keys of the trainings still unchanged; another call has changed the others, or has superseded this one
  */
 export async function touch(
   connection: SwapConnection,
@@ -160,23 +160,19 @@ export async function touch(
     scope,
     claim,
   ];
-  const touched = await queryWithKeptPlan<{ key: string | null }>(
-    connection,
-    database,
-    sql.touchTrainings(layout),
-    values,
-  );
+  const text = sql.touchTrainings(layout);
+  const touched = await queryWithKeptPlan<{ key: string | null }>(connection, database, text, values);
   return new Set(requireClaim(touched));
 }
 
-/** What stands of a training while its row is locked. */
+/** The state of a training whose row is locked. */
 interface LockedTraining {
   key: string;
   content_ticket: string | null;
   superseded_by: SupersededReason | null;
 }
 
-/** Locks the rows that are there, by key. */
+/** Locks the rows that exist. Returns them by key. */
 async function lock(
   client: Queryable,
   { layout, scope, claim }: WriteTarget,
@@ -193,8 +189,8 @@ async function lock(
 }
 
 /**
- * What the preparation read is what stands, if it is of the version that is replaced; else it is read again, now under
- * the lock.
+ * The chunks to replace. Those that the preparation read are reused if they are still of the stored version; the others
+ * are read again, now under the lock.
  */
 async function readLockedChunks(
   client: Queryable,
@@ -209,11 +205,11 @@ async function readLockedChunks(
     if (replaced !== null && replaced === stored?.contentTicket) known.push(stored.chunks);
     else if (replaced !== null) unknown.push(key);
   }
-  // Not `push(...chunks)`: a call takes some 100,000 arguments, and a training can have more chunks.
+  // Not `push(...chunks)`: a call takes about 100,000 arguments at most, and a training can have more chunks.
   return [...known, await readChunks(client, layout, unknown)].flat();
 }
 
-/** The chunks of trainings by their keys, ordered within each. */
+/** The stored chunks of the trainings with these keys. */
 async function readChunks(
   database: Queryable,
   layout: Layout,

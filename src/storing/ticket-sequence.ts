@@ -1,7 +1,7 @@
 /**
- * The sequence of tickets, when it is behind the tickets that are stored: after a restore of data alone, a switch to a
- * logical replica, which gets rows and no sequences, or `TRUNCATE ... RESTART IDENTITY`. Every later edit would be taken for
- * an older one.
+ * Detects and repairs a ticket sequence that is behind the stored tickets. That happens after a data-only restore,
+ * after a failover to a logical replica, which receives rows but no sequence values, or after `TRUNCATE ... RESTART
+ * IDENTITY`. Every later edit would then count as older than the stored version.
  */
 import { SchemaError } from "../errors.js";
 import type { Notify } from "../calls/notices.js";
@@ -9,32 +9,35 @@ import { query, type Queryable } from "../postgres/database.js";
 import { quoteLiteral } from "../postgres/identifiers.js";
 import { namesOf, type Layout } from "../schema/layout.js";
 
-/** What a statement that takes a ticket returns of it; all in text. */
+/** The columns that every statement that takes a ticket returns, as text. */
 export interface TakenTicket {
   ticket: string;
-  /** The newest that was stored before; `null` for none. */
+  /** The newest ticket stored before; `null` if there is none. */
   newest: string | null;
 }
 
 /**
- * How far beyond the stored tickets the sequence is set: more than others can take while one statement reads and sets it, so
- * that it never goes back.
+ * How far beyond the stored tickets the sequence is set: more tickets than other calls can take while the statement
+ * runs, so that the sequence never moves backwards.
  */
 const MARGIN = 100_000;
-/** The class of the advisory lock that lets one process repair at a time; the object is the schema's name. */
+/**
+ * First half of the advisory lock's key (ASCII "tick"), by which one process repairs at a time; the second is a hash of
+ * the schema.
+ */
 const LOCK_CLASS = 0x7469636b;
-/** Others may be repairing it meanwhile. */
+/** More than one, because another process may be repairing the sequence. */
 const MAX_ATTEMPTS = 20;
 const PAUSE_MS = 50;
-/** Rows that are looked at when an index is opened. */
+/** Rows that are sampled when an index is opened. */
 const SAMPLE_ROWS = 10_000;
 
 /**
- * Takes tickets, and takes them again behind a repair where one that is stored already is as high: they were handed out by
- * another sequence than this one.
+ * Takes tickets. If a stored ticket is as high as a taken one, the sequence is behind: it is repaired, and the tickets
+ * are taken again.
  *
- * @param take - one statement that reads what is stored before it takes tickets
- * @throws {@link SchemaError} `SEQUENCE_BEHIND` for a role that may not repair it, with the statement to run
+ * @param take - one statement that reads the stored tickets before it takes new ones
+ * @throws {@link SchemaError} `SEQUENCE_BEHIND` if the role may not repair it, with the statement to run
  */
 export async function takeInOrder<Taken extends TakenTicket>(
   database: Queryable,
@@ -56,10 +59,10 @@ function isBehind({ ticket, newest }: TakenTicket): boolean {
 }
 
 /**
- * Looks at some of the stored tickets, and repairs the sequence where it is behind them. A role that cannot take tickets is
- * let be: it cannot write.
+ * Compares the sequence with a sample of the stored tickets, and repairs it if it is behind. Does nothing for a role
+ * that cannot take tickets: it cannot write.
  *
- * @throws {@link SchemaError} `SEQUENCE_BEHIND` for a role that may write, but not repair it
+ * @throws {@link SchemaError} `SEQUENCE_BEHIND` for a role that may write but may not repair it
  */
 export async function checkSequence(database: Queryable, layout: Layout, notify: Notify): Promise<void> {
   const rows = await query(
@@ -75,8 +78,8 @@ export async function checkSequence(database: Queryable, layout: Layout, notify:
 }
 
 /**
- * Sets the sequence behind all stored tickets, unless somebody else has, or does right now. All in one statement, so that
- * the lock is held no longer than it takes.
+ * Sets the sequence beyond all stored tickets, unless another process has done so or is doing so now. It is a single
+ * statement, so the lock is held only while it runs.
  *
  * @throws {@link SchemaError} `SEQUENCE_BEHIND`
  */
@@ -97,8 +100,8 @@ async function repair(database: Queryable, layout: Layout, notify: Notify): Prom
   notify({
     code: "REPAIRED",
     message:
-      `The ticket sequence of schema ${JSON.stringify(layout.schema)} was behind the stored tickets, as after a restore ` +
-      "of data alone: it was set forward",
+      `The ticket sequence of schema ${JSON.stringify(layout.schema)} was behind the stored tickets, as after a data-only ` +
+      "restore: it was set forward",
   });
 }
 
@@ -109,8 +112,8 @@ function sequenceOf(layout: Layout): string {
 function behind(layout: Layout): SchemaError {
   return new SchemaError(
     "SEQUENCE_BEHIND",
-    `The ticket sequence of schema ${JSON.stringify(layout.schema)} is behind the stored tickets, as after a restore of ` +
-      "data alone, and this role may not set it: as its owner run " +
+    `The ticket sequence of schema ${JSON.stringify(layout.schema)} is behind the stored tickets, as after a data-only ` +
+      "restore, and this role may not set it. As the owner of the sequence, run " +
       `SELECT setval(${sequenceOf(layout)}, (SELECT max(greatest(ticket, barrier)) + ${MARGIN} FROM ${namesOf(layout).training}))`,
   );
 }

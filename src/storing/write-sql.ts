@@ -1,14 +1,14 @@
 /**
- * The statements of the write path: one pure function a statement. Values are bound, lists through `unnest`, and all
- * that is read is text, so that a host's own type parsers of `pg` have no say in it.
+ * The statements of the write path, one pure function each. Values are bound, lists through `unnest`. All results are
+ * read as text, so that type parsers that the host has set in `pg` do not affect them.
  */
 import { barrierOf, claimedProfile, contentTicketOf, isNewer, meets, reasonOf } from "./fence-sql.js";
 import { quoteLiteral } from "../postgres/identifiers.js";
 import { namesOf, type Layout } from "../schema/layout.js";
 
 /**
- * $1 ids. A ticket for a call on them that starts now, and the newest that is stored of them: the statement sees what was
- * stored before it took the ticket, so one that is not lower proves that the sequence is behind.
+ * $1 ids. A ticket for a call on them that starts now, and their newest stored ticket. The statement sees only what was
+ * stored before it took the ticket, so a stored ticket that is not lower proves that the sequence is behind.
  */
 export function takeTicket(layout: Layout): string {
   return `
@@ -17,8 +17,8 @@ SELECT ${nextTicket(layout)} AS ticket, (SELECT max(${newestTicketOf("t")})::tex
 }
 
 /**
- * $1 conditions on the metadata. A ticket for a call that starts now on the living trainings that meet them all, their ids
- * in JSON, and the newest ticket that is stored of them.
+ * $1 conditions on the metadata. A ticket for a call that starts now on the living trainings that meet all of them,
+ * their ids as a JSON array, and their newest stored ticket.
  */
 export function takeTicketOfMatching(layout: Layout): string {
   return `
@@ -38,7 +38,7 @@ function nextTicket(layout: Layout): string {
   return `nextval(${quoteLiteral(namesOf(layout).ticket)})::text`;
 }
 
-/** $1 ids, $2 revisions, $3 the scope. A ticket for each, and what is stored of it now, in the order of the ids. */
+/** $1 ids, $2 revisions, $3 the scope. A ticket for each training and its stored state, in the given order. */
 export function takeTickets(layout: Layout): string {
   return `
 SELECT ${nextTicket(layout)} AS ticket, ${newestTicketOf("t")}::text AS newest,
@@ -48,7 +48,7 @@ FROM unnest($1::${layout.idType}[], $2::numeric[]) WITH ORDINALITY AS n (id, rev
 ${stateTables(layout)}`;
 }
 
-/** $1 ids, $2 revisions, $3 the scope, $4 tickets. The same for a call that has its tickets. */
+/** $1 ids, $2 revisions, $3 the scope, $4 tickets. As {@link takeTickets}, for a call that already has its tickets. */
 export function readStates(layout: Layout): string {
   return `
 SELECT CASE WHEN ${meets("t", "$3")} AND NOT (${isNewer("n", "t")}) THEN ${reasonOf("t")} END AS superseded_by,
@@ -71,7 +71,7 @@ LEFT JOIN ${indexed} i ON i.training_id = n.id
 ORDER BY n.place`;
 }
 
-/** $1 ids, $2 a splitter. The texts of chunks that it made, with their places, in reading order. */
+/** $1 ids, $2 a splitter. The texts of the chunks that it made, with their offsets, in reading order. */
 export function readTexts(layout: Layout): string {
   const { indexed, chunk } = namesOf(layout);
   return `
@@ -84,12 +84,13 @@ ORDER BY i.training_id, p.place`;
 }
 
 /**
- * For trainings whose stored version is the same: takes note that a newer call wants just that version.
- * $1 ids, $2 tickets, $3 revisions, $4 the content tickets of the versions, $5 the scope, $6 the claim. A row that does not
- * come back has changed, or is newer. A row without an id says that the schema is not claimed for the model of the index.
+ * Records a newer call's ticket and revision on trainings whose stored version equals the given one. $1 ids, $2
+ * tickets, $3 revisions, $4 the content tickets of the versions, $5 the scope, $6 the claim. A training that is not
+ * returned has changed or is newer. A row without an id means that the schema is not claimed for the model of the
+ * index.
  *
- * Rows are locked in the order of their ids, as by the fence. The conditions look at the training's row only: after a
- * wait for a lock Postgres checks that row's new state, but would not look again at other tables.
+ * Rows are locked in the order of their ids, as in the fence. The conditions read only the training's row: after a wait
+ * for a lock Postgres checks the new state of that row, but does not read other tables again.
  */
 export function touchTrainings(layout: Layout): string {
   const { training } = namesOf(layout);
@@ -115,7 +116,7 @@ SELECT key FROM touched
 UNION ALL SELECT NULL WHERE NOT EXISTS (SELECT FROM claimed)`;
 }
 
-/** $1 ids. The chunks that stand, to be compared with the new ones. */
+/** $1 ids. The stored chunks, to be compared with the new ones. */
 export function readChunks(layout: Layout): string {
   return `
 SELECT training_id::text AS key, id, encode(content_hash, 'hex') AS hash, metadata::text AS metadata,
@@ -124,7 +125,7 @@ FROM ${namesOf(layout).chunk} WHERE training_id = ANY ($1::${layout.idType}[])
 ORDER BY training_id, id`;
 }
 
-/** $1 ids. Returns those that were indexed, with the number of their chunks. */
+/** $1 ids. Returns the trainings that were indexed, with the number of their chunks. */
 export function deleteIndexed(layout: Layout): string {
   return `
 DELETE FROM ${namesOf(layout).indexed} WHERE training_id = ANY ($1::${layout.idType}[])
@@ -136,7 +137,7 @@ export function deleteAllChunks(layout: Layout): string {
   return `DELETE FROM ${namesOf(layout).chunk} WHERE training_id = ANY ($1::${layout.idType}[])`;
 }
 
-/** $1 conditions on the metadata, $2 ids. Those of the living trainings that meet all conditions. */
+/** $1 conditions on the metadata, $2 ids. The living trainings among them that meet all conditions. */
 export function findTrainings(layout: Layout): string {
   return `
 SELECT id::text AS key FROM ${namesOf(layout).training}
@@ -145,8 +146,8 @@ WHERE deleted_at IS NULL AND metadata @> ALL ($1::jsonb[])
 }
 
 /**
- * $1 age in milliseconds, $2 the scope. Forgets deletes that are older. A training that came back meanwhile is none of
- * them: its row is looked at again after a wait for its lock.
+ * $1 age in milliseconds, $2 the scope. Removes older tombstones. A training that is upserted again at the same time is
+ * safe: Postgres checks its row again after waiting for the lock.
  */
 export function pruneTombstones(layout: Layout): string {
   return `

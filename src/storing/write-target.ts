@@ -2,13 +2,13 @@ import type { Scope } from "../filtering/filter.js";
 import type { Claim } from "./profile-claim.js";
 import type { Layout } from "../schema/layout.js";
 
-/** Where trainings are written to and deleted from. */
+/** The schema and scope that an index writes to and deletes from. */
 export interface WriteTarget {
   layout: Layout;
-  /** The oid of pgvector's type. */
+  /** The oid of pgvector's `vector` type. */
   vectorOid: number;
-  /** What a training's metadata must meet for this index to replace or delete it. */
+  /** Conditions that a training's metadata must meet for this index to replace or delete it. */
   scope: Scope;
-  /** Whose vectors are written. */
+  /** The model whose vectors are written. */
   claim: Claim;
 }

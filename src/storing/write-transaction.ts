@@ -7,15 +7,15 @@ import {
   type Queryable,
 } from "../postgres/database.js";
 
-/** foreign_key_violation: the host's row is gone, and the training with it. */
+/** foreign_key_violation: the host's row does not exist, so its training cannot be stored. */
 const FOREIGN_KEY_VIOLATION = "23503";
-/** serialization_failure, deadlock_detected: Postgres asks for another attempt. */
+/** serialization_failure, deadlock_detected: the transaction can be retried. */
 const RETRY_STATES = new Set(["40001", "40P01"]);
 const MAX_ATTEMPTS = 5;
 
 /**
- * Runs a write in the host's transaction, behind a savepoint, when its client is given; else in a transaction of
- * its own, again where Postgres asks for it. What cannot be repeated must be done before: `body` may run twice.
+ * Runs a write in the host's transaction, behind a savepoint, if its client is given. Otherwise runs it in its own
+ * transaction, and retries it after serialization failures and deadlocks, so `body` must be repeatable.
  */
 export async function write<T>(
   pool: DatabasePool,
@@ -23,48 +23,48 @@ export async function write<T>(
   notify: Notify,
   body: (client: Queryable) => Promise<T>,
 ): Promise<T> {
-  return client ? inSavepoint(client, body) : again(notify, () => inTransaction(pool, body));
+  return client ? inSavepoint(client, body) : withRetries(notify, () => inTransaction(pool, body));
 }
 
-/** The same for a single statement, which needs no transaction of its own. */
+/** Like {@link write} for a single statement, which needs no explicit transaction. */
 export async function writeStatement<T>(
   pool: DatabasePool,
   client: Queryable | undefined,
   notify: Notify,
   body: (database: Queryable) => Promise<T>,
 ): Promise<T> {
-  return client ? inSavepoint(client, body) : again(notify, () => body(pool));
+  return client ? inSavepoint(client, body) : withRetries(notify, () => body(pool));
 }
 
-async function again<T>(notify: Notify, work: () => Promise<T>): Promise<T> {
+async function withRetries<T>(notify: Notify, work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await work();
     } catch (error) {
       if (attempt === MAX_ATTEMPTS) throw error;
-      throwUnlessRetried(error, notify);
+      throwUnlessRetryable(error, notify);
     }
   }
 }
 
 /**
- * Tells the host that a write is tried again, where Postgres gave up its transaction for the sake of others.
+ * Reports to the host that a write is retried after a serialization failure or a deadlock.
  *
- * @throws the error, where it is another
+ * @throws any other error, as it is
  */
-export function throwUnlessRetried(error: unknown, notify: Notify): void {
+export function throwUnlessRetryable(error: unknown, notify: Notify): void {
   const sqlState = sqlStateOf(error) ?? "";
   if (!RETRY_STATES.has(sqlState)) throw error;
   notify({
     code: "RETRY",
-    message: `Postgres gave up a write for the sake of others (SQLSTATE ${sqlState}). It is tried again`,
+    message: `Postgres rolled back a write that conflicted with another one (SQLSTATE ${sqlState}). It is retried`,
     cause: error,
   });
 }
 
 /**
- * Writes several trainings at once. Where the host's row of one is gone, only that one is `gone`: then each is
- * written by itself.
+ * Writes several trainings together. If the host's row of one does not exist, each training is written by itself, and
+ * the outcome of that one is `gone`.
  */
 export async function writeEach<Item, Outcome>(
   items: readonly Item[],

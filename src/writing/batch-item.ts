@@ -1,25 +1,24 @@
-import type { ChunkPlan } from "../chunking/chunk-plan.js";
+import type { ChunkPlan, PlannedChunk } from "../chunking/chunk-plan.js";
 import { InvalidArgumentError } from "../errors.js";
 import type { PlannedTraining, StoredChunk, StoredVersion } from "../storing/chunk-difference.js";
-import type { PlannedChunk } from "../chunking/chunk-plan.js";
 import { supersededBy, type SwapOutcome, type UnchangedTraining } from "../storing/swap.js";
 import type { NormalizedTraining } from "../chunking/training-input.js";
 import type { SupersededReason, UpsertResult } from "../types.js";
 
-/** What is stored of a training while it is being prepared; all in text. */
+/** The stored state of a training, read while it is prepared; all columns as text. */
 export interface StoredState {
-  /** The call's own; there when it was just taken. */
+  /** The call's ticket; only if it was taken by the same statement. */
   ticket?: string;
-  /** With a ticket that was just taken: the highest that was stored before. */
+  /** The highest ticket stored before; only with `ticket`. */
   newest?: string | null;
-  /** The ticket of the call whose chunks stand; `null` when none do. */
+  /** The ticket of the call that wrote the stored chunks; `null` if there are none. */
   content_ticket: string | null;
   superseded_by: SupersededReason | null;
   in_scope: "true" | "false";
   fingerprint: string | null;
-  /** How many chunks the version has; `null` when none is stored. */
+  /** The number of chunks of the stored version; `null` if none is stored. */
   chunks: string | null;
-  /** How many of them there are. */
+  /** The number of chunk rows that exist. */
   stored_chunks: string;
 }
 
@@ -27,17 +26,17 @@ export interface StoredState {
 export class BatchItem {
   readonly training: NormalizedTraining;
   readonly ticket: string;
-  /** Those of a fresh split, or those around an edit. */
+  /** From a fresh split, or planned around an edit. */
   chunks: readonly PlannedChunk[];
-  /** Texts sent to the embedder for it. */
+  /** Number of its texts that were embedded. */
   embedded = 0;
   readonly #plan: ChunkPlan;
   readonly #splitter: string;
   #state: StoredState | undefined;
-  /** Undefined until it is read. */
+  /** Undefined until its chunks are read. */
   #stored: StoredVersion | undefined;
   #storedHashes: ReadonlySet<string> = new Set();
-  #isContested = false;
+  #mustRewrite = false;
 
   constructor(
     training: NormalizedTraining,
@@ -54,9 +53,9 @@ export class BatchItem {
   }
 
   /**
-   * Takes note of what is stored now, and starts over from it.
+   * Records what is stored now, and discards what was planned from an earlier state.
    *
-   * @throws {@link InvalidArgumentError} when the id belongs to a training that the index does not see
+   * @throws {@link InvalidArgumentError} if the id belongs to a training outside the filter of the index
    */
   observe(state: StoredState | undefined): void {
     if (state?.in_scope === "false") {
@@ -71,65 +70,65 @@ export class BatchItem {
     this.#storedHashes = new Set();
   }
 
-  /** Takes note of the stored chunks; read after the state, so that they are of its version or of a later one. */
+  /** Records the stored chunks. They are read after the state, so they belong to its version or to a later one. */
   observeChunks(chunks: readonly StoredChunk[]): void {
     const contentTicket = this.#state?.content_ticket;
     this.#stored = contentTicket == null ? undefined : { contentTicket, chunks };
     this.#storedHashes = new Set(chunks.map(({ hash }) => hash));
   }
 
-  /** Whether a text with this hash has a vector among the stored chunks. */
+  /** Whether a stored chunk has a vector for the text with this hash. */
   hasStored(hash: string): boolean {
     return this.#storedHashes.has(hash);
   }
 
-  /** What comes of it when something newer is stored: nothing has to be done then. */
-  get outdated(): SwapOutcome | undefined {
+  /** The outcome if a newer version is stored: then there is nothing to do. */
+  get superseded(): SwapOutcome | undefined {
     const reason = this.#state?.superseded_by ?? undefined;
     return reason && supersededBy(reason);
   }
 
-  /** Whether there are chunks of an earlier version. */
-  get stands(): boolean {
+  /** Whether an earlier version is stored. */
+  get hasStoredVersion(): boolean {
     return this.#state?.content_ticket != null;
   }
 
   /**
-   * Takes note that another call changed the training just when this one found it unchanged. From here on it is stored
-   * like any other: among many duplicates it could find it unchanged and changed forever.
+   * Never reports `unchanged` again. Called if another call changed the training after this one found it unchanged:
+   * with many concurrent duplicates the item could otherwise alternate between unchanged and changed forever.
    */
   forceRewrite(): void {
-    this.#isContested = true;
+    this.#mustRewrite = true;
   }
 
-  /** The stored version is the same; what it takes to let this call stand for it. */
+  /** Set if the stored version equals the given one: the input of `touch`, which records this call on it. */
   get unchanged(): UnchangedTraining | undefined {
-    if (this.#isContested) return undefined;
+    if (this.#mustRewrite) return undefined;
     const { key, revision } = this.training;
     const state = this.#state;
     const unchangedSince = state?.content_ticket;
-    // Rows that somebody deleted by hand are missing from what is to be the same.
+    // If someone deleted chunk rows by hand, the stored version is not whole and must be repaired.
     const isWhole = state?.stored_chunks === state?.chunks;
     const same = unchangedSince != null && isWhole && state?.fingerprint === this.#plan.fingerprint;
     return same ? { key, revision, ticket: this.ticket, unchangedSince } : undefined;
   }
 
-  /** The version as it is to stand. */
+  /** The version to store. */
   get planned(): PlannedTraining {
     const { key, revision, metadata } = this.training;
     const { fingerprint } = this.#plan;
     const { ticket, chunks } = this;
     const splitter = this.#splitter;
-    const stored = this.stands ? this.#stored : null;
+    const stored = this.hasStoredVersion ? this.#stored : null;
     return { key, revision, metadata, ticket, fingerprint, splitter, chunks, stored };
   }
 
-  /** What the caller is told. */
+  /** The result that the caller gets. */
   result({ status, removed, reason }: SwapOutcome): UpsertResult {
-    // A stored version can have other chunks than a fresh split: around an edit, or in parts that the model reads.
+    // The stored chunks can differ from a fresh split: planned around an edit, or cut further for the model.
     const chunks = status === "unchanged" ? Number(this.#state?.chunks ?? 0) : this.chunks.length;
     const { embedded } = this;
-    // What was embedded for a plan that another call made stale counts too.
+    // `embedded` includes texts that were embedded for a plan that became stale, so it can exceed `chunks`.
     const reused = status === "superseded" ? 0 : Math.max(chunks - embedded, 0);
     const result = { id: this.training.id, status, chunks, embedded, reused, removed };
     return reason === undefined ? result : { ...result, reason };

@@ -13,29 +13,32 @@ import { boundedPool } from "../postgres/bounded-database.js";
 import type { Layout } from "../schema/layout.js";
 import { withTimeLimit } from "../calls/time-limit.js";
 
-/** Options of a first load. */
+/** Options of `bulkLoad`, besides those of `upsertTrainings`. */
 export interface BulkLoadOptions {
-  /** Lets an index that holds chunks already be loaded into: its vector index is dropped, and built anew at the end. */
+  /**
+   * Allows a load into an index that already holds chunks: its vector index is dropped, and rebuilt at the end. Default
+   * `false`.
+   */
   rebuild?: boolean | undefined;
   /**
-   * Memory for building the vector index, as Postgres writes it: `512MB`, `8GB`. The build is several times faster when
-   * the whole graph fits in: about 5 KB a chunk of 1024 dimensions, half of it for `halfvec`, a fifth for `bit`.
-   * Default: the server's `maintenance_work_mem`.
+   * Memory for building the vector index, in Postgres' notation: `512MB`, `8GB`. The build is several times faster if
+   * the whole graph fits into it: about 5 KB per chunk of 1024 dimensions, half of that for `halfvec`, a fifth for
+   * `bit`. Default: the server's `maintenance_work_mem`.
    */
   maintenanceWorkMem?: string | undefined;
   /**
-   * Processes that help the one that builds, 0 to 64. They share `maintenanceWorkMem` in `/dev/shm`; where that has no
-   * room, the build is done without them. Default: the server's `max_parallel_maintenance_workers`, but 0 on a pgvector
-   * older than 0.8.2, whose parallel builds can overwrite memory (CVE-2026-3172).
+   * Parallel workers of the build, 0 to 64. They share `maintenanceWorkMem` in `/dev/shm`; if that is too small, the
+   * build runs without them. Default: the server's `max_parallel_maintenance_workers`, but 0 on pgvector before 0.8.2,
+   * whose parallel builds can overwrite memory (CVE-2026-3172).
    */
   parallelWorkers?: number | undefined;
-  /** Called four times a second while the vector index is built; in a pool of one client only at its begin. */
+  /** Called four times a second while the vector index is built; on a pool of one client only at the start. */
   onIndexProgress?: ((progress: IndexProgress) => void) | undefined;
-  /** Ends the load early with `AbortError`, also while the vector index is built. */
+  /** Ends the load early with `AbortError`, also during the build of the vector index. */
   signal?: AbortSignal | undefined;
 }
 
-/** Names of the options of a first load, without those that it shares with `upsertTrainings`. */
+/** Names of the options in {@link BulkLoadOptions}. */
 export const BULK_LOAD_OPTIONS = namesOfProperties<BulkLoadOptions>({
   rebuild: true,
   maintenanceWorkMem: true,
@@ -44,36 +47,36 @@ export const BULK_LOAD_OPTIONS = namesOfProperties<BulkLoadOptions>({
   signal: true,
 });
 
-/** What a load works with. */
+/** Dependencies of {@link bulkLoad}. */
 export interface BulkLoadParts<Item, Result> {
   pool: DatabasePool;
   layout: Layout;
   /** Stores the trainings. */
   upsert: (trainings: Iterable<Item> | AsyncIterable<Item>) => AsyncGenerator<Result, void, undefined>;
-  /** Called when the vector index has gone, and when it is there again. */
+  /** Called after the vector index is dropped, and after it is rebuilt. */
   onIndexChanged?: (() => void) | undefined;
 }
 
-/** `max_parallel_maintenance_workers` goes further; no machine does. */
+/** Postgres allows up to 1024, but no machine needs them. */
 const MAX_WORKERS = 64;
 const MEMORY = /^([1-9]\d{0,9})(kB|MB|GB)$/;
 const KILOBYTES: Readonly<Record<string, number>> = { kB: 1, MB: 1024, GB: 1024 ** 2 };
-/** What `maintenance_work_mem` takes in every version. */
+/** Range of `maintenance_work_mem` that every supported version of Postgres accepts. */
 const MEMORY_RANGE_KILOBYTES = [1024, 2 ** 31 - 1] as const;
 
 /**
- * Stores trainings without a vector index, and builds that when all are stored: several times faster than to add each
- * chunk to it. Meanwhile searches are exact, and slower.
+ * Stores trainings without a vector index and builds the index at the end, which is several times faster than adding
+ * each chunk to it. Until then searches are exact and slower.
  *
- * When it does not come to its end (the caller stops, the source throws, the process is killed), the trainings that were
- * yielded are stored, and the vector index is missing. The same call goes on from there: what is stored is `unchanged`.
- * `migrate` builds the index too.
+ * If the load does not finish (the caller stops, the source throws, the process is killed), the trainings that were
+ * yielded are stored and the vector index is missing. A repeat continues from there: stored trainings are `unchanged`.
+ * `migrate` also builds the missing index.
  *
- * @returns the results, as those of `upsertTrainings`
- * @throws {@link InvalidArgumentError} for an option that is not usable; for an index that holds chunks, without `rebuild`
- * @throws {@link SchemaError} when the role does not own the tables; nothing has changed then
- * @throws {@link DatabaseError} with the code CONFLICT when another session builds the index
- * @throws {@link AbortError} when the signal fires
+ * @returns the same results as `upsertTrainings`
+ * @throws {@link InvalidArgumentError} for an invalid option, or without `rebuild` if the index already holds chunks
+ * @throws {@link SchemaError} if the role does not own the tables; nothing has changed then
+ * @throws {@link DatabaseError} `CONFLICT` if another session is building the index
+ * @throws {@link AbortError} if the signal fires
  */
 export async function* bulkLoad<Item, Result>(
   { pool, layout, upsert, onIndexChanged }: BulkLoadParts<Item, Result>,
@@ -83,9 +86,9 @@ export async function* bulkLoad<Item, Result>(
   const settings = checkBulkLoad(options);
   checkIterable("trainings", trainings);
   const { rebuild = false, onIndexProgress, signal } = options;
-  const within = (ending: AbortSignal | undefined): DatabasePool =>
+  const poolWithin = (ending: AbortSignal | undefined): DatabasePool =>
     boundedPool(pool, { signal: ending, statementMs: Infinity });
-  await orAbort(() => dropBeforeLoad(within(signal), layout, rebuild), signal);
+  await orAbort(() => dropBeforeLoad(poolWithin(signal), layout, rebuild), signal);
   onIndexChanged?.();
   yield* upsert(trainings);
   const report =
@@ -98,12 +101,12 @@ export async function* bulkLoad<Item, Result>(
   await reportingProgress(pool, layout, report, async (failed) => {
     await withTimeLimit(
       { signal },
-      (end) => orAbort(() => buildAfterLoad(within(end), layout, settings), end),
+      (end) => orAbort(() => buildAfterLoad(poolWithin(end), layout, settings), end),
       failed,
     );
   });
   onIndexChanged?.();
-  await orAbort(() => analyzeAfterLoad(within(signal), layout), signal);
+  await orAbort(() => analyzeAfterLoad(poolWithin(signal), layout), signal);
 }
 
 /** @throws {@link InvalidArgumentError} */
@@ -129,6 +132,6 @@ function checkMemory(given: unknown): string {
   if (kilobytes >= lowest && kilobytes <= highest) return memory;
   throw new InvalidArgumentError(
     "maintenanceWorkMem",
-    'must be a number with kB, MB or GB, as "512MB", from 1MB to 2047GB',
+    'must be a whole number with the unit kB, MB or GB, such as "512MB", from 1MB to 2047GB',
   );
 }

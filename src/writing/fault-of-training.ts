@@ -8,8 +8,8 @@ import {
 } from "../errors.js";
 
 /**
- * Classes of SQLSTATE for which a row itself is to blame: data exception, integrity constraint violation, program limit
- * exceeded, an exception that a trigger raised.
+ * SQLSTATE classes that blame the row: data exception, integrity constraint violation, program limit exceeded,
+ * exception raised by a trigger.
  */
 const STATES_OF_ROWS = new Set(["22", "23", "54", "P0"]);
 
@@ -17,8 +17,8 @@ const STATES_OF_ROWS = new Set(["22", "23", "54", "P0"]);
 const PROBE = "test";
 
 /**
- * Whether a training itself is to blame for a failure, so that others can do without it. An embedder that fails is asked for
- * a short text: if it cannot embed that either, it is not the training's fault.
+ * Whether the training itself caused a failure, so that the others can be indexed without it. If the embedder failed,
+ * it is asked to embed a short text: if that fails too, the embedder is down and the training is not at fault.
  */
 export async function isFaultOfTraining(
   error: unknown,
@@ -29,12 +29,12 @@ export async function isFaultOfTraining(
   if (error instanceof DatabaseError) {
     return error.code === "CONFLICT" || STATES_OF_ROWS.has(error.sqlState?.slice(0, 2) ?? "");
   }
-  if (error instanceof EmbeddingError) return error.code === "TEXT_TOO_LONG" || answers(embedder, signal);
-  // What the host's splitter or header throws.
+  if (error instanceof EmbeddingError) return error.code === "TEXT_TOO_LONG" || canEmbed(embedder, signal);
+  // Any other error comes from the host's splitter or header.
   return !(error instanceof TrainingIndexError);
 }
 
-async function answers(embedder: Embedder, signal: AbortSignal | undefined): Promise<boolean> {
+async function canEmbed(embedder: Embedder, signal: AbortSignal | undefined): Promise<boolean> {
   try {
     await orAbort(() => embedder.embedDocuments([PROBE], { signal }), signal);
     return true;

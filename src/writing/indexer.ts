@@ -13,13 +13,13 @@ import * as sql from "../storing/write-sql.js";
 import type { NormalizedTraining } from "../chunking/training-input.js";
 import type { FailedUpsert, UpsertResult } from "../types.js";
 
-/** What an {@link Indexer} works with. */
+/** Dependencies of an {@link Indexer}. */
 export interface IndexerParts extends BatchParts {
   ticketOrder: TicketOrder;
   notify: Notify;
 }
 
-/** Makes prepared batches: takes tickets, splits, and has embedded what is new. */
+/** Prepares batches: takes tickets, splits the texts, and embeds the new chunks. */
 export class Indexer {
   readonly #parts: IndexerParts;
 
@@ -28,9 +28,9 @@ export class Indexer {
   }
 
   /**
-   * Does all that needs no lock. The tickets are taken first: they say when the call started.
+   * Does everything that needs no lock. The tickets are taken first, because they record when the call started.
    *
-   * @param trainings - each id at most once
+   * @param trainings - with distinct ids
    */
   async prepare(
     trainings: readonly NormalizedTraining[],
@@ -49,12 +49,12 @@ export class Indexer {
   }
 
   /**
-   * Prepares and stores trainings together; those that cannot be indexed fail alone. When something fails, each half of the
-   * trainings is tried by itself under the tickets that were taken at the start, until those at fault are found.
+   * Prepares and stores trainings together; those that cannot be indexed fail alone. After a failure each half of the
+   * trainings is retried separately, under the tickets taken at the start, until the ones at fault are found.
    *
-   * @param trainings - each id at most once
-   * @returns what came of each, in order
-   * @throws what would make every training fail, such as an outage
+   * @param trainings - with distinct ids
+   * @returns the result or failure of each, in order
+   * @throws an error that would make every training fail, such as an outage
    */
   async upsertEach(
     trainings: readonly NormalizedTraining[],
@@ -77,15 +77,15 @@ export class Indexer {
       }
     }
     const outcomes = new Map<BatchItem, SwapOutcome>();
-    const store = async (some: readonly BatchItem[], isFirst: boolean): Promise<void> => {
-      if (some.length === 0) return;
-      const batch = new PreparedBatch(this.#parts, some, { signal });
+    const store = async (pending: readonly BatchItem[], isFirst: boolean): Promise<void> => {
+      if (pending.length === 0) return;
+      const batch = new PreparedBatch(this.#parts, pending, { signal });
       try {
         if (isFirst) await batch.embedMissing(database, signal);
         else await batch.prepareAgain(signal);
         await batch.commit(undefined, signal, outcomes);
       } catch (error) {
-        const [item, ...others] = some.filter((candidate) => !outcomes.has(candidate));
+        const [item, ...others] = pending.filter((candidate) => !outcomes.has(candidate));
         if (!item) throw error;
         if (others.length === 0) {
           await fail(item.training, error);
@@ -114,7 +114,7 @@ export class Indexer {
 
   async #plan(training: NormalizedTraining, state: StoredState | undefined): Promise<BatchItem> {
     const { chunker } = this.#parts;
-    return new BatchItem(training, await planChunks(training, chunker), chunker.description, state);
+    return new BatchItem(training, await planChunks(training, chunker), await chunker.describe(), state);
   }
 
   #takeTickets(
@@ -131,11 +131,11 @@ export class Indexer {
         revisions,
         target.scope,
       ]);
-    const takeFollowing = (): Promise<(StoredState & TakenTicket)[]> =>
+    const takeInKnownSchema = (): Promise<(StoredState & TakenTicket)[]> =>
       connection.knownSchema.follow(() => takeInOrder(database, target.layout, notify, take), {
         client: mayWait ? undefined : database,
         writes: true,
       });
-    return ticketOrder.take(keys, takeFollowing, mayWait);
+    return ticketOrder.take(keys, takeInKnownSchema, mayWait);
   }
 }

@@ -1,22 +1,24 @@
 import { InvalidArgumentError } from "../errors.js";
 import type { FailedUpsert, RunProgress, RunSummary, UpsertResult } from "../types.js";
 
-/** Failures that a summary names; it counts them all. */
-const MOST_NAMED_FAILURES = 100;
+/** Failures that a summary lists; it counts all of them. */
+const MAX_LISTED_FAILURES = 100;
 
-/** What becomes of a run when a training cannot be indexed. */
+/** Whether a run ends or continues if a training cannot be indexed. */
 export type OnFailure = "throw" | "continue";
 
-/** What a run yields. */
+/** The type of the results that a run yields. */
 export type ResultOf<Chosen extends OnFailure> = "continue" extends Chosen
   ? UpsertResult | FailedUpsert
   : UpsertResult;
 
 /**
- * A run over many trainings, which is used in one of two ways: `for await` goes through the results as they come about,
- * `await` does all of it and gives a summary. It is lazy: nothing is done before the first use, which decides.
+ * A run over many trainings, used in one of two ways: `for await` yields the result of each training in order, `await`
+ * indexes all of them and returns a summary, which lists the first 100 failures. The run is lazy: it starts with the
+ * first use, which also decides between the two.
  *
- * Awaiting it twice is one run. To go through it after awaiting it, or the reverse, throws {@link InvalidArgumentError}.
+ * Awaiting a run twice runs it once. Iterating a run after awaiting it, or the reverse, throws
+ * {@link InvalidArgumentError}.
  */
 export class IndexingRun<Result extends UpsertResult | FailedUpsert = UpsertResult>
   implements AsyncGenerator<Result, void, undefined>, Promise<RunSummary>
@@ -27,7 +29,7 @@ export class IndexingRun<Result extends UpsertResult | FailedUpsert = UpsertResu
   #summary: Promise<RunSummary> | undefined;
 
   /**
-   * @param begin - called at the first use
+   * @param begin - starts the work; called at the first use
    * @param onProgress - called after each training
    */
   constructor(
@@ -37,18 +39,18 @@ export class IndexingRun<Result extends UpsertResult | FailedUpsert = UpsertResu
     this.#begin = onProgress ? () => reportProgress(begin(), onProgress) : begin;
   }
 
-  /** @throws {@link InvalidArgumentError} for a run that is awaited */
+  /** @throws {@link InvalidArgumentError} if the run has been awaited */
   [Symbol.asyncIterator](): this {
     this.#iterate();
     return this;
   }
 
-  /** The next result. */
+  /** Resolves to the next result. */
   async next(): Promise<IteratorResult<Result, void>> {
     return this.#iterate().next();
   }
 
-  /** Ends the run: what is under way is stopped. */
+  /** Ends the run and stops the batches in progress. */
   async return(): Promise<IteratorResult<Result, void>> {
     return this.#iterate().return();
   }
@@ -62,7 +64,7 @@ export class IndexingRun<Result extends UpsertResult | FailedUpsert = UpsertResu
     if (!this.#summary) await this.return();
   }
 
-  /** Does all of it. Rejects as iteration throws. */
+  /** Indexes all trainings. Rejects with the error that iteration would throw. */
   then<Fulfilled = RunSummary, Rejected = never>(
     onFulfilled?: ((summary: RunSummary) => Fulfilled | PromiseLike<Fulfilled>) | null,
     onRejected?: ((reason: unknown) => Rejected | PromiseLike<Rejected>) | null,
@@ -70,27 +72,27 @@ export class IndexingRun<Result extends UpsertResult | FailedUpsert = UpsertResu
     return this.#await().then(onFulfilled, onRejected);
   }
 
-  /** Does all of it, as {@link then}. */
+  /** Indexes all trainings, like {@link then}. */
   catch<Rejected = never>(
     onRejected?: ((reason: unknown) => Rejected | PromiseLike<Rejected>) | null,
   ): Promise<RunSummary | Rejected> {
     return this.#await().catch(onRejected);
   }
 
-  /** Does all of it, as {@link then}. */
+  /** Indexes all trainings, like {@link then}. */
   finally(onFinally?: (() => void) | null): Promise<RunSummary> {
     return this.#await().finally(onFinally);
   }
 
   #iterate(): AsyncGenerator<Result, void, undefined> {
     if (this.#summary)
-      throw new InvalidArgumentError("run", "is awaited already: begin another one to iterate");
+      throw new InvalidArgumentError("run", "has already been awaited: start another run to iterate it");
     return (this.#results ??= this.#begin());
   }
 
   #await(): Promise<RunSummary> {
     if (this.#results) {
-      const problem = "is being iterated already: begin another one to await it";
+      const problem = "is already being iterated: start another run to await it";
       return Promise.reject(new InvalidArgumentError("run", problem));
     }
     return (this.#summary ??= summarize(this.#begin()));
@@ -106,7 +108,7 @@ async function summarize(results: AsyncIterable<UpsertResult | FailedUpsert>): P
     }
     const { id, error } = result;
     summary.failed.count += 1;
-    if (summary.failed.first.length < MOST_NAMED_FAILURES) summary.failed.first.push({ id, error });
+    if (summary.failed.first.length < MAX_LISTED_FAILURES) summary.failed.first.push({ id, error });
   }
   return summary;
 }

@@ -1,15 +1,14 @@
 import type { BatchItem } from "./batch-item.js";
-import { splitChunkInTwo } from "../chunking/chunk-plan.js";
+import { splitChunkInTwo, type PlannedChunk } from "../chunking/chunk-plan.js";
 import { EmbeddingError } from "../errors.js";
-import type { PlannedChunk } from "../chunking/chunk-plan.js";
 
-/** A text that has to be embedded, and the first chunk that has it. */
+/** A text without a vector, represented by the first chunk that has it. */
 export interface MissingText {
   item: BatchItem;
   chunk: PlannedChunk;
 }
 
-/** What errors call a chunk. */
+/** The name of a chunk in error messages. */
 export function nameOf(missing: MissingText | undefined): string {
   if (!missing) return "a chunk";
   const { item, chunk } = missing;
@@ -19,8 +18,12 @@ export function nameOf(missing: MissingText | undefined): string {
   return `chunk ${item.chunks.indexOf(chunk)} of training ${String(item.training.id)}`;
 }
 
-/** @throws {@link EmbeddingError} for a chunk that is to stay whole, and for one that cannot be cut */
-export function halves(item: BatchItem, chunk: PlannedChunk): PlannedChunk[] {
+/**
+ * The two parts of a chunk that is too long for the model.
+ *
+ * @throws {@link EmbeddingError} `TEXT_TOO_LONG` for a chunk that must stay whole or cannot be cut
+ */
+export function splitTooLong(item: BatchItem, chunk: PlannedChunk): PlannedChunk[] {
   const parts = item.training.split ? splitChunkInTwo(item.training, chunk) : undefined;
   if (parts) return parts;
   const why = item.training.split

@@ -2,7 +2,7 @@ import type { BatchItem, StoredState } from "./batch-item.js";
 import { embeddedText } from "../chunking/chunk-plan.js";
 import type { Chunker } from "../chunking/chunker.js";
 import { TOO_LONG, type Embedder } from "../embedding/embedder.js";
-import { halves, nameOf, type MissingText } from "./missing-text.js";
+import { nameOf, splitTooLong, type MissingText } from "./missing-text.js";
 import { planEdit } from "../chunking/edit-plan.js";
 import { DatabaseError, orAbort, throwIfAborted } from "../errors.js";
 import { runHostCode } from "../calls/host-code.js";
@@ -26,32 +26,32 @@ import { write, writeEach, writeStatement } from "../storing/write-transaction.j
 import * as sql from "../storing/write-sql.js";
 import type { IndexingProgress, UpsertResult } from "../types.js";
 
-/** What a batch works with. */
+/** Dependencies of a {@link PreparedBatch}. */
 export interface BatchParts {
   pool: BoundedPool;
-  /** Through the same pool. */
+  /** Uses the same pool. */
   connection: SwapConnection;
   target: WriteTarget;
   embedder: Embedder;
   chunker: Chunker;
 }
 
-/** Options of a preparation. */
+/** Options of {@link PreparedBatch} and of its preparation. */
 export interface PrepareOptions {
   signal?: AbortSignal | undefined;
-  /** Reads through this client, where the pool has no other. */
+  /** Reads go through this client of the host's. */
   client?: Queryable | undefined;
   onProgress?: ((progress: IndexingProgress) => void) | undefined;
 }
 
-/** How often a commit is tried when others change the same training, or claim the schema, meanwhile. */
+/** Attempts of a commit while other calls change the same trainings or claim the schema. */
 const MAX_ATTEMPTS = 5;
-/** An edit that makes no more chunks new than this is no matter for {@link planEdit}. */
+/** Edits that re-embed at most this many chunks skip {@link planEdit}. */
 const SMALL_EDIT = 1;
 
 const UNCHANGED: SwapOutcome = { status: "unchanged", removed: 0 };
 
-/** New versions of some trainings, with all their vectors at hand or known to stand. */
+/** New versions of several trainings; each of their texts has a vector here or in a stored chunk. */
 export class PreparedBatch {
   readonly #parts: BatchParts;
   readonly #items: readonly BatchItem[];
@@ -69,12 +69,16 @@ export class PreparedBatch {
   }
 
   /**
-   * Embeds each text that has no vector yet, neither here nor in the training's stored chunks.
+   * Embeds each text that has a vector neither in this batch nor in the training's stored chunks.
    *
-   * @param of - the trainings that are left to be done
+   * @param pending - the trainings that are not done yet
    */
-  async embedMissing(database: Queryable, signal: AbortSignal | undefined, of = this.#items): Promise<void> {
-    const items = of.filter((item) => !item.outdated && !item.unchanged);
+  async embedMissing(
+    database: Queryable,
+    signal: AbortSignal | undefined,
+    pending = this.#items,
+  ): Promise<void> {
+    const items = pending.filter((item) => !item.superseded && !item.unchanged);
     await this.#readStored(database, items);
     const isNew = (item: BatchItem, { hash }: PlannedChunk): boolean =>
       !this.#vectors.has(hash) && !item.hasStored(hash);
@@ -89,15 +93,15 @@ export class PreparedBatch {
       const tooLong = await this.#embed(items, [...missing.values()], signal);
       if (tooLong.size === 0) return;
       for (const item of items) {
-        // Where chunks overlap, halves of one can begin before the last half of the one before it.
+        // If chunks overlap, a part of one can begin before the last part of the previous one.
         item.chunks = item.chunks
-          .flatMap((chunk) => (tooLong.has(chunk.hash) ? halves(item, chunk) : [chunk]))
+          .flatMap((chunk) => (tooLong.has(chunk.hash) ? splitTooLong(item, chunk) : [chunk]))
           .sort((left, right) => left.start - right.start);
       }
     }
   }
 
-  /** @returns the hashes of the texts that the model does not read whole */
+  /** @returns the hashes of the texts that are too long for the model */
   async #embed(
     items: readonly BatchItem[],
     missing: readonly MissingText[],
@@ -132,10 +136,10 @@ export class PreparedBatch {
   }
 
   /**
-   * Puts the prepared versions in the place of the stored ones: each whole or not at all, or all in the transaction that
-   * `client` is in. A repeat finds its own version and changes nothing.
+   * Replaces the stored versions by the prepared ones: each completely or not at all, or all in the transaction that
+   * `client` is in. A repeat finds its own version stored and changes nothing.
    *
-   * @param outcomes - of what is done already and is left out; what is done now joins it, also when a later part fails
+   * @param outcomes - outcomes so far; their items are skipped. New outcomes are added, even if a later part fails
    */
   async commit(
     client?: Queryable,
@@ -143,23 +147,23 @@ export class PreparedBatch {
     outcomes = new Map<BatchItem, SwapOutcome>(),
   ): Promise<UpsertResult[]> {
     const { target, connection } = this.#parts;
-    const inHosts = client && hostClient(client, { signal });
+    const boundedClient = client && hostClient(client, { signal });
     let isClaiming = false;
     for (let attempt = 1; ; attempt++) {
       throwIfAborted(signal);
       try {
-        await this.#follow(() => this.#swap(inHosts, outcomes, { signal }, isClaiming), client);
+        await this.#follow(() => this.#swap(boundedClient, outcomes, { signal }, isClaiming), client);
         const indexed = this.#items.filter((item) => outcomes.get(item)?.status === "indexed");
         connection.knownSchema.grow(indexed.reduce((sum, { chunks }) => sum + chunks.length, 0));
         return this.#items.map((item) => item.result(outcomes.get(item) ?? supersededBy("newer")));
       } catch (error) {
         if (error instanceof MissingClaim && attempt < MAX_ATTEMPTS) {
-          await claimSchema(this.#parts.pool.within({ signal }), inHosts, target, connection.notify);
-          isClaiming = attempt > 1; // its claim was lost to another model before the write
+          await claimSchema(this.#parts.pool.within({ signal }), boundedClient, target, connection.notify);
+          isClaiming = attempt > 1; // another model took the claim before the write: now claim and write together
           continue;
         }
         if (!(error instanceof StalePreparation || error instanceof MissingClaim)) throw error;
-        // In a host's transaction nothing can be embedded: it would hold its locks meanwhile.
+        // Embedding inside the host's transaction would hold its locks during a network call.
         if (client || attempt === MAX_ATTEMPTS) throw conflict();
         await this.prepareAgain(signal, outcomes);
       }
@@ -167,8 +171,8 @@ export class PreparedBatch {
   }
 
   /**
-   * @param outcomes - of what has been done, which is not done again; what is done now joins it
-   * @param isClaiming - whether the schema is claimed in the same transaction
+   * @param outcomes - outcomes so far; their items are skipped. New outcomes are added
+   * @param isClaiming - whether to claim the schema in the same transaction
    */
   async #swap(
     client: Queryable | undefined,
@@ -183,7 +187,7 @@ export class PreparedBatch {
       statements: this.#parts.connection.statements.within(limits),
     };
     for (const item of this.#items) {
-      if (item.outdated && !outcomes.has(item)) outcomes.set(item, item.outdated);
+      if (item.superseded && !outcomes.has(item)) outcomes.set(item, item.superseded);
     }
     const current = this.#items.filter((item) => !outcomes.has(item));
     const same = current.flatMap(({ unchanged }) => unchanged ?? []);
@@ -197,12 +201,12 @@ export class PreparedBatch {
       if (item.unchanged && !touched.has(item.training.key)) item.forceRewrite();
       if (item.unchanged) outcomes.set(item, UNCHANGED);
     }
-    const swapWith = async (
-      way: (planned: PlannedTraining[]) => Promise<(SwapOutcome | undefined)[]>,
+    const swapRemaining = async (
+      swapPlanned: (planned: PlannedTraining[]) => Promise<(SwapOutcome | undefined)[]>,
     ): Promise<void> => {
       const changed = current.filter((item) => !outcomes.has(item));
-      const swapAll = (some: readonly BatchItem[]): ReturnType<typeof way> =>
-        way(some.map((item) => item.planned));
+      const swapAll = (items: readonly BatchItem[]): ReturnType<typeof swapPlanned> =>
+        swapPlanned(items.map((item) => item.planned));
       const swapped = await writeEach(changed, swapAll, supersededBy("hostRowMissing"));
       for (const [index, item] of changed.entries()) {
         const outcome = swapped[index];
@@ -210,8 +214,8 @@ export class PreparedBatch {
       }
     };
     if (!client && !isClaiming)
-      await swapWith((planned) => trySingleStatementSwap(connection, target, planned, this.#vectors));
-    await swapWith((planned) =>
+      await swapRemaining((planned) => trySingleStatementSwap(connection, target, planned, this.#vectors));
+    await swapRemaining((planned) =>
       write(pool, client, connection.notify, async (database) => {
         if (!client && isClaiming) await claimLocked(database, target);
         return swap(database, target, planned, this.#vectors);
@@ -220,9 +224,9 @@ export class PreparedBatch {
   }
 
   /**
-   * Looks again at what stands, under the tickets that were taken at the start, and embeds what is missing then.
+   * Reads the stored versions again and embeds what is missing now, under the tickets that were taken at the start.
    *
-   * @param outcomes - of trainings that are done
+   * @param outcomes - outcomes of the trainings that are done
    */
   async prepareAgain(
     signal: AbortSignal | undefined,
@@ -242,7 +246,10 @@ export class PreparedBatch {
     await this.embedMissing(pool, signal, items);
   }
 
-  /** Where an edit would make many chunks new, plans around the chunks that stand, if that makes fewer new. */
+  /**
+   * If an edit would re-embed more than one chunk, keeps the stored chunks around the edited place, provided that
+   * re-embeds fewer.
+   */
   async #keepAroundEdits(
     database: Queryable,
     items: readonly BatchItem[],
@@ -251,12 +258,13 @@ export class PreparedBatch {
     const newChunks = (item: BatchItem, chunks: readonly PlannedChunk[]): number =>
       chunks.filter((chunk) => isNew(item, chunk)).length;
     const edited = items.filter(
-      (item) => item.stands && item.training.split && newChunks(item, item.chunks) > SMALL_EDIT,
+      (item) => item.hasStoredVersion && item.training.split && newChunks(item, item.chunks) > SMALL_EDIT,
     );
     const { target, chunker } = this.#parts;
     const keys = edited.map(({ training }) => training.key);
+    const splitter = await chunker.describe();
     const read = (): ReturnType<typeof readStoredTexts> =>
-      readStoredTexts(database, target.layout, keys, chunker.description);
+      readStoredTexts(database, target.layout, keys, splitter);
     const texts = await this.#follow(read, this.#options.client);
     for (const item of edited) {
       const stored = texts.get(item.training.key);
@@ -269,7 +277,7 @@ export class PreparedBatch {
 
   async #readStored(database: Queryable, items: readonly BatchItem[]): Promise<void> {
     const { connection, target } = this.#parts;
-    const stored = items.filter(({ stands }) => stands);
+    const stored = items.filter(({ hasStoredVersion }) => hasStoredVersion);
     const keys = stored.map(({ training }) => training.key);
     const read = (): ReturnType<typeof readStoredChunks> =>
       readStoredChunks(connection, database, target.layout, keys);
@@ -277,7 +285,7 @@ export class PreparedBatch {
     for (const item of stored) item.observeChunks(chunks.get(item.training.key) ?? []);
   }
 
-  /** Again, where the schema turns out to be another one than was known; what is done stays done. */
+  /** Repeats `work` if the schema has changed since it was last read; finished items keep their outcomes. */
   #follow<T>(work: () => Promise<T>, client?: Queryable): Promise<T> {
     return this.#parts.connection.knownSchema.follow(work, { client, writes: true });
   }

@@ -1,32 +1,33 @@
 import { checkClient } from "../calls/host-database.js";
-import { COMMIT_OPTIONS } from "./write-options.js";
-import type { CommitOptions } from "./write-options.js";
+import { COMMIT_OPTIONS, type CommitOptions } from "./write-options.js";
 import { checkCall } from "../calls/call-options.js";
 import type { PreparedBatch } from "./prepared-batch.js";
 import type { Queryable } from "../postgres/database.js";
 import { withTimeLimit } from "../calls/time-limit.js";
 import type { UpsertResult } from "../types.js";
 
-/** A version of a training with its vectors made, ready to take the place of the stored one. */
+/** A new version of a training with all its vectors, ready to replace the stored one. Made by `prepareTraining`. */
 export class PreparedTraining {
   readonly #batch: PreparedBatch;
   readonly #signal: AbortSignal | undefined;
 
-  /** @param signal - of the preparation */
+  /** @param signal - the signal of the preparation, which also ends the commit */
   constructor(batch: PreparedBatch, signal: AbortSignal | undefined) {
     this.#batch = batch;
     this.#signal = signal;
   }
 
   /**
-   * Swaps the versions: in a transaction of its own, or in the one that `client` is in, with which it then stands
-   * or falls. Makes no network call but to Postgres. A repeat changes nothing; after a rollback it does its work.
+   * Replaces the stored version. Without `client` it does so in its own transaction, and embeds again if another call
+   * changed the training since the preparation. With `client` it joins the host's transaction and commits or rolls back
+   * with it; it then calls nothing but Postgres. A repeat changes nothing; after a rollback it stores the version
+   * again.
    *
-   * @throws {@link InvalidArgumentError} for a client that is none of `pg`, or that is in no transaction
-   * @throws {@link DatabaseError} `CONFLICT`, which is retryable, when with a `client` the texts that were to keep
-   * their vectors are gone by now: prepare again. Without one this is done here.
-   * @throws {@link DatabaseError} when Postgres fails; `TIMEOUT` when the time is over
-   * @throws {@link AbortError} when the signal fires, or that of the preparation
+   * @throws {@link InvalidArgumentError} for a `client` that is not a `pg` client, or that is in no transaction
+   * @throws {@link DatabaseError} `CONFLICT`, retryable, if with `client` another call has removed texts whose vectors
+   *   were to be reused: prepare the training again. Without `client`, if that keeps happening
+   * @throws {@link DatabaseError} if Postgres fails; `TIMEOUT` after `timeoutMs`
+   * @throws {@link AbortError} if the signal, or that of the preparation, fires
    */
   async commit(client?: Queryable, options: CommitOptions = {}): Promise<UpsertResult> {
     checkClient(client);
@@ -37,7 +38,7 @@ export class PreparedTraining {
   }
 }
 
-/** Of a batch of one training. */
+/** The result of a batch of one training. */
 export function onlyResult([result]: readonly UpsertResult[]): UpsertResult {
   if (!result) throw new Error("a batch of one training has one result");
   return result;

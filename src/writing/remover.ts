@@ -13,7 +13,7 @@ import * as sql from "../storing/write-sql.js";
 import type { TicketOrder } from "./ticket-order.js";
 import { write, writeEach, writeStatement } from "../storing/write-transaction.js";
 
-/** What to remove, and how. */
+/** Options of the methods of {@link Remover}. */
 export interface RemoveOptions {
   revision?: string | null | undefined;
   conditions?: Scope | undefined;
@@ -21,7 +21,7 @@ export interface RemoveOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** What a {@link Remover} works with. */
+/** Dependencies of a {@link Remover}. */
 export interface RemoverParts {
   pool: BoundedPool;
   target: WriteTarget;
@@ -32,13 +32,12 @@ export interface RemoverParts {
 
 const ABSENT: RemovalOutcome = { status: "absent", removed: 0 };
 
-/** Deletes trainings; the ticket, taken first, says when the call started. */
+/** Deletes trainings. The ticket is taken first, because it records when the call started. */
 export class Remover {
   readonly #pool: BoundedPool;
   readonly #target: WriteTarget;
   readonly #ticketOrder: TicketOrder;
   readonly #notify: Notify;
-
   readonly #knownSchema: Pick<KnownSchema, "follow">;
 
   constructor({ pool, target, ticketOrder, notify, knownSchema }: RemoverParts) {
@@ -49,7 +48,7 @@ export class Remover {
     this.#knownSchema = knownSchema;
   }
 
-  /** @param keys - ids as Postgres takes them, each at most once */
+  /** @param keys - distinct ids in the form sent to Postgres */
   async remove(keys: readonly string[], options: RemoveOptions = {}): Promise<RemovalOutcome[]> {
     const { conditions = [], revision = null } = options;
     throwIfAborted(options.signal);
@@ -58,14 +57,14 @@ export class Remover {
       this.#removeWith(keys, { ticket, revision, conditions }, options);
     const start = async (): Promise<{ ticket: string; outcomes?: RemovalOutcome[] }> => {
       const { ticket } = await this.#takeTicket<TakenTicket>(sql.takeTicket, [keys], options);
-      // It ends the history of revisions: calls that start later are compared with what it leaves.
+      // A delete without a revision ends the revision history. Later calls take their tickets only after it has done so.
       return revision === null ? { ticket, outcomes: await removeWith(ticket) } : { ticket };
     };
     const { ticket, outcomes } = await this.#ticketOrder.take(keys, start, options.client === undefined);
     return outcomes ?? removeWith(ticket);
   }
 
-  /** Deletes the trainings whose metadata meets the conditions. */
+  /** Deletes the trainings whose metadata meets the conditions and the scope. */
   async removeMatching(
     conditions: Scope,
     options: RemoveOptions = {},
@@ -82,14 +81,14 @@ export class Remover {
     return keys.map((key, index) => ({ key, outcome: outcomes[index] ?? ABSENT }));
   }
 
-  /** Deletes trainings' tombstones that are older than this. @returns how many */
+  /** Deletes tombstones older than this. @returns their number */
   async prune(olderThanMs: number, { client, signal }: RemoveOptions): Promise<number> {
     const limits = { signal };
-    const inHosts = client && hostClient(client, limits);
+    const boundedClient = client && hostClient(client, limits);
     const prune = (database: Queryable): Promise<{ pruned: string }[]> =>
       query(database, sql.pruneTombstones(this.#target.layout), [olderThanMs, this.#target.scope]);
     const pruneIn = (): ReturnType<typeof prune> =>
-      writeStatement(this.#pool.within(limits), inHosts, this.#notify, prune);
+      writeStatement(this.#pool.within(limits), boundedClient, this.#notify, prune);
     const pruned = await this.#follow(pruneIn, client);
     return Number(pruned[0]?.pruned ?? 0);
   }
@@ -101,8 +100,9 @@ export class Remover {
   ): Promise<Taken> {
     const database = databaseOf(this.#pool, options);
     const take = (): Promise<Taken[]> => query<Taken>(database, textFor(this.#target.layout), values);
-    const takeThem = (): Promise<Taken[]> => takeInOrder(database, this.#target.layout, this.#notify, take);
-    const [taken] = await this.#follow(takeThem, options.client);
+    const takeChecked = (): Promise<Taken[]> =>
+      takeInOrder(database, this.#target.layout, this.#notify, take);
+    const [taken] = await this.#follow(takeChecked, options.client);
     if (!taken) throw new Error("a statement that takes a ticket returns a row");
     return taken;
   }
@@ -114,15 +114,15 @@ export class Remover {
   ): Promise<RemovalOutcome[]> {
     const limits = { signal };
     const pool = this.#pool.within(limits);
-    const inHosts = client && hostClient(client, limits);
-    const removeAll = (some: readonly string[]): Promise<RemovalOutcome[]> =>
-      write(pool, inHosts, this.#notify, (database) =>
-        remove(database, this.#target, { keys: some, ...removal }),
+    const boundedClient = client && hostClient(client, limits);
+    const removeAll = (someKeys: readonly string[]): Promise<RemovalOutcome[]> =>
+      write(pool, boundedClient, this.#notify, (database) =>
+        remove(database, this.#target, { keys: someKeys, ...removal }),
       );
     return this.#follow(() => writeEach(keys, removeAll, ABSENT), client);
   }
 
-  /** Again, where the schema turns out to be another one than was known. */
+  /** Repeats `work` if the schema has changed since it was last read. */
   #follow<T>(work: () => Promise<T>, client: Queryable | undefined): Promise<T> {
     return this.#knownSchema.follow(work, { client, writes: true });
   }

@@ -4,10 +4,10 @@ import type { Scope } from "../filtering/filter.js";
 import type { Metadata } from "../types.js";
 
 /**
- * Refuses a training that the index itself would not find again.
+ * Refuses a training that the filter of its own index would hide.
  *
  * @param scope - the filter of the index, compiled
- * @throws {@link InvalidArgumentError} naming the metadata that does not meet it
+ * @throws {@link InvalidArgumentError} naming the metadata that does not meet the filter
  */
 export function requireScope(
   training: NormalizedTraining,
@@ -20,7 +20,7 @@ export function requireScope(
     const missing = required.find(([key, value]) => values[key] !== value);
     if (!missing) return;
     const key = JSON.stringify(missing[0]);
-    throw new InvalidArgumentError(where, `must have the value of ${key} that the filter of this index has`);
+    throw new InvalidArgumentError(where, `must have the same value of ${key} as the filter of this index`);
   };
   if (required.length === 0) return training;
   check(training.metadata, `${option}.metadata`);

@@ -1,19 +1,18 @@
 /**
- * Lets the calls of one index take their tickets in the order in which they were made. Without it two calls that
- * are made one right after the other race to the database on two connections, and the first could count as the later.
- * Calls for different trainings do not wait for each other.
+ * Makes the calls of one index take their tickets in the order in which they were made. Two calls made one right after
+ * the other use two connections and would race; the first could then count as the later one. Calls for different
+ * trainings do not wait for each other.
  */
 export class TicketOrder {
-  /** For each training the last ticket that is being taken. */
+  /** The last pending take of each training. */
   readonly #taking = new Map<string, Promise<unknown>>();
-  /** The last ticket that is being taken for all trainings. */
+  /** The last pending take for all trainings. */
   #takingForAll: Promise<unknown> = Promise.resolve();
 
   /**
-   * @param keys - the trainings that the ticket is for; `undefined` for all of them
-   * @param take - asks for the ticket
-   * @param mayWait - `false` for a call on a client of the host's: the calls before it may be waiting for just that
-   * client
+   * @param keys - the trainings that the ticket is for; `undefined` for all
+   * @param take - takes the ticket
+   * @param mayWait - `false` for a call with a host's client: earlier calls may be waiting for that very client
    */
   take<T>(keys: readonly string[] | undefined, take: () => Promise<T>, mayWait = true): Promise<T> {
     const earlier = keys ? keys.flatMap((key) => this.#taking.get(key) ?? []) : [...this.#taking.values()];
@@ -34,5 +33,5 @@ export class TicketOrder {
 }
 
 function noop(): void {
-  // Whether an earlier call got its ticket is its own business.
+  // The failure of an earlier call does not affect the next one.
 }

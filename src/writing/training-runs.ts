@@ -31,7 +31,7 @@ export function upsertRun<Chosen extends OnFailure>(
   return new IndexingRun(() => upsertEach(parts, normalize, trainings, options), options.onProgress);
 }
 
-/** A run that loads trainings without the vector index, and builds that at its end; the options have been checked. */
+/** A run that loads trainings without the vector index and builds it at the end; the options have been checked. */
 export function bulkLoadRun<Chosen extends OnFailure>(
   parts: RunParts,
   normalize: Normalize,
@@ -63,7 +63,7 @@ function upsertEach<Chosen extends OnFailure>(
 async function* normalizeEach(
   normalize: Normalize,
   trainings: Trainings,
-  continues: boolean,
+  continuesOnFailure: boolean,
 ): AsyncGenerator<NormalizedTraining | FailedUpsert, void, undefined> {
   let index = 0;
   for await (const training of trainings) {
@@ -71,7 +71,7 @@ async function* normalizeEach(
     try {
       entry = normalize(training, `trainings[${index++}]`);
     } catch (error) {
-      if (!continues) throw error;
+      if (!continuesOnFailure) throw error;
       entry = { id: (training as Training | null | undefined)?.id, status: "failed", error };
     }
     yield entry;

@@ -5,42 +5,42 @@ import type { NormalizedTraining } from "../chunking/training-input.js";
 import type { FailedUpsert, UpsertResult } from "../types.js";
 
 /**
- * What is prepared and stored at once, in trainings and characters: some 200 chunks, whose swap is soon over. From 200,000
- * characters on, Postgres gave memory back to the system after each statement and took it anew: 40,000 page faults for
- * 10,000 chunks of 1024 dimensions, at 160,000 it was 2,000.
+ * Size of a batch in trainings and characters: about 200 chunks, so that a swap is short. From 200,000 characters on,
+ * Postgres returned memory to the system after each statement and allocated it again: 40,000 page faults for 10,000
+ * chunks of 1024 dimensions, against 2,000 at 160,000 characters.
  */
 const BATCH_LIMITS = { items: 100, size: 160_000 };
 
-/** Enough to keep two cores busy with loading alone; more brought nothing (docs/performance.md). */
+/** Keeps two cores busy during a load without embedding; more was not faster (docs/performance.md). */
 const DEFAULT_CONCURRENCY = 4;
 
 /** Options of {@link upsertAll}. */
 export interface UpsertAllOptions {
-  /** Batches under way at a time. Default 4. */
+  /** Batches in progress at a time. Default 4. */
   concurrency?: number | undefined;
   signal?: AbortSignal | undefined;
-  /** Of each batch. */
+  /** Time limit of each batch. */
   timeoutMs?: number | undefined;
-  /** What a training does that cannot be indexed: it ends the run, or fails alone. Default `throw`. */
+  /** Whether a training that cannot be indexed ends the run or fails alone. Default `throw`. */
   onFailure?: "throw" | "continue" | undefined;
 }
 
-/** What came of one training. */
+/** The result or failure of one training. */
 export type RunResult = UpsertResult | FailedUpsert;
 
-/** Trainings that are stored together, each id at most once, and in their places those that have failed already. */
+/** Trainings with distinct ids that are stored together, and, in order, those that have already failed. */
 interface Batch {
   entries: readonly (NormalizedTraining | FailedUpsert)[];
   keys: ReadonlySet<string>;
 }
 
 /**
- * Upserts trainings in batches, some of them at a time. Results come in the order of the trainings, each as soon as all
- * before it have ended. Batches that have an id in common are never under way together, so that the later version of two
- * is stored later.
+ * Upserts trainings in batches, several at a time. Results come in the order of the trainings, each as soon as all
+ * before it are done. Batches with a common id never run at the same time, so the later of two versions is stored
+ * later.
  *
- * A batch is taken from the source only when it may begin, which bounds how many trainings are in memory. When one fails,
- * those behind it are stopped; when the source fails, those before are finished first.
+ * A batch is read from the source only when it can start, which bounds the trainings in memory. If a batch fails, later
+ * ones are stopped. If the source fails, earlier ones are finished first.
  */
 export async function* upsertAll(
   indexer: Indexer,
@@ -54,13 +54,13 @@ export async function* upsertAll(
     for (;;) {
       while (pipeline.size >= concurrency) yield* await pipeline.finishOldest();
       const arriving = (next ??= source.next());
-      // Results do not wait for a slow source.
+      // A slow source does not delay results that are ready.
       if (await orAbort(() => pipeline.oldestEndsBefore(arriving), signal)) {
         yield* await pipeline.finishOldest();
         continue;
       }
       next = undefined;
-      const { batch, failure } = await takeArrived(arriving);
+      const { batch, failure } = await settled(arriving);
       while (pipeline.size > 0 && (!batch || pipeline.sharesAnId(batch)))
         yield* await pipeline.finishOldest();
       if (failure) throw failure.error;
@@ -70,14 +70,14 @@ export async function* upsertAll(
   } finally {
     await pipeline.stop();
     const closed = source.return();
-    // A source that is waited for would hold up the caller, who has turned away.
+    // A pending read of the source may never settle, and the caller has already left: do not wait for it.
     if (next === undefined) await closed;
     else closed.catch(noop);
   }
 }
 
-/** What came of a look for the next batch: neither at the end of the source. */
-async function takeArrived(
+/** The next batch or the failure of the source; neither at its end. */
+async function settled(
   arriving: Promise<IteratorResult<Batch, void>>,
 ): Promise<{ batch?: Batch | undefined; failure?: { error: unknown } }> {
   try {
@@ -113,13 +113,13 @@ async function* cutIntoBatches(
   if (entries.length > 0) yield takeBatch();
 }
 
-/** The batches under way, in order. */
+/** The batches in progress, in order. */
 class Pipeline {
   readonly #indexer: Indexer;
   readonly #limits: CallLimits;
   readonly #stopping = new AbortController();
   readonly #onFailure: "throw" | "continue";
-  readonly #underWay: { batch: Batch; results: Promise<RunResult[]> }[] = [];
+  readonly #inProgress: { batch: Batch; results: Promise<RunResult[]> }[] = [];
 
   constructor(indexer: Indexer, limits: CallLimits, onFailure: "throw" | "continue") {
     this.#indexer = indexer;
@@ -128,14 +128,14 @@ class Pipeline {
   }
 
   get size(): number {
-    return this.#underWay.length;
+    return this.#inProgress.length;
   }
 
   begin(batch: Batch): void {
     const store = (signal: AbortSignal | undefined): Promise<RunResult[]> => this.#store(batch, signal);
     const results = withTimeLimit(this.#limits, store, this.#stopping.signal);
-    results.catch(noop); // told when its turn comes
-    this.#underWay.push({ batch, results });
+    results.catch(noop); // `finishOldest` reports it in turn
+    this.#inProgress.push({ batch, results });
   }
 
   async #store({ entries }: Batch, signal: AbortSignal | undefined): Promise<RunResult[]> {
@@ -150,26 +150,26 @@ class Pipeline {
   }
 
   sharesAnId(batch: Batch): boolean {
-    return this.#underWay.some((work) => [...batch.keys].some((key) => work.batch.keys.has(key)));
+    return this.#inProgress.some((work) => [...batch.keys].some((key) => work.batch.keys.has(key)));
   }
 
-  /** Whether the oldest one has ended when something else does. */
+  /** Whether the oldest batch ends before `other` does. */
   async oldestEndsBefore(other: Promise<unknown>): Promise<boolean> {
-    const [oldest] = this.#underWay;
+    const [oldest] = this.#inProgress;
     const otherEnds = other.then(never, never);
     if (!oldest) return otherEnds;
     return Promise.race([oldest.results.then(always, always), otherEnds]);
   }
 
-  /** @throws what the oldest one failed for */
+  /** @throws the error of the oldest batch */
   async finishOldest(): Promise<RunResult[]> {
-    return (await this.#underWay.shift()?.results) ?? [];
+    return (await this.#inProgress.shift()?.results) ?? [];
   }
 
-  /** Stops what is under way, and waits until it has stopped. */
+  /** Stops the batches in progress, and waits until they have stopped. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await Promise.allSettled(this.#underWay.map(({ results }) => results));
+    await Promise.allSettled(this.#inProgress.map(({ results }) => results));
   }
 }
 
@@ -182,5 +182,5 @@ function never(): boolean {
 }
 
 function noop(): void {
-  // Nobody is to be told.
+  // The caller is gone or hears of the error elsewhere.
 }

@@ -4,7 +4,7 @@ import type { Queryable } from "../calls/host-database.js";
 import { InvalidArgumentError } from "../errors.js";
 import type { IndexingProgress, Revision, RunProgress, TrainingSelection } from "../types.js";
 
-/** A pool has ten clients by default, and Postgres takes a hundred. */
+/** For comparison: `pg.Pool` has 10 clients by default, and Postgres 100 connections. */
 const MAX_CONCURRENCY = 32;
 
 /** Options of `upsertTraining`. */
@@ -12,14 +12,15 @@ export interface UpsertOptions {
   /** Ends the call early with `AbortError`; nothing is stored then. */
   signal?: AbortSignal | undefined;
   /**
-   * A client in a transaction of the host's: all that is read and written goes through it and stands or falls
-   * with the transaction. To keep the transaction short, use `prepareTraining` and commit with the client.
+   * A client in a transaction of the host's: the call reads and writes through it, and commits or rolls back with the
+   * transaction. Embedding happens while the transaction is open; to keep it short, use `prepareTraining` and commit
+   * with the client.
    */
   client?: Queryable | undefined;
   /**
-   * Bounds the whole call, embedding included, in milliseconds: then it ends with the code `TIMEOUT`, on the server too, and
-   * nothing is stored. Default: no bound of the whole, but 30 s for a client of the pool and 60 s for a statement, its
-   * wait for locks included.
+   * Time limit of the whole call in milliseconds, embedding included. After it the call ends with the code `TIMEOUT`,
+   * its statement is cancelled, and nothing is stored. Default: no limit for the call, but 30 s to get a client from
+   * the pool and 60 s for a statement, including its wait for locks.
    */
   timeoutMs?: number | undefined;
   /** Called after each request to the embedder. */
@@ -29,24 +30,27 @@ export interface UpsertOptions {
 /** Options of `upsertTrainings`. */
 export interface UpsertManyOptions {
   /**
-   * Batches under way at a time, 1 to 32: while some are embedded, others are stored. Each holds a client of the pool
-   * while it is stored; where the pool has fewer, they wait. Default 4.
+   * Batches in progress at a time, 1 to 32: while some are embedded, others are stored. Each uses a client of the pool
+   * while it is stored, and waits if none is free. Default 4.
    */
   concurrency?: number | undefined;
   /** Ends the call early with `AbortError`; what was yielded is stored. */
   signal?: AbortSignal | undefined;
-  /** Bounds each batch from its begin until it is stored, in milliseconds; see `timeoutMs` of {@link UpsertOptions}. */
+  /**
+   * Time limit of each batch in milliseconds, from its start until it is stored; see `timeoutMs` of
+   * {@link UpsertOptions}.
+   */
   timeoutMs?: number | undefined;
-  /** Called after each training, in their order. */
+  /** Called after each training, in order. */
   onProgress?: ((progress: RunProgress) => void) | undefined;
   /**
-   * What becomes of the run when a training cannot be indexed: its options are wrong, its text cannot be embedded, Postgres
-   * rejects it, or others keep changing it.
+   * What the run does if a training cannot be indexed: the training is invalid, its text cannot be embedded, Postgres
+   * rejects it, or other calls keep changing it.
    *
    * - `throw`: the run ends with the error.
-   * - `continue`: it fails alone and its stored version stays; the run goes on, yields a `failed` result in its place, and
-   *   its summary counts it. The signal, a source that throws, and what would make every training fail (an outage of the
-   *   embedder or the database, a schema that does not fit) end the run all the same.
+   * - `continue`: the training fails alone and keeps its stored version. The run yields a `failed` result in its place,
+   *   and the summary counts it. The run still ends if the signal fires, if the source throws, or with an error that
+   *   would make every training fail (an outage of the embedder or the database, an unsuitable schema).
    *
    * Default `throw`.
    */
@@ -67,41 +71,47 @@ export function checkUpsertMany(options: UpsertManyOptions, known: readonly stri
 
 /** Options of `deleteTraining`. */
 export interface DeleteOptions {
-  /** Only versions with a revision up to this one go. Without it, all that started before this call. */
+  /**
+   * Orders the delete like an upsert with this revision: a version with a higher revision stays, and upserts with a
+   * lower one are superseded later. Without it, the delete beats every call that started before it.
+   */
   revision?: Revision | undefined;
-  /** A client in a transaction of the host's. */
+  /** A client in a transaction of the host's: the delete commits or rolls back with it. */
   client?: Queryable | undefined;
   /** Ends the call early with `AbortError`; nothing is deleted then. */
   signal?: AbortSignal | undefined;
-  /** Bounds the whole call, in milliseconds: then it ends with the code `TIMEOUT`, and nothing is deleted. */
+  /**
+   * Time limit of the whole call in milliseconds; after it the call ends with the code `TIMEOUT`, and nothing is
+   * deleted.
+   */
   timeoutMs?: number | undefined;
 }
 
-/** Options of a commit. */
+/** Options of `commit` of a prepared training. */
 export interface CommitOptions {
-  /** Ends the commit early with `AbortError`; nothing is stored then. The signal of `prepareTraining` does so, too. */
+  /** Ends the commit early with `AbortError`; nothing is stored then. The signal of `prepareTraining` does the same. */
   signal?: AbortSignal | undefined;
-  /** Bounds the commit, in milliseconds. That of `prepareTraining` bounds the preparation only. */
+  /** Time limit of the commit in milliseconds. The `timeoutMs` of `prepareTraining` limits only the preparation. */
   timeoutMs?: number | undefined;
 }
 
 /** Options of `prune`. */
 export interface PruneOptions extends Omit<DeleteOptions, "revision"> {
   /**
-   * Age of the deletes to forget, in milliseconds; more than an upsert can take from its start to its end, retries of a
-   * prepared one included.
+   * Age in milliseconds from which tombstones are removed. Choose more than the longest time that an upsert can take
+   * from its start to its commit, retries of a prepared one included: an older upsert could bring the training back.
    */
   olderThanMs: number;
 }
 
-/** Names of the options of an `upsertTraining`. */
+/** Names of the options of `upsertTraining`. */
 export const UPSERT_OPTIONS = namesOfProperties<UpsertOptions>({
   signal: true,
   timeoutMs: true,
   client: true,
   onProgress: true,
 });
-/** Names of the options of an `upsertTrainings`. */
+/** Names of the options of `upsertTrainings`. */
 export const UPSERT_MANY_OPTIONS = namesOfProperties<UpsertManyOptions>({
   concurrency: true,
   signal: true,
@@ -110,28 +120,28 @@ export const UPSERT_MANY_OPTIONS = namesOfProperties<UpsertManyOptions>({
   onFailure: true,
 });
 
-/** Names of the options of a `prepareTraining`. */
+/** Names of the options of `prepareTraining`. */
 export const PREPARE_OPTIONS = namesOfProperties<Omit<UpsertOptions, "client">>({
   signal: true,
   timeoutMs: true,
   onProgress: true,
 });
-/** Names of the options of a `commit`. */
+/** Names of the options of `commit`. */
 export const COMMIT_OPTIONS = namesOfProperties<CommitOptions>({ signal: true, timeoutMs: true });
-/** Names of the options of a `prune`. */
+/** Names of the options of `prune`. */
 export const PRUNE_OPTIONS = namesOfProperties<PruneOptions>({
   olderThanMs: true,
   client: true,
   signal: true,
   timeoutMs: true,
 });
-/** Names of the options of a `deleteTrainings`. */
+/** Names of the options of `deleteTrainings`. */
 export const DELETE_MANY_OPTIONS = namesOfProperties<Omit<DeleteOptions, "revision">>({
   client: true,
   signal: true,
   timeoutMs: true,
 });
-/** Names of the options of a `deleteTraining`. */
+/** Names of the options of `deleteTraining`. */
 export const DELETE_OPTIONS = namesOfProperties<DeleteOptions>({
   revision: true,
   client: true,
@@ -142,8 +152,10 @@ export const DELETE_OPTIONS = namesOfProperties<DeleteOptions>({
 const SELECTION = namesOfProperties<TrainingSelection>({ ids: true, filter: true });
 
 /**
- * @param owner - the call that takes it, for errors
- * @throws {@link InvalidArgumentError} unless exactly one of both is given; what is in them is not looked at
+ * Checks that exactly one of `ids` and `filter` is given, but not their contents.
+ *
+ * @param owner - the method that takes the selection, for errors
+ * @throws {@link InvalidArgumentError}
  */
 export function checkSelection<Selection extends { ids?: unknown; filter?: unknown }>(
   selection: Selection | null | undefined,
@@ -158,7 +170,10 @@ export function checkSelection<Selection extends { ids?: unknown; filter?: unkno
   }
   checkNames(selection, SELECTION, owner);
   if ((selection.ids === undefined) === (selection.filter === undefined)) {
-    throw new InvalidArgumentError(option, `must have either ids or a filter: ${owner}({ ids: [...] })`);
+    throw new InvalidArgumentError(
+      option,
+      `must have either ids or a filter: ${owner}({ ids: [...] }) or ${owner}({ filter })`,
+    );
   }
   return selection;
 }

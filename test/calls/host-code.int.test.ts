@@ -4,7 +4,7 @@ import { ollamaEmbeddings } from "langchain-training-index/ollama";
 import { TrainingIndex } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { allVersions, collect, failureOf } from "../support/contract.js";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnServer } from "../support/databases.js";
 import { DIMENSIONS, FIVE_PARAGRAPHS, openTestIndex, paragraph, storedRows } from "../support/index.js";
 
 const TRAINING: Training = { id: "a", content: FIVE_PARAGRAPHS };
@@ -14,7 +14,7 @@ const throwing = (): never => {
 };
 
 // Guards: `runHostCode` around each function of the host's.
-describeOnEach("code of the host's that throws", (database) => {
+describeOnServer("code of the host's that throws", (database) => {
   it("is named when it is onProgress, and the stored version stays", async () => {
     const test = await openTestIndex(database);
     await test.index.upsertTraining(TRAINING);
@@ -61,7 +61,7 @@ describeOnEach("code of the host's that throws", (database) => {
   });
 });
 
-describeOnEach("what is stored of a splitter", (database) => {
+describeOnServer("what is stored of a splitter", (database) => {
   const keyed = (chunkSize: number): RecursiveCharacterTextSplitter =>
     Object.assign(new RecursiveCharacterTextSplitter({ chunkSize, chunkOverlap: 0 }), {
       apiKey: "sk-segredo",
@@ -99,7 +99,7 @@ describeOnEach("what is stored of a splitter", (database) => {
   });
 });
 
-describeOnEach("an Ollama that is not running", (database) => {
+describeOnServer("an Ollama that is not running", (database) => {
   it("is reported within 3 s for writes, searches and hybrid ones, with the retries told", async () => {
     const test = await openTestIndex(database, {}, { textSearch: "portuguese" });
     await test.index.upsertTraining(TRAINING);

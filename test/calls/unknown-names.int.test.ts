@@ -12,7 +12,7 @@ import { migrate, migrationSql, migrationStatus } from "langchain-training-index
 import { ollamaEmbeddings, embeddingProfiles } from "langchain-training-index/ollama";
 import { HashingEmbeddings } from "langchain-training-index/testing";
 import { expect, it } from "vitest";
-import { describeOnEach, type TestDatabase } from "../support/databases.js";
+import { describeOnServer, type TestDatabase } from "../support/databases.js";
 import { DIMENSIONS, openTestIndex, type TestIndex } from "../support/index.js";
 
 /** A function, an object of fixed names that it takes, and where that object is in its arguments. */
@@ -278,7 +278,7 @@ async function failureOf(call: () => unknown): Promise<unknown> {
   }
 }
 
-describeOnEach("names that a function does not know", (database) => {
+describeOnServer("names that a function does not know", (database) => {
   it("are refused by every function that takes options, however they are misspelt", async () => {
     for (const { name, valid, path, call } of takersOf(await openTestIndex(database), database)) {
       const where = `${name} ${path ?? ""}`;
@@ -324,7 +324,7 @@ describeOnEach("names that a function does not know", (database) => {
   });
 });
 
-describeOnEach("what was meant", (database) => {
+describeOnServer("what was meant", (database) => {
   it("is said to who calls otherwise", async () => {
     const { index, embeddings, pool, schema } = await openTestIndex(database);
     const documents = [{ pageContent: "loja", metadata: {} }];

@@ -122,11 +122,11 @@ describe("planChunks", () => {
   });
 
   it.each([[["dois"]], [["um", "dois"]]])(
-    "passes on that a splitter returned text that the content does not hold: %j",
+    "passes on that a splitter returned text that is not in the content: %j",
     async (returned) => {
       await expect(
         plan({ id: "1", content: "um" }, { splitText: () => Promise.resolve(returned) }),
-      ).rejects.toThrow(new InvalidArgumentError("splitter", "returned text that the content does not hold"));
+      ).rejects.toThrow(new InvalidArgumentError("splitter", "returned text that is not in the content"));
     },
   );
 

@@ -127,7 +127,7 @@ describe("Chunker", () => {
     it("refuses one that leaves no room, even to a text that is short or blank", async () => {
       const refusal = new InvalidArgumentError(
         "header",
-        "is so long that the model could not read a text with it",
+        "is too long: it must leave 32 tokens of the model's window for the text",
       );
       const words = (count: number): string => "a ".repeat(count);
       for (const content of [text, "Sim.", ""]) {
@@ -151,7 +151,7 @@ describe("Chunker", () => {
     (maxTokens) => {
       const refusal = new InvalidArgumentError(
         "profile.maxTokens",
-        "must be a number that leaves room for a text",
+        "must be a number that leaves 32 tokens for the text after the document prefix",
       );
       expect(() => chunkerOf(maxTokens)).toThrow(refusal);
       expect(() => chunkerOf(maxTokens, recursive(20, 5))).toThrow(refusal);
@@ -159,10 +159,10 @@ describe("Chunker", () => {
     },
   );
 
-  it("describes the splitter and the window", () => {
-    const { description } = chunkerOf(512);
-    expect(chunkerOf(512).description).toBe(description);
-    expect(chunkerOf(512, recursive(1000, 150)).description).toBe(description);
+  it("describes the splitter and the window", async () => {
+    const description = await chunkerOf(512).describe();
+    expect(await chunkerOf(512).describe()).toBe(description);
+    expect(await chunkerOf(512, recursive(1000, 150)).describe()).toBe(description);
     const others = [
       chunkerOf(511),
       chunkerOf(256),
@@ -172,38 +172,39 @@ describe("Chunker", () => {
       chunkerOf(512, recursive(1000, 100)),
       chunkerOf(512, new CharacterTextSplitter({ chunkSize: 1000, chunkOverlap: 150 })),
     ];
-    expect(new Set([description, ...others.map((chunker) => chunker.description)]).size).toBe(8);
+    const descriptions = await Promise.all(others.map((chunker) => chunker.describe()));
+    expect(new Set([description, ...descriptions]).size).toBe(8);
   });
 
-  it("describes functions, expressions and own texts of a splitter, in any order, so that nothing of it can be read", () => {
+  it("describes functions, expressions and own texts of a splitter, in any order, so that nothing of it can be read", async () => {
     class Semantic implements Splitter {
       splitText(text: string): Promise<string[]> {
         return Promise.resolve([text]);
       }
     }
-    const of = (settings: object): string =>
-      chunkerOf(512, Object.assign(new Semantic(), settings)).description;
+    const of = (settings: object): Promise<string> =>
+      chunkerOf(512, Object.assign(new Semantic(), settings)).describe();
     const settings = {
       apiKey: "sk-segredo",
       lengthFunction: (text: string) => text.length,
       at: /\n/g,
       sizes: [1, 2n],
     };
-    const description = of(settings);
+    const description = await of(settings);
     expect(description).toMatch(/^[0-9a-f]{64}$/);
     const { apiKey, ...others } = settings;
-    expect(of({ ...others, apiKey })).toBe(description);
-    expect(of({ ...settings, client: { tokens: 7 } })).toBe(description);
+    expect(await of({ ...others, apiKey })).toBe(description);
+    expect(await of({ ...settings, client: { tokens: 7 } })).toBe(description);
     const changed = [
       { apiKey: "sk-outro" },
       { lengthFunction: (text: string) => text.length / 2 },
       { at: /\n/ },
       { sizes: [1, 3n] },
     ];
-    for (const change of changed) expect(of({ ...settings, ...change })).not.toBe(description);
+    for (const change of changed) expect(await of({ ...settings, ...change })).not.toBe(description);
   });
 
-  it("names a splitter that cannot be looked at", () => {
+  it("names a splitter that cannot be looked at", async () => {
     const cyclic: unknown[] = [];
     cyclic.push(cyclic);
     const throwing = Object.defineProperty({ ...whole }, "apiKey", {
@@ -215,7 +216,9 @@ describe("Chunker", () => {
     for (const splitter of [Object.assign({ ...whole }, { cyclic }), throwing]) {
       expect(() => chunkerOf(512, splitter)).toThrow(/^splitter threw an error/);
     }
-    expect(chunkerOf(512, Object.assign(Object.create(null) as object, whole)).description).toHaveLength(64);
+    expect(await chunkerOf(512, Object.assign(Object.create(null) as object, whole)).describe()).toHaveLength(
+      64,
+    );
   });
 
   it("passes on what is wrong with a splitter", async () => {

@@ -8,7 +8,7 @@ import {
 } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { failureOf, collect, placedTexts, wholeText } from "../support/contract.js";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnServer } from "../support/databases.js";
 import {
   CountingEmbeddings,
   FIVE_PARAGRAPHS,
@@ -32,7 +32,7 @@ const tagged = (tag: string, more: Record<string, unknown> = {}): Training => ({
 
 const under = (header: string, texts = PARAGRAPHS): string[] => texts.map((text) => `${header}\n${text}`);
 
-describeOnEach("a header", (database) => {
+describeOnServer("a header", (database) => {
   it("is embedded above each chunk, and neither stored nor shown", async () => {
     const test = await openTestIndex(database, { header: byTag });
     const result = await test.index.upsertTraining(tagged("loja"));

@@ -229,9 +229,9 @@ describe("splitText", () => {
     ["with its words in another order", ["O prazo", "dias três de é"]],
     ["with its words in other cases", ["o prazo é de três dias."]],
     ["besides half characters", ["O prazo é", "\uFFFDoutra\uFFFD", "de três dias."]],
-  ])("refuses a text that the content does not hold, %s", async (_name, chunks) => {
+  ])("refuses a text that is not in the content, %s", async (_name, chunks) => {
     await expect(splitText("O prazo é de três dias.", giving(...chunks))).rejects.toThrow(
-      new InvalidArgumentError("splitter", "returned text that the content does not hold"),
+      new InvalidArgumentError("splitter", "returned text that is not in the content"),
     );
   });
 
@@ -275,7 +275,7 @@ describe("splitText", () => {
     ["returns a text", () => "Olá", "must return a list of strings"],
     ["returns a hole", () => new Array<string>(2).with(1, "Olá"), "must return a list of strings"],
     ["returns documents", () => [{ pageContent: "Olá" }], "must return a list of strings"],
-    ["returns another text", () => ["Tchau"], "returned text that the content does not hold"],
+    ["returns another text", () => ["Tchau"], "returned text that is not in the content"],
     ["returns a list that throws", () => new Proxy(["Olá"], { get: throwing }), "threw an error", failure],
   ])("names the splitter that %s", async (_name, split, problem, cause) => {
     const splitter = { splitText: split } as unknown as Splitter;

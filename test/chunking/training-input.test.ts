@@ -7,7 +7,7 @@ import type { Revision, Training } from "../../src/types.js";
 const refusal = (option: string, problem: string): InvalidArgumentError =>
   new InvalidArgumentError(option, problem);
 const normalize = (training: unknown): unknown => normalizeTraining(training as Training, "text");
-const splitProblem = "goes with documents only";
+const splitProblem = "can only be given with documents";
 
 describe("normalizeTraining", () => {
   it("brings a text into the common form", () => {
@@ -116,7 +116,7 @@ describe("normalizeTraining", () => {
       { pageContent: "d", id: "d" },
     ];
     expect(() => normalizeTraining({ id: "1", documents, split: false }, "text", "trainings[3]")).toThrow(
-      refusal("trainings[3].documents", "hold the same id twice; ids name chunks when split is false"),
+      refusal("trainings[3].documents", "have the same id twice: with split: false each id names one chunk"),
     );
     const distinct = normalizeTraining({ id: "1", documents: documents.slice(0, 3), split: false }, "text");
     expect(distinct.split).toBe(false);
@@ -229,31 +229,31 @@ describe("normalizeTraining", () => {
       "a document that is null",
       { id: "1", documents: [null] },
       "training.documents[0]",
-      "must be a document",
+      "must be a document: { pageContent, metadata }",
     ],
     [
       "a document that is a number",
       { id: "1", documents: [{ pageContent: "a" }, 7] },
       "training.documents[1]",
-      "must be a document",
+      "must be a document: { pageContent, metadata }",
     ],
     [
       "a document that is JSON of null",
       { id: "1", documents: ["null"] },
       "training.documents[0]",
-      "must be a document",
+      "must be a document: { pageContent, metadata }",
     ],
     [
       "a document that is JSON of a text",
       { id: "1", documents: ['"a"'] },
       "training.documents[0]",
-      "must be a document",
+      "must be a document: { pageContent, metadata }",
     ],
     [
       "a document that is plain text",
       { id: "1", documents: ["Olá, mundo"] },
       "training.documents[0]",
-      "is a string, but not the JSON of a document",
+      "is a string, but not valid JSON of a document",
     ],
     [
       "a document without a text",
@@ -414,7 +414,7 @@ describe("normalizeTraining with a header", () => {
       throw failure;
     };
     expect(() => normalizeTraining(training, "text", "training", failing)).toThrow(
-      new InvalidArgumentError("header", "threw an error, which is the cause of this one", failure),
+      new InvalidArgumentError("header", "threw an error, see the cause of this one", failure),
     );
   });
 

@@ -24,7 +24,7 @@ import {
   type RetrieverSearch,
 } from "langchain-training-index";
 import { describe, expect, it } from "vitest";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnServer } from "../support/databases.js";
 import { CountingEmbeddings, openTestIndex, type TestIndex } from "../support/index.js";
 
 /** Of two bots, each with a word of its own; a question for one finds texts of the other, unless a filter is kept. */
@@ -55,7 +55,7 @@ function expectOwn(documents: readonly DocumentInterface[]): void {
   expect([...new Set(documents.map(({ metadata }) => metadata["bot"] as unknown))]).toEqual(["loja"]);
 }
 
-describeOnEach("LangChain classic retrievers", (database) => {
+describeOnServer("LangChain classic retrievers", (database) => {
   it("keeps its filter inside ContextualCompressionRetriever, which drops what is far from the question", async () => {
     const { index, embeddings } = await openShop(database);
     const retriever = new ContextualCompressionRetriever({

@@ -5,7 +5,7 @@
 import { Document } from "@langchain/core/documents";
 import { InvalidArgumentError, type TrainingVectorStore } from "langchain-training-index";
 import { expect, it } from "vitest";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnServer } from "../support/databases.js";
 import { openTestIndex } from "../support/index.js";
 
 const LOJA = "A loja abre às nove.";
@@ -15,7 +15,7 @@ function document(pageContent: string, fields: { id?: string; metadata?: object 
   return new Document({ pageContent, metadata: {}, ...fields });
 }
 
-describeOnEach("LangChain DocumentIndexerTestSuite", (database) => {
+describeOnServer("LangChain DocumentIndexerTestSuite", (database) => {
   async function openStore(): Promise<TrainingVectorStore> {
     return (await openTestIndex(database)).index.vectorStore;
   }

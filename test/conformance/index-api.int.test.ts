@@ -7,7 +7,7 @@
 import type { TrainingIndex, Training, UpsertResult } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { collect } from "../support/contract.js";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnServer } from "../support/databases.js";
 import { openTestIndex } from "../support/index.js";
 
 /** A training of one ready chunk for each text. */
@@ -31,7 +31,7 @@ function sumOf(results: readonly UpsertResult[]): { added: number; skipped: numb
   return sum;
 }
 
-describeOnEach("LangChain index()", (database) => {
+describeOnServer("LangChain index()", (database) => {
   it("adds all documents at first, and skips them all when they come again", async () => {
     const { index, embeddings } = await openTestIndex(database);
     const training = trainingOf("a", ["loja um", "loja dois", "loja três"]);

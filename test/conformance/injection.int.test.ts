@@ -8,7 +8,7 @@ import { InvalidArgumentError, TrainingIndex, type DatabasePool } from "langchai
 import { migrate, migrationStatus } from "langchain-training-index/migrations";
 import { expect, it } from "vitest";
 import { failureOf } from "../support/contract.js";
-import { describeOnEach, uniqueName } from "../support/databases.js";
+import { describeOnServer, uniqueName } from "../support/databases.js";
 import { CountingEmbeddings, migratedSchema, openTestIndex, type TestIndex } from "../support/index.js";
 
 /** What would do harm or mean something else in SQL, in a path, in an array or in JSON; made for the schema of a test. */
@@ -65,7 +65,7 @@ function document(id: string, pageContent: string, metadata: object = {}): Docum
   return new Document({ id, pageContent, metadata });
 }
 
-describeOnEach("Injection through ids", (database) => {
+describeOnServer("Injection through ids", (database) => {
   it.each(PAYLOADS)("stores, finds and deletes a training by an id that is %s", async (_name, payloadIn) => {
     const test = await openTestIndex(database);
     const { index, schema } = test;
@@ -102,7 +102,7 @@ describeOnEach("Injection through ids", (database) => {
   });
 });
 
-describeOnEach("Injection through contents and questions", (database) => {
+describeOnServer("Injection through contents and questions", (database) => {
   it.each(PAYLOADS)("stores, returns and is asked for a text that is %s", async (_name, payloadIn) => {
     const test = await openTestIndex(database, {}, { textSearch: "portuguese" });
     const { index, schema } = test;
@@ -131,7 +131,7 @@ describeOnEach("Injection through contents and questions", (database) => {
   });
 });
 
-describeOnEach("Injection through metadata and filters", (database) => {
+describeOnServer("Injection through metadata and filters", (database) => {
   it.each(PAYLOADS)("finds by a value that is %s nothing but what has it", async (_name, payloadIn) => {
     const test = await openTestIndex(database);
     const { index, schema } = test;
@@ -204,7 +204,7 @@ describeOnEach("Injection through metadata and filters", (database) => {
   });
 });
 
-describeOnEach("Injection through names", (database) => {
+describeOnServer("Injection through names", (database) => {
   it.each(PAYLOADS)("takes the name of a schema that is %s as a name", async (_name, payloadIn) => {
     const victim = await openTestIndex(database);
     await victim.index.upsertTraining({ id: "a", content: "loja" });

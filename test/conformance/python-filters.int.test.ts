@@ -4,7 +4,7 @@
  */
 import type { Filter } from "langchain-training-index";
 import { expect, it } from "vitest";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnServer } from "../support/databases.js";
 import { openTestIndex } from "../support/index.js";
 
 const METADATA = [
@@ -73,7 +73,7 @@ const CASES: [Filter, number[]][] = [
   [{ peso: { $exists: true } }, [1, 2]],
 ];
 
-describeOnEach("filters of Python's langchain-postgres", (database) => {
+describeOnServer("filters of Python's langchain-postgres", (database) => {
   it("find the same documents", async () => {
     const { index } = await openTestIndex(database);
     for (const metadata of METADATA)

@@ -5,12 +5,12 @@
 import { Document } from "@langchain/core/documents";
 import type { TrainingIndex } from "langchain-training-index";
 import { expect, it } from "vitest";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnServer } from "../support/databases.js";
 import { openTestIndex } from "../support/index.js";
 
 const QUESTION = "Quando a loja abre?";
 
-describeOnEach("LangChain RetrieversIntegrationTests", (database) => {
+describeOnServer("LangChain RetrieversIntegrationTests", (database) => {
   async function openFilled(): Promise<TrainingIndex> {
     const { index } = await openTestIndex(database);
     const documents = [1, 2, 3, 4].map((place) => ({ pageContent: `A loja ${place} abre às nove.` }));

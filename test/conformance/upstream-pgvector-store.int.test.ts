@@ -6,7 +6,7 @@
 import { Document } from "@langchain/core/documents";
 import { InvalidArgumentError, TrainingIndex, type TrainingVectorStore } from "langchain-training-index";
 import { expect, it } from "vitest";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnServer } from "../support/databases.js";
 import { migratedSchema, openTestIndex, CountingEmbeddings } from "../support/index.js";
 
 const PRECOS = [10, 20, 30];
@@ -15,7 +15,7 @@ function document(pageContent: string, fields: { id?: string; metadata?: object 
   return new Document({ pageContent, metadata: {}, ...fields });
 }
 
-describeOnEach("LangChain.js PGVectorStore", (database) => {
+describeOnServer("LangChain.js PGVectorStore", (database) => {
   async function openStore(): Promise<TrainingVectorStore> {
     return (await openTestIndex(database)).index.vectorStore;
   }

@@ -2,7 +2,7 @@
 import { Document } from "@langchain/core/documents";
 import type { TrainingVectorStore } from "langchain-training-index";
 import { expect, it } from "vitest";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnServer } from "../support/databases.js";
 import { openTestIndex } from "../support/index.js";
 
 const LOJA = "A loja abre às nove.";
@@ -18,7 +18,7 @@ function partsOf(documents: readonly Document[]): object[] {
   return structuredClone(documents.map(({ id, pageContent, metadata }) => ({ id, pageContent, metadata })));
 }
 
-describeOnEach("LangChain VectorStoreIntegrationTests", (database) => {
+describeOnServer("LangChain VectorStoreIntegrationTests", (database) => {
   async function openStore(): Promise<TrainingVectorStore> {
     return (await openTestIndex(database)).index.vectorStore;
   }

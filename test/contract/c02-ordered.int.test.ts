@@ -9,7 +9,7 @@ import {
   placedTexts,
   untilWaiting,
 } from "../support/contract.js";
-import { describeOnEach, describeOnServer } from "../support/databases.js";
+import { describeOnServer } from "../support/databases.js";
 import {
   CountingEmbeddings,
   FIVE_PARAGRAPHS,
@@ -37,7 +37,7 @@ async function storedText(test: TestIndex): Promise<string> {
 }
 
 // Guards: the ticket that is taken first, the revision and the barrier in the fence (`isNewer`), and in `touch`.
-describeOnEach("C2 Ordered", (database) => {
+describeOnServer("C2 Ordered", (database) => {
   it("follows revisions where they are given: a lower one is superseded", async () => {
     const { index, embeddings } = await openTestIndex(database);
     await index.upsertTraining({ id: "a", content: "versão dois da loja", revision: 2 });

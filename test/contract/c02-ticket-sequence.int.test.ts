@@ -1,7 +1,7 @@
 import type { Notice } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { collect, openAgain } from "../support/contract.js";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnServer } from "../support/databases.js";
 import { openTestIndex, smallTraining, type TestIndex } from "../support/index.js";
 
 /** The sequence as it is after a restore of data alone, or on a logical replica. */
@@ -16,7 +16,7 @@ async function letRepair({ owner, pool, schema }: TestIndex): Promise<void> {
 }
 
 // Guards: `takeInOrder`, `checkSequence`: tickets are higher than all that are stored.
-describeOnEach("C2 Ordered", (database) => {
+describeOnServer("C2 Ordered", (database) => {
   const WRITES: [string, (test: TestIndex) => Promise<unknown>, unknown][] = [
     ["an edit", ({ index }) => index.upsertTraining({ id: "a", content: "novo" }), { status: "indexed" }],
     ["a repeat", ({ index }) => index.upsertTraining(smallTraining("a")), { status: "unchanged" }],

@@ -13,7 +13,7 @@ import {
   untilWaiting,
   wholeText,
 } from "../support/contract.js";
-import { describeOnEach, describeOnServer, type TestDatabase } from "../support/databases.js";
+import { describeOnServer, type TestDatabase } from "../support/databases.js";
 import {
   FIVE_PARAGRAPHS,
   gateOf,
@@ -34,7 +34,7 @@ async function openWithHost(database: TestDatabase, ids: string[]): Promise<Test
 }
 
 // Guards: the foreign key's cascade, and `gone` for what it refuses.
-describeOnEach("C3 Deletes stay", (database) => {
+describeOnServer("C3 Deletes stay", (database) => {
   it("deleting the host's row removes its chunks", async () => {
     const test = await openWithHost(database, ["a", "b"]);
     await collect(test.index.upsertTrainings(["a", "b"].map(smallTraining)));

@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnServer } from "../support/databases.js";
 import { openTestIndex } from "../support/index.js";
 
 // Guards: `admitDeletes`: what a delete does to the revision that is stored.
-describeOnEach("C3 Deletes stay", (database) => {
+describeOnServer("C3 Deletes stay", (database) => {
   it("a delete without a revision ends the history of revisions", async () => {
     const { index } = await openTestIndex(database);
     await index.upsertTraining({ id: "a", content: "sete", revision: 7 });

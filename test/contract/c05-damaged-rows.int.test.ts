@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnServer } from "../support/databases.js";
 import { FIVE_PARAGRAPHS, openTestIndex, storedRows } from "../support/index.js";
 
 // Guards: `stored_chunks` beside `chunks` in what is read of a stored version.
-describeOnEach("C5 Idempotent", (database) => {
+describeOnServer("C5 Idempotent", (database) => {
   it("rows of chunks that somebody deleted by hand are no `unchanged`: what is missing is embedded again", async () => {
     const test = await openTestIndex(database);
     const training = { id: "a", content: FIVE_PARAGRAPHS };

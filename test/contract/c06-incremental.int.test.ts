@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import type { Queryable, Training } from "langchain-training-index";
 import { describe, expect, it } from "vitest";
 import { allVersions, countRows, placedTexts, wholeText } from "../support/contract.js";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnServer } from "../support/databases.js";
 import {
   FIVE_PARAGRAPHS,
   chunksOf,
@@ -79,7 +79,7 @@ function expectCovered(content: string, chunks: { content: string; start: number
   expect(content.slice(covered).trim()).toBe("");
 }
 
-describeOnEach("C6 Incremental", (database) => {
+describeOnServer("C6 Incremental", (database) => {
   // Guards: the comparison by content hash, and the plan around an edit, without which all boundaries behind it move.
   describe.each(TEXTS)(
     "in a training of 200 chunks and more, which is %s, one paragraph",

@@ -2,7 +2,7 @@ import type { Training } from "langchain-training-index";
 import { EmbeddingError } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { allVersions, placedTexts } from "../support/contract.js";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnServer } from "../support/databases.js";
 import { chunksOf, openTestIndex, paragraph, storedRows, type TestIndex } from "../support/index.js";
 
 const LINES = ["Pix", "Clube", "Frete", "Trocas", "Cartão"].map(
@@ -55,7 +55,7 @@ async function expectGiven(test: TestIndex, training: Training): Promise<void> {
 }
 
 // Guards: hashes of the text with line feeds, the places in the text as given, and rows whose line breaks have changed.
-describeOnEach("C6 Incremental, whatever the line endings", (database) => {
+describeOnServer("C6 Incremental, whatever the line endings", (database) => {
   it.each(FORMS)(
     "%s saved again with other line endings embeds nothing, there and back",
     async (_name, form) => {

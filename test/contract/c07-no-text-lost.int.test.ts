@@ -1,7 +1,7 @@
 import { CharacterTextSplitter, RecursiveCharacterTextSplitter } from "@langchain/textsplitters";
 import { expect, it } from "vitest";
 import { failureOf, placedTexts, type PlacedText } from "../support/contract.js";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnServer } from "../support/databases.js";
 import {
   FIVE_PARAGRAPHS,
   chunksOf,
@@ -65,7 +65,7 @@ function longWord(length: number): string {
 }
 
 // Guards: the places of chunks in the text, `storableText`, whole characters at the edges, offsets over documents.
-describeOnEach("C7 No text lost", (database) => {
+describeOnServer("C7 No text lost", (database) => {
   it.each([
     ["precomposed accents", "A informa\u00e7\u00e3o n\u00e3o \u00e9 \u00fanica. ".repeat(90)],
     ["combining accents", "A informac\u0327a\u0303o na\u0303o e\u0301 u\u0301nica. ".repeat(90)],
@@ -153,7 +153,7 @@ describeOnEach("C7 No text lost", (database) => {
 });
 
 // Guards: the plan around an edit (`planEdit`): what is kept, what is given up, and the gap between.
-describeOnEach("C7 No text lost", (database) => {
+describeOnServer("C7 No text lost", (database) => {
   const PIECES = [
     "👩‍🚀",
     "\0",
@@ -251,7 +251,7 @@ class ForgetfulSplitter extends RecursiveCharacterTextSplitter {
 }
 
 // Guards: `holdRest`, and that what a splitter leaves out goes to the chunk behind it.
-describeOnEach("C7 No text lost", (database) => {
+describeOnServer("C7 No text lost", (database) => {
   it.each([
     ["its tail", (chunks: string[]) => chunks.slice(0, -1)],
     ["the second half of each chunk", (chunks: string[]) => chunks.map((text) => text.slice(0, 300))],

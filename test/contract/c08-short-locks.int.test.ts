@@ -10,12 +10,7 @@ import {
   openAgain,
   openServerPool,
 } from "../support/contract.js";
-import {
-  describeOnEach,
-  describeOnServer,
-  requireServerUrl,
-  type TestDatabase,
-} from "../support/databases.js";
+import { describeOnServer, requireServerUrl } from "../support/databases.js";
 import {
   CountingEmbeddings,
   FIVE_PARAGRAPHS,
@@ -62,12 +57,12 @@ async function errorListenersOf(pool: pg.Pool): Promise<number> {
 }
 
 /** A pool that has one client to give. */
-function singleClientPool({ name, pool }: TestDatabase): pg.Pool {
-  return name === "embedded" ? pool : openServerPool({ max: 1 });
+function singleClientPool(): pg.Pool {
+  return openServerPool({ max: 1 });
 }
 
 // Guards: embedding before a client is taken, the client's way back to the pool, no statement that needs a second one.
-describeOnEach("C8 Short locks", (database) => {
+describeOnServer("C8 Short locks", (database) => {
   it.each(CALLS)(
     "no client is out while %s is embedded, in %i requests, nor afterwards",
     async (_name, requests, call) => {
@@ -91,7 +86,7 @@ describeOnEach("C8 Short locks", (database) => {
 
   it.each(CALLS)("a pool with one client is enough for %s", async (_name, _requests, call) => {
     const test = await openTestIndex(database);
-    const pool = singleClientPool(database);
+    const pool = singleClientPool();
     const index = await openAgain(test, pool);
     await index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS, metadata: { grupo: "x" } });
     await call(index);
@@ -101,7 +96,7 @@ describeOnEach("C8 Short locks", (database) => {
 
   it("a pool with one client is enough for twenty calls at once", async () => {
     const test = await openTestIndex(database);
-    const pool = singleClientPool(database);
+    const pool = singleClientPool();
     const index = await openAgain(test, pool);
     await Promise.all(
       Array.from({ length: 20 }, async (_, place) => {
@@ -137,7 +132,7 @@ describeOnEach("C8 Short locks", (database) => {
     ["a statement of a delete", ({ index }) => index.deleteTraining("proibido")],
   ])("gives the client back, and keeps nothing of it, after a failure of %s", async (_name, call) => {
     const test = await openTestIndex(database);
-    const pool = singleClientPool(database);
+    const pool = singleClientPool();
     const index = await openAgain(test, pool, test.embeddings);
     await index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
     await test.owner.query(`ALTER TABLE ${test.schema}.training ADD CHECK (id <> 'proibido')`);

@@ -11,7 +11,7 @@ import {
 } from "langchain-training-index";
 import { similarityHandler } from "langchain-training-index/http";
 import { expect, it } from "vitest";
-import { describeOnEach, type TestDatabase } from "../support/databases.js";
+import { describeOnServer, type TestDatabase } from "../support/databases.js";
 import { inHostTransaction, openTestIndex, type TestIndex } from "../support/index.js";
 import { openWith, towards } from "../support/placed-vectors.js";
 
@@ -138,7 +138,7 @@ async function openMixed(database: TestDatabase): Promise<TestIndex> {
 }
 
 // Guards: `VisibleChunks`, the one way of every search's statement to the chunks.
-describeOnEach("C10 No leak, no injection", (database) => {
+describeOnServer("C10 No leak, no injection", (database) => {
   it.each(Object.keys(ENTRIES))(
     "nothing that a filter excludes comes back by %s, whatever the other options",
     { timeout: 240_000 },

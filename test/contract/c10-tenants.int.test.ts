@@ -2,7 +2,7 @@ import { Document } from "@langchain/core/documents";
 import { TrainingIndex, type Filter, type Training } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { allVersions, collect, countRows, failureOf, TOMBSTONE_ONLY } from "../support/contract.js";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnServer } from "../support/databases.js";
 import { CountingEmbeddings, openTestIndex, smallTraining, type TestIndex } from "../support/index.js";
 
 /** Trainings of two tenants in one schema; `own` sees those of `a`, `other` those of `b`. */
@@ -73,7 +73,7 @@ const READS: [string, (index: TrainingIndex, filter?: Filter) => Promise<{ metad
 ];
 
 // Guards: the scope in searches, reads by id, the fence, the search for trainings to delete, and `prune`.
-describeOnEach("C10 No leak, no injection", (database) => {
+describeOnServer("C10 No leak, no injection", (database) => {
   const openAll = async (): Promise<Tenants> => openTenants(await openTestIndex(database));
   const OTHERS = Array.from({ length: 30 }, (_, place) => `b${place}`);
 

@@ -1,7 +1,7 @@
 import { TrainingIndex, TrainingRetriever, type DatabasePool, type Splitter } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { collect, failureOf, openAgain } from "../support/contract.js";
-import { describeOnEach, type TestDatabase } from "../support/databases.js";
+import { describeOnServer, type TestDatabase } from "../support/databases.js";
 import { CountingEmbeddings, DIMENSIONS, migratedSchema, openTestIndex } from "../support/index.js";
 import { expectTyped, SECRET, TRAINING } from "../support/typed-errors.js";
 
@@ -181,7 +181,7 @@ const WRONG_SEARCHES: WrongCall[] = [
 ];
 
 // Guards: that arguments are checked before the first `await`.
-describeOnEach("C11 Typed errors", (database) => {
+describeOnServer("C11 Typed errors", (database) => {
   it.each([...WRONG_VALUES, ...WRONG_OPTIONS, ...WRONG_SEARCHES, ...WRONG_CALLS_OF_THE_VECTOR_STORE])(
     "refuses a wrong %s before pool or embedder are asked for anything",
     async (option, call) => {

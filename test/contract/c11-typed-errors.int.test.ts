@@ -18,7 +18,7 @@ import type { OllamaEmbeddingsOptions } from "langchain-training-index/ollama";
 import pg from "pg";
 import { expect, it, onTestFinished } from "vitest";
 import { failureOf, freshDatabase, openAgain, placedTexts } from "../support/contract.js";
-import { describeOnEach, describeOnServer, requireServerUrl, uniqueName } from "../support/databases.js";
+import { describeOnServer, requireServerUrl, uniqueName } from "../support/databases.js";
 import { CountingEmbeddings, inHostTransaction, openTestIndex, type TestIndex } from "../support/index.js";
 import { openOllama } from "../support/ollama.js";
 import type { OllamaServerOptions } from "../support/ollama-server.js";
@@ -335,7 +335,7 @@ const REFUSED = { code: "CONNECTION_FAILED", retryable: false };
 const UNREACHED = { code: "CONNECTION_FAILED", retryable: true, sqlState: undefined };
 
 // Guards: that each failure passes `translateError`, `Embedder` or a check of arguments, and what these say of it.
-describeOnEach("C11 Typed errors", (database) => {
+describeOnServer("C11 Typed errors", (database) => {
   it("exports at most six classes of errors, all of one", () => {
     const classes = Object.values(library).filter(
       (value) => typeof value === "function" && value.prototype instanceof Error,
@@ -361,7 +361,7 @@ describeOnEach("C11 Typed errors", (database) => {
 });
 
 // Guards: the tables of SQLSTATEs in `translateError`; the messages of the server are never looked at.
-describeOnEach("C11 Typed errors", (database) => {
+describeOnServer("C11 Typed errors", (database) => {
   it.each<[string, ErrorCode, boolean]>([
     ["40001", "CONFLICT", true],
     ["40P01", "CONFLICT", true],

@@ -4,12 +4,7 @@ import type { TrainingIndex } from "langchain-training-index";
 import type pg from "pg";
 import { expect, it, onTestFinished } from "vitest";
 import { collect, failureOf, openAgain, openServerPool } from "../support/contract.js";
-import {
-  describeOnEach,
-  describeOnServer,
-  requireServerUrl,
-  type TestDatabase,
-} from "../support/databases.js";
+import { describeOnServer, requireServerUrl, type TestDatabase } from "../support/databases.js";
 import { openTestIndex, smallTraining, type TestIndex } from "../support/index.js";
 import { silentProxy } from "../support/silent-proxy.js";
 
@@ -188,7 +183,7 @@ describeOnServer("C12 Bounded", (database) => {
   });
 });
 
-describeOnEach("C12 Bounded", (database) => {
+describeOnServer("C12 Bounded", (database) => {
   it("one signal shared by many calls has no listener left, and nothing is warned of", async () => {
     const warnings: Error[] = [];
     const listen = (warning: Error): number => warnings.push(warning);

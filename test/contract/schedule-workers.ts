@@ -1,10 +1,9 @@
 /** The workers of a test, in processes of their own or in this one, and the calls that they do. */
 import { fork, type ChildProcess } from "node:child_process";
-import type pg from "pg";
 import { onTestFinished } from "vitest";
 import { requireServerWay } from "../support/databases.js";
 import { gateOf } from "../support/index.js";
-import { ScheduleWorker, type Command, type Outcome, type Report, type Work } from "./schedule-worker.js";
+import type { Command, Outcome, Report, Work } from "./schedule-worker.js";
 
 type End = Exclude<Report, { waits: true }>;
 
@@ -49,20 +48,6 @@ export class ScheduleWorkers {
   readonly #sends: ((command: Command) => void)[] = [];
   readonly #calls = new Map<number, WorkerCall>();
   #count = 0;
-
-  /** Workers that share this process and its pool. They end with it. */
-  static async inThisProcess(count: number, pool: pg.Pool, schema: string): Promise<ScheduleWorkers> {
-    const workers = new ScheduleWorkers();
-    for (let left = count; left > 0; left--) {
-      const worker = await ScheduleWorker.open(pool, schema, (report) => {
-        workers.#take(report);
-      });
-      workers.#sends.push((command) => {
-        worker.take(command);
-      });
-    }
-    return workers;
-  }
 
   /** Workers that are processes with pools of their own. They end with the test. */
   static async inProcesses(count: number, schema: string): Promise<ScheduleWorkers> {

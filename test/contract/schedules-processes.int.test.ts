@@ -11,7 +11,7 @@ import fc from "fast-check";
 import { TrainingIndex } from "langchain-training-index";
 import { HashingEmbeddings } from "langchain-training-index/testing";
 import { expect, it } from "vitest";
-import { describeOnEach, uniqueName } from "../support/databases.js";
+import { describeOnServer, uniqueName } from "../support/databases.js";
 import { migratedSchema } from "../support/index.js";
 import { SCHEDULE_DIMENSIONS } from "./expected-vectors.js";
 import { SCOPES } from "./schedule-worker.js";
@@ -28,10 +28,9 @@ import {
 /** A quarter of those in `schedules.int.test.ts`: each takes four times as long. */
 const RUNS = Math.ceil(Number(process.env["CONTRACT_RUNS"] ?? 300) / 4);
 const SEED = Number(process.env["CONTRACT_SEED"] ?? Date.now() % 2 ** 31);
-const WORKERS = { server: 3, embedded: 2 };
-/** Schedules at a time, on trainings of their own. The embedded database has one session: a schedule would wait. */
-const LANES = { server: 4, embedded: 1 };
-const EMBEDDED_RUNS = 15;
+const WORKERS = 3;
+/** Schedules at a time, on trainings of their own. */
+const LANES = 4;
 const MS_PER_RUN = 2000;
 /** The tables are emptied so often: each schedule leaves dead rows, and reading slows down with them. */
 const RUNS_PER_TABLE = 1000;
@@ -40,7 +39,7 @@ const training = fc.nat(SCOPED_ID_COUNT - 1);
 const someOf = (count: number): fc.Arbitrary<number[]> =>
   fc.shuffledSubarray(Array.from({ length: count }, (_, place) => place));
 const through = {
-  worker: fc.nat(WORKERS.server - 1),
+  worker: fc.nat(WORKERS - 1),
   scope: fc.nat(SCOPE_COUNT - 1),
   tenant: fc.nat(1),
   revision: fc.nat(5),
@@ -104,21 +103,16 @@ const schedule = fc.record({
   steps: fc.array(step, { minLength: 4, maxLength: 16 }),
 });
 
-describeOnEach("C1 C2 C3 C10 Random schedules of several processes and tenants", (database) => {
-  const runs = database.name === "server" ? RUNS : Math.min(RUNS, EMBEDDED_RUNS);
-  const timeout = 60_000 + runs * MS_PER_RUN;
+describeOnServer("C1 C2 C3 C10 Random schedules of several processes and tenants", (database) => {
+  const timeout = 60_000 + RUNS * MS_PER_RUN;
 
   it(
-    `end as the contract says, and show readers their own whole versions only (${runs} schedules)`,
+    `end as the contract says, and show readers their own whole versions only (${RUNS} schedules)`,
     { timeout },
     async () => {
-      const { name, pool, owner } = database;
+      const { pool, owner } = database;
       const schema = await migratedSchema(database, { dimensions: SCHEDULE_DIMENSIONS });
-      const count = WORKERS[name];
-      const workers =
-        name === "server"
-          ? await ScheduleWorkers.inProcesses(count, schema)
-          : await ScheduleWorkers.inThisProcess(count, pool, schema);
+      const workers = await ScheduleWorkers.inProcesses(WORKERS, schema);
       const embeddings = new HashingEmbeddings({ dimensions: SCHEDULE_DIMENSIONS });
       const indexes: TrainingIndex[] = [];
       for (const filter of SCOPES) {
@@ -134,20 +128,19 @@ describeOnEach("C1 C2 C3 C10 Random schedules of several processes and tenants",
         total.violations += run.violations.length;
         expect(run.violations).toEqual([]);
       });
-      const lanes = LANES[name];
       const failures: unknown[] = [];
-      for (let begun = 0; begun < runs && failures.length === 0; begun += RUNS_PER_TABLE) {
+      for (let begun = 0; begun < RUNS && failures.length === 0; begun += RUNS_PER_TABLE) {
         await owner.query(`TRUNCATE ${schema}.training CASCADE`);
-        const numRuns = Math.ceil(Math.min(RUNS_PER_TABLE, runs - begun) / lanes);
+        const numRuns = Math.ceil(Math.min(RUNS_PER_TABLE, RUNS - begun) / LANES);
         const outcomes = await Promise.allSettled(
-          Array.from({ length: lanes }, (_, lane) =>
+          Array.from({ length: LANES }, (_, lane) =>
             fc.assert(property, { numRuns, seed: SEED + begun + lane, endOnFailure: true }),
           ),
         );
         for (const outcome of outcomes) if (outcome.status === "rejected") failures.push(outcome.reason);
       }
       console.log(
-        `schedules of ${count} workers on the ${name} database: ${total.runs} runs, seed ${SEED}, ` +
+        `schedules of ${WORKERS} processes: ${total.runs} runs, seed ${SEED}, ` +
           `${total.calls} calls, ${total.reads} reads, ${total.violations} violations`,
       );
       for (const failure of failures) throw failure;

@@ -30,6 +30,18 @@ it.skipIf(inject("isServerOnly"))("is open in one pool at a time, which gives it
   await second.end();
 });
 
+it.skipIf(inject("isServerOnly"))("keeps its data under a path with spaces and backslashes", async () => {
+  const path = join(await folder(), "a bot's data\\of 2026 (ção)");
+  const first = embeddedPool(path);
+  await first.query("CREATE TABLE note (text text)");
+  expect(existsSync(`${path}.lock`)).toBe(true);
+  await first.end();
+  expect(existsSync(join(path, "PG_VERSION"))).toBe(true);
+  const second = embeddedPool(path);
+  expect((await second.query("SELECT FROM note")).rowCount).toBe(0);
+  await second.end();
+});
+
 it.skipIf(inject("isServerOnly"))(
   "is refused to a second process, and taken over from one that was killed",
   async () => {

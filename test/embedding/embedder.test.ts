@@ -6,7 +6,7 @@ import {
   httpStatusOf,
   isFinalStatus,
   resolveProfile,
-  type EmbeddingsOfEach,
+  type PerTextEmbeddings,
   type EmbedOptions,
 } from "../../src/embedding/embedder.js";
 import type { EmbeddingProfile } from "../../src/embedding/profiles.js";
@@ -127,11 +127,7 @@ describe("Embedder.embedDocuments", () => {
     ["no vectors", [], "returned 0 vectors for 2 texts"],
     ["nothing", undefined, "returned 0 vectors for 2 texts"],
     ["an object", { vectors: 2 }, "returned 0 vectors for 2 texts"],
-    [
-      "a list of holes",
-      { length: 2 },
-      "of model modelo returned undefined in the place of a vector (texts[0])",
-    ],
+    ["a list of holes", { length: 2 }, "of model modelo returned undefined instead of a vector (texts[0])"],
     [
       "a vector that is too short",
       [[1, 2], [1]],
@@ -142,7 +138,7 @@ describe("Embedder.embedDocuments", () => {
       [[], [1, 2]],
       "of model modelo returned 0 dimensions; this index stores 2 (texts[0])",
     ],
-    ["a missing vector", [[1, 2], null], "of model modelo returned null in the place of a vector (texts[1])"],
+    ["a missing vector", [[1, 2], null], "of model modelo returned null instead of a vector (texts[1])"],
     [
       "NaN",
       [
@@ -157,7 +153,7 @@ describe("Embedder.embedDocuments", () => {
         [1, 2],
         [null, 0],
       ],
-      "of model modelo returned a component that is no number (texts[1])",
+      "of model modelo returned a component that is not a number (texts[1])",
     ],
     [
       "undefined in a vector",
@@ -165,7 +161,7 @@ describe("Embedder.embedDocuments", () => {
         [1, 2],
         [undefined, 1],
       ],
-      "of model modelo returned a component that is no number (texts[1])",
+      "of model modelo returned a component that is not a number (texts[1])",
     ],
     [
       "bigints in a vector",
@@ -173,7 +169,7 @@ describe("Embedder.embedDocuments", () => {
         [1n, 2n],
         [1, 2],
       ],
-      "of model modelo returned a component that is no number (texts[0])",
+      "of model modelo returned a component that is not a number (texts[0])",
     ],
     [
       "texts in a vector",
@@ -181,7 +177,7 @@ describe("Embedder.embedDocuments", () => {
         ["1", "2"],
         [1, 2],
       ],
-      "of model modelo returned a component that is no number, but a text (texts[0])",
+      "of model modelo returned a component that is not a number, but a text (texts[0])",
     ],
     [
       "components too large to compare",
@@ -275,7 +271,7 @@ describe("Embedder.embedDocuments", () => {
 });
 
 /** An embedder that tells texts apart, and notes the signals that it gets. */
-class EachEmbeddings extends NotingEmbeddings implements EmbeddingsOfEach {
+class EachEmbeddings extends NotingEmbeddings implements PerTextEmbeddings {
   readonly signals: (AbortSignal | undefined)[] = [];
   outcomes: unknown = [];
 
@@ -365,12 +361,12 @@ describe("Embedder.embedQuery", () => {
   });
 
   it.each([
-    ["nothing", [undefined], "undefined in the place of a vector"],
+    ["nothing", [undefined], "undefined instead of a vector"],
     ["a vector that is too long", [[1, 2, 3]], "3 dimensions; this index stores 2"],
     ["infinity", [[1, Number.POSITIVE_INFINITY]], "NaN, infinity or components too large to compare"],
     ["components too large to compare", [[1, -1e20]], "NaN, infinity or components too large to compare"],
     ["zeros", [[0, 0]], "zeros or components too small to compare: no direction"],
-    ["bigints", [[1n, 2n]], "a component that is no number"],
+    ["bigints", [[1n, 2n]], "a component that is not a number"],
   ])("refuses a model that returns %s", async (_name, vectors, what) => {
     await expect(answering(vectors).embedQuery("prazo?")).rejects.toThrow(
       invalid(`of model modelo returned ${what}`),
@@ -434,14 +430,14 @@ describe("what an embedder gives in the place of numbers in an array", () => {
   it.each<[string, unknown, RegExp]>([
     ["a text", "AAAAPwAAgD8=", /a text \(if it is base64, set encodingFormat: "float"/],
     ["a list in a list", [[3, 4]], /1 dimensions; .* list of lists/],
-    ["an object with its embedding", { embedding: [3, 4] }, /give the list in its `embedding`/],
-    ["undefined", undefined, /undefined in the place of a vector/],
+    ["an object with its embedding", { embedding: [3, 4] }, /return the list in its `embedding`/],
+    ["undefined", undefined, /undefined instead of a vector/],
     ["a promise", Promise.resolve([3, 4]), /a promise \(await it\)/],
-    ["a number", 3, /a number in the place of a vector/],
-    ["a function", (first: number, second: number) => first + second, /a function in the place/],
-    ["a set", new Set([3, 4]), /an object in the place/],
-    ["an array with holes", new Array(2), /a component that is no number/],
-    ["what throws when it is read", throwing, /returned what cannot be read/],
+    ["a number", 3, /a number instead of a vector/],
+    ["a function", (first: number, second: number) => first + second, /a function instead/],
+    ["a set", new Set([3, 4]), /an object instead/],
+    ["an array with holes", new Array(2), /a component that is not a number/],
+    ["what throws when it is read", throwing, /returned a value that cannot be read/],
     ["a buffer of the bytes", Buffer.from(Float32Array.of(3, 4).buffer), /8 dimensions; .* may be bytes/],
   ])("is refused by name when it is %s", async (_name, vector, message) => {
     const failure = { code: "EMBEDDING_INVALID", message: expect.stringMatching(message) as string };
@@ -456,7 +452,7 @@ describe("what an embedder gives in the place of numbers in an array", () => {
     embeddings.answer = () => [[3, 4]];
     const embedder = new Embedder(embeddings, { profile: large, addsPrefixes: false });
     await expect(embedder.embedDocuments(["um"])).rejects.toThrow(
-      '2 dimensions; this index stores 8. A quarter is left where floats are read as base64: set encodingFormat: "float"',
+      '2 dimensions; this index stores 8. Floats decoded as base64 leave a quarter of the dimensions: set encodingFormat: "float"',
     );
   });
 
@@ -513,13 +509,13 @@ describe("an embedder that never answers", () => {
       await vi.advanceTimersByTimeAsync(1);
       const late = (seconds: number): string =>
         `The embedder of model modelo has not answered for ${seconds} s (it was asked to embed ${what})`;
-      expect(notices).toEqual([{ code: "SLOW_EMBEDDER", message: `${late(slow)}: it is waited for` }]);
+      expect(notices).toEqual([{ code: "SLOW_EMBEDDER", message: `${late(slow)}; still waiting` }]);
       await vi.advanceTimersByTimeAsync((limit - slow) * 1000);
       expect(await failure).toMatchObject({
         name: "EmbeddingError",
         code: "TIMEOUT",
         retryable: true,
-        message: `${late(limit)}: it is not waited for any longer`,
+        message: `${late(limit)}; gave up waiting`,
       });
       expect(notices).toHaveLength(1);
       expect(vi.getTimerCount()).toBe(0);
@@ -603,8 +599,8 @@ describe("narrowVector", () => {
     ["a list", [[1], 1]],
     ["a boxed number", [Object(1), 1]],
     ["a text behind NaN", [Number.NaN, "1"]],
-  ])("says that %s is no number", (_name, vector) => {
-    expect(narrowVector(vector, 2)).toBe("a component that is no number");
+  ])("says that %s is not a number", (_name, vector) => {
+    expect(narrowVector(vector, 2)).toBe("a component that is not a number");
   });
 
   // pgvector sums up at 32 bits: SELECT '[1e25,1]'::vector <=> '[1e25,1]'::vector is NaN, and so is that of 1e-25.
@@ -692,7 +688,7 @@ describe("resolveProfile", () => {
     expect(() => resolveProfile(embeddings, given, 1024)).toThrow(
       new InvalidArgumentError(
         "embeddings",
-        'does not name its model, which is recorded with the vectors: pass profile: { model: "..." }',
+        'has no model name, which is recorded with the vectors: pass profile: { model: "..." }',
       ),
     );
   });

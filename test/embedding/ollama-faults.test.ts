@@ -96,7 +96,7 @@ describe("a failure that cannot heal", () => {
     const { embeddings } = await openOllama({ models: [] });
     await expect(embeddings.embedDocuments(["frete"])).rejects.toMatchObject({
       code: "MODEL_MISSING",
-      message: `Ollama has no model ${MODEL}: run "ollama pull mxbai-embed-large" where it runs`,
+      message: `Ollama has no model ${MODEL}: run "ollama pull mxbai-embed-large" on its server`,
     });
   });
 
@@ -137,7 +137,7 @@ describe("a text that fails", () => {
       expect(server.requests.length).toBeLessThanOrEqual(1 + 2 * Math.log2(32));
       await expect(embeddings.embedDocuments(given)).rejects.toMatchObject({
         code: "TEXT_TOO_LONG",
-        message: `A text is longer than model ${MODEL} reads: texts[${place}]`,
+        message: `A text is too long for model ${MODEL}: texts[${place}]`,
       });
     },
   );
@@ -183,7 +183,7 @@ describe("a text that fails", () => {
     const nameOf = (index: number): string => `trecho ${index}`;
     await expect(embedder.embedDocuments(["frete", "estranho"], { nameOf })).rejects.toMatchObject({
       code: "EMBEDDING_INVALID",
-      message: `Model ${MODEL} made NaN or infinity of a text: trecho 1`,
+      message: `Model ${MODEL} returned NaN or infinity for a text: trecho 1`,
     });
   });
 });
@@ -318,7 +318,7 @@ describe("the time of a query", () => {
     const { error, elapsedMs } = await failureIn(() => embeddings.embedQuery("frete"));
     expect(error).toMatchObject({ code: "TIMEOUT", retryable: true });
     expect((error as Error).message).toMatch(
-      /within (300|29\d) ms\. If it is loading the model, .*queryTimeoutMs/,
+      /within (300|29\d) ms\. It may be loading the model: .*queryTimeoutMs/,
     );
     expect(elapsedMs).toBeLessThan(300 + SLACK_MS);
     await vi.waitUntil(() => server.requests.every(({ wasCut }) => wasCut));

@@ -1,7 +1,7 @@
 import { EmbeddingError, TrainingIndex, AbortError } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { countRows, failureOf, placedTexts } from "../support/contract.js";
-import { describeOnEach, type TestDatabase } from "../support/databases.js";
+import { describeOnServer, type TestDatabase } from "../support/databases.js";
 import { DIMENSIONS, migratedSchema, until } from "../support/index.js";
 import { openOllama } from "../support/ollama.js";
 import type { OllamaServer, OllamaServerOptions } from "../support/ollama-server.js";
@@ -54,7 +54,7 @@ async function expectWhole(test: OllamaIndex, content: string): Promise<number> 
   return chunks.length;
 }
 
-describeOnEach("a training on Ollama", (database) => {
+describeOnServer("a training on Ollama", (database) => {
   it("is searched by its query's prompt", async () => {
     const { index, server } = await openOllamaIndex(database);
     await index.upsertTraining({ id: "a", content: "A entrega leva três dias." });

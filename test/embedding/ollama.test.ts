@@ -1,6 +1,6 @@
 import { OllamaEmbeddings } from "@langchain/ollama";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { Embedder, type EmbeddingsOfEach } from "../../src/embedding/embedder.js";
+import { Embedder, type PerTextEmbeddings } from "../../src/embedding/embedder.js";
 import { HashingEmbeddings } from "../../src/embedding/hashing.js";
 import { embeddingProfiles, ollamaEmbeddings } from "../../src/embedding/ollama.js";
 import { InvalidArgumentError } from "../../src/errors.js";
@@ -288,7 +288,7 @@ describe("the limits of requests", () => {
     async () => {
       const { server, embeddings } = await openOllama({ faults: [SLOW_AT_FIRST] }, { dimensions: 16 });
       const asked: number[] = [];
-      const noting: EmbeddingsOfEach = {
+      const noting: PerTextEmbeddings = {
         embedEach: (texts) => {
           asked.push(texts.length);
           return embeddings.embedEach(texts);

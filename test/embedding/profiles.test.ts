@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { embeddingProfiles, type OllamaProfile } from "../../src/embedding/ollama.js";
 
-const page = readFileSync("docs/embedding.md", "utf8");
+const page = readFileSync("docs/models.md", "utf8");
 const profiles: [string, OllamaProfile][] = Object.entries(embeddingProfiles);
 
 /** The rows of the table below a heading; `|` in a cell is spelled `\|` there. */
@@ -55,7 +55,7 @@ describe("embeddingProfiles", () => {
     expect(name).not.toMatch(/:latest$/);
   });
 
-  it("knows the models of docs/embedding.md, and no other", () => {
+  it("knows the models of docs/models.md, and no other", () => {
     expect(library.map(([tag]) => quoted(tag))).toEqual(profiles.map(([name]) => name));
   });
 
@@ -67,7 +67,7 @@ describe("embeddingProfiles", () => {
     ]);
   });
 
-  it.each(profiles)("says of %s what docs/embedding.md says", (_name, profile) => {
+  it.each(profiles)("says of %s what docs/models.md says", (_name, profile) => {
     const row = rowOf(facts, profile.model);
     const [, dimensions, shorter = "", window = "", , license] = row;
     expect(Number(dimensions)).toBe(profile.dimensions);
@@ -87,7 +87,7 @@ describe("embeddingProfiles", () => {
     else expect([2048, 4096].filter((tokens) => tokens < whole)).toContain(profile.maxTokens);
   });
 
-  it.each(profiles)("says of the languages of %s what docs/embedding.md says", (_name, profile) => {
+  it.each(profiles)("says of the languages of %s what docs/models.md says", (_name, profile) => {
     let place = facts.indexOf(rowOf(facts, profile.model));
     while (facts[place]?.[4] === "the same") place -= 1;
     const languages = facts[place]?.[4] ?? "";

@@ -19,13 +19,13 @@ const always = (): boolean => true;
 describe("retry", () => {
   it("does work that goes well once, also when the time is over", async () => {
     const { work, starts } = failing(0);
-    expect(await retry(work, { deadline: () => inMs(-1), canHeal: always })).toBe("ok");
+    expect(await retry(work, { deadline: () => inMs(-1), canRetry: always })).toBe("ok");
     expect(starts).toHaveLength(1);
   });
 
   it("does it again until it goes well, and waits longer each time", async () => {
     const { work, starts } = failing(2);
-    expect(await retry(work, { deadline: () => inMs(5_000), canHeal: always })).toBe("ok");
+    expect(await retry(work, { deadline: () => inMs(5_000), canRetry: always })).toBe("ok");
     const [first = 0, second = 0, third = 0] = starts;
     expect(starts).toHaveLength(3);
     // Timers may be a millisecond early, and late on a busy machine.
@@ -36,7 +36,7 @@ describe("retry", () => {
   it("starts no attempt after the deadline, and throws what the last one threw", async () => {
     const { work, starts } = failing(100);
     const deadline = inMs(500);
-    const thrown = await retry(work, { deadline: () => deadline, canHeal: always }).catch(String);
+    const thrown = await retry(work, { deadline: () => deadline, canRetry: always }).catch(String);
     expect(thrown).toBe(`Error: attempt ${starts.length}`);
     expect(starts.length).toBeGreaterThan(1);
     expect(starts.length).toBeLessThan(5);
@@ -45,10 +45,10 @@ describe("retry", () => {
 
   it("asks after each attempt whether another one can help", async () => {
     const { work, starts } = failing(100);
-    const canHeal = vi.fn((_error: unknown, attempts: number) => attempts < 2);
-    await expect(retry(work, { deadline: () => inMs(5_000), canHeal })).rejects.toThrow("attempt 2");
+    const canRetry = vi.fn((_error: unknown, attempts: number) => attempts < 2);
+    await expect(retry(work, { deadline: () => inMs(5_000), canRetry })).rejects.toThrow("attempt 2");
     expect(starts).toHaveLength(2);
-    expect(canHeal.mock.calls.map(([error, attempts]) => [(error as Error).message, attempts])).toEqual([
+    expect(canRetry.mock.calls.map(([error, attempts]) => [(error as Error).message, attempts])).toEqual([
       ["attempt 1", 1],
       ["attempt 2", 2],
     ]);
@@ -61,14 +61,14 @@ describe("retry", () => {
       if (!signal.aborted) return Promise.reject(new Error("down"));
       return Promise.reject(new Error("noticed"));
     };
-    const canHeal = (error: unknown): boolean => {
+    const canRetry = (error: unknown): boolean => {
       setTimeout(() => {
         controller.abort();
       });
       return (error as Error).message === "down";
     };
     const start = performance.now();
-    await expect(retry(work, { deadline: () => inMs(60_000), canHeal, signal })).rejects.toThrow("noticed");
+    await expect(retry(work, { deadline: () => inMs(60_000), canRetry, signal })).rejects.toThrow("noticed");
     expect(performance.now() - start).toBeLessThan(100);
   });
 });

@@ -3,7 +3,7 @@ import { INEXACT_INTEGER } from "../../src/text.js";
 import { InvalidArgumentError } from "../../src/errors.js";
 import { compileFilter } from "../../src/filtering/filter.js";
 
-const onlyEquality = "must be a string, a finite number or a boolean: only equality is known";
+const onlyEquality = "must be a string, a finite number or a boolean: only equality is supported here";
 
 describe("compileFilter", () => {
   it("has no conditions without a filter", () => {

@@ -3,13 +3,7 @@ import { Comparison, Operation, StructuredQuery } from "@langchain/core/structur
 import { TrainingIndex, TrainingTranslator, type Filter, type Metadata } from "langchain-training-index";
 import { migrate } from "langchain-training-index/migrations";
 import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
-import {
-  describeOnEach,
-  describeOnServer,
-  grantRights,
-  uniqueName,
-  type TestDatabase,
-} from "../support/databases.js";
+import { describeOnServer, grantRights, uniqueName, type TestDatabase } from "../support/databases.js";
 import { CountingEmbeddings, DIMENSIONS, openTestIndex, type TestIndex } from "../support/index.js";
 import { matches } from "../support/filter-model.js";
 import { explain, recordingPool } from "../support/recording-pool.js";
@@ -143,7 +137,7 @@ const CASES: [Filter, string[]][] = [
   ],
 ];
 
-describeOnEach("a filter of a search", (database) => {
+describeOnServer("a filter of a search", (database) => {
   const open = openOnce(database);
   const found = async (filter: Filter): Promise<unknown[]> =>
     (await open().index.similar("loja", { filter, k: 100 })).map(({ trainingId }) => trainingId).sort();
@@ -338,7 +332,7 @@ const HOSTILE = [
   `${"muito ".repeat(50)}longe${".".repeat(200)}`,
 ];
 
-describeOnEach("a filter of hostile keys and values", (database) => {
+describeOnServer("a filter of hostile keys and values", (database) => {
   it.each(HOSTILE)("takes %j as a key and as a value, and nothing else", async (hostile) => {
     const { index } = await openTestIndex(database);
     const metadata = Object.fromEntries([

@@ -141,7 +141,7 @@ describe("searchCondition", () => {
       "an unknown key with a $",
       { $nor: [{ a: 1 }] },
       "filter.$nor",
-      "must be a key that does not begin with $, or $and, $or or $not",
+      "is not known: use $and, $or, $not, or a metadata key that does not begin with $",
     ],
   ])("refuses %s and names its place", (_name, filter, option, problem) => {
     expect(failureOf(filter)).toEqual(new InvalidArgumentError(option, problem));
@@ -164,7 +164,7 @@ describe("searchCondition", () => {
     expect(failureOf({ ano: { between } })).toEqual(
       new InvalidArgumentError(
         "filter.ano.between",
-        "must be a list of the lowest and the highest value, of one type",
+        "must be a list of two values of the same type: the lowest and the highest",
       ),
     );
   });

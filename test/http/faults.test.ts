@@ -194,7 +194,7 @@ describe("strategies", () => {
     const answer = await post(index, { query: "frete", strategy: "trainings", mode }, options);
     expect(answer).toMatchObject({
       status: 400,
-      body: { error: "strategy trainings goes with mode vector only" },
+      body: { error: 'strategy "trainings" works with mode "vector" only' },
     });
     expect(index.calls).toEqual([]);
   });

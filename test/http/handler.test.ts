@@ -363,7 +363,7 @@ describe("what the host's search has", () => {
     const index = new FakeIndex(() => {
       throw new InvalidArgumentError(
         "filter.$and[0].segredo",
-        "is too much: a filter has 1000 values at most",
+        "exceeds the limit: a filter has at most 1000 values",
       );
     });
     const search = { filter: { segredo: 1 } };

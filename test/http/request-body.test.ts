@@ -95,7 +95,7 @@ describe("a body that does not come", () => {
     });
     const init = { ...jsonRequest(stream), duplex: "half" as const };
     const answer = await send(new FakeIndex(), init, { onError: (error) => void told.push(error) });
-    expect(answer).toMatchObject({ status: 400, body: { error: "The body broke off" } });
+    expect(answer).toMatchObject({ status: 400, body: { error: "The body was interrupted" } });
     expect(told).toEqual([]);
   });
 

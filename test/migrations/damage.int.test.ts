@@ -2,7 +2,7 @@ import { TrainingIndex } from "langchain-training-index";
 import { migrate, migrationStatus } from "langchain-training-index/migrations";
 import { expect, it } from "vitest";
 import { freshDatabase } from "../support/contract.js";
-import { describeOnEach, describeOnServer, grantRights } from "../support/databases.js";
+import { describeOnServer, grantRights } from "../support/databases.js";
 import { CountingEmbeddings, DIMENSIONS, openTestIndex, type TestIndex } from "../support/index.js";
 
 /** Opens the index of a test again. */
@@ -10,7 +10,7 @@ function openAgain({ pool, schema }: TestIndex): Promise<TrainingIndex> {
   return TrainingIndex.initialize(new CountingEmbeddings(), { pool, schema });
 }
 
-describeOnEach("a schema that a part is missing of", (database) => {
+describeOnServer("a schema that a part is missing of", (database) => {
   it.each([
     ["sequence ticket", "DROP SEQUENCE {}.ticket", true],
     ["index training_deleted", "DROP INDEX {}.training_deleted", false],

@@ -122,9 +122,9 @@ describe("planMigration", () => {
   });
 
   it.each<[VectorIndexType | undefined, number, string]>([
-    [undefined, 2001, '2000, or vectorIndex be "halfvec", which holds up to 4000'],
-    ["vector", 4001, '2000, or vectorIndex be "bit", which holds up to 16000'],
-    ["halfvec", 4001, '4000, or vectorIndex be "bit", which holds up to 16000'],
+    [undefined, 2001, '2000; with vectorIndex: "halfvec" up to 4000'],
+    ["vector", 4001, '2000; with vectorIndex: "bit" up to 16000'],
+    ["halfvec", 4001, '4000; with vectorIndex: "bit" up to 16000'],
   ])("says which index holds what one of %s does not: %d dimensions", (vectorIndex, dimensions, rest) => {
     expect(() => planMigration({ vectorIndex, dimensions })).toThrow(
       refusal("dimensions", `must be an integer from 1 to ${rest}`),

@@ -167,8 +167,8 @@ describe("migrationSql", () => {
       expect(() => migrationSql({ from: 1, vectorIndex })).toThrow(
         new InvalidArgumentError(
           "vectorIndex",
-          'can only be "vector" from version 1, which has such an index: print the statements without it, run them, and ' +
-            "then migrate(pool, { vectorIndex }) to change it",
+          'can only be "vector" with from: 1, because that version has such an index: print and run the statements without ' +
+            "vectorIndex, then run migrate(pool, { vectorIndex }) to change it",
         ),
       );
     },
@@ -213,7 +213,7 @@ describe("migrationSql", () => {
     expect(() => migrationSql({ trainings: { table: "treino" } })).toThrow(
       new InvalidArgumentError(
         "idType",
-        "must be given with trainings: no database is asked for the column's type",
+        "must be given with trainings: migrationSql does not ask the database for the column's type",
       ),
     );
   });

@@ -26,7 +26,7 @@ describe("checkIndexOptions", () => {
       }).toThrow(
         refusal(
           "embeddings",
-          "must be LangChain Embeddings, before the options: initialize(embeddings, { pool })",
+          "must be LangChain Embeddings, given before the options: initialize(embeddings, { pool })",
         ),
       );
     },

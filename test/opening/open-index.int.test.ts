@@ -2,10 +2,10 @@ import { FakeEmbeddings } from "@langchain/core/utils/testing";
 import { SchemaError, TrainingIndex } from "langchain-training-index";
 import { HashingEmbeddings } from "langchain-training-index/testing";
 import { expect, it } from "vitest";
-import { describeOnEach, uniqueName } from "../support/databases.js";
+import { describeOnServer, uniqueName } from "../support/databases.js";
 import { dropAtEnd, migratedSchema, openTestIndex } from "../support/index.js";
 
-describeOnEach("opening an index", (database) => {
+describeOnServer("opening an index", (database) => {
   it("says what to run when no migration has", async () => {
     const { pool } = database;
     await migratedSchema(database); // so that pgvector is there

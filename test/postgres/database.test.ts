@@ -217,7 +217,7 @@ describe("inSavepoint", () => {
   it("does not run the body where no transaction is open", async () => {
     const client = new NotingClient({ [SAVEPOINT]: postgresError("25P01") });
     await expect(inSavepoint(client, () => Promise.reject(new Error("is not run")))).rejects.toThrow(
-      /^client must be in a transaction.*BEGIN first/,
+      /^client must be in a transaction.*run BEGIN first/,
     );
     expect(client.statements).toEqual([SAVEPOINT]);
   });
@@ -276,7 +276,7 @@ describe("translateError", () => {
     expect(error.cause).toBe(cause);
   });
 
-  it("names the table that the role lacks a right on", () => {
+  it("names the table that the role lacks a privilege on", () => {
     const cause = postgresError("42501", { table: "training" });
     const error = translateError(cause);
     expect(error).toBeInstanceOf(SchemaError);
@@ -284,14 +284,14 @@ describe("translateError", () => {
       code: "INSUFFICIENT_PRIVILEGE",
       retryable: false,
       message:
-        "The database role lacks a right on table training (SQLSTATE 42501): grant it, or connect as the role that ran migrate",
+        "The database role lacks a privilege on table training (SQLSTATE 42501): grant it, or connect as the role that ran migrate",
     });
     expect(error.cause).toBe(cause);
   });
 
   it("says that a right is missing also where the server names no table", () => {
     expect(translateError(postgresError("42501")).message).toBe(
-      "The database role lacks a right on an object of the index (SQLSTATE 42501): grant it, or connect as the role that ran migrate",
+      "The database role lacks a privilege on an object of the index (SQLSTATE 42501): grant it, or connect as the role that ran migrate",
     );
   });
 

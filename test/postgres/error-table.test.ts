@@ -12,8 +12,8 @@ const ofNode = (code: string, error = new Error("segredo.exemplo:5432")): Error 
 describe("errors of the network and of pg", () => {
   it.each<[Error, boolean, RegExp]>([
     [ofNode("ECONNREFUSED"), true, /is Postgres running/],
-    [ofNode("ENOTFOUND"), true, /name of the host/],
-    [ofNode("EAI_AGAIN"), true, /name of the host/],
+    [ofNode("ENOTFOUND"), true, /host name/],
+    [ofNode("EAI_AGAIN"), true, /host name/],
     [ofNode("ETIMEDOUT"), true, /ETIMEDOUT/],
     [ofNode("ECONNRESET"), true, /ECONNRESET/],
     [ofNode("ECONNABORTED"), true, /ECONNABORTED/],

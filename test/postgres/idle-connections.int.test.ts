@@ -31,7 +31,7 @@ describeOnServer("an idle connection that is ended", () => {
     [
       "the examples",
       () =>
-        'import { scriptEnvironment } from "../../examples/support/environment.js";\nconst { pool } = scriptEnvironment();',
+        'import { scriptEnvironment } from "../examples/support/environment.js";\nconst { pool } = scriptEnvironment();',
     ],
     ["README.md", () => poolOf("README.md")],
     ["README.pt-BR.md", () => poolOf("README.pt-BR.md")],

@@ -2,12 +2,7 @@ import { TrainingIndex } from "langchain-training-index";
 import type pg from "pg";
 import { expect, it } from "vitest";
 import { failureOf, openServerPool } from "../support/contract.js";
-import {
-  describeOnEach,
-  describeOnServer,
-  requireServerUrl,
-  type TestDatabase,
-} from "../support/databases.js";
+import { describeOnServer, requireServerUrl, type TestDatabase } from "../support/databases.js";
 import { CountingEmbeddings, openTestIndex, type TestIndex } from "../support/index.js";
 
 /** A chunk table that is large enough for a plan to be kept. */
@@ -42,7 +37,7 @@ async function explainPrepared(pool: pg.Pool, call: string): Promise<string> {
   return rows.map((row) => row["QUERY PLAN"]).join("\n");
 }
 
-describeOnEach("a search again and again", (database) => {
+describeOnServer("a search again and again", (database) => {
   it("finds the same, on one connection and on many at once", async () => {
     const { index } = await openFilled(database);
     const first = await index.similar("a loja 7", { k: 3 });

@@ -14,7 +14,7 @@ import {
 } from "../../examples/bot/evolution-server.js";
 import { readMessage, sendText } from "../../examples/bot/evolution.js";
 import { openGatherer, type Conversation } from "../../examples/bot/gather.js";
-import { describeOnEach, describeOnServer, uniqueName } from "../support/databases.js";
+import { describeOnServer, uniqueName } from "../support/databases.js";
 import { gateOf, openTestIndex, until, type TestIndex } from "../support/index.js";
 import { useRedis } from "../support/training-queues.js";
 
@@ -70,7 +70,7 @@ async function openShop(...[database, options]: Parameters<typeof openTestIndex>
   return test;
 }
 
-describeOnEach("answerQuestion", (database) => {
+describeOnServer("answerQuestion", (database) => {
   it("gives the model the passages that are near, and says where they are from", async () => {
     const { index } = await openShop(database);
     const model = modelThatSays("Três dias úteis.");

@@ -10,7 +10,7 @@ import pg from "pg";
 import { expect, it, onTestFinished } from "vitest";
 import { oraculoHandler, SIMILARITY_PATH } from "../../examples/http/handler.js";
 import { honoApp } from "../../examples/http/hono.js";
-import { describeOnEach, describeOnServer, requireServerUrl } from "../support/databases.js";
+import { describeOnServer, requireServerUrl } from "../support/databases.js";
 import { ask, serve } from "../support/http-server.js";
 import { DIMENSIONS, migratedSchema } from "../support/index.js";
 import { startOllamaServer } from "../support/ollama-server.js";
@@ -30,7 +30,7 @@ async function statusOf(url: string, query = "Quanto custa o frete?"): Promise<n
   return response.status;
 }
 
-describeOnEach("the recipe http, when Ollama fails", (database) => {
+describeOnServer("the recipe http, when Ollama fails", (database) => {
   async function openOnOllama(): Promise<{
     ollama: Awaited<ReturnType<typeof startOllamaServer>>;
     index: TrainingIndex;

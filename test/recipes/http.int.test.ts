@@ -10,7 +10,7 @@ import { similarityHandler } from "langchain-training-index/http";
 import { HashingEmbeddings } from "langchain-training-index/testing";
 import { afterEach, describe, expect, it, onTestFinished } from "vitest";
 import { oraculoHandler, SIMILARITY_PATH } from "../../examples/http/handler.js";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnServer } from "../support/databases.js";
 import { answerTo, ask, beginRequest, MOUNTS, serve } from "../support/http-server.js";
 import { DIMENSIONS, gateOf, migratedSchema, openTestIndex, until } from "../support/index.js";
 import { checkAgainstDescription } from "../support/openapi.js";
@@ -25,7 +25,7 @@ afterEach(() => {
   expect(logged.splice(0)).toEqual([]);
 });
 
-describeOnEach("the recipe http", (database) => {
+describeOnServer("the recipe http", (database) => {
   async function openShop(): Promise<TrainingIndex> {
     const { index } = await openTestIndex(database, {}, { textSearch: "portuguese" });
     for (const [id, content] of [
@@ -205,7 +205,7 @@ describe("npm run example -- http", () => {
     expect(stdout).toContain('"treinamento_id": "entregas"');
   });
 
-  it("answers the curl of its README, of ours, and of its own", { timeout: MINUTE }, async () => {
+  it("answers the curl of its README, of docs/http.md, and of its own", { timeout: MINUTE }, async () => {
     const server = spawn(process.execPath, ["--import", "tsx", "examples/run.ts", "http", "--serve"], {
       env: { ...process.env, PORT: "0", DATABASE_URL: "", ORACULO_TOKEN: undefined },
       stdio: ["ignore", "pipe", "inherit"],
@@ -218,7 +218,7 @@ describe("npm run example -- http", () => {
     const answers: Record<string, unknown>[][] = [];
     for (const curl of [
       ...(await blocksOf("examples/http/README.md", "bash", "curl")),
-      ...(await blocksOf("README.md", "bash", "curl")),
+      ...(await blocksOf("docs/http.md", "bash", "curl")),
       /^curl .*$/m.exec(output)?.[0] ?? "",
     ]) {
       const { stdout } = await run("sh", ["-c", curl.replace("http://localhost:3000", address)]);

@@ -39,7 +39,7 @@ function expectEndStates(output: string): void {
     "Quanto custa o frete? O frete custa doze reais.",
   ]);
   expect(retried).toEqual([
-    "training 1, version 2: EMBEDDING_FAILED, to be tried again",
+    "training 1, version 2: EMBEDDING_FAILED, will be retried",
     "training 1, version 2: indexed",
     "training 1, version 2: unchanged",
     "Quanto custa o frete? O frete custa nove reais.",
@@ -50,7 +50,7 @@ function expectEndStates(output: string): void {
     "training 3, version 1: indexed",
     "A que horas abre? Abrimos às oito horas.",
   ]);
-  expect(deleted).toEqual(["Quanto custa o frete? (nothing is known)"]);
+  expect(deleted).toEqual(["Quanto custa o frete? (nothing found)"]);
 }
 
 describe("recipe pg-boss", () => {

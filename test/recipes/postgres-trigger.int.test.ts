@@ -211,7 +211,7 @@ describeOnServer("npm run example -- postgres-trigger", () => {
         env: { PATH, HOME, DATABASE_URL: requireServerUrl() },
       },
     );
-    expect(stdout).toMatch(/│ 5 +│ clube +│ sim +│ não +│ 1 +│\n.*\n +jobs that wait: 1\n +COMMIT/);
+    expect(stdout).toMatch(/│ 5 +│ clube +│ sim +│ não +│ 1 +│\n.*\n +waiting jobs: 1\n +COMMIT/);
     expect(stdout).toContain("found: O Clube Girassol custa R$ 89,00 por mês");
     expect(stdout).toContain("trainings that can be found: [ 1, 3, 5 ]");
     expect(stdout).toMatch(/worker stopped\n$/);

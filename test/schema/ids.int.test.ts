@@ -1,11 +1,11 @@
 import { expect, it } from "vitest";
 import { collect, failureOf } from "../support/contract.js";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnServer } from "../support/databases.js";
 import { openTestIndex } from "../support/index.js";
 
 const UUID = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11";
 
-describeOnEach("Ids", (database) => {
+describeOnServer("Ids", (database) => {
   it.each(["bigint", "integer"] as const)("of %s come as numbers, bigints and digits", async (idType) => {
     const { index } = await openTestIndex(database, {}, { idType });
     expect(await index.upsertTraining({ id: "7", content: "loja" })).toMatchObject({

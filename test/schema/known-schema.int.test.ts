@@ -1,6 +1,6 @@
 import { TrainingIndex } from "langchain-training-index";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { describeOnEach, type TestDatabase } from "../support/databases.js";
+import { describeOnServer, type TestDatabase } from "../support/databases.js";
 import { CountingEmbeddings, openTestIndex } from "../support/index.js";
 import { recordingPool } from "../support/recording-pool.js";
 
@@ -43,7 +43,7 @@ function fakeClock(): (milliseconds: number) => void {
   };
 }
 
-describeOnEach("what is known of the tables", (database) => {
+describeOnServer("what is known of the tables", (database) => {
   it("is good for some seconds while there are few chunks, and for a minute once there are many", async () => {
     const pass = fakeClock();
     const [writer, reader] = await openTwo(database);

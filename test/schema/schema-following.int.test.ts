@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { addTextSearch } from "../../src/migrations/text-search.js";
 import { namesOf } from "../../src/schema/layout.js";
 import { freshDatabase, hostTable } from "../support/contract.js";
-import { describeOnEach, describeOnServer, grantRights, type TestDatabase } from "../support/databases.js";
+import { describeOnServer, grantRights, type TestDatabase } from "../support/databases.js";
 import { CountingEmbeddings, DIMENSIONS, openTestIndex, type TestIndex } from "../support/index.js";
 import { recordingPool } from "../support/recording-pool.js";
 
@@ -30,7 +30,7 @@ async function makeAnew(
   await grantRights(database, schema);
 }
 
-describeOnEach("a process that goes on while its schema is changed", (database) => {
+describeOnServer("a process that goes on while its schema is changed", (database) => {
   it("searches for words in the language of the schema at once", async () => {
     const { index, owner, schema } = await openTestIndex(database, {}, { textSearch: "simple" });
     await index.upsertTraining({ id: "a", content: "As garantias valem por dois anos." });
@@ -163,7 +163,7 @@ describeOnServer("a process that goes on while pgvector is made anew", () => {
   });
 });
 
-describeOnEach("a host's key that grows", (database) => {
+describeOnServer("a host's key that grows", (database) => {
   it("is followed by a later migration and by open indexes", async () => {
     const { pool, owner } = database;
     const table = await hostTable(owner, undefined, "integer");
@@ -197,7 +197,7 @@ describeOnEach("a host's key that grows", (database) => {
   });
 });
 
-describeOnEach("a schema of other dimensions", (database) => {
+describeOnServer("a schema of other dimensions", (database) => {
   it("gets those of the model by what the error says, as long as it holds no vectors", async () => {
     const { pool, owner, schema, index } = await openTestIndex(database);
     const open = (): Promise<TrainingIndex> =>

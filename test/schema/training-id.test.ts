@@ -60,7 +60,7 @@ describe("encodeTrainingId", () => {
       (id): [IdType, string, string] => [
         "integer",
         id,
-        'is no integer, but this index stores ids as integer: pass a number, a bigint, or its digits as Postgres writes them, such as "7"',
+        'is not an integer, but this index stores ids as integer: pass a number, a bigint, or its digits as Postgres writes them, such as "7"',
       ],
     ),
     ["integer", "2147483648", "is out of the range of integer"],

@@ -72,10 +72,10 @@ describe("checkGivenVector", () => {
       [1, -1e20, 3],
       "NaN, infinity or components too large to compare",
     ],
-    ["a text", [1, "dois", 3], "a component that is no number"],
-    ["a number as a text", [1, "2", 3], "a component that is no number"],
-    ["null", [1, null, 3], "a component that is no number"],
-    ["a hole", new Array(3), "a component that is no number"],
+    ["a text", [1, "dois", 3], "a component that is not a number"],
+    ["a number as a text", [1, "2", 3], "a component that is not a number"],
+    ["null", [1, null, 3], "a component that is not a number"],
+    ["a hole", new Array(3), "a component that is not a number"],
     ["zeros", [0, -0, 0], "zeros or components too small to compare: no direction"],
     ["what is zero at 32 bits", [0, 1e-50, 0], "zeros or components too small to compare: no direction"],
     [
@@ -94,7 +94,7 @@ describe("checkGivenVector", () => {
     ["a typed array", BigInt64Array.of(1n, 2n, 3n)],
   ])("refuses bigints in %s as an argument", (_name, vector) => {
     expect(() => checkGivenVector(vector as never, 3, "query")).toThrow(
-      refusal("query", "must be a usable vector, but has a component that is no number"),
+      refusal("query", "must be a usable vector, but has a component that is not a number"),
     );
   });
 

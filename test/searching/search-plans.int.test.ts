@@ -10,12 +10,7 @@ import { migrate, type MigrateOptions } from "langchain-training-index/migration
 import { expect, it } from "vitest";
 import { ClusteredVectors } from "../../bench/vectors.js";
 import { openServerPool } from "../support/contract.js";
-import {
-  describeOnEach,
-  describeOnServer,
-  requireServerUrl,
-  type TestDatabase,
-} from "../support/databases.js";
+import { describeOnServer, requireServerUrl, type TestDatabase } from "../support/databases.js";
 import { CountingEmbeddings, DIMENSIONS, migratedSchema, openTestIndex } from "../support/index.js";
 import { explain, recordingPool } from "../support/recording-pool.js";
 
@@ -168,7 +163,7 @@ describeOnServer("at 10,000 chunks of 1,024 dimensions", (database) => {
   }, 240_000);
 });
 
-describeOnEach("a compact vector index", (database) => {
+describeOnServer("a compact vector index", (database) => {
   it.each(["halfvec", "bit"] as const)(
     "of type %s serves with and without a filter, and gives the distances of the full vectors",
     async (vectorIndex) => {
@@ -207,7 +202,7 @@ describeOnEach("a compact vector index", (database) => {
   });
 });
 
-describeOnEach("a search that was opened before the vector index changed", (database) => {
+describeOnServer("a search that was opened before the vector index changed", (database) => {
   it("finds the same through the new one, and without any", async () => {
     const { schema, index, vectors } = await openFilled(database, 200, () => ({}));
     const vector = vectors.next();

@@ -1,11 +1,11 @@
 import { expect, it } from "vitest";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnServer } from "../support/databases.js";
 import { openTestIndex } from "../support/index.js";
 import { openWith, towards } from "../support/placed-vectors.js";
 import { recordingPool } from "../support/recording-pool.js";
 import { TrainingIndex } from "langchain-training-index";
 
-describeOnEach("strategy trainings", (database) => {
+describeOnServer("strategy trainings", (database) => {
   it("returns one hit a training, ranked by the mean of its vectors, with its best chunks", async () => {
     const { index } = await openWith(database, {
       // One perfect chunk among others about something else; and three that are all about right.

@@ -143,7 +143,7 @@ describe("compareChunks", () => {
       added: [],
       replaced: [],
       kept: [],
-      described: [],
+      metadataChanged: [],
       removed: [],
       ids: new Map(),
     });
@@ -189,9 +189,9 @@ describe("compareChunks", () => {
     const canonical = { ...chunk("um"), metadata: '{"a":{"c":[1,2.5]},"b":1}' };
     const other = { ...chunk("dois"), metadata: '{"a":2}' };
     const stored = [row("t", "x", "um", '{"a": {"c": [1, 2.5]}, "b": 1}'), row("t", "y", "dois", '{"a": 1}')];
-    const { kept, described } = compareChunks([training("t", canonical, other)], stored, vectorsOf());
+    const { kept, metadataChanged } = compareChunks([training("t", canonical, other)], stored, vectorsOf());
     expect(shown(kept)).toEqual(["t/x: um"]);
-    expect(shown(described)).toEqual(["t/y: dois"]);
+    expect(shown(metadataChanged)).toEqual(["t/y: dois"]);
   });
 
   it("copies a text to a chosen id under which it does not stand", () => {

@@ -41,7 +41,7 @@ export function requireServerWay(): NonNullable<typeof serverWay> {
   return serverWay;
 }
 
-/** Gives the role of the library the rights that README.md names, where it is not the owner. */
+/** Gives the role of the library the rights that docs/migrations.md names, where it is not the owner. */
 export async function grantRights({ name, owner }: TestDatabase, schema: string): Promise<void> {
   if (name === "embedded" || serverWay?.role === undefined) return;
   const { grants, role } = serverWay;

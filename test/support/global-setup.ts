@@ -67,11 +67,11 @@ function endRun(message: string): never {
   process.exit(1);
 }
 
-/** The statements that README.md names for a role that indexes and searches. */
+/** The statements that docs/migrations.md names for a role that indexes and searches. */
 async function readGrants(): Promise<string> {
-  const readme = await readFile("README.md", "utf8");
-  const [, grants] = /^```sql\n(GRANT .*?)^```/ms.exec(readme) ?? [];
-  if (grants === undefined) throw new Error("README.md names no rights");
+  const page = await readFile("docs/migrations.md", "utf8");
+  const [, grants] = /^```sql\n(GRANT .*?)^```/ms.exec(page) ?? [];
+  if (grants === undefined) throw new Error("docs/migrations.md names no rights");
   return grants;
 }
 

@@ -1,6 +1,6 @@
 /**
  * The ways to the real server that the integration tests are run on: as it is, behind PgBouncer in transaction mode, and as a
- * role that has only the rights that README.md names, with nothing on the `search_path`.
+ * role that has only the rights that docs/migrations.md names, with nothing on the `search_path`.
  */
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";

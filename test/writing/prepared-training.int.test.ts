@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnServer } from "../support/databases.js";
 import { FIVE_PARAGRAPHS, inHostTransaction, openTestIndex, smallTraining } from "../support/index.js";
 
-describeOnEach("a prepared training", (database) => {
+describeOnServer("a prepared training", (database) => {
   it("stands or falls with the host's transaction", async () => {
     const { index, pool } = await openTestIndex(database);
     const prepared = await index.prepareTraining(smallTraining("a"));

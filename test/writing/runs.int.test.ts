@@ -1,12 +1,12 @@
 import type { RunProgress, UpsertManyOptions } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { collect, failureOf } from "../support/contract.js";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnServer } from "../support/databases.js";
 import { openTestIndex, smallTraining } from "../support/index.js";
 
 const THREE = ["a", "b", "c"].map(smallTraining);
 
-describeOnEach("A run over many trainings", (database) => {
+describeOnServer("A run over many trainings", (database) => {
   it.each(["upsertTrainings", "bulkLoad"] as const)(
     "%s can be awaited, any number of times",
     async (method) => {

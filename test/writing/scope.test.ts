@@ -29,7 +29,7 @@ describe("requireScope", () => {
   ])("refuses a training without the filter's value of %s", (key, metadata) => {
     const training = normalizeTraining({ id: "1", content: "Olá", metadata }, "text");
     expect(() => requireScope(training, scope, "trainings[4]")).toThrow(
-      refusal("trainings[4].metadata", `must have the value of "${key}" that the filter of this index has`),
+      refusal("trainings[4].metadata", `must have the same value of "${key}" as the filter of this index`),
     );
   });
 
@@ -39,7 +39,7 @@ describe("requireScope", () => {
     expect(() => requireScope(training, scope)).toThrow(
       refusal(
         "training.documents[1].metadata",
-        'must have the value of "nivel" that the filter of this index has',
+        'must have the same value of "nivel" as the filter of this index',
       ),
     );
   });
@@ -47,7 +47,7 @@ describe("requireScope", () => {
   it("does not take what every object inherits for metadata", () => {
     const training = normalizeTraining({ id: "1", content: "Olá" }, "text");
     expect(() => requireScope(training, ['{"constructor":"a"}'])).toThrow(
-      refusal("training.metadata", 'must have the value of "constructor" that the filter of this index has'),
+      refusal("training.metadata", 'must have the same value of "constructor" as the filter of this index'),
     );
   });
 });

@@ -2,7 +2,7 @@ import { RecursiveCharacterTextSplitter } from "@langchain/textsplitters";
 import { EmbeddingError, TrainingIndex, type IndexingProgress } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { failureOf, placedTexts } from "../support/contract.js";
-import { describeOnEach, type TestDatabase } from "../support/databases.js";
+import { describeOnServer, type TestDatabase } from "../support/databases.js";
 import {
   CountingEmbeddings,
   DIMENSIONS,
@@ -59,7 +59,7 @@ const SENTENCES = Array.from(
 );
 const CONTENT = SENTENCES.join(" ");
 
-describeOnEach("a chunk that the model does not read whole", (database) => {
+describeOnServer("a chunk that the model does not read whole", (database) => {
   it("is halved until it does, with nothing lost, and the same training is unchanged", async () => {
     const test = await openNarrow(database, (text) => text.length <= 150);
     const result = await test.index.upsertTraining({ id: "a", content: CONTENT });

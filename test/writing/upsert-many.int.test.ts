@@ -1,6 +1,6 @@
 import type { Training, UpsertResult } from "langchain-training-index";
 import { expect, it } from "vitest";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnServer } from "../support/databases.js";
 import { collect, failureOf, holdEmbedding } from "../support/contract.js";
 import { gateOf, openTestIndex, smallTraining, until } from "../support/index.js";
 
@@ -32,7 +32,7 @@ class Source {
   }
 }
 
-describeOnEach("batches of trainings", (database) => {
+describeOnServer("batches of trainings", (database) => {
   it("are embedded while the one before is stored, no more at a time than were asked for", async () => {
     const test = await openTestIndex(database);
     const first = holdEmbedding(test.embeddings, "a loja a0");

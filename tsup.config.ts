@@ -17,7 +17,7 @@ export default defineConfig({
   // One copy of each module for all entries of a format: an error thrown by `migrate` must be
   // `instanceof` the class that the main entry exports.
   splitting: true,
-  // The whole of @langchain/community is 140 packages; PGVectorStore is one module of it, bundled here.
-  // Its licence is kept in THIRD_PARTY_LICENSES.md. `src/langchain/pgvector-store.ts` keeps its types out of ours.
-  noExternal: ["@langchain/community"],
+  // The whole of @langchain/community is 140 packages; PGVectorStore is one module of it. p-limit exists as ESM only, which
+  // CommonJS cannot require on Node 20.3. Their licences are in THIRD_PARTY_LICENSES.md.
+  noExternal: ["@langchain/community", "p-limit", "yocto-queue"],
 });

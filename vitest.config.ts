@@ -29,7 +29,7 @@ const INSENSITIVE = [
   "test/migrations/settings.int.test.ts",
 ];
 
-/** The integration tests of each connection setup; see test/support/server-ways.ts. */
+/** The integration tests of each connection setup; see test/support/connection-setups.ts. */
 const SETUPS = [
   { name: "integration", include: ["test/**/*.int.test.ts"], exclude: [] },
   { name: "integration-pgbouncer", include: SENSITIVE, exclude: INSENSITIVE },

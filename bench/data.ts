@@ -1,6 +1,6 @@
 /** The chunks with their vectors that are loaded and searched, the same for all contenders. */
 import type { EqualityFilter } from "langchain-training-index";
-import { ClusteredVectors, randomNumbers, text } from "./vectors.js";
+import { ClusteredVectors, randomNumbers, text } from "../tooling/seeded-data.js";
 
 /** Dimensions of the seeded vectors: those of the library's default model. */
 export const DIMENSIONS = 1024;

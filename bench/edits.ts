@@ -5,7 +5,7 @@ import type { Loaded } from "./loads.js";
 import type { Change, EditFigure } from "./results.js";
 import type { BenchServer } from "./server.js";
 import { median, timed } from "./statistics.js";
-import { randomNumbers, text } from "./vectors.js";
+import { randomNumbers, text } from "../tooling/seeded-data.js";
 
 const CHUNKS = 200;
 const PARAGRAPH_CHARACTERS = 450; // two of them fill a chunk

@@ -1,4 +1,4 @@
-import { table } from "../examples/support/table.js";
+import { table } from "../tooling/table.js";
 import { BARE_SQL, LIBRARY } from "./contenders/contender.js";
 import { answersTo, bestByHand, editOf, sizesOf } from "./figures.js";
 import type { Results, SearchFigure, WriteFigure } from "./results.js";

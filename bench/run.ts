@@ -11,7 +11,7 @@
  */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { loadEnvFile } from "../examples/support/env-file.js";
+import { loadEnvFile } from "../tooling/env-file.js";
 import { drawChart } from "./chart.js";
 import { ChunkSource, clustersFor, DIMENSIONS } from "./data.js";
 import { SEEDED } from "./figures.js";

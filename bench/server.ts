@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { configFromEnv } from "langchain-training-index";
 import pg from "pg";
-import { postgresContainer } from "../test/support/postgres-container.js";
+import { postgresContainer } from "../tooling/postgres-container.js";
 
 /** Size of each pool: one connection per caller of the throughput test with the most callers. */
 export const POOL_SIZE = 16;

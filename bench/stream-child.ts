@@ -11,7 +11,7 @@ import pg from "pg";
 import { dropVectorIndexes } from "./contenders/library.js";
 import { DIMENSIONS } from "./data.js";
 import type { StreamFigure } from "./results.js";
-import { ClusteredVectors, randomNumbers, text } from "./vectors.js";
+import { ClusteredVectors, randomNumbers, text } from "../tooling/seeded-data.js";
 
 const MEGABYTE = 1_000_000;
 const PARAGRAPHS_PER_TRAINING = 200;

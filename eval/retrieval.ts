@@ -14,9 +14,9 @@ import type { Embeddings } from "@langchain/core/embeddings";
 import { SingleBar } from "cli-progress";
 import { TrainingIndex, type SearchMode } from "langchain-training-index";
 import { migrate, type TextSearchLanguage } from "langchain-training-index/migrations";
-import { loadEnvFile } from "../examples/support/env-file.js";
-import { scriptEnvironment } from "../examples/support/environment.js";
-import { table } from "../examples/support/table.js";
+import { loadEnvFile } from "../tooling/env-file.js";
+import { scriptEnvironment } from "../tooling/environment.js";
+import { table } from "../tooling/table.js";
 import {
   QUESTION_SETS,
   QuestionSetError,

@@ -19,9 +19,9 @@ import {
 } from "langchain-training-index";
 import { migrate } from "langchain-training-index/migrations";
 import pg from "pg";
-import { loadEnvFile } from "../examples/support/env-file.js";
-import { table } from "../examples/support/table.js";
-import { randomOf } from "../test/support/random.js";
+import { loadEnvFile } from "../tooling/env-file.js";
+import { table } from "../tooling/table.js";
+import { randomOf } from "../tooling/random.js";
 import { ExactRanking } from "./exact-ranking.js";
 import { QUESTION_SETS, readDocuments, readQuestionSet, type Question } from "./question-set.js";
 

@@ -16,9 +16,9 @@ import { SingleBar } from "cli-progress";
 import { TrainingIndex } from "langchain-training-index";
 import { migrate } from "langchain-training-index/migrations";
 import { readFile } from "node:fs/promises";
-import { scriptEnvironment } from "./support/environment.js";
+import { scriptEnvironment } from "../tooling/environment.js";
 import { importFaissRows, type FaissImport, type FaissProblem, type FaissRow } from "./support/faiss-rows.js";
-import { table } from "./support/table.js";
+import { table } from "../tooling/table.js";
 
 const SCHEMA = "training_index_faiss_import";
 

@@ -11,7 +11,7 @@ import { TrainingIndex, TrainingIndexError, type Queryable } from "langchain-tra
 import { migrate } from "langchain-training-index/migrations";
 import { setTimeout as sleep } from "node:timers/promises";
 import PgBoss from "pg-boss";
-import { scriptEnvironment } from "./support/environment.js";
+import { scriptEnvironment } from "../tooling/environment.js";
 
 const HOST = "pgboss_example";
 const INDEX = "pgboss_example_index";

@@ -7,7 +7,7 @@
  * An example is a file here, or a folder with a `main.ts` and a README. Arguments after its name are passed to it.
  */
 import { access, readdir, readFile } from "node:fs/promises";
-import { loadEnvFile } from "./support/env-file.js";
+import { loadEnvFile } from "../tooling/env-file.js";
 
 const folder = new URL(".", import.meta.url);
 const [name] = process.argv.splice(2, 1);

@@ -10,9 +10,9 @@
 import { SingleBar } from "cli-progress";
 import { formatContext, TrainingIndex, type ChunkHit, type UpsertResult } from "langchain-training-index";
 import { migrate } from "langchain-training-index/migrations";
-import { loadEnvFile } from "./support/env-file.js";
-import { scriptEnvironment } from "./support/environment.js";
-import { table } from "./support/table.js";
+import { loadEnvFile } from "../tooling/env-file.js";
+import { scriptEnvironment } from "../tooling/environment.js";
+import { table } from "../tooling/table.js";
 import { trainings } from "./support/trainings.js";
 
 const SCHEMA = "training_index_example";

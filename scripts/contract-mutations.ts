@@ -10,7 +10,7 @@ import { spawnSync } from "node:child_process";
 import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { table } from "../examples/support/table.js";
+import { table } from "../tooling/table.js";
 
 interface Mutation {
   /** The removed mechanism. */
@@ -279,8 +279,15 @@ const mutations: Mutation[] = [
     name: "the filter of the index in the fence of deletes",
     noticedBy: ["c10", "schedules-processes"],
     file: "storing/fence-sql.ts",
-    from: 'WHERE ${meets("t", "$5")} AND ${isNewer("excluded", "t")}',
-    to: 'WHERE $5::jsonb[] IS NOT NULL AND ${isNewer("excluded", "t")}',
+    from: 'WHERE ${meets("t", "$5")}${stillMeets} AND',
+    to: "WHERE $5::jsonb[] IS NOT NULL${stillMeets} AND",
+  },
+  {
+    name: "the filter of a delete in its fence: what no longer matches is deleted",
+    noticedBy: ["c03"],
+    file: "storing/fence-sql.ts",
+    from: 'WHERE ${meets("t", "$5")}${stillMeets} AND',
+    to: 'WHERE ${meets("t", "$5")}${stillMeets.slice(0, 0)} AND',
   },
   {
     name: "the tombstone of another tenant: it blocks nothing",

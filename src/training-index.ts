@@ -210,9 +210,9 @@ export class TrainingIndex {
     checkCall(options, DELETE_MANY_OPTIONS, "deleteTrainings");
     const { layout, remover } = this.#parts;
     if (ids === undefined) {
-      const conditions = compileFilter(filter);
+      const condition = compileFilter(filter);
       const found = await withTimeLimit(options, (signal) =>
-        remover.removeMatching(conditions, { ...options, signal }),
+        remover.removeMatching(condition, { ...options, signal }),
       );
       return found.map(({ key, outcome }) => ({ id: decodeTrainingId(key, layout.idType), ...outcome }));
     }

@@ -1,5 +1,5 @@
 import type { Document } from "@langchain/core/documents";
-import type { EqualityFilter } from "./filter-types.js";
+import type { Filter } from "./filter-types.js";
 
 export type {
   EqualityFilter,
@@ -157,7 +157,7 @@ export interface DeleteResult {
 
 /** The trainings to delete: either by their ids, or by a filter on their metadata. */
 export type TrainingSelection =
-  { ids: readonly TrainingId[]; filter?: undefined } | { ids?: undefined; filter: EqualityFilter };
+  { ids: readonly TrainingId[]; filter?: undefined } | { ids?: undefined; filter: Filter };
 
 /** A chunk that a search found; with the option `neighbors`, the passage around it. */
 export interface ChunkPassage {

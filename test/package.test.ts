@@ -115,7 +115,8 @@ describe("the tarball", () => {
       "THIRD_PARTY_LICENSES.md",
       "bench/chart.svg",
     ];
-    const isPage = (path: string): boolean => /^(?:docs|examples)\/|^src\/\w+\/README\.md$/.test(path);
+    const isPage = (path: string): boolean =>
+      /^(?:docs|examples|tooling)\/|^src\/\w+\/README\.md$/.test(path);
     expect(files).toContain("package.json");
     const others = files.filter((path) => !papers.includes(path) && !isPage(path));
     expect(others.filter((path) => !path.startsWith("dist/"))).toEqual([]);

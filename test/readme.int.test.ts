@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { PGlite } from "@electric-sql/pglite";
 import { vector } from "@electric-sql/pglite-pgvector";
@@ -68,6 +68,18 @@ describe.each(PAGES)("the code of %s", (page) => {
 
 it("the pages that run are those that have code", () => {
   expect(PAGES).toEqual(expect.arrayContaining(["docs/retrieval.md", "docs/trainings.md"]));
+});
+
+it("the pages name files of the repository that exist", async () => {
+  const pages = [...READMES, "CONTRIBUTING.md", ...readdirSync("docs").map((name) => `docs/${name}`)];
+  const missing: string[] = [];
+  for (const page of pages.filter((path) => path.endsWith(".md"))) {
+    const named = (await readFile(page, "utf8")).matchAll(
+      /`((?:src|test|examples|eval|bench|docs)\/[\w./-]+\.\w+)`/g,
+    );
+    for (const [, path = ""] of named) if (!existsSync(path)) missing.push(`${page}: ${path}`);
+  }
+  expect(missing).toEqual([]);
 });
 
 describe.runIf(inject("serverUrl") !== undefined).each(READMES)("the code of %s, on the server", (readme) => {

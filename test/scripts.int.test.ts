@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { SCHEMA_VERSION } from "../src/schema/layout.js";
 import { describeOnServer, requireServerUrl } from "./support/databases.js";
-import { useRedis } from "./support/training-queues.js";
+import { useRedis } from "./recipes/training-queues.js";
 import { startOllamaServer } from "./support/ollama-server.js";
 
 const run = promisify(execFile);

@@ -9,22 +9,22 @@ const MAX_LINES = 300;
 /** An import or a re-export of one file. */
 interface Import {
   line: number;
-  /** As it is written: `./errors.js`, `@langchain/core/documents`. */
+  /** As written: `./errors.js`, `@langchain/core/documents`. */
   specifier: string;
-  /** The file that it leads to, `src/errors.ts`; `undefined` for a package. */
+  /** The imported file, `src/errors.ts`; `undefined` for a package. */
   target: string | undefined;
-  /** Whether nothing of it is left at run time. `import { type A }` does leave something: the import itself. */
+  /** Whether it disappears at compile time. `import { type A }` does not: the file is still loaded. */
   typeOnly: boolean;
 }
 
-/** A file of the library. */
+/** A TypeScript file of the repository. */
 interface Source {
   /** From the root of the package: `src/storing/swap.ts`. */
   path: string;
   text: string;
-  /** The text with blanks for comments. */
+  /** The text with comments blanked out. */
   uncommented: string;
-  /** The text with blanks for comments and for what is between quotes. */
+  /** The text with comments and quoted strings blanked out. */
   code: string;
   imports: Import[];
 }
@@ -34,13 +34,14 @@ const STRING_OR_COMMENT =
 const IMPORT =
   /^(?:(?:import|export)\s+(type\s)?\s*(?:[\w*{][\w\s,*{}$]*\sfrom\s+)?|.*\bimport\()"([^"]+)"/gm;
 
-function readSources(): Source[] {
-  const paths = readdirSync(join(ROOT, "src"), { recursive: true, encoding: "utf8" })
+/** The TypeScript files of a folder of the repository, with those of its folders. */
+function readSources(folder: string): Source[] {
+  const paths = readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".ts"))
-    .map((name) => join("src", name).split(sep).join("/"))
+    .map((name) => join(folder, name).split(sep).join("/"))
     .sort();
   // A rule that finds no files would pass for the wrong reason.
-  if (!paths.includes("src/index.ts")) throw new Error(`no sources in ${ROOT}src`);
+  if (paths.length === 0) throw new Error(`no sources in ${ROOT}${folder}`);
   return paths.map((path) => {
     const text = readFileSync(join(ROOT, path), "utf8");
     const uncommented = text.replace(STRING_OR_COMMENT, (found) =>
@@ -74,10 +75,10 @@ function lineOf(text: string, index: number): number {
   return text.slice(0, index).split("\n").length;
 }
 
-const sources = readSources();
+const sources = readSources("src");
 const byPath = new Map(sources.map((source) => [source.path, source]));
 
-/** `path:line what` for each place in the sources where a pattern is found. */
+/** `path:line match` for each match of a pattern in the sources. */
 function findAll(pattern: RegExp, textOf: (source: Source) => string): string[] {
   return sources.flatMap((source) => {
     const text = textOf(source);
@@ -103,7 +104,7 @@ function readAllowed(folder: string): string[] {
 
 const allowedOf = new Map(folders.map((folder) => [folder, readAllowed(folder)]));
 
-/** The imports of a folder's files that lead to none of the folders that its README.md names. */
+/** The imports of a folder's files from folders that its README.md does not name. */
 function importsBeyond(folder: string): string[] {
   const allowed = [folder, ...(allowedOf.get(folder) ?? [])];
   return sources
@@ -118,14 +119,14 @@ function importsBeyond(folder: string): string[] {
     );
 }
 
-/** The files that an import leaves to be loaded at run time. */
+/** The files that a file loads at run time. */
 function runtimeTargets(path: string): string[] {
   return (byPath.get(path)?.imports ?? []).flatMap(({ target, typeOnly }) =>
     target && !typeOnly ? [target] : [],
   );
 }
 
-/** The chain of files from `start` to each file that is loaded with it. */
+/** For each file that `start` loads, directly or indirectly: the chain of files that leads to it. */
 function chainsFrom(start: readonly string[]): Map<string, string[]> {
   const chains = new Map(start.map((path) => [path, [path]]));
   for (const [path, chain] of chains) {
@@ -136,19 +137,40 @@ function chainsFrom(start: readonly string[]): Map<string, string[]> {
   return chains;
 }
 
-/** Every step from a place to a place that leads back to where it began. */
-function findCycles(starts: Iterable<string>, stepsOf: (place: string) => readonly string[]): string[] {
+/** The cycles of a graph, each as `a -> b -> a`. */
+function findCycles(starts: Iterable<string>, nextOf: (place: string) => readonly string[]): string[] {
   const cycles: string[] = [];
   const finished = new Set<string>();
   const visit = (place: string, chain: readonly string[]): void => {
     const start = chain.indexOf(place);
     if (start >= 0) cycles.push([...chain.slice(start), place].join(" -> "));
     if (start >= 0 || finished.has(place)) return;
-    for (const next of stepsOf(place)) visit(next, [...chain, place]);
+    for (const next of nextOf(place)) visit(next, [...chain, place]);
     finished.add(place);
   };
   for (const place of starts) visit(place, []);
   return cycles;
+}
+
+/** What surrounds the library. Each imports the library, and from the others only `tooling/`. */
+const SURROUNDINGS = ["bench", "eval", "examples", "scripts", "test", "tooling"];
+
+/** Tests that import the examples which they test. */
+const EXAMPLE_TESTS = "test/recipes/";
+
+/** The imports that lead from one of {@link SURROUNDINGS} to another, except those that are allowed. */
+function importsBetweenSurroundings(): string[] {
+  const rootOf = (path: string): string => path.split("/")[0] ?? "";
+  const isAllowed = (from: string, to: string): boolean =>
+    rootOf(from) === rootOf(to) ||
+    rootOf(to) === "tooling" ||
+    !SURROUNDINGS.includes(rootOf(to)) ||
+    (from.startsWith(EXAMPLE_TESTS) && rootOf(to) === "examples");
+  return SURROUNDINGS.flatMap(readSources).flatMap(({ path, imports }) =>
+    imports
+      .filter(({ target }) => target !== undefined && !isAllowed(path, target))
+      .map(({ line, specifier }) => `${path}:${line} imports ${specifier}`),
+  );
 }
 
 const EXPORT =
@@ -156,7 +178,7 @@ const EXPORT =
 
 const ONE_LINE_CONST = /^export const .*;$/;
 
-/** The exported declarations of a file that no doc comment speaks of. */
+/** The exported declarations of a file without a doc comment. */
 function undocumentedExports({ path, text }: Source): string[] {
   const lines = text.split("\n");
   const documented = new Set<string>();
@@ -170,7 +192,7 @@ function undocumentedExports({ path, text }: Source): string[] {
   });
 }
 
-/** Whether a doc comment ends on the line above; constants of one line each, without a gap, may share one. */
+/** Whether a doc comment ends on the line above. Adjacent one-line constants may share one. */
 function followsDocComment(lines: readonly string[], index: number): boolean {
   const above = lines[index - 1]?.trimEnd() ?? "";
   if (ONE_LINE_CONST.test(above) && ONE_LINE_CONST.test(lines[index] ?? "")) {
@@ -187,14 +209,14 @@ describe("the folders of src", () => {
     expect(importsBeyond(folder)).toEqual([]);
   });
 
-  it.each(folders)("%s names no folder that it does not import", (folder) => {
+  it.each(folders)("the README.md of %s names no folder that its files do not import", (folder) => {
     const imported = sources
       .filter(({ path }) => dirname(path) === folder)
       .flatMap(({ imports }) => imports.map(({ target }) => dirname(target ?? "")));
     expect(allowedOf.get(folder)?.filter((name) => !imported.includes(name))).toEqual([]);
   });
 
-  it("form no circle", () => {
+  it("have no circular imports", () => {
     expect(findCycles(folders, (folder) => allowedOf.get(folder) ?? [])).toEqual([]);
   });
 
@@ -214,28 +236,34 @@ describe("the folders of src", () => {
     expect(tested.sort()).toEqual(folders.sort());
   });
 
-  it("have migrations that load no LangChain, not by way of other files either", () => {
+  it("have migrations that do not load LangChain, directly or indirectly", () => {
     const migrations = sources.map(({ path }) => path).filter((path) => path.startsWith("src/migrations/"));
     expect(migrations).not.toEqual([]);
     const loading = [...chainsFrom(migrations)].flatMap(([path, chain]) =>
       (byPath.get(path)?.imports ?? [])
         .filter(({ specifier, typeOnly }) => specifier.startsWith("@langchain/") && !typeOnly)
-        .map(({ line, specifier }) => `${path}:${line} loads ${specifier}, by way of ${chain.join(" -> ")}`),
+        .map(({ line, specifier }) => `${path}:${line} loads ${specifier}, through ${chain.join(" -> ")}`),
     );
     expect(loading).toEqual([]);
   });
 
-  it("have no file that is loaded by what it loads", () => {
+  it("have no file that loads itself through other files", () => {
     expect(findCycles(byPath.keys(), runtimeTargets)).toEqual([]);
   });
 
-  it("have no import of a file that is not there", () => {
+  it("have no import of a missing file", () => {
     const missing = sources.flatMap(({ path, imports }) =>
       imports
         .filter(({ target }) => target !== undefined && !byPath.has(target))
         .map(({ line, specifier }) => `${path}:${line} imports ${specifier}`),
     );
     expect(missing).toEqual([]);
+  });
+});
+
+describe("tests, bench, eval and examples", () => {
+  it("do not import each other, except tests that import the example they test", () => {
+    expect(importsBetweenSurroundings()).toEqual([]);
   });
 });
 
@@ -249,11 +277,11 @@ describe("the sources", () => {
     expect(findAll(/\bconsole\s*\??[.[]\s*\w*/g, ({ code }) => code)).toEqual([]);
   });
 
-  it("have no type that is any", () => {
+  it("do not use the type any", () => {
     expect(findAll(/(?::|\bas|[<,|&])\s*any\b(?!\s*:)/g, ({ code }) => code)).toEqual([]);
   });
 
-  it("silence neither the compiler nor the linter", () => {
+  it("do not suppress messages of the compiler or the linter", () => {
     expect(findAll(/@ts-(?:ignore|expect-error|nocheck)|eslint-disable[\w-]*/g, ({ text }) => text)).toEqual(
       [],
     );
@@ -267,7 +295,7 @@ describe("the sources", () => {
     expect(long).toEqual([]);
   });
 
-  it("have a doc comment before everything that they export", () => {
+  it("have a doc comment on every export", () => {
     expect(sources.flatMap(undocumentedExports)).toEqual([]);
   });
 });

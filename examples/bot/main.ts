@@ -14,7 +14,7 @@ import { ChatOllama } from "@langchain/ollama";
 import { Redis } from "ioredis";
 import { TrainingIndex } from "langchain-training-index";
 import { migrate } from "langchain-training-index/migrations";
-import { scriptEnvironment } from "../support/environment.js";
+import { scriptEnvironment } from "../../tooling/environment.js";
 import { redisServer } from "../support/servers.js";
 import { trainings } from "../support/trainings.js";
 import { conversationHandler, webhookApp } from "./app.js";

@@ -7,7 +7,7 @@
 import { TrainingIndex } from "langchain-training-index";
 import { migrate } from "langchain-training-index/migrations";
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
-import { scriptEnvironment } from "../support/environment.js";
+import { scriptEnvironment } from "../../tooling/environment.js";
 import { redisServer } from "../support/servers.js";
 import { putBack } from "./dead-letters.js";
 import { trainingEvents } from "./producer.js";

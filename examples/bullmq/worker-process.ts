@@ -7,8 +7,8 @@
  * `JOB_LOCK_MS` without a sign of life a worker is considered dead, and its job goes to another one.
  */
 import { TrainingIndex } from "langchain-training-index";
-import { loadEnvFile } from "../support/env-file.js";
-import { scriptEnvironment } from "../support/environment.js";
+import { loadEnvFile } from "../../tooling/env-file.js";
+import { scriptEnvironment } from "../../tooling/environment.js";
 import { openQueues } from "./queues.js";
 import { startWorker } from "./worker.js";
 

@@ -10,7 +10,7 @@ import { parseArgs } from "node:util";
 import { serve, type ServerType } from "@hono/node-server";
 import { TrainingIndex } from "langchain-training-index";
 import { migrate } from "langchain-training-index/migrations";
-import { scriptEnvironment } from "../support/environment.js";
+import { scriptEnvironment } from "../../tooling/environment.js";
 import { trainings } from "../support/trainings.js";
 import { oraculoHandler, SIMILARITY_PATH } from "./handler.js";
 import { honoApp } from "./hono.js";
@@ -23,7 +23,8 @@ const index = await TrainingIndex.initialize(embeddings, { pool });
 const samples = config.databaseUrl === undefined ? trainings : [];
 for await (const { id, status } of index.upsertTrainings(samples)) console.log(`${id}: ${status}`);
 
-const token = process.env["ORACULO_TOKEN"] || undefined; // empty in .env.example
+const { ORACULO_TOKEN = "" } = process.env;
+const token = ORACULO_TOKEN === "" ? undefined : ORACULO_TOKEN; // it is empty in .env.example
 const log = (line: string): void => {
   console.error(line);
 };

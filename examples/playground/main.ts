@@ -11,7 +11,7 @@ import { serve } from "@hono/node-server";
 import { TrainingIndex } from "langchain-training-index";
 import { embeddedPool } from "langchain-training-index/embedded";
 import { migrate } from "langchain-training-index/migrations";
-import { scriptEnvironment } from "../support/environment.js";
+import { scriptEnvironment } from "../../tooling/environment.js";
 import { trainings } from "../support/trainings.js";
 import { playgroundApp } from "./app.js";
 import { createTable, saveTraining } from "./trainings.js";

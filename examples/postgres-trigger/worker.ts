@@ -5,8 +5,8 @@
  * Docker's `restart: always`) should restart it when it ends.
  */
 import { configFromEnv, TrainingIndex } from "langchain-training-index";
-import { loadEnvFile } from "../support/env-file.js";
-import { scriptEnvironment } from "../support/environment.js";
+import { loadEnvFile } from "../../tooling/env-file.js";
+import { scriptEnvironment } from "../../tooling/environment.js";
 import { startTrainingWorker } from "./start-worker.js";
 
 loadEnvFile();

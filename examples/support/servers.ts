@@ -1,7 +1,7 @@
 /** Servers for the recipes: those of the environment, else containers, which are removed with the script. */
 import { configFromEnv } from "langchain-training-index";
 import { GenericContainer } from "testcontainers";
-import { postgresContainer } from "../../test/support/postgres-container.js";
+import { postgresContainer } from "../../tooling/postgres-container.js";
 
 /** A running server. */
 export interface Server {

@@ -1,9 +1,9 @@
 import { Embeddings } from "@langchain/core/embeddings";
+import pLimit, { type LimitFunction } from "p-limit";
 import type { OllamaEmbeddingsParams } from "@langchain/ollama";
 import { batches } from "../calls/batches.js";
 import { EmbeddingError, InvalidArgumentError } from "../errors.js";
 import { checkFunction, checkInteger, checkOptions, namesOfProperties } from "../calls/checks.js";
-import { ConcurrencyLimit } from "./concurrency-limit.js";
 import { bisect, type TextOutcome } from "./bisection.js";
 import type { EmbedOptions, PerTextEmbeddings } from "./embedder.js";
 import { serverAddress } from "./ollama-address.js";
@@ -105,7 +105,7 @@ export class ProfiledOllamaEmbeddings extends Embeddings implements PerTextEmbed
   readonly #requester: OllamaRequester;
   readonly #limits: RequestLimits;
   /** Shared by all calls for documents. Queries do not wait for a slot. */
-  readonly #slots: ConcurrencyLimit;
+  readonly #slots: LimitFunction;
   /** Whether this server has been seen to return vectors in the order of the texts. */
   #keepsOrder = false;
 
@@ -114,7 +114,7 @@ export class ProfiledOllamaEmbeddings extends Embeddings implements PerTextEmbed
     this.#requester = requester;
     this.profile = profile;
     this.#limits = limits;
-    this.#slots = new ConcurrencyLimit(limits.concurrency);
+    this.#slots = pLimit(limits.concurrency);
   }
 
   /**
@@ -149,7 +149,7 @@ export class ProfiledOllamaEmbeddings extends Embeddings implements PerTextEmbed
     const worker = async (): Promise<void> => {
       for (const request of requests) {
         const requestTexts = request.map(({ text }) => text);
-        const received = await this.#slots.run(() => {
+        const received = await this.#slots(() => {
           const deadline = performance.now() + retryBudgetMs;
           const options = { deadline, signal: stopSignal, onRetry };
           return bisect(requestTexts, (part) => this.#send(part, options), deadline);

@@ -15,7 +15,7 @@ export interface EmbeddingProfile {
   maxTokens?: number | undefined;
 }
 
-/** The profile of a model that Ollama serves. `docs/embedding.md` names the sources of its facts. */
+/** The profile of a model that Ollama serves. `docs/models.md` names the sources of its facts. */
 export interface OllamaProfile extends EmbeddingProfile {
   /**
    * The limit of Ollama without further options, which can be lower than the model's: 2048 for `bge-m3` and

@@ -1,6 +1,6 @@
 import { AbortError, InvalidArgumentError } from "../errors.js";
 import type { AnySearchOptions } from "../searching/search-options.js";
-import { searchCondition } from "../filtering/search-filter.js";
+import { searchCondition } from "../filtering/filter.js";
 import type { Filter, SearchMode, SearchStrategy } from "../types.js";
 
 /** A request that cannot be served, with the status of the response. */

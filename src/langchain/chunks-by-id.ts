@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from "../errors.js";
 import type { Metadata } from "../types.js";
 import { query, type Queryable } from "../postgres/database.js";
-import type { Scope } from "../filtering/filter.js";
+import type { Scope } from "../filtering/scope.js";
 import type { Layout } from "../schema/layout.js";
 import { findPartsOfTrainings, readChunksById } from "../searching/search-sql.js";
 

@@ -5,7 +5,7 @@ import type { Indexer } from "../writing/indexer.js";
 import { checkGivenVector } from "../searching/query.js";
 import type { Searcher } from "../searching/searcher.js";
 import type { DatabasePool } from "../postgres/database.js";
-import type { Scope } from "../filtering/filter.js";
+import type { Scope } from "../filtering/scope.js";
 import { readById, refuseChunkIds } from "./chunks-by-id.js";
 import type { KnownSchema } from "../schema/known-schema.js";
 import { encodeChunkId, encodeTrainingId, encodeTrainingIds } from "../schema/training-id.js";

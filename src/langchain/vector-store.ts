@@ -16,7 +16,7 @@ import type { DatabasePool } from "../postgres/database.js";
 import { chunkTable, type Layout } from "../schema/layout.js";
 import type { ChunkById } from "./chunks-by-id.js";
 import type { FoundChunk } from "../searching/hits.js";
-import type { EqualityFilter, Filter, Training, UpsertResult } from "../types.js";
+import type { Filter, Training, UpsertResult } from "../types.js";
 import { ADD_OPTIONS, checkRetrieverFields, MMR_OPTIONS, type AddOptions } from "./vector-store-names.js";
 
 /** The operations of the index that a vector store needs. */
@@ -42,7 +42,7 @@ export interface VectorStoreSearch {
 
 /** What `delete` takes: either ids or a filter. */
 export type VectorStoreSelection =
-  { ids: string[]; filter?: undefined } | { ids?: undefined; filter: EqualityFilter };
+  { ids: string[]; filter?: undefined } | { ids?: undefined; filter: Filter };
 
 /** LangChain's default. */
 const DEFAULT_K = 4;

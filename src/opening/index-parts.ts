@@ -11,7 +11,7 @@ import { Remover } from "../writing/remover.js";
 import { Searcher } from "../searching/searcher.js";
 import { TicketOrder } from "../writing/ticket-order.js";
 import { boundedPool, type BoundedPool } from "../postgres/bounded-database.js";
-import { compileFilter, type Scope } from "../filtering/filter.js";
+import { compileScope, type Scope } from "../filtering/scope.js";
 import { quoteIdentifier } from "../postgres/identifiers.js";
 import { DEFAULT_SCHEMA, type Layout } from "../schema/layout.js";
 import { NamedStatements } from "../postgres/named-statements.js";
@@ -53,7 +53,7 @@ export async function openParts(
   const pool = boundedPool(checkPool((options as TrainingIndexOptions | undefined)?.pool));
   const schema = options.schema ?? DEFAULT_SCHEMA;
   quoteIdentifier(schema, "schema");
-  const scope = compileFilter(options.filter);
+  const scope = compileScope(options.filter);
   const efSearch = checkInteger("hnsw.efSearch", options.hnsw?.efSearch ?? DEFAULT_EF_SEARCH, 1, MAX_K);
   const splitter = checkSplitter(options.splitter);
   const header = checkFunction("header", options.header);

@@ -4,8 +4,8 @@ import { checkCall } from "../calls/call-options.js";
 import { MAX_EF_SEARCH } from "./scan.js";
 import type { Condition } from "../filtering/condition.js";
 import type { Queryable } from "../postgres/database.js";
-import type { Scope } from "../filtering/filter.js";
-import { searchCondition } from "../filtering/search-filter.js";
+import type { Scope } from "../filtering/scope.js";
+import { searchCondition } from "../filtering/filter.js";
 import type { Filter, SearchMode, SearchStrategy } from "../types.js";
 
 /** A scan cannot return more chunks than it has candidates. */

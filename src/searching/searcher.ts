@@ -5,7 +5,7 @@ import { chooseDiverse } from "./marginal-relevance.js";
 import type { Notify } from "../calls/notices.js";
 import { checkQuery } from "./query.js";
 import { checkSearch, type AnySearchOptions, type CheckedSearch } from "./search-options.js";
-import type { Scope } from "../filtering/filter.js";
+import type { Scope } from "../filtering/scope.js";
 import type { FoundChunk } from "./hits.js";
 import { CurrentStatements } from "./current-statements.js";
 import { hostClient } from "../postgres/host-client.js";

@@ -4,6 +4,7 @@
  * ends. A call that is not admitted is superseded, or, if it is an upsert, has prepared against a version that was
  * replaced.
  */
+import { numberedFrom, type Condition } from "../filtering/condition.js";
 import { namesOf, type Layout } from "../schema/layout.js";
 
 /**
@@ -120,9 +121,13 @@ RETURNING t.id`;
 /**
  * The fence of a delete: it turns the row of an older version into a tombstone. A delete without a revision also ends
  * the revision history: its barrier stops calls that started before it, and later calls are compared with no revision.
- * $1 ids, $2 tickets, $3 revisions, $4 metadata of tombstones for ids that have no row, $5 the scope.
+ * $1 ids, $2 tickets, $3 revisions, $4 metadata of tombstones for ids that have no row, $5 the scope, $6... the values of
+ * the condition that the trainings still have to meet.
  */
-export function admitDeletes(layout: Layout): string {
+export function admitDeletes(layout: Layout, condition: Condition | undefined): string {
+  const stillMeets = condition
+    ? ` AND (SELECT ${numberedFrom(6, condition.text)} FROM (SELECT t.metadata) AS stored (metadata))`
+    : "";
   return `
 INSERT INTO ${namesOf(layout).training} AS t (id, ticket, content_ticket, revision, barrier, metadata, deleted_at)
 SELECT n.id, n.ticket, n.ticket, n.revision, ${barrierOf("n")}, n.metadata, now()
@@ -136,6 +141,6 @@ ON CONFLICT (id) DO UPDATE SET
   barrier = greatest(t.barrier, excluded.barrier),
   deleted_at = excluded.deleted_at,
   updated_at = now()
-WHERE ${meets("t", "$5")} AND ${isNewer("excluded", "t")}
+WHERE ${meets("t", "$5")}${stillMeets} AND ${isNewer("excluded", "t")}
 RETURNING t.id::text AS key`;
 }

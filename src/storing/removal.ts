@@ -1,7 +1,7 @@
 import type { DeleteStatus } from "../types.js";
 import { query, type Queryable } from "../postgres/database.js";
 import { admitDeletes } from "./fence-sql.js";
-import type { Scope } from "../filtering/filter.js";
+import type { Condition } from "../filtering/condition.js";
 import type { WriteTarget } from "./write-target.js";
 import * as sql from "./write-sql.js";
 
@@ -12,8 +12,8 @@ export interface Removal {
   /** Shared by all keys: it records when the call started. */
   ticket: string;
   revision: string | null;
-  /** Conditions on the trainings' metadata, in addition to the scope. */
-  conditions: Scope;
+  /** A condition on the trainings' metadata, in addition to the scope. */
+  condition: Condition | undefined;
 }
 
 /** The outcome of a removal for one training. */
@@ -31,15 +31,16 @@ export interface RemovalOutcome {
 export async function remove(
   client: Queryable,
   { layout, scope }: WriteTarget,
-  { keys, ticket, revision, conditions }: Removal,
+  { keys, ticket, revision, condition }: Removal,
 ): Promise<RemovalOutcome[]> {
-  const allConditions = [...scope, ...conditions];
-  const admitted = await query<{ key: string }>(client, admitDeletes(layout), [
+  const values = condition?.values ?? [];
+  const admitted = await query<{ key: string }>(client, admitDeletes(layout, condition), [
     keys,
     keys.map(() => ticket),
     keys.map(() => revision),
     keys.map(() => scope[0] ?? "{}"), // so that the tombstone of an unknown id is in the scope of this index
-    allConditions,
+    scope,
+    ...values,
   ]);
   const admittedKeys = admitted.map(({ key }) => key);
   const admittedSet = new Set(admittedKeys);
@@ -54,7 +55,7 @@ export async function remove(
   const newer =
     rejected.length === 0
       ? []
-      : await query<{ key: string }>(client, sql.findTrainings(layout), [allConditions, rejected]);
+      : await query<{ key: string }>(client, sql.findTrainings(layout, condition), [scope, rejected, ...values]);
   const superseded = new Set(newer.map(({ key }) => key));
   const chunks = new Map(deleted.map(({ key, chunks: count }) => [key, Number(count)]));
   return keys.map((key) => {

@@ -2,6 +2,7 @@
  * The statements of the write path, one pure function each. Values are bound, lists through `unnest`. All results are
  * read as text, so that type parsers that the host has set in `pg` do not affect them.
  */
+import { numberedFrom, type Condition } from "../filtering/condition.js";
 import { barrierOf, claimedProfile, contentTicketOf, isNewer, meets, reasonOf } from "./fence-sql.js";
 import { quoteLiteral } from "../postgres/identifiers.js";
 import { namesOf, type Layout } from "../schema/layout.js";
@@ -17,14 +18,14 @@ SELECT ${nextTicket(layout)} AS ticket, (SELECT max(${newestTicketOf("t")})::tex
 }
 
 /**
- * $1 conditions on the metadata. A ticket for a call that starts now on the living trainings that meet all of them,
- * their ids as a JSON array, and their newest stored ticket.
+ * $1 the scope, $2... the values of a condition. A ticket for a call that starts now on the living trainings that meet
+ * both, their ids as a JSON array, and their newest stored ticket.
  */
-export function takeTicketOfMatching(layout: Layout): string {
+export function takeTicketOfMatching(layout: Layout, condition: Condition): string {
   return `
 WITH found AS MATERIALIZED (
   SELECT t.id, ${newestTicketOf("t")} AS newest FROM ${namesOf(layout).training} t
-  WHERE t.deleted_at IS NULL AND ${meets("t", "$1")}
+  WHERE t.deleted_at IS NULL AND ${meets("t", "$1")} AND ${numberedFrom(2, condition.text)}
 )
 SELECT ${nextTicket(layout)} AS ticket, max(newest)::text AS newest,
   (json_agg(id::text ORDER BY id))::text AS keys FROM found`;
@@ -137,12 +138,12 @@ export function deleteAllChunks(layout: Layout): string {
   return `DELETE FROM ${namesOf(layout).chunk} WHERE training_id = ANY ($1::${layout.idType}[])`;
 }
 
-/** $1 conditions on the metadata, $2 ids. The living trainings among them that meet all conditions. */
-export function findTrainings(layout: Layout): string {
+/** $1 the scope, $2 ids, $3... the values of the condition. The living trainings among them that meet both. */
+export function findTrainings(layout: Layout, condition: Condition | undefined): string {
   return `
 SELECT id::text AS key FROM ${namesOf(layout).training}
 WHERE deleted_at IS NULL AND metadata @> ALL ($1::jsonb[])
-  AND id = ANY ($2::${layout.idType}[]) ORDER BY id`;
+  AND id = ANY ($2::${layout.idType}[])${condition ? ` AND ${numberedFrom(3, condition.text)}` : ""} ORDER BY id`;
 }
 
 /**

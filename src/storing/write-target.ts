@@ -1,4 +1,4 @@
-import type { Scope } from "../filtering/filter.js";
+import type { Scope } from "../filtering/scope.js";
 import type { Claim } from "./profile-claim.js";
 import type { Layout } from "../schema/layout.js";
 

@@ -2,7 +2,7 @@ import { throwIfAborted } from "../errors.js";
 import type { Notify } from "../calls/notices.js";
 import type { BoundedPool } from "../postgres/bounded-database.js";
 import { query, type Queryable } from "../postgres/database.js";
-import type { Scope } from "../filtering/filter.js";
+import type { Condition } from "../filtering/condition.js";
 import { databaseOf, hostClient } from "../postgres/host-client.js";
 import { remove, type Removal, type RemovalOutcome } from "../storing/removal.js";
 import { takeInOrder, type TakenTicket } from "../storing/ticket-sequence.js";
@@ -16,7 +16,6 @@ import { write, writeEach, writeStatement } from "../storing/write-transaction.j
 /** Options of the methods of {@link Remover}. */
 export interface RemoveOptions {
   revision?: string | null | undefined;
-  conditions?: Scope | undefined;
   client?: Queryable | undefined;
   signal?: AbortSignal | undefined;
 }
@@ -50,11 +49,11 @@ export class Remover {
 
   /** @param keys - distinct ids in the form sent to Postgres */
   async remove(keys: readonly string[], options: RemoveOptions = {}): Promise<RemovalOutcome[]> {
-    const { conditions = [], revision = null } = options;
+    const { revision = null } = options;
     throwIfAborted(options.signal);
     if (keys.length === 0) return [];
     const removeWith = (ticket: string): Promise<RemovalOutcome[]> =>
-      this.#removeWith(keys, { ticket, revision, conditions }, options);
+      this.#removeWith(keys, { ticket, revision, condition: undefined }, options);
     const start = async (): Promise<{ ticket: string; outcomes?: RemovalOutcome[] }> => {
       const { ticket } = await this.#takeTicket<TakenTicket>(sql.takeTicket, [keys], options);
       // A delete without a revision ends the revision history. Later calls take their tickets only after it has done so.
@@ -64,20 +63,23 @@ export class Remover {
     return outcomes ?? removeWith(ticket);
   }
 
-  /** Deletes the trainings whose metadata meets the conditions and the scope. */
+  /** Deletes the trainings whose metadata meets the condition and the scope. */
   async removeMatching(
-    conditions: Scope,
+    condition: Condition,
     options: RemoveOptions = {},
   ): Promise<{ key: string; outcome: RemovalOutcome }[]> {
     throwIfAborted(options.signal);
-    const values = [[...this.#target.scope, ...conditions]];
     const take = (): Promise<TakenTicket & { keys: string | null }> =>
-      this.#takeTicket(sql.takeTicketOfMatching, values, options);
+      this.#takeTicket(
+        (layout) => sql.takeTicketOfMatching(layout, condition),
+        [this.#target.scope, ...condition.values],
+        options,
+      );
     const taken = await this.#ticketOrder.take(undefined, take, options.client === undefined);
     const keys = JSON.parse(taken.keys ?? "[]") as string[];
     if (keys.length === 0) return [];
     const { ticket } = taken;
-    const outcomes = await this.#removeWith(keys, { ticket, revision: null, conditions }, options);
+    const outcomes = await this.#removeWith(keys, { ticket, revision: null, condition }, options);
     return keys.map((key, index) => ({ key, outcome: outcomes[index] ?? ABSENT }));
   }
 

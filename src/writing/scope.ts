@@ -1,6 +1,6 @@
 import type { NormalizedTraining } from "../chunking/training-input.js";
 import { InvalidArgumentError } from "../errors.js";
-import type { Scope } from "../filtering/filter.js";
+import type { Scope } from "../filtering/scope.js";
 import type { Metadata } from "../types.js";
 
 /**

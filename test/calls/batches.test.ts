@@ -5,11 +5,11 @@ import { batches } from "../../src/calls/batches.js";
 const lengthOf = (text: string): number => text.length;
 
 describe("batches", () => {
-  it("gives nothing for no items", () => {
+  it("yields no batches for no items", () => {
     expect([...batches([], lengthOf, { items: 2, size: 10 })]).toEqual([]);
   });
 
-  it("ends a batch at its number of items", () => {
+  it("ends a batch when it has the maximum number of items", () => {
     const items = ["a", "b", "c", "d", "e"];
     expect([...batches(items, lengthOf, { items: 2, size: 10 })]).toEqual([["a", "b"], ["c", "d"], ["e"]]);
   });
@@ -23,7 +23,7 @@ describe("batches", () => {
     ]);
   });
 
-  it("fills a batch to its very size", () => {
+  it("fills a batch to exactly its maximum size", () => {
     expect([...batches(["abc", "de", "f"], lengthOf, { items: 10, size: 5 })]).toEqual([
       ["abc", "de"],
       ["f"],
@@ -39,7 +39,7 @@ describe("batches", () => {
     ]);
   });
 
-  it("counts items without a size", () => {
+  it("limits the number of items of size 0", () => {
     expect([...batches(["", "", ""], lengthOf, { items: 2, size: 0 })]).toEqual([["", ""], [""]]);
   });
 

@@ -17,8 +17,8 @@ function refusal(given: object, path?: string): InvalidArgumentError {
   throw new Error("was not refused");
 }
 
-describe("names that are not known", () => {
-  it("are refused, with the nearest known name", () => {
+describe("unknown option names", () => {
+  it("are refused, with the nearest known name as a suggestion", () => {
     expect(refusal({ k: 1, filters: {} })).toMatchObject({
       option: "filters",
       message: "filters is not known to similar: did you mean filter?",
@@ -26,19 +26,19 @@ describe("names that are not known", () => {
     expect(refusal({ MINSCORE: 1 }).message).toContain("did you mean minScore?");
   });
 
-  it("are refused with the list of known names when none is near", () => {
+  it("are refused with the list of known names when none is similar", () => {
     expect(refusal({ wholly: 1 }).message).toContain("known are k, filter, minScore");
   });
 
-  it("are refused with undefined for a value, too", () => {
+  it("are refused even when their value is undefined", () => {
     expect(refusal({ filters: undefined }).option).toBe("filters");
   });
 
-  it("are named by their path", () => {
+  it("are reported with their path", () => {
     expect(refusal({ topK: 1 }, "search").option).toBe("search.topK");
   });
 
-  it("do not touch the known ones, nor what is not given", () => {
+  it("do not include known names; missing options pass too", () => {
     expect(() => {
       checkNames({ k: 1, filter: undefined }, KNOWN, "similar");
       checkNames(undefined, KNOWN, "similar");
@@ -47,7 +47,7 @@ describe("names that are not known", () => {
 });
 
 describe("checkInteger", () => {
-  it.each([1, 500, 1000])("lets %d through", (value) => {
+  it.each([1, 500, 1000])("accepts %d", (value) => {
     expect(checkInteger("k", value, 1, 1000)).toBe(value);
   });
 

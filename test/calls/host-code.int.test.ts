@@ -13,9 +13,9 @@ const throwing = (): never => {
   throw failure;
 };
 
-// Guards: `runHostCode` around each function of the host's.
-describeOnServer("code of the host's that throws", (database) => {
-  it("is named when it is onProgress, and the stored version stays", async () => {
+// Guards `runHostCode`, which wraps each call of a host's function.
+describeOnServer("host code that throws", (database) => {
+  it("is named in the error if it is onProgress, and the stored version stays", async () => {
     const test = await openTestIndex(database);
     await test.index.upsertTraining(TRAINING);
     const before = await allVersions(test);
@@ -26,7 +26,7 @@ describeOnServer("code of the host's that throws", (database) => {
     expect(await allVersions(test)).toEqual(before);
   });
 
-  it("is named when it is the splitter, also where an edit is split", async () => {
+  it("is named in the error if it is the splitter, even when an edit is split", async () => {
     let fails = false;
     const splitter = new RecursiveCharacterTextSplitter({ chunkSize: 200, chunkOverlap: 0 });
     const split = splitter.splitText.bind(splitter);
@@ -41,7 +41,7 @@ describeOnServer("code of the host's that throws", (database) => {
     });
   });
 
-  it("is left as it is when it is the iterable that trainings come from", async () => {
+  it("has its error passed on unchanged if it is the iterable of trainings", async () => {
     const test = await openTestIndex(database);
     async function* source(): AsyncGenerator<Training> {
       yield await Promise.resolve(TRAINING);
@@ -50,7 +50,7 @@ describeOnServer("code of the host's that throws", (database) => {
     await expect(collect(test.index.upsertTrainings(source()))).rejects.toBe(failure);
   });
 
-  it("does not hold up a call whose signal fires: a splitter that never answers", async () => {
+  it("does not block an abort: a splitter that never answers", async () => {
     const test = await openTestIndex(database, {
       splitter: { splitText: () => new Promise(() => undefined) },
     });
@@ -61,7 +61,7 @@ describeOnServer("code of the host's that throws", (database) => {
   });
 });
 
-describeOnServer("what is stored of a splitter", (database) => {
+describeOnServer("the stored description of a splitter", (database) => {
   const keyed = (chunkSize: number): RecursiveCharacterTextSplitter =>
     Object.assign(new RecursiveCharacterTextSplitter({ chunkSize, chunkOverlap: 0 }), {
       apiKey: "sk-segredo",
@@ -71,7 +71,7 @@ describeOnServer("what is stored of a splitter", (database) => {
     return rows as unknown[];
   };
 
-  it("is a digest, the same one for each index", async () => {
+  it("is a digest, the same for every index with an equal splitter", async () => {
     const test = await openTestIndex(database, { splitter: keyed(500) });
     await test.index.upsertTraining(TRAINING);
     const { embeddings, pool, schema } = test;
@@ -82,7 +82,7 @@ describeOnServer("what is stored of a splitter", (database) => {
     expect(rows[0]).toEqual({ splitter: expect.stringMatching(/^[0-9a-f]{64}$/) as string });
   });
 
-  it("does not matter to a repeat, and to an edit no more than it must, when it is of an earlier version", async () => {
+  it("may be in an earlier version's format: a repeat is unchanged, and an edit re-embeds only the new chunk", async () => {
     const test = await openTestIndex(database);
     await test.index.upsertTraining(TRAINING);
     await test.pool.query(
@@ -100,7 +100,7 @@ describeOnServer("what is stored of a splitter", (database) => {
 });
 
 describeOnServer("an Ollama that is not running", (database) => {
-  it("is reported within 3 s for writes, searches and hybrid ones, with the retries told", async () => {
+  it("is reported within 3 s for writes and for vector and hybrid searches, with RETRY notices", async () => {
     const test = await openTestIndex(database, {}, { textSearch: "portuguese" });
     await test.index.upsertTraining(TRAINING);
     const { pool, schema, embeddings } = test;

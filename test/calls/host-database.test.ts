@@ -56,7 +56,7 @@ function expectRefusal(option: string, check: () => unknown, reason: RegExp): vo
 
 describe("checkPool", () => {
   it.each([...NEITHER, [undefined, /undefined/], [new pg.Client(), /pg\.Client/]] as [unknown, RegExp][])(
-    "refuses what is no pool (%#)",
+    "refuses a value that is not a pool (%#)",
     (given, reason) => {
       expectRefusal("pool", () => checkPool(given), reason);
     },
@@ -70,7 +70,7 @@ describe("checkPool", () => {
     );
   });
 
-  it("takes a pool, and what stands in its place", () => {
+  it("accepts a pool, and any object with its methods", () => {
     const pool = new pg.Pool();
     expect(checkPool(pool)).toBe(pool);
     const wrapped = { query: method, connect: method };
@@ -80,7 +80,7 @@ describe("checkPool", () => {
 
 describe("checkClient", () => {
   it.each([...NEITHER, [new pg.Pool(), /a pool/], [new pg.Client(), /not connected/]] as [unknown, RegExp][])(
-    "refuses what is no client (%#)",
+    "refuses a value that is not a client (%#)",
     (given, reason) => {
       expectRefusal(
         "client",
@@ -92,12 +92,12 @@ describe("checkClient", () => {
     },
   );
 
-  it("takes nothing, and what stands in a client's place", () => {
+  it("accepts undefined, and any object with a client's methods", () => {
     checkClient(undefined);
     checkClient({ query: method });
   });
 
-  it("takes either a pool or a client for what only reads", () => {
+  it("accepts either a pool or a client for reads", () => {
     const client = { query: method };
     expect(checkDatabase(client)).toBe(client);
     expectRefusal("client", () => checkDatabase(new pg.Client()), /not connected/);
@@ -105,7 +105,7 @@ describe("checkClient", () => {
   });
 });
 
-describe("what query() returns", () => {
+describe("a pool or client that misbehaves", () => {
   const rowsOnly = {
     query: () => Promise.resolve([{ one: 1 }]),
     release: method,
@@ -113,7 +113,7 @@ describe("what query() returns", () => {
     removeListener: method,
   };
 
-  it("is an error of the argument when it is not what pg returns", async () => {
+  it("is refused by the argument's name if query() returns something else than pg does", async () => {
     const client = {
       ...rowsOnly,
       release: () => undefined,
@@ -128,7 +128,7 @@ describe("what query() returns", () => {
   });
 
   it.each([undefined, {}, { query: method }])(
-    "and so is a pool that connects to something else (%o)",
+    "is refused if connect() returns something else than a client (%o)",
     async (client) => {
       const pool = { query: method, connect: () => Promise.resolve(client) };
       await expect(boundedPool(pool as never).query("SELECT 1")).rejects.toMatchObject({ option: "pool" });

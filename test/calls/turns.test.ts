@@ -6,7 +6,7 @@ function work(milliseconds: number): void {
   while (performance.now() < end);
 }
 
-it("work on a long list lets others have a turn, and keeps the order", async () => {
+it("work on a long list yields to the event loop, and keeps the order", async () => {
   let turns = 0;
   const count = (): void => {
     turns += 1;
@@ -23,7 +23,7 @@ it("work on a long list lets others have a turn, and keeps the order", async () 
   turns = 1000;
 });
 
-it("short work waits for nobody", async () => {
+it("short work does not yield", async () => {
   let isInterrupted = false;
   setImmediate(() => (isInterrupted = true));
   expect(await mapInTurns([1, 2, 3], (item) => item + 1)).toEqual([2, 3, 4]);

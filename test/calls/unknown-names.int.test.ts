@@ -15,14 +15,14 @@ import { expect, it } from "vitest";
 import { describeOnServer, type TestDatabase } from "../support/databases.js";
 import { DIMENSIONS, openTestIndex, type TestIndex } from "../support/index.js";
 
-/** A function, an object of fixed names that it takes, and where that object is in its arguments. */
-interface Taker {
+/** A function that takes an object with a fixed set of property names. */
+interface OptionFunction {
   name: string;
-  /** Every name that is known. */
+  /** A valid object. */
   valid: Record<string, unknown>;
-  /** Where the object is, for the path of an error; none for options. */
+  /** Path of the object in error messages; undefined if it is the options argument itself. */
   path?: string;
-  /** Whether the object must be there. */
+  /** Whether the object must be given. */
   required?: boolean;
   call: (given: never) => unknown;
 }
@@ -37,7 +37,7 @@ const SEARCH = {
   efSearch: 10,
 };
 
-function takersOf({ index, embeddings, pool, owner, schema }: TestIndex, database: TestDatabase): Taker[] {
+function optionFunctionsOf({ index, embeddings, pool, owner, schema }: TestIndex, database: TestDatabase): OptionFunction[] {
   const training = { id: "a", content: "loja", metadata: { ano: 1 }, revision: 1 };
   const documents = [{ pageContent: "loja", metadata: {}, type: "Document" }];
   const { signal } = new AbortController();
@@ -255,7 +255,7 @@ function takersOf({ index, embeddings, pool, owner, schema }: TestIndex, databas
   ];
 }
 
-/** Ways to write a name wrong: one letter more, one less, another case, snake case, the British way. */
+/** Misspellings of a name: an extra letter, a missing one, upper case, snake case, British spelling, a leading space. */
 function misspellingsOf(name: string): string[] {
   const snake = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
   const all = [
@@ -278,9 +278,9 @@ async function failureOf(call: () => unknown): Promise<unknown> {
   }
 }
 
-describeOnServer("names that a function does not know", (database) => {
-  it("are refused by every function that takes options, however they are misspelt", async () => {
-    for (const { name, valid, path, call } of takersOf(await openTestIndex(database), database)) {
+describeOnServer("unknown option names", (database) => {
+  it("are refused by every function that takes options, in every misspelling", async () => {
+    for (const { name, valid, path, call } of optionFunctionsOf(await openTestIndex(database), database)) {
       const where = `${name} ${path ?? ""}`;
       expect(await failureOf(() => call(valid as never)), where).toBeUndefined();
       for (const known of [...Object.keys(valid), "filter"]) {
@@ -297,20 +297,20 @@ describeOnServer("names that a function does not know", (database) => {
     }
   });
 
-  it("are refused when something else than an object is given, which would have none", async () => {
-    for (const taker of takersOf(await openTestIndex(database), database)) {
+  it("are not overlooked: lists, Maps, promises and primitives are refused as options", async () => {
+    for (const optionFunction of optionFunctionsOf(await openTestIndex(database), database)) {
       const { name, path = "options", call, required = false } = taker;
       const given: unknown[] = [[], [{ k: 1 }], new Map([["k", 1]]), Promise.resolve({}), "k", 7, true];
       for (const wrong of [...given, null, ...(required ? [undefined] : [])]) {
         const failure = await failureOf(() => call(wrong as never));
-        // A store's retriever takes a number: k.
+        // The vector store's asRetriever also takes a number: k.
         if (name === "vectorStore.asRetriever" && path === "options" && typeof wrong === "number") continue;
         expect(failure, `${name} ${path}: ${String(wrong)}`).toBeInstanceOf(InvalidArgumentError);
       }
     }
   });
 
-  it("do not keep a known profile from being given, nor a config of LangChain from being passed on", async () => {
+  it("do not include those of a built-in profile, nor those of a LangChain config", async () => {
     const { index, embeddings, pool, schema } = await openTestIndex(database);
     await index.upsertTraining({ id: "a", content: "loja" });
     const profile = { ...embeddingProfiles["bge-m3"], model: "hashing-1", dimensions: DIMENSIONS };
@@ -324,8 +324,8 @@ describeOnServer("names that a function does not know", (database) => {
   });
 });
 
-describeOnServer("what was meant", (database) => {
-  it("is said to who calls otherwise", async () => {
+describeOnServer("helpful messages", (database) => {
+  it("show the right call after a common mistake", async () => {
     const { index, embeddings, pool, schema } = await openTestIndex(database);
     const documents = [{ pageContent: "loja", metadata: {} }];
     const Index = TrainingIndex as unknown as new (...given: unknown[]) => TrainingIndex;
@@ -367,7 +367,7 @@ describeOnServer("what was meant", (database) => {
     }
   });
 
-  it("is said of a document that the model does not read whole, with its place and id", async () => {
+  it("name the place and id of a document that is too long for the model", async () => {
     const { index, embeddings } = await openTestIndex(database);
     const { EmbeddingError } = await import("langchain-training-index");
     Object.assign(embeddings, {
@@ -391,7 +391,7 @@ describeOnServer("what was meant", (database) => {
     );
   });
 
-  it("is shown of an index by console.log: schema and model, and nothing of the pool", async () => {
+  it("include console.log of an index: its schema and model, nothing of the pool", async () => {
     const { index, schema } = await openTestIndex(database);
     const shown = inspect(index);
     expect(shown).toBe(

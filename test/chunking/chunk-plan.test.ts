@@ -24,7 +24,7 @@ const plan = (training: Training, splitter = byLine, header = ""): Promise<Chunk
     chunkerOf(splitter),
   );
 
-/** The fingerprint of a training of two lines, with what the test changes of it. */
+/** The fingerprint of a training of two lines, with the test's changes applied. */
 async function fingerprint(training: Partial<Training>, splitter = byLine): Promise<string> {
   const content = training.documents ? {} : { content: "um\ndois" };
   const planned = await plan({ id: "1", ...content, ...training } as Training, splitter);
@@ -77,7 +77,7 @@ describe("planChunks", () => {
     expect(chunks.map(({ start }) => start)).toEqual([0, 3, 11, 21]);
   });
 
-  it("keeps each document as one chunk under its own id when it is not to split", async () => {
+  it("keeps each document as one chunk under its own id with split: false", async () => {
     const documents = [{ pageContent: " um\ndois ", id: "d1", metadata: { n: 1 } }, { pageContent: "três" }];
     const { chunks } = await plan({ id: "1", documents, split: false, metadata: { tag: "a" } });
     expect(chunks).toStrictEqual([
@@ -102,7 +102,7 @@ describe("planChunks", () => {
     ]);
   });
 
-  it("leaves out blank documents when it is not to split, and counts them", async () => {
+  it("leaves out blank documents with split: false, but counts them in the offsets", async () => {
     const documents = [{ pageContent: " \n" }, { pageContent: "um" }];
     const { chunks } = await plan({ id: "1", documents, split: false });
     expect(chunks.map(({ content, start, end }) => ({ content, start, end }))).toEqual([
@@ -110,19 +110,19 @@ describe("planChunks", () => {
     ]);
   });
 
-  it("does not ask the splitter when it is not to split", async () => {
+  it("does not call the splitter with split: false", async () => {
     const never: Splitter = { splitText: () => Promise.reject(new Error("is not called")) };
     const { chunks } = await plan({ id: "1", documents: [{ pageContent: "um" }], split: false }, never);
     expect(chunks).toHaveLength(1);
   });
 
-  it("does not take ids of documents for chunks when it splits", async () => {
+  it("does not use document ids as chunk ids when it splits", async () => {
     const { chunks } = await plan({ id: "1", documents: [{ pageContent: "um\ndois", id: "d1" }] });
     expect(chunks.map(({ id }) => id)).toEqual([undefined, undefined]);
   });
 
   it.each([[["dois"]], [["um", "dois"]]])(
-    "passes on that a splitter returned text that is not in the content: %j",
+    "refuses splitter output that is not in the content: %j",
     async (returned) => {
       await expect(
         plan({ id: "1", content: "um" }, { splitText: () => Promise.resolve(returned) }),
@@ -130,7 +130,7 @@ describe("planChunks", () => {
     },
   );
 
-  it("makes one chunk of a text that a splitter makes nothing of", async () => {
+  it("makes one chunk if the splitter returns none for a text", async () => {
     const { chunks } = await plan({ id: "1", content: " ### \n" }, { splitText: () => Promise.resolve([]) });
     expect(chunks.map(({ content, start, end }) => ({ content, start, end }))).toEqual([
       { content: "###", start: 1, end: 4 },
@@ -138,20 +138,20 @@ describe("planChunks", () => {
   });
 
   describe("the fingerprint", () => {
-    it("is the same for the same training, whatever its id, its revision and the order of its metadata", async () => {
+    it("is the same for the same training, whatever its id, its revision and the order of its metadata keys", async () => {
       const one = await plan({ id: "1", content: "um\ndois", revision: 1, metadata: { a: 1, b: 2 } });
       const other = await plan({ id: "2", content: "um\ndois", revision: 2, metadata: { b: 2, a: 1 } });
       expect(other.fingerprint).toBe(one.fingerprint);
     });
 
-    it("is the same where another splitter splits in the same places", async () => {
+    it("is the same if another splitter splits at the same places", async () => {
       const otherSplitter: Splitter = { splitText: (text) => Promise.resolve(text.split(/\r?\n/)) };
       expect(await fingerprint({}, otherSplitter)).toBe(await fingerprint({}));
     });
 
     it.each<[string, Partial<Training>]>([
-      ["a text", { content: "um\ntrês" }],
-      ["a place", { content: "um\n dois" }],
+      ["the text of a chunk", { content: "um\ntrês" }],
+      ["the place of a chunk", { content: "um\n dois" }],
       ["the order of chunks", { content: "dois\num" }],
       ["the training's metadata", { metadata: { tag: "a" } }],
       ["the number of chunks", { content: "um\ndois\num" }],
@@ -169,7 +169,7 @@ describe("planChunks", () => {
       expect(other).not.toBe(one);
     });
 
-    it("changes with a document's id where that names the chunk, and only there", async () => {
+    it("changes with a document's id only if that id names the chunk", async () => {
       const named = (id: string, split: boolean): Promise<string> =>
         fingerprint({ documents: [{ pageContent: "um", id }], split });
       expect(await named("b", false)).not.toBe(await named("a", false));
@@ -186,13 +186,13 @@ describe("planChunks", () => {
   describe("with a header", () => {
     const content = "um\ndois";
 
-    it("leaves text, places and metadata of the chunks as they are", async () => {
+    it("does not change the chunks' text, places and metadata", async () => {
       const shown = ({ chunks }: ChunkPlan): unknown[] => chunks.map((chunk) => ({ ...chunk, hash: "" }));
       const headed = await plan({ id: "1", content }, byLine, "Loja");
       expect(shown(headed)).toEqual(shown(await plan({ id: "1", content })));
     });
 
-    it("has hashes and a fingerprint of its own, the same for the same header", async () => {
+    it("has its own hashes and fingerprint, the same for the same header", async () => {
       const plans = await Promise.all(["", "Loja", "Site"].map((header) => plan({ id: "1", content }, byLine, header))); // prettier-ignore
       const hashes = plans.flatMap(({ chunks }) => chunks.map(({ hash }) => hash));
       expect(new Set(hashes).size).toBe(6);
@@ -200,7 +200,7 @@ describe("planChunks", () => {
       expect(await plan({ id: "1", content }, byLine, "Loja")).toEqual(plans[1]);
     });
 
-    it("tells header and text apart, wherever one ends and the other begins", async () => {
+    it("hashes header and text separately, wherever the boundary between them is", async () => {
       const cases = [
         ["", "Loja\num"],
         ["Loja", "um"],
@@ -210,12 +210,12 @@ describe("planChunks", () => {
       ] as const;
       const texts = cases.map(([header, text]) => plan({ id: "1", content: text }, whole, header));
       const hashes = (await Promise.all(texts)).map(({ chunks }) => chunks[0]?.hash);
-      // White space around a header is none of it.
+      // White space around a header is trimmed.
       expect(hashes[3]).toBe(hashes[1]);
       expect(new Set(hashes).size).toBe(4);
     });
 
-    it("counts in the hash of a document that stays whole, and not in that of a ready vector", async () => {
+    it("is part of the hash of an unsplit document, but not of a ready vector's", async () => {
       const documents = [{ pageContent: "um" }];
       const [plain, headed] = await Promise.all(
         ["", "Loja"].map((header) => plan({ id: "1", documents, split: false }, byLine, header)),
@@ -236,7 +236,7 @@ describe("planChunks", () => {
   });
 
   describe("with ready vectors", () => {
-    it("carries the vector, and does not share it with the same text embedded", async () => {
+    it("carries the vector, and has another hash than the same text without a vector", async () => {
       const vector = Float32Array.of(1, 2);
       const [chunk] = (await planChunks(withVectors(vector), chunkerOf(whole))).chunks;
       expect(chunk?.vector).toBe(vector);
@@ -245,20 +245,20 @@ describe("planChunks", () => {
       expect(chunk?.hash).not.toBe(sha256("um"));
     });
 
-    it("shares a hash between the same vectors of the same text only", async () => {
+    it("gives the same hash only to equal vectors of the same text", async () => {
       const vectors = [Float32Array.of(1, 2), Float32Array.of(1, 2), Float32Array.of(2, 1)];
       const { chunks } = await planChunks(withVectors(...vectors), chunkerOf(whole));
       expect(chunks[1]?.hash).toBe(chunks[0]?.hash);
       expect(chunks[2]?.hash).not.toBe(chunks[0]?.hash);
     });
 
-    it("tells vectors apart that are views of one buffer", async () => {
+    it("distinguishes vectors that are views of one buffer", async () => {
       const all = Float32Array.of(1, 2, 3, 4);
       const { chunks } = await planChunks(withVectors(all.subarray(0, 2), all.subarray(2)), chunkerOf(whole));
       expect(chunks[1]?.hash).not.toBe(chunks[0]?.hash);
     });
 
-    it("takes the hash of the text and of the bytes that a vector's view covers, no others", async () => {
+    it("hashes the text and only those bytes of the buffer that the vector's view covers", async () => {
       const all = Float32Array.of(7, 1, 2, 8);
       const other = Float32Array.of(1, 2, 9);
       const views = [Float32Array.of(1, 2), all.subarray(1, 3), other.subarray(0, 2)];
@@ -271,7 +271,7 @@ describe("planChunks", () => {
 });
 
 describe("splitChunkInTwo", () => {
-  it("makes two chunks with their places in the joined documents, each under the header and the metadata", async () => {
+  it("makes two chunks with places in the joined documents, and the same header and metadata", async () => {
     const documents = [
       { pageContent: "Trocas em trinta dias.", metadata: { n: 1 } },
       { pageContent: " Frete grátis. Prazo de três dias.", metadata: { n: 2 } },

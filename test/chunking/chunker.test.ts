@@ -7,13 +7,13 @@ import { InvalidArgumentError } from "../../src/errors.js";
 import type { Splitter, TextSpan } from "../../src/chunking/splitter.js";
 import { isBlank, storableText } from "../../src/text.js";
 import { PORTUGUESE_PARAGRAPHS } from "../support/portuguese-sample.js";
-import { randomOf } from "../support/random.js";
+import { randomOf } from "../../tooling/random.js";
 
 const MEGABYTE = 1_000_000;
-/** What models put around a text. */
+/** Special tokens that models put around a text. */
 const MARKERS = 2;
 
-/** A chunker for a model of this window. */
+/** A chunker for a model with this window. */
 function chunkerOf(maxTokens?: number, splitter?: Splitter, documentPrefix = ""): Chunker {
   const profile = { model: "modelo", dimensions: 4, queryPrefix: "", documentPrefix, maxTokens };
   return new Chunker(splitter, profile);
@@ -27,7 +27,7 @@ async function texts(chunker: Chunker, text: string, header = ""): Promise<strin
   return (await chunker.split(text, header)).map(({ start, end }) => text.slice(start, end));
 }
 
-/** What is wrong with the chunks of a text for a model of this window. */
+/** Problems of a text's chunks for a model with this window. */
 function problemsOf(text: string, spans: readonly TextSpan[], maxTokens = Infinity, header = ""): string[] {
   const problems: string[] = [];
   const room = maxTokens - MARKERS - estimateTokens(header);
@@ -50,7 +50,7 @@ function problemsOf(text: string, spans: readonly TextSpan[], maxTokens = Infini
   return problems;
 }
 
-/** Up to a megabyte of UTF-8. */
+/** The passage, repeated to at least this many bytes of UTF-8. */
 function repeatedTo(bytes: number, passage: string): string {
   return passage.repeat(Math.ceil(bytes / Buffer.byteLength(passage)));
 }
@@ -66,7 +66,7 @@ describe("Chunker", () => {
       [500, 1000],
       [256, 512],
       [128, 256],
-    ])("makes for a window of %s tokens chunks of up to %i characters", async (maxTokens, chunkSize) => {
+    ])("given a window of %s tokens, makes chunks of up to %i characters", async (maxTokens, chunkSize) => {
       const spans = await chunkerOf(maxTokens).split(prose, "");
       const sizes = spans.map(({ start, end }) => end - start);
       expect(Math.max(...sizes)).toBeLessThanOrEqual(chunkSize);
@@ -77,19 +77,19 @@ describe("Chunker", () => {
       expect(problemsOf(prose, spans, maxTokens)).toEqual([]);
     });
 
-    it("is the same as LangChain's at 1000/150 on prose", async () => {
+    it("splits prose as LangChain's RecursiveCharacterTextSplitter does at 1000/150", async () => {
       const defaults = await chunkerOf(512).split(prose, "");
       expect(defaults).toEqual(await chunkerOf(undefined, recursive(1000, 150)).split(prose, ""));
     });
 
-    it("makes no chunk of a blank text", async () => {
+    it("makes no chunks of a blank text", async () => {
       for (const text of ["", " ", "\r\n\t\u00a0"]) {
         expect(await chunkerOf(512).split(text, "")).toEqual([]);
       }
     });
   });
 
-  it("cuts in halves what looks longer than the window, at a boundary, and nothing else", async () => {
+  it("halves chunks estimated to exceed the window, at a boundary, and no others", async () => {
     const dense = "123.456.789-09; 98.765-432\n".repeat(35).trim();
     expect(dense.length).toBeLessThan(1000);
     expect(estimateTokens(dense)).toBeGreaterThan(510);
@@ -101,8 +101,8 @@ describe("Chunker", () => {
     expect(await texts(chunkerOf(undefined, whole), dense)).toEqual([dense]);
   });
 
-  it("leaves what cannot be cut to the model", async () => {
-    // One character as it is seen, and one as UTF-16 has it: no window is smaller.
+  it("leaves a text that cannot be cut to the model", async () => {
+    // A single character cannot be split.
     expect(await texts(chunkerOf(40, whole), "😀")).toEqual(["😀"]);
   });
 
@@ -110,7 +110,7 @@ describe("Chunker", () => {
     const header = "Assunto: trocas e devoluções da loja de roupas";
     const text = PORTUGUESE_PARAGRAPHS.join("\n\n");
 
-    it("gives it its part of the window", async () => {
+    it("subtracts it from the window", async () => {
       const plain = await chunkerOf(128, whole).split(text, "");
       const headed = await chunkerOf(128, whole).split(text, header);
       expect(headed.length).toBeGreaterThan(plain.length);
@@ -119,12 +119,12 @@ describe("Chunker", () => {
       expect(problemsOf(text, plain, 128, header)).not.toEqual([]);
     });
 
-    it("does not ask how long it is where nobody has said what the model reads", async () => {
+    it("accepts a header of any length if the model's window is not known", async () => {
       const long = header.repeat(1000);
       expect(await texts(chunkerOf(undefined, whole), text, long)).toEqual([text]);
     });
 
-    it("refuses one that leaves no room, even to a text that is short or blank", async () => {
+    it("refuses one that leaves no room, even if the text is short or blank", async () => {
       const refusal = new InvalidArgumentError(
         "header",
         "is too long: it must leave 32 tokens of the model's window for the text",
@@ -138,7 +138,7 @@ describe("Chunker", () => {
     });
   });
 
-  it("counts the document prefix as a part of the window", async () => {
+  it("subtracts the document prefix from the window", async () => {
     const prefix = "título: nenhum | texto: ";
     const text = PORTUGUESE_PARAGRAPHS.join(" ");
     const spans = await chunkerOf(128, whole, prefix).split(text, "");
@@ -147,7 +147,7 @@ describe("Chunker", () => {
   });
 
   it.each([0, -1, 33, Number.NaN])(
-    "refuses a window of %s tokens, in which no text has room",
+    "refuses a window of %s tokens, which leaves no room for text",
     (maxTokens) => {
       const refusal = new InvalidArgumentError(
         "profile.maxTokens",
@@ -176,7 +176,7 @@ describe("Chunker", () => {
     expect(new Set([description, ...descriptions]).size).toBe(8);
   });
 
-  it("describes functions, expressions and own texts of a splitter, in any order, so that nothing of it can be read", async () => {
+  it("describes a splitter's functions, regular expressions and own values as an unreadable digest, whatever their order", async () => {
     class Semantic implements Splitter {
       splitText(text: string): Promise<string[]> {
         return Promise.resolve([text]);
@@ -204,7 +204,7 @@ describe("Chunker", () => {
     for (const change of changed) expect(await of({ ...settings, ...change })).not.toBe(description);
   });
 
-  it("names a splitter that cannot be looked at", async () => {
+  it("names a splitter whose properties cannot be read", async () => {
     const cyclic: unknown[] = [];
     cyclic.push(cyclic);
     const throwing = Object.defineProperty({ ...whole }, "apiKey", {
@@ -221,7 +221,7 @@ describe("Chunker", () => {
     );
   });
 
-  it("passes on what is wrong with a splitter", async () => {
+  it("reports a splitter that fails", async () => {
     const failure = new Error("sem memória");
     const failing: Splitter = { splitText: () => Promise.reject(failure) };
     await expect(chunkerOf(512, failing).split("Olá", "")).rejects.toMatchObject({
@@ -246,15 +246,15 @@ describe("Chunker", () => {
       ["paragraphs", numbered.join("\n\n")],
       ["paragraphs with CRLF", numbered.join("\r\n\r\n")],
       ["one long line", numbered.join(" ")],
-      ["the same paragraph again and again", repeatedTo(MEGABYTE, `${PORTUGUESE_PARAGRAPHS[1] ?? ""}\n\n`)],
-      ["a passage repeated without a pause", repeatedTo(MEGABYTE, "ação")],
+      ["one paragraph, repeated", repeatedTo(MEGABYTE, `${PORTUGUESE_PARAGRAPHS[1] ?? ""}\n\n`)],
+      ["one word, repeated without spaces", repeatedTo(MEGABYTE, "ação")],
       ["random letters without a boundary", letters.join("")],
       ["emoji without a boundary", repeatedTo(MEGABYTE, "👩🏽‍🚀👨‍👩‍👧🇧🇷❤️")],
       ["emoji at odd places", `x${repeatedTo(MEGABYTE, "👍")}`],
       ["combining accents", repeatedTo(MEGABYTE, "A informac\u0327a\u0303o na\u0303o e\u0301 u\u0301nica. ")],
       ["digits in columns", repeatedTo(MEGABYTE, "12.345.678/0001-95;R$ 1.234,56\r\n")],
-      ["hardly more than white space", repeatedTo(MEGABYTE, `${" \r\n".repeat(300)}é`)],
-    ])("holds all of it, in chunks that fit: %s", async (_name, text) => {
+      ["mostly white space", repeatedTo(MEGABYTE, `${" \r\n".repeat(300)}é`)],
+    ])("loses no text, and every chunk fits: %s", async (_name, text) => {
       expect(Buffer.byteLength(text)).toBeGreaterThanOrEqual(MEGABYTE);
       for (const [maxTokens, header] of [
         [512, ""],
@@ -265,11 +265,11 @@ describe("Chunker", () => {
       }
     });
 
-    it("holds all of it, in chunks that fit, even where the splitter does not split", async () => {
+    it("loses no text, and every chunk fits, even if the splitter does not split", async () => {
       const text = numbered.join("\n\n");
       const spans = await chunkerOf(512, whole).split(text, "");
       expect(problemsOf(text, spans, 512)).toEqual([]);
-      // Halves of halves fill at least a quarter of the window on the whole.
+      // On average, repeated halving fills at least a quarter of the window.
       expect(spans.length).toBeLessThan((4 * estimateTokens(text)) / 510);
     });
   });
@@ -283,9 +283,9 @@ describe("Chunker", () => {
       new CharacterTextSplitter({ separator: "\n\n", chunkSize: 300, chunkOverlap: 50 }),
     ],
     ["a splitter that does not split", whole],
-  ])("holds any text, in chunks that fit: %s", async (_name, splitter) => {
+  ])("loses nothing of any text, and every chunk fits: %s", async (_name, splitter) => {
     const warn = console.warn;
-    console.warn = () => undefined; // LangChain's, of pieces that its splitter cannot make smaller
+    console.warn = () => undefined; // LangChain warns about pieces that its splitter cannot make smaller
     try {
       await fc.assert(
         fc.asyncProperty(

@@ -26,7 +26,7 @@ async function fresh(content: string | string[]): Promise<PlannedChunk[]> {
   return (await planChunks(normalized(content), chunker)).chunks;
 }
 
-/** A paragraph of about 230 characters: four fill a chunk, so that every boundary moves behind an insertion. */
+/** A paragraph of about 230 characters: four fill a chunk, so an insertion moves every later boundary. */
 function paragraph(name: string): string {
   return `Parágrafo ${name}. ${"A loja atende de segunda a sexta e responde por mensagem no mesmo dia, menos nos feriados. ".repeat(2)}`;
 }
@@ -38,7 +38,7 @@ function newTexts(chunks: readonly PlannedChunk[], stored: readonly PlannedChunk
   return chunks.filter(({ hash }) => !known.has(hash)).length;
 }
 
-/** What has to hold for every plan: each chunk is where it says, in order, and no character is left out. */
+/** Invariants of every plan: each chunk is at its recorded place, in order, and no character is left out. */
 function expectWhole(chunks: readonly PlannedChunk[], training: NormalizedTraining): void {
   const content = training.sources.map(({ text }) => text).join(DOCUMENT_SEPARATOR);
   let covered = 0;
@@ -55,12 +55,12 @@ function expectWhole(chunks: readonly PlannedChunk[], training: NormalizedTraini
 
 describe("planEdit", () => {
   it.each([
-    ["a word changes", (text: string) => text.replace("loja", "floricultura")],
+    ["a word is changed", (text: string) => text.replace("loja", "floricultura")],
     ["a sentence is added", (text: string) => `${text} Aos sábados fecha ao meio-dia.`],
-    ["it is written anew", () => paragraph("escrito de novo")],
-    ["another is put before it", (text: string) => `${paragraph("novo")}\n\n${text}`],
-    ["it is taken out", () => ""],
-  ])("makes at most three chunks new when in a paragraph, wherever it stands, %s", async (_name, edit) => {
+    ["it is rewritten", () => paragraph("escrito de novo")],
+    ["another is inserted before it", (text: string) => `${paragraph("novo")}\n\n${text}`],
+    ["it is removed", () => ""],
+  ])("makes at most three chunks new after an edit of a paragraph anywhere in the text: %s", async (_name, edit) => {
     const stored = await fresh(PARAGRAPHS.join("\n\n"));
     expect(stored.length).toBeGreaterThanOrEqual(200);
     for (const place of [0, 1, 2, 3, 4, 99, 250, 401, 577, 800, 997, 998, 999]) {
@@ -72,13 +72,13 @@ describe("planEdit", () => {
     }
   });
 
-  it("is needed: the splitter alone makes nearly all chunks new behind an insertion", async () => {
+  it("is needed: the splitter alone makes nearly all chunks after an insertion new", async () => {
     const stored = await fresh(PARAGRAPHS.join("\n\n"));
     const chunks = await fresh([paragraph("novo"), ...PARAGRAPHS].join("\n\n"));
     expect(newTexts(chunks, stored)).toBeGreaterThan(150);
   });
 
-  it("leaves no crumbs: after 100 edits there are about as many chunks as a fresh split makes", async () => {
+  it("does not fragment: after 100 edits there are at most 1.4 times as many chunks as after a fresh split", async () => {
     let paragraphs = PARAGRAPHS.slice(0, 200);
     let chunks = await fresh(paragraphs.join("\n\n"));
     for (let edit = 0; edit < 100; edit++) {
@@ -97,7 +97,7 @@ describe("planEdit", () => {
     expect(chunks.length).toBeLessThan(again.length * 1.4);
   });
 
-  it("keeps nothing of another text, and says so", async () => {
+  it("returns undefined for an unrelated text", async () => {
     const stored = await fresh("O prazo de entrega é de três dias.");
     expect(await planEdit(normalized("Trocas em até trinta dias."), stored, chunker)).toBeUndefined();
     expect(await planEdit(normalized(""), stored, chunker)).toBeUndefined();
@@ -109,7 +109,7 @@ describe("planEdit", () => {
     expect(await planEdit(normalized(content), stored, chunker)).toEqual(stored);
   });
 
-  it("splits anew what takes the place of white space between two chunks", async () => {
+  it("covers text that replaces the white space between two chunks", async () => {
     const content = `${"a".repeat(900)}\n\n${"b".repeat(900)}`;
     const stored = await fresh(content);
     const training = normalized(content.replace("\n\n", "xy"));
@@ -117,7 +117,7 @@ describe("planEdit", () => {
     expectWhole(chunks, training);
   });
 
-  it("never lets a chunk reach over two documents", async () => {
+  it("never makes a chunk that spans two documents", async () => {
     const documents = PARAGRAPHS.slice(0, 40);
     const stored = await fresh([documents.slice(0, 20).join("\n\n"), documents.slice(20).join("\n\n")]);
     const edited = [
@@ -131,7 +131,7 @@ describe("planEdit", () => {
     for (const { start, end } of chunks) expect(start >= boundary || end <= boundary).toBe(true);
   });
 
-  it("keeps chunks under the same header, and no hash of them under another one", async () => {
+  it("keeps chunks under the same header, and no hash under another header", async () => {
     const content = PARAGRAPHS.slice(0, 40).join("\n\n");
     const { chunks: stored } = await planChunks(normalized(content, "Loja"), chunker);
     const edited = content.replace("loja", "floricultura");
@@ -143,7 +143,7 @@ describe("planEdit", () => {
     expect(newTexts(moved, stored)).toBe(moved.length);
   });
 
-  it("cuts what it splits anew to the window that the header leaves", async () => {
+  it("fits new chunks into the window that the header leaves", async () => {
     const small = chunkerOf(1000, 150, 256);
     const header = "Assunto: trocas e devoluções da loja. ".repeat(7).trim();
     const content = PARAGRAPHS.slice(0, 10).join("\n\n");
@@ -165,7 +165,7 @@ describe("planEdit", () => {
     ["CRLF", "\r\n"],
     ["CR", "\r"],
   ])(
-    "takes %s for line feeds, there and back: an edit makes no more chunks new for it",
+    "treats %s as line feeds, before and after: changed line breaks make no more chunks new",
     async (_name, lineBreak) => {
       const text = PARAGRAPHS.slice(0, 60).join("\n\n");
       const edited = text.replace("Parágrafo 30", `Parágrafo trinta.\nNova linha`);
@@ -184,7 +184,7 @@ describe("planEdit", () => {
     },
   );
 
-  it("keeps the chunks of any text whose line breaks have become others", async () => {
+  it("keeps all chunks of any text if only its line breaks change", async () => {
     const small = chunkerOf(20, 5);
     const words = fc.array(fc.constantFrom("loja", "é", "🌻", "prazo", "\n\n", " ", "\n"), { maxLength: 60 });
     const breaks = fc.infiniteStream(fc.constantFrom("\n", "\r\n"));
@@ -203,7 +203,7 @@ describe("planEdit", () => {
     );
   });
 
-  it("holds every character of any text after any edit", async () => {
+  it("loses no character of any text in any edit", async () => {
     const words = fc.array(
       fc.constantFrom("loja", "é", "🌻", "prazo", "\n\n", "\r\n", "\r", " ", "  ", "\n"),
       {

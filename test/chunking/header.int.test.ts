@@ -21,7 +21,7 @@ import {
 
 const PARAGRAPHS = FIVE_PARAGRAPHS.split("\n\n");
 
-/** By a tag in the metadata, as a host would. */
+/** A header made of a metadata tag, as a host would write it. */
 const byTag: TrainingHeader = ({ metadata }) => `Assunto: ${metadata?.["tag"] as string}`;
 
 const tagged = (tag: string, more: Record<string, unknown> = {}): Training => ({
@@ -48,7 +48,7 @@ describeOnServer("a header", (database) => {
     expect(await wholeText(test)).toBe(FIVE_PARAGRAPHS);
   });
 
-  it("makes a chunk be found by what its training is about", async () => {
+  it("lets a chunk be found by its training's subject", async () => {
     const test = await openTestIndex(database, { header: byTag });
     const content = "O prazo é de trinta dias.";
     await test.index.upsertTraining({ id: "a", content, metadata: { tag: "devoluções" } });
@@ -57,7 +57,7 @@ describeOnServer("a header", (database) => {
     expect(hit).toMatchObject({ trainingId: "b", content });
   });
 
-  it("that stays the same leaves the training unchanged", async () => {
+  it("that stays the same leaves a repeated training unchanged", async () => {
     const test = await openTestIndex(database, { header: byTag });
     await test.index.upsertTraining(tagged("loja"));
     test.embeddings.calls = 0;
@@ -65,7 +65,7 @@ describeOnServer("a header", (database) => {
     expect(test.embeddings.calls).toBe(0);
   });
 
-  it("that changes has all chunks embedded anew, each once", async () => {
+  it("that changes makes all chunks be embedded again, each once", async () => {
     const test = await openTestIndex(database, { header: byTag });
     await test.index.upsertTraining(tagged("loja"));
     test.embeddings.texts = [];
@@ -82,7 +82,7 @@ describeOnServer("a header", (database) => {
     expect(await wholeText(test)).toBe(FIVE_PARAGRAPHS);
   });
 
-  it("that a change of metadata leaves as it is has nothing embedded", async () => {
+  it("that stays the same while metadata changes causes no embedding", async () => {
     const test = await openTestIndex(database, { header: byTag });
     await test.index.upsertTraining(tagged("loja", { grupo: "vendas" }));
     test.embeddings.calls = 0;
@@ -95,7 +95,7 @@ describeOnServer("a header", (database) => {
     expect(await test.index.similar("loja", { filter: { grupo: "suporte" } })).toHaveLength(5);
   });
 
-  it("that the index gets later, or loses, has all chunks embedded anew", async () => {
+  it("that the index gets later, or loses, makes all chunks be embedded again", async () => {
     const schema = await migratedSchema(database);
     const { pool } = database;
     const embeddings = new CountingEmbeddings();
@@ -106,7 +106,7 @@ describeOnServer("a header", (database) => {
     for (const index of [without, headed, without, blank]) {
       embedded.push((await index.upsertTraining(tagged("loja"))).embedded);
     }
-    // A blank header is like none.
+    // A blank header counts as none.
     expect(embedded).toEqual([5, 5, 5, 0]);
     expect(embeddings.texts).toEqual([...PARAGRAPHS, ...under("Assunto: loja"), ...PARAGRAPHS]);
   });
@@ -133,7 +133,7 @@ describeOnServer("a header", (database) => {
     for (const { start, end, content: text } of await placedTexts(test)) {
       expect(edited.slice(start, end)).toBe(text);
     }
-    // With another header nothing is worth keeping: the text is split as if it were new.
+    // Under another header every chunk is embedded again, so the text is split as if it were new.
     const moved = { id: "a", content: edited, metadata: { tag: "site" } };
     const { chunks, embedded } = await test.index.upsertTraining(moved);
     expect(embedded).toBe(chunks);
@@ -142,7 +142,7 @@ describeOnServer("a header", (database) => {
     expect(await placedTexts(test)).toEqual(await placedTexts(fresh));
   });
 
-  it("is embedded above each of several documents, and leaves their places as they are", async () => {
+  it("is embedded above each of several documents, and does not change their places", async () => {
     const test = await openTestIndex(database, { header: byTag });
     const texts = ["A loja abre às oito.", "", "A loja fecha às seis. 🌻\r\n"];
     const documents = texts.map((pageContent) => ({ pageContent }));
@@ -162,7 +162,7 @@ describeOnServer("a header", (database) => {
     }
   });
 
-  it("goes with `upsertTrainings` and `prepareTraining`, each training under its own", async () => {
+  it("applies in `upsertTrainings` and `prepareTraining`, each training under its own", async () => {
     const test = await openTestIndex(database, { header: byTag });
     const small = (id: string, tag: string): Training => ({ id, content: "A loja abre.", metadata: { tag } });
     await collect(test.index.upsertTrainings([small("a", "loja"), small("b", "site"), small("c", "loja")]));
@@ -173,7 +173,7 @@ describeOnServer("a header", (database) => {
     expect(test.embeddings.texts.at(-1)).toBe("Assunto: site\nA loja abre.");
   });
 
-  it("goes with `vectorStore.addDocuments`, and not with ready vectors", async () => {
+  it("applies in `vectorStore.addDocuments`, but not to ready vectors", async () => {
     const test = await openTestIndex(database, { header: byTag });
     const { vectorStore } = test.index;
     const document = new Document({ pageContent: "A loja abre às oito.", metadata: { tag: "loja" } });
@@ -205,8 +205,8 @@ describeOnServer("a header", (database) => {
         throw new Error("sem assunto");
       },
     ],
-    ["returns no text", (() => undefined) as unknown as TrainingHeader],
-    ["returns a promise of one", (() => Promise.resolve("Loja")) as unknown as TrainingHeader],
+    ["returns undefined", (() => undefined) as unknown as TrainingHeader],
+    ["returns a promise", (() => Promise.resolve("Loja")) as unknown as TrainingHeader],
   ])("that %s fails the call before anything is embedded or stored", async (name, header) => {
     const test = await openTestIndex(database, { header });
     const cause = name === "throws" ? { cause: { message: "sem assunto" } } : {};
@@ -221,7 +221,7 @@ describeOnServer("a header", (database) => {
     expect(await storedRows(test)).toEqual([]);
   });
 
-  it("that leaves the model no room for the text is refused before anything is embedded", async () => {
+  it("that leaves no room for the text in the model's window is refused before anything is embedded", async () => {
     const header: TrainingHeader = () => paragraph("Assunto");
     const profile = { model: "modelo", maxTokens: 128 };
     const test = await openTestIndex(database, { header, profile });
@@ -230,7 +230,7 @@ describeOnServer("a header", (database) => {
     expect(test.embeddings.calls).toBe(0);
   });
 
-  it.each(["Assunto", 7, null, { header: "Loja" }])("that is %j, no function, is refused", async (header) => {
+  it.each(["Assunto", 7, null, { header: "Loja" }])("that is %j instead of a function is refused", async (header) => {
     const schema = await migratedSchema(database);
     const options = { pool: database.pool, schema, header: header as never };
     const failure = await failureOf(TrainingIndex.initialize(new CountingEmbeddings(), options));

@@ -5,23 +5,23 @@ import { LineFeedText, withLineFeeds } from "../../src/chunking/line-endings.js"
 const texts = fc.array(fc.constantFrom("a", "🌻", "\r", "\n", "\r\n", " "), { maxLength: 20 });
 
 describe("withLineFeeds", () => {
-  it("has a line feed for each line break, whichever it was", () => {
+  it("turns every kind of line break into a line feed", () => {
     expect(withLineFeeds("a\r\nb\rc\nd\r\r\n\n\r")).toBe("a\nb\nc\nd\n\n\n\n");
   });
 
-  it("leaves a text without carriage returns as it is", () => {
+  it("does not change a text without carriage returns", () => {
     expect(withLineFeeds("a\n\u2028b")).toBe("a\n\u2028b");
   });
 });
 
 describe("LineFeedText", () => {
-  it("finds the places of the text in the one that was given", () => {
+  it("maps offsets back to the original text", () => {
     const lines = new LineFeedText("a\r\nb\r\n");
     expect(lines.text).toBe("a\nb\n");
     expect([0, 1, 2, 3, 4].map((offset) => lines.toGiven(offset))).toEqual([0, 1, 3, 4, 6]);
   });
 
-  it("finds for any part of any text the part that was given", () => {
+  it("maps any span of any text back to the original span", () => {
     fc.assert(
       fc.property(texts, fc.nat(), fc.nat(), (parts, from, to) => {
         const given = parts.join("");

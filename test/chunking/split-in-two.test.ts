@@ -5,7 +5,7 @@ import { isBlank, storableText } from "../../src/text.js";
 
 const GRAPHEMES = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 
-/** The parts of a whole text. */
+/** The parts of a text that is split as a whole. */
 function halves(text: string): string[] | undefined {
   return splitInTwo(text, { start: 0, end: text.length })?.map(({ start, end }) => text.slice(start, end));
 }
@@ -25,13 +25,13 @@ describe("splitInTwo", () => {
     ["a line", "Um. Dois três\nquatro. Cinco", ["Um. Dois três", "quatro. Cinco"]],
     ["a sentence", "Um dois três. Quatro cinco seis", ["Um dois três.", "Quatro cinco seis"]],
     ["a word", "um dois três quatro cinco", ["um dois três", "quatro cinco"]],
-    ["a sign", "entregas/trocas", ["entregas/", "trocas"]],
-    ["nothing but between two letters", "paralelepípedo", ["paralel", "epípedo"]],
+    ["a punctuation mark", "entregas/trocas", ["entregas/", "trocas"]],
+    ["a letter, if there is no boundary", "paralelepípedo", ["paralel", "epípedo"]],
   ])("cuts at the end of %s", (_name, text, parts) => {
     expect(halves(text)).toEqual(parts);
   });
 
-  it("prefers a word in the middle to a sentence near an end", () => {
+  it("prefers a word boundary in the middle to a sentence boundary near an end", () => {
     expect(halves("Oi. um dois três quatro cinco seis")).toEqual(["Oi. um dois três", "quatro cinco seis"]);
   });
 
@@ -42,7 +42,7 @@ describe("splitInTwo", () => {
     ]);
   });
 
-  it("counts places in the whole text, and looks at nothing outside the span", () => {
+  it("returns offsets in the whole text, and ignores text outside the span", () => {
     const text = "fora\n\num dois três quatro\n\nfora";
     expect(splitInTwo(text, { start: 6, end: 25 })).toEqual([
       { start: 6, end: 13 },
@@ -54,7 +54,7 @@ describe("splitInTwo", () => {
     expect(halves(" \n um dois \u00a0\r\n\r\n\t três quatro \n")).toEqual(["um dois", "três quatro"]);
   });
 
-  it("gives one part where the other would be blank", () => {
+  it("returns one part if the other would be blank", () => {
     expect(halves(`${" ".repeat(20)}um`)).toEqual(["um"]);
     expect(halves(`um${"\n".repeat(20)}`)).toEqual(["um"]);
   });
@@ -65,29 +65,29 @@ describe("splitInTwo", () => {
 
   it.each([
     ["surrogate pairs", "👍".repeat(9)],
-    ["surrogate pairs at odd places", `x${"👍".repeat(9)}`],
+    ["surrogate pairs at odd offsets", `x${"👍".repeat(9)}`],
     ["skin tones", "👍🏽".repeat(7)],
     ["families", "👨‍👩‍👧".repeat(5)],
     ["flags", "🇧🇷".repeat(7)],
     ["variation selectors", "❤️".repeat(7)],
     ["combining accents", "c\u0327a\u0303".repeat(7)],
-    ["accents on signs", "=\u0338".repeat(9)],
+    ["accents on punctuation", "=\u0338".repeat(9)],
     ["CRLF", "a\r\nb\r\nc\r\nd"],
-    ["Korean in single letters", "한글".normalize("NFD").repeat(5)],
-  ])("cuts down to what is seen as one character, and not inside it: %s", (_name, text) => {
+    ["decomposed Korean", "한글".normalize("NFD").repeat(5)],
+  ])("cuts down to single graphemes, and never inside one: %s", (_name, text) => {
     const shown = [...GRAPHEMES.segment(text)].map(({ segment }) => segment);
     const parts = (piece: string): string[] =>
       shown.includes(piece) ? [piece] : (halves(piece)?.flatMap(parts) ?? [piece]);
     expect(parts(text)).toEqual(shown.filter((segment) => !isBlank(segment)));
   });
 
-  it("cuts what is seen as one character between two code points, rather than not at all", () => {
+  it("cuts a single grapheme between two code points, as a last resort", () => {
     expect(halves("👨‍👩‍👧")?.join("")).toBe("👨‍👩‍👧");
     expect(halves(`a${"\u0301".repeat(600)}`)?.map(({ length }) => length)).toEqual([300, 301]);
     expect(halves("🇧🇷")).toEqual(["🇧", "🇷"]);
   });
 
-  it("makes of any text two parts in order that hold all of it, and neither blank nor as long as the text", () => {
+  it("splits any text into ordered parts that lose nothing, are not blank and are shorter than the text", () => {
     const pieces = fc.constantFrom(
       "loja", "ação", "a\u0303", "😀", "👨‍👩‍👧", "🇧🇷", " ", "\r\n", "\n\n", ". ", "\u00a0", "-", "paralelepípedo", "\u200b",
     ); // prettier-ignore

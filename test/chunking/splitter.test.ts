@@ -6,8 +6,8 @@ import { splitText, type Splitter, type TextSpan } from "../../src/chunking/spli
 import { isBlank, storableText } from "../../src/text.js";
 import { PORTUGUESE_PARAGRAPHS } from "../support/portuguese-sample.js";
 
-/** A splitter that gives these texts. */
-const giving = (...chunks: string[]): Splitter => ({ splitText: () => Promise.resolve(chunks) });
+/** A splitter that returns these texts. */
+const returning = (...chunks: string[]): Splitter => ({ splitText: () => Promise.resolve(chunks) });
 
 const recursive = (chunkSize: number, chunkOverlap: number, keepSeparator = true): Splitter =>
   new RecursiveCharacterTextSplitter({ chunkSize, chunkOverlap, keepSeparator });
@@ -19,7 +19,7 @@ const bySeparator = (
   keepSeparator = false,
 ): Splitter => new CharacterTextSplitter({ separator, chunkSize, chunkOverlap, keepSeparator });
 
-/** Cuts between bytes, as splitters by tokens do: half characters come out as U+FFFD. */
+/** Cuts between bytes, as token splitters do: halves of characters become U+FFFD. */
 const byBytes = (size: number, overlap: number): Splitter => ({
   splitText: (text) => {
     const bytes = Buffer.from(text);
@@ -46,13 +46,13 @@ describe("splitText", () => {
   });
 
   it.each(["", " ", "\r\n\t\u00a0\u3000"])(
-    "gives no span for the blank text %j, whatever the splitter",
+    "returns no span for the blank text %j, whatever the splitter returns",
     async (text) => {
-      await expect(splitText(text, giving("texto"))).resolves.toEqual([]);
+      await expect(splitText(text, returning("texto"))).resolves.toEqual([]);
     },
   );
 
-  it("gives a short text as one span", async () => {
+  it("returns a short text as one span", async () => {
     const text = "O prazo de entrega é de três dias úteis.";
     await expect(splitText(text, recursive(1000, 150))).resolves.toEqual([{ start: 0, end: 40 }]);
   });
@@ -64,7 +64,7 @@ describe("splitText", () => {
   });
 
   it("finds the places of chunks that overlap", async () => {
-    await expect(splitText("um dois três", giving("um dois", "dois três"))).resolves.toEqual([
+    await expect(splitText("um dois três", returning("um dois", "dois três"))).resolves.toEqual([
       { start: 0, end: 7 },
       { start: 3, end: 12 },
     ]);
@@ -78,15 +78,15 @@ describe("splitText", () => {
     ]);
   });
 
-  it("takes repeated passages one behind the other", async () => {
-    await expect(splitText("ababababab", giving("abab", "abab", "ab"))).resolves.toEqual([
+  it("finds repeated passages one after the other", async () => {
+    await expect(splitText("ababababab", returning("abab", "abab", "ab"))).resolves.toEqual([
       { start: 0, end: 4 },
       { start: 4, end: 8 },
       { start: 8, end: 10 },
     ]);
   });
 
-  it("covers a passage repeated beyond the size of a chunk", async () => {
+  it("covers a repeated passage that is longer than a chunk", async () => {
     const spans = await splitText("ab".repeat(100), recursive(20, 5));
     expect(spans.at(0)).toEqual({ start: 0, end: 20 });
     expect(spans.at(-1)?.end).toBe(200);
@@ -102,14 +102,14 @@ describe("splitText", () => {
   });
 
   it("leaves out a chunk that adds nothing to the one before it", async () => {
-    await expect(texts("Olá, mundo", giving("Olá, mundo", "mundo"))).resolves.toEqual(["Olá, mundo"]);
+    await expect(texts("Olá, mundo", returning("Olá, mundo", "mundo"))).resolves.toEqual(["Olá, mundo"]);
   });
 
   it("leaves out blank chunks", async () => {
-    await expect(texts("um dois", giving(" ", "um", "", "\n", "dois"))).resolves.toEqual(["um", "dois"]);
+    await expect(texts("um dois", returning(" ", "um", "", "\n", "dois"))).resolves.toEqual(["um", "dois"]);
   });
 
-  it("gives what a splitter drops to the chunk behind it", async () => {
+  it("adds text that a splitter drops to the next chunk", async () => {
     await expect(texts("um###dois###três", bySeparator("###", 5, 0))).resolves.toEqual([
       "um",
       "###dois",
@@ -117,52 +117,52 @@ describe("splitText", () => {
     ]);
   });
 
-  it("gives what a splitter drops at the beginning to the first chunk", async () => {
+  it("adds text that a splitter drops at the beginning to the first chunk", async () => {
     await expect(texts("  ###um", bySeparator("###", 5, 0))).resolves.toEqual(["###um"]);
   });
 
-  it("gives what a splitter drops at the end to the last chunk, without the white space behind it", async () => {
+  it("adds text that a splitter drops at the end to the last chunk, without trailing white space", async () => {
     await expect(texts("um###dois### ", bySeparator("###", 5, 0))).resolves.toEqual(["um", "###dois###"]);
   });
 
-  it("gives a text of nothing but separators one span", async () => {
+  it("returns one span for a text that consists of separators", async () => {
     await expect(texts("###", bySeparator("###", 20, 5))).resolves.toEqual(["###"]);
   });
 
   it("finds a chunk whose white space the splitter has changed", async () => {
-    await expect(texts("um  dois\n\n\ntrês", giving("um dois", "dois três"))).resolves.toEqual([
+    await expect(texts("um  dois\n\n\ntrês", returning("um dois", "dois três"))).resolves.toEqual([
       "um  dois",
       "dois\n\n\ntrês",
     ]);
   });
 
-  it("finds words with signs that mean something in a pattern", async () => {
+  it("finds words with characters that are special in regular expressions", async () => {
     const text = String.raw`R$ 10,00  (à vista)  [50%]  a+b*c?  x^2|y  {n}  c:\pasta/.  A-Z`;
-    await expect(texts(text, giving(text.replaceAll("  ", " ")))).resolves.toEqual([text]);
+    await expect(texts(text, returning(text.replaceAll("  ", " ")))).resolves.toEqual([text]);
   });
 
   it("finds a chunk that was cut inside a character", async () => {
     await expect(
-      texts("ação de graças", giving("a\uFFFD", "\uFFFD\uFFFDo de gra", "\uFFFDas")),
+      texts("ação de graças", returning("a\uFFFD", "\uFFFD\uFFFDo de gra", "\uFFFDas")),
     ).resolves.toEqual(["a", "ção de gra", "ças"]);
   });
 
   it("never begins or ends inside a surrogate pair", async () => {
     const text = "a😀b";
-    await expect(splitText(text, giving("a\ud83d", "\ude00b"))).resolves.toEqual([
+    await expect(splitText(text, returning("a\ud83d", "\ude00b"))).resolves.toEqual([
       { start: 0, end: 3 },
       { start: 1, end: 4 },
     ]);
-    await expect(splitText("a😀b", giving("a", "\ude00b"))).resolves.toEqual([
+    await expect(splitText("a😀b", returning("a", "\ude00b"))).resolves.toEqual([
       { start: 0, end: 1 },
       { start: 1, end: 4 },
     ]);
   });
 
-  it("leaves out a chunk that repeats only what earlier chunks hold", async () => {
+  it("leaves out a chunk that only repeats earlier chunks", async () => {
     const text = "um  dois três quatro cinco";
     for (const repeated of ["dois", "um dois", "um  dois", "três", "um   dois três"]) {
-      await expect(texts(text, giving("um dois", "três quatro", repeated, "cinco"))).resolves.toEqual([
+      await expect(texts(text, returning("um dois", "três quatro", repeated, "cinco"))).resolves.toEqual([
         "um  dois",
         "três quatro",
         "cinco",
@@ -170,7 +170,7 @@ describe("splitText", () => {
     }
   });
 
-  it("leaves out a passage that repeats itself and finds no place behind the others", async () => {
+  it("covers a text with a repetitive end, where a chunk may have no place left after the others", async () => {
     for (const paragraph of PORTUGUESE_PARAGRAPHS) {
       for (const times of [12, 13, 14, 17, 20]) {
         const text = `${paragraph}${"ação".repeat(times)}`;
@@ -179,37 +179,37 @@ describe("splitText", () => {
     }
   });
 
-  it("looks for no chunk before the one that it stands behind", async () => {
-    // With more white space than the text the chunk seems to begin before the text does.
-    await expect(splitText("a b a b", giving("a", "b", "a      b"))).resolves.toEqual([
+  it("never places a chunk before its predecessor", async () => {
+    // The chunk has more white space than the text, so its length alone would put its start before the text.
+    await expect(splitText("a b a b", returning("a", "b", "a      b"))).resolves.toEqual([
       { start: 0, end: 1 },
       { start: 2, end: 3 },
       { start: 4, end: 7 },
     ]);
-    // It could only be found there: what is left goes to the last chunk.
-    await expect(splitText("a b c", giving("a", "b", "a  b  c"))).resolves.toEqual([
+    // Its only match lies before its predecessor: the rest of the text goes to the last chunk.
+    await expect(splitText("a b c", returning("a", "b", "a  b  c"))).resolves.toEqual([
       { start: 0, end: 1 },
       { start: 2, end: 5 },
     ]);
   });
 
-  it("keeps the starts in order where a short chunk stands twice", async () => {
+  it("keeps the starts in order if a short chunk occurs twice", async () => {
     const spans = await splitText("a a  a  ab ", recursive(6, 4));
     expect(inOrder(spans)).toEqual(spans);
   });
 
-  it("keeps the starts in order where a short chunk stands twice, by separator", async () => {
+  it("keeps the starts in order if a short chunk occurs twice, split by separator", async () => {
     const spans = await splitText("ab  ab \nab abababab ", bySeparator(" ", 5, 3));
     expect(inOrder(spans)).toEqual(spans);
   });
 
   it.each([
-    ["nothing", giving()],
-    ["blank texts only", giving(" ", "", "\n\t\u00a0")],
-    ["half characters only", giving("\uFFFD\uFFFD", "\uFFFD")],
-    ["blank texts and half characters", giving(" ", "\uFFFD \uFFFD")],
+    ["nothing", returning()],
+    ["blank texts only", returning(" ", "", "\n\t\u00a0")],
+    ["half characters only", returning("\uFFFD\uFFFD", "\uFFFD")],
+    ["blank texts and half characters", returning(" ", "\uFFFD \uFFFD")],
   ])(
-    "makes one span of the text, without the white space around it, where a splitter returns %s",
+    "returns one span, without surrounding white space, if a splitter returns %s",
     async (_name, splitter) => {
       for (const text of ["O prazo é de três dias.", "###", "-", "😀"]) {
         await expect(splitText(text, splitter)).resolves.toEqual([{ start: 0, end: text.length }]);
@@ -221,23 +221,23 @@ describe("splitText", () => {
   );
 
   it.each([
-    ["only", ["outra coisa"]],
+    ["alone", ["outra coisa"]],
     ["before others", ["outra coisa", "O prazo é", "de três dias."]],
     ["between others", ["O prazo é", "outra coisa", "de três dias."]],
-    ["behind others that hold all of it", ["O prazo é de três dias.", "outra coisa"]],
-    ["with words that it holds", ["O prazo é", "de três dias úteis."]],
+    ["after others that cover all of it", ["O prazo é de três dias.", "outra coisa"]],
+    ["with words of the content", ["O prazo é", "de três dias úteis."]],
     ["with its words in another order", ["O prazo", "dias três de é"]],
-    ["with its words in other cases", ["o prazo é de três dias."]],
+    ["with its words in another case", ["o prazo é de três dias."]],
     ["besides half characters", ["O prazo é", "\uFFFDoutra\uFFFD", "de três dias."]],
   ])("refuses a text that is not in the content, %s", async (_name, chunks) => {
-    await expect(splitText("O prazo é de três dias.", giving(...chunks))).rejects.toThrow(
+    await expect(splitText("O prazo é de três dias.", returning(...chunks))).rejects.toThrow(
       new InvalidArgumentError("splitter", "returned text that is not in the content"),
     );
   });
 
   it.each([
     [
-      "a separator that comes twice",
+      "a repeated separator",
       "Espere... já vou. Até já.",
       new CharacterTextSplitter({ separator: ".", chunkSize: 12, chunkOverlap: 3 }),
     ],
@@ -246,9 +246,9 @@ describe("splitText", () => {
       "| a || b || c || d |",
       new CharacterTextSplitter({ separator: "|", chunkSize: 6, chunkOverlap: 2 }),
     ],
-    ["a half character in the middle", "O prazo é de três dias.", giving("O prazo \uFFFD de", "três dias.")],
-    ["wide gaps in the overlap", "um            dois            três", giving("um dois", "dois três")],
-  ])("finds chunks in which a splitter dropped something: %s", async (_name, text, splitter) => {
+    ["a half character in the middle", "O prazo é de três dias.", returning("O prazo \uFFFD de", "três dias.")],
+    ["wide gaps in the overlap", "um            dois            três", returning("um dois", "dois três")],
+  ])("finds chunks from which a splitter dropped something: %s", async (_name, text, splitter) => {
     const spans = await splitText(text, splitter);
     expect(spans.length).toBeGreaterThan(1);
     for (const { index } of text.matchAll(/\S/g)) {
@@ -263,16 +263,16 @@ describe("splitText", () => {
   };
   it.each<[string, () => unknown, string, unknown?]>([
     ["rejects", () => Promise.reject(failure), "threw an error", failure],
-    ["throws at once", throwing, "threw an error", failure],
+    ["throws synchronously", throwing, "threw an error", failure],
     [
-      "throws nothing",
+      "throws undefined",
       () => {
         throw undefined as unknown as Error;
       },
       "threw an error",
     ],
-    ["returns nothing", () => undefined, "must return a list of strings"],
-    ["returns a text", () => "Olá", "must return a list of strings"],
+    ["returns undefined", () => undefined, "must return a list of strings"],
+    ["returns a string", ()  => "Olá", "must return a list of strings"],
     ["returns a hole", () => new Array<string>(2).with(1, "Olá"), "must return a list of strings"],
     ["returns documents", () => [{ pageContent: "Olá" }], "must return a list of strings"],
     ["returns another text", () => ["Tchau"], "returned text that is not in the content"],
@@ -285,7 +285,7 @@ describe("splitText", () => {
     expect((thrown as Error).cause).toBe(cause);
   });
 
-  it("takes a splitter that returns its list at once, and passes on errors of this library", async () => {
+  it("accepts a splitter that returns its list synchronously, and passes on this library's own errors", async () => {
     const splitter = { splitText: () => ["Olá"] } as unknown as Splitter;
     expect(await splitText("Olá", splitter)).toEqual([{ start: 0, end: 3 }]);
     const typed = new EmbeddingError("EMBEDDING_FAILED", "semântico", true);
@@ -307,7 +307,7 @@ describe("splitText", () => {
     ["CharacterTextSplitter space 6/4, separators kept", bySeparator(" ", 6, 4, true)],
     ["a splitter by bytes 20/5", byBytes(20, 5)],
     ["a splitter by bytes 100/0", byBytes(100, 0)],
-  ])("covers any text with sound spans in order: %s", async (_name, splitter) => {
+  ])("covers any text with valid spans in order: %s", async (_name, splitter) => {
     await fc.assert(
       fc.asyncProperty(anyText, async (text) => {
         expect(problemsOf(text, await splitText(text, splitter))).toEqual([]);
@@ -363,12 +363,12 @@ const anyText = fc.oneof(
   fc.tuple(repeated, joined([...words, ...separators], 30)).map((parts) => parts.join("")),
 );
 
-/** The same spans by their starts, so that a difference shows what is out of order. */
+/** The same spans sorted by start, so that a diff shows what is out of order. */
 function inOrder(spans: TextSpan[]): TextSpan[] {
   return [...spans].sort((left, right) => left.start - right.start || left.end - right.end);
 }
 
-/** What is wrong with the spans of a text. */
+/** Problems of a text's spans. */
 function problemsOf(text: string, spans: TextSpan[]): string[] {
   const problems: string[] = [];
   const held = new Array<boolean>(text.length).fill(false);

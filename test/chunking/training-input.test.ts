@@ -10,7 +10,7 @@ const normalize = (training: unknown): unknown => normalizeTraining(training as 
 const splitProblem = "can only be given with documents";
 
 describe("normalizeTraining", () => {
-  it("brings a text into the common form", () => {
+  it("normalizes a training with content", () => {
     const training = {
       id: "entregas",
       content: "O prazo é de três dias.",
@@ -29,7 +29,7 @@ describe("normalizeTraining", () => {
     });
   });
 
-  it("keeps the id as it was given beside the one that Postgres takes", () => {
+  it("keeps the given id beside the form that is sent to Postgres", () => {
     const { id, key } = normalizeTraining({ id: 42n, content: "Olá" }, "bigint");
     expect([id, key]).toEqual([42n, "42"]);
     const uuid = "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11";
@@ -48,7 +48,7 @@ describe("normalizeTraining", () => {
     expect(revision).toBe("7");
   });
 
-  it("keeps blank content: a training without chunks", () => {
+  it("accepts blank content", () => {
     expect(normalizeTraining({ id: "1", content: "" }, "text").sources).toHaveLength(1);
     expect(normalizeTraining({ id: "1", content: " \n" }, "text").sources[0]?.text).toBe(" \n");
   });
@@ -61,7 +61,7 @@ describe("normalizeTraining", () => {
     expect(documents.sources[0]?.text).toBe("b\uFFFD");
   });
 
-  it("takes a document in each of its forms", () => {
+  it("accepts every form of a document", () => {
     const training = normalizeTraining(
       {
         id: "1",
@@ -83,7 +83,7 @@ describe("normalizeTraining", () => {
     ]);
   });
 
-  it("lets a document's own metadata win over the training's", () => {
+  it("lets a document's metadata override the training's", () => {
     const training = normalizeTraining(
       {
         id: "1",
@@ -96,11 +96,11 @@ describe("normalizeTraining", () => {
     expect(training.sources[0]?.metadata).toBe('{"grupo":"suporte","tag":"trocas"}');
   });
 
-  it("takes a training of no documents", () => {
+  it("accepts an empty list of documents", () => {
     expect(normalizeTraining({ id: "1", documents: [] }, "text").sources).toEqual([]);
   });
 
-  it("allows the same id twice where documents are split", () => {
+  it("allows a repeated document id if documents are split", () => {
     const documents = [
       { pageContent: "a", id: "d" },
       { pageContent: "b", id: "d" },
@@ -108,7 +108,7 @@ describe("normalizeTraining", () => {
     expect(normalizeTraining({ id: "1", documents }, "text").sources.map(({ id }) => id)).toEqual(["d", "d"]);
   });
 
-  it("refuses the same id twice where documents are not split", () => {
+  it("refuses a repeated document id if documents are not split", () => {
     const documents = [
       { pageContent: "a", id: "d" },
       { pageContent: "b" },
@@ -123,13 +123,13 @@ describe("normalizeTraining", () => {
     expect(distinct.sources.map(({ id }) => id)).toEqual(["d", undefined, undefined]);
   });
 
-  it.each([undefined, null, "texto", 7])("refuses %s, which is no object", (training) => {
+  it.each([undefined, null, "texto", 7])("refuses %s, which is not an object", (training) => {
     expect(() => normalize(training)).toThrow(
       refusal("training", "must be an object, { id, content } or { id, documents }"),
     );
   });
 
-  it("says of a list that upsertTrainings takes it", () => {
+  it("points to upsertTrainings when given a list", () => {
     expect(() => normalize([{ id: "a", content: "loja" }])).toThrow("upsertTrainings takes lists");
   });
 
@@ -137,18 +137,18 @@ describe("normalizeTraining", () => {
     ["training.text", { id: "a", text: "loja" }, "known are id, content"],
     ["training.meta", { id: "a", content: "loja", meta: {} }, "did you mean metadata?"],
     ["training.filters", { id: "a", content: "loja", filters: undefined }, "known are"],
-  ])("refuses %s, which it does not know", (option, training, hint) => {
+  ])("refuses the unknown property %s", (option, training, hint) => {
     expect(() => normalize(training)).toThrow(
       expect.objectContaining({ option, message: expect.stringContaining(hint) as string }) as Error,
     );
   });
 
-  it("lets documents carry what is theirs", () => {
+  it("accepts other properties in documents", () => {
     const document = { pageContent: "loja", metadata: {}, type: "Document", lc: 1 };
     expect(normalize({ id: "a", documents: [document] })).toMatchObject({ sources: [{ text: "loja" }] });
   });
 
-  it("names the part at fault by what the caller calls the training", () => {
+  it("names the faulty property under the caller's name for the training", () => {
     expect(() => normalizeTraining({ id: "", content: "Olá" }, "text", "trainings[2]")).toThrow(
       refusal("trainings[2].id", "must not be empty or blank"),
     );
@@ -178,7 +178,7 @@ describe("normalizeTraining", () => {
       "must be a plain object",
     ],
     [
-      "metadata that is a text",
+      "metadata that is a string",
       { id: "1", content: "a", metadata: "x" },
       "training.metadata",
       "must be a plain object",
@@ -220,7 +220,7 @@ describe("normalizeTraining", () => {
     ["content that is null", { id: "1", content: null }, "training.content", "must be a string"],
     ["documents that are null", { id: "1", documents: null }, "training.documents", "must be an array"],
     [
-      "documents that are no list",
+      "documents that are not a list",
       { id: "1", documents: { 0: "a" } },
       "training.documents",
       "must be an array",
@@ -238,13 +238,13 @@ describe("normalizeTraining", () => {
       "must be a document: { pageContent, metadata }",
     ],
     [
-      "a document that is JSON of null",
+      "a document that is the JSON null",
       { id: "1", documents: ["null"] },
       "training.documents[0]",
       "must be a document: { pageContent, metadata }",
     ],
     [
-      "a document that is JSON of a text",
+      "a document that is a JSON string",
       { id: "1", documents: ['"a"'] },
       "training.documents[0]",
       "must be a document: { pageContent, metadata }",
@@ -337,7 +337,7 @@ describe("normalizeTraining", () => {
     expect(() => normalize(training)).toThrow(refusal(option, problem));
   });
 
-  it("keeps what JSON said of a document that it cannot read", () => {
+  it("keeps the SyntaxError of unreadable JSON as the cause", () => {
     expect.assertions(1);
     try {
       normalize({ id: "1", documents: ["{"] });
@@ -346,20 +346,20 @@ describe("normalizeTraining", () => {
     }
   });
 
-  it("takes a split that is undefined for left out, with content and with documents", () => {
+  it("treats split: undefined as left out, with content and with documents", () => {
     const content = { id: "1", content: "a", split: undefined } as never;
     expect(normalizeTraining(content, "text").split).toBe(true);
     expect(normalizeTraining({ id: "1", documents: [], split: undefined }, "text").split).toBe(true);
   });
 
-  it("names split at fault by what the caller calls the training", () => {
+  it("names split under the caller's name for the training", () => {
     const training = { id: "1", content: "a", split: true } as never;
     expect(() => normalizeTraining(training, "text", "trainings[2]")).toThrow(
       refusal("trainings[2].split", splitProblem),
     );
   });
 
-  it("takes ids of documents as text, whatever the ids of trainings are", () => {
+  it("requires document ids to be strings, whatever the type of training ids", () => {
     const training = normalizeTraining({ id: 1, documents: [{ pageContent: "a", id: "doc-1" }] }, "integer");
     expect(training.sources[0]?.id).toBe("doc-1");
     expect(() =>
@@ -373,7 +373,7 @@ describe("normalizeTraining with a header", () => {
   const headerOf = (headed: Training, returned: unknown): string =>
     normalizeTraining(headed, "text", "training", () => returned as string).header;
 
-  it("asks for the header of the training as it was given, once", () => {
+  it("calls the header function once, with the given training", () => {
     const asked: Training[] = [];
     const { header } = normalizeTraining(training, "text", "training", (given) => {
       asked.push(given);
@@ -384,31 +384,31 @@ describe("normalizeTraining with a header", () => {
     expect(asked[0]).toBe(training);
   });
 
-  it("asks for it with documents too", () => {
+  it("calls it for documents too", () => {
     expect(headerOf({ id: "1", documents: [{ pageContent: "Olá" }] }, "Loja")).toBe("Loja");
     expect(headerOf({ id: "1", documents: [], split: false }, "Loja")).toBe("Loja");
   });
 
-  it("leaves out white space around it", () => {
+  it("trims the header", () => {
     expect(headerOf(training, " \nLoja\nTrocas\u00a0\r\n")).toBe("Loja\nTrocas");
   });
 
-  it.each(["", " ", "\n\t\u00a0"])("takes the blank header %j for none", (header) => {
+  it.each(["", " ", "\n\t\u00a0"])("treats the blank header %j as none", (header) => {
     expect(headerOf(training, header)).toBe("");
   });
 
-  it("makes it storable", () => {
+  it("makes the header storable", () => {
     expect(headerOf(training, "Lo\0ja \ud800")).toBe("Lo\uFFFDja \uFFFD");
   });
 
   it.each([undefined, null, 7, ["Loja"], {}, Promise.resolve("Loja")])(
-    "refuses %o for a header, which is no text",
+    "refuses the header %o, which is not a string",
     (header) => {
       expect(() => headerOf(training, header)).toThrow(refusal("header", "must return a string"));
     },
   );
 
-  it("names the header that throws", () => {
+  it("names a header function that throws", () => {
     const failure = new Error("sem assunto");
     const failing = (): string => {
       throw failure;
@@ -445,12 +445,12 @@ describe("normalizeTraining with a header", () => {
     ],
     ["metadata is a proxy that was revoked", { id: "1", content: "a", metadata: revoked }],
     [
-      "metadata holds a proxy that throws",
+      "metadata contains a proxy that throws",
       { id: "1", content: "a", metadata: { a: new Proxy({}, { ownKeys: throwing }) } },
     ],
     ["metadata has a toJSON that throws", { id: "1", content: "a", metadata: { a: { toJSON: throwing } } }],
     [
-      "metadata has a tag that throws",
+      "metadata has a Symbol.toStringTag that throws",
       {
         id: "1",
         content: "a",
@@ -461,8 +461,8 @@ describe("normalizeTraining with a header", () => {
         },
       },
     ],
-    ["metadata holds itself", { id: "1", content: "a", metadata: cycle }],
-    ["metadata holds a bigint", { id: "1", content: "a", metadata: { a: 1n } }],
+    ["metadata contains itself", { id: "1", content: "a", metadata: cycle }],
+    ["metadata contains a bigint", { id: "1", content: "a", metadata: { a: 1n } }],
     [
       "a document has a getter that throws",
       {
@@ -501,14 +501,14 @@ describe("normalizeTraining with a header", () => {
         },
       },
     ],
-  ])("is a typed error when %s", (_name, given) => {
+  ])("throws a typed error when %s", (_name, given) => {
     const thrown = thrownBy(() => normalizeTraining(given as Training, "text"));
     expect(thrown).toBeInstanceOf(InvalidArgumentError);
     expect((thrown as InvalidArgumentError).option).toMatch(/^training/);
     expect((thrown as Error).message).not.toContain("segredo");
   });
 
-  it("takes an instance of a class, with getters", () => {
+  it("accepts an instance of a class with getters", () => {
     class Row {
       readonly id = "1";
       get content(): string {
@@ -543,7 +543,7 @@ describe("normalizeTraining with a header", () => {
         split: false,
       },
     ],
-  ])("does not ask for the header of a training that it refuses for its %s", (_name, refused) => {
+  ])("does not call the header function for a training refused for its %s", (_name, refused) => {
     let asked = 0;
     const header = (): string => `${++asked}`;
     expect(() => normalizeTraining(refused as Training, "text", "training", header)).toThrow(
@@ -566,7 +566,7 @@ describe("encodeRevision", () => {
     expect(encodeRevision(revision, "revision")).toBe(text);
   });
 
-  it("is null without a revision", () => {
+  it("returns null without a revision", () => {
     expect(encodeRevision(undefined, "revision")).toBeNull();
   });
 

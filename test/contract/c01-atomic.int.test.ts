@@ -17,16 +17,16 @@ import { overtakenPreparation } from "../support/overtaken.js";
 const IDS = ["entregas", "trocas", "pagamentos"];
 const REPLACEMENTS = 60;
 
-/** A text of `count` chunks, of which the first is in every version: rows that stay and rows that go. */
+/** A text of `count` chunks. The first is in every version, so an edit keeps rows and removes rows. */
 function version(id: string, place: number, count: number): string {
   const own = Array.from({ length: count - 1 }, (_, part) => paragraph(`${id} ${place}, parte ${part}`));
   return [paragraph(`${id} sempre`), ...own].join("\n\n");
 }
 
 /**
- * The text that the hits of one training add up to; each has to be there once, at its place.
+ * Joins the hits of one training in reading order.
  *
- * @returns `undefined` without hits
+ * @returns the text, `not whole: ...` if a chunk is missing, doubled or at a wrong offset, `undefined` without hits
  */
 function textOf(hits: readonly ChunkHit[], trainingId: string): string | undefined {
   const chunks = hits
@@ -40,9 +40,9 @@ function textOf(hits: readonly ChunkHit[], trainingId: string): string | undefin
   return isWhole ? text : `not whole: ${chunks.map(({ position }) => position).join()}`;
 }
 
-// Guards: embedding before the swap, the swap as one statement, or as one transaction; search as one statement.
+// Guards: embedding before the swap; the swap is one statement or one transaction; a search is one statement.
 describeOnEach("C1 Atomic", (database) => {
-  it("shows the old version whole while a new one is embedded, and then the new one", async () => {
+  it("shows the whole old version while the new one is embedded, then the new one", async () => {
     const test = await openTestIndex(database);
     await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
     const held = holdEmbedding(test.embeddings, "Pix");
@@ -57,7 +57,7 @@ describeOnEach("C1 Atomic", (database) => {
     expect(textOf(await chunksOf(test), "a")).toBe(`${paragraph("Pix")}\n\n${paragraph("Trocas")}`);
   });
 
-  it("shows each training whole when many are stored in one call", async () => {
+  it("shows each training whole while one call stores several", async () => {
     const test = await openTestIndex(database);
     const trainings = IDS.map((id, place) => ({ id, content: version(id, 0, place + 2) }));
     for await (const { status } of test.index.upsertTrainings(trainings)) {
@@ -69,7 +69,7 @@ describeOnEach("C1 Atomic", (database) => {
 });
 
 describeOnServer("C1 Atomic", (database) => {
-  it("a reader between any two statements of a swap sees the old version whole", async () => {
+  it("a reader between any two statements of a swap sees the whole old version", async () => {
     const test = await openTestIndex(database);
     const old = { id: "a", content: FIVE_PARAGRAPHS };
     await test.index.upsertTraining(old);
@@ -83,7 +83,7 @@ describeOnServer("C1 Atomic", (database) => {
     const index = await openAgain(test, pool);
     const edit = { id: "a", content: edited, metadata: { ano: 2026 } };
     const prepared = await overtakenPreparation(index, edit, [{ ...old, metadata: { ano: 2025 } }]);
-    expect(statements).toEqual([]); // what comes in the way is one statement each
+    expect(statements).toEqual([]); // the overtaking upserts are one statement each
     expect(await prepared.commit()).toMatchObject({ status: "indexed", reused: 1 });
     expect(statements.at(-1)).toBe("COMMIT");
     expect(statements).toHaveLength(5);
@@ -92,23 +92,23 @@ describeOnServer("C1 Atomic", (database) => {
   });
 
   it.each(SWAP_PARTS)(
-    "a reader sees the old version whole while a swap has come to %s, %s",
+    "a reader sees the whole old version while a swap is held at %s, %s",
     async (...part) => {
       const test = await openTestIndex(database);
       await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
       const edited = `${paragraph("Pix")}\n\n${paragraph("Garantia")}`;
-      const goOn = await holdSwapPart(test, part);
+      const release = await holdSwapPart(test, part);
       const upsert = test.index.upsertTraining({ id: "a", content: edited, metadata: { ano: 2026 } });
       await untilWaiting(test, "INSERT INTO");
       const seen = textOf(await chunksOf(test), "a");
-      await goOn();
+      await release();
       expect(await upsert).toMatchObject({ status: "indexed", reused: 1 });
       expect(seen).toBe(FIVE_PARAGRAPHS);
       expect(textOf(await chunksOf(test), "a")).toBe(edited);
     },
   );
 
-  it("a reader between any two statements of a delete sees the training whole", async () => {
+  it("a reader between any two statements of a delete sees the whole training", async () => {
     const test = await openTestIndex(database);
     await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
     const seen: (string | undefined)[] = [];
@@ -121,7 +121,7 @@ describeOnServer("C1 Atomic", (database) => {
     expect(await chunksOf(test)).toEqual([]);
   });
 
-  it("a reader in parallel never sees a mixture of versions, a gap or a doubled chunk", async () => {
+  it("a concurrent reader never sees a mixture of versions, a gap or a doubled chunk", async () => {
     const test = await openTestIndex(database);
     const versions = IDS.map((id) =>
       Array.from({ length: REPLACEMENTS / IDS.length + 1 }, (_, place) =>
@@ -131,7 +131,7 @@ describeOnServer("C1 Atomic", (database) => {
     for (const [place, id] of IDS.entries()) {
       await test.index.upsertTraining({ id, content: versions[place]?.[0] ?? "" });
     }
-    const reading = readInParallel(await openAgain(test, openServerPool({ max: 2 })), IDS);
+    const reading = readConcurrently(await openAgain(test, openServerPool({ max: 2 })), IDS);
     await Promise.all(
       IDS.map(async (id, place) => {
         for (const content of versions[place]?.slice(1) ?? [])
@@ -147,9 +147,9 @@ describeOnServer("C1 Atomic", (database) => {
     }
   });
 
-  it("a delete is all or nothing for a reader in parallel", async () => {
+  it("a concurrent reader sees a delete entirely or not at all", async () => {
     const test = await openTestIndex(database);
-    const reading = readInParallel(await openAgain(test, openServerPool({ max: 2 })), ["a"]);
+    const reading = readConcurrently(await openAgain(test, openServerPool({ max: 2 })), ["a"]);
     for (let round = 0; round < 30; round++) {
       await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
       expect(await test.index.deleteTraining("a")).toMatchObject({ status: "deleted", removed: 5 });
@@ -162,15 +162,15 @@ describeOnServer("C1 Atomic", (database) => {
   });
 });
 
-/** Searches on two connections until it is told to end. @returns all texts that were seen of each training */
-function readInParallel(
+/** Searches on two connections until `end()`, which returns all texts seen of each training. */
+function readConcurrently(
   index: TrainingIndex,
   ids: readonly string[],
 ): { end: () => Promise<Map<string, Set<string | undefined>>> } {
   const seen = new Map(ids.map((id) => [id, new Set<string | undefined>()]));
-  let isOver = false;
+  let isEnded = false;
   const read = async (): Promise<void> => {
-    while (!isOver) {
+    while (!isEnded) {
       const hits = await index.similar("loja", { k: 1000 });
       for (const id of ids) seen.get(id)?.add(textOf(hits, id));
     }
@@ -178,7 +178,7 @@ function readInParallel(
   const readers = [read(), read()];
   return {
     end: async () => {
-      isOver = true;
+      isEnded = true;
       await Promise.all(readers);
       return seen;
     },

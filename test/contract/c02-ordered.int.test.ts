@@ -26,7 +26,7 @@ import {
 const statusOf = async (index: TrainingIndex, content: string, revision?: Revision): Promise<string> =>
   (await index.upsertTraining({ id: "a", content, revision })).status;
 
-/** The text of the training, which has to be whole. */
+/** The stored text of training `a`, after a check that it is whole. */
 async function storedText(test: TestIndex): Promise<string> {
   const chunks = await placedTexts(test);
   const text = chunks.map(({ content }) => content).join("\n\n");
@@ -36,9 +36,9 @@ async function storedText(test: TestIndex): Promise<string> {
   return text;
 }
 
-// Guards: the ticket that is taken first, the revision and the barrier in the fence (`isNewer`), and in `touch`.
+// Guards: the ticket is taken first; the fence (`isNewer`) and `touch` compare revision and barrier.
 describeOnServer("C2 Ordered", (database) => {
-  it("follows revisions where they are given: a lower one is superseded", async () => {
+  it("a lower revision is superseded, an equal or higher one is indexed", async () => {
     const { index, embeddings } = await openTestIndex(database);
     await index.upsertTraining({ id: "a", content: "versão dois da loja", revision: 2 });
     embeddings.calls = 0;
@@ -56,7 +56,7 @@ describeOnServer("C2 Ordered", (database) => {
     expect(dated.status).toBe("indexed");
   });
 
-  it("edit during embed keeps the newer version: the call that started later wins", async () => {
+  it("an edit made while an older version is embedded wins: the call that started later", async () => {
     const { index, embeddings } = await openTestIndex(database);
     const gate = gateOf();
     embeddings.before = (texts) => (texts[0]?.includes("primeira") ? gate.promise : undefined);
@@ -70,7 +70,7 @@ describeOnServer("C2 Ordered", (database) => {
     expect(await index.similar("versão")).toMatchObject([{ content: "a segunda versão" }]);
   });
 
-  it("late job of an older version reports superseded, and writes nothing", async () => {
+  it("a late job with an older revision is superseded and writes nothing", async () => {
     const test = await openTestIndex(database);
     const held = holdEmbedding(test.embeddings, "atrasada");
     const late = test.index.upsertTraining({ id: "a", content: "a versão atrasada", revision: 1 });
@@ -90,7 +90,7 @@ describeOnServer("C2 Ordered", (database) => {
     expect(await storedRows(test)).toEqual(before);
   });
 
-  it("leaves exactly one version of twenty concurrent upserts of one training", async () => {
+  it("twenty concurrent upserts of one training leave exactly one version", async () => {
     const test = await openTestIndex(database);
     const versions = Array.from(
       { length: 20 },
@@ -100,11 +100,11 @@ describeOnServer("C2 Ordered", (database) => {
       versions.map((content) => test.index.upsertTraining({ id: "a", content })),
     );
     expect(results.filter(({ status }) => status === "indexed").length).toBeGreaterThan(0);
-    // All were made by one index, so the last of them is the one that started last.
+    // One index made all of them, so the last call is the one that started last.
     expect(await storedText(test)).toBe(versions.at(-1));
   });
 
-  it("with equal revisions the call that started later wins, whichever ends first", async () => {
+  it("of two calls with equal revisions the one that started later wins, whichever ends first", async () => {
     const test = await openTestIndex(database);
     const held = holdEmbedding(test.embeddings, "primeira");
     const first = statusOf(test.index, "a primeira versão", 5);
@@ -118,12 +118,12 @@ describeOnServer("C2 Ordered", (database) => {
 
   it.each<[string, Revision, Revision]>([
     ["numbers", 1, 2],
-    ["numbers below zero", -7, -6.5],
+    ["negative numbers", -7, -6.5],
     ["fractions", 1.25, 1.5],
-    ["numbers that are not compared as texts", 9, 10],
+    ["numbers that would sort differently as text", 9, 10],
     ["numbers too large for an integer column", 1e21, 2e21],
     ["bigints", 1n, 2n],
-    ["bigints that a number cannot tell apart", 2n ** 63n, 2n ** 63n + 1n],
+    ["bigints that are equal as numbers", 2n ** 63n, 2n ** 63n + 1n],
     ["dates", new Date("2026-01-01T00:00:00.000Z"), new Date("2026-01-01T00:00:00.001Z")],
     ["dates before 1970", new Date("1969-01-01"), new Date("1970-01-01")],
   ])("orders revisions that are %s", async (_kind, lower, higher) => {
@@ -135,8 +135,8 @@ describeOnServer("C2 Ordered", (database) => {
     expect(await storedText(test)).toBe("outra versão nova");
   });
 
-  // Guards: the comparison in the fence; the one at the start knows nothing of a call that is still under way.
-  it("a lower revision that started later does not get past a higher one that was stored meanwhile", async () => {
+  // Guards: the comparison in the fence. The one at the start does not see calls that are still running.
+  it("a lower revision that started later is superseded by a higher one stored meanwhile", async () => {
     const test = await openTestIndex(database);
     const higher = await test.index.prepareTraining({ id: "a", content: "a versão cinco", revision: 5 });
     const lower = await test.index.prepareTraining({ id: "a", content: "a versão quatro", revision: 4 });
@@ -145,7 +145,7 @@ describeOnServer("C2 Ordered", (database) => {
     expect(await storedText(test)).toBe("a versão cinco");
   });
 
-  it("a call without a revision supersedes what started before it, whatever its revision", async () => {
+  it("a call without a revision supersedes earlier calls, whatever their revision", async () => {
     const test = await openTestIndex(database);
     const held = holdEmbedding(test.embeddings, "numerada");
     const numbered = statusOf(test.index, "a versão numerada", 100);
@@ -156,7 +156,7 @@ describeOnServer("C2 Ordered", (database) => {
     expect(await storedText(test)).toBe("a versão sem número");
   });
 
-  it("a lower revision that starts later is still superseded by the highest one seen", async () => {
+  it("a lower revision that starts later is superseded by the highest one stored so far", async () => {
     const test = await openTestIndex(database);
     expect(await statusOf(test.index, "a versão cinco", 5)).toBe("indexed");
     expect(await statusOf(test.index, "a versão sem número")).toBe("indexed");
@@ -165,7 +165,7 @@ describeOnServer("C2 Ordered", (database) => {
     expect(await statusOf(test.index, "a versão seis", 6)).toBe("indexed");
   });
 
-  it("a repeat counts with its revision, though it changes nothing", async () => {
+  it("a repeat records its revision, though it changes nothing else", async () => {
     const test = await openTestIndex(database);
     expect(await statusOf(test.index, "a versão de sempre", 1)).toBe("indexed");
     expect(await statusOf(test.index, "a versão de sempre", 9)).toBe("unchanged");
@@ -174,7 +174,7 @@ describeOnServer("C2 Ordered", (database) => {
     expect(await statusOf(test.index, "a versão dez", 10)).toBe("indexed");
   });
 
-  it("a repeat without a revision supersedes what started before it, whatever its revision", async () => {
+  it("a repeat without a revision supersedes earlier calls, whatever their revision", async () => {
     const test = await openTestIndex(database);
     await statusOf(test.index, "a versão de sempre", 1);
     const held = holdEmbedding(test.embeddings, "numerada");
@@ -186,7 +186,7 @@ describeOnServer("C2 Ordered", (database) => {
     expect(await storedText(test)).toBe("a versão de sempre");
   });
 
-  it("a prepared version keeps the place of its start, in whatever order versions are committed", async () => {
+  it("prepared versions are ordered by when they were prepared, not by when they are committed", async () => {
     const test = await openTestIndex(database);
     const [first, second, third] = [
       await test.index.prepareTraining({ id: "a", content: "a primeira versão" }),
@@ -200,8 +200,8 @@ describeOnServer("C2 Ordered", (database) => {
     expect(await storedText(test)).toBe("a terceira versão");
   });
 
-  // Guards: `#prepareAgain` works with the first ticket; with a new one the older call would count as the later.
-  it("replaces what stands at the commit, whatever stood when the version was prepared", async () => {
+  // Guards: `prepareAgain` keeps the first ticket. With a new one the older call would win.
+  it("a commit replaces the version stored by then, not the one stored when it was prepared", async () => {
     const test = await openTestIndex(database);
     const [one, two, three, four] = ["Entregas", "Trocas", "Garantia", "Horários"].map(paragraph);
     await test.index.upsertTraining({ id: "a", content: `${one}\n\n${two}` });
@@ -212,7 +212,7 @@ describeOnServer("C2 Ordered", (database) => {
     expect(await storedText(test)).toBe(`${two}\n\n${one}\n\n${four}`);
   });
 
-  it("a call that has to prepare again keeps the place of its start", async () => {
+  it("a call that must prepare again keeps its ticket", async () => {
     const test = await openTestIndex(database);
     await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
     const repeat = await test.index.prepareTraining({ id: "a", content: FIVE_PARAGRAPHS });
@@ -221,7 +221,7 @@ describeOnServer("C2 Ordered", (database) => {
     expect(await storedText(test)).toBe(paragraph("Outra"));
   });
 
-  it("of many trainings in one call only the overtaken one is superseded", async () => {
+  it("of several trainings in one call only the overtaken one is superseded", async () => {
     const test = await openTestIndex(database);
     const held = holdEmbedding(test.embeddings, "a loja b");
     const batch = collect(test.index.upsertTrainings(["a", "b", "c"].map(smallTraining)));
@@ -238,8 +238,8 @@ describeOnServer("C2 Ordered", (database) => {
 });
 
 describeOnServer("C2 Ordered", (database) => {
-  // Guards: `TicketOrder`; without it both race to the sequence on two connections.
-  it("of two calls made right after one another without await the second wins, 50 times in a row", async () => {
+  // Guards: `TicketOrder`. Without it the two calls race to the sequence on two connections.
+  it("of two upserts made in a row without await the second wins, 50 times out of 50", async () => {
     const test = await openTestIndex(database);
     await Promise.all(Array.from({ length: 10 }, () => test.pool.query("SELECT pg_sleep(0.01)")));
     const ids = ["a", "b", "c", "d", "e"];
@@ -255,7 +255,7 @@ describeOnServer("C2 Ordered", (database) => {
     }
   });
 
-  it("of an upsert and a delete made right after one another the second wins, 50 times in a row", async () => {
+  it("of an upsert and a delete made in a row without await the second wins, 50 times out of 50", async () => {
     const { index } = await openTestIndex(database);
     for (let round = 0; round < 50; round++) {
       const content = `a versão ${round}`;
@@ -266,7 +266,7 @@ describeOnServer("C2 Ordered", (database) => {
     }
   });
 
-  it("leaves exactly one version of twenty concurrent upserts by twenty processes", async () => {
+  it("twenty concurrent upserts through twenty indexes leave exactly one version", async () => {
     const test = await openTestIndex(database);
     const pool = openServerPool({ max: 20 });
     const indexes = await Promise.all(Array.from({ length: 20 }, () => openAgain(test, pool)));
@@ -281,8 +281,8 @@ describeOnServer("C2 Ordered", (database) => {
     }
   });
 
-  // Guards: the look at the row that is to be replaced, in the fence.
-  it("an edit is whole also when the training's row was deleted by hand after it was prepared", async () => {
+  // Guards: the fence checks that the row it replaces still exists.
+  it("a prepared edit is stored whole if the training's row was deleted by hand meanwhile", async () => {
     const test = await openTestIndex(database);
     await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
     const edited = `${FIVE_PARAGRAPHS}\n\n${paragraph("Pix")}`;
@@ -292,11 +292,11 @@ describeOnServer("C2 Ordered", (database) => {
     expect(await storedText(test)).toBe(edited);
   });
 
-  // Guards: the fence's row lock is held until the end, and is taken before the stored chunks are compared.
-  it("a later call waits for a swap that is under way, and then takes its place", async () => {
+  // Guards: the fence locks the row before the stored chunks are compared, and holds the lock until the end.
+  it("a later call waits for a running swap, then replaces its version", async () => {
     const test = await openTestIndex(database);
     await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
-    const goOn = await holdSwapPart(test, ["chunk_1", "INSERT"]);
+    const release = await holdSwapPart(test, ["chunk_1", "INSERT"]);
     const slow = statusOf(
       await openAgain(test, openServerPool()),
       `${paragraph("Lenta")}\n\n${paragraph("Trocas")}`,
@@ -305,7 +305,7 @@ describeOnServer("C2 Ordered", (database) => {
     const edited = `${paragraph("Nova")}\n\n${paragraph("Garantia")}`;
     const later = statusOf(await openAgain(test, openServerPool()), edited);
     await untilWaiting(test, "INSERT INTO", 2);
-    await goOn();
+    await release();
     expect([await slow, await later]).toEqual(["indexed", "indexed"]);
     expect(await storedText(test)).toBe(edited);
   });
@@ -314,7 +314,7 @@ describeOnServer("C2 Ordered", (database) => {
     { end: "COMMIT", status: "superseded", text: "a segunda versão" },
     { end: "ROLLBACK", status: "indexed", text: "a primeira versão" },
   ] as const)(
-    "an earlier call waits for a later one, and on its $end is $status",
+    "an earlier call waits for the transaction of a later one, and is $status after its $end",
     async ({ end, ...expected }) => {
       const test = await openTestIndex(database);
       const first = await test.index.prepareTraining({ id: "a", content: "a primeira versão" });
@@ -336,7 +336,7 @@ describeOnServer("C2 Ordered", (database) => {
     },
   );
 
-  it("keeps the order between processes: an embedding in one, a newer version from another", async () => {
+  it("the order holds between two indexes on different pools: one embeds, the other stores a newer version", async () => {
     const test = await openTestIndex(database);
     const embeddings = new CountingEmbeddings();
     const other = await openAgain(test, openServerPool(), embeddings);

@@ -4,18 +4,18 @@ import { collect, openAgain } from "../support/contract.js";
 import { describeOnServer } from "../support/databases.js";
 import { openTestIndex, smallTraining, type TestIndex } from "../support/index.js";
 
-/** The sequence as it is after a restore of data alone, or on a logical replica. */
-async function setBack({ owner, schema }: TestIndex): Promise<void> {
+/** Leaves the sequence behind the rows, as a restore of data alone or a promoted logical replica does. */
+async function resetSequence({ owner, schema }: TestIndex): Promise<void> {
   await owner.query(`ALTER SEQUENCE ${schema}.ticket RESTART`);
 }
 
-/** On a way on which the role of the library owns nothing, it may not repair. */
-async function letRepair({ owner, pool, schema }: TestIndex): Promise<void> {
+/** Grants what the repair needs: the limited role may not update the sequence. */
+async function grantRepair({ owner, pool, schema }: TestIndex): Promise<void> {
   const { rows } = await pool.query<{ role: string }>("SELECT current_user AS role");
   await owner.query(`GRANT UPDATE ON SEQUENCE ${schema}.ticket TO ${rows[0]?.role ?? ""}`);
 }
 
-// Guards: `takeInOrder`, `checkSequence`: tickets are higher than all that are stored.
+// Guards: `takeInOrder` and `checkSequence`: a new ticket is higher than every stored one.
 describeOnServer("C2 Ordered", (database) => {
   const WRITES: [string, (test: TestIndex) => Promise<unknown>, unknown][] = [
     ["an edit", ({ index }) => index.upsertTraining({ id: "a", content: "novo" }), { status: "indexed" }],
@@ -27,7 +27,7 @@ describeOnServer("C2 Ordered", (database) => {
       [{ id: "m", status: "deleted" }],
     ],
     [
-      "many",
+      "several upserts",
       ({ index }) =>
         collect(index.upsertTrainings(["z", "a", "b"].map((id) => ({ id, content: `novo ${id}` })))),
       [{ status: "indexed" }, { status: "indexed" }, { status: "indexed" }],
@@ -39,17 +39,17 @@ describeOnServer("C2 Ordered", (database) => {
     ],
   ];
   it.each(WRITES)(
-    "repairs a sequence that is behind at %s, with an index that stays open",
+    "an open index repairs a sequence that is behind, at %s",
     async (name, write, expected) => {
-      if (name === "a bulk load" && database.owner !== database.pool) return; // for owners only
+      if (name === "a bulk load" && database.owner !== database.pool) return; // only the owner may load with rebuild
       const notices: Notice[] = [];
       const test = await openTestIndex(database, { onNotice: (notice) => notices.push(notice) });
-      await letRepair(test);
+      await grantRepair(test);
       for (let round = 0; round < 5; round++)
         await test.index.upsertTraining({ id: "b", content: `${round}` });
       await test.index.upsertTraining(smallTraining("a"));
       await test.index.upsertTraining({ id: "m", content: "m", metadata: { grupo: "g" } });
-      await setBack(test);
+      await resetSequence(test);
       expect(await write(test)).toMatchObject(expected as object);
       expect(notices.filter(({ code }) => code === "REPAIRED")).toHaveLength(1);
       expect(await test.index.upsertTraining({ id: "b", content: "depois" })).toMatchObject({
@@ -58,11 +58,11 @@ describeOnServer("C2 Ordered", (database) => {
     },
   );
 
-  it("repairs it when an index is opened", async () => {
+  it("opening an index repairs it", async () => {
     const test = await openTestIndex(database);
-    await letRepair(test);
+    await grantRepair(test);
     for (let round = 0; round < 5; round++) await test.index.upsertTraining({ id: "b", content: `${round}` });
-    await setBack(test);
+    await resetSequence(test);
     await openAgain(test, test.pool);
     const { rows } = await test.owner.query<{ last: string }>(
       `SELECT last_value::text AS last FROM ${test.schema}.ticket`,
@@ -70,15 +70,15 @@ describeOnServer("C2 Ordered", (database) => {
     expect(Number(rows[0]?.last)).toBeGreaterThan(5);
   });
 
-  it("many writers at once repair it once, and none is lost", async () => {
+  it("concurrent writers repair it once, and no write is lost", async () => {
     const notices: Notice[] = [];
     const test = await openTestIndex(database, { onNotice: (notice) => notices.push(notice) });
-    await letRepair(test);
+    await grantRepair(test);
     const ids = Array.from({ length: 8 }, (_, place) => `t${place}`);
     for (const round of [1, 2, 3]) {
       for (const id of ids) await test.index.upsertTraining({ id, content: `${id} ${round}` });
     }
-    await setBack(test);
+    await resetSequence(test);
     const results = await Promise.all(
       ids.map((id) => test.index.upsertTraining({ id, content: `novo ${id}` })),
     );

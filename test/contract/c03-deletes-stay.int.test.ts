@@ -21,8 +21,8 @@ import {
 const NOTHING = { training: 0, indexed: 0, chunks: 0 };
 const ABSENT = { id: "a", status: "absent", removed: 0 };
 
-/** Makes the delete of a training one that was an hour ago. */
-async function makeOld({ owner, schema }: TestIndex, id: string): Promise<void> {
+/** Backdates the delete of a training by an hour. */
+async function backdateDelete({ owner, schema }: TestIndex, id: string): Promise<void> {
   await owner.query(
     `UPDATE ${schema}.training SET deleted_at = deleted_at - interval '1 hour' WHERE id = $1`,
     [id],
@@ -30,12 +30,12 @@ async function makeOld({ owner, schema }: TestIndex, id: string): Promise<void> 
 }
 
 describeOnEach("C3 Deletes stay", (database) => {
-  // Guards: the tombstone, and the ticket that the delete leaves on it.
+  // Guards: the tombstone and its ticket.
   describe("against calls that started before them", () => {
     it.each([
-      { what: "a training that stands", stored: FIVE_PARAGRAPHS, status: "deleted", removed: 5 },
-      { what: "an id that was never there", stored: undefined, status: "absent", removed: 0 },
-    ])("delete during embed of $what leaves zero rows", async ({ stored, status, removed }) => {
+      { what: "a stored training", stored: FIVE_PARAGRAPHS, status: "deleted", removed: 5 },
+      { what: "an unknown id", stored: undefined, status: "absent", removed: 0 },
+    ])("a delete of $what while an upsert embeds leaves only the tombstone", async ({ stored, status, removed }) => {
       const test = await openTestIndex(database);
       if (stored !== undefined) await test.index.upsertTraining({ id: "a", content: stored });
       const held = holdEmbedding(test.embeddings, "atrasada");
@@ -51,7 +51,7 @@ describeOnEach("C3 Deletes stay", (database) => {
       expect(newer).toMatchObject({ status: "indexed" });
     });
 
-    it("delete then late upsert of an older version stays deleted, however often it comes", async () => {
+    it("a late upsert that started before the delete is superseded, however often it is committed", async () => {
       const test = await openTestIndex(database);
       const late = await test.index.prepareTraining({ id: "a", content: FIVE_PARAGRAPHS });
       expect(await test.index.deleteTraining("a")).toEqual(ABSENT);
@@ -60,7 +60,7 @@ describeOnEach("C3 Deletes stay", (database) => {
       expect(await countRows(test)).toEqual(TOMBSTONE_ONLY);
     });
 
-    it("delete then newer upsert lives", async () => {
+    it("an upsert that starts after the delete is stored", async () => {
       const test = await openTestIndex(database);
       await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS, revision: 7 });
       await test.index.deleteTraining("a");
@@ -72,7 +72,7 @@ describeOnEach("C3 Deletes stay", (database) => {
       expect(await test.index.similar("loja", { k: 10 })).toHaveLength(5);
     });
 
-    it("a repeat of a delete is absent, and counts against what started between the two", async () => {
+    it("a repeated delete is absent, and beats upserts that started before the repeat", async () => {
       const test = await openTestIndex(database);
       await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
       expect(await test.index.deleteTraining("a")).toEqual({ id: "a", status: "deleted", removed: 5 });
@@ -82,7 +82,7 @@ describeOnEach("C3 Deletes stay", (database) => {
       expect(await countRows(test)).toEqual(TOMBSTONE_ONLY);
     });
 
-    it("a repeat of what stood, prepared before the delete, does not bring it back", async () => {
+    it("a repeat prepared before the delete does not bring the training back", async () => {
       const test = await openTestIndex(database);
       await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
       const repeat = await test.index.prepareTraining({ id: "a", content: FIVE_PARAGRAPHS });
@@ -92,12 +92,12 @@ describeOnEach("C3 Deletes stay", (database) => {
     });
   });
 
-  // Guards: revision and barrier in the fence, for deletes as for upserts.
+  // Guards: the fence compares revision and barrier for deletes as for upserts.
   describe("by revision", () => {
     it.each<[string, Revision | undefined, string]>([
-      ["below that of the stored version is superseded", 4, "superseded"],
-      ["equal to that of the stored version takes it away", 5, "deleted"],
-      ["above that of the stored version takes it away", 6n, "deleted"],
+      ["below the stored one is superseded", 4, "superseded"],
+      ["equal to the stored one deletes", 5, "deleted"],
+      ["above the stored one deletes", 6n, "deleted"],
     ])("a delete with a revision %s", async (_title, revision, status) => {
       const test = await openTestIndex(database);
       await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS, revision: 5 });
@@ -107,10 +107,10 @@ describeOnEach("C3 Deletes stay", (database) => {
     });
 
     it.each<[string, number | undefined, string]>([
-      ["stays against one of a lower revision that starts later", 4, "superseded"],
-      ["gives way to one of its own revision that starts later", 5, "indexed"],
-      ["gives way to one of a higher revision", 6, "indexed"],
-      ["gives way to one without a revision that starts later", undefined, "indexed"],
+      ["beats a later upsert with a lower revision", 4, "superseded"],
+      ["yields to a later upsert with the same revision", 5, "indexed"],
+      ["yields to a later upsert with a higher revision", 6, "indexed"],
+      ["yields to a later upsert without a revision", undefined, "indexed"],
     ])("a delete with a revision %s", async (_title, revision, status) => {
       const test = await openTestIndex(database);
       await test.index.upsertTraining({ id: "a", content: "a primeira versão", revision: 3 });
@@ -121,7 +121,7 @@ describeOnEach("C3 Deletes stay", (database) => {
     });
 
     it.each<[string, Revision | undefined, string]>([
-      ["with a lower revision lets it live", 4, "indexed"],
+      ["with a lower revision does not affect it", 4, "indexed"],
       ["with its revision supersedes it", 5, "superseded"],
       ["with a higher revision supersedes it", 6, "superseded"],
       ["without a revision supersedes it", undefined, "superseded"],
@@ -139,7 +139,7 @@ describeOnEach("C3 Deletes stay", (database) => {
   });
 
   describe("of several trainings", () => {
-    it("deletes by ids, also one that comes twice or is not known, and keeps what started before out", async () => {
+    it("deletes by ids, with repeated and unknown ones, and supersedes upserts that started before", async () => {
       const test = await openTestIndex(database);
       const { index } = test;
       await collect(index.upsertTrainings(["a", "b", "c"].map(smallTraining)));
@@ -161,7 +161,7 @@ describeOnEach("C3 Deletes stay", (database) => {
       expect(await index.deleteTrainings({ ids: [] })).toEqual([]);
     });
 
-    it("deletes by metadata, and keeps what started before out", async () => {
+    it("deletes by metadata, and supersedes upserts that started before", async () => {
       const test = await openTestIndex(database);
       const { index } = test;
       await index.upsertTraining({ ...smallTraining("a"), metadata: { grupo: "loja" } });
@@ -178,7 +178,8 @@ describeOnEach("C3 Deletes stay", (database) => {
     it.each([
       {},
       { filter: {} },
-      { filter: { grupo: { eq: "loja" } } },
+      { filter: { grupo: { maior: "loja" } } },
+      { filter: { $nor: [{ grupo: "loja" }] } },
       { filter: { grupo: ["loja"] } },
       { filter: { grupo: null } },
       { ids: ["a"], filter: { grupo: "loja" } },
@@ -191,12 +192,12 @@ describeOnEach("C3 Deletes stay", (database) => {
   });
 
   describe("until they are pruned", () => {
-    it("forgets old deletes only, and nothing that lives", async () => {
+    it("forgets only old deletes, and no stored training", async () => {
       const test = await openTestIndex(database);
       const { index } = test;
       await collect(index.upsertTrainings(["velho", "novo", "de volta", "vivo"].map(smallTraining)));
       await index.deleteTrainings({ ids: ["velho", "novo", "de volta", "nunca"] });
-      for (const id of ["velho", "de volta", "nunca"]) await makeOld(test, id);
+      for (const id of ["velho", "de volta", "nunca"]) await backdateDelete(test, id);
       await index.upsertTraining(smallTraining("de volta"));
       const late = await index.prepareTraining(smallTraining("novo"));
       await index.deleteTraining("novo");
@@ -211,11 +212,11 @@ describeOnEach("C3 Deletes stay", (database) => {
     });
 
     it.each([0, -1, NaN, Infinity, "60000", null, undefined])(
-      "refuses the age %s, and forgets nothing",
+      "refuses the age %s and forgets nothing",
       async (age) => {
         const test = await openTestIndex(database);
         await test.index.deleteTraining("a");
-        await makeOld(test, "a");
+        await backdateDelete(test, "a");
         const pruned = test.index.prune({ olderThanMs: age as number });
         await expect(pruned).rejects.toMatchObject({ code: "INVALID_ARGUMENT", option: "olderThanMs" });
         expect(await countRows(test)).toEqual(TOMBSTONE_ONLY);
@@ -224,7 +225,7 @@ describeOnEach("C3 Deletes stay", (database) => {
   });
 
   describe("with the host's transactions", () => {
-    it("a version that was stored in one that rolls back leaves nothing", async () => {
+    it("an upsert leaves nothing if the transaction rolls back", async () => {
       const test = await openTestIndex(database);
       const prepared = await test.index.prepareTraining({ id: "a", content: FIVE_PARAGRAPHS });
       await inHostTransaction(test.pool, "ROLLBACK", async (client) => {
@@ -233,7 +234,7 @@ describeOnEach("C3 Deletes stay", (database) => {
       expect(await countRows(test)).toEqual(NOTHING);
     });
 
-    it("a delete in one that rolls back keeps the chunks, one that commits takes them", async () => {
+    it("a delete keeps the chunks if the transaction rolls back, and removes them if it commits", async () => {
       const test = await openTestIndex(database);
       await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
       const remove = async (client: Queryable): Promise<void> => {
@@ -249,11 +250,32 @@ describeOnEach("C3 Deletes stay", (database) => {
 });
 
 describeOnServer("C3 Deletes stay", (database) => {
-  // Guards: the statement that forgets looks again at a row that it had to wait for.
-  it("forgets no delete of a training that comes back at that moment", async () => {
+  it("a delete by filter spares a training that no longer matches when the delete gets its lock", async () => {
+    const test = await openTestIndex(database);
+    const { index, owner, schema } = test;
+    const loja = { grupo: "loja", ano: 2024 };
+    await index.upsertTraining({ ...smallTraining("a"), metadata: loja });
+    await index.upsertTraining({ ...smallTraining("b"), metadata: loja });
+    const moved = await index.prepareTraining({ ...smallTraining("a"), metadata: { ...loja, ano: 2020 } });
+    const client = await database.pool.connect();
+    await client.query("BEGIN");
+    await moved.commit(client);
+    const deleting = index.deleteTrainings({ filter: { grupo: { in: ["loja"] }, ano: { gte: 2024 } } });
+    await untilWaiting({ owner, schema }, "INSERT INTO");
+    await client.query("COMMIT");
+    client.release();
+    expect(await deleting).toEqual([
+      { id: "a", status: "absent", removed: 0 },
+      { id: "b", status: "deleted", removed: 1 },
+    ]);
+    expect(await wholeText(test, "a")).toBe("a loja a");
+  });
+
+  // Guards: the prune statement checks a row again after waiting for its lock.
+  it("does not prune a training that is stored again at that moment", async () => {
     const test = await openTestIndex(database);
     await test.index.deleteTraining("a");
-    await makeOld(test, "a");
+    await backdateDelete(test, "a");
     const prepared = await test.index.prepareTraining({ id: "a", content: FIVE_PARAGRAPHS });
     let pruned: Promise<number> | undefined;
     await inHostTransaction(test.pool, "COMMIT", async (client) => {

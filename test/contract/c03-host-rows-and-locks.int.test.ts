@@ -25,7 +25,7 @@ import {
 
 const NOTHING = { training: 0, indexed: 0, chunks: 0 };
 
-/** An index whose trainings follow a table of the host's, which has the ids. */
+/** An index whose trainings reference a host table that holds these ids. */
 async function openWithHost(database: TestDatabase, ids: string[]): Promise<TestIndex & { host: string }> {
   const host = `public.${await hostTable(database.owner)}`;
   const test = await openTestIndex(database, {}, { trainings: { table: host.slice("public.".length) } });
@@ -33,7 +33,7 @@ async function openWithHost(database: TestDatabase, ids: string[]): Promise<Test
   return { ...test, host };
 }
 
-// Guards: the foreign key's cascade, and `gone` for what it refuses.
+// Guards: the foreign key's cascade, and `superseded` for a training whose host row is gone.
 describeOnServer("C3 Deletes stay", (database) => {
   it("deleting the host's row removes its chunks", async () => {
     const test = await openWithHost(database, ["a", "b"]);
@@ -43,11 +43,11 @@ describeOnServer("C3 Deletes stay", (database) => {
     expect(await test.index.similar("loja")).toMatchObject([{ trainingId: "b" }]);
   });
 
-  it.each(["stands already", "is new"])(
-    "the host's row deleted while embedding: a training that %s leaves nothing",
-    async (is) => {
+  it.each(["stored", "new"])(
+    "a %s training leaves nothing if the host's row is deleted while it is embedded",
+    async (kind) => {
       const test = await openWithHost(database, ["a", "b"]);
-      if (is === "stands already") await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
+      if (kind === "stored") await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
       const held = holdEmbedding(test.embeddings, "a loja a");
       const upserts = collect(test.index.upsertTrainings(["a", "b"].map(smallTraining)));
       await held.reached;
@@ -59,7 +59,7 @@ describeOnServer("C3 Deletes stay", (database) => {
     },
   );
 
-  it("without a row of the host's a commit in its transaction stores nothing, and the transaction goes on", async () => {
+  it("a commit without a host row stores nothing, and the host's transaction stays usable", async () => {
     const test = await openWithHost(database, ["b"]);
     const prepared = await test.index.prepareTraining(smallTraining("a"));
     const other = await test.index.prepareTraining(smallTraining("b"));
@@ -72,7 +72,7 @@ describeOnServer("C3 Deletes stay", (database) => {
   });
 });
 
-/** An index on connections of its own, and the transactions of it that failed. */
+/** An index on its own connections, with a list of its failed statements and transactions. */
 async function openWatched(test: TestIndex): Promise<{ index: TrainingIndex; failed: string[] }> {
   const failed: string[] = [];
   const inner = openServerPool();
@@ -81,7 +81,7 @@ async function openWatched(test: TestIndex): Promise<{ index: TrainingIndex; fai
   });
   const pool: DatabasePool = {
     connect: () => hooked.connect(),
-    // What needs no transaction is one statement, which the library tries again by itself.
+    // Single statements: the library retries a failed one, so the caller would not see the failure.
     query: async (text, values) => {
       try {
         return await inner.query(text, values);
@@ -94,7 +94,7 @@ async function openWatched(test: TestIndex): Promise<{ index: TrainingIndex; fai
   return { index: await openAgain(test, pool), failed };
 }
 
-/** A transaction of the host's that rolls back when it fails. */
+/** Runs a host transaction, which rolls back if it fails. @returns "committed" or the error */
 async function hostAttempt(pool: pg.Pool, body: (client: Queryable) => Promise<unknown>): Promise<unknown> {
   const client = await pool.connect();
   try {
@@ -115,7 +115,7 @@ describeOnServer("C3 Deletes stay", (database) => {
     { end: "COMMIT", status: "superseded", rows: NOTHING },
     { end: "ROLLBACK", status: "indexed", rows: { training: 1, indexed: 1, chunks: 1 } },
   ] as const)(
-    "a swap waits for the host's delete of its row, and on its $end is $status",
+    "a swap waits for the host's delete of its row, and is $status after its $end",
     async ({ end, status, rows }) => {
       const test = await openWithHost(database, ["a"]);
       const prepared = await test.index.prepareTraining(smallTraining("a"));
@@ -130,7 +130,7 @@ describeOnServer("C3 Deletes stay", (database) => {
     },
   );
 
-  // Guards: the order in which the fence takes its locks. Without it the two hold what the other waits for.
+  // Guards: the order in which the fence takes its locks. Without it each call waits for a lock of the other.
   it.each<["upsert" | "delete", "upsert" | "delete"]>([
     ["upsert", "upsert"],
     ["upsert", "delete"],
@@ -147,7 +147,7 @@ describeOnServer("C3 Deletes stay", (database) => {
         : collect(index.upsertTrainings(order.map((id) => ({ id, content: `${kind} ${order.join()}` }))));
     const calls: Promise<unknown>[] = [];
     await inHostTransaction(test.pool, "COMMIT", async (client) => {
-      // The one in the middle is taken: both stop halfway, with the locks that they have by then.
+      // The row in the middle is locked, so both calls stop halfway and hold the locks they have taken.
       await client.query(`SELECT FROM ${test.schema}.training WHERE id = 'c' FOR UPDATE`);
       calls.push(start(one, first, ids));
       await untilWaiting(test, "INSERT INTO", 1);
@@ -160,7 +160,7 @@ describeOnServer("C3 Deletes stay", (database) => {
     expect(new Set(texts)).toEqual(new Set([second === "delete" ? "" : `upsert ${ids.toReversed().join()}`]));
   });
 
-  // Guards: the order in which `touch` takes its locks; by itself Postgres would follow its plan.
+  // Guards: the order in which `touch` takes its locks. Without it the order depends on the plan.
   it("two repeats of the same trainings in opposite order do not deadlock", async () => {
     const test = await openTestIndex(database);
     const ids = Array.from({ length: 100 }, (_, place) => `t${String(place).padStart(3, "0")}`);
@@ -180,7 +180,7 @@ describeOnServer("C3 Deletes stay", (database) => {
     expect([...one.failed, ...other.failed]).toEqual([]);
   });
 
-  it("many upserts and deletes of the same trainings in changing order neither deadlock nor mix", async () => {
+  it("concurrent upserts and deletes of the same trainings in varying order do not deadlock", async () => {
     const test = await openTestIndex(database);
     const ids = Array.from({ length: 40 }, (_, place) => `t${place}`);
     const watched = await Promise.all(Array.from({ length: 4 }, () => openWatched(test)));
@@ -199,7 +199,7 @@ describeOnServer("C3 Deletes stay", (database) => {
     expect(await test.index.similar("t1")).toEqual([]);
   });
 
-  it("two host transactions in opposite order do not hang: one ends with a conflict that is worth a retry", async () => {
+  it("two host transactions in opposite order do not hang: one ends with a retryable conflict", async () => {
     const test = await openTestIndex(database);
     await collect(test.index.upsertTrainings(["a", "b"].map(smallTraining)));
     const prepare = (id: string, name: string) =>

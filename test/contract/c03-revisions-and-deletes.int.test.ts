@@ -2,9 +2,9 @@ import { expect, it } from "vitest";
 import { describeOnServer } from "../support/databases.js";
 import { openTestIndex } from "../support/index.js";
 
-// Guards: `admitDeletes`: what a delete does to the revision that is stored.
+// Guards: `admitDeletes`: how a delete changes the stored revision.
 describeOnServer("C3 Deletes stay", (database) => {
-  it("a delete without a revision ends the history of revisions", async () => {
+  it("a delete without a revision ends the revision history", async () => {
     const { index } = await openTestIndex(database);
     await index.upsertTraining({ id: "a", content: "sete", revision: 7 });
     const early = await index.prepareTraining({ id: "a", content: "nove", revision: 9 });
@@ -19,7 +19,7 @@ describeOnServer("C3 Deletes stay", (database) => {
     });
   });
 
-  it("nobody has to wait for such a delete before the next call", async () => {
+  it("the next call may start before such a delete has ended", async () => {
     const { index } = await openTestIndex(database);
     await index.upsertTraining({ id: "a", content: "sete", revision: 7 });
     const [, result] = await Promise.all([
@@ -29,7 +29,7 @@ describeOnServer("C3 Deletes stay", (database) => {
     expect(result).toMatchObject({ status: "indexed" });
   });
 
-  it("a delete with a revision is ordered by it, whenever calls start, until it is pruned", async () => {
+  it("a delete with a revision is ordered by its revision, not by its start, until it is pruned", async () => {
     const { index } = await openTestIndex(database);
     await index.upsertTraining({ id: "a", content: "sete", revision: 7 });
     await index.deleteTraining("a", { revision: 8 });

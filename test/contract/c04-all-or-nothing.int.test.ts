@@ -23,7 +23,7 @@ import {
 import { overtakenPreparation } from "../support/overtaken.js";
 
 const OLD = { id: "a", content: FIVE_PARAGRAPHS, metadata: { versao: 1 } };
-/** Chunks are new, gone and kept with other metadata: every statement of a swap has work. */
+/** Adds chunks, removes chunks and changes the metadata of kept ones, so every part of a swap has work. */
 const NEW = {
   id: "a",
   content: ["Pix", "Trocas", "Clube"].map(paragraph).join("\n\n"),
@@ -31,7 +31,7 @@ const NEW = {
 };
 const PARAGRAPHS_OF_FIVE_REQUESTS = 300;
 
-/** An index that has the old version. */
+/** An index that stores the old version. */
 async function openWithOld(database: TestDatabase): Promise<TestIndex> {
   const test = await openTestIndex(database);
   expect(await test.index.upsertTraining(OLD)).toMatchObject({ status: "indexed" });
@@ -39,7 +39,7 @@ async function openWithOld(database: TestDatabase): Promise<TestIndex> {
   return test;
 }
 
-/** The old version is whole and found, and nothing is left of the call that failed. */
+/** Expects the whole old version, searchable, and no trace of the failed call. */
 async function expectOldVersion(test: TestIndex): Promise<void> {
   expect(await wholeText(test)).toBe(OLD.content);
   const hits = await test.index.similar("loja", { k: 100, filter: { versao: 1 } });
@@ -48,14 +48,14 @@ async function expectOldVersion(test: TestIndex): Promise<void> {
   expect(test.pool.idleCount).toBe(test.pool.totalCount);
 }
 
-/** The same call again does its work. */
-async function expectItWorks(test: TestIndex, training = NEW): Promise<void> {
+/** Expects a repeat of the failed call to succeed. */
+async function expectRepeatSucceeds(test: TestIndex, training = NEW): Promise<void> {
   expect(await test.index.upsertTraining(training)).toMatchObject({ status: "indexed" });
   expect(await wholeText(test)).toBe(training.content);
   expect(test.pool.idleCount).toBe(test.pool.totalCount);
 }
 
-// Guards: embedding before anything is written.
+// Guards: all texts are embedded before anything is written.
 describeOnEach("C4 All or nothing", (database) => {
   describe("when the embedder fails", () => {
     const long = {
@@ -65,7 +65,7 @@ describeOnEach("C4 All or nothing", (database) => {
       ).join("\n\n"),
     };
 
-    it.each([1, 3, 5])("at request %i of 5, the old version stays whole and is found", async (request) => {
+    it.each([1, 3, 5])("at request %i of 5, the old version stays whole and searchable", async (request) => {
       const test = await openWithOld(database);
       test.embeddings.before = () => {
         if (test.embeddings.calls === request) throw new Error("the model crashed on: secret text");
@@ -79,11 +79,11 @@ describeOnEach("C4 All or nothing", (database) => {
       await expectOldVersion(test);
       test.embeddings.calls = 0;
       test.embeddings.before = () => undefined;
-      await expectItWorks(test, long);
+      await expectRepeatSucceeds(test, long);
       expect(test.embeddings.calls).toBe(5);
     });
 
-    it("and the training is new, nothing of it is there", async () => {
+    it("for a new training, nothing of it is stored", async () => {
       const test = await openWithOld(database);
       test.embeddings.before = () => Promise.reject(new Error("the model crashed"));
       await failureOf(test.index.upsertTraining({ ...long, id: "b" }));
@@ -91,12 +91,12 @@ describeOnEach("C4 All or nothing", (database) => {
       await expectOldVersion(test);
     });
 
-    // Guards: the check of what comes back, in front of the store.
+    // Guards: the check of the embedder's vectors before they are stored.
     it.each<[string, (vectors: number[][]) => unknown]>([
       ["fewer vectors than texts", (vectors) => vectors.slice(1)],
       ["more vectors than texts", (vectors) => [...vectors, ...vectors.slice(0, 1)]],
       ["no vectors", () => []],
-      ["no list", () => undefined],
+      ["undefined", () => undefined],
       ["an object", (vectors) => ({ vectors })],
       ["empty vectors", (vectors) => vectors.map(() => [])],
       ["an undefined vector", ofLast(() => undefined)],
@@ -104,13 +104,13 @@ describeOnEach("C4 All or nothing", (database) => {
       ["too many dimensions", ofLast((vector) => [...vector, 0])],
       ["NaN", ofLast((vector) => vector.with(0, NaN))],
       ["infinity", ofLast((vector) => vector.with(0, Infinity))],
-      ["infinity below zero", ofLast((vector) => vector.with(3, -Infinity))],
+      ["negative infinity", ofLast((vector) => vector.with(3, -Infinity))],
       ["zeros", ofLast((vector) => vector.map(() => 0))],
       ["a number that overflows at 32 bits", ofLast((vector) => vector.with(0, 1e39))],
       ["a number whose square overflows at 32 bits", ofLast((vector) => vector.with(0, 1e20))],
       ["only numbers that vanish at 32 bits", ofLast((vector) => vector.map(() => 1e-50))],
       ["an undefined component", ofLast((vector) => [...vector.slice(1), undefined])],
-      ["components that are texts", ofLast((vector) => vector.map(String))],
+      ["strings for components", ofLast((vector) => vector.map(String))],
     ])("is refused when it returns %s", async (_name, spoil) => {
       const test = await openWithOld(database);
       const original = test.embeddings.embedDocuments.bind(test.embeddings);
@@ -120,12 +120,12 @@ describeOnEach("C4 All or nothing", (database) => {
       expect(failure).toMatchObject({ code: "EMBEDDING_INVALID", retryable: false });
       await expectOldVersion(test);
       test.embeddings.embedDocuments = original;
-      await expectItWorks(test);
+      await expectRepeatSucceeds(test);
     });
   });
 
   describe("when the call is aborted", () => {
-    it("before it starts, nothing is asked for", async () => {
+    it("before it starts, it embeds nothing", async () => {
       const test = await openWithOld(database);
       const signal = AbortSignal.abort("chega");
       const failure = await failureOf(test.index.upsertTraining(NEW, { signal }));
@@ -134,10 +134,10 @@ describeOnEach("C4 All or nothing", (database) => {
       await expect(test.index.deleteTraining("a", { signal })).rejects.toBeInstanceOf(AbortError);
       expect(test.embeddings.calls).toBe(0);
       await expectOldVersion(test);
-      await expectItWorks(test);
+      await expectRepeatSucceeds(test);
     });
 
-    it("while it embeds, it ends at once, and what the embedder returns later is lost", async () => {
+    it("while it embeds, it ends immediately and ignores what the embedder returns later", async () => {
       const test = await openWithOld(database);
       const held = holdEmbedding(test.embeddings, "Pix");
       const controller = new AbortController();
@@ -148,27 +148,27 @@ describeOnEach("C4 All or nothing", (database) => {
       await expectOldVersion(test);
       held.release();
       await expectOldVersion(test);
-      await expectItWorks(test);
+      await expectRepeatSucceeds(test);
     });
 
-    it("right before the swap, it does not begin", async () => {
+    it("right before the swap, the swap does not run", async () => {
       const test = await openWithOld(database);
       const controller = new AbortController();
       const failure = await failureOf(
         test.index.upsertTraining(NEW, {
           signal: controller.signal,
           onProgress: ({ embedded }) => {
-            expect(embedded).toBe(2); // the last of them
+            expect(embedded).toBe(2); // both new chunks: the swap is next
             controller.abort();
           },
         }),
       );
       expect(failure).toBeInstanceOf(AbortError);
       await expectOldVersion(test);
-      await expectItWorks(test);
+      await expectRepeatSucceeds(test);
     });
 
-    it("between preparation and commit, also in the host's transaction, it changes nothing", async () => {
+    it("between preparation and commit, the commit fails and changes nothing, in the host's transaction too", async () => {
       const test = await openWithOld(database);
       const controller = new AbortController();
       const prepared = await test.index.prepareTraining(NEW, { signal: controller.signal });
@@ -178,14 +178,14 @@ describeOnEach("C4 All or nothing", (database) => {
         await expect(prepared.commit(client)).rejects.toBeInstanceOf(AbortError);
       });
       await expectOldVersion(test);
-      await expectItWorks(test);
+      await expectRepeatSucceeds(test);
     });
   });
 
-  // Guards: BEGIN, and ROLLBACK before the client goes back to the pool.
+  // Guards: BEGIN, and ROLLBACK before the client returns to the pool.
   describe("when Postgres refuses a statement", () => {
     it.each(["upsert", "delete"] as const)(
-      "wherever it is in the %s, the old version stays whole",
+      "any statement of the %s, the old version stays whole",
       async (call) => {
         const test = await openWithOld(database);
         for (let failAt = 2; ; failAt++) {
@@ -211,18 +211,18 @@ describeOnEach("C4 All or nothing", (database) => {
     );
   });
 
-  it.each(SWAP_PARTS)("when Postgres refuses what a swap does to %s, %s", async (...part) => {
+  it.each(SWAP_PARTS)("the old version stays whole if Postgres refuses a part of a swap: %s, %s", async (...part) => {
     const test = await openWithOld(database);
     const repair = await onSwapPart(test, part, "PERFORM 1 / 0");
     const failure = await failureOf(test.index.upsertTraining(NEW));
     expect(failure).toMatchObject({ code: "DATABASE_FAILED", sqlState: "22012" });
     await expectOldVersion(test);
     await repair();
-    await expectItWorks(test);
+    await expectRepeatSucceeds(test);
   });
 
-  describe("of the host's transaction", () => {
-    it("a statement that fails after the commit takes the new version with it", async () => {
+  describe("in the host's transaction", () => {
+    it("a statement that fails after prepared.commit rolls the new version back", async () => {
       const test = await openWithOld(database);
       const prepared = await test.index.prepareTraining(NEW);
       // Postgres answers the COMMIT of a failed transaction with ROLLBACK.
@@ -235,18 +235,18 @@ describeOnEach("C4 All or nothing", (database) => {
       expect(await wholeText(test)).toBe(NEW.content);
     });
 
-    it("a delete that the host takes back leaves the training as it was", async () => {
+    it("a delete that is rolled back leaves the training as it was", async () => {
       const test = await openWithOld(database);
       await inHostTransaction(test.pool, "COMMIT", async (client) => {
         expect(await test.index.deleteTraining("a", { client })).toMatchObject({ status: "deleted" });
         await expect(client.query("SELECT 1 / 0")).rejects.toMatchObject({ code: "22012" });
       });
       await expectOldVersion(test);
-      await expectItWorks(test);
+      await expectRepeatSucceeds(test);
     });
   });
 
-  it("a failure in one of many trainings leaves those before it whole, and says which they are", async () => {
+  it("a failure in one of many trainings keeps the batches before it, whose results were yielded", async () => {
     const test = await openWithOld(database);
     const trainings = [...Array.from({ length: 130 }, (_, place) => smallTraining(`t${place}`)), NEW];
     test.embeddings.before = (texts) => {
@@ -272,12 +272,12 @@ describeOnEach("C4 All or nothing", (database) => {
   });
 });
 
-/** Spoils the last of several vectors. */
+/** Replaces the last of several vectors. */
 function ofLast(spoil: (vector: number[]) => unknown): (vectors: number[][]) => unknown {
   return (vectors) => vectors.map((vector, place) => (place === vectors.length - 1 ? spoil(vector) : vector));
 }
 
-/** Starts a call in whose transaction something happens before one of the statements, counted from 1. */
+/** Starts a call and runs `happen` before one of the statements of its transaction, counted from 1. */
 async function callThatBreaks(
   test: TestIndex,
   call: "upsert" | "delete",
@@ -296,9 +296,9 @@ async function callThatBreaks(
 }
 
 describeOnServer("C4 All or nothing", (database) => {
-  // Guards: one transaction, the listener on its client, and the client that is thrown away.
+  // Guards: one transaction, the error listener on its client, and that a broken client is discarded.
   it.each(["upsert", "delete"] as const)(
-    "the backend terminated before any statement of the transaction of an %s: the old version stays whole",
+    "the old version stays whole if the backend is terminated before any statement of the transaction of an %s",
     async (call) => {
       const test = await openWithOld(database);
       for (let failAt = 2; ; failAt++) {
@@ -322,7 +322,7 @@ describeOnServer("C4 All or nothing", (database) => {
     },
   );
 
-  it.each(SWAP_PARTS)("the backend terminated in the middle of a swap, at %s, %s", async (...part) => {
+  it.each(SWAP_PARTS)("the old version stays whole if the backend is terminated during a swap, at %s, %s", async (...part) => {
     const test = await openWithOld(database);
     const repair = await onSwapPart(
       test,
@@ -333,11 +333,11 @@ describeOnServer("C4 All or nothing", (database) => {
     expect(failure).toMatchObject({ code: "CONNECTION_FAILED", retryable: true });
     await repair();
     await expectOldVersion(test);
-    await expectItWorks(test);
+    await expectRepeatSucceeds(test);
   });
 
   it.each(["upsert", "delete"] as const)(
-    "the backend terminated while the %s waits for a lock: the old version stays, and a retry can help",
+    "the old version stays whole if the backend is terminated while the %s waits for a lock; the error is retryable",
     async (call) => {
       const test = await openWithOld(database);
       let outcome: Promise<unknown> | undefined;
@@ -355,7 +355,7 @@ describeOnServer("C4 All or nothing", (database) => {
       });
       expect(await outcome).toMatchObject({ code: "CONNECTION_FAILED", sqlState: "57P01", retryable: true });
       await expectOldVersion(test);
-      await expectItWorks(test);
+      await expectRepeatSucceeds(test);
     },
   );
 });

@@ -2,9 +2,9 @@ import { expect, it } from "vitest";
 import { describeOnServer } from "../support/databases.js";
 import { FIVE_PARAGRAPHS, openTestIndex, storedRows } from "../support/index.js";
 
-// Guards: `stored_chunks` beside `chunks` in what is read of a stored version.
+// Guards: the count of chunk rows (`stored_chunks`) is compared with the recorded count (`chunks`).
 describeOnServer("C5 Idempotent", (database) => {
-  it("rows of chunks that somebody deleted by hand are no `unchanged`: what is missing is embedded again", async () => {
+  it("a repeat after a chunk row was deleted by hand is not `unchanged`: it embeds the missing chunk again", async () => {
     const test = await openTestIndex(database);
     const training = { id: "a", content: FIVE_PARAGRAPHS };
     const { chunks } = await test.index.upsertTraining(training);
@@ -25,7 +25,7 @@ describeOnServer("C5 Idempotent", (database) => {
     expect(await test.index.upsertTraining(training)).toMatchObject({ status: "unchanged" });
   });
 
-  it.each(["chunk_1", "indexed_1"])("neither are those of %s when all are gone", async (table) => {
+  it.each(["chunk_1", "indexed_1"])("a repeat after all rows of %s were deleted by hand is not `unchanged` either", async (table) => {
     const test = await openTestIndex(database);
     const training = { id: "a", content: FIVE_PARAGRAPHS };
     const { chunks } = await test.index.upsertTraining(training);

@@ -37,14 +37,14 @@ const TRAINING = {
 };
 const UNCHANGED = { id: "a", status: "unchanged", chunks: 5, embedded: 0, reused: 5, removed: 0 };
 
-/** One document is one ready chunk. */
+/** A training whose documents are stored as chunks, without splitting. */
 function ready(...documents: { id?: string; pageContent: string; metadata?: object }[]): Training {
   return { id: "a", documents: documents as { pageContent: string }[], split: false };
 }
 
-// Guards: the fingerprint of all that decides the chunks, and `touch`, which writes to the training's own row alone.
+// Guards: the fingerprint covers everything that decides the chunks; `touch` writes only the training's row.
 describeOnEach("C5 Idempotent", (database) => {
-  it("duplicate delivery is a no-op with zero embed calls, and no chunk row is touched", async () => {
+  it("a duplicate delivery embeds nothing and touches no chunk row", async () => {
     const test = await openTestIndex(database);
     await test.index.upsertTraining(TRAINING);
     const before = await allVersions(test);
@@ -57,8 +57,8 @@ describeOnEach("C5 Idempotent", (database) => {
     expect(before).toHaveLength(6);
   });
 
-  // Guards: a call that found the version unchanged and then changed goes through the fence, where nothing comes between.
-  it("a repeat ends well while other duplicates of it are being stored, however many", async () => {
+  // Guards: a repeat whose version changes meanwhile goes through the fence, where no other call can intervene.
+  it("a repeat succeeds while ten duplicates of it are stored", async () => {
     const test = await openTestIndex(database);
     const duplicates = await Promise.all(
       Array.from({ length: 10 }, () => test.index.prepareTraining(TRAINING)),
@@ -77,7 +77,7 @@ describeOnEach("C5 Idempotent", (database) => {
     expect((await storedRows(test)).map(({ version }) => version)).toEqual(before);
   });
 
-  it("the order of metadata's keys does not matter", async () => {
+  it("the order of metadata keys does not matter", async () => {
     const test = await openTestIndex(database);
     await test.index.upsertTraining(TRAINING);
     const before = await allVersions(test);
@@ -106,7 +106,7 @@ describeOnEach("C5 Idempotent", (database) => {
     expect(await allVersions(test)).toEqual(before);
   });
 
-  it("many trainings again are unchanged, but for those that are not the same", async () => {
+  it("of several repeated trainings only the new one is stored", async () => {
     const test = await openTestIndex(database);
     const trainings = ["a", "b", "c"].map(smallTraining);
     await collect(test.index.upsertTrainings(trainings));
@@ -119,17 +119,17 @@ describeOnEach("C5 Idempotent", (database) => {
     expect(await allVersions(test)).toEqual(expect.arrayContaining(before));
   });
 
-  describe("each thing that decides the chunks makes it a change:", () => {
+  describe("a change of anything that decides the chunks is indexed:", () => {
     const [um, dois] = [{ pageContent: "A loja abre às oito." }, { pageContent: "E fecha às seis." }];
     it.each<[string, Training, Training]>([
       ["the text", TRAINING, { ...TRAINING, content: `${FIVE_PARAGRAPHS} Fim.` }],
       ["white space that moves chunks", TRAINING, { ...TRAINING, content: `\n${FIVE_PARAGRAPHS}` }],
-      ["a value of the metadata", TRAINING, { ...TRAINING, metadata: { ...TRAINING.metadata, ano: 2027 } }],
-      ["the type of a value", TRAINING, { ...TRAINING, metadata: { ...TRAINING.metadata, ano: "2026" } }],
-      ["a key more", TRAINING, { ...TRAINING, metadata: { ...TRAINING.metadata, tag: "x" } }],
-      ["no metadata", TRAINING, { id: "a", content: FIVE_PARAGRAPHS }],
+      ["a metadata value", TRAINING, { ...TRAINING, metadata: { ...TRAINING.metadata, ano: 2027 } }],
+      ["the type of a metadata value", TRAINING, { ...TRAINING, metadata: { ...TRAINING.metadata, ano: "2026" } }],
+      ["an additional metadata key", TRAINING, { ...TRAINING, metadata: { ...TRAINING.metadata, tag: "x" } }],
+      ["removed metadata", TRAINING, { id: "a", content: FIVE_PARAGRAPHS }],
       ["the id of a ready chunk", ready({ id: "um", ...um }), ready({ id: "dois", ...um })],
-      ["an id for a chunk that had none", ready(um), ready({ id: "dois", ...um })],
+      ["an id for a chunk without one", ready(um), ready({ id: "dois", ...um })],
       ["the order of documents", ready(um, dois), ready(dois, um)],
       ["the metadata of one document", ready(um), ready({ ...um, metadata: { pagina: 2 } })],
       [
@@ -162,12 +162,12 @@ describeOnEach("C5 Idempotent", (database) => {
     });
   });
 
-  // Guards: the newer ticket (and barrier) that `touch` writes to the training's own row.
+  // Guards: `touch` writes the newer ticket and barrier to the training's row.
   it.each<[string, Revision | undefined]>([
     ["without revisions", undefined],
     ["with equal revisions", 7],
   ])(
-    "also while an older call is still embedding, which then ends superseded, %s",
+    "a repeat while an older call embeds supersedes that call, %s",
     async (_title, revision) => {
       const test = await openTestIndex(database);
       await test.index.upsertTraining({ ...TRAINING, revision });
@@ -185,7 +185,7 @@ describeOnEach("C5 Idempotent", (database) => {
     },
   );
 
-  it("a repeat with a higher revision is unchanged, and the revision counts from then on", async () => {
+  it("a repeat with a higher revision is unchanged and records the revision", async () => {
     const test = await openTestIndex(database);
     await test.index.upsertTraining({ ...TRAINING, revision: 1 });
     const before = await allVersions(test);
@@ -196,7 +196,7 @@ describeOnEach("C5 Idempotent", (database) => {
     expect(await allVersions(test)).toEqual(before);
   });
 
-  it("a repeat is two statements, and no transaction", async () => {
+  it("a repeat takes two statements and no transaction", async () => {
     const test = await openTestIndex(database);
     const recorded = recordingPool(test.pool);
     const index = await openAgain(test, recorded.pool);
@@ -207,11 +207,11 @@ describeOnEach("C5 Idempotent", (database) => {
     expect(texts).toEqual(["SELECT", "WITH"]);
   });
 
-  it("a repeat inserts, updates and deletes no row but the training's own, as Postgres counts", async () => {
+  it("a repeat writes only the training's own row, by Postgres' statistics", async () => {
     const test = await openTestIndex(database);
     await test.index.upsertTraining(TRAINING);
     await inHostTransaction(test.pool, "COMMIT", async (client) => {
-      // All in one transaction: what Postgres counts for it does not change by what others do.
+      // One transaction for all: its own statistics do not include the writes of other sessions.
       const one: DatabasePool = {
         query: (text, values) => client.query(text, values),
         connect: () => Promise.resolve(neverReleased(client as DatabaseClient)),
@@ -230,7 +230,7 @@ describeOnEach("C5 Idempotent", (database) => {
     });
   });
 
-  it("twenty concurrent duplicates leave one version, with all rows once", async () => {
+  it("twenty concurrent duplicates leave one version without doubled rows", async () => {
     const test = await openTestIndex(database);
     waitForAll(test.embeddings, 20);
     const results = await Promise.all(Array.from({ length: 20 }, () => test.index.upsertTraining(TRAINING)));
@@ -242,7 +242,7 @@ describeOnEach("C5 Idempotent", (database) => {
 });
 
 describeOnServer("C5 Idempotent", (database) => {
-  it("twenty concurrent duplicates by twenty processes leave one version, whose rows are of the first of them", async () => {
+  it("twenty concurrent duplicates through twenty indexes leave one version and keep the rows that were stored", async () => {
     const test = await openTestIndex(database);
     const pool = openServerPool({ max: 20 });
     const embeddings = new CountingEmbeddings();
@@ -258,7 +258,7 @@ describeOnServer("C5 Idempotent", (database) => {
     }
   });
 
-  it("twenty concurrent duplicates of what stands embed nothing and touch no row", async () => {
+  it("twenty concurrent repeats of the stored version embed nothing and touch no chunk row", async () => {
     const test = await openTestIndex(database);
     await test.index.upsertTraining(TRAINING);
     const before = await allVersions(test);
@@ -274,7 +274,7 @@ describeOnServer("C5 Idempotent", (database) => {
   });
 });
 
-/** Lets requests to the embedder wait until as many have come: so no call is at its end when another starts. */
+/** Holds requests to the embedder until `count` have arrived, so that all calls overlap. */
 function waitForAll(embeddings: CountingEmbeddings, count: number): void {
   const all = gateOf();
   embeddings.calls = 0;
@@ -284,7 +284,7 @@ function waitForAll(embeddings: CountingEmbeddings, count: number): void {
   };
 }
 
-/** Rows that were inserted, updated and deleted in each table, as the backend of a transaction has counted them. */
+/** The number of rows that the current transaction has inserted, updated and deleted in each table. */
 async function writesIn(client: Queryable, schema: string): Promise<{ name: string; count: number }[]> {
   const { rows } = await client.query(
     `SELECT relname AS name, (n_tup_ins + n_tup_upd + n_tup_del)::integer AS count
@@ -298,7 +298,7 @@ function asDocument(pageContent: string): { pageContent: string } {
   return { pageContent };
 }
 
-/** A client of the host's that a pool hands out again and again. */
+/** The host's client with a `release` that does nothing, so that a pool can hand it out repeatedly. */
 function neverReleased(client: DatabaseClient): DatabaseClient {
   return new Proxy(client, {
     get: (target, property) => {

@@ -12,7 +12,7 @@ import {
   storedRows,
 } from "../support/index.js";
 
-/** The new chunks that an edit of one paragraph may make. */
+/** The most new chunks that an edit of one paragraph may make. */
 const MAX_NEW_CHUNKS = 3;
 
 const SENTENCES = [
@@ -24,16 +24,16 @@ const SENTENCES = [
   "Em caso de defeito, o cliente fala primeiro com o atendimento, que abre um chamado e responde no mesmo dia.",
 ];
 
-/** Paragraphs of one line to 1100 characters, as a host's texts have them: a chunk holds one, several or a part of one. */
+/** Paragraphs from one line to 1100 characters, so that a chunk holds several, one, or a part of one. */
 const INVENTED = Array.from({ length: 420 }, (_, place) => {
   const count = 1 + ((place * 7 + (place >> 3)) % 16);
   const sentences = Array.from({ length: count }, (_, part) => SENTENCES[(place + part) % SENTENCES.length]);
   return `${place + 1}. ${sentences.join(" ")}`;
 });
 
-/** Wikipedia's articles in FaQuAD, where the data set is at hand. */
+/** The Wikipedia articles of FaQuAD, if the data set is on this machine. */
 const FAQUAD = new URL("../../../shared/data/faquad-pt/docs.jsonl", import.meta.url);
-/** In one line the splitter fills each chunk to the brim, so that all boundaries behind an edit move. */
+/** In one line the splitter fills each chunk to its maximum size, so an edit moves all boundaries after it. */
 const TEXTS: [string, string[], string][] = [
   ["paragraphs", INVENTED, "\n\n"],
   ["one long line", INVENTED, " "],
@@ -47,13 +47,13 @@ if (existsSync(FAQUAD)) {
 const NEW_PARAGRAPH = `Novidade: ${SENTENCES.slice(0, 4).join(" ")}`;
 const EDITS: [string, (paragraph: string) => string[]][] = [
   ["is replaced", () => [NEW_PARAGRAPH]],
-  ["gets a sentence more", (before) => [`${before} Aos sábados a loja fecha ao meio-dia.`]],
-  ["gets another before it", (before) => [NEW_PARAGRAPH, before]],
-  ["gets another behind it", (before) => [before, NEW_PARAGRAPH]],
-  ["is taken out", () => []],
+  ["gets another sentence", (before) => [`${before} Aos sábados a loja fecha ao meio-dia.`]],
+  ["gets a new one before it", (before) => [NEW_PARAGRAPH, before]],
+  ["gets a new one after it", (before) => [before, NEW_PARAGRAPH]],
+  ["is removed", () => []],
 ];
 
-/** The chunks of training `a` in reading order, with their places, as a transaction sees them. */
+/** The chunks of training `a` in reading order, with their offsets, as a transaction sees them. */
 async function rowsIn(
   database: Queryable,
   schema: string,
@@ -68,7 +68,7 @@ async function rowsIn(
   return rows as Awaited<ReturnType<typeof rowsIn>>;
 }
 
-/** Each chunk is where it says, and what lies in none of them is blank. */
+/** Expects correct offsets, and nothing but white space outside the chunks. */
 function expectCovered(content: string, chunks: { content: string; start: number; end: number }[]): void {
   let covered = 0;
   for (const { start, end, content: text } of chunks) {
@@ -80,16 +80,16 @@ function expectCovered(content: string, chunks: { content: string; start: number
 }
 
 describeOnServer("C6 Incremental", (database) => {
-  // Guards: the comparison by content hash, and the plan around an edit, without which all boundaries behind it move.
+  // Guards: the comparison by content hash, and the plan around an edit, without which all boundaries after it move.
   describe.each(TEXTS)(
-    "in a training of 200 chunks and more, which is %s, one paragraph",
+    "in a training of 200 or more chunks (%s), one paragraph",
     (_text, paragraphs, separator) => {
       const content = paragraphs.join(separator);
       const last = paragraphs.length - 1;
       const places = [0, 1, ...[0.2, 0.4, 0.6, 0.8].map((share) => Math.round(share * last)), last - 1, last];
 
       it.each(EDITS)(
-        "wherever it stands, %s: 3 new chunks at most, the others keep row and id",
+        "%s, wherever it is: at most 3 new chunks, the others keep row and id",
         async (_name, change) => {
           const test = await openTestIndex(database);
           const first = await test.index.upsertTraining({ id: "a", content });
@@ -119,7 +119,7 @@ describeOnServer("C6 Incremental", (database) => {
         },
       );
 
-      it("is edited again and again in one place: each time 3 new chunks at most", async () => {
+      it("is edited repeatedly in one place: at most 3 new chunks each time", async () => {
         const test = await openTestIndex(database);
         await test.index.upsertTraining({ id: "a", content });
         for (let version = 1; version <= 10; version++) {
@@ -140,7 +140,7 @@ describeOnServer("C6 Incremental", (database) => {
     },
   );
 
-  it("keeps the rows of what stays, embeds what is new, removes the rest", async () => {
+  it("keeps the rows of unchanged chunks, embeds new ones, removes the rest", async () => {
     const test = await openTestIndex(database);
     await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
     const before = await storedRows(test);
@@ -160,12 +160,12 @@ describeOnServer("C6 Incremental", (database) => {
     expect(after[2]?.content).toBe(paragraph("Pix"));
   });
 
-  // Guards: places that lie beside the chunks' rows, and not in them.
+  // Guards: the places of chunks are stored outside the chunks' rows.
   it.each<[string, (paragraphs: string[]) => string[], number]>([
-    ["moves on when another is put before it", (texts) => [paragraph("Novidades"), ...texts], 1],
-    ["moves up when the first is taken out", (texts) => texts.slice(1), 0],
-    ["changes its place with another", ([a = "", b = "", c = "", d = "", e = ""]) => [a, d, c, b, e], 0],
-    ["is turned round with all others", (texts) => texts.toReversed(), 0],
+    ["moves down when another is inserted before it", (texts) => [paragraph("Novidades"), ...texts], 1],
+    ["moves up when the first is removed", (texts) => texts.slice(1), 0],
+    ["swaps places with another", ([a = "", b = "", c = "", d = "", e = ""]) => [a, d, c, b, e], 0],
+    ["is reversed with all others", (texts) => texts.toReversed(), 0],
   ])("text that %s keeps its row and vector", async (_name, change, embedded) => {
     const test = await openTestIndex(database);
     await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
@@ -181,7 +181,7 @@ describeOnServer("C6 Incremental", (database) => {
   });
 
   describe("when only the metadata changes", () => {
-    it("embeds nothing, and searches see the new one", async () => {
+    it("embeds nothing, and searches see the new metadata", async () => {
       const test = await openTestIndex(database);
       await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS, metadata: { grupo: "loja" } });
       const ids = (await storedRows(test)).map(({ id }) => id);
@@ -199,7 +199,7 @@ describeOnServer("C6 Incremental", (database) => {
       expect(await test.index.similar("loja", { filter: { grupo: "loja" } })).toEqual([]);
     });
 
-    it("touches no row whose own stays the same", async () => {
+    it("touches no row whose metadata stays the same", async () => {
       const test = await openTestIndex(database);
       const training = (grupo: string): Training => ({
         id: "a",
@@ -219,7 +219,7 @@ describeOnServer("C6 Incremental", (database) => {
     });
   });
 
-  it("embeds a text that repeats once, and copies its vector when it repeats later", async () => {
+  it("embeds a repeated text only once, and copies its vector for later repetitions", async () => {
     const test = await openTestIndex(database);
     const repeated = (count: number): Training => ({
       id: "a",
@@ -239,10 +239,10 @@ describeOnServer("C6 Incremental", (database) => {
     const fifty = Array.from({ length: 50 }, (_, place) => paragraph(`Parte ${place}`));
 
     it.each<[string, string[], number]>([
-      ["its beginning", fifty.slice(0, 3), 0],
-      ["parts from all over", [7, 21, 49].map((place) => fifty[place] ?? ""), 0],
-      ["other parts", ["Pix", "Clube", "Frete"].map(paragraph), 3],
-    ])("from 50 chunks to 3, %s, no high chunk stays", async (_name, texts, embedded) => {
+      ["to its beginning", fifty.slice(0, 3), 0],
+      ["to scattered parts", [7, 21, 49].map((place) => fifty[place] ?? ""), 0],
+      ["to new parts", ["Pix", "Clube", "Frete"].map(paragraph), 3],
+    ])("from 50 chunks to 3, %s, no old chunk is left", async (_name, texts, embedded) => {
       const test = await openTestIndex(database);
       await test.index.upsertTraining({ id: "a", content: fifty.join("\n\n") });
       const content = texts.join("\n\n");
@@ -262,7 +262,7 @@ describeOnServer("C6 Incremental", (database) => {
       ["white space", { id: "a", content: " \n\t\u00a0 " }],
       ["no documents", { id: "a", documents: [] }],
       ["blank documents", { id: "a", documents: [{ pageContent: " " }, { pageContent: "" }] }],
-    ])("to %s, all chunks go, with no embed call", async (_name, blank) => {
+    ])("to %s, all chunks are deleted without an embed call", async (_name, blank) => {
       const test = await openTestIndex(database);
       await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
       test.embeddings.calls = 0;
@@ -276,10 +276,10 @@ describeOnServer("C6 Incremental", (database) => {
     });
   });
 
-  // Guards: new rows are written before old ones go, and a row that keeps its id is not among those that go.
+  // Guards: new rows are written before old ones are deleted, and a row that keeps its id is not deleted.
   it.each<[string, Training, Training]>([
     [
-      "of one text",
+      "from a text",
       { id: "a", content: "A loja abre às oito." },
       { id: "a", content: "A loja abre às nove." },
     ],
@@ -289,7 +289,7 @@ describeOnServer("C6 Incremental", (database) => {
       { id: "a", documents: [{ id: "um", pageContent: "A loja abre às nove." }], split: false },
     ],
   ])(
-    "a training of a single chunk %s that is embedded again is not deleted",
+    "a single chunk %s is not deleted when it is embedded again",
     async (_name, first, second) => {
       const test = await openTestIndex(database);
       await test.index.upsertTraining(first);
@@ -301,9 +301,9 @@ describeOnServer("C6 Incremental", (database) => {
     },
   );
 
-  // Guards: `StalePreparation`, when rows that a prepared training meant to keep or copy are gone at commit.
-  describe("when texts that a preparation counted on are gone", () => {
-    it("commit embeds them outside the transaction, and tries again", async () => {
+  // Guards: `StalePreparation`: rows that a prepared training would keep or copy are gone at commit.
+  describe("when stored chunks that a preparation would reuse are gone", () => {
+    it("commit embeds them outside the transaction and retries", async () => {
       const test = await openTestIndex(database);
       await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
       const content = `${FIVE_PARAGRAPHS}\n\n${paragraph("Clube")}`;
@@ -325,7 +325,7 @@ describeOnServer("C6 Incremental", (database) => {
       expect(await wholeText(test)).toBe(content);
     });
 
-    it("commit in the host's transaction is a conflict, and leaves the transaction as it was", async () => {
+    it("commit in the host's transaction fails with CONFLICT, and the transaction stays usable", async () => {
       const test = await openTestIndex(database);
       await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
       const content = `${FIVE_PARAGRAPHS}\n\n${paragraph("Clube")}`;

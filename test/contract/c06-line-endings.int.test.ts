@@ -12,7 +12,7 @@ const TEXT = LINES.join("\n\n");
 
 const withCrlf = (text: string): string => text.replaceAll("\n", "\r\n");
 const withCr = (text: string): string => text.replaceAll("\n", "\r");
-/** Every other line break is CRLF: the text is as long as with the others. */
+/** Every other line break becomes CRLF; `first` says which of two. */
 const alternating = (first: number) => (text: string) => {
   let place = first;
   return text.replaceAll("\n", () => (place++ % 2 === 0 ? "\r\n" : "\n"));
@@ -36,14 +36,14 @@ const FORMS: [string, (lineBreaks: (text: string) => string) => Training][] = [
   ],
 ];
 
-/** The content that offsets count in. */
+/** The text that offsets refer to. */
 function contentOf({ content, documents = [] }: Training): string {
   return (
     content ?? (documents as { pageContent: string }[]).map(({ pageContent }) => pageContent).join("\n\n")
   );
 }
 
-/** Each chunk is the part of the text as it was given, in the tables and in what a search returns. */
+/** Expects each chunk, stored and found, to be the exact slice of the given text. */
 async function expectGiven(test: TestIndex, training: Training): Promise<void> {
   const content = contentOf(training);
   const chunks = await placedTexts(test);
@@ -54,10 +54,10 @@ async function expectGiven(test: TestIndex, training: Training): Promise<void> {
   expect(hits.map(({ start, end, content: text }) => ({ start, end, content: text }))).toEqual(chunks);
 }
 
-// Guards: hashes of the text with line feeds, the places in the text as given, and rows whose line breaks have changed.
+// Guards: hashes use line feeds, offsets refer to the text as given, rows whose line breaks changed are updated.
 describeOnServer("C6 Incremental, whatever the line endings", (database) => {
   it.each(FORMS)(
-    "%s saved again with other line endings embeds nothing, there and back",
+    "%s saved with other line endings and back again embeds nothing",
     async (_name, form) => {
       const test = await openTestIndex(database, { header: () => "Loja\r\nSite" });
       await test.index.upsertTraining(form(asIs));
@@ -77,7 +77,7 @@ describeOnServer("C6 Incremental, whatever the line endings", (database) => {
     },
   );
 
-  it("embeds what it would of a text with line feeds", async () => {
+  it("embeds the same texts as for a text with line feeds", async () => {
     const test = await openTestIndex(database, { header: () => "Loja\r\nSite" });
     await test.index.upsertTraining({ id: "a", content: TEXT });
     const texts = test.embeddings.texts.splice(0);
@@ -86,7 +86,7 @@ describeOnServer("C6 Incremental, whatever the line endings", (database) => {
     expect(texts.join("")).not.toContain("\r");
   });
 
-  it("an edit that comes with other line endings embeds the edit", async () => {
+  it("an edit that also changes the line endings embeds only the edit", async () => {
     const test = await openTestIndex(database);
     await test.index.upsertTraining({ id: "a", content: TEXT });
     const edited = { id: "a", content: withCrlf(`${paragraph("Novo")}\n\n${TEXT}`) };
@@ -98,7 +98,7 @@ describeOnServer("C6 Incremental, whatever the line endings", (database) => {
     await expectGiven(test, back);
   });
 
-  it("chunks that the model does not read whole are cut at the same places", async () => {
+  it("chunks that are too long for the model are split at the same places", async () => {
     const test = await openTestIndex(database);
     test.embeddings.before = (texts) => {
       if (texts.some((text) => text.length > 300)) {

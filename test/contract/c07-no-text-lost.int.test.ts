@@ -10,19 +10,20 @@ import {
   storedRows,
   type TestIndex,
 } from "../support/index.js";
+import { randomOf } from "../../tooling/random.js";
 
 /** The most chunks that one search returns. */
 const MAX_HITS = 1000;
-/** Most edits move many small chunks, so that the plan around an edit has its part. */
+/** With small chunks most edits move many of them, so the plan around an edit is used. */
 const SMALL = { chunkSize: 120, chunkOverlap: 20 };
 const EDITS = 30;
 
-/** A text as Postgres can hold it, unit for unit. */
+/** The text as Postgres stores it, of the same length. */
 function asStored(content: string): string {
   return content.replaceAll("\0", "\ufffd").toWellFormed();
 }
 
-/** What lies in no chunk. */
+/** The non-blank text that is in no chunk. */
 function lostText(content: string, chunks: readonly PlacedText[]): string {
   let covered = 0;
   let lost = "";
@@ -33,7 +34,7 @@ function lostText(content: string, chunks: readonly PlacedText[]): string {
   return (lost + content.slice(covered)).replace(/\s+/g, "");
 }
 
-/** Looks at the stored rows, at what was embedded, and at what a search returns. @returns how many chunks there are */
+/** Checks the stored rows, the embedded texts and the search results. @returns the number of chunks */
 async function expectWhole(test: TestIndex, content: string, id = "a"): Promise<number> {
   const stored = asStored(content);
   const chunks = await placedTexts(test, id);
@@ -49,22 +50,13 @@ async function expectWhole(test: TestIndex, content: string, id = "a"): Promise<
   return chunks.length;
 }
 
-/** Numbers from 0 to 1, the same in each run. */
-function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state / 2 ** 32;
-  };
-}
-
-/** A word that does not repeat itself. */
+/** A random word. */
 function longWord(length: number): string {
   const random = randomOf(length);
   return Array.from({ length }, () => String.fromCharCode(97 + Math.floor(random() * 26))).join("");
 }
 
-// Guards: the places of chunks in the text, `storableText`, whole characters at the edges, offsets over documents.
+// Guards: locating chunks in the text, `storableText`, whole characters at chunk edges, offsets across documents.
 describeOnServer("C7 No text lost", (database) => {
   it.each([
     ["precomposed accents", "A informa\u00e7\u00e3o n\u00e3o \u00e9 \u00fanica. ".repeat(90)],
@@ -72,19 +64,19 @@ describeOnServer("C7 No text lost", (database) => {
     ["accents of both kinds side by side", "ção c\u0327a\u0303o ".repeat(300)],
     ["emoji with joiners", "Atendimento 👩‍👩‍👧‍👦 em família 🇧🇷🏳️‍🌈 aqui. ".repeat(80)],
     ["nothing but emoji, longer than a chunk", "👩🏽‍🚀👨‍👩‍👧".repeat(300)],
-    ["emoji at even places, so that chunks would end inside one", "👍".repeat(2_000)],
-    ["emoji at odd places, so that chunks would begin inside one", `x${"👍".repeat(2_000)}`],
+    ["emoji at even offsets, where a chunk could end inside one", "👍".repeat(2_000)],
+    ["emoji at odd offsets, where a chunk could begin inside one", `x${"👍".repeat(2_000)}`],
     ["text from right to left", "שָׁלוֹם לכולם \u202bمرحبا بالعالم\u202c e bem-vindos. ".repeat(70)],
     ["lines that end in CR LF", `${"O prazo é de três dias.\r\n".repeat(60)}\r\n\r\n`.repeat(3)],
     ["lines that end in CR", "O prazo é de três dias.\r".repeat(120)],
     ["lone surrogates", "meio \ud83d caractere \udc00\udc00 e\ud800".repeat(90)],
     ["NUL", "\0PDF\0 extraído\0\0 ".repeat(150)],
-    ["passages that come again", "Não abrimos aos domingos.\n\n".repeat(400)],
-    ["passages that come again, without a pause", "abab".repeat(2_000)],
+    ["repeated passages", "Não abrimos aos domingos.\n\n".repeat(400)],
+    ["repeated passages without separators", "abab".repeat(2_000)],
     ["one very long line", Array.from({ length: 6_000 }, (_, place) => `palavra ${place}`).join(" ")],
     ["white space of all kinds", `\u00a0\u3000 um \u2003${"\u200b".repeat(1_500)}\u2029 dois\t\v\f\ufeff`],
-    ["a rule of signs between passages", `${paragraph("Trocas")}\n${"-".repeat(2_500)}\n${paragraph("Pix")}`],
-    ["a text of nothing but signs", "=-=-=-".repeat(500)],
+    ["a horizontal rule between passages", `${paragraph("Trocas")}\n${"-".repeat(2_500)}\n${paragraph("Pix")}`],
+    ["nothing but punctuation", "=-=-=-".repeat(500)],
     ["a single character", "é"],
   ])("holds %s", async (_name, content) => {
     const test = await openTestIndex(database);
@@ -95,11 +87,11 @@ describeOnServer("C7 No text lost", (database) => {
 
   it.each([
     ["nothing", ""],
-    ["a blank", " "],
+    ["a space", " "],
     ["separators", "\n\n"],
     ["separators of all kinds", "\r\n\t \u00a0\u3000\u2028"],
     ["separators, longer than a chunk", "\n \n".repeat(2_000)],
-  ])("makes no chunks of %s, and embeds nothing", async (_name, content) => {
+  ])("makes no chunks of %s and embeds nothing", async (_name, content) => {
     const test = await openTestIndex(database);
     await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
     test.embeddings.calls = 0;
@@ -110,8 +102,8 @@ describeOnServer("C7 No text lost", (database) => {
   });
 
   it.each([
-    ["that does not repeat itself", longWord(1_000_000)],
-    ["of one letter", "a".repeat(1_000_000)],
+    ["of random letters", longWord(1_000_000)],
+    ["of one repeated letter", "a".repeat(1_000_000)],
   ])("holds a word of 1 MB %s", async (_name, word) => {
     const test = await openTestIndex(database, {}, { dimensions: 8 });
     await test.index.upsertTraining({ id: "a", content: `antes ${word} depois` });
@@ -131,7 +123,7 @@ describeOnServer("C7 No text lost", (database) => {
     expect(await expectWhole(test, content)).toBe(16_000);
   });
 
-  it.each([true, false])("holds documents, at their places in the joined text, split: %s", async (split) => {
+  it.each([true, false])("holds documents with offsets in the joined text, split: %s", async (split) => {
     const test = await openTestIndex(database);
     const texts = [FIVE_PARAGRAPHS, "", "  o prazo\n", "\n\n", "\ud83d\0 👩‍🚀", paragraph("Pix"), "fim"];
     const documents = texts.map((pageContent) => ({ pageContent }));
@@ -139,7 +131,7 @@ describeOnServer("C7 No text lost", (database) => {
     expect(await expectWhole(test, texts.join("\n\n"))).toBe(split ? 9 : 5);
   });
 
-  it("holds each of many trainings in one call, the last one too", async () => {
+  it("holds each of 130 trainings in one call", async () => {
     const test = await openTestIndex(database, { splitter: new RecursiveCharacterTextSplitter(SMALL) });
     const trainings = Array.from({ length: 130 }, (_, place) => ({
       id: `t${place}`,
@@ -152,7 +144,7 @@ describeOnServer("C7 No text lost", (database) => {
   });
 });
 
-// Guards: the plan around an edit (`planEdit`): what is kept, what is given up, and the gap between.
+// Guards: the plan around an edit (`planEdit`): which chunks it keeps, which it drops, and the gap between.
 describeOnServer("C7 No text lost", (database) => {
   const PIECES = [
     "👩‍🚀",
@@ -171,7 +163,7 @@ describeOnServer("C7 No text lost", (database) => {
       `${place}. A loja ${place % 7} atende de segunda a sexta, e no dia ${place} até mais tarde.`,
   ).join("\n\n");
 
-  /** The text with a random part in the place of another, as often as not at the edge of a chunk. */
+  /** The text after a random replacement, half of the time at the edge of a chunk. */
   function edited(text: string, chunks: readonly PlacedText[], random: () => number): string {
     const edges = chunks.flatMap(({ start, end }) => [start, end]);
     const pick = <T>(list: readonly T[]): T | undefined => list[Math.floor(random() * list.length)];
@@ -217,15 +209,15 @@ describeOnServer("C7 No text lost", (database) => {
   });
 
   it.each([
-    ["put between two chunks", (text: string) => text.replace(/\n\n(?=20\.)/, "\n\nNovo aviso.\n\n")],
-    ["put before the first", (text: string) => `Aviso.\n\n${text}`],
-    ["put behind the last", (text: string) => `${text}\n\nFim.`],
-    ["taken out", (text: string) => text.replace(/\n\n20\.[^\n]*/, "")],
+    ["inserted between two chunks", (text: string) => text.replace(/\n\n(?=20\.)/, "\n\nNovo aviso.\n\n")],
+    ["inserted before the first", (text: string) => `Aviso.\n\n${text}`],
+    ["appended", (text: string) => `${text}\n\nFim.`],
+    ["removed", (text: string) => text.replace(/\n\n20\.[^\n]*/, "")],
     ["doubled", (text: string) => text.replace(/\n\n20\.[^\n]*/, (line) => line + line)],
     ["moved to the end", (text: string) => text.replace(/(\n\n20\.[^\n]*)(.*)$/s, "$2$1")],
-    ["glued to the next", (text: string) => text.replace(/\n\n(?=20\.)/, "")],
-    ["glued to the next by letters", (text: string) => text.replace(/\n\n(?=20\.)/, "ab")],
-    ["glued and another put first", (text: string) => `Aviso.\n\n${text.replace(/\n\n(?=20\.)/, "ab")}`],
+    ["joined to the previous one", (text: string) => text.replace(/\n\n(?=20\.)/, "")],
+    ["joined to the previous one by letters", (text: string) => text.replace(/\n\n(?=20\.)/, "ab")],
+    ["joined to the previous one, and another inserted first", (text: string) => `Aviso.\n\n${text.replace(/\n\n(?=20\.)/, "ab")}`],
   ])("holds the text after a paragraph is %s", async (_name, change) => {
     const test = await openTestIndex(database, { splitter: new RecursiveCharacterTextSplitter(SMALL) });
     await test.index.upsertTraining({ id: "a", content: START });
@@ -236,8 +228,8 @@ describeOnServer("C7 No text lost", (database) => {
   });
 });
 
-/** Keeps some of the chunks that LangChain's splitter makes. */
-class ForgetfulSplitter extends RecursiveCharacterTextSplitter {
+/** Returns only some of the chunks of LangChain's splitter. */
+class LossySplitter extends RecursiveCharacterTextSplitter {
   readonly keep: (chunks: string[]) => string[];
 
   constructor(keep: (chunks: string[]) => string[]) {
@@ -250,7 +242,7 @@ class ForgetfulSplitter extends RecursiveCharacterTextSplitter {
   }
 }
 
-// Guards: `holdRest`, and that what a splitter leaves out goes to the chunk behind it.
+// Guards: `coverRest`, and that text left out by a splitter is added to the chunk after it.
 describeOnServer("C7 No text lost", (database) => {
   it.each([
     ["its tail", (chunks: string[]) => chunks.slice(0, -1)],
@@ -258,9 +250,9 @@ describeOnServer("C7 No text lost", (database) => {
     ["its head", (chunks: string[]) => chunks.slice(1)],
     ["every second chunk", (chunks: string[]) => chunks.filter((_, place) => place % 2 === 0)],
     ["everything", () => []],
-    ["all but a blank", () => [" ", "\n"]],
+    ["everything except white space", () => [" ", "\n"]],
   ])("loses nothing when the splitter drops %s", async (_name, keep) => {
-    const test = await openTestIndex(database, { splitter: new ForgetfulSplitter(keep) });
+    const test = await openTestIndex(database, { splitter: new LossySplitter(keep) });
     await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
     await expectWhole(test, FIVE_PARAGRAPHS);
     const edit = FIVE_PARAGRAPHS.replaceAll("Trocas", "Devoluções").replaceAll("Pagamentos", "Pix");
@@ -268,7 +260,7 @@ describeOnServer("C7 No text lost", (database) => {
     await expectWhole(test, edit);
   });
 
-  it("loses nothing when the splitter drops its separators, the last one too", async () => {
+  it("loses nothing when the splitter drops its separators, including the last", async () => {
     const splitter = new CharacterTextSplitter({ separator: "§", chunkSize: 30, chunkOverlap: 0 });
     const test = await openTestIndex(database, { splitter });
     const content = `§§${"O prazo é de três dias.§".repeat(20)}§`;
@@ -276,8 +268,8 @@ describeOnServer("C7 No text lost", (database) => {
     await expectWhole(test, content);
   });
 
-  it("refuses a splitter that changes the words, rather than lose them", async () => {
-    const shouting = new ForgetfulSplitter((chunks) => chunks.map((text) => text.toUpperCase()));
+  it("refuses a splitter that changes the words", async () => {
+    const shouting = new LossySplitter((chunks) => chunks.map((text) => text.toUpperCase()));
     const test = await openTestIndex(database, { splitter: shouting });
     const failure = await failureOf(test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS }));
     expect(failure).toMatchObject({ code: "INVALID_ARGUMENT", option: "splitter" });

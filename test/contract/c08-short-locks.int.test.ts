@@ -24,7 +24,7 @@ import { recordingPool } from "../support/recording-pool.js";
 const EDITED = FIVE_PARAGRAPHS.replace("Trocas", "Devoluções").replace("Garantia", "Pix");
 const EDITED_AGAIN = EDITED.replace("Entregas", "Retiradas").replace("Horários", "Feriados");
 
-/** What an index can be asked for, and how many requests to the embedder that takes. */
+/** The calls of an index, each with its number of embedder requests. */
 const CALLS: [string, number, (index: TrainingIndex) => Promise<unknown>][] = [
   ["a new training", 1, (index) => index.upsertTraining(smallTraining("novo"))],
   ["an edit", 1, (index) => index.upsertTraining({ id: "a", content: EDITED })],
@@ -43,7 +43,7 @@ const CALLS: [string, number, (index: TrainingIndex) => Promise<unknown>][] = [
   ["a prune", 0, (index) => index.prune({ olderThanMs: 1 })],
 ];
 
-function expectNoClientOut(pool: pg.Pool): void {
+function expectNoClientTaken(pool: pg.Pool): void {
   expect(pool.ended).toBe(false);
   expect(pool.idleCount).toBe(pool.totalCount);
   expect(pool.waitingCount).toBe(0);
@@ -56,21 +56,21 @@ async function errorListenersOf(pool: pg.Pool): Promise<number> {
   return count;
 }
 
-/** A pool that has one client to give. */
+/** A pool of one client. */
 function singleClientPool(): pg.Pool {
   return openServerPool({ max: 1 });
 }
 
-// Guards: embedding before a client is taken, the client's way back to the pool, no statement that needs a second one.
+// Guards: texts are embedded before a client is taken, clients are released, no call needs a second client.
 describeOnServer("C8 Short locks", (database) => {
   it.each(CALLS)(
-    "no client is out while %s is embedded, in %i requests, nor afterwards",
+    "no client is taken while %s embeds (requests: %i), nor afterwards",
     async (_name, requests, call) => {
       const test = await openTestIndex(database);
       await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS, metadata: { grupo: "x" } });
-      const asked: unknown[] = [];
+      const taken: unknown[] = [];
       const look = (): void => {
-        asked.push(test.pool.totalCount - test.pool.idleCount);
+        taken.push(test.pool.totalCount - test.pool.idleCount);
       };
       const embedQuery = test.embeddings.embedQuery.bind(test.embeddings);
       test.embeddings.before = look;
@@ -79,8 +79,8 @@ describeOnServer("C8 Short locks", (database) => {
         return embedQuery(text);
       };
       await call(test.index);
-      expect(asked).toEqual(Array.from({ length: requests }, () => 0));
-      expectNoClientOut(test.pool);
+      expect(taken).toEqual(Array.from({ length: requests }, () => 0));
+      expectNoClientTaken(test.pool);
     },
   );
 
@@ -91,10 +91,10 @@ describeOnServer("C8 Short locks", (database) => {
     await index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS, metadata: { grupo: "x" } });
     await call(index);
     expect(pool.totalCount).toBe(1);
-    expectNoClientOut(pool);
+    expectNoClientTaken(pool);
   });
 
-  it("a pool with one client is enough for twenty calls at once", async () => {
+  it("a pool with one client is enough for twenty concurrent calls", async () => {
     const test = await openTestIndex(database);
     const pool = singleClientPool();
     const index = await openAgain(test, pool);
@@ -106,7 +106,7 @@ describeOnServer("C8 Short locks", (database) => {
       }),
     );
     expect(await index.similar("loja", { k: 100 })).toHaveLength(15);
-    expectNoClientOut(pool);
+    expectNoClientTaken(pool);
   });
 
   it.each<[string, (test: { index: TrainingIndex; embeddings: CountingEmbeddings }) => Promise<unknown>]>([
@@ -130,14 +130,14 @@ describeOnServer("C8 Short locks", (database) => {
     ["an argument", ({ index }) => index.similar("loja", { k: 0 })],
     ["a statement of the swap", ({ index }) => index.upsertTraining({ id: "proibido", content: EDITED })],
     ["a statement of a delete", ({ index }) => index.deleteTraining("proibido")],
-  ])("gives the client back, and keeps nothing of it, after a failure of %s", async (_name, call) => {
+  ])("releases the client and removes its listeners after a failure of %s", async (_name, call) => {
     const test = await openTestIndex(database);
     const pool = singleClientPool();
     const index = await openAgain(test, pool, test.embeddings);
     await index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
     await test.owner.query(`ALTER TABLE ${test.schema}.training ADD CHECK (id <> 'proibido')`);
     for (let round = 0; round < 3; round++) await failureOf(call({ index, embeddings: test.embeddings }));
-    expectNoClientOut(pool);
+    expectNoClientTaken(pool);
     test.embeddings.before = () => undefined;
     const listeners = await errorListenersOf(pool);
     expect(await index.upsertTraining({ id: "a", content: EDITED })).toMatchObject({ status: "indexed" });
@@ -149,10 +149,10 @@ describeOnServer("C8 Short locks", (database) => {
     const { index, pool } = await openTestIndex(database);
     await index.vectorStore.end();
     await index.upsertTraining(smallTraining("a"));
-    expectNoClientOut(pool);
+    expectNoClientTaken(pool);
   });
 
-  it("a search is one statement, outside any transaction, and leaves no setting behind", async () => {
+  it("a search is one statement outside any transaction and leaves no setting behind", async () => {
     const { pool } = database;
     const recorded = recordingPool(pool);
     const index = await openAgain({ schema: await migratedSchema(database) }, recorded.pool);
@@ -166,8 +166,8 @@ describeOnServer("C8 Short locks", (database) => {
     expect(rows).toEqual([{ ef: "40", scan: "off" }]);
   });
 
-  // Guards: arrays of values instead of a statement a chunk.
-  it("an edit of 200 chunks is few statements, and no more than one of 20", async () => {
+  // Guards: arrays of values instead of one statement for each chunk.
+  it("an edit of 200 chunks takes at most 4 statements, as many as one of 20", async () => {
     const lengths = [20, 200].map(async (count) => {
       const schema = await migratedSchema(database);
       const recorded = recordingPool(database.pool);
@@ -188,12 +188,12 @@ describeOnServer("C8 Short locks", (database) => {
   });
 });
 
-// Guards: that nothing is locked, and no transaction is open, before the vectors are there.
+// Guards: nothing is locked and no transaction is open until all texts are embedded.
 describeOnServer("C8 Short locks", (database) => {
-  it("no transaction is open while texts are embedded, nor while this process does anything else", async () => {
+  it("no call of the library opens a transaction, and none holds a lock while texts are embedded", async () => {
     const test = await openTestIndex(database);
     await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
-    const openOnes = async (): Promise<number> => {
+    const lockHolders = async (): Promise<number> => {
       const { rowCount } = await test.owner.query(
         `SELECT DISTINCT l.pid FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
           JOIN pg_stat_activity a ON a.pid = l.pid AND a.backend_type = 'client backend'
@@ -209,7 +209,7 @@ describeOnServer("C8 Short locks", (database) => {
     const embeddings = new CountingEmbeddings();
     const whileEmbedding: number[] = [];
     embeddings.before = async () => {
-      whileEmbedding.push(await openOnes());
+      whileEmbedding.push(await lockHolders());
     };
     const index = await openAgain(test, pool, embeddings);
     const results = [
@@ -222,7 +222,7 @@ describeOnServer("C8 Short locks", (database) => {
     expect(inTransactions).toEqual([]);
   });
 
-  it("another session can lock the training, and its tables, while it is being embedded", async () => {
+  it("another session can lock the training and its tables while it is embedded", async () => {
     const test = await openTestIndex(database);
     await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
     const held = holdEmbedding(test.embeddings, "Pix");
@@ -237,7 +237,7 @@ describeOnServer("C8 Short locks", (database) => {
     expect(await upsert).toMatchObject({ status: "indexed" });
   });
 
-  it("a preparation locks nothing, however long it waits for its commit", async () => {
+  it("a preparation holds no lock until its commit", async () => {
     const test = await openTestIndex(database);
     await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
     const prepared = await test.index.prepareTraining({ id: "a", content: EDITED });
@@ -248,13 +248,13 @@ describeOnServer("C8 Short locks", (database) => {
     expect(await prepared.commit()).toMatchObject({ status: "indexed" });
   });
 
-  it("a pool that has no client left is a typed error, and work goes on when it has", async () => {
+  it("an exhausted pool is a typed error, and calls succeed once clients are free", async () => {
     const test = await openTestIndex(database);
     const pool = openServerPool({ max: 2 });
     const index = await openAgain(test, pool);
     const prepared = await index.prepareTraining({ id: "a", content: FIVE_PARAGRAPHS });
     const clients = [await pool.connect(), await pool.connect()];
-    pool.options.connectionTimeoutMillis = 100; // from here on: a busy machine may take longer to make a connection
+    pool.options.connectionTimeoutMillis = 100; // set only now: on a busy machine the first connections may take longer
     for (const call of [
       () => index.similar("loja"),
       () => index.upsertTraining(smallTraining("b")),
@@ -268,16 +268,16 @@ describeOnServer("C8 Short locks", (database) => {
     expect(await prepared.commit()).toMatchObject({ status: "indexed", chunks: 5 });
     expect(await index.upsertTraining(smallTraining("b"))).toMatchObject({ status: "indexed" });
     expect(await index.similar("loja", { k: 10 })).toHaveLength(6);
-    expectNoClientOut(pool);
+    expectNoClientTaken(pool);
   });
 
-  // Guards: `set_config(..., true)`; no named statements, advisory locks, temporary tables or LISTEN.
-  it("leaves the session as the host has set it up", async () => {
+  // Guards: `set_config(..., true)`; no advisory locks, temporary tables, cursors or LISTEN.
+  it("leaves the session as the host configured it", async () => {
     const test = await openTestIndex(database);
     const pool = openServerPool({ connectionString: requireServerUrl(), max: 1 });
     const index = await openAgain(test, pool, test.embeddings);
-    await index.similar("loja"); // loads pgvector, whose settings the host can now make
-    await index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS, metadata: { grupo: "x" } }); // has a name from now on
+    await index.similar("loja"); // loads pgvector, so that the host can change its settings
+    await index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS, metadata: { grupo: "x" } }); // prepares the named statement
     await pool.query(
       "SET hnsw.ef_search = 77; SET hnsw.iterative_scan = relaxed_order; SET TIME ZONE 'America/Sao_Paulo'",
     );
@@ -293,7 +293,7 @@ describeOnServer("C8 Short locks", (database) => {
   });
 });
 
-/** What a session can be left with. */
+/** Everything that a call could leave behind in a session. */
 async function sessionOf(pool: pg.Pool): Promise<{ settings: unknown[] } & Record<string, unknown[]>> {
   const list = async (query: string): Promise<unknown[]> =>
     (await pool.query<{ line: unknown }>(query)).rows.map(({ line }) => line);

@@ -26,7 +26,7 @@ async function open(pool: DatabasePool, schema: string, profile: GivenProfile): 
   return TrainingIndex.initialize(new FakeEmbeddings(), { pool, schema, profile });
 }
 
-/** What is recorded of the vectors of a schema. */
+/** The recorded model and prompts of a schema. */
 async function recordOf({ pool }: TestDatabase, schema: string): Promise<unknown[]> {
   const { rows } = await pool.query<Record<string, unknown>>(
     `SELECT id, status, dimensions, model, query_prefix, document_prefix FROM ${schema}.profile ORDER BY id`,
@@ -47,7 +47,7 @@ const recorded = (model: string | null, query: string | null, document: string |
 
 // Guards: `claimSchema`, `claimedProfile`, `refuseOtherModel`.
 describeOnEach("C9 One vector space", (database) => {
-  it("records model and prefixes at the first write, and nothing before", async () => {
+  it("records model and prefixes at the first write, not before", async () => {
     const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
     expect(await recordOf(database, schema)).toEqual(recorded(null, null, null));
     expect((await migrationStatus(database.pool, { schema })).model).toBeUndefined();
@@ -60,7 +60,7 @@ describeOnEach("C9 One vector space", (database) => {
     await expect(open(database.pool, schema, PROFILE)).resolves.toBeInstanceOf(TrainingIndex);
   });
 
-  it("records the model that an embedder of this library names itself", async () => {
+  it("records the model that an embedder of this library reports", async () => {
     const { index, schema } = await openTestIndex(database, {}, { dimensions: 16 });
     await index.upsertTraining(smallTraining("a"));
     expect(await recordOf(database, schema)).toMatchObject([
@@ -71,7 +71,7 @@ describeOnEach("C9 One vector space", (database) => {
   it.each<[string, GivenProfile, string]>([
     ["another model", { ...PROFILE, model: "other" }, 'model "fake" is recorded, "other" was opened'],
     [
-      "a model in other letters",
+      "a model name in other case",
       { ...PROFILE, model: "Fake" },
       'model "fake" is recorded, "Fake" was opened',
     ],
@@ -81,7 +81,7 @@ describeOnEach("C9 One vector space", (database) => {
       'query prefix "query: " is recorded, "" was opened',
     ],
     [
-      "a query prefix with another blank",
+      "a query prefix without its trailing space",
       { ...PROFILE, queryPrefix: "query:" },
       'query prefix "query: " is recorded, "query:" was opened',
     ],
@@ -93,7 +93,7 @@ describeOnEach("C9 One vector space", (database) => {
     ["no prefixes", { model: "fake" }, 'query prefix "query: " is recorded, "" was opened'],
     ["other dimensions", { ...PROFILE, dimensions: 8 }, "dimensions 4 is recorded, 8 was opened"],
   ])(
-    "refuses %s, says what differs and what to do, and records nothing",
+    "refuses %s, says what differs and what to do, and changes no record",
     async (_name, other, difference) => {
       const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
       const first = await open(database.pool, schema, PROFILE);
@@ -111,7 +111,7 @@ describeOnEach("C9 One vector space", (database) => {
     },
   );
 
-  it("does not record a model whose dimensions do not fit", async () => {
+  it("refuses a model with other dimensions than the schema and records nothing", async () => {
     const { pool } = database;
     const schema = await migratedSchema(database, { dimensions: 16 });
     const failure = await failureOf(TrainingIndex.initialize(new CountingEmbeddings(8), { pool, schema }));
@@ -123,7 +123,7 @@ describeOnEach("C9 One vector space", (database) => {
     ).resolves.toBeInstanceOf(TrainingIndex);
   });
 
-  it("does not record a model that nobody names", async () => {
+  it("refuses an embedder without a model name and records nothing", async () => {
     const { pool } = database;
     const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
     const failure = await failureOf(TrainingIndex.initialize(new FakeEmbeddings(), { pool, schema }));
@@ -131,7 +131,7 @@ describeOnEach("C9 One vector space", (database) => {
     expect(await recordOf(database, schema)).toEqual(recorded(null, null, null));
   });
 
-  it("keeps the model when the schema is migrated again, and refuses other dimensions there", async () => {
+  it("a second migration keeps the model and refuses other dimensions", async () => {
     const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
     const index = await open(database.pool, schema, PROFILE);
     await index.upsertTraining(smallTraining("a"));
@@ -152,8 +152,8 @@ describeOnEach("C9 One vector space", (database) => {
     expect((await migrationStatus(database.pool, { schema: schemas[1] })).model).toBe("outro");
   });
 
-  // Guards: `resolveProfile`, `Embedder`: what is recorded is what the texts get.
-  it("puts the prefixes of a profile given by hand before the texts", async () => {
+  // Guards: `resolveProfile` and `Embedder`: the recorded prefixes are those put before the texts.
+  it("puts the prefixes of a `profile` option before the texts", async () => {
     const { pool } = database;
     const schema = await migratedSchema(database);
     const hashing = new CountingEmbeddings();
@@ -176,7 +176,7 @@ describeOnEach("C9 One vector space", (database) => {
   });
 });
 
-// Guards: `narrowVector` on all that comes in: from the embedder, from a caller, at the table itself.
+// Guards: `narrowVector` checks vectors of embedders and callers; the table has a check of its own.
 describeOnEach("C9 One vector space", (database) => {
   const WRONG = new Array<number>(DIMENSIONS).fill(0.5);
   const STORED = 12;
@@ -187,7 +187,7 @@ describeOnEach("C9 One vector space", (database) => {
     ["a preparation", (index) => index.prepareTraining({ id: "a", content: "loja" })],
     ["a search", (index) => index.similar("loja")],
     ["an MMR search", (index) => index.vectorStore.maxMarginalRelevanceSearch("loja", { k: 1 })],
-  ])("finds the wrong dimensions of an embedder that does not say them at %s", async (_name, call) => {
+  ])("refuses wrong dimensions of an embedder that does not declare them, at %s", async (_name, call) => {
     const { pool } = database;
     const schema = await migratedSchema(database, { dimensions: STORED });
     const index = await open(pool, schema, { model: "fake" });
@@ -204,7 +204,7 @@ describeOnEach("C9 One vector space", (database) => {
   it.each<[string, string, (index: TrainingIndex) => Promise<unknown>]>([
     ["a query", "query", (index) => index.similar(WRONG)],
     [
-      "a vector that is added",
+      "an added vector",
       "vectors[0]",
       (index) => index.vectorStore.addVectors([WRONG], [{ pageContent: "loja", metadata: {} }]),
     ],
@@ -221,14 +221,14 @@ describeOnEach("C9 One vector space", (database) => {
     expect((await pool.query(`SELECT FROM ${schema}.chunk_1`)).rows).toEqual([]);
   });
 
-  it("the table itself takes no vector of other dimensions", async () => {
+  it("the table refuses a vector of other dimensions", async () => {
     const { index, pool, schema } = await openTestIndex(database, {}, { dimensions: STORED });
     await index.upsertTraining(smallTraining("a"));
     const write = pool.query(`UPDATE ${schema}.chunk_1 SET embedding = '[1,2,3,4]'`);
     await expect(write).rejects.toMatchObject({ code: "22000" });
   });
 
-  it("an embedder whose dimensions change later is found out, and the old version stays", async () => {
+  it("an embedder that returns other dimensions later is refused, and the old version stays", async () => {
     const { index, embeddings } = await openTestIndex(database, {}, { dimensions: STORED });
     await index.upsertTraining(smallTraining("a"));
     const other = new HashingEmbeddings({ dimensions: 8 });
@@ -239,9 +239,9 @@ describeOnEach("C9 One vector space", (database) => {
   });
 });
 
-// Guards: `claimSchema`, which locks the profile, and `claimedProfile` in each statement that writes.
+// Guards: `claimSchema` locks the profile, and every write statement includes `claimedProfile`.
 describeOnEach("C9 One vector space", (database) => {
-  it("several models that write at once: one is recorded, the others are refused and store nothing", async () => {
+  it("of eight models that write concurrently one is recorded, the others are refused and store nothing", async () => {
     const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
     const pool = database.name === "embedded" ? database.pool : openServerPool({ max: 8 });
     const models = Array.from({ length: 8 }, (_, place) => `modelo ${place}`);
@@ -262,7 +262,7 @@ describeOnEach("C9 One vector space", (database) => {
     ["an upsert", (index) => index.upsertTraining({ id: "b", content: "outra loja" })],
     ["an edit", (index) => index.upsertTraining({ id: "a", content: "outra loja" })],
     ["a repeat", (index) => index.upsertTraining(smallTraining("a"))],
-    ["many", (index) => collect(index.upsertTrainings(["a", "b", "c"].map(smallTraining)))],
+    ["several upserts", (index) => collect(index.upsertTrainings(["a", "b", "c"].map(smallTraining)))],
     ["the vector store", (index) => index.vectorStore.addDocuments([{ pageContent: "x", metadata: {} }])],
     [
       "ready vectors",
@@ -270,7 +270,7 @@ describeOnEach("C9 One vector space", (database) => {
     ],
   ];
   it.each(WRITES)(
-    "after DROP SCHEMA and migrate under a live writer: refuses %s of the other model",
+    "after DROP SCHEMA and migrate under an open index, refuses %s of the old model",
     async (_name, write) => {
       const { pool, owner } = database;
       const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
@@ -286,11 +286,11 @@ describeOnEach("C9 One vector space", (database) => {
       const { rows } = await pool.query(`SELECT training_id, content FROM ${schema}.chunk_1`);
       expect(rows).toEqual([{ training_id: "a", content: "a loja a" }]);
       expect(await recordOf(database, schema)).toEqual(recorded("novo", "", ""));
-      await old.deleteTraining("a"); // needs no claim
+      await old.deleteTraining("a"); // a delete claims no model, so it is not refused
     },
   );
 
-  it("refuses inside the host's transaction, which goes on", async () => {
+  it("refuses another model inside the host's transaction, which stays usable", async () => {
     const { pool } = database;
     const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
     const one = await open(pool, schema, { model: "um" });
@@ -303,7 +303,7 @@ describeOnEach("C9 One vector space", (database) => {
     });
   });
 
-  it("two models in one transaction of the host's: the second is refused, and waits for nobody", async () => {
+  it("of two models in one host transaction the second is refused without waiting", async () => {
     const { pool } = database;
     const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
     const one = await open(pool, schema, { model: "um" });
@@ -319,7 +319,7 @@ describeOnEach("C9 One vector space", (database) => {
     expect(await recordOf(database, schema)).toEqual(recorded("um", "", ""));
   });
 
-  it("a first write that a host rolls back leaves a schema that can be written to, by any model", async () => {
+  it("after a rolled back first write any model can write to the schema", async () => {
     const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
     const index = await open(database.pool, schema, PROFILE);
     await inHostTransaction(database.pool, "ROLLBACK", (client) =>
@@ -330,7 +330,7 @@ describeOnEach("C9 One vector space", (database) => {
     expect(await recordOf(database, schema)).toEqual(recorded("outro", "", ""));
   });
 
-  it("an empty schema can be claimed anew, with other prefixes too; the one before is refused then", async () => {
+  it("an emptied schema can be claimed with other prefixes, and the earlier claim is refused from then on", async () => {
     const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
     const first = await open(database.pool, schema, PROFILE);
     await first.upsertTraining(smallTraining("a"));
@@ -343,7 +343,7 @@ describeOnEach("C9 One vector space", (database) => {
     });
   });
 
-  it("an index that has been opened, but never written to, claims nothing", async () => {
+  it("opening an index without writing claims nothing", async () => {
     const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
     await open(database.pool, schema, { model: "um" });
     const other = await open(database.pool, schema, { model: "outro" });
@@ -353,7 +353,7 @@ describeOnEach("C9 One vector space", (database) => {
 });
 
 describeOnServer("C9 One vector space", (database) => {
-  it("the first write, in a host's transaction, holds up no other", async () => {
+  it("a first write in an open host transaction does not block other writes", async () => {
     const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
     const index = await open(database.pool, schema, PROFILE);
     await inHostTransaction(database.pool, "COMMIT", async (client) => {
@@ -362,7 +362,7 @@ describeOnServer("C9 One vector space", (database) => {
     });
   });
 
-  it("a claim waits for writes under way, so that two models never meet", async () => {
+  it("a claim waits for running writes, so that two models never share a schema", async () => {
     const { pool } = database;
     const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
     const one = await open(pool, schema, { model: "um" });
@@ -378,7 +378,7 @@ describeOnServer("C9 One vector space", (database) => {
     expect(await outcome).toMatchObject({ code: "PROFILE_MISMATCH" });
   });
 
-  it("a snapshot of a host at REPEATABLE READ does not let an outdated claim through", async () => {
+  it("an outdated claim is refused in a host transaction at REPEATABLE READ", async () => {
     const { pool } = database;
     const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
     const one = await open(pool, schema, { model: "um" });
@@ -399,9 +399,9 @@ describeOnServer("C9 One vector space", (database) => {
   });
 });
 
-// Guards: the version that each search reads in its own snapshot (`CurrentStatements`).
+// Guards: each search reads the recorded version in its own snapshot (`CurrentStatements`).
 describeOnEach("C9 One vector space", (database) => {
-  it("lets an open index find nothing among the vectors of another model, however lately they came", async () => {
+  it("an open index refuses to search vectors of another model that were stored since it was opened", async () => {
     const { index, owner, pool, schema } = await openTestIndex(database);
     await index.upsertTraining({ id: "a", content: "a loja" });
     expect(await index.similar("a loja")).toHaveLength(1);

@@ -29,7 +29,7 @@ const HOSTILE_NAMES = [
   "x".repeat(63),
   "é".repeat(31),
 ];
-/** A name like this one that no other run has on the same server; as long as Postgres allows where this one is. */
+/** A unique name like this one, at most as long as Postgres allows. */
 function uniqueLike(name: string): string {
   const suffix = uniqueName("");
   const characters = Array.from(name);
@@ -39,9 +39,9 @@ function uniqueLike(name: string): string {
 
 const UNUSABLE_NAMES = ["", "x".repeat(64), "é".repeat(32), "nul\0", "lone \ud800"];
 
-// Guards: `quoteIdentifier`, and that it is the only way of a name into a statement.
+// Guards: `quoteIdentifier`; names reach a statement only through it.
 describeOnServer("C10 No leak, no injection", (database) => {
-  it.each(HOSTILE_NAMES)("takes the schema name %j as a name and nothing else", async (hostile) => {
+  it.each(HOSTILE_NAMES)("accepts the schema name %j as a mere name", async (hostile) => {
     const name = uniqueLike(hostile);
     await migratedSchema(database, { schema: name });
     const index = await openAgain({ schema: name }, database.pool);
@@ -61,7 +61,7 @@ describeOnServer("C10 No leak, no injection", (database) => {
     expect((await migrationStatus(database.pool, { schema: name })).pending).toEqual([]);
   });
 
-  it.each(HOSTILE_NAMES)("takes %j as the name of the host's schema, table and column", async (name) => {
+  it.each(HOSTILE_NAMES)("accepts %j as the name of the host's schema, table and column", async (name) => {
     const { owner } = database;
     const id = pg.escapeIdentifier(name);
     const host = pg.escapeIdentifier(`${name.slice(0, 20)} ${uniqueName("h")}`);
@@ -82,7 +82,7 @@ describeOnServer("C10 No leak, no injection", (database) => {
     expect((await migrationStatus(owner, { schema: printed })).idType).toBe("bigint");
   });
 
-  it.each(UNUSABLE_NAMES)("refuses the name %j before anything reaches the database", async (name) => {
+  it.each(UNUSABLE_NAMES)("refuses the name %j before it queries the database", async (name) => {
     const pool = { connect: expect.unreachable, query: expect.unreachable };
     for (const [option, options] of [
       ["schema", { schema: name }],
@@ -119,9 +119,9 @@ const HOSTILE_VALUES = [
   "toString",
 ];
 
-// Guards: bound values, `arrayLiteral`, JSON built from own keys alone.
+// Guards: bound values, `arrayLiteral`, JSON built from own keys only.
 describeOnServer("C10 No leak, no injection", (database) => {
-  it.each(HOSTILE_VALUES)("takes %j as a value and nothing else, wherever it stands", async (hostile) => {
+  it.each(HOSTILE_VALUES)("treats %j as a mere value in ids, texts, metadata and filters", async (hostile) => {
     const { index } = await openTestIndex(database, {
       filter: { [hostile]: hostile },
     });
@@ -134,7 +134,7 @@ describeOnServer("C10 No leak, no injection", (database) => {
     const other = { id: "outro", content: "outra loja", metadata: { [hostile]: hostile, ano: 1 } };
     await index.upsertTraining(other);
 
-    // In a filter of a search a key with a $ in front is an operator, and none that is known; the index is narrowed to it.
+    // In a search filter a key that starts with $ is read as an unknown operator. The filter of the index accepts it as a key.
     const isOperator = hostile.startsWith("$");
     if (isOperator)
       expect(await failureOf(index.similar(hostile, { filter }))).toMatchObject({
@@ -151,12 +151,14 @@ describeOnServer("C10 No leak, no injection", (database) => {
     expect(hits.map(({ chunkId }) => chunkId).sort()).toEqual([hostile, "outro"].sort());
     if (!isOperator) expect(await index.similar(hostile, { filter: { [hostile]: "x" } })).toEqual([]);
     expect(await index.vectorStore.getByIds([hostile])).toMatchObject([{ pageContent: hostile }]);
-    expect(await index.deleteTrainings({ filter: { [hostile]: `${hostile}x` } })).toEqual([]);
+    if (!isOperator)
+      expect(await index.deleteTrainings({ filter: { [hostile]: `${hostile}x` } })).toEqual([]);
     expect(await index.deleteTrainings({ ids: [hostile] })).toMatchObject([{ id: hostile, removed: 2 }]);
-    expect(await index.deleteTrainings({ filter })).toMatchObject([{ id: "outro", status: "deleted" }]);
+    const deleted = await index.deleteTrainings(isOperator ? { ids: ["outro"] } : { filter });
+    expect(deleted).toMatchObject([{ id: "outro", status: "deleted" }]);
   });
 
-  it("keeps keys of prototypes in metadata and filters to themselves", async () => {
+  it("treats prototype keys in metadata and filters as plain keys", async () => {
     const { index } = await openTestIndex(database);
     const parse = (json: string): Record<string, never> => JSON.parse(json) as Record<string, never>;
     const metadata = parse('{"__proto__": {"admin": true}, "constructor": {"prototype": {"admin": true}}}');
@@ -177,7 +179,7 @@ describeOnServer("C10 No leak, no injection", (database) => {
   });
 
   it.each(["5; DROP TABLE training", "5", "1 OFFSET 3", "(SELECT 5)"])(
-    "takes no text %j for a number that stands in a statement",
+    "refuses the string %j where a statement needs a number",
     async (text) => {
       const { index } = await openTestIndex(database);
       const number = text as unknown as number;
@@ -194,7 +196,7 @@ describeOnServer("C10 No leak, no injection", (database) => {
     },
   );
 
-  it("takes more values than one statement can have parameters: 22,500 chunks, 70,000 ids", async () => {
+  it("accepts more values than a statement can have parameters: 22,500 chunks, 70,000 ids", async () => {
     const hnsw = { m: 2, efConstruction: 4 };
     const { index, ...test } = await openTestIndex(database, {}, { dimensions: 8, hnsw });
     const documents = Array.from({ length: 22_500 }, (_, place) => ({
@@ -217,39 +219,39 @@ describeOnServer("C10 No leak, no injection", (database) => {
 });
 
 const MALFORMED: [string, unknown][] = [
-  ["nothing in it", {}],
+  ["no keys", {}],
   ["null", null],
   ["a list", []],
   ["a list of filters", [{ grupo: "x" }]],
-  ["a text", "grupo = 'x'"],
+  ["a string", "grupo = 'x'"],
   ["a number", 1],
   ["a function", () => true],
   ["a Map", new Map([["grupo", "x"]])],
   ["a Date", new Date()],
   ["an operator of another dialect", { grupo: { $regex: "" } }],
   ["nested keys", { grupo: { nome: "x" } }],
-  ["an empty object for a value", { grupo: {} }],
-  ["a list for a value", { grupo: ["x"] }],
-  ["null for a value", { grupo: null }],
-  ["undefined for a value", { grupo: undefined }],
+  ["an empty object as a value", { grupo: {} }],
+  ["a list as a value", { grupo: ["x"] }],
+  ["null as a value", { grupo: null }],
+  ["undefined as a value", { grupo: undefined }],
   ["NaN", { ano: NaN }],
   ["infinity", { ano: Infinity }],
   ["a bigint", { ano: 1n }],
-  ["one usable key and one that is not", { grupo: "x", ano: { gt: null } }],
-  ["a key that is no text", { [Symbol("grupo")]: "x" }],
-  ["a toJSON that would mean everything", { grupo: "x", toJSON: () => ({}) }],
+  ["a valid and an invalid key", { grupo: "x", ano: { gt: null } }],
+  ["a symbol as a key", { [Symbol("grupo")]: "x" }],
+  ["a toJSON that returns an empty filter", { grupo: "x", toJSON: () => ({}) }],
 ];
 
-/** What searches understand, and nothing else does. */
+/** Valid filters of searches and deletes, but not of an index. */
 const BEYOND_EQUALITY: [string, unknown][] = [
   ["an operator", { grupo: { eq: "x" } }],
   ["an operator with a $", { grupo: { $ne: "" } }],
   ["a logical operator", { $or: [{ grupo: "x" }, { grupo: "y" }] }],
-  ["a Date for a value", { ano: new Date() }],
+  ["a Date as a value", { ano: new Date() }],
   ["equality and an operator", { grupo: "x", ano: { gt: 1 } }],
 ];
 
-// Guards: `compileFilter`, `searchCondition`: what is not understood must never mean 'all rows'.
+// Guards: `compileFilter` and `searchCondition`: a filter that is not understood must never match all rows.
 describeOnServer("C10 No leak, no injection", (database) => {
   it.each(MALFORMED)(
     "refuses a filter with %s everywhere; nothing is read or deleted",
@@ -281,22 +283,12 @@ describeOnServer("C10 No leak, no injection", (database) => {
     },
   );
 
-  it.each(BEYOND_EQUALITY)(
-    "refuses a filter with %s where rows are owned or deleted",
-    async (_name, given) => {
-      const { index, pool, schema, embeddings } = await openTestIndex(database);
-      await index.upsertTraining({ ...smallTraining("a"), metadata: { grupo: "x" } });
-      const filter = given as EqualityFilter;
-      for (const call of [
-        () => TrainingIndex.initialize(embeddings, { pool, schema, filter }),
-        () => index.deleteTrainings({ filter }),
-        () => index.vectorStore.delete({ filter }),
-      ]) {
-        expect(await failureOf(call())).toBeInstanceOf(InvalidArgumentError);
-      }
-      expect(await index.similar("loja")).toHaveLength(1);
-    },
-  );
+  it.each(BEYOND_EQUALITY)("refuses an index whose filter has %s", async (_name, given) => {
+    const { pool, schema, embeddings } = await openTestIndex(database);
+    const filter = given as EqualityFilter;
+    const opening = TrainingIndex.initialize(embeddings, { pool, schema, filter });
+    expect(await failureOf(opening)).toBeInstanceOf(InvalidArgumentError);
+  });
 
   it.each<[string, unknown]>([
     ["nothing", undefined],
@@ -317,10 +309,10 @@ describeOnServer("C10 No leak, no injection", (database) => {
   });
 });
 
-// Guards: pgvector's types and operators qualified with the schema that they are in.
+// Guards: pgvector's types and operators are qualified with its schema.
 describeOnServer("C10 No leak, no injection", () => {
   it.each(["extensions", 'my "extensions"; --', "select"])(
-    "works with pgvector in the schema %j, which no search_path names",
+    "works with pgvector in the schema %j, which is not on the search_path",
     async (extensionSchema) => {
       const { pool } = await freshDatabase();
       const name = pg.escapeIdentifier(extensionSchema);
@@ -336,7 +328,7 @@ describeOnServer("C10 No leak, no injection", () => {
     },
   );
 
-  it("gets pgvector, in the schema that is asked for", async () => {
+  it("creates pgvector in the schema of `extensionSchema`", async () => {
     const { pool } = await freshDatabase();
     await migrate(pool, { extensionSchema: 'my "extensions"; --' });
     expect((await migrationStatus(pool)).extension?.schema).toBe('my "extensions"; --');

@@ -1,4 +1,4 @@
-/** C10: what the options of a host narrow, no request, model or configuration can widen. */
+/** C10: no request and no call configuration can widen the filter and limits that a host sets. */
 import {
   InvalidArgumentError,
   type Filter,
@@ -11,7 +11,7 @@ import { expect, it } from "vitest";
 import { describeOnEach, type TestDatabase } from "../support/databases.js";
 import { openTestIndex } from "../support/index.js";
 
-/** What the host's filter lets through: two of six. */
+/** The host's filter: it matches two of the six trainings. */
 const OWN = { bot: "loja", ano: 1 };
 
 /** Filters of a caller who wants to see more. */
@@ -45,8 +45,8 @@ async function ask(
   return { status: response.status, ids: results.map(({ trainingId }) => trainingId).sort() };
 }
 
-describeOnEach("what a host narrows", (database) => {
-  it("is not widened by a request over HTTP", async () => {
+describeOnEach("the filter and limits of a host", (database) => {
+  it("cannot be widened by an HTTP request", async () => {
     const index = await openShops(database);
     const handler = similarityHandler(index, {
       search: { filter: OWN },
@@ -58,7 +58,7 @@ describeOnEach("what a host narrows", (database) => {
         status: 200,
         ids: ["t0", "t1"],
       });
-      // The filter is ANDed before there is a mode: one is enough for the others.
+      // Filters are ANDed before the mode applies, so all of them are tried in the default mode only.
       for (const filter of "mode" in choice || "strategy" in choice ? WIDER.slice(0, 2) : WIDER) {
         const { status, ids } = await ask(handler, { query: "entrega", k: 50, filter, ...choice });
         expect(status).toBe(200);
@@ -81,7 +81,7 @@ describeOnEach("what a host narrows", (database) => {
       expect((await ask(handler, { query: "entrega", [key]: 1 })).status, key).toBe(400);
   });
 
-  it("is not widened by the configuration of a call of its retriever", async () => {
+  it("cannot be widened by the configuration of a retriever call", async () => {
     const index = await openShops(database);
     const [best] = await index.similar("entrega 1", { k: 1 });
     const retriever = index.asRetriever({ k: 2, filter: OWN, minScore: (best?.score ?? 1) - 1e-6 });
@@ -110,12 +110,12 @@ describeOnEach("what a host narrows", (database) => {
     }
     const byWords = retriever.invoke("entrega 1", { configurable: { trainings: { mode: "text" } } });
     await expect(byWords).rejects.toMatchObject({ option: "configurable.trainings.mode" });
-    // What a host or LangGraph keeps there is none of ours.
+    // Other keys of `configurable` belong to the host or LangGraph and are ignored.
     const others = { k: 100, mode: "chat", minScore: -1, filter: { bot: "outra" } };
     expect(await retriever.invoke("entrega 1", { configurable: others })).toHaveLength(1);
   });
 
-  it("is not lost to a name written wrong", async () => {
+  it("cannot be lost by a misspelled option", async () => {
     const index = await openShops(database);
     const wrong = { filters: OWN } as SimilarOptions;
     const calls: (() => unknown)[] = [

@@ -17,7 +17,7 @@ import { openWith, towards } from "../support/placed-vectors.js";
 
 type Options = SimilarOptions<SearchMode, SearchStrategy>;
 
-/** In texts and metadata that the filter excludes, and nowhere else. */
+/** Occurs only in texts and metadata that the filter excludes. */
 const SECRET = "segredo";
 const VISIBLE = { bot: "a" };
 const QUESTION = "a loja";
@@ -40,7 +40,7 @@ const VALUES: { [Name in keyof Required<Options>]: readonly Options[Name][] } = 
   mmr: [{ lambda: 0, fetchK: 1000 }],
   efSearch: [1, 1000],
   rerankFactor: [100],
-  client: [undefined], // one of the host's is given to each search, below
+  client: [undefined], // the entry "similar in the host's transaction" passes one
   signal: [new AbortController().signal],
   timeoutMs: [60_000],
 };
@@ -62,7 +62,7 @@ function allSearches(): Options[] {
   );
 }
 
-/** How a host comes to what a search returns. */
+/** A way in which a host runs a search. */
 type Entry = (index: TrainingIndex, search: Options, test: TestIndex) => Promise<unknown[]>;
 
 const ENTRIES: Record<string, Entry> = {
@@ -80,12 +80,12 @@ const ENTRIES: Record<string, Entry> = {
   },
   "a retriever": (index, search) => {
     const { strategy, client, signal, ...ofRetriever } = search;
-    if (strategy === "trainings" || client || signal) return Promise.resolve(["not of a retriever"]);
+    if (strategy === "trainings" || client || signal) return Promise.resolve(["not a retriever option"]);
     return index.asRetriever(ofRetriever).invoke(QUESTION);
   },
   "the HTTP handler": async (index, search) => {
     const { filter, k = 5, mode = "vector", strategy = "chunks", client, signal, ...ofHost } = search;
-    if (client || signal) return ["not of a handler"];
+    if (client || signal) return ["not a handler option"];
     const handle = similarityHandler(index, {
       modes: [mode],
       strategies: [strategy],
@@ -102,7 +102,7 @@ const ENTRIES: Record<string, Entry> = {
   },
 };
 
-/** Trainings whose documents differ in what the filter is about, those with one side alone, and hidden ones. */
+/** Trainings with both visible and hidden documents, with visible ones only, and with hidden ones only. */
 async function openMixed(database: TestDatabase): Promise<TestIndex> {
   const test = await openTestIndex(database, {}, { textSearch: "portuguese" });
   const visible = (text: string): { pageContent: string; metadata: object } => ({
@@ -113,7 +113,7 @@ async function openMixed(database: TestDatabase): Promise<TestIndex> {
     pageContent: `A loja, a loja, a loja: ${SECRET} ${text}.`,
     metadata: { bot: "b", nota: SECRET },
   });
-  // Of the training itself the filter lets nothing through in the first two.
+  // The filter excludes the trainings' own metadata in the first two.
   const mixed = { bot: "b", grupo: "x", nota: SECRET };
   await test.index.upsertTraining({
     id: "alternada",
@@ -137,10 +137,10 @@ async function openMixed(database: TestDatabase): Promise<TestIndex> {
   return test;
 }
 
-// Guards: `VisibleChunks`, the one way of every search's statement to the chunks.
+// Guards: `VisibleChunks`: every search statement reads chunks only through it.
 describeOnServer("C10 No leak, no injection", (database) => {
   it.each(Object.keys(ENTRIES))(
-    "nothing that a filter excludes comes back by %s, whatever the other options",
+    "%s returns nothing that a filter excludes, whatever the other options",
     { timeout: 240_000 },
     async (name) => {
       const entry = ENTRIES[name];
@@ -169,7 +169,7 @@ describeOnServer("C10 No leak, no injection", (database) => {
         }
       }
       expect(answers).toBeGreaterThan(100);
-      // Options that do not go with a mode or a strategy; each value goes with some.
+      // Some options are refused with a mode or strategy. No value may be refused with all of them.
       for (const [option, values] of Object.entries(VALUES)) {
         for (const value of values) {
           const ofValue = (search: Options): boolean => search[option as keyof Options] === value;
@@ -182,7 +182,7 @@ describeOnServer("C10 No leak, no injection", (database) => {
     },
   );
 
-  it("nothing that a filter excludes comes back when a question is answered by words alone", async () => {
+  it("a hybrid search without its embedder returns nothing that a filter excludes", async () => {
     const { index, embeddings } = await openMixed(database);
     embeddings.embedQuery = () => Promise.reject(new Error("connect ECONNREFUSED"));
     const hits = await index.similar(QUESTION, {
@@ -214,7 +214,7 @@ describeOnServer("C10 No leak, no injection", (database) => {
         store.maxMarginalRelevanceSearch(QUESTION, { k: 100, fetchK: 100, ...(filter && { filter }) }),
     ],
   ] as [string, (store: TrainingIndex["vectorStore"], filter?: Filter) => Promise<unknown[]>][])(
-    "nothing that a filter excludes comes back by the vector store's %s",
+    "the vector store's %s returns nothing that a filter excludes",
     async (_name, find) => {
       const { index, embeddings, pool, schema } = await openMixed(database);
       const scoped = await TrainingIndex.initialize(embeddings, { pool, schema, filter: VISIBLE });
@@ -225,7 +225,7 @@ describeOnServer("C10 No leak, no injection", (database) => {
     },
   );
 
-  it("a passage ends where the filter excludes its next chunk, and says how many came along", async () => {
+  it("a passage ends at a chunk that the filter excludes, and reports its number of neighbors", async () => {
     const { index } = await openMixed(database);
     const hits = await index.similar(QUESTION, {
       k: 10,
@@ -246,7 +246,7 @@ describeOnServer("C10 No leak, no injection", (database) => {
     for (const { content, start, end } of hits) expect(content).toHaveLength(end - start);
   });
 
-  it("the mean of a training is that of the chunks that the filter lets through", async () => {
+  it("the mean of a training is that of its chunks that match the filter", async () => {
     const { index } = await openWith(database, {
       a: [towards(0), towards(9)],
       b: [towards(0, 0.5), towards(9)],
@@ -262,7 +262,7 @@ describeOnServer("C10 No leak, no injection", (database) => {
     }
   });
 
-  it("of a training whose own metadata the filter excludes, only what the found chunk has too comes back", async () => {
+  it("if the filter excludes a training's own metadata, only the part shared with the found chunk is returned", async () => {
     const { index } = await openMixed(database);
     const hits = await index.similar(QUESTION, { strategy: "trainings", filter: VISIBLE });
     const metadata = new Map(hits.map((hit) => [hit.trainingId, hit.metadata]));

@@ -29,7 +29,7 @@ async function openTenants(test: TestIndex): Promise<Tenants> {
   return { ...test, own, other };
 }
 
-/** A training of one chunk, whose id is the training's. */
+/** A training of one chunk with the same id. */
 function trainingOf(bot: string, id: string, ano = 0): Training & { id: string } {
   const metadata = { bot, grupo: "x", ano };
   return { id, metadata, documents: [{ id, pageContent: `a loja ${id}` }], split: false };
@@ -72,7 +72,7 @@ const READS: [string, (index: TrainingIndex, filter?: Filter) => Promise<{ metad
   ],
 ];
 
-// Guards: the scope in searches, reads by id, the fence, the search for trainings to delete, and `prune`.
+// Guards: the index filter in searches, reads by id, the fence, deletes by filter, and `prune`.
 describeOnServer("C10 No leak, no injection", (database) => {
   const openAll = async (): Promise<Tenants> => openTenants(await openTestIndex(database));
   const OTHERS = Array.from({ length: 30 }, (_, place) => `b${place}`);
@@ -102,10 +102,10 @@ describeOnServer("C10 No leak, no injection", (database) => {
     ["by id", (index) => index.deleteTraining("b0"), { id: "b0", status: "absent", removed: 0 }],
     ["by id and revision", (index) => index.deleteTraining("b0", { revision: 9 }), { status: "absent" }],
     ["by ids", (index) => index.deleteTrainings({ ids: OTHERS }), OTHERS.map(() => ({ status: "absent" }))],
-    ["by a filter that only the other meets", (index) => index.deleteTrainings({ filter: { ano: 20 } }), []],
+    ["by a filter that matches only the other tenant", (index) => index.deleteTrainings({ filter: { ano: 20 } }), []],
     ["by the other's filter", (index) => index.deleteTrainings({ filter: { bot: "b" } }), []],
     [
-      "by a filter that both meet",
+      "by a filter that matches both tenants",
       (index) => index.deleteTrainings({ filter: { grupo: "x" } }),
       ["a0", "a1", "a2"].map((id) => ({ id, status: "deleted", removed: 1 })),
     ],
@@ -143,7 +143,7 @@ describeOnServer("C10 No leak, no injection", (database) => {
         vectorStore.addDocuments([new Document({ id: "b0", pageContent: "x", metadata: { bot: "a" } })]),
     ],
     ["for another tenant", "training.metadata", (index) => index.upsertTraining(trainingOf("b", "novo"))],
-    ["for nobody", "training.metadata", (index) => index.upsertTraining(smallTraining("novo"))],
+    ["without a tenant", "training.metadata", (index) => index.upsertTraining(smallTraining("novo"))],
     [
       "whose document is another tenant's",
       "training.documents[0].metadata",
@@ -167,7 +167,7 @@ describeOnServer("C10 No leak, no injection", (database) => {
     expect(await allVersions(tenants)).toEqual(before);
   });
 
-  it("a training that another tenant makes first is not replaced, nor deleted, by a call under way", async () => {
+  it("a running upsert or a delete does not affect a training that another tenant stored first", async () => {
     const { own, other } = await openAll();
     const first = await other.prepareTraining(trainingOf("b", "novo"));
     const later = await own.prepareTraining(trainingOf("a", "novo"));
@@ -177,7 +177,7 @@ describeOnServer("C10 No leak, no injection", (database) => {
     expect(await other.vectorStore.getByIds(["novo"])).toMatchObject([{ metadata: { bot: "b" } }]);
   });
 
-  it("a repeat does not stand for a version that has become another tenant's meanwhile", async () => {
+  it("a repeat is superseded if the training became another tenant's meanwhile", async () => {
     const { index, own, other } = await openAll();
     const change = await index.prepareTraining(trainingOf("b", "a0"));
     const repeat = await own.prepareTraining(trainingOf("a", "a0"));
@@ -186,30 +186,30 @@ describeOnServer("C10 No leak, no injection", (database) => {
     expect(await other.vectorStore.getByIds(["a0"])).toMatchObject([{ metadata: { bot: "b" } }]);
   });
 
-  // Guards: a tombstone outside the scope, which the fence does not compare with.
-  it("a delete of one tenant holds up no upsert of another", async () => {
+  // Guards: the fence does not compare with a tombstone outside the index filter.
+  it("a delete by one tenant does not supersede an upsert by another", async () => {
     const { own, other } = await openAll();
-    // Before the other one starts, with a higher revision.
+    // The delete runs before the other tenant starts, with a higher revision.
     expect(await own.deleteTraining("z", { revision: 100 })).toMatchObject({ status: "absent" });
     expect(await other.upsertTraining({ ...trainingOf("b", "z"), revision: 5 })).toMatchObject({
       status: "indexed",
     });
-    // While the other one is under way.
+    // The delete runs while the other tenant's upsert is running.
     const first = await other.prepareTraining(trainingOf("b", "w"));
     expect(await own.deleteTraining("w")).toMatchObject({ status: "absent" });
     expect(await first.commit()).toMatchObject({ status: "indexed" });
-    // Over the tombstone of the other one.
+    // The delete runs over the other tenant's tombstone.
     await other.deleteTraining("w");
     const again = await other.prepareTraining(trainingOf("b", "w"));
     expect(await own.deleteTraining("w")).toMatchObject({ status: "absent" });
     expect(await again.commit()).toMatchObject({ status: "indexed" });
-    // Its own deletes still stay.
+    // The other tenant's own delete still supersedes its upsert.
     const late = await other.prepareTraining(trainingOf("b", "v"));
     await other.deleteTraining("v");
     expect(await late.commit()).toMatchObject({ status: "superseded" });
   });
 
-  it("the chunks of another tenant's longer trainings are no matter for a delete by the vector store", async () => {
+  it("a vector store delete is not affected by chunks of another tenant's trainings", async () => {
     const { own, other } = await openAll();
     const documents = ["x", "y"].map((id) => ({ id, pageContent: `parte ${id}` }));
     await other.upsertTraining({ id: "longo", documents, split: false, metadata: { bot: "b" } });
@@ -220,7 +220,7 @@ describeOnServer("C10 No leak, no injection", (database) => {
     await expect(other.vectorStore.delete({ ids: ["y"] })).rejects.toMatchObject({ option: "ids[0]" });
   });
 
-  it("an id that another tenant has deleted is free, and its deletes are forgotten by itself alone", async () => {
+  it("an id deleted by another tenant can be used, and only that tenant prunes its deletes", async () => {
     const { own, other, ...test } = await openAll();
     await other.deleteTrainings({ ids: ["b0", "b1"] });
     expect(await own.upsertTraining(trainingOf("a", "b0"))).toMatchObject({ status: "indexed" });

@@ -8,7 +8,7 @@ import { expectTyped, SECRET, TRAINING } from "../support/typed-errors.js";
 const VECTOR = new Array<number>(DIMENSIONS).fill(1);
 const DOCUMENT = { pageContent: SECRET, metadata: {} };
 
-/** A pool, and a list of what it has been asked for. */
+/** A pool that records its calls. */
 function watchedPool({ pool }: TestDatabase): { pool: DatabasePool; asked: string[] } {
   const asked: string[] = [];
   const watched: DatabasePool = {
@@ -24,7 +24,7 @@ function watchedPool({ pool }: TestDatabase): { pool: DatabasePool; asked: strin
   return { pool: watched, asked };
 }
 
-/** A wrong call, and the option to blame; what it throws at once counts as its failure too. */
+/** An invalid call and the option that its error names. A synchronous throw counts as its failure too. */
 type WrongCall = [option: string, call: (index: TrainingIndex) => unknown];
 
 const WRONG_VALUES: WrongCall[] = [
@@ -107,7 +107,7 @@ const WRONG_OPTIONS: WrongCall[] = [
   ["onProgress", (index) => index.upsertTraining(TRAINING, { onProgress: "sim" as never })],
 ];
 
-const WRONG_CALLS_OF_THE_VECTOR_STORE: WrongCall[] = [
+const WRONG_VECTOR_STORE_CALLS: WrongCall[] = [
   ["ids", ({ vectorStore }) => vectorStore.getByIds(undefined as never)],
   ["ids", ({ vectorStore }) => vectorStore.getByIds("x" as never)],
   ["ids[1]", ({ vectorStore }) => vectorStore.getByIds(["a", "nul\0"])],
@@ -149,7 +149,7 @@ const WRONG_CALLS_OF_THE_VECTOR_STORE: WrongCall[] = [
   ["filter", ({ vectorStore }) => vectorStore.maxMarginalRelevanceSearch("loja", { k: 1, filter: {} })],
 ];
 
-/** A wrong option of a search, through `similar` and through a retriever. */
+/** An invalid search option, through `similar` and through a retriever. */
 function wrongSearch(option: string, options: Record<string, unknown>): WrongCall[] {
   return [
     [option, (index) => index.similar("loja", options)],
@@ -180,10 +180,10 @@ const WRONG_SEARCHES: WrongCall[] = [
   ],
 ];
 
-// Guards: that arguments are checked before the first `await`.
+// Guards: arguments are checked before the first `await`.
 describeOnServer("C11 Typed errors", (database) => {
-  it.each([...WRONG_VALUES, ...WRONG_OPTIONS, ...WRONG_SEARCHES, ...WRONG_CALLS_OF_THE_VECTOR_STORE])(
-    "refuses a wrong %s before pool or embedder are asked for anything",
+  it.each([...WRONG_VALUES, ...WRONG_OPTIONS, ...WRONG_SEARCHES, ...WRONG_VECTOR_STORE_CALLS])(
+    "refuses an invalid %s before it calls the pool or the embedder",
     async (option, call) => {
       const { pool, asked } = watchedPool(database);
       const embeddings = new CountingEmbeddings();
@@ -199,7 +199,7 @@ describeOnServer("C11 Typed errors", (database) => {
   );
 
   it.each([{}, 5, { splitText: "não" }])(
-    "refuses the splitter %j before the pool is asked",
+    "refuses the splitter %j before it calls the pool",
     async (splitter) => {
       const pool = { connect: expect.unreachable, query: expect.unreachable };
       const options = { pool, splitter: splitter as unknown as Splitter };
@@ -209,7 +209,7 @@ describeOnServer("C11 Typed errors", (database) => {
   );
 
   it.each([undefined, null, SECRET, 5, {}, [SECRET, 5], [null]])(
-    "refuses %j from a splitter, and stores nothing",
+    "refuses %j returned by a splitter and stores nothing",
     async (returned) => {
       const splitter = { splitText: () => Promise.resolve(returned as string[]) };
       const { index, embeddings } = await openTestIndex(database, { splitter });
@@ -220,7 +220,7 @@ describeOnServer("C11 Typed errors", (database) => {
     },
   );
 
-  it("refuses a client that is none for a prepared training, which can be stored after that", async () => {
+  it("refuses an invalid client for a prepared training, which can still be committed", async () => {
     const { index } = await openTestIndex(database);
     const prepared = await index.prepareTraining(TRAINING);
     for (const client of [{}, null, 5]) {

@@ -24,7 +24,7 @@ import { openOllama } from "../support/ollama.js";
 import type { OllamaServerOptions } from "../support/ollama-server.js";
 import { expectTyped, SECRET, TRAINING } from "../support/typed-errors.js";
 
-/** Lets each write of a chunk fail, as Postgres would, with a message that says everything. */
+/** Makes writes fail in Postgres with this SQLSTATE and a message that contains the row. */
 async function failWrites(
   { owner, schema }: TestIndex,
   sqlState: string,
@@ -51,15 +51,15 @@ async function failWrites(
 interface Failure {
   class: new (...values: never[]) => TrainingIndexError;
   retryable: boolean;
-  /** Whether there is an error underneath. */
+  /** Whether the error has a cause. */
   cause: boolean;
   sqlState?: string;
-  /** Needs a database of its own, or roles. */
+  /** Needs its own database or roles. */
   isServerOnly?: boolean;
   provoke: (test: TestIndex) => Promise<unknown>;
 }
 
-/** Each code, reached by what it is there for; a code without a failure does not compile. */
+/** A failure for each code. A code without one does not compile. */
 const FAILURES: Record<ErrorCode, Failure> = {
   INVALID_ARGUMENT: {
     class: InvalidArgumentError,
@@ -292,7 +292,7 @@ const FAILURES: Record<ErrorCode, Failure> = {
   },
 };
 
-/** A code of two classes has a failure of each. */
+/** `TIMEOUT` belongs to two classes; this is its failure as an `EmbeddingError`. */
 const EMBEDDER_TIMEOUT: Failure = {
   class: EmbeddingError,
   retryable: true,
@@ -303,7 +303,7 @@ const EMBEDDER_TIMEOUT: Failure = {
   },
 };
 
-/** An index on the schema of a test, with a stand-in of Ollama for the model that is recorded there. */
+/** An index on the schema of a test that embeds through a fake Ollama server, under the recorded model. */
 async function openOnOllama(
   { pool, schema, embeddings: { profile } }: TestIndex,
   options: OllamaServerOptions,
@@ -334,9 +334,9 @@ const entries: [string, Failure][] = [...Object.entries(FAILURES), ["TIMEOUT", E
 const REFUSED = { code: "CONNECTION_FAILED", retryable: false };
 const UNREACHED = { code: "CONNECTION_FAILED", retryable: true, sqlState: undefined };
 
-// Guards: that each failure passes `translateError`, `Embedder` or a check of arguments, and what these say of it.
+// Guards: every failure goes through `translateError`, `Embedder` or an argument check.
 describeOnServer("C11 Typed errors", (database) => {
-  it("exports at most six classes of errors, all of one", () => {
+  it("exports six error classes: one base class and five that extend it", () => {
     const classes = Object.values(library).filter(
       (value) => typeof value === "function" && value.prototype instanceof Error,
     );
@@ -345,11 +345,11 @@ describeOnServer("C11 Typed errors", (database) => {
     for (const one of classes) if (one !== TrainingIndexError) expect(used).toContain(one);
   });
 
-  it.each(entries.filter(([, { isServerOnly }]) => !isServerOnly))("%s is reached", async (code, failure) => {
+  it.each(entries.filter(([, { isServerOnly }]) => !isServerOnly))("%s is thrown", async (code, failure) => {
     await expectFailure(code, failure, await openTestIndex(database));
   });
 
-  it("what failed leaves the old version, and the same call goes through once the reason is gone", async () => {
+  it("a failed call leaves the old version, and a repeat succeeds once the cause is gone", async () => {
     const test = await openTestIndex(database);
     await test.index.upsertTraining({ id: "a", content: "a loja" });
     await failWrites(test, "53200", { times: 1 });
@@ -360,7 +360,7 @@ describeOnServer("C11 Typed errors", (database) => {
   });
 });
 
-// Guards: the tables of SQLSTATEs in `translateError`; the messages of the server are never looked at.
+// Guards: `translateError` decides by SQLSTATE and never by the server's message.
 describeOnServer("C11 Typed errors", (database) => {
   it.each<[string, ErrorCode, boolean]>([
     ["40001", "CONFLICT", true],
@@ -399,7 +399,7 @@ describeOnServer("C11 Typed errors", (database) => {
   });
 
   // Guards: `again` in `write` and `writeStatement`, and MAX_ATTEMPTS; before them comes the swap at once.
-  it.each(["40001", "40P01"])("is tried six times on %s, and not once more", async (sqlState) => {
+  it.each(["40001", "40P01"])("tries six times on %s, then fails", async (sqlState) => {
     const test = await openTestIndex(database);
     const { attempts } = await failWrites(test, sqlState);
     const error = await failureOf(test.index.upsertTraining(TRAINING));
@@ -408,7 +408,7 @@ describeOnServer("C11 Typed errors", (database) => {
     expect(test.embeddings.calls).toBe(1);
   });
 
-  it.each(["40001", "40P01"])("goes through when %s comes four times", async (sqlState) => {
+  it.each(["40001", "40P01"])("succeeds after four times %s", async (sqlState) => {
     const test = await openTestIndex(database);
     const { attempts } = await failWrites(test, sqlState, { times: 4 });
     expect(await test.index.upsertTraining(TRAINING)).toMatchObject({ status: "indexed", chunks: 1 });
@@ -419,7 +419,7 @@ describeOnServer("C11 Typed errors", (database) => {
   it.each<[string, (index: TrainingIndex) => Promise<unknown>, object]>([
     ["a repeat", (index) => index.upsertTraining(TRAINING), { status: "unchanged" }],
     ["a delete", (index) => index.deleteTraining("a"), { status: "deleted", removed: 1 }],
-  ])("tries %s again too", async (_name, call, outcome) => {
+  ])("retries %s too", async (_name, call, outcome) => {
     const test = await openTestIndex(database);
     await test.index.upsertTraining(TRAINING);
     const { attempts } = await failWrites(test, "40001", { times: 2, table: "training" });
@@ -427,14 +427,14 @@ describeOnServer("C11 Typed errors", (database) => {
     expect(await attempts()).toBeGreaterThan(2);
   });
 
-  it.each(["23514", "53200", "57014"])("tries nothing again on %s", async (sqlState) => {
+  it.each(["23514", "53200", "57014"])("does not retry on %s", async (sqlState) => {
     const test = await openTestIndex(database);
     const { attempts } = await failWrites(test, sqlState);
     await failureOf(test.index.upsertTraining(TRAINING));
     expect(await attempts()).toBe(1);
   });
 
-  it("tries nothing again in a transaction of the host's, which stands as it was before", async () => {
+  it("does not retry in the host's transaction, which stays usable", async () => {
     const test = await openTestIndex(database);
     const prepared = await test.index.prepareTraining(TRAINING);
     const { attempts } = await failWrites(test, "40001");
@@ -446,7 +446,7 @@ describeOnServer("C11 Typed errors", (database) => {
     expect(await attempts()).toBe(1);
   });
 
-  it("a client that is in no transaction is refused before anything is embedded", async () => {
+  it("refuses a client outside a transaction before it embeds anything", async () => {
     const { index, pool, embeddings } = await openTestIndex(database);
     const client = await pool.connect();
     const errors = [
@@ -462,7 +462,7 @@ describeOnServer("C11 Typed errors", (database) => {
     expect(embeddings.texts).toEqual([]);
   });
 
-  it("a preparation that is stale in the host's transaction is a conflict of its own", async () => {
+  it("a stale preparation in the host's transaction is a CONFLICT without an SQLSTATE", async () => {
     const test = await openTestIndex(database);
     await test.index.upsertTraining(TRAINING);
     const other = await test.index.prepareTraining({ ...TRAINING, content: "Outro texto." });
@@ -476,16 +476,16 @@ describeOnServer("C11 Typed errors", (database) => {
 });
 
 describeOnServer("C11 Typed errors", (database) => {
-  it.each(entries.filter(([, { isServerOnly }]) => isServerOnly))("%s is reached", async (code, failure) => {
+  it.each(entries.filter(([, { isServerOnly }]) => isServerOnly))("%s is thrown", async (code, failure) => {
     await expectFailure(code, failure, await openTestIndex(database));
   });
 
   it.each<[string, object, (url: URL) => void]>([
     ["nothing listens", UNREACHED, (url) => Object.assign(url, { port: "1" })],
-    ["no host has its name", UNREACHED, (url) => Object.assign(url, { hostname: `${SECRET}.invalid` })],
+    ["the host name does not resolve", UNREACHED, (url) => Object.assign(url, { hostname: `${SECRET}.invalid` })],
     ["the role is unknown", REFUSED, (url) => Object.assign(url, { username: SECRET, password: SECRET })],
-    ["there is no such database", REFUSED, (url) => Object.assign(url, { pathname: `/${SECRET}` })],
-  ])("a server where %s is a typed error without the address", async (_name, expected, change) => {
+    ["the database does not exist", REFUSED, (url) => Object.assign(url, { pathname: `/${SECRET}` })],
+  ])("if %s, the error is typed and does not contain the address", async (_name, expected, change) => {
     const url = new URL(requireServerUrl());
     change(url);
     const pool = endingPool({ connectionString: url.href });

@@ -13,7 +13,7 @@ interface Bounds {
   timeoutMs?: number;
 }
 
-/** What waits for a lock on a table, or for a client. */
+/** Calls that wait for a table lock or for a client. */
 const CALLS: [string, (index: TrainingIndex, bounds: Bounds) => Promise<unknown>][] = [
   ["a search", (index, bounds) => index.similar("loja", bounds)],
   [
@@ -39,11 +39,11 @@ const TABLES = ["training", "indexed_1", "chunk_1"];
 async function openFilled(database: TestDatabase): Promise<TestIndex> {
   const test = await openTestIndex(database);
   await test.index.upsertTraining({ id: "a", content: "A loja abre cedo.", metadata: { grupo: "x" } });
-  await test.index.similar("loja"); // knows the catalogs from here on
+  await test.index.similar("loja"); // fills the cache of catalog reads
   return test;
 }
 
-/** Locks all tables of the index, until the test ends or the lock is given back. */
+/** Locks all tables of the index until the returned function is called or the test ends. */
 async function lockTables({ owner, schema }: TestIndex): Promise<() => Promise<void>> {
   const client = await owner.connect();
   let isHeld = true;
@@ -62,7 +62,7 @@ async function lockTables({ owner, schema }: TestIndex): Promise<() => Promise<v
 }
 
 /** How many statements wait for a lock on the tables of the index. */
-async function waiting({ owner, schema }: TestIndex): Promise<number> {
+async function countWaiting({ owner, schema }: TestIndex): Promise<number> {
   const { rows } = await owner.query<{ count: string }>(
     "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE $1",
     [`%${schema}%`],
@@ -71,7 +71,7 @@ async function waiting({ owner, schema }: TestIndex): Promise<number> {
 }
 
 async function untilWaiting(test: TestIndex): Promise<void> {
-  while ((await waiting(test)) === 0) await sleep(10);
+  while ((await countWaiting(test)) === 0) await sleep(10);
 }
 
 async function failureWithin(ms: number, call: Promise<unknown>): Promise<unknown> {
@@ -81,7 +81,7 @@ async function failureWithin(ms: number, call: Promise<unknown>): Promise<unknow
   return failure;
 }
 
-async function expectAllBack(pool: pg.Pool): Promise<void> {
+async function expectAllReleased(pool: pg.Pool): Promise<void> {
   for (let tries = 0; tries < 100 && pool.idleCount !== pool.totalCount; tries++) await sleep(10);
   expect(pool.idleCount).toBe(pool.totalCount);
   expect(pool.waitingCount).toBe(0);
@@ -99,10 +99,10 @@ describeOnServer("C12 Bounded", (database) => {
     await untilWaiting(test);
     controller.abort();
     expect(await failureWithin(1500, Promise.reject(await running))).toMatchObject({ code: "ABORTED" });
-    expect(await waiting(test)).toBe(0);
+    expect(await countWaiting(test)).toBe(0);
     expect(getEventListeners(controller.signal, "abort")).toEqual([]);
     await unlock();
-    await expectAllBack(pool);
+    await expectAllReleased(pool);
     expect(await index.similar("loja")).toHaveLength(1);
   });
 
@@ -114,11 +114,11 @@ describeOnServer("C12 Bounded", (database) => {
       retryable: true,
       message: expect.stringContaining("300 ms") as string,
     });
-    expect(await waiting(test)).toBe(0);
+    expect(await countWaiting(test)).toBe(0);
   });
 
   it.each(CALLS)(
-    "%s ends when all clients of the pool are in use, and says what to do",
+    "%s ends if all clients of the pool are in use, and the error says what to do",
     async (_name, call) => {
       const test = await openFilled(database);
       const pool = openServerPool({ max: 1 });
@@ -134,13 +134,13 @@ describeOnServer("C12 Bounded", (database) => {
       expect(failure).toMatchObject({ code: "TIMEOUT" });
       expect((failure as Error).message).toMatch(/pool.*client.*\{ client \}/);
       client.release();
-      await expectAllBack(pool);
+      await expectAllReleased(pool);
       expect(getEventListeners(controller.signal, "abort")).toEqual([]);
       expect(await index.similar("loja")).toHaveLength(1);
     },
   );
 
-  it.each(CALLS)("%s ends when the server has fallen silent", async (_name, call) => {
+  it.each(CALLS)("%s ends if the server stops answering", async (_name, call) => {
     const test = await openFilled(database);
     const { url, fallSilent } = await silentProxy(new URL(requireServerUrl()));
     const pool = openServerPool({ connectionString: url.href, max: 2 });
@@ -150,7 +150,7 @@ describeOnServer("C12 Bounded", (database) => {
     expect(await failureWithin(2500, call(index, { timeoutMs: 200 }))).toMatchObject({ code: "TIMEOUT" });
   });
 
-  it("a search that is ended leaves the host's transaction as it was, and its client usable", async () => {
+  it("a search that times out leaves the host's transaction and client usable", async () => {
     const test = await openFilled(database);
     const client = await test.owner.connect();
     await client.query("BEGIN");
@@ -168,7 +168,7 @@ describeOnServer("C12 Bounded", (database) => {
     expect(rows).toEqual([{ there: true }]);
   });
 
-  it("an upsert with the host's client that is ended stores nothing, and the transaction goes on", async () => {
+  it("a commit that times out stores nothing, and the host's transaction stays usable", async () => {
     const test = await openFilled(database);
     const prepared = await test.index.prepareTraining({ id: "a", content: "Outra loja." });
     const client = await test.owner.connect();
@@ -184,7 +184,7 @@ describeOnServer("C12 Bounded", (database) => {
 });
 
 describeOnServer("C12 Bounded", (database) => {
-  it("one signal shared by many calls has no listener left, and nothing is warned of", async () => {
+  it("a signal shared by many calls keeps no listener and causes no MaxListenersExceededWarning", async () => {
     const warnings: Error[] = [];
     const listen = (warning: Error): number => warnings.push(warning);
     process.on("warning", listen);
@@ -200,12 +200,12 @@ describeOnServer("C12 Bounded", (database) => {
     const many = Array.from({ length: 300 }, (_, place) => smallTraining(`m${place}`));
     await collect(index.upsertTrainings(many, { signal, concurrency: 16 }));
     expect(getEventListeners(signal, "abort")).toEqual([]);
-    await expectAllBack(pool);
+    await expectAllReleased(pool);
     await sleep(10);
     expect(warnings.filter(({ name }) => name === "MaxListenersExceededWarning")).toEqual([]);
   });
 
-  it("the time limit covers the embedder, whose slowness is told", async () => {
+  it("the time limit includes the embedder, and the error blames it", async () => {
     const { index, embeddings } = await openTestIndex(database);
     embeddings.before = () => sleep(5000);
     expect(
@@ -217,7 +217,7 @@ describeOnServer("C12 Bounded", (database) => {
     });
   });
 
-  it("the signal of a preparation ends its commit, and a commit has limits of its own", async () => {
+  it("a commit ends by the signal of its preparation or by its own", async () => {
     const { index } = await openTestIndex(database);
     const controller = new AbortController();
     const prepared = await index.prepareTraining(smallTraining("a"), {
@@ -240,7 +240,7 @@ describeOnServer("C12 Bounded", (database) => {
     });
   });
 
-  it("a call that forgets the client of its transaction ends with what it should have been given", async () => {
+  it("a call without the client of its transaction times out, and the error names { client }", async () => {
     const { index, pool } = await openTestIndex(database);
     const clients = await Promise.all(Array.from({ length: pool.options.max }, () => pool.connect()));
     await clients[0]?.query("BEGIN");
@@ -251,7 +251,7 @@ describeOnServer("C12 Bounded", (database) => {
     expect(failure.message).toContain("{ client }");
   });
 
-  it("a search in the host's transaction leaves no setting behind, whether it succeeds or fails", async () => {
+  it("a search in the host's transaction leaves the host's settings as they were", async () => {
     const { index, pool } = await openTestIndex(database);
     await index.upsertTraining(smallTraining("a"));
     const client = await pool.connect();
@@ -272,7 +272,7 @@ describeOnServer("C12 Bounded", (database) => {
     outside.release();
   });
 
-  it("calls that are made at once on one client are done one after the other", async () => {
+  it("concurrent calls on one client run one after the other", async () => {
     const { index, pool } = await openTestIndex(database);
     const prepared = await Promise.all(
       Array.from({ length: 8 }, (_, place) => index.prepareTraining(smallTraining(`t${place}`))),
@@ -290,7 +290,7 @@ describeOnServer("C12 Bounded", (database) => {
     expect(await index.similar("loja", { k: 20 })).toHaveLength(8);
   });
 
-  it("nothing is reported as stored when the host ends its transaction meanwhile", async () => {
+  it("a commit fails if the host ends its transaction meanwhile", async () => {
     const { index, pool } = await openTestIndex(database);
     const prepared = await index.prepareTraining(smallTraining("a"));
     const client = await pool.connect();

@@ -3,7 +3,7 @@ import { HashingEmbeddings } from "langchain-training-index/testing";
 import { TrainingIndex } from "langchain-training-index";
 import type pg from "pg";
 import { expect, it } from "vitest";
-import { describeOnServer, requireServerWay, type TestDatabase } from "../support/databases.js";
+import { describeOnServer, requireConnectionSetup, type TestDatabase } from "../support/databases.js";
 import { migratedSchema } from "../support/index.js";
 import { DIMENSIONS, EDITED, ID, ORIGINAL } from "./kill-content.js";
 
@@ -24,7 +24,7 @@ interface Killed {
 function runChild(call: KilledCall, schema: string, killAt: number): Promise<Killed> {
   const child = new URL("kill-child.ts", import.meta.url).pathname;
   const { PATH = "", HOME = "" } = process.env;
-  const env = { PATH, HOME, DATABASE_URL: requireServerWay().url };
+  const env = { PATH, HOME, DATABASE_URL: requireConnectionSetup().url };
   return new Promise((resolve, reject) => {
     const arguments_ = ["--import", "tsx", child, call, schema, `${killAt}`];
     execFile(process.execPath, arguments_, { env }, (error: ExecFileException | null, stdout, stderr) => {

@@ -4,8 +4,8 @@ import { HashingEmbeddings } from "langchain-training-index/testing";
 import pg from "pg";
 import { describe, expect, inject, it, onTestFinished } from "vitest";
 import { useContainer } from "../support/containers.js";
-import { postgresContainer } from "../support/postgres-container.js";
-import { freePort } from "../support/server-ways.js";
+import { postgresContainer } from "../../tooling/postgres-container.js";
+import { freePort } from "../support/connection-setups.js";
 import { paragraph } from "../support/texts.js";
 
 const DIMENSIONS = 16;

@@ -1,7 +1,7 @@
 /** The workers of a test, in processes of their own or in this one, and the calls that they do. */
 import { fork, type ChildProcess } from "node:child_process";
 import { onTestFinished } from "vitest";
-import { requireServerWay } from "../support/databases.js";
+import { requireConnectionSetup } from "../support/databases.js";
 import { gateOf } from "../support/index.js";
 import type { Command, Outcome, Report, Work } from "./schedule-worker.js";
 
@@ -80,7 +80,7 @@ export class ScheduleWorkers {
       env: {
         PATH,
         HOME,
-        DATABASE_URL: requireServerWay().url,
+        DATABASE_URL: requireConnectionSetup().url,
         // `scripts/contract-mutations.ts` puts changed sources in the place of ours.
         ...(CHILD_TSCONFIG === undefined ? {} : { TSX_TSCONFIG_PATH: CHILD_TSCONFIG }),
       },

@@ -17,7 +17,7 @@ async function folder(): Promise<string> {
   return path;
 }
 
-it.skipIf(inject("isServerOnly"))("is open in one pool at a time, which gives its folder back", async () => {
+it.skipIf(inject("isServerOnly"))("opens a folder in one pool at a time, and releases it when the pool ends", async () => {
   const path = await folder();
   const first = embeddedPool(path);
   await first.query("CREATE TABLE note (text text)");
@@ -43,7 +43,7 @@ it.skipIf(inject("isServerOnly"))("keeps its data under a path with spaces and b
 });
 
 it.skipIf(inject("isServerOnly"))(
-  "is refused to a second process, and taken over from one that was killed",
+  "refuses a folder that another process has open, and takes it over once that process is killed",
   async () => {
     const path = await folder();
     const child = spawn(
@@ -81,7 +81,7 @@ it.skipIf(inject("isServerOnly"))(
 );
 
 it.skipIf(inject("isServerOnly"))(
-  "takes no other process that got the number of a dead one for its holder",
+  "does not mistake a process that reuses a dead process's id for the folder's owner",
   async () => {
     const path = await folder();
     const first = embeddedPool(path);

@@ -5,7 +5,7 @@ import { EmbeddingError } from "../../src/errors.js";
 const failure = new EmbeddingError("TEXT_TOO_LONG", "A text is too long", false);
 const texts = (count: number): string[] => Array.from({ length: count }, (_, index) => String(index));
 
-/** A server that answers with the number in each text, and refuses requests with one of the bad texts. */
+/** A server that answers with the number in each text, and refuses requests that contain a bad text. */
 function serverOf(bad: readonly string[]): {
   sent: string[][];
   send: (some: string[]) => Promise<number[][]>;
@@ -22,20 +22,20 @@ function serverOf(bad: readonly string[]): {
 }
 
 describe("bisect", () => {
-  it("sends texts that nothing is wrong with once", async () => {
+  it("sends good texts once", async () => {
     const { sent, send } = serverOf([]);
     expect(await bisect(texts(5), send, Infinity)).toEqual([[0], [1], [2], [3], [4]]);
     expect(sent).toEqual([texts(5)]);
   });
 
-  it("halves until the one text is found, and goes on in order", async () => {
+  it("halves the request until the bad text is found, then continues in order", async () => {
     const { sent, send } = serverOf(["2"]);
     expect(await bisect(texts(5), send, Infinity)).toEqual([[0], [1], failure, [3], [4]]);
     expect(sent.map((some) => some.join(""))).toEqual(["01234", "012", "01", "2", "34"]);
   });
 
   it.each([[["0", "31"]], [["7"]], [texts(32)], [["15", "16"]]])(
-    "finds the texts %j among 32",
+    "finds the bad texts %j among 32",
     async (bad) => {
       const { sent, send } = serverOf(bad);
       const outcomes = await bisect(texts(32), send, Infinity);
@@ -44,7 +44,7 @@ describe("bisect", () => {
     },
   );
 
-  it("does not splitInTwo for what concerns all texts", async () => {
+  it("does not halve a request whose failure concerns all texts", async () => {
     let requests = 0;
     const down = new EmbeddingError("EMBEDDING_FAILED", "down", true);
     const send = (): Promise<number[][]> => {
@@ -55,7 +55,7 @@ describe("bisect", () => {
     expect(requests).toBe(1);
   });
 
-  it("takes a failure for that of all texts when the time is over", async () => {
+  it("stops halving after the deadline, and throws the failure of the whole request", async () => {
     const { sent, send } = serverOf(["2"]);
     await expect(bisect(texts(5), send, performance.now() - 1)).rejects.toBe(failure);
     expect(sent).toHaveLength(1);

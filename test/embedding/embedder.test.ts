@@ -21,8 +21,8 @@ const profile: EmbeddingProfile = {
   documentPrefix: "texto: ",
 };
 
-/** Notes what it is asked for; answers as it is told, else with the length of each text. */
-class NotingEmbeddings implements EmbeddingsInterface {
+/** Records its requests; returns `answer`, by default a vector with the length of each text. */
+class RecordingEmbeddings implements EmbeddingsInterface {
   readonly requests: string[][] = [];
   readonly queries: string[] = [];
   answer: (texts: string[]) => unknown = (texts) => texts.map((text) => [text.length, 1]);
@@ -39,12 +39,12 @@ class NotingEmbeddings implements EmbeddingsInterface {
   }
 }
 
-function setUp(addsPrefixes = false): { embeddings: NotingEmbeddings; embedder: Embedder } {
-  const embeddings = new NotingEmbeddings();
+function setUp(addsPrefixes = false): { embeddings: RecordingEmbeddings; embedder: Embedder } {
+  const embeddings = new RecordingEmbeddings();
   return { embeddings, embedder: new Embedder(embeddings, { profile, addsPrefixes }) };
 }
 
-/** An embedder whose model answers with these vectors, whatever it is asked. */
+/** An embedder whose model always returns these vectors. */
 function answering(vectors: unknown): Embedder {
   const { embeddings, embedder } = setUp();
   embeddings.answer = () => vectors;
@@ -63,7 +63,7 @@ const invalid = (what: string): EmbeddingError =>
   new EmbeddingError("EMBEDDING_INVALID", `The embedder ${what}`, false);
 
 describe("Embedder.embedDocuments", () => {
-  it("gives one vector for each text, in order, at 32 bits", async () => {
+  it("returns one 32-bit vector for each text, in order", async () => {
     const { embedder } = setUp();
     await expect(embedder.embedDocuments(["Olá", "prazo"])).resolves.toEqual([
       Float32Array.of(3, 1),
@@ -71,13 +71,13 @@ describe("Embedder.embedDocuments", () => {
     ]);
   });
 
-  it("asks for nothing when there are no texts", async () => {
+  it("makes no request without texts", async () => {
     const { embeddings, embedder } = setUp();
     await expect(embedder.embedDocuments([])).resolves.toEqual([]);
     expect(embeddings.requests).toEqual([]);
   });
 
-  it("asks for 64 texts at once at most", async () => {
+  it("requests at most 64 texts at a time", async () => {
     const { embeddings, embedder } = setUp();
     const texts = Array.from({ length: 130 }, (_, index) => "a".repeat(index + 1));
     const progress: number[] = [];
@@ -88,7 +88,7 @@ describe("Embedder.embedDocuments", () => {
     expect(progress).toEqual([64, 128, 130]);
   });
 
-  it("asks for 64,000 characters at once at most, and for a longer text by itself", async () => {
+  it("requests at most 64,000 characters at a time, and a longer text by itself", async () => {
     const { embeddings, embedder } = setUp();
     const lengths = [32_000, 32_000, 1, 70_000, 2, 63_999];
     await embedder.embedDocuments(lengths.map((length) => "a".repeat(length)));
@@ -101,13 +101,13 @@ describe("Embedder.embedDocuments", () => {
     ]);
   });
 
-  it("puts the prefix of documents before each text where that is its part", async () => {
+  it("adds the document prefix to each text with addsPrefixes", async () => {
     const { embeddings, embedder } = setUp(true);
     await embedder.embedDocuments(["um", "dois"]);
     expect(embeddings.requests).toEqual([["texto: um", "texto: dois"]]);
   });
 
-  it("leaves prefixes to a model that puts them itself", async () => {
+  it("adds no prefix for a model that adds its own", async () => {
     const { embeddings, embedder } = setUp(false);
     await embedder.embedDocuments(["um"]);
     expect(embeddings.requests).toEqual([["um"]]);
@@ -125,9 +125,9 @@ describe("Embedder.embedDocuments", () => {
       "returned 3 vectors for 2 texts",
     ],
     ["no vectors", [], "returned 0 vectors for 2 texts"],
-    ["nothing", undefined, "returned 0 vectors for 2 texts"],
+    ["undefined", undefined, "returned 0 vectors for 2 texts"],
     ["an object", { vectors: 2 }, "returned 0 vectors for 2 texts"],
-    ["a list of holes", { length: 2 }, "of model modelo returned undefined instead of a vector (texts[0])"],
+    ["an array-like without elements", { length: 2 }, "of model modelo returned undefined instead of a vector (texts[0])"],
     [
       "a vector that is too short",
       [[1, 2], [1]],
@@ -172,7 +172,7 @@ describe("Embedder.embedDocuments", () => {
       "of model modelo returned a component that is not a number (texts[0])",
     ],
     [
-      "texts in a vector",
+      "strings in a vector",
       [
         ["1", "2"],
         [1, 2],
@@ -214,14 +214,14 @@ describe("Embedder.embedDocuments", () => {
     );
   });
 
-  it("says that a retry cannot help where the model refuses the request", async () => {
+  it("is not retryable if the model refuses the request", async () => {
     const failure = Object.assign(new Error("model not found"), { status_code: 404 });
     await expect(failing(failure).embedDocuments(["um"])).rejects.toThrow(
       new EmbeddingError("EMBEDDING_FAILED", "The embedder of model modelo failed", false, failure),
     );
   });
 
-  it("takes a model for failed that rejects, and one that throws nothing at all", async () => {
+  it("reports a model that rejects, and one that throws undefined", async () => {
     const { embeddings, embedder } = setUp();
     embeddings.embedDocuments = () => Promise.reject(new Error("rejeitado"));
     await expect(embedder.embedDocuments(["um"])).rejects.toMatchObject({
@@ -233,12 +233,12 @@ describe("Embedder.embedDocuments", () => {
     });
   });
 
-  it("passes on errors of this library as they are", async () => {
+  it("passes on this library's own errors unchanged", async () => {
     const failure = new DatabaseError("rejeitado", { code: "CONFLICT", retryable: true });
     await expect(failing(failure).embedDocuments(["um"])).rejects.toBe(failure);
   });
 
-  it("asks for nothing when the signal has fired before", async () => {
+  it("makes no request if the signal has already fired", async () => {
     const { embeddings, embedder } = setUp();
     await expect(embedder.embedDocuments(["um"], { signal: AbortSignal.abort("antes") })).rejects.toThrow(
       new AbortError("antes"),
@@ -246,7 +246,7 @@ describe("Embedder.embedDocuments", () => {
     expect(embeddings.requests).toEqual([]);
   });
 
-  it("asks for no further batch when the signal fires between two", async () => {
+  it("requests no further batch after the signal fires", async () => {
     const { embeddings, embedder } = setUp();
     const controller = new AbortController();
     const texts = new Array<string>(100).fill("a");
@@ -260,7 +260,7 @@ describe("Embedder.embedDocuments", () => {
     expect(embeddings.requests).toHaveLength(1);
   });
 
-  it("does not wait for the model when the signal fires meanwhile", async () => {
+  it("stops waiting for the model when the signal fires", async () => {
     const { embeddings, embedder } = setUp();
     embeddings.embedDocuments = () => new Promise(() => undefined);
     const controller = new AbortController();
@@ -270,8 +270,8 @@ describe("Embedder.embedDocuments", () => {
   });
 });
 
-/** An embedder that tells texts apart, and notes the signals that it gets. */
-class EachEmbeddings extends NotingEmbeddings implements PerTextEmbeddings {
+/** An embedder with an outcome for each text; records the signals that it gets. */
+class EachEmbeddings extends RecordingEmbeddings implements PerTextEmbeddings {
   readonly signals: (AbortSignal | undefined)[] = [];
   outcomes: unknown = [];
 
@@ -287,7 +287,7 @@ class EachEmbeddings extends NotingEmbeddings implements PerTextEmbeddings {
   }
 }
 
-describe("an embedder that embeds each text", () => {
+describe("an embedder with embedEach", () => {
   const setUpEach = (outcomes: unknown): { embeddings: EachEmbeddings; embedder: Embedder } => {
     const embeddings = new EachEmbeddings();
     embeddings.outcomes = outcomes;
@@ -296,7 +296,7 @@ describe("an embedder that embeds each text", () => {
   const { signal } = new AbortController();
   const tooLong = new EmbeddingError("TEXT_TOO_LONG", "A text is too long", false);
 
-  it("is asked for each, with the signal", async () => {
+  it("is called through embedEach, with the signal", async () => {
     const { embeddings, embedder } = setUpEach([[1, 2]]);
     expect(await embedder.embedDocuments(["um"], { signal })).toEqual([Float32Array.of(1, 2)]);
     await embedder.embedQuery("prazo?", signal);
@@ -305,7 +305,7 @@ describe("an embedder that embeds each text", () => {
     expect(embeddings.signals).toEqual([signal, signal]);
   });
 
-  it("says which texts are too long, and the others have their vectors", async () => {
+  it("can report which texts are too long; the others get their vectors", async () => {
     const { embedder } = setUpEach([tooLong, [1, 2], tooLong]);
     expect(await embedder.embedDocuments(["um", "dois", "três"])).toEqual([
       "too long",
@@ -314,7 +314,7 @@ describe("an embedder that embeds each text", () => {
     ]);
   });
 
-  it("has any other failure of a text thrown, with the name of the text", async () => {
+  it("has any other failure of a text thrown, with the text's name", async () => {
     const failure = new EmbeddingError("EMBEDDING_FAILED", "Ollama failed", true);
     const { embedder } = setUpEach([[1, 2], failure, tooLong]);
     const thrown = (message: string): EmbeddingError =>
@@ -328,7 +328,7 @@ describe("an embedder that embeds each text", () => {
     await expect(embedder.embedDocuments(given)).rejects.toMatchObject({ retryable: true });
   });
 
-  it("counts the names of texts through all batches", async () => {
+  it("has its texts numbered across batches", async () => {
     const { embeddings, embedder } = setUpEach(undefined);
     embeddings.embedEach = (texts) =>
       Promise.resolve(texts.map((text) => (text === "mau" ? [0, 0] : [1, 2])));
@@ -348,20 +348,20 @@ describe("an embedder that embeds each text", () => {
 });
 
 describe("Embedder.embedQuery", () => {
-  it("gives the vector of the text, at 32 bits", async () => {
+  it("returns the vector of the text, at 32 bits", async () => {
     const { embeddings, embedder } = setUp();
     await expect(embedder.embedQuery("Olá")).resolves.toEqual(Float32Array.of(3, 1));
     expect(embeddings.queries).toEqual(["Olá"]);
   });
 
-  it("puts the prefix of queries before the text where that is its part", async () => {
+  it("adds the query prefix to the text with addsPrefixes", async () => {
     const { embeddings, embedder } = setUp(true);
     await embedder.embedQuery("prazo?");
     expect(embeddings.queries).toEqual(["consulta: prazo?"]);
   });
 
   it.each([
-    ["nothing", [undefined], "undefined instead of a vector"],
+    ["undefined", [undefined], "undefined instead of a vector"],
     ["a vector that is too long", [[1, 2, 3]], "3 dimensions; this index stores 2"],
     ["infinity", [[1, Number.POSITIVE_INFINITY]], "NaN, infinity or components too large to compare"],
     ["components too large to compare", [[1, -1e20]], "NaN, infinity or components too large to compare"],
@@ -380,7 +380,7 @@ describe("Embedder.embedQuery", () => {
     );
   });
 
-  it("does not wait for the model when the signal fires", async () => {
+  it("stops waiting for the model when the signal fires", async () => {
     const { embeddings, embedder } = setUp();
     embeddings.embedQuery = () => new Promise(() => undefined);
     const controller = new AbortController();
@@ -390,7 +390,7 @@ describe("Embedder.embedQuery", () => {
     await expect(embedder.embedQuery("prazo?", controller.signal)).rejects.toThrow(new AbortError("basta"));
   });
 
-  it("asks for nothing when the signal has fired before", async () => {
+  it("makes no request if the signal has already fired", async () => {
     const { embeddings, embedder } = setUp();
     await expect(embedder.embedQuery("prazo?", AbortSignal.abort("antes"))).rejects.toThrow(
       new AbortError("antes"),
@@ -399,8 +399,8 @@ describe("Embedder.embedQuery", () => {
   });
 });
 
-describe("what an embedder gives in the place of numbers in an array", () => {
-  /** What reads as an array, and is none. */
+describe("an embedder's answer other than an array of numbers", () => {
+  /** An array-like object. */
   const listLike = (...components: number[]): ArrayLike<number> =>
     Object.assign({ length: components.length }, components);
   const ofAnotherRealm: unknown = runInNewContext("[[3, 4]]");
@@ -410,10 +410,10 @@ describe("what an embedder gives in the place of numbers in an array", () => {
     ["a part of a Float32Array", [Float32Array.of(1, 2, 3, 4).subarray(2)]],
     ["a Float64Array", [Float64Array.of(3, 4)]],
     ["an Int8Array", [Int8Array.of(3, 4)]],
-    ["an array of another realm", ofAnotherRealm],
-    ["what reads as an array", [listLike(3, 4)]],
-    ["a list of vectors that reads as an array", { 0: [3, 4], length: 1 }],
-  ])("is taken when it is %s", async (_name, vectors) => {
+    ["an array from another realm", ofAnotherRealm],
+    ["an array-like object", [listLike(3, 4)]],
+    ["an array-like list of vectors", { 0: [3, 4], length: 1 }],
+  ])("is accepted if it is %s", async (_name, vectors) => {
     const embedder = answering(vectors);
     await expect(embedder.embedDocuments(["um"])).resolves.toEqual([Float32Array.of(3, 4)]);
     await expect(answering([(vectors as unknown[])[0]]).embedQuery("um")).resolves.toEqual(
@@ -428,7 +428,7 @@ describe("what an embedder gives in the place of numbers in an array", () => {
     },
   };
   it.each<[string, unknown, RegExp]>([
-    ["a text", "AAAAPwAAgD8=", /a text \(if it is base64, set encodingFormat: "float"/],
+    ["a string", "AAAAPwAAgD8=", /a text \(if it is base64, set encodingFormat: "float"/],
     ["a list in a list", [[3, 4]], /1 dimensions; .* list of lists/],
     ["an object with its embedding", { embedding: [3, 4] }, /return the list in its `embedding`/],
     ["undefined", undefined, /undefined instead of a vector/],
@@ -437,18 +437,18 @@ describe("what an embedder gives in the place of numbers in an array", () => {
     ["a function", (first: number, second: number) => first + second, /a function instead/],
     ["a set", new Set([3, 4]), /an object instead/],
     ["an array with holes", new Array(2), /a component that is not a number/],
-    ["what throws when it is read", throwing, /returned a value that cannot be read/],
+    ["an object that throws when it is read", throwing, /returned a value that cannot be read/],
     ["a buffer of the bytes", Buffer.from(Float32Array.of(3, 4).buffer), /8 dimensions; .* may be bytes/],
-  ])("is refused by name when it is %s", async (_name, vector, message) => {
+  ])("is refused with a description if it is %s", async (_name, vector, message) => {
     const failure = { code: "EMBEDDING_INVALID", message: expect.stringMatching(message) as string };
     await expect(answering([vector]).embedDocuments(["um"])).rejects.toMatchObject(failure);
-    if (vector instanceof Promise) return; // a query's promise is awaited
+    if (vector instanceof Promise) return; // embedQuery awaits its result, so a promise is fine there
     await expect(answering([vector]).embedQuery("um")).rejects.toMatchObject(failure);
   });
 
-  it("is told from a vector of a quarter of the dimensions, which is base64 that was read as floats", async () => {
+  it("with a quarter of the dimensions is recognized as floats decoded as base64", async () => {
     const large = { ...profile, dimensions: 8 };
-    const embeddings = new NotingEmbeddings();
+    const embeddings = new RecordingEmbeddings();
     embeddings.answer = () => [[3, 4]];
     const embedder = new Embedder(embeddings, { profile: large, addsPrefixes: false });
     await expect(embedder.embedDocuments(["um"])).rejects.toThrow(
@@ -459,7 +459,7 @@ describe("what an embedder gives in the place of numbers in an array", () => {
   it.each<[string, unknown]>([
     ["undefined", undefined],
     ["null", null],
-    ["a text", "fora do ar"],
+    ["a string", "fora do ar"],
     [
       "an error whose properties throw",
       Object.defineProperty(new Error("x"), "status", {
@@ -468,7 +468,7 @@ describe("what an embedder gives in the place of numbers in an array", () => {
         },
       }),
     ],
-  ])("is a typed error when it throws %s, at once or later", async (_name, reason) => {
+  ])("that is a thrown %s, synchronous or not, becomes a typed error", async (_name, reason) => {
     const failure = { code: "EMBEDDING_FAILED", name: "EmbeddingError" };
     await expect(failing(reason).embedDocuments(["um"])).rejects.toMatchObject(failure);
     const { embeddings, embedder } = setUp();
@@ -500,7 +500,7 @@ describe("an embedder that never answers", () => {
     ["a question", (embedder) => embedder.embedQuery("um"), 2, 30],
     ["2 texts", (embedder) => embedder.embedDocuments(["um", "dois"]), 10, 300],
   ])(
-    "is told of once when it is asked for %s, and is given up in the end",
+    "is reported once when asked to embed %s, and finally given up",
     async (what, ask, slow, limit) => {
       const { embedder, notices } = setUpNever();
       const failure = ask(embedder).catch((error: unknown) => error);
@@ -522,7 +522,7 @@ describe("an embedder that never answers", () => {
     },
   );
 
-  it("leaves no timer and no listener when the signal fires, or when it answers", async () => {
+  it("leaves no timer or listener behind when the signal fires, and neither does one that answers", async () => {
     const controller = new AbortController();
     const remove = vi.spyOn(controller.signal, "removeEventListener");
     const failure = setUpNever()
@@ -537,11 +537,11 @@ describe("an embedder that never answers", () => {
 });
 
 describe("isFinalStatus", () => {
-  it.each([400, 401, 404, 413, 499])("is true for %d, which the same request will meet again", (status) => {
+  it.each([400, 401, 404, 413, 499])("is true for %d, which a repeat of the request would get again", (status) => {
     expect(isFinalStatus(status)).toBe(true);
   });
 
-  it.each([0, 200, 399, 408, 429, 500, 503])("is false for %d, which may heal", (status) => {
+  it.each([0, 200, 399, 408, 429, 500, 503])("is false for %d, which may be transient", (status) => {
     expect(isFinalStatus(status)).toBe(false);
   });
 });
@@ -594,16 +594,16 @@ describe("narrowVector", () => {
     ["undefined", [1, undefined]],
     ["null", [null, 1]],
     ["a hole", new Array(2)],
-    ["a text", ["1", 1]],
+    ["a string", ["1", 1]],
     ["true", [1, true]],
     ["a list", [[1], 1]],
     ["a boxed number", [Object(1), 1]],
-    ["a text behind NaN", [Number.NaN, "1"]],
+    ["a string after NaN", [Number.NaN, "1"]],
   ])("says that %s is not a number", (_name, vector) => {
     expect(narrowVector(vector, 2)).toBe("a component that is not a number");
   });
 
-  // pgvector sums up at 32 bits: SELECT '[1e25,1]'::vector <=> '[1e25,1]'::vector is NaN, and so is that of 1e-25.
+  // pgvector sums at 32 bits: SELECT '[1e25,1]'::vector <=> '[1e25,1]'::vector is NaN, and so is that of 1e-25.
   it.each([
     [[1e25, 1], tooLarge],
     [[1, -1e20], tooLarge],
@@ -619,7 +619,7 @@ describe("narrowVector", () => {
     ["large", 2 ** 64 * (1 - 2 ** -25), 2 ** 64, tooLarge],
     ["small", 2 ** -75 * (1 + 2 ** -30), 2 ** -75, tooSmall],
   ])(
-    "squares what is stored, not what was given: too %s only when rounded",
+    "checks the stored value, not the given one: too %s only after rounding",
     (_name, given, stored, problem) => {
       expect(Math.fround(given)).toBe(stored);
       expect(narrowVector([stored, 0], 2)).toBe(problem);
@@ -629,18 +629,18 @@ describe("narrowVector", () => {
 });
 
 describe("resolveProfile", () => {
-  const embed = new NotingEmbeddings();
+  const embed = new RecordingEmbeddings();
   const named = (properties: object): EmbeddingsInterface =>
-    Object.assign(new NotingEmbeddings(), properties);
+    Object.assign(new RecordingEmbeddings(), properties);
 
-  it("takes the profile of an embedder of this library, which puts its prefixes itself", () => {
+  it("uses the profile of this library's own embedders, which add their prefixes themselves", () => {
     expect(resolveProfile(named({ profile, model: "outro" }), undefined, 1024)).toStrictEqual({
       profile,
       addsPrefixes: false,
     });
   });
 
-  it("takes the name that a LangChain embedder gives its model", () => {
+  it("uses a LangChain embedder's name for its model", () => {
     const expected = {
       profile: {
         model: "bge-m3",
@@ -657,7 +657,7 @@ describe("resolveProfile", () => {
     expect(resolveProfile(named({ modelName: "bge-m3" }), undefined, 1024)).toStrictEqual(expected);
   });
 
-  it("lets the profile given by hand win, and puts its prefixes", () => {
+  it("prefers a given profile, and adds its prefixes", () => {
     const given = { model: "meu", dimensions: 3, queryPrefix: "q: ", documentPrefix: "d: ", maxTokens: 512 };
     expect(resolveProfile(named({ profile, model: "outro" }), given, 1024)).toStrictEqual({
       profile: given,
@@ -665,7 +665,7 @@ describe("resolveProfile", () => {
     });
   });
 
-  it("fills in what a profile given by hand leaves out", () => {
+  it("fills in what a given profile leaves out", () => {
     expect(resolveProfile(named({ model: "bge-m3" }), { queryPrefix: "q: " }, 64)).toStrictEqual({
       profile: {
         model: "bge-m3",
@@ -684,7 +684,7 @@ describe("resolveProfile", () => {
     [named({ model: 7 }), undefined],
     [embed, { dimensions: 3 }],
     [named({ model: "bge-m3" }), { model: "" }],
-  ])("refuses an embedder without a name for its model (%#)", (embeddings, given) => {
+  ])("refuses an embedder without a model name (%#)", (embeddings, given) => {
     expect(() => resolveProfile(embeddings, given, 1024)).toThrow(
       new InvalidArgumentError(
         "embeddings",

@@ -12,7 +12,7 @@ async function similarity(left: string, right: string, by = embeddings): Promise
 }
 
 describe("HashingEmbeddings", () => {
-  it("says who it is, with 1024 dimensions where nothing else is asked for", () => {
+  it("has a profile, with 1024 dimensions by default", () => {
     expect(embeddings.profile).toEqual({
       model: "hashing-1",
       dimensions: 1024,
@@ -55,21 +55,21 @@ describe("HashingEmbeddings", () => {
     );
   });
 
-  it("takes documents and queries for the same", async () => {
+  it("embeds documents and queries alike", async () => {
     const texts = ["O prazo é de três dias.", "", "Trocas em até 30 dias."];
     const vectors = await embeddings.embedDocuments(texts);
     expect(vectors).toEqual(await Promise.all(texts.map((text) => embeddings.embedQuery(text))));
     await expect(embeddings.embedDocuments([])).resolves.toEqual([]);
   });
 
-  it("does not see accents, capitals, marks between words, or how an accent is written", async () => {
+  it("ignores accents, case, punctuation and Unicode normalization", async () => {
     const vector = await embeddings.embedQuery("Ação é PROMOÇÃO!");
     await expect(embeddings.embedQuery("acao, e (promocao)")).resolves.toEqual(vector);
     await expect(embeddings.embedQuery("Ação é PROMOÇÃO!".normalize("NFD"))).resolves.toEqual(vector);
   });
 
   it.each(["", " \n", "?!…", "😀", "\ud800"])(
-    "has the same usable vector for %j, which holds no word",
+    "has the same usable vector for every text without words: %j",
     async (text) => {
       const vector = await embeddings.embedQuery(text);
       expect(vector).toEqual(await embeddings.embedQuery("..."));
@@ -77,22 +77,22 @@ describe("HashingEmbeddings", () => {
     },
   );
 
-  it("hashes a text without a word as a feature of its own", async () => {
+  it("hashes a text without words as a feature of its own", async () => {
     await expect(small.embedQuery("")).resolves.toEqual([0, 0, -1, 0, 0, 0, 0, 0]);
   });
 
-  it("has a usable vector also where the features of a text cancel each other out", async () => {
+  it("has a usable vector even if a text's features cancel each other out", async () => {
     await expect(small.embedQuery("5 e")).resolves.toEqual([1, 0, 0, 0, 0, 0, 0, 0]);
   });
 
-  it("brings texts near that share words", async () => {
+  it("places texts that share words close together", async () => {
     const question = "prazo de entrega";
     const near = await similarity(question, "Qual é o prazo da entrega?");
     expect(near).toBeGreaterThan(0.7);
     expect(await similarity(question, "Horário de atendimento aos sábados")).toBeLessThan(0.1);
   });
 
-  it("brings words near that differ in their ending", async () => {
+  it("places words that differ in their ending close together", async () => {
     expect(await similarity("prazo de entrega", "prazos de entregas")).toBeGreaterThan(0.4);
     expect(await similarity("entrega", "cancelamento")).toBeLessThan(0.1);
   });
@@ -102,8 +102,8 @@ describe("HashingEmbeddings", () => {
     expect(await similarity(text, "entrega de")).toBeGreaterThan(await similarity(text, "garantia para"));
   });
 
-  it("counts a word that comes twice 1 + ln(2) times", async () => {
-    // In this many dimensions no two features of these words meet.
+  it("counts a word that occurs twice 1 + ln(2) times", async () => {
+    // With this many dimensions no two features of these words collide.
     const wide = new HashingEmbeddings({ dimensions: 16_000 });
     const ratio = async (text: string): Promise<number> =>
       (await similarity(text, "prazo", wide)) / (await similarity(text, "entrega", wide));

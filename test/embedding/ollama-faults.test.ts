@@ -7,16 +7,16 @@ import type { OllamaServerOptions } from "../support/ollama-server.js";
 import type { Fault } from "../support/ollama-faults.js";
 
 const MODEL = '"mxbai-embed-large"';
-/** What a call may take beside its waits and its time-outs, on a machine that has other work. */
+/** How much longer than its waits and time-outs a call may take on a busy machine. */
 const SLACK_MS = 1_500;
-/** Time-outs of calls that are to run into them. */
+/** Time-outs that a call is meant to exceed. */
 const SHORT = { requestTimeoutMs: 150, loadTimeoutMs: 150 };
-/** Of more than five words: too long for a server of 10 tokens. */
+/** More than five words: too long for a server with a window of 10 tokens. */
 const LONG = "um texto de mais de cinco palavras";
 
 const texts = (count: number): string[] => Array.from({ length: count }, (_, index) => `texto ${index}`);
 
-/** Faults that go away by themselves, and what it takes to notice them. */
+/** Transient faults, and the options needed to detect them quickly. */
 const PASSING: [string, Fault, object?][] = [
   ["the queue is full", { kind: "busy" }],
   ["the model could not be loaded", { kind: "loadFailure" }],
@@ -24,23 +24,23 @@ const PASSING: [string, Fault, object?][] = [
   ["the runner dies", { kind: "crash" }],
   ["the runner has died", { kind: "dead" }],
   ["the connection breaks", { kind: "reset" }],
-  ["a proxy finds nobody behind it", { kind: "proxy" }],
-  ["a proxy waits in vain", { kind: "proxy", status: 504 }],
+  ["a proxy reaches no server", { kind: "proxy" }],
+  ["a proxy times out", { kind: "proxy", status: 504 }],
   ["there were too many requests", { kind: "proxy", status: 429 }],
   ["the request took too long to arrive", { kind: "proxy", status: 408 }],
   ["nothing answers", { kind: "hang" }, SHORT],
-  ["an answer breaks off", { kind: "stall" }, SHORT],
+  ["an answer stalls halfway", { kind: "stall" }, SHORT],
 ];
 
-describe("a failure that can heal", () => {
-  it.each(PASSING)("heals when %s once", async (_name, fault, options) => {
+describe("a transient failure", () => {
+  it.each(PASSING)("is retried with success when %s once", async (_name, fault, options) => {
     const { server, embeddings } = await openOllama({ faults: [{ ...fault, times: 1 }] }, options);
     await expect(embeddings.embedDocuments(["frete"])).resolves.toHaveLength(1);
     expect(server.inputs()).toEqual([["frete"], ["frete"]]);
   });
 
   const lasting = PASSING.filter(([, { status }]) => status === undefined);
-  it.each(lasting)("is retryable for the caller when %s all the time", async (_name, fault, options) => {
+  it.each(lasting)("is retryable for the caller when %s every time", async (_name, fault, options) => {
     const retryBudgetMs = 500;
     const { server, embeddings } = await openOllama({ faults: [fault] }, { retryBudgetMs, ...options });
     const { error, elapsedMs } = await failureIn(() => embeddings.embedQuery("frete"));
@@ -52,13 +52,13 @@ describe("a failure that can heal", () => {
     expect(server.requests.length).toBeLessThan(6);
   });
 
-  it("is tried once when there is no time to try again", async () => {
+  it("is not retried with a budget of 0", async () => {
     const { server, embeddings } = await openOllama({ faults: [{ kind: "busy" }] }, { retryBudgetMs: 0 });
     await expect(embeddings.embedQuery("frete")).rejects.toMatchObject({ retryable: true });
     expect(server.requests).toHaveLength(1);
   });
 
-  it("says which status it was, and keeps what was said as the cause", async () => {
+  it("has its status in the message, and the server's words as the cause", async () => {
     const { embeddings } = await openOllama({ faults: [{ kind: "busy" }] }, { retryBudgetMs: 0 });
     const { error } = await failureIn(() => embeddings.embedQuery("frete"));
     expect(error).toMatchObject({
@@ -68,16 +68,16 @@ describe("a failure that can heal", () => {
   });
 });
 
-describe("a failure that cannot heal", () => {
+describe("a permanent failure", () => {
   it.each<[string, OllamaServerOptions, string, string]>([
     ["a text is too long", { maxTokens: 10 }, LONG, "TEXT_TOO_LONG"],
-    ["a vector is no number", { faults: [{ kind: "nan" }] }, "frete", "EMBEDDING_INVALID"],
+    ["a vector is not a number", { faults: [{ kind: "nan" }] }, "frete", "EMBEDDING_INVALID"],
     ["a vector is missing", { faults: [{ kind: "short" }] }, "frete", "EMBEDDING_INVALID"],
     ["the model is missing", { models: ["bge-m3"] }, "frete", "MODEL_MISSING"],
     ["the request is bad", { faults: [proxy(400, "invalid options")] }, "frete", "EMBEDDING_FAILED"],
-    ["the caller is nobody", { faults: [proxy(401, "unauthorized")] }, "frete", "EMBEDDING_FAILED"],
+    ["the caller is not authorized", { faults: [proxy(401, "unauthorized")] }, "frete", "EMBEDDING_FAILED"],
     ["the request is too large", { faults: [proxy(413, "model too large")] }, "frete", "EMBEDDING_FAILED"],
-    ["nothing is at the address", { faults: [proxy(404, "not found")] }, "frete", "EMBEDDING_FAILED"],
+    ["the address has no such API", { faults: [proxy(404, "not found")] }, "frete", "EMBEDDING_FAILED"],
   ])("makes one request when %s", async (_name, options, text, code) => {
     const { server, embeddings } = await openOllama(options);
     const { error } = await failureIn(() => embeddings.embedQuery(text));
@@ -86,13 +86,13 @@ describe("a failure that cannot heal", () => {
     expect(server.requests).toHaveLength(1);
   });
 
-  it("makes one request of several texts, too, when it concerns them all", async () => {
+  it("makes one request for several texts if it concerns all of them", async () => {
     const { server, embeddings } = await openOllama({ faults: [proxy(400, "invalid options")] });
     await expect(embeddings.embedEach(texts(20))).rejects.toMatchObject({ code: "EMBEDDING_FAILED" });
     expect(server.requests).toHaveLength(1);
   });
 
-  it("says how to get a model that is missing", async () => {
+  it("says how to get a missing model", async () => {
     const { embeddings } = await openOllama({ models: [] });
     await expect(embeddings.embedDocuments(["frete"])).rejects.toMatchObject({
       code: "MODEL_MISSING",
@@ -100,7 +100,7 @@ describe("a failure that cannot heal", () => {
     });
   });
 
-  it("ends the requests beside it", async () => {
+  it("ends the concurrent requests", async () => {
     const faults: Fault[] = [
       { kind: "hang", marker: "espera" },
       { ...proxy(400, "invalid options"), marker: "mau" },
@@ -114,7 +114,7 @@ describe("a failure that cannot heal", () => {
     expect(server.inputs()).toEqual([["espera"], ["mau"]]);
   });
 
-  it("is that of a caller's fetch that was aborted", async () => {
+  it("is assumed if the caller's own fetch aborts", async () => {
     let requests = 0;
     const aborting = (): Promise<Response> => {
       requests += 1;
@@ -128,7 +128,7 @@ describe("a failure that cannot heal", () => {
 
 describe("a text that fails", () => {
   it.each([0, 13, 31])(
-    "is told from the others of its request when it is too long, at place %d",
+    "is identified within its request if it is too long, at place %d",
     async (place) => {
       const { server, embeddings } = await openOllama({ maxTokens: 10 });
       const given = texts(32).with(place, LONG);
@@ -142,7 +142,7 @@ describe("a text that fails", () => {
     },
   );
 
-  it("is found in any request, and so is a second one", async () => {
+  it("is found in any request, even beside another one", async () => {
     const faults: Fault[] = [{ kind: "nan", marker: "sem vetor" }];
     const { embeddings } = await openOllama({ maxTokens: 10, faults }, { maxTextsPerRequest: 8 });
     const given = texts(30).with(3, "sem vetor").with(4, LONG).with(29, "sem vetor");
@@ -154,12 +154,12 @@ describe("a text that fails", () => {
     expect(summaryOf(await embeddings.embedEach(given))).toEqual(expected);
   });
 
-  it("is each one where all are too long", async () => {
+  it("is reported for each text if all are too long", async () => {
     const { embeddings } = await openOllama({ maxTokens: 10 });
     expect(summaryOf(await embeddings.embedEach([LONG, LONG, LONG]))).toEqual(texts(3).fill("TEXT_TOO_LONG"));
   });
 
-  it("is found when the runner dies of it, within the time there is", { timeout: 20_000 }, async () => {
+  it("is found within the retry budget if it crashes the runner", { timeout: 20_000 }, async () => {
     const retryBudgetMs = 2_500;
     const faults: Fault[] = [{ kind: "crash", marker: "veneno" }];
     const { embeddings } = await openOllama({ faults }, { retryBudgetMs });
@@ -170,7 +170,7 @@ describe("a text that fails", () => {
     expect(outcomes[1]).toMatchObject({ retryable: true });
   });
 
-  it("is named by whoever asks through an Embedder", async () => {
+  it("is named as the caller of the Embedder wants", async () => {
     const faults: Fault[] = [{ kind: "zeros", marker: "vazio" }];
     const { server, embeddings } = await openOllama({ maxTokens: 10, faults }, { dimensions: 16 });
     const embedder = new Embedder(embeddings, { profile: embeddings.profile, addsPrefixes: false });
@@ -192,7 +192,7 @@ describe("vectors that do not belong to their texts", () => {
   it.each<[Fault["kind"], string]>([
     ["short", "returned 3 vectors for 4 texts"],
     ["shuffled", "returned vectors in another order than the texts (ollama#6187): upgrade Ollama"],
-  ])("are refused at once: %s", async (kind, what) => {
+  ])("are refused without a retry: %s", async (kind, what) => {
     const { server, embeddings } = await openOllama({ faults: [{ kind }] });
     await expect(embeddings.embedDocuments(texts(3))).rejects.toMatchObject({
       code: "EMBEDDING_INVALID",
@@ -203,8 +203,8 @@ describe("vectors that do not belong to their texts", () => {
   });
 
   it.each([
-    ["no list", '{"embeddings":"x"}'],
-    ["nothing", "{}"],
+    ["not a list", '{"embeddings":"x"}'],
+    ["missing", "{}"],
     ["null for each", '{"embeddings":[null,null,null]}'],
   ])("are refused by an Embedder when they are %s", async (_name, body) => {
     const faults: Fault[] = [{ kind: "proxy", status: 200, type: "application/json", body }];
@@ -214,17 +214,17 @@ describe("vectors that do not belong to their texts", () => {
   });
 });
 
-/** What an Ollama that is not running may take until it is reported. */
+/** How soon an Ollama that is not running must be reported. */
 const REPORTED_WITHIN_MS = 3_000;
 
-/** The address of a server that has ended. */
+/** The address of a server that has been stopped. */
 async function deadAddress(): Promise<string> {
   const server = await startOllama();
   await server.close();
   return server.url;
 }
 
-describe("an Ollama that is not there", () => {
+describe("an unreachable Ollama", () => {
   const calls: [string, (embeddings: ProfiledOllamaEmbeddings) => Promise<unknown>][] = [
     ["a question", (embeddings) => embeddings.embedQuery("frete")],
     ["documents", (embeddings) => embeddings.embedDocuments(texts(100))],
@@ -246,7 +246,7 @@ describe("an Ollama that is not there", () => {
 
   it.each([
     [
-      "a host that nobody knows",
+      "an unknown host",
       "http://ollama.invalid:11434",
       /ollama\.invalid:11434 \((ENOTFOUND|EAI_AGAIN)\)/,
     ],
@@ -258,7 +258,7 @@ describe("an Ollama that is not there", () => {
     expect(elapsedMs).toBeLessThan(REPORTED_WITHIN_MS);
   });
 
-  it("is reported to calls that come later, or stand in line, without another wait", async () => {
+  it("is reported to queued and later calls without another wait", async () => {
     const embeddings = ollamaEmbeddings({ baseUrl: await deadAddress() });
     const start = performance.now();
     await Promise.allSettled(Array.from({ length: 20 }, () => embeddings.embedDocuments(["frete"])));
@@ -267,7 +267,7 @@ describe("an Ollama that is not there", () => {
     expect(elapsedMs).toBeLessThan(500);
   });
 
-  it("may be away for a moment, as when it is restarted", async () => {
+  it("may be away for a moment, for example during a restart", async () => {
     let isAway = true;
     setTimeout(() => (isAway = false), 800);
     const { server } = await openOllama();
@@ -283,14 +283,14 @@ describe("an Ollama that is not there", () => {
     expect(retries[0]).toContain("ECONNREFUSED");
   });
 
-  it("can be waited for longer", async () => {
+  it("is waited for as long as unreachableBudgetMs says", async () => {
     const baseUrl = await deadAddress();
     const embeddings = ollamaEmbeddings({ baseUrl, unreachableBudgetMs: 4_000 });
     const { elapsedMs } = await failureIn(() => embeddings.embedDocuments(["frete"]));
     expect(elapsedMs).toBeGreaterThan(1_500);
   });
 
-  it("is not tried again where the certificate is not trusted", async () => {
+  it("is not retried if its certificate is not trusted", async () => {
     let requests = 0;
     const refusing = (): Promise<Response> => {
       requests += 1;
@@ -309,11 +309,11 @@ describe("an Ollama that is not there", () => {
   const refused = (): Error => Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" });
 });
 
-describe("the time of a query", () => {
+describe("the time limit of a query", () => {
   it.each<[string, OllamaServerOptions]>([
     ["the server never answers", { faults: [{ kind: "hang" }] }],
     ["the model is being loaded", { loadMs: 10_000 }],
-  ])("is its own, and what to do is said, when %s", async (_name, options) => {
+  ])("is separate from that of documents, and the error says how to raise it, when %s", async (_name, options) => {
     const { server, embeddings } = await openOllama(options, { queryTimeoutMs: 300, retryBudgetMs: 60_000 });
     const { error, elapsedMs } = await failureIn(() => embeddings.embedQuery("frete"));
     expect(error).toMatchObject({ code: "TIMEOUT", retryable: true });
@@ -325,7 +325,7 @@ describe("the time of a query", () => {
     server.heal();
   });
 
-  it("is 5 s by default, whatever documents are given", async () => {
+  it("is 5 s by default, whatever the retry budget of documents", async () => {
     const { embeddings } = await openOllama({ faults: [{ kind: "proxy" }] }, { retryBudgetMs: 120_000 });
     const { error, elapsedMs } = await failureIn(() => embeddings.embedQuery("frete"));
     expect(error).toMatchObject({ code: "EMBEDDING_FAILED", retryable: true });
@@ -333,7 +333,7 @@ describe("the time of a query", () => {
   }, 10_000);
 });
 
-describe("the time-outs", () => {
+describe("the request time-outs", () => {
   it("do not let a call hang on a server that never answers", async () => {
     const { embeddings } = await openOllama({ faults: [{ kind: "hang" }] }, { ...SHORT, retryBudgetMs: 300 });
     const { error, elapsedMs } = await failureIn(() => embeddings.embedEach(texts(4)));
@@ -346,7 +346,7 @@ describe("the time-outs", () => {
     expect(elapsedMs).toBeLessThan(300 + SLACK_MS);
   });
 
-  it("leave the first request the time to load the model, and the others less", async () => {
+  it("give the first request time to load the model, and later ones less", async () => {
     const limits = { requestTimeoutMs: 150, loadTimeoutMs: 10_000, retryBudgetMs: 0 };
     const { server, embeddings } = await openOllama({ loadMs: 400 }, limits);
     await expect(embeddings.embedQuery("frete")).resolves.toHaveLength(16);
@@ -357,7 +357,7 @@ describe("the time-outs", () => {
   });
 
   it.each<Fault["kind"]>(["crash", "dead"])(
-    "leave it the time again after the runner died: %s",
+    "give time to load the model again after the runner died: %s",
     async (kind) => {
       const limits = { requestTimeoutMs: 150, loadTimeoutMs: 10_000, retryBudgetMs: 500 };
       const { server, embeddings } = await openOllama({ loadMs: 400 }, limits);
@@ -368,20 +368,20 @@ describe("the time-outs", () => {
     },
   );
 
-  it("let texts that take too long together go apart", { timeout: 20_000 }, async () => {
+  it("make texts that take too long together be sent separately", { timeout: 20_000 }, async () => {
     const limits = { requestTimeoutMs: 500, loadTimeoutMs: 500, retryBudgetMs: 5_000 };
     const { embeddings } = await openOllama({ faults: [{ kind: "slow", msPerText: 250 }] }, limits);
     await expect(embeddings.embedDocuments(texts(2))).resolves.toHaveLength(2);
   });
 });
 
-/** A machine that has other work may need more than one attempt to show what is a matter of milliseconds. */
+/** On a busy machine, tests of milliseconds may need more than one attempt. */
 const BUSY = { retry: 2 };
 
 describe("an abort", () => {
   const reason = new Error("basta");
 
-  it("lets no request be made when it comes before", async () => {
+  it("before a call prevents every request", async () => {
     const { server, embeddings } = await openOllama();
     const signal = AbortSignal.abort(reason);
     await expect(embeddings.embedEach(["frete"], { signal })).rejects.toThrow(new AbortError(reason));
@@ -393,7 +393,7 @@ describe("an abort", () => {
     ["during a request", { kind: "hang" }],
     ["during an answer", { kind: "stall" }],
     ["during a slow request", { kind: "slow", ms: 10_000 }],
-  ])("ends a call within 100 ms, and its connections: %s", BUSY, async (_name, fault) => {
+  ])("ends a call and its connections within 100 ms: %s", BUSY, async (_name, fault) => {
     const { server, embeddings } = await openOllama({ faults: [fault] }, { maxTextsPerRequest: 1 });
     const controller = new AbortController();
     const call = embeddings.embedEach(texts(5), { signal: controller.signal });
@@ -409,12 +409,12 @@ describe("an abort", () => {
     expect(server.requests).toHaveLength(2);
   });
 
-  it("ends the wait for another attempt within 100 ms", BUSY, async () => {
+  it("ends the wait before a retry within 100 ms", BUSY, async () => {
     const faults: Fault[] = [{ kind: "proxy" }];
     const { server, embeddings } = await openOllama({ faults }, { retryBudgetMs: 60_000 });
     const controller = new AbortController();
     const ended = failureIn(() => embeddings.embedQuery("frete", { signal: controller.signal }));
-    await vi.waitUntil(() => server.requests.length === 4, { timeout: 10_000 }); // a second and more to the fifth
+    await vi.waitUntil(() => server.requests.length === 4, { timeout: 10_000 }); // the fifth would follow more than a second later
     const start = performance.now();
     controller.abort("basta");
     const { error } = await ended;
@@ -424,14 +424,14 @@ describe("an abort", () => {
   });
 });
 
-describe("what others get to see", () => {
+describe("what others can see", () => {
   it.each([
     ["a page", proxy(502, "<html>segredo</html>", "text/html")],
-    ["JSON that breaks off", proxy(502, '{"error": "seg', "application/json")],
+    ["truncated JSON", proxy(502, '{"error": "seg', "application/json")],
     ["JSON of another kind", proxy(502, "null", "application/json")],
-    ["nothing", proxy(502, "", "application/json")],
-    ["a page of status 200", proxy(200, "<html>segredo</html>", "text/html")],
-  ])("on the console is nothing when the answer is %s", async (_name, fault) => {
+    ["empty", proxy(502, "", "application/json")],
+    ["a page with status 200", proxy(200, "<html>segredo</html>", "text/html")],
+  ])("on the console is nothing, even if the answer is %s", async (_name, fault) => {
     const spies = (["log", "info", "warn", "error", "debug"] as const).map((name) =>
       vi.spyOn(console, name).mockImplementation(() => undefined),
     );
@@ -448,13 +448,13 @@ describe("what others get to see", () => {
     ["the connection breaks", { kind: "reset" }],
     ["nothing answers", { kind: "hang" }],
     ["the runner dies", { kind: "crash" }],
-    ["a vector is no number", { kind: "nan" }],
+    ["a vector is not a number", { kind: "nan" }],
     ["a vector is missing", { kind: "short" }],
-    ["the order is another", { kind: "shuffled" }],
+    ["the order is wrong", { kind: "shuffled" }],
     ["an answer repeats the text", proxy(400, "cannot embed segredo at 127.0.0.1")],
     ["an answer is a page", proxy(404, "<html>segredo at 127.0.0.1</html>", "text/html")],
   ])(
-    "in a message is no password, no text and, if it was reached, no address when %s",
+    "in a message includes no password, no text and no address of a server that answered, when %s",
     async (_name, fault) => {
       const server = await startOllama({ dimensions: 16, faults: fault ? [fault] : [] });
       if (!fault) await server.close();
@@ -469,7 +469,7 @@ describe("what others get to see", () => {
     },
   );
 
-  it("of an address that cannot be one is not the address", () => {
+  it("in the message about an invalid address does not include the password", () => {
     const open = (): unknown => ollamaEmbeddings({ baseUrl: "http://ana:segredo@ollama:porta" });
     expect(open).toThrow(InvalidArgumentError);
     expect(open).not.toThrow(/segredo/);

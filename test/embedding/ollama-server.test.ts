@@ -14,14 +14,14 @@ async function post(server: OllamaServer, path: string, body?: unknown): Promise
 const embed = (server: OllamaServer, body?: unknown): Promise<[number, unknown]> =>
   post(server, "/api/embed", body);
 
-// Each in the words of server/routes.go at fb30760.
+// The messages are those of server/routes.go at fb30760.
 describe("/api/embed of the stand-in", () => {
-  it.each([[""], [[]], [null], [undefined]])("answers no vectors for the input %j", async (input) => {
+  it.each([[""], [[]], [null], [undefined]])("returns no vectors for the input %j", async (input) => {
     const server = await startOllama();
     expect(await embed(server, { model, input })).toEqual([200, { model, embeddings: [] }]);
   });
 
-  it("answers normalised vectors of 32 bits, and counts the model's markers", async () => {
+  it("returns normalised 32-bit vectors, and counts the model's special tokens", async () => {
     const server = await startOllama({ dimensions: 16 });
     const [status, body] = await embed(server, { model, input: ["um dois três", ""] });
     expect(status).toBe(200);
@@ -37,7 +37,7 @@ describe("/api/embed of the stand-in", () => {
     [17, 16],
     [0, 16],
     [-1, 16],
-  ])("cuts vectors to %d dimensions: %d", async (dimensions, length) => {
+  ])("asked for %d dimensions, returns %d", async (dimensions, length) => {
     const server = await startOllama({ dimensions: 16 });
     const [, body] = await embed(server, { model, input: "um", dimensions });
     const [vector = []] = (body as { embeddings: number[][] }).embeddings;
@@ -45,7 +45,7 @@ describe("/api/embed of the stand-in", () => {
     expect(Math.hypot(...vector)).toBeCloseTo(1, 6);
   });
 
-  it("cuts a long text unless the request forbids it", async () => {
+  it("truncates a long text unless the request forbids it", async () => {
     const server = await startOllama({ maxTokens: 4 });
     expect(await embed(server, { model, input: "um dois três" })).toMatchObject([
       200,
@@ -84,7 +84,7 @@ describe("/api/embed of the stand-in", () => {
     expect(await embed(server, { model, input: "um" })).toMatchObject([200, { model }]);
   });
 
-  it("fails on demand to load the model, as long as it is not loaded", async () => {
+  it("fails on demand to load the model, while it is not loaded", async () => {
     const server = await startOllama({ faults: [{ kind: "loadFailure", times: 1 }] });
     const error = expect.stringMatching(/^llama-server process has terminated: /) as string;
     expect(await embed(server, { model, input: "um" })).toEqual([500, { error }]);

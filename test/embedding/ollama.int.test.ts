@@ -6,7 +6,7 @@ import { DIMENSIONS, migratedSchema, until } from "../support/index.js";
 import { openOllama } from "../support/ollama.js";
 import type { OllamaServer, OllamaServerOptions } from "../support/ollama-server.js";
 
-/** Tokens of the stand-in, two for each word: far fewer words than its profile lets expect. */
+/** The stand-in's window in tokens, two for each word: far fewer words than its profile promises. */
 const SMALL_WINDOW = 100;
 
 interface OllamaIndex {
@@ -16,7 +16,7 @@ interface OllamaIndex {
   schema: string;
 }
 
-/** An index in a schema of its own, with a stand-in of Ollama for its model. */
+/** An index in a schema of its own, embedded by a stand-in for Ollama. */
 async function openOllamaIndex(
   database: TestDatabase,
   serverOptions: OllamaServerOptions = {},
@@ -30,7 +30,7 @@ async function openOllamaIndex(
   return { index: await TrainingIndex.initialize(embeddings, { pool, schema }), server, pool, schema };
 }
 
-/** A paragraph of one chunk, of which no two sentences are the same. */
+/** A paragraph that fills one chunk, with distinct sentences. */
 function longParagraph(topic: string): string {
   const sentences = Array.from(
     { length: 9 },
@@ -42,7 +42,7 @@ function longParagraph(topic: string): string {
 const PARAGRAPHS = ["A entrega", "A troca", "A compra", "A cobrança"].map(longParagraph);
 const CONTENT = PARAGRAPHS.join("\n\n");
 
-/** Looks whether the stored chunks are where they say, and hold each character that is not blank. */
+/** Checks that the stored chunks are at their places and cover every character that is not blank; returns their number. */
 async function expectWhole(test: OllamaIndex, content: string): Promise<number> {
   const chunks = await placedTexts(test);
   for (const { start, end, content: text } of chunks) expect(content.slice(start, end)).toBe(text);
@@ -55,7 +55,7 @@ async function expectWhole(test: OllamaIndex, content: string): Promise<number> 
 }
 
 describeOnServer("a training on Ollama", (database) => {
-  it("is searched by its query's prompt", async () => {
+  it("is searched with the model's query prompt", async () => {
     const { index, server } = await openOllamaIndex(database);
     await index.upsertTraining({ id: "a", content: "A entrega leva três dias." });
     expect(await index.similar("entrega")).toMatchObject([{ trainingId: "a" }]);
@@ -65,7 +65,7 @@ describeOnServer("a training on Ollama", (database) => {
     ]);
   });
 
-  it("ends in parts where the model reads less than was expected", async () => {
+  it("has its chunks split if the model's window is smaller than expected", async () => {
     const test = await openOllamaIndex(database, { maxTokens: SMALL_WINDOW });
     const result = await test.index.upsertTraining({ id: "a", content: CONTENT });
     const count = await expectWhole(test, CONTENT);
@@ -75,7 +75,7 @@ describeOnServer("a training on Ollama", (database) => {
     for (const { content } of await placedTexts(test)) expect(accepted).toContain(content);
   });
 
-  it("in parts is unchanged when it comes again, and nothing is asked for", async () => {
+  it("with split chunks is unchanged on a repeat, which makes no request", async () => {
     const test = await openOllamaIndex(database, { maxTokens: SMALL_WINDOW });
     await test.index.upsertTraining({ id: "a", content: CONTENT });
     const before = await placedTexts(test);
@@ -87,7 +87,7 @@ describeOnServer("a training on Ollama", (database) => {
     expect(await placedTexts(test)).toEqual(before);
   });
 
-  it("in parts keeps them when another place is edited", async () => {
+  it("with split chunks keeps them if another place is edited", async () => {
     const test = await openOllamaIndex(database, { maxTokens: SMALL_WINDOW });
     await test.index.upsertTraining({ id: "a", content: CONTENT });
     const before = await placedTexts(test);
@@ -103,7 +103,7 @@ describeOnServer("a training on Ollama", (database) => {
     expect(result.embedded).toBeLessThanOrEqual(2);
   });
 
-  it("of ready chunks fails where one is too long, which is named, and nothing is stored", async () => {
+  it("of ready chunks fails if one is too long; the error names it, and nothing is stored", async () => {
     const test = await openOllamaIndex(database, { maxTokens: SMALL_WINDOW });
     const documents = ["O frete é grátis.", PARAGRAPHS[0] ?? ""].map((pageContent) => ({ pageContent }));
     const error = await failureOf(test.index.upsertTraining({ id: "a", documents, split: false }));
@@ -115,7 +115,7 @@ describeOnServer("a training on Ollama", (database) => {
   });
 
   it.each(["nan", "zeros"] as const)(
-    "keeps its old version when the model fails for one text, which is named: %s",
+    "keeps its stored version if the model fails for one text, and the error names the text: %s",
     async (kind) => {
       const test = await openOllamaIndex(database, { faults: [{ kind, marker: "estranha" }] });
       await test.index.upsertTraining({ id: "a", content: CONTENT });

@@ -18,7 +18,7 @@ function lastBody(server: OllamaServer): Record<string, unknown> {
   return server.requests.at(-1)?.body as Record<string, unknown>;
 }
 
-/** The vectors of the server's model, as they come over HTTP. */
+/** The vectors of the server's model, as it sends them over HTTP. */
 async function vectorsOf(texts: string[], dimensions: number): Promise<number[][]> {
   const vectors = await new HashingEmbeddings({ dimensions }).embedDocuments(texts);
   return vectors.map((vector) => {
@@ -27,7 +27,7 @@ async function vectorsOf(texts: string[], dimensions: number): Promise<number[][
   });
 }
 
-/** Texts of which no two are the same. */
+/** Distinct texts. */
 function manyTexts(count: number): string[] {
   return Array.from(
     { length: count },
@@ -46,7 +46,7 @@ function thrownBy(action: () => unknown): unknown {
 }
 
 describe("the profile of ollamaEmbeddings", () => {
-  it("is that of mxbai-embed-large by default, and so is the model that is asked for", async () => {
+  it("is that of mxbai-embed-large by default, which is also the requested model", async () => {
     const server = await startOllama();
     const embeddings = ollamaEmbeddings({ baseUrl: server.url });
     const [vector] = await embeddings.embedDocuments(["horário de entrega"]);
@@ -63,7 +63,7 @@ describe("the profile of ollamaEmbeddings", () => {
     expect(lastBody(server)["model"]).toBe("mxbai-embed-large");
   });
 
-  it("has no :latest in its model, while Ollama gets the tag as it was given", async () => {
+  it("drops :latest from the model name, while Ollama gets the tag as given", async () => {
     const server = await startOllama();
     const embeddings = ollamaEmbeddings({ baseUrl: server.url, model: "mxbai-embed-large:latest" });
     await embeddings.embedQuery("frete");
@@ -71,13 +71,13 @@ describe("the profile of ollamaEmbeddings", () => {
     expect(lastBody(server)["model"]).toBe("mxbai-embed-large:latest");
   });
 
-  it("keeps a tag other than :latest, which can be another model", () => {
+  it("keeps a tag other than :latest, which may be another model", () => {
     const { profile } = ollamaEmbeddings({ model: "nomic-embed-text:v1.5", dimensions: 768 });
     expect(profile.model).toBe("nomic-embed-text:v1.5");
   });
 
   it.each(["qwen3-embedding", "mxbai-embed-large:335m", "constructor", ""])(
-    "is missing for the model %j, which is refused by name",
+    "is not known for the model %j, which is refused by name",
     (model) => {
       const error = thrownBy(() => ollamaEmbeddings({ model }));
       expect(error).toBeInstanceOf(InvalidArgumentError);
@@ -86,12 +86,12 @@ describe("the profile of ollamaEmbeddings", () => {
     },
   );
 
-  it("is not made up from prefixes alone", () => {
+  it("cannot be made from prefixes alone", () => {
     const error = thrownBy(() => ollamaEmbeddings({ model: "qwen3-embedding", queryPrefix: "query: " }));
     expect(error).toMatchObject({ name: "InvalidArgumentError", option: "model" });
   });
 
-  it("can be given by its dimensions", async () => {
+  it("can be made from given dimensions", async () => {
     const server = await startOllama({ models: ["meu-modelo"], dimensions: 256 });
     const embeddings = ollamaEmbeddings({ baseUrl: server.url, model: "meu-modelo", dimensions: 256 });
     const vector = await embeddings.embedQuery("frete");
@@ -106,13 +106,13 @@ describe("the profile of ollamaEmbeddings", () => {
     expect(lastBody(server)["input"]).toEqual(["frete"]);
   });
 
-  it("leaves it to Ollama how many dimensions the model has, unless told", async () => {
+  it("sends no dimensions to Ollama by default", async () => {
     const server = await startOllama();
     await ollamaEmbeddings({ baseUrl: server.url }).embedQuery("frete");
     expect(lastBody(server)).not.toHaveProperty("dimensions");
   });
 
-  it("follows the dimensions that Ollama is asked to cut vectors to", async () => {
+  it("has the dimensions that Ollama is asked to shorten vectors to", async () => {
     const server = await startOllama();
     const embeddings = ollamaEmbeddings({ baseUrl: server.url, dimensions: 512 });
     const vector = await embeddings.embedQuery("frete");
@@ -122,7 +122,7 @@ describe("the profile of ollamaEmbeddings", () => {
     expect(Math.hypot(...vector)).toBeCloseTo(1, 6);
   });
 
-  it("lets prefixes that are given win over those of the model", async () => {
+  it("prefers given prefixes to those of the model", async () => {
     const server = await startOllama();
     const embeddings = ollamaEmbeddings({
       baseUrl: server.url,
@@ -136,39 +136,39 @@ describe("the profile of ollamaEmbeddings", () => {
     expect(embeddings.profile).toMatchObject({ dimensions: 1024, queryPrefix: "busca: " });
   });
 
-  it("lets an empty prefix win over that of the model", async () => {
+  it("prefers a given empty prefix to that of the model", async () => {
     const server = await startOllama();
     const embeddings = ollamaEmbeddings({ baseUrl: server.url, queryPrefix: "" });
     await embeddings.embedQuery("frete");
     expect(lastBody(server)["input"]).toEqual(["frete"]);
   });
 
-  it("lets tokens that are given win over those of the model", () => {
+  it("prefers given maxTokens to those of the model", () => {
     expect(ollamaEmbeddings({ model: "bge-m3", maxTokens: 8192 }).profile.maxTokens).toBe(8192);
     expect(embeddingProfiles["bge-m3"].maxTokens).toBe(2048);
   });
 });
 
 describe("requests of ollamaEmbeddings", () => {
-  it("have the query prompt before queries", async () => {
+  it("put the query prompt before queries", async () => {
     const server = await startOllama();
     await ollamaEmbeddings({ baseUrl: server.url }).embedQuery("qual o prazo de entrega?");
     expect(lastBody(server)["input"]).toEqual([`${QUERY_PROMPT}qual o prazo de entrega?`]);
   });
 
-  it("have nothing before documents", async () => {
+  it("put nothing before documents", async () => {
     const server = await startOllama();
     await ollamaEmbeddings({ baseUrl: server.url }).embedDocuments(["entregamos em 3 dias"]);
     expect(lastBody(server)["input"]).toEqual(["entregamos em 3 dias"]);
   });
 
-  it("do not let Ollama cut a text in silence", async () => {
+  it("forbid Ollama to truncate texts silently", async () => {
     const server = await startOllama();
     await ollamaEmbeddings({ baseUrl: server.url }).embedDocuments(["frete"]);
     expect(lastBody(server)["truncate"]).toBe(false);
   });
 
-  it("bring back vectors in the order of the texts", async () => {
+  it("return vectors in the order of the texts", async () => {
     const server = await startOllama();
     const texts = Array.from({ length: 20 }, (_, index) => `treinamento ${(index * 7) % 20} sobre entregas`);
     const vectors = await ollamaEmbeddings({ baseUrl: server.url }).embedDocuments(texts);
@@ -186,7 +186,7 @@ describe("requests of ollamaEmbeddings", () => {
     };
     await ollamaEmbeddings({ fetch: toServer }).embedQuery("frete");
     await ollamaEmbeddings({ fetch: toServer, baseUrl: undefined }).embedQuery("frete");
-    // LangChain's own class shows that the variable is one that is read.
+    // LangChain's own class does read the variable.
     await new OllamaEmbeddings({ fetch: toServer }).embedQuery("frete");
     expect(addresses).toEqual([
       "http://localhost:11434/api/embed",
@@ -202,7 +202,7 @@ describe("requests of ollamaEmbeddings", () => {
     expect(server.requests).toHaveLength(1);
   });
 
-  it("carry the model's time to stay and its options as Ollama spells them", async () => {
+  it("carry keepAlive and the model's options in Ollama's spelling, and headers", async () => {
     const { server, embeddings } = await openOllama(
       {},
       {
@@ -219,7 +219,7 @@ describe("requests of ollamaEmbeddings", () => {
     expect(server.requests[0]?.headers).toMatchObject({ "x-loja": "centro" });
   });
 
-  it("carry a name and a password of baseUrl in a header, as fetch refuses them in an address", async () => {
+  it("carry baseUrl's name and password in a header, because fetch refuses them in a URL", async () => {
     const server = await startOllama();
     const baseUrl = server.url.replace("//", "//ana:se%40gredo@");
     await ollamaEmbeddings({ baseUrl }).embedQuery("frete");
@@ -231,22 +231,22 @@ describe("requests of ollamaEmbeddings", () => {
     ]);
   });
 
-  it("are none for no texts", async () => {
+  it("are not made without texts", async () => {
     const { server, embeddings } = await openOllama();
     expect(await embeddings.embedDocuments([])).toEqual([]);
     expect(server.requests).toEqual([]);
   });
 });
 
-describe("the second text again at the end of a request", () => {
-  it("comes until a request of eight texts came back in order", async () => {
+describe("the repeated second text at the end of a request", () => {
+  it("is sent until a request of eight texts has come back in order", async () => {
     const { server, embeddings } = await openOllama();
     for (const count of [1, 2, 7, 8, 8, 2]) await embeddings.embedDocuments(manyTexts(count));
     expect(server.inputs().map(({ length }) => length)).toEqual([1, 3, 8, 9, 8, 2]);
     expect(server.inputs()[1]).toEqual([...manyTexts(2), manyTexts(2)[1]]);
   });
 
-  it("does not come back when a small request ends behind a large one", async () => {
+  it("is not sent again if a small request ends after a large one", async () => {
     const { server, embeddings } = await openOllama(
       { faults: [{ kind: "slow", ms: 100, marker: "devagar" }] },
       { maxTextsPerRequest: 8 },
@@ -256,18 +256,18 @@ describe("the second text again at the end of a request", () => {
     expect(server.inputs().map(({ length }) => length)).toEqual([9, 4, 2]);
   });
 
-  it("leaves no vector in the outcome", async () => {
+  it("adds no vector to the result", async () => {
     const { embeddings } = await openOllama();
     const texts = manyTexts(3);
     expect(await embeddings.embedDocuments(texts)).toEqual(await vectorsOf(texts, 16));
   });
 });
 
-/** The first two requests last so long that the server surely has both at a time. */
+/** The first two requests take long enough to overlap on the server. */
 const SLOW_AT_FIRST: Fault = { kind: "slow", ms: 250, times: 2 };
 
 describe("the limits of requests", () => {
-  it("hold for 5,000 texts, whose vectors come in order", { timeout: 30_000 }, async () => {
+  it("hold for 5,000 texts, whose vectors are returned in order", { timeout: 30_000 }, async () => {
     const { server, embeddings } = await openOllama({ faults: [SLOW_AT_FIRST] });
     const texts = manyTexts(5_000);
     expect(await embeddings.embedDocuments(texts)).toEqual(await vectorsOf(texts, 16));
@@ -283,7 +283,7 @@ describe("the limits of requests", () => {
   });
 
   it(
-    "hold memory, too: no more than 64 vectors are held at JavaScript's 64 bits",
+    "bound memory, too: at most 64 vectors are held as 64-bit JavaScript numbers",
     { timeout: 30_000 },
     async () => {
       const { server, embeddings } = await openOllama({ faults: [SLOW_AT_FIRST] }, { dimensions: 16 });
@@ -307,7 +307,7 @@ describe("the limits of requests", () => {
     },
   );
 
-  it("can be given: texts, and requests at a time", async () => {
+  it("can be set: texts per request, and concurrent requests", async () => {
     const { server, embeddings } = await openOllama(
       { faults: [{ kind: "slow", ms: 20 }] },
       { maxTextsPerRequest: 5, maxConcurrency: 4 },
@@ -317,7 +317,7 @@ describe("the limits of requests", () => {
     expect(server.mostAtOnce()).toBe(4);
   });
 
-  it("count the characters with their prefix, and let a longer text go by itself", async () => {
+  it("count characters with their prefix, and send a longer text by itself", async () => {
     const { server, embeddings } = await openOllama(
       {},
       { maxCharactersPerRequest: 100, maxConcurrency: 1, documentPrefix: "d: " },
@@ -353,14 +353,14 @@ describe("the limits of requests", () => {
     ["fetch", "fetch"],
     ["queryTimeoutMs", 0],
     ["unreachableBudgetMs", -1],
-  ])("are checked: %s = %s is refused", (option, value) => {
+  ])("are validated: %s = %s is refused", (option, value) => {
     const error = thrownBy(() => ollamaEmbeddings({ [option]: value }));
     expect(error).toBeInstanceOf(InvalidArgumentError);
     expect(error).toMatchObject({ option });
   });
 
   it.each(["", "ollama", "ollama:11434", ":11434", "https://ollama.exemplo/api-ia", "http://ollama/"])(
-    "are checked: the address %j is one that Ollama's client completes",
+    "are validated: the address %j is accepted, because Ollama's client completes it",
     (baseUrl) => {
       expect(() => ollamaEmbeddings({ baseUrl, retryBudgetMs: 0 })).not.toThrow();
     },

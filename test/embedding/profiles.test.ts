@@ -5,7 +5,7 @@ import { embeddingProfiles, type OllamaProfile } from "../../src/embedding/ollam
 const page = readFileSync("docs/models.md", "utf8");
 const profiles: [string, OllamaProfile][] = Object.entries(embeddingProfiles);
 
-/** The rows of the table below a heading; `|` in a cell is spelled `\|` there. */
+/** The rows of the table below a heading; a `|` in a cell is written as `\|`. */
 function tableBelow(heading: string): string[][] {
   const [, section = ""] = page.split(`\n## ${heading}\n`);
   const [, , ...rows] = section.split(/\n## /)[0]?.match(/^\|.*\|$/gm) ?? [];
@@ -17,16 +17,16 @@ function tableBelow(heading: string): string[][] {
   );
 }
 
-/** The first thing in code quotes. */
+/** The first inline code. */
 const quoted = (cell = ""): string => /`([^`]*)`/.exec(cell)?.[1] ?? "";
 const numbersIn = (cell = ""): number[] => (cell.match(/\d+/g) ?? []).map(Number);
 
 const facts = tableBelow("Dimensions, window, languages, licence");
-/** Without packages that users have published. */
+/** Models of Ollama's library, without those that users have published. */
 const library = facts.filter(([tag]) => !quoted(tag).includes("/"));
 const prompts = tableBelow("Prompts");
 
-/** The row of a model, which may stand for all its sizes. */
+/** The row of a model; one row may cover all its sizes. */
 function rowOf(rows: string[][], model: string): string[] {
   const named = (tag: string): boolean => tag === model || model.startsWith(`${tag}:`);
   const found = rows.filter(([tag]) => named(quoted(tag)));
@@ -35,7 +35,7 @@ function rowOf(rows: string[][], model: string): string[] {
 }
 
 describe("embeddingProfiles", () => {
-  it("knows mxbai-embed-large as its makers describe it", () => {
+  it("describes mxbai-embed-large as its makers do", () => {
     expect(embeddingProfiles["mxbai-embed-large"]).toEqual({
       model: "mxbai-embed-large",
       dimensions: 1024,
@@ -55,11 +55,11 @@ describe("embeddingProfiles", () => {
     expect(name).not.toMatch(/:latest$/);
   });
 
-  it("knows the models of docs/models.md, and no other", () => {
+  it("lists exactly the models of docs/models.md", () => {
     expect(library.map(([tag]) => quoted(tag))).toEqual(profiles.map(([name]) => name));
   });
 
-  it.each(profiles)("has the prompts of %s, letter by letter", (_name, profile) => {
+  it.each(profiles)("has exactly the prompts of %s in docs/models.md", (_name, profile) => {
     const [, query, document] = rowOf(prompts, profile.model);
     expect([query, document].map((cell) => JSON.parse(quoted(cell)) as string)).toEqual([
       profile.queryPrefix,
@@ -67,7 +67,7 @@ describe("embeddingProfiles", () => {
     ]);
   });
 
-  it.each(profiles)("says of %s what docs/models.md says", (_name, profile) => {
+  it.each(profiles)("agrees with docs/models.md about %s", (_name, profile) => {
     const row = rowOf(facts, profile.model);
     const [, dimensions, shorter = "", window = "", , license] = row;
     expect(Number(dimensions)).toBe(profile.dimensions);
@@ -87,7 +87,7 @@ describe("embeddingProfiles", () => {
     else expect([2048, 4096].filter((tokens) => tokens < whole)).toContain(profile.maxTokens);
   });
 
-  it.each(profiles)("says of the languages of %s what docs/models.md says", (_name, profile) => {
+  it.each(profiles)("agrees with docs/models.md about the languages of %s", (_name, profile) => {
     let place = facts.indexOf(rowOf(facts, profile.model));
     while (facts[place]?.[4] === "the same") place -= 1;
     const languages = facts[place]?.[4] ?? "";

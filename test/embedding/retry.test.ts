@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import { retry } from "../../src/embedding/retry.js";
 
-/** Work that fails so many times. */
+/** Work that fails this many times, then succeeds. */
 function failing(times: number): { work: () => Promise<string>; starts: number[] } {
   const starts: number[] = [];
   const work = (): Promise<string> => {
@@ -17,23 +17,23 @@ const inMs = (ms: number): number => performance.now() + ms;
 const always = (): boolean => true;
 
 describe("retry", () => {
-  it("does work that goes well once, also when the time is over", async () => {
+  it("runs successful work once, even after the deadline", async () => {
     const { work, starts } = failing(0);
     expect(await retry(work, { deadline: () => inMs(-1), canRetry: always })).toBe("ok");
     expect(starts).toHaveLength(1);
   });
 
-  it("does it again until it goes well, and waits longer each time", async () => {
+  it("retries until it succeeds, and waits longer each time", async () => {
     const { work, starts } = failing(2);
     expect(await retry(work, { deadline: () => inMs(5_000), canRetry: always })).toBe("ok");
     const [first = 0, second = 0, third = 0] = starts;
     expect(starts).toHaveLength(3);
-    // Timers may be a millisecond early, and late on a busy machine.
+    // Timers may fire a millisecond early, and late on a busy machine.
     expect(second - first).toBeGreaterThanOrEqual(124);
     expect(third - second).toBeGreaterThanOrEqual(249);
   });
 
-  it("starts no attempt after the deadline, and throws what the last one threw", async () => {
+  it("starts no attempt after the deadline, and throws the last error", async () => {
     const { work, starts } = failing(100);
     const deadline = inMs(500);
     const thrown = await retry(work, { deadline: () => deadline, canRetry: always }).catch(String);
@@ -54,7 +54,7 @@ describe("retry", () => {
     ]);
   });
 
-  it("waits no longer when the signal fires, and leaves it to the work to notice", async () => {
+  it("ends its wait when the signal fires, and leaves the abort to the work", async () => {
     const controller = new AbortController();
     const { signal } = controller;
     const work = (): Promise<string> => {

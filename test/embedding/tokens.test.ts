@@ -3,12 +3,12 @@ import { RecursiveCharacterTextSplitter } from "@langchain/textsplitters";
 import { describe, expect, it } from "vitest";
 import { estimateTokens } from "../../src/embedding/tokens.js";
 import { PORTUGUESE_PARAGRAPHS, PORTUGUESE_QUESTIONS } from "../support/portuguese-sample.js";
-import { randomOf } from "../support/random.js";
+import { randomOf } from "../../tooling/random.js";
 import { wordPieces } from "../support/word-pieces.js";
 
-/** How far under the real count the estimate may come. */
+/** The least ratio of the estimate to the real count. */
 const LEAST = 0.97;
-/** How far above it on Portuguese prose, in the mean: more would cut chunks that the model reads whole. */
+/** The greatest mean ratio on Portuguese prose: a higher one would split chunks that fit the model. */
 const MEAN_OF_PROSE = 1.25;
 
 const ROOT = new URL("../../", import.meta.url);
@@ -24,7 +24,7 @@ const PROSE = [
     questions: PORTUGUESE_QUESTIONS,
   },
 ];
-// A clone has the sample alone.
+// FaQuAD is not in the repository: a clone has only the sample.
 if (existsSync(FAQUAD)) {
   PROSE.push({
     name: "all of FaQuAD",
@@ -85,7 +85,7 @@ function uuid(): string {
   return [8, 4, 4, 4, 12].map((length) => pick(`${DIGITS}abcdef`, length)).join("-");
 }
 
-describe("the count that the estimate is held against", () => {
+describe("wordPieces, the reference count", () => {
   it("has the vocabulary of bert-base-uncased, and folds case and accents as it does", () => {
     expect(wordPieces("The sky is blue because of Rayleigh scattering")).toEqual(
       "the sky is blue because of ray ##leigh scattering".split(" "),
@@ -113,25 +113,25 @@ describe("estimateTokens", () => {
   });
 
   describe("on Portuguese", () => {
-    it.each(PROSE)("is safe for $name, and for its chunks no more than a quarter above", async (prose) => {
+    it.each(PROSE)("is safe for $name, and for its chunks at most a quarter too high on average", async (prose) => {
       const chunks = await chunked(prose.documents);
       expect(underCounted([...chunks, ...prose.passages, ...prose.questions])).toEqual([]);
       expect(meanRatio(chunks)).toBeLessThanOrEqual(MEAN_OF_PROSE);
-      // No chunk of the default size is cut again.
+      // No chunk of the default size is split further.
       expect(Math.max(...chunks.map(estimateTokens))).toBeLessThanOrEqual(510);
     });
 
     it.each([
       [
-        "names of places",
+        "place names",
         "Guaratinguetá Pindamonhangaba Itaquaquecetuba Xique-Xique Jericoacoara Tucuruí Nhandeara",
       ],
       [
-        "terms of medicine",
+        "medical terms",
         "otorrinolaringologista esternocleidomastóideo amoxicilina clavulanato hidroclorotiazida",
       ],
       [
-        "terms of chemistry",
+        "chemical terms",
         "C8H10N4O2 NaCl H2SO4 metilenodioximetanfetamina hexafluorofosfato dietilaminoetanol",
       ],
       ["abbreviations", "CNPJ CPF RG IPTU ICMS FGTS INSS IRPF CTPS CLT SAC NF-e DANFE CFOP NCM SKU S/A Ltda"],
@@ -142,7 +142,7 @@ describe("estimateTokens", () => {
     });
   });
 
-  describe("on numbers, tables and addresses", () => {
+  describe("on numbers, tables and URLs", () => {
     it.each<[string, () => string]>([
       [
         "a table of prices, dates and registration numbers",
@@ -156,7 +156,7 @@ describe("estimateTokens", () => {
           ),
       ],
       [
-        "addresses of pages",
+        "URLs",
         () =>
           lines(
             300,
@@ -174,7 +174,7 @@ describe("estimateTokens", () => {
       ["single digits", () => lines(2000, () => pick(DIGITS, 1))],
       ["identifiers", () => lines(300, uuid)],
       ["hexadecimal digests", () => lines(200, () => pick(`${DIGITS}abcdef`, 64))],
-      ["times", () => lines(300, () => new Date(below(2_000_000_000) * 1000).toISOString())],
+      ["timestamps", ()  => lines(300, () => new Date(below(2_000_000_000) * 1000).toISOString())],
       ["IPv6", () => lines(200, () => lines(8, () => pick(`${DIGITS}abcdef`, 4)).replaceAll("\n", ":"))],
       ["vectors as JSON", () => JSON.stringify(Array.from({ length: 2000 }, random))],
       [
@@ -198,8 +198,8 @@ describe("estimateTokens", () => {
     });
   });
 
-  describe("on letters that are no words", () => {
-    it.each([4, 5, 6, 7, 8, 10, 12, 16, 20, 40, 900])("is safe for random letters, %i in a row", (length) => {
+  describe("on random letters", () => {
+    it.each([4, 5, 6, 7, 8, 10, 12, 16, 20, 40, 900])("is safe for runs of %i random letters", (length) => {
       const texts = Array.from({ length: 20 }, () =>
         lines(Math.ceil(600 / length), () => pick(LETTERS, length)),
       );
@@ -207,14 +207,14 @@ describe("estimateTokens", () => {
     });
 
     it.each([2, 3, 4, 5, 6, 8, 12, 16, 40, 900])(
-      "is safe for random letters and digits, %i in a row",
+      "is safe for runs of %i random letters and digits",
       (length) => {
         const make = (): string => lines(Math.ceil(600 / length), () => pick(LETTERS + DIGITS, length));
         expect(underCounted(Array.from({ length: 20 }, make))).toEqual([]);
       },
     );
 
-    it.each([20, 76, 900])("is safe for base64, %i in a row", (length) => {
+    it.each([20, 76, 900])("is safe for runs of %i base64 characters", (length) => {
       const make = (): string => lines(Math.ceil(900 / length), () => pick(BASE64, length));
       expect(underCounted(Array.from({ length: 20 }, make))).toEqual([]);
     });
@@ -232,7 +232,7 @@ describe("estimateTokens", () => {
   it.each([
     ["emoji", "👩🏽‍🚀👨‍👩‍👧👍🌻🇧🇷🏳️‍🌈"],
     ["emoji between words", "Olá 👋🏽 tudo bem? 😀😀😀 "],
-    ["signs", "=-...!!!“aspas” — travessão… | --- | «»¿¡§ª º°²³½€£™®© _ $^`|~<>+= → ≠ ✓ ① ﬁ Ⅳ "],
+    ["punctuation and symbols", "=-...!!!“aspas” — travessão… | --- | «»¿¡§ª º°²³½€£™®© _ $^`|~<>+= → ≠ ✓ ① ﬁ Ⅳ "],
     ["Spanish", "El plazo de entrega es de tres días hábiles después de la confirmación del pago. "],
     ["French", "Le délai de livraison est de trois jours ouvrables après confirmation du paiement. "],
     ["German", "Die Lieferzeit beträgt drei Werktage. Rückgabebedingungen und Datenschutzbestimmungen. "],
@@ -254,7 +254,7 @@ describe("estimateTokens", () => {
     ["Finnish", "Toimitusaika on kolme arkipäivää maksun vahvistamisesta. "],
     ["Turkish", "Teslimat süresi ödeme onayından sonra üç iş günüdür. Takip numaranızı göndereceğiz. "],
     ["Vietnamese", "Thời gian giao hàng là ba ngày làm việc sau khi xác nhận thanh toán. "],
-  ])("is at most a tenth under for %s", (_name, text) => {
+  ])("is at most a tenth too low for %s", (_name, text) => {
     expect(ratioOf(text.repeat(10))).toBeGreaterThan(0.9);
   });
 });

@@ -1,4 +1,4 @@
-/** Who is at fault, and who is told: the caller of what is wrong with the request, the host of everything else. */
+/** Who is told of a failure: the caller of a wrong request, the host of everything else. */
 import { describe, expect, it } from "vitest";
 import { AbortError, DatabaseError, EmbeddingError, InvalidArgumentError } from "../../src/errors.js";
 import { bearerToken, similarityHandler, type SimilarityHandlerOptions } from "../../src/http/handler.js";
@@ -20,7 +20,7 @@ function failing(error: Error): FakeIndex {
   });
 }
 
-/** What the host is told of one request, with the answer. */
+/** The answer to one request, and the errors that onError gets. */
 async function listen(
   search: Search,
   body: unknown = { query: "frete" },
@@ -31,9 +31,9 @@ async function listen(
   return { answer: await post(new FakeIndex(search), body, { onError, ...options }), told };
 }
 
-describe("an option of a search that is not usable", () => {
+describe("an invalid option of a search", () => {
   it.each(["query", "k", "strategy"])(
-    "answers 400 with the problem when it is the caller's: %s",
+    "answers 400 with the problem if it is the caller's: %s",
     async (option) => {
       const answer = await post(failing(new InvalidArgumentError(option, "must be another")), { query: "a" });
       expect(answer).toMatchObject({ status: 400, body: { error: `${option} must be another` } });
@@ -41,7 +41,7 @@ describe("an option of a search that is not usable", () => {
   );
 
   it.each(["filter", "filter.grupo", "filter.$and[0].ano.gt"])(
-    "says nothing of what the host filters by: %s",
+    "does not reveal what the host filters by: %s",
     async (option) => {
       const index = failing(new InvalidArgumentError(option, "must be another"));
       const ofHost = await post(index, { query: "a" });
@@ -55,7 +55,7 @@ describe("an option of a search that is not usable", () => {
   );
 
   it.each(["mode", "minScore", "kind", "mmr.fetchK", "signal", "queryPrefix"])(
-    "answers 500 without the problem when it is the host's: %s",
+    "answers 500 without the problem if it is the host's: %s",
     async (option) => {
       const { answer, told } = await listen(() => {
         throw new InvalidArgumentError(option, "segredo");
@@ -65,7 +65,7 @@ describe("an option of a search that is not usable", () => {
     },
   );
 
-  it("answers 500 when toResult is at fault, whatever the error says", async () => {
+  it("answers 500 if toResult throws, whatever its error", async () => {
     const toResult = (): never => {
       throw new InvalidArgumentError("query", "segredo");
     };
@@ -73,7 +73,7 @@ describe("an option of a search that is not usable", () => {
     expect(answer).toMatchObject({ status: 500, body: { error: "The search failed" } });
   });
 
-  it("answers 400 when the query is longer than the model reads", async () => {
+  it("answers 400 if the query is too long for the model", async () => {
     const answer = await post(failing(new EmbeddingError("TEXT_TOO_LONG", "segredo", false)), { query: "a" });
     expect(answer).toMatchObject({ status: 400, body: { error: "query is longer than the model reads" } });
   });
@@ -85,7 +85,7 @@ describe("onError", () => {
     [500, new EmbeddingError("MODEL_MISSING", "segredo", false)],
     [503, new EmbeddingError("EMBEDDING_FAILED", "segredo", true)],
     [503, new DatabaseError("segredo", { code: "CONNECTION_FAILED", retryable: true })],
-  ])("is told of the error behind %i: %s", async (status, error) => {
+  ])("receives the error behind a %i: %s", async (status, error) => {
     const { answer, told } = await listen(() => {
       throw error;
     });
@@ -93,13 +93,13 @@ describe("onError", () => {
     expect(told).toEqual([error]);
   });
 
-  it("is told of a search that took too long", async () => {
+  it("receives the error of a search that took too long", async () => {
     const { answer, told } = await listen(untilAborted, { query: "frete" }, { timeoutMs: 20 });
     expect(answer.status).toBe(504);
     expect(told).toEqual([expect.any(AbortError)]);
   });
 
-  it("is told which request it was", async () => {
+  it("receives the request", async () => {
     const requests: Request[] = [];
     const request = new Request("http://localhost/x", jsonRequest('{"query":"frete"}'));
     const onError = (_error: unknown, given: Request): void => void requests.push(given);
@@ -107,7 +107,7 @@ describe("onError", () => {
     expect(requests).toEqual([request]);
   });
 
-  it("is told nothing of what is wrong with a request, nor of a caller who has gone", async () => {
+  it("is not called for a wrong request, nor for a caller that has disconnected", async () => {
     const bodies = [{ query: 5 }, { query: "a", k: 0 }, { query: "a", mode: "text" }];
     for (const body of bodies) expect((await listen(() => [hit], body)).told).toEqual([]);
     const controller = new AbortController();
@@ -124,7 +124,7 @@ describe("onError", () => {
     expect(told).toEqual([]);
   });
 
-  it("changes nothing in the answer when it throws", async () => {
+  it("does not change the answer when it throws", async () => {
     const onError = (): never => {
       throw new Error("the log is full");
     };
@@ -133,7 +133,7 @@ describe("onError", () => {
   });
 });
 
-describe("the host's own options of a search", () => {
+describe("the host's search options", () => {
   it.each([
     ["minScore", { search: { minScore: 5 } }],
     ["minScore", { search: { minScore: 0.5 }, modes: ["vector", "text"] }],
@@ -147,13 +147,13 @@ describe("the host's own options of a search", () => {
     ["allowFilter", { allowFilter: "false" }],
     ["allowFilter", { allowFilter: 1 }],
     ["onError", { onError: "log" }],
-  ])("are refused at once where no request, or not each, could be served: %s of %j", (option, options) => {
+  ])("are refused at creation if not every request could be served: %s of %j", (option, options) => {
     expect(() => similarityHandler(new FakeIndex(), options as never)).toThrow(
       expect.objectContaining({ name: "InvalidArgumentError", option }) as Error,
     );
   });
 
-  it("are those of each search, whatever is done to the host's object later", async () => {
+  it("are copied, so later changes to the host's object have no effect", async () => {
     const index = new FakeIndex();
     const modes: ("vector" | "text")[] = ["vector"];
     const options = { search: { mmr: { lambda: 0.7 } }, strategies: ["chunks" as const], modes };
@@ -169,7 +169,7 @@ describe("the host's own options of a search", () => {
 });
 
 describe("strategies", () => {
-  it("are those that the host allows, so that no caller comes to the embedder by another way", async () => {
+  it("are limited to those that the host allows, so no caller can reach the embedder through another one", async () => {
     const index = new FakeIndex();
     const options: SimilarityHandlerOptions = { modes: ["text"], strategies: ["chunks"] };
     const answer = await post(index, { query: "frete", strategy: "trainings" }, options);
@@ -177,7 +177,7 @@ describe("strategies", () => {
     expect(index.calls).toEqual([]);
   });
 
-  it("have the host's first one by default", async () => {
+  it("default to the host's first one", async () => {
     const index = new FakeIndex();
     const options: SimilarityHandlerOptions = { strategies: ["trainings", "chunks"], modes: ["hybrid"] };
     expect((await post(index, { query: "frete" }, options)).status).toBe(200);
@@ -188,7 +188,7 @@ describe("strategies", () => {
     ]);
   });
 
-  it.each(["text", "hybrid"] as const)("of trainings go with no mode %s", async (mode) => {
+  it.each(["text", "hybrid"] as const)("do not include trainings in mode %s", async (mode) => {
     const index = new FakeIndex();
     const options: SimilarityHandlerOptions = { modes: ["vector", "text", "hybrid"] };
     const answer = await post(index, { query: "frete", strategy: "trainings", mode }, options);
@@ -202,7 +202,7 @@ describe("strategies", () => {
 
 describe("a token", () => {
   it.each(["", " ", "segredo\n", " segredo", "segrédo", "a\u0000b", undefined, 5])(
-    "that no header can hold is refused at once: %j",
+    "that cannot be sent in a header is refused at creation: %j",
     (token) => {
       expect(() => bearerToken(token as string)).toThrow(InvalidArgumentError);
     },

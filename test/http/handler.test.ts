@@ -28,11 +28,11 @@ import {
 import { answeredStatuses, describedStatuses, isDescribedRequest } from "../support/openapi.js";
 
 setFlagsFromString("--expose-gc");
-/** Frees what nothing holds any more, as happens sooner or later in any process. */
+/** Forces a garbage collection. */
 const collectGarbage = runInNewContext("gc") as () => void;
 
 describe("a search over HTTP", () => {
-  it("answers the whole hits of the index, in its order", async () => {
+  it("answers with the index's complete hits, in its order", async () => {
     const second = { ...hit, chunkId: "c2", score: 0.5, distance: 0.5 };
     const index = new FakeIndex(() => [hit, second]);
     const answer = await post(index, { query: "prazo de entrega?" });
@@ -43,12 +43,12 @@ describe("a search over HTTP", () => {
     expect(index.calls[0]?.query).toBe("prazo de entrega?");
   });
 
-  it("answers an empty list when nothing is found", async () => {
+  it("answers with an empty list if nothing is found", async () => {
     const answer = await post(new FakeIndex(() => []), { query: "frete" });
     expect(answer).toMatchObject({ status: 200, body: { results: [] } });
   });
 
-  it("writes ids that are bigints as text, and leaves other ids as they are", async () => {
+  it("writes bigint ids as strings, and other ids unchanged", async () => {
     const ids = [9_007_199_254_740_993n, 42, "manual-7"];
     const answer = await post(new FakeIndex(() => ids.map((trainingId) => ({ ...hit, trainingId }))), {
       query: "frete",
@@ -57,7 +57,7 @@ describe("a search over HTTP", () => {
     expect(results.map(({ trainingId }) => trainingId)).toEqual(["9007199254740993", 42, "manual-7"]);
   });
 
-  it("answers what toResult makes of each hit", async () => {
+  it("answers with the result of toResult for each hit", async () => {
     const answer = await post(
       new FakeIndex(() => [{ ...hit, trainingId: 7n }]),
       { query: "frete" },
@@ -66,7 +66,7 @@ describe("a search over HTTP", () => {
     expect(answer.body).toEqual({ results: [{ id: 7, text: hit.content }] });
   });
 
-  it("answers 500 without details when toResult throws", async () => {
+  it("answers 500 without details if toResult throws", async () => {
     const toResult = (): never => {
       throw new Error("segredo");
     };
@@ -74,7 +74,7 @@ describe("a search over HTTP", () => {
     expect(answer).toMatchObject({ status: 500, body: { error: "The search failed" } });
   });
 
-  it("can be made many times with one handler", async () => {
+  it("can run concurrently with others in one handler", async () => {
     const index = new FakeIndex();
     const handler = similarityHandler(index);
     const statuses = await Promise.all(
@@ -93,14 +93,14 @@ describe("k in a request", () => {
     [undefined, 5],
     [50, 5],
     [3, 3],
-  ])("is, when left out and maxK is %j, %j", async (maxK, k) => {
+  ])("with maxK %j defaults to %j", async (maxK, k) => {
     const index = new FakeIndex();
     const handler = similarityHandler(index, { maxK });
     await handler(new Request("http://localhost/x", jsonRequest('{"query":"frete"}')));
     expect(index.calls[0]?.options.k).toBe(k);
   });
 
-  it.each([1, 7, 50])("is passed on as it is: %j", async (k) => {
+  it.each([1, 7, 50])("is passed on unchanged: %j", async (k) => {
     const index = new FakeIndex();
     expect((await post(index, { query: "frete", k })).status).toBe(200);
     expect(index.calls[0]?.options.k).toBe(k);
@@ -113,7 +113,7 @@ describe("k in a request", () => {
     expect(index.calls).toEqual([]);
   });
 
-  it("may be as large as maxK, and no larger", async () => {
+  it("may be at most maxK", async () => {
     const index = new FakeIndex();
     const options = { maxK: 200 };
     expect((await post(index, { query: "frete", k: 200 }, options)).status).toBe(200);
@@ -126,14 +126,14 @@ describe("k in a request", () => {
 describe("the fields of an answer", () => {
   const fields = { treinamento_id: "trainingId", score: "score", chunk_text: "content" } as const;
 
-  it("have the names that the host chooses, and are those that it names", async () => {
+  it("are those that the host chooses, under its names", async () => {
     const answer = await post(new FakeIndex(), { query: "frete" }, { fields });
     expect(answer.body).toEqual({
       results: [{ treinamento_id: "manual-7", score: 0.83, chunk_text: "Entregamos em 3 dias úteis" }],
     });
   });
 
-  it("are of a training those of its own, and else those of its best chunk", async () => {
+  it("of a training are its own, or else those of its best chunk", async () => {
     const body = { query: "frete", strategy: "trainings" };
     const answer = await post(new FakeIndex(() => [training]), body, { fields });
     expect(answer.body).toEqual({
@@ -141,7 +141,7 @@ describe("the fields of an answer", () => {
     });
   });
 
-  it("are left out where a hit has none", async () => {
+  it("are left out if a hit does not have them", async () => {
     const found = { palavras: "textScore", id: "trainingId" } as const;
     const answer = await post(new FakeIndex(), { query: "frete" }, { fields: found });
     expect(answer.body).toEqual({ results: [{ id: "manual-7" }] });
@@ -160,7 +160,7 @@ describe("strategy and mode in a request", () => {
     expect(index.calls[0]?.options).toMatchObject(expected);
   });
 
-  it("answers trainings whole, ids that are bigints as text also inside", async () => {
+  it("answers with complete trainings, with nested bigint ids as strings too", async () => {
     const answer = await post(new FakeIndex(() => [training]), { query: "frete", strategy: "trainings" });
     const trainingId = "9007199254740993";
     expect(answer.body).toEqual({
@@ -180,7 +180,7 @@ describe("strategy and mode in a request", () => {
     expect(index.calls).toEqual([]);
   });
 
-  it("are those that the host allows, the first by default; trainings are found by vector all the same", async () => {
+  it("are limited to those that the host allows, the first by default; trainings are always searched by vector", async () => {
     const index = new FakeIndex();
     const options: SimilarityHandlerOptions = { modes: ["hybrid", "text"] };
     for (const body of [{}, { mode: "text" }, { strategy: "trainings" }]) {
@@ -190,14 +190,14 @@ describe("strategy and mode in a request", () => {
     expect((await post(index, { query: "frete", mode: "vector" }, options)).status).toBe(400);
   });
 
-  it("have the host's own options beside them", async () => {
+  it("are combined with the host's own options", async () => {
     const index = new FakeIndex();
     await post(index, { query: "frete", k: 2 }, { search: { minScore: 0.5 } });
     expect(index.calls[0]?.options).toMatchObject({ minScore: 0.5, k: 2 });
   });
 });
 
-describe("who may ask", () => {
+describe("authorization", () => {
   const authorize = bearerToken("segredo");
   async function statusWith(authorization: string | undefined): Promise<number> {
     const headers = new Headers({ "content-type": "application/json" });
@@ -220,11 +220,11 @@ describe("who may ask", () => {
     ["segredo", 401],
     ["Basic segredo", 401],
     [undefined, 401],
-  ])("is answered by token %j: %i", async (authorization, status) => {
+  ])("answers the header %j with %i", async (authorization, status) => {
     expect(await statusWith(authorization)).toBe(status);
   });
 
-  it("is asked before the body is read, and may take its time", async () => {
+  it("runs before the body is read, and may be asynchronous", async () => {
     const index = new FakeIndex();
     const request = new Request("http://localhost/x", jsonRequest("{não é JSON"));
     const response = await similarityHandler(index, { authorize: () => Promise.resolve(false) })(request);
@@ -233,7 +233,7 @@ describe("who may ask", () => {
     expect(request.bodyUsed).toBe(false);
   });
 
-  it("is answered 500 without details when that fails", async () => {
+  it("answers 500 without details if it throws", async () => {
     const authorize = (): never => {
       throw new Error("segredo");
     };
@@ -272,13 +272,13 @@ describe("options of the handler", () => {
     ["options", 5],
     ["options", null],
     ["options", [{}]],
-  ])("refuses a wrong %s at once: %j", (option, options) => {
+  ])("refuses an invalid %s at creation: %j", (option, options) => {
     expect(() => similarityHandler(new FakeIndex(), options as never)).toThrow(
       expect.objectContaining({ name: "InvalidArgumentError", option }) as Error,
     );
   });
 
-  it("refuses what is no index, and an empty token", () => {
+  it("refuses anything that is not an index, and an empty token", () => {
     expect(() => similarityHandler({} as never)).toThrow(InvalidArgumentError);
     expect(() => similarityHandler(Promise.resolve(new FakeIndex()) as never)).toThrow(
       "index is a promise: await TrainingIndex.initialize(...)",
@@ -303,7 +303,7 @@ describe("a filter in a request", () => {
     expect(index.calls[0]?.options.filter).toEqual(filter);
   });
 
-  it("is absent from the search when it is left out", async () => {
+  it("is absent from the search if left out", async () => {
     const index = new FakeIndex();
     await post(index, { query: "frete" }, { allowFilter: true });
     expect(index.calls[0]?.options.filter).toBeUndefined();
@@ -313,7 +313,7 @@ describe("a filter in a request", () => {
     [[], "filter must be an object of metadata keys and values"],
     [{ grupo: { $where: 1 } }, "filter.grupo.$where must be one of"],
     [{ conta: 9007199254740992 }, "filter.conta must be a number up to 2^53 - 1"],
-  ])("answers 400 to %j, and asks the index nothing", async (filter, error) => {
+  ])("answers 400 to %j, without a search", async (filter, error) => {
     const index = new FakeIndex();
     const answer = await post(
       index,
@@ -325,8 +325,8 @@ describe("a filter in a request", () => {
   });
 });
 
-describe("what the host's search has", () => {
-  it("is not widened by a filter of a request, nor lost without one", async () => {
+describe("the host's search options", () => {
+  it("include a filter that a request's filter cannot widen, and that applies without one too", async () => {
     const index = new FakeIndex();
     const search = { filter: { bot: "loja" }, minScore: 0.3 };
     await post(
@@ -341,7 +341,7 @@ describe("what the host's search has", () => {
     ]);
   });
 
-  it("is the k of callers that name none, and the largest unless maxK says more", async () => {
+  it("include a default k, which is also the maximum unless maxK is higher", async () => {
     const index = new FakeIndex();
     await post(index, { query: "frete" }, { search: { k: 2 } });
     expect((await post(index, { query: "frete", k: 3 }, { search: { k: 2 } })).status).toBe(400);
@@ -350,7 +350,7 @@ describe("what the host's search has", () => {
     expect(index.calls.map(({ options }) => options.k)).toEqual([2, 2, 9]);
   });
 
-  it("is the only mode and strategy, where it names them", async () => {
+  it("fix the mode and strategy if they name them", async () => {
     const index = new FakeIndex();
     const search = { mode: "hybrid", strategy: "chunks" } as const;
     await post(index, { query: "frete" }, { search });
@@ -359,7 +359,7 @@ describe("what the host's search has", () => {
       expect((await post(index, { query: "frete", ...asked }, { search })).status).toBe(400);
   });
 
-  it("is not told of in an error that both filters together make", async () => {
+  it("are not revealed by an error about the combined filters", async () => {
     const index = new FakeIndex(() => {
       throw new InvalidArgumentError(
         "filter.$and[0].segredo",
@@ -372,7 +372,7 @@ describe("what the host's search has", () => {
   });
 });
 
-describe("a body that is not as it should be", () => {
+describe("an invalid body", () => {
   it.each([
     ["has no query", "{}", "query must be a string"],
     ["has a query that is a number", '{"query":5}', "query must be a string"],
@@ -385,7 +385,7 @@ describe("a body that is not as it should be", () => {
     ["has __proto__ as a key", '{"query":"frete","__proto__":{"k":900}}', "key other than"],
     ["is an array", '["frete"]', "The body must be an object"],
     ["is null", "null", "The body must be an object"],
-    ["is a text", '"frete"', "The body must be an object"],
+    ["is a string", '"frete"', "The body must be an object"],
     ["is not JSON", "{query:", "The body is not JSON"],
     ["is empty", "", "The body is not JSON"],
   ])("answers 400 when it %s", async (_name, body, problem) => {
@@ -397,12 +397,12 @@ describe("a body that is not as it should be", () => {
     expect(index.calls).toEqual([]);
   });
 
-  it("answers 400 when there is none", async () => {
+  it("answers 400 if there is none", async () => {
     const answer = await send(new FakeIndex(), jsonRequest(null));
     expect(answer).toMatchObject({ status: 400, body: { error: "The body is not JSON" } });
   });
 
-  it("answers 400 with what the index says of a blank query", async () => {
+  it("answers 400 with the index's message about a blank query", async () => {
     const index = new FakeIndex(() => {
       throw new InvalidArgumentError("query", "must not be blank");
     });
@@ -412,7 +412,7 @@ describe("a body that is not as it should be", () => {
   });
 });
 
-describe("a request that is not as it should be", () => {
+describe("an invalid request", () => {
   it.each(["GET", "PUT", "DELETE"])("answers 405 and allows POST when its method is %s", async (method) => {
     const index = new FakeIndex();
     const answer = await send(index, { method });
@@ -444,7 +444,7 @@ describe("a request that is not as it should be", () => {
   });
 
   it.each(["application/json; charset=utf-8", "Application/JSON", "application/json;charset=utf-8"])(
-    "is served with the content type %j",
+    "is accepted with the content type %j",
     async (type) => {
       const answer = await send(new FakeIndex(), {
         method: "POST",
@@ -458,9 +458,9 @@ describe("a request that is not as it should be", () => {
 
 describe("the size of a body", () => {
   const tooLarge = { status: 413, body: { error: "The body must not be larger than 100 bytes" } };
-  /** JSON of exactly so many bytes. */
+  /** JSON of exactly this many bytes. */
   const bodyOf = (bytes: number): string => `{"query":"${"x".repeat(bytes - '{"query":""}'.length)}"}`;
-  /** A body that never ends by itself, as a client may send it; `sent` counts its bytes. */
+  /** A body that never ends, as a client may send it; `sent` counts its bytes. */
   const endless = (): {
     stream: ReadableStream<Uint8Array>;
     sent: () => number;
@@ -507,7 +507,7 @@ describe("the size of a body", () => {
     expect(index.calls).toEqual([]);
   });
 
-  it("is refused when content-length says less than there is", async () => {
+  it("is refused even if content-length understates it", async () => {
     const headers = { "content-type": "application/json", "content-length": "5" };
     const answer = await send(
       new FakeIndex(),
@@ -517,13 +517,13 @@ describe("the size of a body", () => {
     expect(answer).toMatchObject(tooLarge);
   });
 
-  it("may be maxBodyBytes, and no more", async () => {
+  it("may be at most maxBodyBytes", async () => {
     const options = { maxBodyBytes: 100 };
     expect((await send(new FakeIndex(), jsonRequest(bodyOf(100)), options)).status).toBe(200);
     expect((await send(new FakeIndex(), jsonRequest(bodyOf(101)), options)).status).toBe(413);
   });
 
-  it("may be 65,536 bytes by default, and no more", async () => {
+  it("may be at most 65,536 bytes by default", async () => {
     expect((await send(new FakeIndex(), jsonRequest(bodyOf(65_536)))).status).toBe(200);
     expect((await send(new FakeIndex(), jsonRequest(bodyOf(65_537)))).status).toBe(413);
   });
@@ -536,7 +536,7 @@ describe("the size of a body", () => {
     expect((await send(new FakeIndex(), jsonRequest(body), { maxBodyBytes: bytes })).status).toBe(200);
   });
 
-  it("does not matter to letters that two parts of a stream share", async () => {
+  it("may arrive in pieces that split a character", async () => {
     const bytes = new TextEncoder().encode('{"query":"ação"}');
     const stream = new ReadableStream<Uint8Array>({
       start(controller) {
@@ -551,15 +551,15 @@ describe("the size of a body", () => {
 });
 
 describe("a search that fails", () => {
-  it("answers 504 when timeoutMs is over, and its signal has fired by then", async () => {
+  it("answers 504 after timeoutMs, and its signal has fired", async () => {
     const index = new FakeIndex(untilAborted);
     const answer = await post(index, { query: "frete" }, { timeoutMs: 20 });
     expect(answer).toMatchObject({ status: 504, body: { error: "The search took too long" } });
     expect(index.calls[0]?.options.signal?.aborted).toBe(true);
   });
 
-  // Node drops an AbortSignal.timeout that only AbortSignal.any still knows: nodejs/node#57736.
-  it("answers 504 also when garbage was collected before timeoutMs was over", async () => {
+  // Node collects an AbortSignal.timeout that only AbortSignal.any still references: nodejs/node#57736.
+  it("answers 504 even if garbage is collected before timeoutMs ends", async () => {
     const index = new FakeIndex((query, options) => {
       setTimeout(collectGarbage, 20);
       return untilAborted(query, options);
@@ -568,7 +568,7 @@ describe("a search that fails", () => {
     expect(answer.status).toBe(504);
   });
 
-  it("is not ended before timeoutMs is over", async () => {
+  it("is not aborted before timeoutMs", async () => {
     const index = new FakeIndex();
     await post(index, { query: "frete" }, { timeoutMs: 60_000 });
     expect(index.calls[0]?.options.signal?.aborted).toBe(false);
@@ -586,7 +586,7 @@ describe("a search that fails", () => {
     expect([...timers, vi.getTimerCount()]).toEqual([1, 0]);
   });
 
-  it("is ended when the caller goes away", async () => {
+  it("is aborted when the caller disconnects", async () => {
     const controller = new AbortController();
     const index = new FakeIndex((query, options) => {
       setTimeout(() => {
@@ -600,7 +600,7 @@ describe("a search that fails", () => {
     expect(index.calls[0]?.options.signal?.aborted).toBe(true);
   });
 
-  it("is ended also when garbage was collected before the caller went away", async () => {
+  it("is aborted even if garbage is collected before the caller disconnects", async () => {
     const controller = new AbortController();
     const index = new FakeIndex((query, options) => {
       setTimeout(collectGarbage, 20);
@@ -614,7 +614,7 @@ describe("a search that fails", () => {
     expect(answer.status).toBe(504);
   });
 
-  it("answers 503 for an EmbeddingError that can heal", async () => {
+  it("answers 503 for a retryable EmbeddingError", async () => {
     const answer = await failWith(new EmbeddingError("EMBEDDING_FAILED", "segredo", true));
     expect(answer).toMatchObject({
       status: 503,
@@ -623,16 +623,16 @@ describe("a search that fails", () => {
     expect(Number(answer.headers.get("retry-after"))).toBeGreaterThan(0);
   });
 
-  it("answers 500 for an EmbeddingError that cannot", async () => {
+  it("answers 500 for an EmbeddingError that is not retryable", async () => {
     expect((await failWith(new EmbeddingError("EMBEDDING_INVALID", "segredo", false))).status).toBe(500);
   });
 
-  it("answers 503 for a DatabaseError that can heal", async () => {
+  it("answers 503 for a retryable DatabaseError", async () => {
     const error = new DatabaseError("segredo", { code: "CONNECTION_FAILED", retryable: true });
     expect((await failWith(error)).status).toBe(503);
   });
 
-  it("answers 500 for a DatabaseError that cannot", async () => {
+  it("answers 500 for a DatabaseError that is not retryable", async () => {
     const error = new DatabaseError("segredo", { code: "DATABASE_FAILED", retryable: false });
     expect((await failWith(error)).status).toBe(500);
   });
@@ -648,7 +648,7 @@ describe("a search that fails", () => {
     new DatabaseError("segredo", { code: "DATABASE_FAILED", retryable: false, cause: "segredo" }),
     new SchemaError("PROFILE_MISMATCH", "segredo"),
     new AbortError("segredo"),
-  ])("answers nothing of what was in the error: $name", async (error) => {
+  ])("reveals nothing of the error: $name", async (error) => {
     const answer = await failWith(error);
     expect(answer.status).toBeGreaterThanOrEqual(500);
     expect(Object.keys(answer.body as object)).toEqual(["error"]);
@@ -656,7 +656,7 @@ describe("a search that fails", () => {
     expect([...answer.headers.values()].join()).not.toContain("segredo");
   });
 
-  it("answers 500 for what is thrown and is no Error", async () => {
+  it("answers 500 for a thrown value that is not an Error", async () => {
     const thrown = "segredo" as unknown as Error;
     const index: HttpIndex = { similar: () => Promise.reject(thrown) };
     const answer = await post(index, { query: "frete" });
@@ -664,7 +664,7 @@ describe("a search that fails", () => {
   });
 });
 
-// Last in the file: what it looks at is what the tests above have brought about.
+// Last in the file: it checks the statuses that the tests above have caused.
 describe("docs/openapi.yaml", () => {
   it.each([
     { query: "frete" },
@@ -679,13 +679,13 @@ describe("docs/openapi.yaml", () => {
     { query: "frete", efSearch: 100 },
     { k: 5 },
     "frete",
-  ])("describes as a request what is served, and nothing else: %j", async (body) => {
+  ])("describes exactly the requests that are accepted: %j", async (body) => {
     const modes = ["vector", "text", "hybrid"] as const;
     const { status } = await post(new FakeIndex(), body, { modes, allowFilter: true });
     expect(isDescribedRequest(body)).toBe(status === 200);
   });
 
-  it("describes every status that was answered, and no other", () => {
+  it("describes exactly the statuses that were answered", () => {
     expect(answeredStatuses()).toEqual(describedStatuses());
   });
 });

@@ -1,4 +1,4 @@
-/** What a body is made of: JSON in UTF-8, as it is, that comes in time. */
+/** A request body must be JSON in UTF-8, uncompressed, and arrive in time. */
 import { getEventListeners } from "node:events";
 import { describe, expect, it } from "vitest";
 import { similarityHandler } from "../../src/http/handler.js";
@@ -24,7 +24,7 @@ function bytesOf(text: string, encoding: BufferEncoding): Uint8Array<ArrayBuffer
 }
 
 describe("the encoding of a body", () => {
-  it("is never guessed: accents of Latin-1 are refused, not searched for as something else", async () => {
+  it("is never guessed: Latin-1 accents are refused, not searched for as other characters", async () => {
     const index = new FakeIndex();
     const answer = await sendBytes(index, bytesOf(JSON_BODY, "latin1"));
     expect(answer).toMatchObject({ status: 400, body: { error: "The body is not UTF-8" } });
@@ -36,7 +36,7 @@ describe("the encoding of a body", () => {
     'application/json; charset="windows-1252"',
     "application/json;charset=utf-16",
     "application/json; profile=x; CharSet=latin1",
-  ])("answers 415 when it is said to be another: %s", async (type) => {
+  ])("answers 415 if another charset is declared: %s", async (type) => {
     const index = new FakeIndex();
     const answer = await sendBytes(index, bytesOf(JSON_BODY, "utf8"), { "content-type": type });
     expect(answer).toMatchObject({ status: 415, body: { error: "The body must be JSON in UTF-8" } });
@@ -44,7 +44,7 @@ describe("the encoding of a body", () => {
   });
 
   it.each(["application/json; charset=UTF-8", 'application/json;charset="utf-8"', "application/json ; x=1"])(
-    "is served when it is said to be UTF-8, or nothing is said: %s",
+    "is accepted if declared as UTF-8 or not declared: %s",
     async (type) => {
       const index = new FakeIndex();
       const answer = await sendBytes(index, bytesOf(JSON_BODY, "utf8"), { "content-type": type });
@@ -53,13 +53,13 @@ describe("the encoding of a body", () => {
     },
   );
 
-  it("may begin with the mark that Windows programs write", async () => {
+  it("may begin with the byte order mark that Windows programs write", async () => {
     const index = new FakeIndex();
     expect((await sendBytes(index, bytesOf(`\uFEFF${JSON_BODY}`, "utf8"))).status).toBe(200);
     expect(index.calls[0]?.query).toBe("Qual é o prazo de devolução?");
   });
 
-  it.each(["gzip", "br", "GZIP"])("answers 415 when the body is compressed: %s", async (coding) => {
+  it.each(["gzip", "br", "GZIP"])("answers 415 if the body is compressed: %s", async (coding) => {
     const answer = await sendBytes(new FakeIndex(), bytesOf(JSON_BODY, "utf8"), {
       "content-encoding": coding,
     });
@@ -68,8 +68,8 @@ describe("the encoding of a body", () => {
   });
 });
 
-describe("a body that does not come", () => {
-  it("answers 504 when it comes too slowly, and lets go of it", async () => {
+describe("a body that cannot be read", () => {
+  it("answers 504 if it arrives too slowly, and cancels it", async () => {
     let cancelled = false;
     const stream = new ReadableStream<Uint8Array>({
       start(controller) {
@@ -86,7 +86,7 @@ describe("a body that does not come", () => {
     expect(cancelled).toBe(true);
   });
 
-  it("answers 400 when it breaks off", async () => {
+  it("answers 400 if it breaks off", async () => {
     const told: unknown[] = [];
     const stream = new ReadableStream<Uint8Array>({
       pull(controller) {
@@ -99,7 +99,7 @@ describe("a body that does not come", () => {
     expect(told).toEqual([]);
   });
 
-  it("answers 500 and says where to look when the host has read it before", async () => {
+  it("answers 500 if the host has already read it, and tells the host why", async () => {
     const told: unknown[] = [];
     const request = new Request("http://localhost/x", jsonRequest(JSON_BODY));
     await request.json();
@@ -112,10 +112,10 @@ describe("a body that does not come", () => {
     ]);
   });
 
-  it("leaves no listener at the caller's signal", async () => {
+  it("leaves no listener on the request's signal", async () => {
     const { signal } = new AbortController();
     const request = new Request("http://localhost/x", jsonRequest(JSON_BODY));
-    Object.defineProperty(request, "signal", { value: signal }); // Request itself makes another of the one it is given
+    Object.defineProperty(request, "signal", { value: signal }); // the Request constructor would make its own signal
     let listening = 0;
     const index = new FakeIndex(() => {
       listening = getEventListeners(signal, "abort").length;

@@ -81,7 +81,7 @@ describeOnEach("asRetriever", (database) => {
     ]);
   });
 
-  it("keeps to k and filter", async () => {
+  it("applies k and filter", async () => {
     const { index } = await openTestIndex(database);
     for (const grupo of ["a", "a", "b"].entries()) {
       await index.upsertTraining({ id: `t${grupo[0]}`, content: "loja", metadata: { grupo: grupo[1] } });
@@ -91,7 +91,7 @@ describeOnEach("asRetriever", (database) => {
     expect(await index.asRetriever({ filter: { grupo: "a" } }).invoke("loja")).toHaveLength(2);
   });
 
-  it("has options for one call, of which a filter narrows the filters of retriever and index further", async () => {
+  it("accepts options for one call; their filter further narrows those of the retriever and the index", async () => {
     const { index } = await openTestIndex(database, { filter: { bot: "loja" } });
     for (const [place, [grupo, ano]] of [
       ["a", 1],
@@ -119,7 +119,7 @@ describeOnEach("asRetriever", (database) => {
     expect(await retriever.invoke("loja", { configurable: others })).toHaveLength(2);
   });
 
-  it("leaves the host's metadata as it is, whatever its names", async () => {
+  it("does not change the host's metadata, whatever its keys", async () => {
     const { index } = await openTestIndex(database);
     const metadata = { start: "08:00", end: "18:00", score: "A", chunk: 1, position: [2], trainingId: null };
     await index.upsertTraining({ id: "horario", content: "Abrimos às oito.", metadata });
@@ -129,7 +129,7 @@ describeOnEach("asRetriever", (database) => {
     expect(trainingIndex).toMatchObject({ trainingId: "horario", start: 0, end: 16, position: 0 });
   });
 
-  it("keeps its own key out of metadata that is written", async () => {
+  it("refuses its own key in metadata that is written", async () => {
     const { index } = await openTestIndex(database);
     const metadata = { trainingIndex: { start: 0 } };
     const writes: [string, () => Promise<unknown>][] = [
@@ -149,10 +149,10 @@ describeOnEach("asRetriever", (database) => {
         option: `${path}.trainingIndex`,
         code: "INVALID_ARGUMENT",
       });
-    await index.upsertTraining({ id: "a", content: "loja", metadata: { pedido: metadata } }); // deeper it is the host's
+    await index.upsertTraining({ id: "a", content: "loja", metadata: { pedido: metadata } }); // nested, the key belongs to the host
   });
 
-  it("checks the options of a call as it checks its own, and tells its callbacks", async () => {
+  it("validates the options of a call as it does its own, and reports errors to its callbacks", async () => {
     const { index, embeddings } = await openTestIndex(database);
     const errors: unknown[] = [];
     const callbacks = [
@@ -188,7 +188,7 @@ describeOnEach("asRetriever", (database) => {
     }
   });
 
-  it("ends a call whose signal fires, while the question is embedded", async () => {
+  it("ends a call whose signal fires while the question is embedded", async () => {
     const { index, embeddings } = await openTestIndex(database);
     const controller = new AbortController();
     embeddings.embedQuery = () => {

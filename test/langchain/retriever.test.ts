@@ -19,8 +19,8 @@ function hit(content: string, position = 0): ChunkHit {
   return { ...place, content, metadata: { tag: "entregas" }, score: 0.75, distance: 0.25 };
 }
 
-/** An index that notes what it is asked for and answers with the question. */
-class NotingIndex implements SearchableIndex {
+/** An index that records its calls and returns the question in its hits. */
+class RecordingIndex implements SearchableIndex {
   readonly asked: [string, SimilarOptions<SearchMode> | undefined][] = [];
 
   similar(query: string, options?: SimilarOptions<SearchMode>): Promise<ChunkHit[]> {
@@ -29,7 +29,7 @@ class NotingIndex implements SearchableIndex {
   }
 }
 
-class NotingHandler extends BaseCallbackHandler {
+class RecordingHandler extends BaseCallbackHandler {
   name = "noting";
   readonly events: unknown[] = [];
 
@@ -73,7 +73,7 @@ describe("toDocument", () => {
     });
   });
 
-  it("leaves metadata of the place's names, and the hit, as they are", () => {
+  it("does not change metadata with the same keys as the place, nor the hit", () => {
     const given = { ...hit("Olá"), metadata: { score: "alto", position: 99 } };
     expect(toDocument(given).metadata).toMatchObject({
       score: "alto",
@@ -86,7 +86,7 @@ describe("toDocument", () => {
 
 describe("TrainingRetriever", () => {
   it("returns the hits as documents, nearest first", async () => {
-    const documents = await new TrainingRetriever(new NotingIndex()).invoke("Qual é o prazo?");
+    const documents = await new TrainingRetriever(new RecordingIndex()).invoke("Qual é o prazo?");
     expect(documents.map(({ id, pageContent }) => [id, pageContent])).toEqual([
       ["c0", "Qual é o prazo? Resposta um."],
       ["c1", "Qual é o prazo? Resposta dois."],
@@ -94,8 +94,8 @@ describe("TrainingRetriever", () => {
     expect(documents[1]?.metadata.trainingIndex.position).toBe(1);
   });
 
-  it("searches with its options, and keeps those of LangChain from the index", async () => {
-    const index = new NotingIndex();
+  it("searches with its options, without those of LangChain", async () => {
+    const index = new RecordingIndex();
     const search = { k: 3, filter: { grupo: "suporte" }, efSearch: 100 };
     const retriever = new TrainingRetriever(index, {
       ...search,
@@ -108,17 +108,17 @@ describe("TrainingRetriever", () => {
     expect(index.asked).toStrictEqual([["Qual é o prazo?", search]]);
   });
 
-  it("searches with no options when it has none", async () => {
-    const index = new NotingIndex();
+  it("searches without options if it has none", async () => {
+    const index = new RecordingIndex();
     await new TrainingRetriever(index).invoke("Olá");
     expect(index.asked).toStrictEqual([["Olá", {}]]);
   });
 
-  it("has LangChain's defaults, or what it is given in their place", () => {
-    const plain = new TrainingRetriever(new NotingIndex());
+  it("has LangChain's defaults unless options are given", () => {
+    const plain = new TrainingRetriever(new RecordingIndex());
     expect([plain.callbacks, plain.tags, plain.metadata, plain.verbose]).toEqual([undefined, [], {}, false]);
-    const callbacks = [new NotingHandler()];
-    const given = new TrainingRetriever(new NotingIndex(), {
+    const callbacks = [new RecordingHandler()];
+    const given = new TrainingRetriever(new RecordingIndex(), {
       callbacks,
       tags: ["faq"],
       metadata: { bot: 1 },
@@ -133,8 +133,8 @@ describe("TrainingRetriever", () => {
   });
 
   it("calls callbacks with tags and metadata, its own and those of the call", async () => {
-    const [own, ofCall] = [new NotingHandler(), new NotingHandler()];
-    const retriever = new TrainingRetriever(new NotingIndex(), {
+    const [own, ofCall] = [new RecordingHandler(), new RecordingHandler()];
+    const retriever = new TrainingRetriever(new RecordingIndex(), {
       callbacks: [own],
       tags: ["faq"],
       metadata: { bot: 1 },
@@ -152,7 +152,7 @@ describe("TrainingRetriever", () => {
 
   it("passes on what the index throws, and tells the callbacks", async () => {
     const failure = new DatabaseError("sem conexão", { code: "CONNECTION_FAILED", retryable: true });
-    const handler = new NotingHandler();
+    const handler = new RecordingHandler();
     const retriever = new TrainingRetriever(
       { similar: () => Promise.reject(failure) },
       { callbacks: [handler] },
@@ -163,7 +163,7 @@ describe("TrainingRetriever", () => {
   });
 
   it("answers several questions with batch, in their order", async () => {
-    const answers = await new TrainingRetriever(new NotingIndex()).batch(["Um?", "Dois?"]);
+    const answers = await new TrainingRetriever(new RecordingIndex()).batch(["Um?", "Dois?"]);
     expect(answers.map((documents) => documents[0]?.pageContent)).toEqual([
       "Um? Resposta um.",
       "Dois? Resposta um.",
@@ -174,20 +174,20 @@ describe("TrainingRetriever", () => {
     const join = RunnableLambda.from((documents: Document[]) =>
       documents.map(({ pageContent }) => pageContent).join("\n"),
     );
-    await expect(new TrainingRetriever(new NotingIndex()).pipe(join).invoke("Olá!")).resolves.toBe(
+    await expect(new TrainingRetriever(new RecordingIndex()).pipe(join).invoke("Olá!")).resolves.toBe(
       "Olá! Resposta um.\nOlá! Resposta dois.",
     );
   });
 
   it("streams its documents as one piece", async () => {
     const pieces: DocumentInterface[][] = [];
-    for await (const piece of await new TrainingRetriever(new NotingIndex()).stream("Olá!"))
+    for await (const piece of await new TrainingRetriever(new RecordingIndex()).stream("Olá!"))
       pieces.push(piece);
     expect(pieces.map((documents) => documents.map(({ id }) => id))).toEqual([["c0", "c1"]]);
   });
 
   it("names itself to LangChain", () => {
-    const retriever = new TrainingRetriever(new NotingIndex());
+    const retriever = new TrainingRetriever(new RecordingIndex());
     expect(TrainingRetriever.lc_name()).toBe("TrainingRetriever");
     expect(retriever.lc_namespace).toEqual(["langchain_training_index", "retrievers"]);
     expect(retriever.getName()).toBe("TrainingRetriever");
@@ -197,17 +197,17 @@ describe("TrainingRetriever", () => {
 describe("a call of a TrainingRetriever", () => {
   const own = { k: 3, efSearch: 100 };
 
-  /** What the index is asked for by a retriever with these options, in a call with those. */
+  /** The options that the index gets from a retriever with options `made`, in a call with options `trainings`. */
   async function askedFor(made: TrainingRetrieverOptions, trainings: unknown): Promise<unknown> {
-    const index = new NotingIndex();
+    const index = new RecordingIndex();
     await new TrainingRetriever(index, made).invoke("Olá", {
       configurable: { trainings: trainings as never },
     });
     return index.asked[0]?.[1];
   }
 
-  it("searches with the options under trainings in its configurable, and the next call with its own", async () => {
-    const index = new NotingIndex();
+  it("uses the options in configurable.trainings, and the next call the retriever's own", async () => {
+    const index = new RecordingIndex();
     const retriever = new TrainingRetriever(index, own);
     const onTextOnly = (): void => undefined;
     const weights = { text: 2 };
@@ -225,7 +225,7 @@ describe("a call of a TrainingRetriever", () => {
     ["k, by default", {}, { k: 50 }, { k: 5 }],
     ["k, smaller", { k: 3 }, { k: 2 }, { k: 2 }],
     ["perTraining", { perTraining: 2 }, { perTraining: 5 }, { perTraining: 2 }],
-    ["perTraining, where there was no bound", {}, { perTraining: 5 }, { perTraining: 5 }],
+    ["perTraining, not set before", {}, { perTraining: 5 }, { perTraining: 5 }],
     [
       "neighbors",
       { neighbors: { before: 2, after: 1 } },
@@ -233,12 +233,12 @@ describe("a call of a TrainingRetriever", () => {
       { neighbors: { before: 1, after: 1 } },
     ],
     [
-      "neighbors, of a side that has none",
+      "neighbors, on a side that has none",
       { neighbors: { after: 1 } },
       { neighbors: { before: 9 } },
       { neighbors: { before: 0, after: 1 } },
     ],
-    ["neighbors, where there are none", {}, { neighbors: { before: 9 } }, {}],
+    ["neighbors, not set before", {}, { neighbors: { before: 9 } }, {}],
     ["efSearch", { efSearch: 20 }, { efSearch: 1000 }, { efSearch: 20 }],
     ["efSearch, by default", {}, { efSearch: 1000 }, { efSearch: 40 }],
     ["rerankFactor, by default", {}, { rerankFactor: 100 }, { rerankFactor: 10 }],
@@ -252,18 +252,18 @@ describe("a call of a TrainingRetriever", () => {
     ["minScore", { minScore: 0.5 }, { minScore: -1 }, { minScore: 0.5 }],
     ["minScore, stricter", { minScore: 0.5 }, { minScore: 0.6 }, { minScore: 0.6 }],
     ["maxDistance", { maxDistance: 0.5 }, { maxDistance: 2 }, { maxDistance: 0.5 }],
-  ])("is not widened by %s", async (_name, made, asked, expected) => {
+  ])("cannot exceed the retriever's own limit: %s", async (_name, made, asked, expected) => {
     expect(await askedFor(made, asked)).toStrictEqual({ ...made, ...expected });
   });
 
-  it("keeps to the index's efSearch where it has none of its own", async () => {
-    const index = new NotingIndex();
+  it("cannot exceed the index's efSearch if the retriever has none", async () => {
+    const index = new RecordingIndex();
     const retriever = new TrainingRetriever(index, {}, 15);
     await retriever.invoke("Olá", { configurable: { trainings: { efSearch: 1000 } } });
     expect(index.asked).toStrictEqual([["Olá", { efSearch: 15 }]]);
   });
 
-  it("tells both callbacks of an answer by words alone", async () => {
+  it("calls both onTextOnly callbacks", async () => {
     const told: string[] = [];
     const made = { mode: "hybrid", onTextOnly: () => told.push("host") } as const;
     const search = (await askedFor(made, { onTextOnly: () => told.push("call") })) as typeof made;
@@ -290,8 +290,8 @@ describe("a call of a TrainingRetriever", () => {
     await expect(askedFor(made, trainings)).rejects.toMatchObject({ option, code: "INVALID_ARGUMENT" });
   });
 
-  it("leaves what others find in configurable, and an option that is undefined says nothing", async () => {
-    const index = new NotingIndex();
+  it("ignores other keys in configurable, and undefined options", async () => {
+    const index = new RecordingIndex();
     const others = {
       thread_id: "conversa",
       model: "x",
@@ -312,9 +312,9 @@ describe("a call of a TrainingRetriever", () => {
   });
 
   it.each([{ question: "Olá" }, ["Olá"], undefined, 1])(
-    "says of the input %j that it is no string",
+    "refuses the input %j, which is not a string",
     async (input) => {
-      const index = new NotingIndex();
+      const index = new RecordingIndex();
       await expect(new TrainingRetriever(index).invoke(input as never)).rejects.toMatchObject({
         option: "input",
         message: expect.stringContaining(
@@ -325,8 +325,8 @@ describe("a call of a TrainingRetriever", () => {
     },
   );
 
-  it("narrows its own filter by that of a call", async () => {
-    const index = new NotingIndex();
+  it("narrows the retriever's filter by that of a call", async () => {
+    const index = new RecordingIndex();
     const retriever = new TrainingRetriever(index, { filter: { grupo: "suporte" } });
     await retriever.invoke("Olá", { configurable: { trainings: { filter: { grupo: "vendas" } } } });
     expect(index.asked).toStrictEqual([
@@ -340,8 +340,8 @@ describe("a call of a TrainingRetriever", () => {
     ]);
   });
 
-  it("passes its signal on to the search, and a timeout as one", async () => {
-    const index = new NotingIndex();
+  it("passes its signal to the search, and its timeout as a signal", async () => {
+    const index = new RecordingIndex();
     const { signal } = new AbortController();
     const retriever = new TrainingRetriever(index);
     await retriever.invoke("Olá", { signal });
@@ -350,8 +350,8 @@ describe("a call of a TrainingRetriever", () => {
     expect(index.asked[1]?.[1]?.signal).toBeInstanceOf(AbortSignal);
   });
 
-  it("has its options through withConfig, batch, stream and a step around it, too", async () => {
-    const index = new NotingIndex();
+  it("gets its options through withConfig, batch, stream and a preceding step, too", async () => {
+    const index = new RecordingIndex();
     const retriever = new TrainingRetriever(index, { k: 9 });
     const configOf = (k: number): { configurable: { trainings: { k: number } } } => ({
       configurable: { trainings: { k } },
@@ -365,7 +365,7 @@ describe("a call of a TrainingRetriever", () => {
     expect(index.asked.map(([, options]) => options?.k)).toEqual([1, 2, 3, 4, 5]);
   });
 
-  it("is one run of the retriever for its callbacks, by its name, id and metadata", async () => {
+  it("is one run for callbacks, with its name, id and metadata", async () => {
     const runs: unknown[] = [];
     const handler = BaseCallbackHandler.fromMethods({
       handleRetrieverStart: (retriever, _query, runId, parent, tags, metadata, name) => {
@@ -373,7 +373,7 @@ describe("a call of a TrainingRetriever", () => {
       },
     });
     const runId = "6b1f3c5e-0d0a-4c5b-9d3a-1f2e3d4c5b6a";
-    await new TrainingRetriever(new NotingIndex(), { callbacks: [handler], metadata: { bot: 1 } }).invoke(
+    await new TrainingRetriever(new RecordingIndex(), { callbacks: [handler], metadata: { bot: 1 } }).invoke(
       "Olá",
       {
         runId,
@@ -394,9 +394,9 @@ describe("a call of a TrainingRetriever", () => {
     ]);
   });
 
-  it("takes callbacks in the place of a config, as LangChain's own retrievers do", async () => {
-    const handler = new NotingHandler();
-    await new TrainingRetriever(new NotingIndex()).invoke("Olá", [handler] as never);
+  it("accepts callbacks instead of a config, as LangChain's own retrievers do", async () => {
+    const handler = new RecordingHandler();
+    await new TrainingRetriever(new RecordingIndex()).invoke("Olá", [handler] as never);
     await awaitAllCallbacks();
     expect(handler.events).toHaveLength(2);
   });

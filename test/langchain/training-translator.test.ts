@@ -14,7 +14,7 @@ const own = { bot: { $eq: "a" } };
 const generated = { ano: { $gte: 2024 } };
 
 describe("TrainingTranslator", () => {
-  it("has no filter for a question without one", () => {
+  it("returns no filter for a question without one", () => {
     expect(translator.visitStructuredQuery(new StructuredQuery("loja"))).toEqual({});
   });
 
@@ -23,7 +23,7 @@ describe("TrainingTranslator", () => {
     expect(translator.visitStructuredQuery(query)).toEqual({ filter: { ano: { [`$${comparator}`]: 2024 } } });
   });
 
-  it("translates combinations, not included", () => {
+  it("translates combinations, including not", () => {
     const either = new Operation("or", [recent, group]);
     const query = new StructuredQuery("loja", new Operation("and", [new Operation("not", [either]), recent]));
     expect(translator.visitStructuredQuery(query)).toEqual({
@@ -37,13 +37,13 @@ describe("TrainingTranslator", () => {
   });
 
   it.each([new Operation("and", []), new Operation("or"), new Operation("not", [recent, group])])(
-    "refuses %j, which does not say what it means",
+    "refuses the ambiguous %j",
     (operation) => {
       expect(() => translator.visitOperation(operation)).toThrow(InvalidArgumentError);
     },
   );
 
-  it("refuses comparisons and operations that it does not know", () => {
+  it("refuses unknown comparisons and operations", () => {
     expect(() => translator.visitComparison(new Comparison("like" as never, "grupo", "v%"))).toThrow();
     expect(() => translator.visitOperation(new Operation("nor" as never, [recent]))).toThrow();
   });
@@ -53,14 +53,14 @@ describe("TrainingTranslator", () => {
     ["both", own, generated, "and" as const, { $and: [own, generated] }],
     ["either", own, generated, "or" as const, { $or: [own, generated] }],
     ["the model's in place of the caller's", own, generated, "replace" as const, generated],
-    ["the model's where the caller has none", undefined, generated, "and" as const, generated],
-    ["nothing where there is nothing", undefined, undefined, "and" as const, undefined],
+    ["the model's if the caller has none", undefined, generated, "and" as const, generated],
+    ["none if there are none", undefined, undefined, "and" as const, undefined],
   ])("merges filters: %s", (_name, given, asked, type, merged) => {
     expect(translator.mergeFilters(given, asked, type)).toEqual(merged);
   });
 
   it.each(["and", "or", "replace"] as const)(
-    "holds to the caller's filter where the model asks for none, with %s",
+    "keeps the caller's filter if the model asks for none, with %s",
     (type) => {
       for (const none of [undefined, {}])
         for (const force of [true, false])

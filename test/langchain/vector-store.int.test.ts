@@ -13,14 +13,14 @@ function document(
   return new Document({ pageContent, metadata: {}, ...fields });
 }
 
-// The cases are those of LangChain's own suite for vector stores (Python, `VectorStoreIntegrationTests`).
-describeOnEach("the vector store, by LangChain's standard cases", (database) => {
+// These are the cases of LangChain's own test suite for vector stores (Python, `VectorStoreIntegrationTests`).
+describeOnEach("the vector store, in LangChain's standard tests", (database) => {
   it("is empty at first", async () => {
     const { index } = await openTestIndex(database);
     expect(await index.vectorStore.similaritySearch("foo", 1)).toEqual([]);
   });
 
-  it("adds documents, returns their ids, and changes nothing that it was given", async () => {
+  it("adds documents, returns their ids, and does not change its arguments", async () => {
     const { vectorStore } = (await openTestIndex(database)).index;
     const originals = [document("foo", { metadata: { id: 1 } }), document("bar", { metadata: { id: 2 } })];
     const given = structuredClone(
@@ -35,7 +35,7 @@ describeOnEach("the vector store, by LangChain's standard cases", (database) => 
     expect(originals.map(({ id, pageContent, metadata }) => ({ id, pageContent, metadata }))).toEqual(given);
   });
 
-  it("deletes one, several, and ids that it does not know", async () => {
+  it("deletes one document, several, and ignores unknown ids", async () => {
     const { vectorStore } = (await openTestIndex(database)).index;
     const ids = ["1", "2", "3"];
     expect(
@@ -67,7 +67,7 @@ describeOnEach("the vector store, by LangChain's standard cases", (database) => 
     ]);
   });
 
-  it("returns documents by id, in the order of the ids, without those that are missing", async () => {
+  it("returns documents by id, in the order of the ids, without missing ones", async () => {
     const { vectorStore } = (await openTestIndex(database)).index;
     const [first, second] = await vectorStore.addDocuments([
       document("foo"),
@@ -83,7 +83,7 @@ describeOnEach("the vector store, by LangChain's standard cases", (database) => 
 });
 
 describeOnEach("the vector store", (database) => {
-  it("scores higher what is nearer, and agrees with the distance", async () => {
+  it("gives nearer documents higher scores, consistent with the distance", async () => {
     const { vectorStore } = (await openTestIndex(database)).index;
     await vectorStore.addDocuments([
       document("o prazo de entrega", { id: "1" }),
@@ -121,7 +121,7 @@ describeOnEach("the vector store", (database) => {
     await expect(store.addVectors([], [document("x")])).rejects.toMatchObject({ option: "vectors" });
   });
 
-  it("prefers what is unlike what it has, in an MMR search", async () => {
+  it("prefers dissimilar documents in an MMR search", async () => {
     const { vectorStore } = (await openTestIndex(database)).index;
     const texts = ["prazo de entrega", "prazo de entrega.", "prazo de entrega!", "prazo de troca"];
     await vectorStore.addDocuments(texts.map((text, place) => document(text, { id: `${place}` })));
@@ -135,7 +135,7 @@ describeOnEach("the vector store", (database) => {
     expect(await retriever.invoke("prazo de entrega")).toEqual(found);
   });
 
-  it("keeps to its filters through its retriever", async () => {
+  it("applies filters in its retriever too", async () => {
     const { vectorStore } = (await openTestIndex(database)).index;
     await vectorStore.addDocuments([
       document("foo", { metadata: { bot: 1 } }),
@@ -172,7 +172,7 @@ describeOnEach("the vector store", (database) => {
     expect(await index.similar("loja", { k: 10 })).toHaveLength(5);
   });
 
-  it("refuses an id that comes twice in one call, and a wrong count of ids", async () => {
+  it("refuses a repeated id in one call, and a wrong number of ids", async () => {
     const { vectorStore } = (await openTestIndex(database)).index;
     const two = [document("foo"), document("bar")];
     await expect(vectorStore.addDocuments(two, { ids: ["1", "1"] })).rejects.toMatchObject({
@@ -182,7 +182,7 @@ describeOnEach("the vector store", (database) => {
     expect(await vectorStore.similaritySearch("foo", 5)).toEqual([]);
   });
 
-  it("makes no tables, ends no pool, and is made by an index only", async () => {
+  it("creates no tables, ends no pool, and is created by an index only", async () => {
     const { index, pool } = await openTestIndex(database);
     const store = index.vectorStore;
     expect(store).toBe(index.vectorStore);
@@ -205,7 +205,7 @@ describeOnEach("the vector store", (database) => {
 describeOnEach("an unmodified PGVectorStore of @langchain/community", (database) => {
   it("reads the chunk table", async () => {
     const { index, embeddings, schema } = await openTestIndex(database);
-    // It finds pgvector on the search_path only, and reads whatever its role may.
+    // PGVectorStore needs pgvector on the search_path, and a role that may read the tables.
     const pool =
       database.name === "server" ? openServerPool({ connectionString: requireServerUrl() }) : database.pool;
     await index.upsertTraining({

@@ -5,12 +5,12 @@ import { freshDatabase } from "../support/contract.js";
 import { describeOnServer, grantRights } from "../support/databases.js";
 import { CountingEmbeddings, DIMENSIONS, openTestIndex, type TestIndex } from "../support/index.js";
 
-/** Opens the index of a test again. */
+/** Opens a test's index again. */
 function openAgain({ pool, schema }: TestIndex): Promise<TrainingIndex> {
   return TrainingIndex.initialize(new CountingEmbeddings(), { pool, schema });
 }
 
-describeOnServer("a schema that a part is missing of", (database) => {
+describeOnServer("a schema with a missing part", (database) => {
   it.each([
     ["sequence ticket", "DROP SEQUENCE {}.ticket", true],
     ["index training_deleted", "DROP INDEX {}.training_deleted", false],
@@ -26,7 +26,7 @@ describeOnServer("a schema that a part is missing of", (database) => {
       true,
     ],
     ["primary key chunk_1", "ALTER TABLE {}.chunk_1 DROP CONSTRAINT chunk_1_pkey", true],
-  ])("gets %s back", async (parts, statement, refused) => {
+  ])("gets %s recreated", async (parts, statement, refused) => {
     const test = await openTestIndex(database, {}, { textSearch: "portuguese" });
     const { index, owner, schema } = test;
     await index.upsertTraining({ id: "a", content: "As garantias valem por dois anos." });
@@ -57,7 +57,7 @@ describeOnServer("a schema that a part is missing of", (database) => {
     ["table migration", "DROP TABLE {}.migration"],
     ["rows of migration", "DELETE FROM {}.migration"],
     ["rows of profile", "DELETE FROM {}.profile"],
-  ])("is told that %s cannot be made again, and what to do", async (part, statement) => {
+  ])("is reported if %s cannot be recreated, with what to do", async (part, statement) => {
     const test = await openTestIndex(database);
     const { index, owner, schema } = test;
     await index.upsertTraining({ id: "a", content: "A loja abre." });
@@ -71,7 +71,7 @@ describeOnServer("a schema that a part is missing of", (database) => {
     await expect(migrate(owner, { schema })).rejects.toThrow(/backup|INSERT INTO/);
   });
 
-  it("gets the row of its profile back where there are no vectors", async () => {
+  it("gets its profile row recreated if there are no vectors", async () => {
     const test = await openTestIndex(database, {}, { textSearch: "portuguese" });
     const { owner, schema } = test;
     await owner.query(`DELETE FROM ${schema}.profile`);
@@ -83,7 +83,7 @@ describeOnServer("a schema that a part is missing of", (database) => {
     expect(await index.similar("loja", { mode: "hybrid" })).toHaveLength(1);
   });
 
-  it("goes on with tickets above all that were given", async () => {
+  it("gets a ticket sequence that continues above all used tickets", async () => {
     const test = await openTestIndex(database);
     const { index, owner, schema } = test;
     await index.upsertTraining({ id: "a", content: "A loja abre." });
@@ -98,7 +98,7 @@ describeOnServer("a schema that a part is missing of", (database) => {
 });
 
 describeOnServer("a schema whose extension was dropped", () => {
-  it("is damaged, and says how to begin anew", async () => {
+  it("is reported as damaged, with how to start over", async () => {
     const { pool } = await freshDatabase();
     await migrate(pool, { dimensions: DIMENSIONS });
     await pool.query("DROP EXTENSION vector CASCADE");

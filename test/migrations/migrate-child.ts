@@ -3,7 +3,7 @@
  *
  *   tsx migrate-child.ts SCHEMA [VECTOR_INDEX]
  *
- * Says `ready` when it has a connection, waits for a line, migrates, and prints the result.
+ * Prints `ready` once it has a connection, waits for a line, migrates, and prints the result.
  */
 import { once } from "node:events";
 import { migrate, type VectorIndexType } from "langchain-training-index/migrations";

@@ -8,7 +8,7 @@ import { describeOnEach, describeOnServer, requireServerUrl, uniqueName } from "
 import { schemaAtVersionOne } from "../support/earlier-schema.js";
 import { DIMENSIONS, dropAtEnd, migratedSchema } from "../support/index.js";
 
-/** All that a schema consists of, as the catalogs describe it, with its own name left out. */
+/** Everything in a schema as the catalogs describe it, without the schema's own name. */
 async function describeSchema(pool: pg.Pool, schema: string): Promise<string[]> {
   const { rows } = await pool.query<{ line: string }>(
     `SELECT format('column %s.%s %s %s %s %s', c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
@@ -25,7 +25,7 @@ async function describeSchema(pool: pg.Pool, schema: string): Promise<string[]> 
 }
 
 describeOnEach("migrate", (database) => {
-  it("makes the schema, and finds nothing to do the second time", async () => {
+  it("creates the schema, and has nothing to do on a repeat", async () => {
     const { owner: pool } = database;
     const schema = uniqueName();
     dropAtEnd(database.owner, schema);
@@ -38,13 +38,13 @@ describeOnEach("migrate", (database) => {
     const made = await describeSchema(pool, schema);
     expect(await migrate(pool, { schema })).toEqual({ schema, version: 5, applied: [], vectorIndex: "kept" });
     expect(await describeSchema(pool, schema)).toEqual(made);
-    // The type is named with its schema where that is not on the search_path.
+    // Postgres prints the type with its schema if that is not on the search_path.
     expect(made.map((line) => line.replace("public.vector", "vector"))).toContain(
       "column chunk_1.embedding vector(1024) t m toast_tuple_target=8160",
     );
   });
 
-  it("builds the HNSW index for cosine distance with the parameters given", async () => {
+  it("builds the HNSW index for cosine distance with the given parameters", async () => {
     const { owner: pool } = database;
     const schema = await migratedSchema(database, { hnsw: { m: 8, efConstruction: 32 } });
     const { rows } = await pool.query<{ definition: string }>(
@@ -55,7 +55,7 @@ describeOnEach("migrate", (database) => {
     expect(rows[0]?.definition).toMatch(/m='?8'?, ef_construction='?32'?/);
   });
 
-  it("leaves one schema when many start at once", async () => {
+  it("creates one schema if 20 calls start at the same time", async () => {
     const { owner: pool } = database;
     const schema = uniqueName();
     dropAtEnd(database.owner, schema);
@@ -75,7 +75,7 @@ describeOnEach("migrate", (database) => {
     expect(await migrate(pool, { schema: printed })).toMatchObject({ applied: [], vectorIndex: "kept" });
   });
 
-  it("compares ids by their bytes, and for that rewrites indexes on ids only", async () => {
+  it("changes ids to byte order, and rewrites only the indexes on ids", async () => {
     const { owner: pool } = database;
     const files = async (schema: string): Promise<Map<string, string>> => {
       const { rows } = await pool.query<{ name: string; file: string }>(
@@ -106,7 +106,7 @@ describeOnEach("migrate", (database) => {
     }
   });
 
-  it("leaves ids as they are where its statements are printed for another type of them", async () => {
+  it("changes nothing if its printed statements are for another id type", async () => {
     const { owner: pool } = database;
     const schema = await schemaAtVersionOne(database, { idType: "bigint" });
     const made = await describeSchema(pool, schema);
@@ -116,7 +116,7 @@ describeOnEach("migrate", (database) => {
     expect(await migrate(pool, { schema })).toMatchObject({ applied: [] });
   });
 
-  it("refuses other dimensions, another id type or other parameters than those that stand", async () => {
+  it("refuses dimensions, an id type or parameters that differ from the existing ones", async () => {
     const { owner: pool } = database;
     const schema = await migratedSchema(database, { dimensions: 8 });
     await pool.query(
@@ -129,11 +129,11 @@ describeOnEach("migrate", (database) => {
       expect(failure).toBeInstanceOf(SchemaError);
       expect(failure).toMatchObject({ code: "SCHEMA_CONFLICT" });
     }
-    // What is left out stays as it is.
+    // Omitted options keep their recorded values.
     expect(await migrate(pool, { schema })).toMatchObject({ applied: [] });
   });
 
-  it("builds the vector index anew when somebody dropped it", async () => {
+  it("rebuilds a vector index that was dropped", async () => {
     const { owner: pool } = database;
     const schema = await migratedSchema(database);
     for (const options of [{ hnsw: { m: 4, efConstruction: 16 } }, {}]) {
@@ -144,7 +144,7 @@ describeOnEach("migrate", (database) => {
         vectorIndex: "built",
       });
       expect((await migrationStatus(pool, { schema })).vectorIndex).toBe("valid");
-      // What was given the first time is recorded for the second.
+      // The parameters of the first rebuild are recorded and used by the second.
       const described = await describeSchema(pool, schema);
       expect(described.find((line) => line.includes("chunk_1_embedding"))).toMatch(
         /m='?4'?, ef_construction='?16'?/,
@@ -152,7 +152,7 @@ describeOnEach("migrate", (database) => {
     }
   });
 
-  it("replaces an index that a broken build left invalid", async () => {
+  it("replaces a vector index that a failed build left invalid", async () => {
     const { owner: pool } = database;
     const schema = await migratedSchema(database);
     await pool.query("UPDATE pg_index SET indisvalid = false WHERE indexrelid = $1::regclass", [
@@ -175,7 +175,7 @@ describeOnEach("migrate", (database) => {
     await expect(open).rejects.toMatchObject({ code: "SCHEMA_NEWER" });
   });
 
-  it("works on with a newer schema that does not break it", async () => {
+  it("accepts a newer schema whose changes are not breaking", async () => {
     const { owner: pool } = database;
     const schema = await migratedSchema(database);
     await pool.query(`INSERT INTO ${schema}.migration (version, name, breaking) VALUES (99, 'later', false)`);
@@ -196,7 +196,7 @@ describeOnEach("the foreign key to the host's table", (database) => {
     { hostType: "varchar(40)", idType: "text", id: "um" },
     { hostType: "uuid", idType: "uuid", id: "6f1c7a52-0f4d-4d39-9d3b-0d2c1a7f9f10" },
   ])(
-    "takes the ids' type from a $hostType column, and chunks go with the host's row",
+    "sets the id type for a $hostType column, and deletes chunks with the host's row",
     async ({ hostType, idType, id }) => {
       const { pool, owner } = database;
       const host = await hostTable(owner, hostType);
@@ -217,7 +217,7 @@ describeOnEach("the foreign key to the host's table", (database) => {
     },
   );
 
-  it("supersedes an upsert, and calls a delete absent, when the host has no such row", async () => {
+  it("makes an upsert superseded and a delete absent if the host has no such row", async () => {
     const { pool, owner } = database;
     const host = await hostTable(owner, "serial");
     const schema = await migratedSchema(database, { trainings: { table: host } });
@@ -229,7 +229,7 @@ describeOnEach("the foreign key to the host's table", (database) => {
     expect(await index.deleteTraining(7)).toEqual({ id: 7, status: "absent", removed: 0 });
   });
 
-  it("is added to a schema that was migrated without it, once", async () => {
+  it("is added once to a schema that was migrated without it", async () => {
     const { pool, owner } = database;
     const host = await hostTable(owner, "serial");
     const schema = await migratedSchema(database, { idType: "integer" });
@@ -242,7 +242,7 @@ describeOnEach("the foreign key to the host's table", (database) => {
     expect(rows).toHaveLength(1);
   });
 
-  it("refuses a table that is not there, a type that cannot be an id, and a second table", async () => {
+  it("cannot be on a missing table, an unsupported id type, or a second table", async () => {
     const { owner } = database;
     const host = await hostTable(owner, "serial");
     const other = await hostTable(owner, "serial");
@@ -272,15 +272,15 @@ async function hostTable(owner: pg.Pool, idType: string): Promise<string> {
   return table;
 }
 
-describeOnServer("a database of its own", () => {
-  it("gets pgvector once when many schemas are migrated at once", async () => {
+describeOnServer("a fresh database", () => {
+  it("gets pgvector once if 8 schemas are migrated at the same time", async () => {
     const pool = await freshDatabase();
     const schemas = Array.from({ length: 8 }, () => uniqueName());
     const results = await Promise.all(schemas.map((schema) => migrate(pool, { schema })));
     expect(results.map(({ applied }) => applied)).toEqual(schemas.map(() => [1, 2, 3, 4, 5]));
   });
 
-  it("says what is missing before the first migration", async () => {
+  it("has a status before the first migration, and cannot be opened", async () => {
     const pool = await freshDatabase();
     expect(await migrationStatus(pool)).toEqual({
       schema: "training_index",
@@ -306,7 +306,7 @@ describeOnServer("a database of its own", () => {
     await expect(open).rejects.toMatchObject({ code: "EXTENSION_MISSING" });
   });
 
-  it("is told which right a role lacks, and which statement to run", async () => {
+  it("reports which privilege a role lacks, with the statement to run", async () => {
     const owner = await freshDatabase();
     const role = uniqueName("role");
     await owner.query(`CREATE ROLE ${role} LOGIN PASSWORD 'x'`);
@@ -358,7 +358,7 @@ function openPool(connectionString: string): pg.Pool {
   return pool;
 }
 
-it("migrates an embedded database in a folder, and finds it there again", async () => {
+it("migrates an embedded database in a folder, and reopens it", async () => {
   const { mkdtemp, rm } = await import("node:fs/promises");
   const folder = await mkdtemp("/tmp/training-index-");
   onTestFinished(() => rm(folder, { recursive: true }));

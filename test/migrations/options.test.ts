@@ -35,7 +35,7 @@ describe("planMigration", () => {
     });
   });
 
-  it("takes what is given", () => {
+  it("uses the given options", () => {
     const plan = planMigration({
       schema: "treinos",
       dimensions: 384,
@@ -56,7 +56,7 @@ describe("planMigration", () => {
     expect(plan.names.vector).toBe('"extensões".vector');
   });
 
-  it("takes an option that is undefined for left out", () => {
+  it("treats an undefined option as left out", () => {
     const options = {
       schema: undefined,
       dimensions: undefined,
@@ -83,23 +83,23 @@ describe("planMigration", () => {
     });
   });
 
-  it("lets the schema where pgvector was found win over the one asked for", () => {
+  it("prefers the schema where pgvector was found to the requested one", () => {
     expect(planMigration({ extensionSchema: "a" }, { extensionSchema: "b" }).names.vector).toBe('"b".vector');
   });
 
-  it("takes the type of the host's column for ids", () => {
+  it("uses the type of the host's column for ids", () => {
     expect(planMigration({}, { hostIdType: "bigint" }).idType).toBe("bigint");
     expect(planMigration({ idType: "bigint" }, { hostIdType: "bigint" }).idType).toBe("bigint");
   });
 
-  it("refuses a type of ids other than that of the host's column", () => {
+  it("refuses an id type other than that of the host's column", () => {
     expect(() => planMigration({ idType: "text" }, { hostIdType: "uuid" })).toThrow(
       refusal("idType", "is text, but the host's column is uuid"),
     );
   });
 
   it.each(["varchar", "TEXT", "", 7, "text); DROP SCHEMA public; --"])(
-    "refuses the type of ids %j",
+    "refuses the id type %j",
     (idType) => {
       expect(() => planMigration({ idType: idType as never })).toThrow(
         refusal("idType", "must be one of text, bigint, integer, uuid"),
@@ -107,14 +107,14 @@ describe("planMigration", () => {
     },
   );
 
-  it.each([1, 2000])("takes %d dimensions", (dimensions) => {
+  it.each([1, 2000])("accepts %d dimensions", (dimensions) => {
     expect(planMigration({ dimensions }).dimensions).toBe(dimensions);
   });
 
   it.each<[VectorIndexType, number]>([
     ["halfvec", 4000],
     ["bit", 16_000],
-  ])("takes as many dimensions as a %s index holds, %d", (vectorIndex, dimensions) => {
+  ])("accepts as many dimensions as a %s index supports: %d", (vectorIndex, dimensions) => {
     expect(planMigration({ vectorIndex, dimensions }).dimensions).toBe(dimensions);
     expect(() => planMigration({ vectorIndex, dimensions: 16_001 })).toThrow(
       refusal("dimensions", `must be an integer from 1 to ${dimensions}`),
@@ -125,13 +125,13 @@ describe("planMigration", () => {
     [undefined, 2001, '2000; with vectorIndex: "halfvec" up to 4000'],
     ["vector", 4001, '2000; with vectorIndex: "bit" up to 16000'],
     ["halfvec", 4001, '4000; with vectorIndex: "bit" up to 16000'],
-  ])("says which index holds what one of %s does not: %d dimensions", (vectorIndex, dimensions, rest) => {
+  ])("for an index of type %s, suggests one that supports %d dimensions", (vectorIndex, dimensions, rest) => {
     expect(() => planMigration({ vectorIndex, dimensions })).toThrow(
       refusal("dimensions", `must be an integer from 1 to ${rest}`),
     );
   });
 
-  it.each(["", "hnsw", "VECTOR", 7, "bit) --"])("refuses an index that holds %j", (vectorIndex) => {
+  it.each(["", "hnsw", "VECTOR", 7, "bit) --"])("refuses the index type %j", (vectorIndex) => {
     expect(() => planMigration({ vectorIndex: vectorIndex as never })).toThrow(
       refusal("vectorIndex", "must be one of vector, halfvec, bit"),
     );
@@ -150,11 +150,11 @@ describe("planMigration", () => {
     [2, 4],
     [100, 1000],
     [100, 200],
-  ])("takes m %d with efConstruction %d", (m, efConstruction) => {
+  ])("accepts m %d with efConstruction %d", (m, efConstruction) => {
     expect(planMigration({ hnsw: { m, efConstruction } }).hnsw).toEqual({ m, efConstruction });
   });
 
-  it("fills in either parameter of the vector index", () => {
+  it("fills in a missing HNSW parameter", () => {
     expect(planMigration({ hnsw: { m: 32 } }).hnsw).toEqual({ m: 32, efConstruction: 64 });
     expect(planMigration({ hnsw: { efConstruction: 200 } }).hnsw).toEqual({ m: 16, efConstruction: 200 });
     expect(planMigration({ hnsw: { efConstruction: 32 } }).hnsw).toEqual({ m: 16, efConstruction: 32 });
@@ -166,7 +166,7 @@ describe("planMigration", () => {
     [32, 64],
     [33, 66],
     [100, 200],
-  ])("makes efConstruction of m %d %d where it is left out", (m, efConstruction) => {
+  ])("for m %d, defaults efConstruction to %d", (m, efConstruction) => {
     expect(planMigration({ hnsw: { m } }).hnsw).toEqual({ m, efConstruction });
     expect(planMigration({ hnsw: { m, efConstruction: undefined } }).hnsw).toEqual({ m, efConstruction });
   });
@@ -178,7 +178,7 @@ describe("planMigration", () => {
   });
 
   it.each([1, 101, 501, 2.5, 50.5, Number.NaN, Number.POSITIVE_INFINITY, "16", "66", 16n])(
-    "refuses m %s also where efConstruction is left out",
+    "refuses m %s even if efConstruction is left out",
     (m) => {
       expect(() => planMigration({ hnsw: { m: m as never } })).toThrow(
         refusal("hnsw.m", "must be an integer from 2 to 100"),
@@ -207,7 +207,7 @@ describe("planMigration", () => {
     ["trainings.schema", (name) => ({ trainings: { schema: name, table: "treino" } })],
     ["trainings.table", (name) => ({ trainings: { table: name } })],
     ["trainings.column", (name) => ({ trainings: { table: "treino", column: name } })],
-  ])("refuses names that Postgres cannot hold as %s", (option, withName) => {
+  ])("refuses invalid names as %s", (option, withName) => {
     expect(() => planMigration(withName(""))).toThrow(refusal(option, "must be a non-empty string"));
     expect(() => planMigration(withName(7 as never))).toThrow(refusal(option, "must be a non-empty string"));
     expect(() => planMigration(withName("a\0"))).toThrow(
@@ -224,7 +224,7 @@ describe("planMigration", () => {
     );
   });
 
-  it("takes names of 63 bytes", () => {
+  it("accepts names of 63 bytes", () => {
     const schema = "a".repeat(63);
     expect(planMigration({ schema }).names.schema).toBe(`"${schema}"`);
   });

@@ -8,7 +8,7 @@ import type { VectorIndexType } from "../../src/schema/vector-index.js";
 const HOSTILE = `a"; DROP SCHEMA public; --'$$\n`;
 const HOSTILE_QUOTED = `"a""; DROP SCHEMA public; --'$$\n"`;
 
-/** The statements of a text, without their comments. */
+/** The statements of an SQL text, without comments. */
 function statementsOf(sql: string): string[] {
   return sql
     .replace(/ --.*$/gm, "")
@@ -22,11 +22,11 @@ describe("migrations", () => {
     expect(migrations.map(({ version }) => version)).toEqual(migrations.map((_, index) => index + 1));
   });
 
-  it("end with the version that the statements of the library are written for", () => {
+  it("end with the version that the library's statements require", () => {
     expect(migrations.at(-1)?.version).toBe(SCHEMA_VERSION);
   });
 
-  it("have names that need no escape in SQL, each once", () => {
+  it("have unique names that need no escaping in SQL", () => {
     const names = migrations.map(({ name }) => name);
     for (const name of names) expect(name).toMatch(/^[a-z0-9 ]+$/);
     expect(new Set(names).size).toBe(names.length);
@@ -68,7 +68,7 @@ describe("migrationSql", () => {
     ]);
   });
 
-  it("ends every statement by a semicolon and sets them apart by a blank line", () => {
+  it("ends every statement with a semicolon, and separates them by a blank line", () => {
     const sql = migrationSql();
     expect(sql.endsWith(";\n")).toBe(true);
     expect(sql.split(";\n\n")).toHaveLength(statementsOf(sql).length);
@@ -108,7 +108,7 @@ describe("migrationSql", () => {
       '"treinos".ticket',
       '"treinos".training',
     ]);
-    // No table, type or operator class is named anywhere without its schema before it.
+    // No table, type or operator class appears without its schema.
     expect(statements).not.toMatch(
       /(?<!"\.)\b(?:training|profile|migration|indexed_1|ticket|vector_cosine_ops)\b(?! bigint| text)/,
     );
@@ -124,13 +124,13 @@ describe("migrationSql", () => {
     ["trainings.schema", (name) => ({ idType: "text", trainings: { schema: name, table: "t" } })],
     ["trainings.table", (name) => ({ idType: "text", trainings: { table: name } })],
     ["trainings.column", (name) => ({ idType: "text", trainings: { table: "t", column: name } })],
-  ])("keeps a hostile name in its quotes wherever it stands: %s", (_option, withName) => {
+  ])("quotes a hostile name wherever it is used: %s", (_option, withName) => {
     const sql = migrationSql(withName(HOSTILE));
     expect(sql).toContain(HOSTILE_QUOTED);
     expect(sql.replaceAll(HOSTILE_QUOTED, '"inocente"')).toBe(migrationSql(withName("inocente")));
   });
 
-  it("writes what the options say", () => {
+  it("applies the options", () => {
     const sql = migrationSql({ dimensions: 384, idType: "uuid", hnsw: { m: 24, efConstruction: 128 } });
     expect(sql).toContain("  id uuid PRIMARY KEY,");
     expect(sql.match(/training_id uuid /g)).toHaveLength(2);
@@ -145,7 +145,7 @@ describe("migrationSql", () => {
     ["vector", "chunk_1_embedding", 'embedding "ext".vector_cosine_ops'],
     ["halfvec", "chunk_1_embedding_halfvec", '(embedding::"ext".halfvec(8)) "ext".halfvec_cosine_ops'],
     ["bit", "chunk_1_embedding_bit", '("ext".binary_quantize(embedding)::bit(8)) "ext".bit_hamming_ops'],
-  ])("makes and records an index of type %s", (vectorIndex, name, indexed) => {
+  ])("creates and records an index of type %s", (vectorIndex, name, indexed) => {
     const sql = migrationSql({ vectorIndex, dimensions: 8, extensionSchema: "ext" });
     expect(sql).toContain(
       `CREATE INDEX ${name} ON "training_index".chunk_1\n  USING hnsw (${indexed}) WITH (m = 16, ef_construction = 64)`,
@@ -154,7 +154,7 @@ describe("migrationSql", () => {
     expect(sql.match(/USING hnsw/g)).toHaveLength(1);
   });
 
-  it("prints what records the vector index of a schema at version 1", () => {
+  it("prints the statements that record the vector index of a schema at version 1", () => {
     const sql = migrationSql({ from: 1, hnsw: { m: 8 } });
     expect(sql).toContain("vector_index text NOT NULL DEFAULT 'vector'");
     expect(sql).toContain("hnsw_m integer NOT NULL DEFAULT 8");
@@ -174,14 +174,14 @@ describe("migrationSql", () => {
     },
   );
 
-  it("makes a foreign key only for a host's table", () => {
+  it("creates a foreign key only for a host's table", () => {
     expect(migrationSql({ idType: "integer", trainings: { table: "treino" } })).toContain(
       '  id integer PRIMARY KEY REFERENCES "public"."treino" ("id") ON DELETE CASCADE,',
     );
     expect(migrationSql({ idType: "integer" })).toContain("  id integer PRIMARY KEY,");
   });
 
-  it("makes the schema of pgvector unless that is public", () => {
+  it("creates the schema for pgvector unless it is public", () => {
     const sql = migrationSql({ extensionSchema: "ext" });
     expect(statementsOf(sql).slice(0, 2)).toEqual([
       'CREATE SCHEMA IF NOT EXISTS "ext"',
@@ -190,7 +190,7 @@ describe("migrationSql", () => {
     expect(migrationSql()).not.toContain('CREATE SCHEMA IF NOT EXISTS "public"');
   });
 
-  it("has nothing that cannot run in a transaction", () => {
+  it("prints nothing that cannot run in a transaction", () => {
     expect(migrationSql()).not.toMatch(/CONCURRENTLY|BEGIN|COMMIT/);
   });
 
@@ -209,7 +209,7 @@ describe("migrationSql", () => {
     },
   );
 
-  it("refuses a host's table without a type of ids", () => {
+  it("refuses a host's table without an id type", () => {
     expect(() => migrationSql({ trainings: { table: "treino" } })).toThrow(
       new InvalidArgumentError(
         "idType",

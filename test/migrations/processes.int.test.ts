@@ -2,13 +2,13 @@ import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { once } from "node:events";
 import { migrationStatus, type MigrateResult } from "langchain-training-index/migrations";
 import { expect, it, onTestFinished } from "vitest";
-import { describeOnServer, requireServerWay, uniqueName } from "../support/databases.js";
+import { describeOnServer, requireConnectionSetup, uniqueName } from "../support/databases.js";
 import { dropAtEnd, migratedSchema, until } from "../support/index.js";
 
 const PROCESSES = 20;
 
 describeOnServer("migrate, in many processes", (database) => {
-  it("leaves one schema when twenty start at once", { timeout: 180_000 }, async () => {
+  it("creates one schema if twenty start at the same time", { timeout: 180_000 }, async () => {
     const schema = uniqueName();
     dropAtEnd(database.owner, schema);
     const children = Array.from({ length: PROCESSES }, () => new MigratingProcess(schema));
@@ -29,9 +29,9 @@ describeOnServer("migrate, in many processes", (database) => {
     expect(rows).toEqual([{ version: 1 }, { version: 2 }, { version: 3 }, { version: 4 }, { version: 5 }]);
   });
 
-  it("build one index of another type when twenty start at once", { timeout: 180_000 }, async () => {
+  it("builds one index of another type if twenty start at the same time", { timeout: 180_000 }, async () => {
     const schema = await migratedSchema(database);
-    // The build waits for whoever writes, and so lasts as long as the test wants.
+    // The build waits for this open write transaction, so the test decides how long it takes.
     const writer = await database.owner.connect();
     onTestFinished(() => {
       writer.release();
@@ -56,7 +56,7 @@ describeOnServer("migrate, in many processes", (database) => {
   });
 });
 
-/** `migrate-child.ts`, line by line. */
+/** A process that runs `migrate-child.ts`. */
 class MigratingProcess {
   readonly #child: ChildProcessWithoutNullStreams;
   #printed = "";
@@ -66,7 +66,7 @@ class MigratingProcess {
     const { PATH = "", HOME = "" } = process.env;
     const script = new URL("migrate-child.ts", import.meta.url).pathname;
     this.#child = spawn(process.execPath, ["--import", "tsx", script, schema, vectorIndex ?? ""], {
-      env: { PATH, HOME, DATABASE_URL: requireServerWay().ownerUrl },
+      env: { PATH, HOME, DATABASE_URL: requireConnectionSetup().ownerUrl },
     });
     onTestFinished(() => {
       this.#child.kill();

@@ -6,7 +6,7 @@ import { freshDatabase, openServerPool } from "../support/contract.js";
 import { describeOnServer, requireServerUrl, uniqueName } from "../support/databases.js";
 import { CountingEmbeddings, DIMENSIONS, dropAtEnd, openTestIndex } from "../support/index.js";
 
-/** All that changes how things are printed, read or planned, and must make no difference. */
+/** Settings that change how values are printed or parsed, or how queries are planned; they must have no effect. */
 const HOSTILE = {
   DateStyle: "'German, DMY'",
   IntervalStyle: "sql_standard",
@@ -52,7 +52,7 @@ const HOSTILE = {
   client_encoding: "LATIN1",
 } as const;
 
-/** A pool of a superuser whose role has these settings; the role goes when the test ends. */
+/** A pool of a superuser role with these settings; the role is dropped when the test ends. */
 async function poolWith(settings: Record<string, string>, url = requireServerUrl()): Promise<pg.Pool> {
   const role = uniqueName("hostile");
   const owner = openServerPool({ connectionString: url });
@@ -78,7 +78,7 @@ async function poolWith(settings: Record<string, string>, url = requireServerUrl
 
 describeOnServer("settings of a role", (database) => {
   it.each(["text", "bigint", "uuid"] as const)(
-    "make no difference, with ids of type %s",
+    "have no effect, with ids of type %s",
     { timeout: 180_000 },
     async (idType) => {
       const pool = await poolWith(HOSTILE);
@@ -131,7 +131,7 @@ describeOnServer("settings of a role", (database) => {
     ["session_replication_role", "replica"],
     ["extra_float_digits", "-5"],
     ["gin_fuzzy_search_limit", "10"],
-  ])("are refused where they would: %s = %s", async (name, value) => {
+  ])("are refused if they would change results: %s = %s", async (name, value) => {
     const { schema } = await openTestIndex(database);
     const pool = await poolWith({ [name]: value });
     for (const call of [
@@ -144,14 +144,14 @@ describeOnServer("settings of a role", (database) => {
     }
   });
 
-  it("are refused by a migration that could write nothing", async () => {
+  it("are refused by a migration if they make it read-only", async () => {
     const pool = await poolWith({ default_transaction_read_only: "on" });
     await expect(migrate(pool, { schema: uniqueName() })).rejects.toThrow(
       /default_transaction_read_only is on/,
     );
   });
 
-  it.each(["LATIN1", "SQL_ASCII"])("is no matter, but the encoding %s of a database is", async (encoding) => {
+  it.each(["LATIN1", "SQL_ASCII"])("do not include the database's encoding: %s is refused", async (encoding) => {
     const name = uniqueName("database");
     const owner = openServerPool({ connectionString: requireServerUrl() });
     await owner.query(`CREATE DATABASE ${name} ENCODING '${encoding}' LOCALE 'C' TEMPLATE template0`);
@@ -170,7 +170,7 @@ describeOnServer("settings of a role", (database) => {
 describeOnServer("timeouts of a role", (database) => {
   const SHORT = { statement_timeout: "500", lock_timeout: "300", idle_in_transaction_session_timeout: "300" };
 
-  it("end no migration that waits for a lock, and no build", async () => {
+  it("do not end a migration that waits for a lock, nor a build", async () => {
     const { index, owner, schema } = await openTestIndex(database);
     await index.upsertTraining({ id: "a", content: "a loja" });
     const pool = await poolWith(SHORT);
@@ -186,7 +186,7 @@ describeOnServer("timeouts of a role", (database) => {
     expect(await migrated).toMatchObject({ vectorIndex: "built" });
   });
 
-  it("end no claim of a build that waits for the profile's row", async () => {
+  it("do not end the claim of a build that waits for the profile row", async () => {
     const { owner, schema } = await openTestIndex(database);
     await owner.query(`DROP INDEX ${schema}.chunk_1_embedding`);
     const pool = await poolWith(SHORT);
@@ -200,13 +200,13 @@ describeOnServer("timeouts of a role", (database) => {
     expect(await migrated).toMatchObject({ vectorIndex: "built" });
   });
 
-  it("end no concurrent build, and are in force again afterwards", async () => {
+  it("do not end a concurrent build, and apply again afterwards", async () => {
     const { owner, schema } = await openTestIndex(database);
     const pool = new pg.Pool({ ...(await poolWith(SHORT)).options, max: 1 });
     pool.on("error", () => undefined);
     onTestFinished(() => pool.end());
     const client = await owner.connect();
-    // A concurrent build waits for the end of each older snapshot.
+    // A concurrent build waits until every older snapshot ends.
     await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT");
     await client.query(`SELECT FROM ${schema}.chunk_1`);
     const migrated = migrate(pool, { schema, vectorIndex: "halfvec" });
@@ -219,12 +219,12 @@ describeOnServer("timeouts of a role", (database) => {
     expect(rows).toEqual([{ statement_timeout: "500ms" }]);
   });
 
-  it("are named where a pooler leaves no way around them", async () => {
+  it("are named in the error if a pooler makes them unavoidable", async () => {
     const { owner, schema } = await openTestIndex(database);
     const pool = await poolWith(SHORT);
     const behindPooler = new pg.Pool(pool.options);
     onTestFinished(() => behindPooler.end());
-    // What a pooler looks like: the process that it names is not the one that answers.
+    // How a pooler appears: the backend process that it names is not the one that answers.
     const pooled = {
       query: (text: string, values?: unknown[]) => behindPooler.query(text, values),
       connect: async () => {
@@ -262,7 +262,7 @@ describeOnServer("pgvector that another application creates at the same time", (
     await Promise.all(others.map((other) => other.end()));
   });
 
-  it.each(["XX000", "23505"])("is tried again after SQLSTATE %s", async (code) => {
+  it.each(["XX000", "23505"])("is retried after SQLSTATE %s", async (code) => {
     const { pool } = await freshDatabase();
     let failures = 1;
     const failing = {

@@ -20,14 +20,14 @@ const NAMES: Record<VectorIndexType, string> = {
   bit: "chunk_1_embedding_bit",
 };
 
-/** What each index is made of; the extension's schema is left out where it is on the search_path. */
+/** The definition of each index; Postgres leaves out the extension's schema if that is on the search_path. */
 const DEFINITIONS: Record<VectorIndexType, RegExp> = {
   vector: /USING hnsw \(embedding (public\.)?vector_cosine_ops\)/,
   halfvec: /USING hnsw \(\(\(embedding\)::(public\.)?halfvec\(64\)\) (public\.)?halfvec_cosine_ops\)/,
   bit: /USING hnsw \(\(\((public\.)?binary_quantize\(embedding\)\)::bit\(64\)\) (public\.)?bit_hamming_ops\)/,
 };
 
-/** The definitions of the vector indexes of a schema, those that are not valid with a mark. */
+/** The definitions of a schema's vector indexes; invalid ones are marked INVALID. */
 async function vectorIndexes(pool: pg.Pool, schema: string): Promise<string[]> {
   const { rows } = await pool.query<{ definition: string }>(
     `SELECT pg_get_indexdef(indexrelid) || CASE WHEN indisvalid THEN '' ELSE ' INVALID' END AS definition
@@ -37,7 +37,7 @@ async function vectorIndexes(pool: pg.Pool, schema: string): Promise<string[]> {
   return rows.map(({ definition }) => definition).filter((definition) => definition.includes("hnsw"));
 }
 
-/** What is recorded of the vector index. */
+/** The recorded settings of the vector index. */
 async function recordOf(pool: pg.Pool, schema: string): Promise<unknown> {
   const { rows } = await pool.query(
     `SELECT vector_index AS type, vector_index_next AS next, hnsw_m AS m, hnsw_ef_construction AS "efConstruction"
@@ -55,7 +55,7 @@ async function tableOptions(pool: pg.Pool, schema: string): Promise<string[]> {
   return rows.map(({ option }) => option);
 }
 
-/** Marks an index as a build that broke off leaves it. */
+/** Marks an index as invalid, as an interrupted build leaves it. */
 async function invalidate(pool: pg.Pool, schema: string, type: VectorIndexType): Promise<void> {
   await pool.query("UPDATE pg_index SET indisvalid = false WHERE indexrelid = $1::regclass", [
     `${schema}.${NAMES[type]}`,
@@ -78,7 +78,7 @@ describeOnServer("the type of the vector index", (database) => {
       vectorIndex: "valid",
       vectorIndexType: vectorIndex,
     });
-    // What is left out stays as it is, also when the index has gone.
+    // Omitted options keep their recorded values, even if the index was dropped.
     const made = await vectorIndexes(owner, schema);
     expect(await migrate(owner, { schema })).toMatchObject({ applied: [], vectorIndex: "kept" });
     await owner.query(`DROP INDEX ${schema}.${NAMES[vectorIndex]}`);
@@ -94,7 +94,7 @@ describeOnServer("the type of the vector index", (database) => {
     ["halfvec", 3072],
     ["bit", 8192],
   ])(
-    "can be %s for vectors that no vector index holds, of %d dimensions",
+    "can be %s for vectors with too many dimensions for type vector: %d",
     async (vectorIndex, dimensions) => {
       const { owner } = database;
       const schema = await migratedSchema(database, { vectorIndex, dimensions });
@@ -116,7 +116,7 @@ describeOnServer("the type of the vector index", (database) => {
     },
   );
 
-  it("is recorded in a schema of version 1, with the parameters of the index that stands", async () => {
+  it("is recorded in a schema of version 1, with the parameters of the existing index", async () => {
     const { owner } = database;
     const schema = await schemaAtVersionOne(database, { hnsw: OTHER_HNSW });
     expect(await migrationStatus(owner, { schema })).toMatchObject({
@@ -131,7 +131,7 @@ describeOnServer("the type of the vector index", (database) => {
     expect(await vectorIndexes(owner, schema)).toEqual(made);
   });
 
-  it("is recorded with what is given, or else the defaults, where a schema of version 1 has lost its index", async () => {
+  it("is recorded with the given parameters, or the defaults, if a schema of version 1 has lost its index", async () => {
     const { owner } = database;
     for (const [hnsw, recorded] of [
       [OTHER_HNSW, OTHER_HNSW],
@@ -156,7 +156,7 @@ describeOnServer("the type of the vector index", (database) => {
     expect(await vectorIndexes(owner, schema)).toEqual([expect.stringMatching(DEFINITIONS.halfvec)]);
   });
 
-  it("is what the printed statements leave, on a fresh schema and from version 1", async () => {
+  it("is set and recorded by the printed statements, on a fresh schema and from version 1", async () => {
     const { owner } = database;
     const printed = uniqueName();
     dropAtEnd(owner, printed);
@@ -172,7 +172,7 @@ describeOnServer("the type of the vector index", (database) => {
 });
 
 describeOnServer("a change of the vector index", (database) => {
-  it("builds the new one, records it, and drops the old one, to and fro", async () => {
+  it("builds the new one, records it, and drops the old one, in every direction", async () => {
     const { owner } = database;
     const schema = await migratedSchema(database, { hnsw: OTHER_HNSW });
     for (const vectorIndex of ["bit", "halfvec", "vector"] as const) {
@@ -197,7 +197,7 @@ describeOnServer("a change of the vector index", (database) => {
   });
 
   it.each<[string, (pool: pg.Pool, schema: string) => Promise<unknown>]>([
-    ["before the new index was begun", () => Promise.resolve()],
+    ["before the new index was started", () => Promise.resolve()],
     [
       "while the new index was built",
       async (pool, schema) => {
@@ -237,7 +237,7 @@ describeOnServer("a change of the vector index", (database) => {
         await invalidate(pool, schema, "vector");
       },
     ],
-  ])("that was killed %s is completed by the next call, also without the option", async (_when, killAt) => {
+  ])("that was killed %s is completed by the next call, even without the option", async (_when, killAt) => {
     const { owner } = database;
     for (const options of [{}, { vectorIndex: "bit" }] as const) {
       const schema = await migratedSchema(database);
@@ -251,7 +251,7 @@ describeOnServer("a change of the vector index", (database) => {
     }
   });
 
-  it("that was killed is called off when the type that stands is asked for", async () => {
+  it("that was killed is cancelled if the current type is requested", async () => {
     const { owner } = database;
     const schema = await migratedSchema(database);
     await owner.query(`UPDATE ${schema}.profile SET vector_index_next = 'bit'`);
@@ -264,7 +264,7 @@ describeOnServer("a change of the vector index", (database) => {
     expect(await recordOf(owner, schema)).toMatchObject({ type: "vector", next: null });
   });
 
-  it("is begun by the next process when the one that was to begin was killed", async () => {
+  it("is started by the next process if the one that claimed it was killed", async () => {
     const { owner } = database;
     const schema = await migratedSchema(database);
     await owner.query(
@@ -275,7 +275,7 @@ describeOnServer("a change of the vector index", (database) => {
     expect(rows).toEqual([{ claim: null }]);
   });
 
-  it("does not change the parameters, and says what would", async () => {
+  it("does not change the parameters, and the error says what would", async () => {
     const { owner } = database;
     const schema = await migratedSchema(database, { vectorIndex: "bit" });
     const refused = await migrate(owner, { schema, vectorIndex: "halfvec", hnsw: { m: 32 } }).catch(
@@ -287,11 +287,11 @@ describeOnServer("a change of the vector index", (database) => {
     expect(await recordOf(owner, schema)).toMatchObject({ type: "bit", next: null, m: 16 });
     await owner.query(`DROP INDEX ${schema}.chunk_1_embedding_bit`);
     await migrate(owner, { schema, hnsw: { m: 40 } });
-    // What is left out is made to fit where it would not.
+    // An omitted efConstruction is raised to fit m.
     expect(await recordOf(owner, schema)).toMatchObject({ type: "bit", m: 40, efConstruction: 80 });
   });
 
-  it("keeps what somebody changed by hand", async () => {
+  it("keeps parameters that were changed by hand", async () => {
     const { owner } = database;
     const schema = await migratedSchema(database);
     await owner.query(
@@ -304,7 +304,7 @@ describeOnServer("a change of the vector index", (database) => {
 });
 
 describeOnServer("a build of the vector index", (database) => {
-  it("has no workers on a pgvector whose parallel builds are not safe, and leaves no trace of that", async () => {
+  it("uses no parallel workers on a pgvector version where they are unsafe, and restores the table's options", async () => {
     const { owner } = database;
     const schema = await migratedSchema(database);
     const writer = await holdWrite(owner, schema);
@@ -316,7 +316,7 @@ describeOnServer("a build of the vector index", (database) => {
     expect(await tableOptions(owner, schema)).toEqual(["toast_tuple_target=8160"]);
   });
 
-  it("leaves an index that the next call replaces when it is ended by the server", async () => {
+  it("that is terminated leaves an invalid index, which the next call replaces", async () => {
     const { owner } = database;
     const schema = await migratedSchema(database);
     const writer = await holdWrite(owner, schema);
@@ -338,10 +338,10 @@ describeOnServer("a build of the vector index", (database) => {
     expect(await tableOptions(owner, schema)).toEqual(["toast_tuple_target=8160"]);
   });
 
-  it("is done again without workers when there is no room for what they share", async () => {
+  it("is repeated without workers if there is not enough shared memory for them", async () => {
     const { pool, url } = await freshDatabase();
     await migrate(pool, { dimensions: DIMENSIONS });
-    // A version whose workers are safe, tables that are worth them, and more memory than any server has.
+    // A version with safe workers, a table that asks for them, and more memory than any server has.
     await pool.query("UPDATE pg_extension SET extversion = '0.8.2' WHERE extname = 'vector'");
     await pool.query("ALTER TABLE training_index.chunk_1 SET (parallel_workers = 2)");
     await pool.query(`ALTER DATABASE ${url.pathname.slice(1)} SET maintenance_work_mem = '2047GB'`);
@@ -353,14 +353,14 @@ describeOnServer("a build of the vector index", (database) => {
     expect(await vectorIndexes(pool, "training_index")).toEqual([
       expect.stringMatching(/^(?!.*INVALID)CREATE INDEX chunk_1_embedding_bit/),
     ]);
-    // What the host had set is set again.
+    // The host's own setting is restored.
     expect(await tableOptions(pool, "training_index")).toEqual([
       "parallel_workers=2",
       "toast_tuple_target=8160",
     ]);
   });
 
-  it("lets searches and writes go on", async () => {
+  it("does not block searches and writes", async () => {
     const { owner } = database;
     const schema = await migratedSchema(database);
     const reader = await owner.connect();
@@ -382,7 +382,7 @@ describeOnServer("a build of the vector index", (database) => {
     expect(await change).toMatchObject({ vectorIndex: "built" });
   });
 
-  it("is begun by one of those that find it missing at the same moment", async () => {
+  it("is started by only one of five calls that find the index missing at the same moment", async () => {
     const { owner } = database;
     const schema = await migratedSchema(database);
     await owner.query(`DROP INDEX ${schema}.chunk_1_embedding`);
@@ -416,7 +416,7 @@ describeOnServer("a build of the vector index", (database) => {
     expect(await vectorIndexes(owner, schema)).toEqual([expect.not.stringMatching("INVALID")]);
   });
 
-  it("is told to others that migrate as one that is under way", async () => {
+  it("is reported as building to concurrent calls of migrate", async () => {
     const { owner } = database;
     const schema = await migratedSchema(database);
     const writer = await holdWrite(owner, schema);
@@ -430,7 +430,7 @@ describeOnServer("a build of the vector index", (database) => {
   });
 });
 
-/** A transaction that writes, which a build waits for. */
+/** An open write transaction, which a build waits for. */
 async function holdWrite(owner: pg.Pool, schema: string): Promise<{ release: () => Promise<void> }> {
   const client = await owner.connect();
   await client.query(`BEGIN; LOCK TABLE ${schema}.chunk_1 IN ROW EXCLUSIVE MODE`);

@@ -12,14 +12,14 @@ describe("checkIndexOptions", () => {
   const embeddings = { embedDocuments: embed, embedQuery: embed };
   const pool = { connect: embed, query: embed };
 
-  it("lets through what can embed documents and queries", () => {
+  it("accepts any object that can embed documents and queries", () => {
     expect(() => {
       checkIndexOptions(embeddings, { pool });
     }).not.toThrow();
   });
 
   it.each([undefined, null, {}, { embedDocuments: embed }, { embedQuery: embed }, "mxbai", { pool }, pool])(
-    "refuses %o in the place of embeddings, and shows the call",
+    "refuses %o instead of embeddings, and shows the right call",
     (given) => {
       expect(() => {
         checkIndexOptions(given, { pool });
@@ -32,7 +32,7 @@ describe("checkIndexOptions", () => {
     },
   );
 
-  it("says what was meant by a pool for options, and by a promise for embeddings", () => {
+  it("hints at the mistake when given a pool as options, or a promise as embeddings", () => {
     expect(() => {
       checkIndexOptions(embeddings, pool);
     }).toThrow("initialize(embeddings, { pool })");

@@ -6,9 +6,9 @@ import { describeOnServer, uniqueName } from "../support/databases.js";
 import { dropAtEnd, migratedSchema, openTestIndex } from "../support/index.js";
 
 describeOnServer("opening an index", (database) => {
-  it("says what to run when no migration has", async () => {
+  it("reports a missing migration, with the call to run", async () => {
     const { pool } = database;
-    await migratedSchema(database); // so that pgvector is there
+    await migratedSchema(database); // installs pgvector
     const schema = uniqueName();
     const failure = await TrainingIndex.initialize(new HashingEmbeddings(), { pool, schema }).catch(
       (error: unknown) => error,
@@ -18,7 +18,7 @@ describeOnServer("opening an index", (database) => {
     expect((failure as Error).message).toContain(`run migrate(pool, { schema: "${schema}" })`);
   });
 
-  it("says so too when the schema is somebody else's", async () => {
+  it("reports a missing migration in someone else's schema, too", async () => {
     const { pool } = database;
     const schema = uniqueName();
     dropAtEnd(database.owner, schema);
@@ -28,7 +28,7 @@ describeOnServer("opening an index", (database) => {
     });
   });
 
-  it("is a typed error when the schema is dropped later", async () => {
+  it("leads to typed errors if the schema is dropped later", async () => {
     const { index, owner, schema } = await openTestIndex(database);
     await owner.query(`DROP SCHEMA ${schema} CASCADE`);
     for (const call of [
@@ -50,7 +50,7 @@ describeOnServer("opening an index", (database) => {
     ["hnsw.efSearch", { hnsw: { efSearch: 0 } }],
     ["embeddings", { embeddings: {} }],
     ["embeddings", { embeddings: new FakeEmbeddings() }],
-  ])("refuses a wrong %s", async (option, wrong) => {
+  ])("refuses an invalid %s", async (option, wrong) => {
     const { pool } = database;
     const { embeddings = new HashingEmbeddings(), ...options } = wrong as { embeddings?: never };
     const schema = option === "embeddings" ? await migratedSchema(database) : "unused";

@@ -4,7 +4,7 @@ import { decodeVector, encodeTextArray, encodeVector, encodeVectorArray } from "
 
 const components = fc.float32Array({ minLength: 1, maxLength: 40, noNaN: true });
 
-/** Hex with spaces between the fields, for reading. */
+/** Bytes from hex, with spaces between fields for readability. */
 const bytes = (hex: string): Buffer => Buffer.from(hex.replaceAll(" ", ""), "hex");
 
 describe("encodeVector", () => {
@@ -20,18 +20,18 @@ describe("encodeVector", () => {
     expect(encoded).toHaveLength(4 + 2000 * 4);
   });
 
-  it("writes a view by its own components only", () => {
+  it("writes only a view's own components", () => {
     const view = Float32Array.of(9, 1, 2, 9).subarray(1, 3);
     expect(encodeVector(view)).toEqual(bytes("0002 0000 3f800000 40000000"));
   });
 
-  it("leaves the vector as it is", () => {
+  it("does not change the vector", () => {
     const vector = Float32Array.of(1, -2.5);
     encodeVector(vector);
     expect(vector).toEqual(Float32Array.of(1, -2.5));
   });
 
-  it("writes every component so that it reads back as the same", () => {
+  it("writes every component so that it reads back unchanged", () => {
     fc.assert(
       fc.property(components, (vector) => {
         const encoded = encodeVector(vector);
@@ -45,7 +45,7 @@ describe("encodeVector", () => {
 });
 
 describe("encodeVectorArray", () => {
-  it("writes what array_recv reads: one dimension, the element type, and each element behind its length", () => {
+  it("writes what array_recv reads: one dimension, the element type, and each element after its length", () => {
     expect(encodeVectorArray([Float32Array.of(1, 2), Float32Array.of(-1)], 16_385)).toEqual(
       bytes(
         "00000001 00000000 00004001 00000002 00000001" +
@@ -59,11 +59,11 @@ describe("encodeVectorArray", () => {
     expect(encodeVectorArray([], 5)).toEqual(bytes("00000000 00000000 00000005"));
   });
 
-  it("writes the oid without a sign", () => {
+  it("writes the oid as unsigned", () => {
     expect(encodeVectorArray([], 4_294_967_295).subarray(8, 12)).toEqual(bytes("ffffffff"));
   });
 
-  it("holds each vector as encodeVector writes it", () => {
+  it("contains each vector as encodeVector writes it", () => {
     fc.assert(
       fc.property(fc.array(components, { maxLength: 8 }), (vectors) => {
         const elements = vectors.map((vector) => {
@@ -80,7 +80,7 @@ describe("encodeVectorArray", () => {
 });
 
 describe("encodeTextArray", () => {
-  it("writes what array_recv reads: one dimension, the type text, and each text in UTF-8 behind its bytes", () => {
+  it("writes what array_recv reads: one dimension, the type text, and each text in UTF-8 after its length in bytes", () => {
     expect(encodeTextArray(["é", "", "a"])).toEqual(
       bytes("00000001 00000000 00000019 00000003 00000001" + "00000002 c3a9" + "00000000" + "00000001 61"),
     );
@@ -90,7 +90,7 @@ describe("encodeTextArray", () => {
     expect(encodeTextArray([])).toEqual(bytes("00000000 00000000 00000019"));
   });
 
-  it("holds every text as it is", () => {
+  it("preserves every text", () => {
     fc.assert(
       fc.property(fc.array(fc.string({ unit: "binary" }), { maxLength: 8 }), (texts) => {
         const buffer = encodeTextArray(texts);
@@ -108,7 +108,7 @@ describe("encodeTextArray", () => {
 });
 
 describe("decodeVector", () => {
-  it("reads pgvector's binary form, in base64 with the line breaks that Postgres writes", () => {
+  it("reads pgvector's binary format from base64 with Postgres's line breaks", () => {
     const vector = Float32Array.from(
       { length: 100 },
       (_, place) => (place % 2 ? -1 : 1) * 3e-5 * 10 ** (place / 10),

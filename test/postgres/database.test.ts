@@ -10,7 +10,7 @@ import {
   type DatabasePool,
 } from "../../src/postgres/database.js";
 
-/** An error as `pg` makes it of what the server says. */
+/** An error of the server, as `pg` throws it. */
 const postgresError = (code: string, fields: object = {}): Error =>
   Object.assign(new Error("mensagem do servidor com um valor secreto"), {
     severity: "ERROR",
@@ -18,8 +18,8 @@ const postgresError = (code: string, fields: object = {}): Error =>
     ...fields,
   });
 
-/** Notes what is run on it, and fails where it is told to. */
-class NotingClient implements DatabaseClient {
+/** A client that records its statements, and rejects those in `failures`. */
+class RecordingClient implements DatabaseClient {
   readonly statements: string[] = [];
   readonly values: unknown[] = [];
   readonly releases: unknown[] = [];
@@ -57,7 +57,7 @@ class NotingClient implements DatabaseClient {
   }
 }
 
-function poolOf(client: NotingClient): DatabasePool {
+function poolOf(client: RecordingClient): DatabasePool {
   return {
     connect: () => Promise.resolve(client),
     query: () => Promise.reject(new Error("goes through the client")),
@@ -67,15 +67,15 @@ function poolOf(client: NotingClient): DatabasePool {
 const BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 describe("query", () => {
-  it("returns the rows, and passes the values on", async () => {
-    const client = new NotingClient();
+  it("returns the rows, and passes on the values", async () => {
+    const client = new RecordingClient();
     await expect(query(client, "SELECT $1", [7])).resolves.toEqual([{ text: "SELECT $1" }]);
     expect(client.values).toEqual([[7]]);
   });
 
   it("throws a typed error", async () => {
     const failure = postgresError("23505");
-    await expect(query(new NotingClient({ "SELECT 1": failure }), "SELECT 1")).rejects.toThrow(
+    await expect(query(new RecordingClient({ "SELECT 1": failure }), "SELECT 1")).rejects.toThrow(
       new DatabaseError("Postgres rejected a statement (SQLSTATE 23505)", {
         code: "DATABASE_FAILED",
         retryable: false,
@@ -87,8 +87,8 @@ describe("query", () => {
 });
 
 describe("inTransaction", () => {
-  it("commits what the body did, and gives the client back", async () => {
-    const client = new NotingClient();
+  it("commits the body's work, and releases the client", async () => {
+    const client = new RecordingClient();
     const outcome = await inTransaction(poolOf(client), async (database) => {
       expect(client.listeners.size).toBe(1);
       await query(database, "SELECT 1");
@@ -99,8 +99,8 @@ describe("inTransaction", () => {
     expect(client.releases).toEqual([undefined]);
   });
 
-  it("rolls back and passes on what the body throws, as it is", async () => {
-    const client = new NotingClient();
+  it("rolls back, and rethrows the body's error unchanged", async () => {
+    const client = new RecordingClient();
     const failure = new Error("do chamador");
     await expect(inTransaction(poolOf(client), () => Promise.reject(failure))).rejects.toBe(failure);
     expect(client.statements).toEqual([BEGIN, "ROLLBACK"]);
@@ -108,7 +108,7 @@ describe("inTransaction", () => {
   });
 
   it("rolls back when COMMIT fails", async () => {
-    const client = new NotingClient({ COMMIT: postgresError("40001") });
+    const client = new RecordingClient({ COMMIT: postgresError("40001") });
     await expect(inTransaction(poolOf(client), () => Promise.resolve())).rejects.toMatchObject({
       name: "DatabaseError",
       code: "CONFLICT",
@@ -120,35 +120,35 @@ describe("inTransaction", () => {
   });
 
   it("does not run the body when BEGIN fails", async () => {
-    const client = new NotingClient({ [BEGIN]: postgresError("57P01") });
+    const client = new RecordingClient({ [BEGIN]: postgresError("57P01") });
     const body = (): Promise<void> => Promise.reject(new Error("is not run"));
     await expect(inTransaction(poolOf(client), body)).rejects.toMatchObject({
       code: "CONNECTION_FAILED",
       sqlState: "57P01",
       retryable: true,
     });
-    expect(client.statements).toEqual([BEGIN]); // nothing more: the session is gone
+    expect(client.statements).toEqual([BEGIN]); // no ROLLBACK: the session is gone
     expect(client.releases).toEqual([expect.any(DatabaseError)]);
   });
 
   it("throws the first error when ROLLBACK fails too, and discards the client", async () => {
     const rollbackFailure = new Error("conexão perdida");
-    const client = new NotingClient({ ROLLBACK: rollbackFailure });
+    const client = new RecordingClient({ ROLLBACK: rollbackFailure });
     const failure = new Error("do chamador");
     await expect(inTransaction(poolOf(client), () => Promise.reject(failure))).rejects.toBe(failure);
     expect(client.releases).toEqual([rollbackFailure]);
   });
 
-  it("discards the client with an error also when ROLLBACK fails with something else", async () => {
-    const client = new NotingClient({ ROLLBACK: "conexão perdida" as never });
+  it("discards the client with an Error even if ROLLBACK rejects with something else", async () => {
+    const client = new RecordingClient({ ROLLBACK: "conexão perdida" as never });
     await expect(
       inTransaction(poolOf(client), () => Promise.reject(new Error("do chamador"))),
     ).rejects.toThrow("do chamador");
     expect(client.releases).toEqual([new Error("conexão perdida")]);
   });
 
-  it("survives a lost connection, and discards the client with the first error of it", async () => {
-    const client = new NotingClient({ ROLLBACK: new Error("depois") });
+  it("survives a lost connection, and discards the client with its first error", async () => {
+    const client = new RecordingClient({ ROLLBACK: new Error("depois") });
     const lost = new Error("conexão perdida");
     const outcome = inTransaction(poolOf(client), () => {
       client.breakDown(lost);
@@ -159,7 +159,7 @@ describe("inTransaction", () => {
     expect(client.listeners.size).toBe(0);
   });
 
-  it("throws a typed error when there is no connection", async () => {
+  it("throws a typed error if it cannot connect", async () => {
     const refused = Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" });
     const pool: DatabasePool = {
       connect: () => Promise.reject(refused),
@@ -184,8 +184,8 @@ describe("inSavepoint", () => {
   const RELEASE = "RELEASE SAVEPOINT training_index_#";
   const ROLLBACK = `ROLLBACK TO SAVEPOINT training_index_#; ${RELEASE}`;
 
-  it("runs the body behind a savepoint", async () => {
-    const client = new NotingClient();
+  it("runs the body after a savepoint", async () => {
+    const client = new RecordingClient();
     const outcome = await inSavepoint(client, async (database) => {
       await query(database, "SELECT 1");
       return "feito";
@@ -195,27 +195,27 @@ describe("inSavepoint", () => {
     expect(client.releases).toEqual([]);
   });
 
-  it("goes back to the savepoint when the body fails, and passes its error on", async () => {
-    const client = new NotingClient();
+  it("rolls back to the savepoint when the body fails, and rethrows its error", async () => {
+    const client = new RecordingClient();
     const failure = new Error("do chamador");
     await expect(inSavepoint(client, () => Promise.reject(failure))).rejects.toBe(failure);
     expect(client.statements).toEqual([SAVEPOINT, ROLLBACK]);
   });
 
-  it("goes back to the savepoint when it cannot be released", async () => {
-    const client = new NotingClient({ [RELEASE]: postgresError("25P02") });
+  it("rolls back to the savepoint when it cannot be released", async () => {
+    const client = new RecordingClient({ [RELEASE]: postgresError("25P02") });
     await expect(inSavepoint(client, () => Promise.resolve())).rejects.toMatchObject({ sqlState: "25P02" });
     expect(client.statements).toEqual([SAVEPOINT, RELEASE, ROLLBACK]);
   });
 
-  it("throws the first error when going back fails too", async () => {
-    const client = new NotingClient({ [ROLLBACK]: new Error("conexão perdida") });
+  it("throws the first error when the rollback fails too", async () => {
+    const client = new RecordingClient({ [ROLLBACK]: new Error("conexão perdida") });
     const failure = new Error("do chamador");
     await expect(inSavepoint(client, () => Promise.reject(failure))).rejects.toBe(failure);
   });
 
-  it("does not run the body where no transaction is open", async () => {
-    const client = new NotingClient({ [SAVEPOINT]: postgresError("25P01") });
+  it("does not run the body without an open transaction", async () => {
+    const client = new RecordingClient({ [SAVEPOINT]: postgresError("25P01") });
     await expect(inSavepoint(client, () => Promise.reject(new Error("is not run")))).rejects.toThrow(
       /^client must be in a transaction.*run BEGIN first/,
     );
@@ -224,7 +224,7 @@ describe("inSavepoint", () => {
 });
 
 describe("sqlStateOf", () => {
-  it("is the code of an error of the server", () => {
+  it("is the code of a server error", () => {
     expect(sqlStateOf(postgresError("40P01"))).toBe("40P01");
   });
 
@@ -254,7 +254,7 @@ describe("sqlStateOf", () => {
 });
 
 describe("translateError", () => {
-  it("leaves errors of this library as they are", () => {
+  it("returns this library's own errors unchanged", () => {
     const error = new AbortError("desistiu");
     expect(translateError(error)).toBe(error);
   });
@@ -264,7 +264,7 @@ describe("translateError", () => {
     Object.assign(new Error("broken pipe"), { code: "EPIPE" }),
     "texto",
     undefined,
-  ])("takes what is not of the server for a failed connection (%#)", (cause) => {
+  ])("reports anything but a server error as a failed connection (%#)", (cause) => {
     const error = translateError(cause);
     expect(error).toBeInstanceOf(DatabaseError);
     expect(error).toMatchObject({
@@ -289,13 +289,13 @@ describe("translateError", () => {
     expect(error.cause).toBe(cause);
   });
 
-  it("says that a right is missing also where the server names no table", () => {
+  it("reports a missing privilege even if the server names no table", () => {
     expect(translateError(postgresError("42501")).message).toBe(
       "The database role lacks a privilege on an object of the index (SQLSTATE 42501): grant it, or connect as the role that ran migrate",
     );
   });
 
-  it.each(["42P01", "42703", "42883", "42704", "3F000"])("takes %s for a missing schema", (code) => {
+  it.each(["42P01", "42703", "42883", "42704", "3F000"])("reports %s as a missing schema", (code) => {
     const cause = postgresError(code);
     const error = translateError(cause);
     expect(error).toBeInstanceOf(SchemaError);
@@ -339,7 +339,7 @@ describe("translateError", () => {
     ["72000", "DATABASE_FAILED", true],
     ["42601", "DATABASE_FAILED", false],
     ["XX000", "DATABASE_FAILED", false],
-  ])("takes %s for %s, and says that a retry can help: %s", (sqlState, code, retryable) => {
+  ])("reports %s as %s, retryable: %s", (sqlState, code, retryable) => {
     const cause = postgresError(sqlState);
     const error = translateError(cause);
     expect(error).toBeInstanceOf(DatabaseError);
@@ -352,14 +352,14 @@ describe("translateError", () => {
     expect(error.cause).toBe(cause);
   });
 
-  it.each(["28000", "28P01", "3D000"])("takes %s for a connection that is refused for good", (sqlState) => {
+  it.each(["28000", "28P01", "3D000"])("reports %s as a connection refused for good", (sqlState) => {
     const cause = postgresError(sqlState);
     const error = translateError(cause);
     expect(error).toMatchObject({ code: "CONNECTION_FAILED", retryable: false, sqlState, cause });
     expect(error.message).toBe(`Postgres refused the connection (SQLSTATE ${sqlState})`);
   });
 
-  it("names the constraint, and never repeats what the server says", () => {
+  it("names the constraint, and never repeats the server's message", () => {
     const error = translateError(
       postgresError("23503", { constraint: "training_id_fkey", detail: "Key (id)=(segredo)" }),
     );

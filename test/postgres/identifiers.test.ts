@@ -18,7 +18,7 @@ describe("quoteIdentifier", () => {
     expect(quoteIdentifier(name, "schema")).toBe(quoted);
   });
 
-  it("takes 63 bytes, and counts bytes, not characters", () => {
+  it("accepts 63 bytes, and counts bytes, not characters", () => {
     const [ascii, accented] = ["a".repeat(63), `${"ã".repeat(31)}a`];
     expect(quoteIdentifier(ascii, "schema")).toBe(`"${ascii}"`);
     expect(quoteIdentifier(accented, "schema")).toBe(`"${accented}"`);
@@ -29,7 +29,7 @@ describe("quoteIdentifier", () => {
   });
 
   it.each(["a".repeat(64), "ã".repeat(32), "😀".repeat(16)])(
-    "refuses %s, which Postgres would cut",
+    "refuses %s, which Postgres would truncate",
     (name) => {
       expect(() => quoteIdentifier(name, "trainings.table")).toThrow(
         new InvalidArgumentError("trainings.table", "must not be longer than 63 bytes"),
@@ -37,13 +37,13 @@ describe("quoteIdentifier", () => {
     },
   );
 
-  it.each(["a\0", "\0", "\ud800", "a\udc00b"])("refuses %j, which Postgres cannot hold", (name) => {
+  it.each(["a\0", "\0", "\ud800", "a\udc00b"])("refuses %j, which Postgres cannot store", (name) => {
     expect(() => quoteIdentifier(name, "schema")).toThrow(
       new InvalidArgumentError("schema", "must not hold NUL or a lone surrogate"),
     );
   });
 
-  it.each(["", undefined, null, 7, ["a"], {}])("refuses %j, which is no name", (name) => {
+  it.each(["", undefined, null, 7, ["a"], {}])("refuses %j, which is not a name", (name) => {
     expect(() => quoteIdentifier(name as never, "schema")).toThrow(
       new InvalidArgumentError("schema", "must be a non-empty string"),
     );

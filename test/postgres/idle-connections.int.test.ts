@@ -6,7 +6,7 @@ import pg from "pg";
 import { expect, it, onTestFinished } from "vitest";
 import { describeOnServer, requireServerUrl, uniqueName } from "../support/databases.js";
 
-/** The program behind a pool: says which connection it has, and asks again when it is told to. */
+/** The program after its pool: prints its connection's process id, and prints it again after a line of input. */
 const BODY = `
 const pid = async () => (await pool.query("SELECT pg_backend_pid() AS pid")).rows[0].pid;
 console.log(await pid());
@@ -17,7 +17,7 @@ process.stdin.once("data", async () => {
 });
 `;
 
-/** The statements of a page that make its pool. */
+/** The statements of a page that create its pool. */
 async function poolOf(page: string): Promise<string> {
   const text = await readFile(page, "utf8");
   const statement = /^(?:const pool = new pg\.Pool|pool\.on)\((?:.*\);|.*\n(?: +.*\n)*\}\);)/gm;
@@ -25,18 +25,18 @@ async function poolOf(page: string): Promise<string> {
   return ['import pg from "pg";', ...statements].join("\n");
 }
 
-// The server ends idle connections: a restart, a failover, `idle_session_timeout`.
+// Servers end idle connections, for example in a restart or a failover, or by `idle_session_timeout`.
 describeOnServer("an idle connection that is ended", () => {
   it.each([
     [
       "the examples",
       () =>
-        'import { scriptEnvironment } from "../examples/support/environment.js";\nconst { pool } = scriptEnvironment();',
+        'import { scriptEnvironment } from "../tooling/environment.js";\nconst { pool } = scriptEnvironment();',
     ],
     ["README.md", () => poolOf("README.md")],
     ["README.pt-BR.md", () => poolOf("README.pt-BR.md")],
   ])(
-    "does not end the program of %s, which goes on with another",
+    "does not end the program of %s, which continues with another",
     { timeout: 60_000 },
     async (_name, poolCode) => {
       const file = `test/${uniqueName(".idle")}.ts`;
@@ -67,7 +67,7 @@ describeOnServer("an idle connection that is ended", () => {
   );
 });
 
-/** Ends a connection, and waits until the server has. */
+/** Terminates a connection, and waits until it has ended. */
 async function terminate(pid: string): Promise<void> {
   const client = new pg.Client({ connectionString: requireServerUrl() });
   await client.connect();

@@ -5,7 +5,7 @@ import { failureOf, openServerPool } from "../support/contract.js";
 import { describeOnServer, requireServerUrl, type TestDatabase } from "../support/databases.js";
 import { CountingEmbeddings, openTestIndex, type TestIndex } from "../support/index.js";
 
-/** A chunk table that is large enough for a plan to be kept. */
+/** An index with a chunk table large enough for plans to be kept. */
 async function openFilled(database: TestDatabase): Promise<TestIndex> {
   const test = await openTestIndex(database, {}, { dimensions: 1024 });
   const content = Array.from({ length: 150 }, (_, place) => ({ pageContent: `a loja ${place}` }));
@@ -13,7 +13,7 @@ async function openFilled(database: TestDatabase): Promise<TestIndex> {
   return { ...test, index: await openWith(test, test.pool) };
 }
 
-/** The size of the table is looked at once a minute, and when an index is opened. */
+/** Opens an index, which checks the table's size; afterwards it does so once a minute. */
 async function openWith({ schema }: Pick<TestIndex, "schema">, pool: pg.Pool): Promise<TrainingIndex> {
   return TrainingIndex.initialize(new CountingEmbeddings(1024), { pool, schema });
 }
@@ -37,8 +37,8 @@ async function explainPrepared(pool: pg.Pool, call: string): Promise<string> {
   return rows.map((row) => row["QUERY PLAN"]).join("\n");
 }
 
-describeOnServer("a search again and again", (database) => {
-  it("finds the same, on one connection and on many at once", async () => {
+describeOnServer("a repeated search", (database) => {
+  it("finds the same on one connection and on many concurrent ones", async () => {
     const { index } = await openFilled(database);
     const first = await index.similar("a loja 7", { k: 3 });
     expect(first).toHaveLength(3);
@@ -48,11 +48,11 @@ describeOnServer("a search again and again", (database) => {
   });
 });
 
-// Straight to the server: behind PgBouncer a connection has no session of its own to look at.
+// Directly on the server: behind PgBouncer a connection has no session of its own to inspect.
 describeOnServer("the statement of a search", (database) => {
   const openSession = (): pg.Pool => openServerPool({ connectionString: requireServerUrl(), max: 1 });
 
-  it("is parsed and planned once a connection, and its plan uses the vector index", async () => {
+  it("is parsed and planned once per connection, and its plan uses the vector index", async () => {
     const test = await openFilled(database);
     const pool = openSession();
     const index = await openWith(test, pool);
@@ -66,7 +66,7 @@ describeOnServer("the statement of a search", (database) => {
     expect(plan).toContain("(embedding <=> $1)");
   });
 
-  it("has a name with a filter, too, and the plan that suits its values (a wide one: search-plans)", async () => {
+  it("is prepared with a filter, too; a narrow one uses the metadata index (search-plans tests a wide one)", async () => {
     const filter = { lugar: 7 };
     const test = await openTestIndex(database, {}, { dimensions: 1024 });
     const documents = Array.from({ length: 200 }, (_, lugar) => ({
@@ -92,7 +92,7 @@ describeOnServer("the statement of a search", (database) => {
     expect(plan).toContain("Bitmap Index Scan on chunk_1_metadata");
   });
 
-  it("has no name while the table is small, where a kept plan would soon be the wrong one", async () => {
+  it("is not prepared while the table is small, when a kept plan would soon be wrong", async () => {
     const test = await openTestIndex(database, {}, { dimensions: 1024 });
     await test.index.upsertTraining({ id: "a", content: "a loja" });
     const pool = openSession();
@@ -101,8 +101,8 @@ describeOnServer("the statement of a search", (database) => {
     expect(await preparedOn(pool, test.schema)).toEqual([]);
   });
 
-  // What a pooler in transaction mode brings about that does not know named statements.
-  it("goes on without a name when the session has lost it", async () => {
+  // This happens behind a pooler in transaction mode that does not support prepared statements.
+  it("continues unprepared if the session has lost it", async () => {
     const test = await openFilled(database);
     const pool = openSession();
     const index = await openWith(test, pool);
@@ -114,7 +114,7 @@ describeOnServer("the statement of a search", (database) => {
     expect(await preparedOn(pool, test.schema)).toEqual([]);
   });
 
-  it("goes on without a name when the session has it from another client", async () => {
+  it("continues unprepared if another client's statement has its name in the session", async () => {
     const test = await openFilled(database);
     const first = openSession();
     const hits = await (await openWith(test, first)).similar("a loja 7");
@@ -126,7 +126,7 @@ describeOnServer("the statement of a search", (database) => {
     expect(await index.similar("a loja 7")).toEqual(hits);
   });
 
-  it("keeps its other failures", async () => {
+  it("still reports other failures", async () => {
     const test = await openFilled(database);
     const pool = openSession();
     const index = await openWith(test, pool);

@@ -4,10 +4,10 @@ import { NamedStatements } from "../../src/postgres/named-statements.js";
 
 const noop = (): void => undefined;
 
-it("names no more statements than a connection should keep, and runs the others without a name", async () => {
+it("prepares at most 50 statements, and runs the others unprepared", async () => {
   const names: (string | undefined)[] = [];
   const pool = {
-    totalCount: 1, // as pg.Pool has it
+    totalCount: 1, // a property of pg.Pool
     connect: () => Promise.resolve({ query: pool.query, release: noop, on: noop, removeListener: noop }),
     query: (statement: string | { name: string }) => {
       names.push(typeof statement === "string" ? undefined : statement.name);
@@ -26,7 +26,7 @@ it("names no more statements than a connection should keep, and runs the others 
   expect(names.slice(60)).toEqual([names[7], undefined]);
 });
 
-it("runs a statement again when the schema has changed since it was prepared, and has new names from then on", async () => {
+it("repeats a statement if the schema has changed since it was prepared, and uses new names afterwards", async () => {
   const names: (string | undefined)[] = [];
   const cause = Object.assign(new Error("cached plan must not change result type"), {
     severity: "ERROR",

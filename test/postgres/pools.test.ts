@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 const ROOT = new URL("../..", import.meta.url).pathname;
 const POOL = /(?:\b(?:const|let) (\w+)[^=;]*= )?new (?:pg\.)?Pool\(/g;
 
-/** The programs that others copy: scripts, and the code blocks of each page together. */
+/** Programs that users may copy: scripts, and the joined code blocks of each page. */
 function programs(): [string, string][] {
   const pages = readdirSync(ROOT).filter((name) => name.endsWith(".md"));
   const folders = ["docs", "examples", "bench", "eval"].flatMap((folder) =>
@@ -24,20 +24,20 @@ function codeOf(page: string): string {
   return Array.from(blocks, ([, code = ""]) => code).join("\n");
 }
 
-/** What is wrong with the pools of a program. */
+/** The pools of a program that have no error listener. */
 function unguarded(program: string): string[] {
   return Array.from(program.matchAll(POOL), ([creation, name]) => ({ creation, name }))
     .filter(({ name }) => name === undefined || !program.includes(`${name}.on("error"`))
     .map(({ creation }) => creation);
 }
 
-// `pg` emits the end of an idle connection on its pool, and an event "error" that nobody listens to ends the process.
-describe("every pool that others may copy has a listener for errors", () => {
+// `pg` emits "error" on the pool when an idle connection ends; without a listener that ends the process.
+describe("every pool that users may copy has an error listener", () => {
   it.each(programs().filter(([, program]) => program.search(POOL) >= 0))("%s", (_path, program) => {
     expect(unguarded(program)).toEqual([]);
   });
 
-  it("is noticed where it lacks", () => {
+  it("is reported if it has none", () => {
     expect(unguarded("const pool = new pg.Pool({});")).toEqual(["const pool = new pg.Pool("]);
     expect(unguarded("use(new Pool());")).toEqual(["new Pool("]);
     expect(unguarded('const pool: pg.Pool = new pg.Pool({});\npool.on("error", log);')).toEqual([]);

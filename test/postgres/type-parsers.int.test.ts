@@ -3,21 +3,21 @@ import { TrainingIndex } from "langchain-training-index";
 import { migrate, migrationStatus } from "langchain-training-index/migrations";
 import { expect, it } from "vitest";
 import { collect } from "../support/contract.js";
-import { describeOnServer, requireServerWay, uniqueName } from "../support/databases.js";
+import { describeOnServer, requireConnectionSetup, uniqueName } from "../support/databases.js";
 import { CountingEmbeddings, dropAtEnd, FIVE_PARAGRAPHS } from "../support/index.js";
 
 const TEXT: number = pg.types.builtins.TEXT;
 
-/** What a host may have made of values of all types but text: {@link https://github.com/brianc/node-pg-types}. */
+/** How a host may parse values of all types except text: {@link https://github.com/brianc/node-pg-types}. */
 const PARSERS: [string, (value: string) => unknown][] = [
   ["raw text", (value) => value],
   ["objects", (value) => ({ raw: value })],
-  ["nothing", () => undefined],
+  ["undefined", () => undefined],
 ];
 
 describeOnServer("A host's type parsers", (database) => {
-  it.each(PARSERS)("have no say in what is read: %s", async (_name, parse) => {
-    const { ownerUrl } = requireServerWay();
+  it.each(PARSERS)("do not affect what the library reads: %s", async (_name, parse) => {
+    const { ownerUrl } = requireConnectionSetup();
     const types = { getTypeParser: (oid: number) => (oid === TEXT ? String : parse) };
     const owner = new pg.Pool({ connectionString: ownerUrl, max: 4, types });
     const schema = uniqueName();

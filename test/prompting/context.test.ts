@@ -24,12 +24,12 @@ describe("formatContext", () => {
     expect(formatContext([delivery, returns])).toBe(both);
   });
 
-  it("takes LangChain documents as well", () => {
+  it("accepts LangChain documents too", () => {
     const document = new Document({ pageContent: returns.content, metadata: returns.metadata });
     expect(formatContext([delivery, document])).toBe(both);
   });
 
-  it("reads the place of a retriever's document from its own key, whatever the host's metadata says", () => {
+  it("reads the place of a retriever's document from the library's own key, whatever the host's metadata", () => {
     const metadata = { tag: "entregas", start: "08:00", trainingId: "x", position: 9 };
     const hit: ChunkHit = {
       ...{ trainingId: "a", chunkId: "a0", position: 0, start: 0, end: 3, content: "abc" },
@@ -55,17 +55,17 @@ describe("formatContext", () => {
     [{ tag: "", grupo: "suporte" }, "[1] suporte"],
     [{ tag: 7, grupo: null }, "[1]"],
     [{}, "[1]"],
-  ])("heads a passage with metadata %j by %j", (metadata, heading) => {
+  ])("heads a passage with metadata %j with %j", (metadata, heading) => {
     expect(formatContext([{ content: "Olá", metadata }])).toBe(`${heading}\nOlá`);
   });
 
-  it("heads a passage by what the caller makes of it", () => {
+  it("heads a passage with the caller's header", () => {
     const header = ({ content, metadata }: { content: string; metadata: Record<string, unknown> }): string =>
       `${String(metadata["tag"])} (${content.length})  `;
     expect(formatContext([returns], { header })).toBe("[1] trocas (22)\nTrocas em até 30 dias.");
   });
 
-  it("leaves braces as they are", () => {
+  it("does not change braces", () => {
     expect(formatContext([{ content: "{nome} {{x}}", metadata: {} }])).toBe("[1]\n{nome} {{x}}");
   });
 
@@ -73,30 +73,30 @@ describe("formatContext", () => {
     expect(formatContext([delivery, returns], { maxChars: both.length })).toBe(both);
   });
 
-  it("leaves out the last passage when it does not fit by one character", () => {
+  it("leaves out the last passage if it is one character too long", () => {
     expect(formatContext([delivery, returns], { maxChars: both.length - 1 })).toBe(first);
   });
 
-  it("leaves out all that comes after a passage that does not fit", () => {
+  it("leaves out everything after a passage that does not fit", () => {
     const short = { content: "a", metadata: {} };
     expect(
       formatContext([delivery, { content: "x".repeat(500), metadata: {} }, short], { maxChars: 200 }),
     ).toBe(first);
   });
 
-  it("cuts the first passage when it alone is too long", () => {
+  it("cuts the first passage if it is too long by itself", () => {
     expect(formatContext([delivery, returns], { maxChars: 30 })).toBe("[1] entregas - suporte\nO prazo");
     expect(formatContext([delivery], { maxChars: 1 })).toBe("[");
   });
 
-  it("keeps a surrogate pair whole where it cuts", () => {
+  it("does not cut inside a surrogate pair", () => {
     const passage = { content: "a😀b", metadata: {} };
     expect(formatContext([passage], { maxChars: 5 })).toBe("[1]\na");
     expect(formatContext([passage], { maxChars: 6 })).toBe("[1]\na");
     expect(formatContext([passage], { maxChars: 7 })).toBe("[1]\na😀");
   });
 
-  it("drops nothing where it cuts between two pairs, or beside one", () => {
+  it("drops nothing when it cuts between two surrogate pairs, or beside one", () => {
     const passage = { content: "😀😀é😀", metadata: {} };
     expect(formatContext([passage], { maxChars: 6 })).toBe("[1]\n😀");
     expect(formatContext([passage], { maxChars: 7 })).toBe("[1]\n😀");
@@ -104,7 +104,7 @@ describe("formatContext", () => {
     expect(formatContext([passage], { maxChars: 9 })).toBe("[1]\n😀😀é");
   });
 
-  it("drops nothing for a lone surrogate before the cut or behind it", () => {
+  it("drops nothing for a lone surrogate before or after the cut", () => {
     const passage = { content: "a\ud800bc\udc00de", metadata: {} };
     expect(formatContext([passage], { maxChars: 7 })).toBe("[1]\na\ud800b");
     expect(formatContext([passage], { maxChars: 8 })).toBe("[1]\na\ud800bc");
@@ -112,7 +112,7 @@ describe("formatContext", () => {
     expect(formatContext([passage], { maxChars: 10 })).toBe("[1]\na\ud800bc\udc00d");
   });
 
-  it("is never longer than maxChars and always the beginning of the whole text", () => {
+  it("is never longer than maxChars, and always a prefix of the whole text", () => {
     const passages = fc.array(
       fc.record({
         content: fc.string({ unit: "grapheme" }).filter((text) => text.isWellFormed()),
@@ -139,7 +139,7 @@ describe("formatContext", () => {
   );
 
   it.each(["{nome}", "{{nome}}", "a }", "{", "`${x}` \\{", "{% if %}", "{{{x}}}"])(
-    "comes as it is out of a prompt template that has it as a variable: %s",
+    "is unchanged as a variable of a prompt template: %s",
     async (content) => {
       const context = formatContext([{ content, metadata: {} }]);
       const chat = ChatPromptTemplate.fromMessages([["system", "Contexto: {context}"]]);
@@ -150,7 +150,7 @@ describe("formatContext", () => {
     },
   );
 
-  it("keeps as many passages as have no more tokens than maxTokens", () => {
+  it("keeps as many passages as fit into maxTokens", () => {
     const countTokens = (text: string): number => text.split(/\s+/).length;
     const all = countTokens(both);
     const options = { countTokens, maxChars: 1000 };
@@ -191,7 +191,7 @@ describe("formatContext", () => {
 const TEXT = "Frete de doze reais. Prazo de três dias. Trocas em trinta dias. Garantia de um ano.";
 const BORDERS = [0, 21, 41, 64, TEXT.length];
 
-/** The chunk of the text at a position, which begins so much before the border. */
+/** The chunk of the text at a position, overlapping the previous one by `overlap` characters. */
 function chunkAt(position: number, overlap = 0, trainingId: string | number = "a"): ChunkHit {
   const start = Math.max(0, (BORDERS[position] ?? 0) - overlap);
   const end = (BORDERS[position + 1] ?? TEXT.length) - (position === 3 ? 0 : 1);
@@ -209,14 +209,14 @@ function chunkAt(position: number, overlap = 0, trainingId: string | number = "a
 }
 
 describe("formatContext of hits", () => {
-  it("joins chunks that follow on each other, at the place of the best, headed by it", () => {
+  it("joins adjacent chunks at the rank of the best one, under its heading", () => {
     const passages = [chunkAt(2), chunkAt(0, 0, "b"), chunkAt(1)];
     expect(formatContext(passages)).toBe(
       "[1] t2\nPrazo de três dias.\nTrocas em trinta dias.\n---\n[2] t0\nFrete de doze reais.",
     );
   });
 
-  it("repeats nothing where chunks overlap", () => {
+  it("does not repeat the overlap of chunks", () => {
     expect(formatContext([chunkAt(1), chunkAt(2, 10)])).toBe(
       "[1] t1\nPrazo de três dias. Trocas em trinta dias.",
     );
@@ -225,7 +225,7 @@ describe("formatContext of hits", () => {
     );
   });
 
-  it("joins what a passage closes the gap between", () => {
+  it("joins two passages when a third closes the gap between them", () => {
     expect(citedContext([chunkAt(0), chunkAt(2), chunkAt(1)])).toEqual({
       text: "[1] t0\nFrete de doze reais.\nPrazo de três dias.\nTrocas em trinta dias.",
       citations: [
@@ -241,19 +241,19 @@ describe("formatContext of hits", () => {
     });
   });
 
-  it("leaves chunks apart that have another between them, or are of several trainings", () => {
+  it("does not join chunks with another one between them, or of different trainings", () => {
     for (const other of [chunkAt(2), chunkAt(1, 0, "b"), chunkAt(1, 0, 1)]) {
       expect(formatContext([chunkAt(0), other])).toContain("[2]");
     }
     expect(formatContext([chunkAt(0, 0, 1), chunkAt(1, 0, "1")])).toContain("[2]");
   });
 
-  it("leaves passages apart that overlap and do not say the same, as after an edit", () => {
+  it("does not join overlapping passages whose texts differ, as after an edit", () => {
     const edited = { ...chunkAt(1, 10), content: TEXT.slice(11, 40).replace("reais", "euros") };
     expect(formatContext([chunkAt(0), edited])).toContain("[2]");
   });
 
-  it("knows the neighbors of a passage", () => {
+  it("takes the neighbors in a passage into account", () => {
     const widened = {
       ...chunkAt(1),
       content: TEXT.slice(0, 63),
@@ -274,7 +274,7 @@ describe("formatContext of hits", () => {
     expect(citation).toMatchObject({ trainingId: "a", start: 21, end: 63, chunkIds: ["a2", "a1"] });
   });
 
-  it("says what each number stands for, and where a passage was cut", () => {
+  it("reports what each number refers to, and where a passage was cut", () => {
     const { text, citations } = citedContext([chunkAt(0), returns], { maxChars: 100 });
     expect(text).toContain("[2] trocas - suporte");
     expect(citations).toEqual([
@@ -295,7 +295,7 @@ describe("formatContext of hits", () => {
     expect(citedContext([])).toEqual({ text: "", citations: [] });
   });
 
-  it("has each text that was found once, whatever the order and the overlap", () => {
+  it("contains each found text once, whatever the order and the overlap", () => {
     const positions = fc.shuffledSubarray([0, 1, 2, 3], { minLength: 1 });
     fc.assert(
       fc.property(positions, fc.nat(15), (order, overlap) => {

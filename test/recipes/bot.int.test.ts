@@ -16,7 +16,7 @@ import { readMessage, sendText } from "../../examples/bot/evolution.js";
 import { openGatherer, type Conversation } from "../../examples/bot/gather.js";
 import { describeOnServer, uniqueName } from "../support/databases.js";
 import { gateOf, openTestIndex, until, type TestIndex } from "../support/index.js";
-import { useRedis } from "../support/training-queues.js";
+import { useRedis } from "./training-queues.js";
 
 /** A model that says what it is told to, and keeps what it was asked. */
 class ScriptedModel extends FakeListChatModel {

@@ -12,7 +12,7 @@ import { openQueues, type TrainingQueues } from "../../examples/bullmq/queues.js
 import { describeOnServer, requireServerUrl, uniqueName } from "../support/databases.js";
 import { until } from "../support/index.js";
 import { startOllamaServer, type OllamaServer } from "../support/ollama-server.js";
-import { useRedis } from "../support/training-queues.js";
+import { useRedis } from "./training-queues.js";
 
 const MINUTE = 60_000;
 const LOCK_MS = 1000;

@@ -5,7 +5,7 @@ import { trainingEvents } from "../../examples/bullmq/producer.js";
 import type { TrainingJob } from "../../examples/bullmq/queues.js";
 import { describeOnServer } from "../support/databases.js";
 import { chunksOf, gateOf, openTestIndex } from "../support/index.js";
-import { useRedis, openTestQueues, stored, untilIdle } from "../support/training-queues.js";
+import { useRedis, openTestQueues, stored, untilIdle } from "./training-queues.js";
 
 const redis = useRedis();
 

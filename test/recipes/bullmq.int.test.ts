@@ -6,8 +6,8 @@ import { trainingEvents } from "../../examples/bullmq/producer.js";
 import { TRAININGS, type TrainingJob } from "../../examples/bullmq/queues.js";
 import { describeOnServer } from "../support/databases.js";
 import { chunksOf, FIVE_PARAGRAPHS, openTestIndex, until } from "../support/index.js";
-import { randomOf } from "../support/random.js";
-import { ATTEMPTS, useRedis, openTestQueues, stored, untilIdle } from "../support/training-queues.js";
+import { randomOf } from "../../tooling/random.js";
+import { ATTEMPTS, useRedis, openTestQueues, stored, untilIdle } from "./training-queues.js";
 
 const redis = useRedis();
 

@@ -11,7 +11,7 @@ import { expect, it, onTestFinished } from "vitest";
 import { oraculoHandler, SIMILARITY_PATH } from "../../examples/http/handler.js";
 import { honoApp } from "../../examples/http/hono.js";
 import { describeOnServer, requireServerUrl } from "../support/databases.js";
-import { ask, serve } from "../support/http-server.js";
+import { ask, serve } from "./http-server.js";
 import { DIMENSIONS, migratedSchema } from "../support/index.js";
 import { startOllamaServer } from "../support/ollama-server.js";
 import { checkAgainstDescription } from "../support/openapi.js";

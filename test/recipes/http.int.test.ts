@@ -11,7 +11,7 @@ import { HashingEmbeddings } from "langchain-training-index/testing";
 import { afterEach, describe, expect, it, onTestFinished } from "vitest";
 import { oraculoHandler, SIMILARITY_PATH } from "../../examples/http/handler.js";
 import { describeOnServer } from "../support/databases.js";
-import { answerTo, ask, beginRequest, MOUNTS, serve } from "../support/http-server.js";
+import { answerTo, ask, beginRequest, MOUNTS, serve } from "./http-server.js";
 import { DIMENSIONS, gateOf, migratedSchema, openTestIndex, until } from "../support/index.js";
 import { checkAgainstDescription } from "../support/openapi.js";
 

@@ -7,7 +7,7 @@ import pg from "pg";
 import { expect, onTestFinished } from "vitest";
 import { tableSql, triggerSql } from "../../examples/postgres-trigger/sql.js";
 import { startTrainingWorker } from "../../examples/postgres-trigger/start-worker.js";
-import { temporaryDatabase } from "../../examples/support/temporary-database.js";
+import { temporaryDatabase } from "../../tooling/temporary-database.js";
 import { requireServerUrl } from "../support/databases.js";
 import { CountingEmbeddings, DIMENSIONS, until } from "../support/index.js";
 

@@ -6,7 +6,7 @@ import type pg from "pg";
 import { expect, it, onTestFinished } from "vitest";
 import { describeOnServer } from "../support/databases.js";
 import { inHostTransaction, paragraph, until } from "../support/index.js";
-import { randomOf } from "../support/random.js";
+import { randomOf } from "../../tooling/random.js";
 import { expectFlagsTrue, expectInStep, openHost, untilDone } from "./postgres-trigger-host.js";
 
 const DIMENSIONS = 1024; // the worker's own embedder decides

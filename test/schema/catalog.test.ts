@@ -15,7 +15,7 @@ describe("isVersionAtLeast", () => {
     ["0.8.0-yb-1.0", "0.8.0", true],
     ["0.8.0-yb-1.0", "0.8.2", false],
     ["", "0.8.2", false],
-  ])("takes %j for %j or later: %s", (version, wanted, expected) => {
+  ])("compares %j with the minimum %j: %s", (version, wanted, expected) => {
     expect(isVersionAtLeast(version, wanted)).toBe(expected);
   });
 });

@@ -6,7 +6,7 @@ import { openTestIndex } from "../support/index.js";
 const UUID = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11";
 
 describeOnServer("Ids", (database) => {
-  it.each(["bigint", "integer"] as const)("of %s come as numbers, bigints and digits", async (idType) => {
+  it.each(["bigint", "integer"] as const)("of type %s are accepted as numbers, bigints and digit strings", async (idType) => {
     const { index } = await openTestIndex(database, {}, { idType });
     expect(await index.upsertTraining({ id: "7", content: "loja" })).toMatchObject({
       id: "7",
@@ -44,7 +44,7 @@ describeOnServer("Ids", (database) => {
     expect(failure.message).toContain("pass { ids:");
   });
 
-  it("that are uuids have one form, in whatever letters they come", async () => {
+  it("of type uuid have one form, in upper or lower case", async () => {
     const { index } = await openTestIndex(database, {}, { idType: "uuid" });
     const capitals = UUID.toUpperCase();
     const { vectorStore } = index;
@@ -65,7 +65,7 @@ describeOnServer("Ids", (database) => {
     expect(await index.similar("loja")).toEqual([]);
   });
 
-  it("that are texts stay as they are", async () => {
+  it("of type text are not changed", async () => {
     const { index } = await openTestIndex(database);
     await index.vectorStore.addDocuments(
       [UUID, UUID.toUpperCase()].map((id) => ({ id, pageContent: id, metadata: {} })),

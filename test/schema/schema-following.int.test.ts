@@ -8,19 +8,19 @@ import { describeOnServer, grantRights, type TestDatabase } from "../support/dat
 import { CountingEmbeddings, DIMENSIONS, openTestIndex, type TestIndex } from "../support/index.js";
 import { recordingPool } from "../support/recording-pool.js";
 
-/** Enough for the vector index, for plans that are kept and for names of statements. */
+/** Enough chunks for the vector index, kept plans and prepared statements to be used. */
 const MANY = Array.from({ length: 150 }, (_, place) => ({
   pageContent: `${place} ${"a loja abre ".repeat(400)}`,
 }));
 
-/** What `migrate` runs for another language, as a host may run it in its own transaction. */
+/** The statements that `migrate` runs for another language; a host may run them in its own transaction. */
 function changeLanguage(schema: string): string[] {
   const names = namesOf({ schema, extensionSchema: "public", profileId: 1 });
   return [`ALTER TABLE ${names.chunk} DROP COLUMN lexemes`, ...addTextSearch(names, "portuguese")];
 }
 
-/** As `migrate` after somebody dropped the schema. */
-async function makeAnew(
+/** Drops the schema and migrates it again. */
+async function recreate(
   database: TestDatabase,
   { owner, schema }: TestIndex,
   options: Parameters<typeof migrate>[1] = {},
@@ -30,8 +30,8 @@ async function makeAnew(
   await grantRights(database, schema);
 }
 
-describeOnServer("a process that goes on while its schema is changed", (database) => {
-  it("searches for words in the language of the schema at once", async () => {
+describeOnServer("a process that keeps running while its schema changes", (database) => {
+  it("searches in the schema's new language immediately", async () => {
     const { index, owner, schema } = await openTestIndex(database, {}, { textSearch: "simple" });
     await index.upsertTraining({ id: "a", content: "As garantias valem por dois anos." });
     expect(await index.similar("garantia", { mode: "text" })).toEqual([]);
@@ -45,7 +45,7 @@ describeOnServer("a process that goes on while its schema is changed", (database
     expect(await index.similar("garantia", { mode: "text" })).toMatchObject([{ trainingId: "a" }]);
   });
 
-  it("finds a full page in the new language too, and pays nothing while nothing changes", async () => {
+  it("finds a full page in the new language too, with a single statement while nothing changes", async () => {
     const { schema, owner, index: writer } = await openTestIndex(database, {}, { textSearch: "simple" });
     await writer.upsertTraining({ id: "a", content: "garantia" });
     await writer.upsertTraining({ id: "b", content: "garantias da loja" });
@@ -65,7 +65,7 @@ describeOnServer("a process that goes on while its schema is changed", (database
     expect(statements).toHaveLength(1);
   });
 
-  it("finds what was stored after TRUNCATE, by vector and by words", async () => {
+  it("finds what is stored after TRUNCATE, in all modes", async () => {
     const test = await openTestIndex(database, {}, { textSearch: "portuguese" });
     const { index, owner, schema } = test;
     await index.upsertTraining({ id: "a", documents: MANY, split: false });
@@ -78,25 +78,25 @@ describeOnServer("a process that goes on while its schema is changed", (database
     }
   });
 
-  it("works on in a schema that was dropped and made anew", async () => {
+  it("keeps working in a schema that was dropped and recreated", async () => {
     const test = await openTestIndex(database);
     const { index } = test;
     await index.upsertTraining({ id: "a", documents: MANY, split: false });
     await index.similar("a loja", { k: 3 });
-    await makeAnew(database, test, { textSearch: "portuguese" });
+    await recreate(database, test, { textSearch: "portuguese" });
     expect(await index.similar("a loja", { k: 3 })).toEqual([]);
     expect(await index.upsertTraining({ id: "b", content: "a loja" })).toMatchObject({ status: "indexed" });
     expect(await index.similar("a loja", { mode: "text" })).toMatchObject([{ trainingId: "b" }]);
-    await makeAnew(database, test);
+    await recreate(database, test);
     expect(await index.upsertTraining({ id: "c", content: "a loja" })).toMatchObject({ status: "indexed" });
     expect(await index.deleteTraining("c")).toMatchObject({ status: "deleted" });
   });
 
-  it("says so where other ids, other dimensions or another model took its place", async () => {
+  it("reports a recreated schema with another id type, other dimensions or another model", async () => {
     const test = await openTestIndex(database);
     const { index, pool, schema } = test;
     await index.upsertTraining({ id: "a", content: "a loja" });
-    await makeAnew(database, test, { idType: "bigint" });
+    await recreate(database, test, { idType: "bigint" });
     const failure = await index
       .upsertTraining({ id: "a", content: "a loja" })
       .catch((error: unknown) => error);
@@ -105,14 +105,14 @@ describeOnServer("a process that goes on while its schema is changed", (database
     expect(await index.upsertTraining({ id: 1, content: "a loja" })).toMatchObject({ status: "indexed" });
     expect(await index.similar("a loja")).toMatchObject([{ trainingId: 1 }]);
 
-    await makeAnew(database, test, { dimensions: 32 });
+    await recreate(database, test, { dimensions: 32 });
     for (const call of [
       () => index.similar("a loja"),
       () => index.upsertTraining({ id: 1, content: "a loja" }),
     ]) {
       await expect(call()).rejects.toBeInstanceOf(SchemaError);
     }
-    await makeAnew(database, test);
+    await recreate(database, test);
     const other = await TrainingIndex.initialize(new CountingEmbeddings(), {
       pool,
       schema,
@@ -122,11 +122,11 @@ describeOnServer("a process that goes on while its schema is changed", (database
     await expect(index.similar("a loja")).rejects.toMatchObject({ code: "PROFILE_MISMATCH" });
   });
 
-  it("keeps what a host's transaction sees from everybody else, its failure too", async () => {
+  it("does not apply what a host's transaction sees, or its failure, to other calls", async () => {
     const test = await openTestIndex(database, {}, { textSearch: "simple" });
     const { owner, schema } = test;
     await test.index.upsertTraining({ id: "a", content: "As garantias valem." });
-    // Of its own, so that it has not looked at the schema for long.
+    // An index of its own, which has only just read the schema.
     const index = await TrainingIndex.initialize(new CountingEmbeddings(), { pool: database.pool, schema });
     const client = await owner.connect();
     try {
@@ -147,8 +147,8 @@ describeOnServer("a process that goes on while its schema is changed", (database
   });
 });
 
-describeOnServer("a process that goes on while pgvector is made anew", () => {
-  it("writes and searches by the types of the new one", async () => {
+describeOnServer("a process that keeps running while pgvector is recreated", () => {
+  it("writes and searches with the new extension's types", async () => {
     const { pool } = await freshDatabase();
     await migrate(pool, { dimensions: DIMENSIONS });
     const index = await TrainingIndex.initialize(new CountingEmbeddings(), { pool });
@@ -163,8 +163,8 @@ describeOnServer("a process that goes on while pgvector is made anew", () => {
   });
 });
 
-describeOnServer("a host's key that grows", (database) => {
-  it("is followed by a later migration and by open indexes", async () => {
+describeOnServer("a host's key that changes its type", (database) => {
+  it("from integer to bigint is followed by a later migration and by open indexes", async () => {
     const { pool, owner } = database;
     const table = await hostTable(owner, undefined, "integer");
     await owner.query(`INSERT INTO public.${table} VALUES (1)`);
@@ -180,13 +180,13 @@ describeOnServer("a host's key that grows", (database) => {
     expect(await index.upsertTraining({ id: large, content: "a casa" })).toMatchObject({ status: "indexed" });
     expect(await pool.query(`SELECT FROM ${schema}.chunk_1`)).toMatchObject({ rowCount: 2 });
 
-    // Back again: ids that are bigint hold them all.
+    // Back to integer: ids of type bigint still hold all values.
     await owner.query(`DELETE FROM public.${table} WHERE id = ${large}`);
     await owner.query(`ALTER TABLE public.${table} ALTER COLUMN id TYPE integer`);
     expect(await migrate(owner, { schema, trainings: { table } })).toMatchObject({ vectorIndex: "kept" });
   });
 
-  it("names the way out where ids cannot follow", async () => {
+  it("leads to an error with a way out if ids cannot be converted", async () => {
     const { owner } = database;
     const table = await hostTable(owner, undefined, "integer");
     const other = await hostTable(owner, undefined, "uuid");
@@ -197,8 +197,8 @@ describeOnServer("a host's key that grows", (database) => {
   });
 });
 
-describeOnServer("a schema of other dimensions", (database) => {
-  it("gets those of the model by what the error says, as long as it holds no vectors", async () => {
+describeOnServer("a schema with other dimensions", (database) => {
+  it("can be changed to the model's with the call in the error, as long as it holds no vectors", async () => {
     const { pool, owner, schema, index } = await openTestIndex(database);
     const open = (): Promise<TrainingIndex> =>
       TrainingIndex.initialize(new CountingEmbeddings(32), { pool, schema });

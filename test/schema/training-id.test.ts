@@ -7,7 +7,7 @@ import type { IdType } from "../../src/types.js";
 const UUID = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11";
 
 describe("idTypes", () => {
-  it("has the types that migrate takes", () => {
+  it("lists the types that migrate accepts", () => {
     expect(idTypes).toEqual(["text", "bigint", "integer", "uuid"]);
   });
 });
@@ -76,7 +76,7 @@ describe("encodeTrainingId", () => {
     ["integer", -2_147_483_649, "is out of the range of integer"],
     ["bigint", 9_223_372_036_854_775_808n, "is out of the range of bigint"],
     ["bigint", -9_223_372_036_854_775_809n, "is out of the range of bigint"],
-  ])("refuses for an index of %s ids: %s", (idType, id, problem) => {
+  ])("with %s ids, refuses %s", (idType, id, problem) => {
     expect(() => encodeTrainingId(id as never, idType, "ids[3]")).toThrow(
       new InvalidArgumentError("ids[3]", problem),
     );
@@ -96,7 +96,7 @@ describe("decodeTrainingId", () => {
     expect(decodeTrainingId(text, idType)).toBe(id);
   });
 
-  it("gives back every bigint that encodeTrainingId writes, as a number where that is exact", () => {
+  it("returns every bigint that encodeTrainingId writes, as a number if that is exact", () => {
     fc.assert(
       fc.property(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }), (id) => {
         const decoded = decodeTrainingId(encodeTrainingId(id, "bigint", "id"), "bigint");

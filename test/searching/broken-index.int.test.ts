@@ -7,7 +7,7 @@ import {
   type Notice,
 } from "langchain-training-index";
 import { expect, it } from "vitest";
-import { ClusteredVectors } from "../../bench/vectors.js";
+import { ClusteredVectors } from "../../tooling/seeded-data.js";
 import { openServerPool } from "../support/contract.js";
 import { describeOnServer, requireServerUrl, type TestDatabase } from "../support/databases.js";
 import { CountingEmbeddings, DIMENSIONS, openTestIndex, type TestIndex } from "../support/index.js";
@@ -25,7 +25,7 @@ const SEARCHES: [name: string, options: Options][] = [
 ];
 const HYBRID: [name: string, options: Options] = ["by vector and words", { mode: "hybrid" }];
 
-/** Chunks on more than a hundred pages, of which one half lies near {@link NEAR} and the other one far away. */
+/** Chunks on more than a hundred pages; half of them lie near {@link NEAR}, the others far away. */
 async function openLarge(
   database: TestDatabase,
   options: Parameters<typeof openTestIndex>[2] = {},
@@ -47,7 +47,7 @@ async function openLarge(
   return test;
 }
 
-/** The same index, through sessions with these settings. */
+/** Opens a test's index through sessions with these settings. */
 async function openWith(
   { schema }: TestIndex,
   settings: string,
@@ -55,7 +55,7 @@ async function openWith(
 ): Promise<TrainingIndex> {
   const pool = openServerPool({
     connectionString: requireServerUrl(),
-    // The extension's own settings are there once it is loaded.
+    // The extension's own settings exist only once it is loaded.
     options: `-c session_preload_libraries=vector ${settings}`,
   });
   const embeddings = new CountingEmbeddings();
@@ -63,7 +63,7 @@ async function openWith(
   return TrainingIndex.initialize(embeddings, { pool, schema, onNotice });
 }
 
-/** Ids of the hits of each search, and the notices that came with it. */
+/** The ids that each search finds, and its notices. */
 async function findAll(
   index: TrainingIndex,
   searches: [name: string, options: Options][],
@@ -83,14 +83,14 @@ async function findAll(
   return found;
 }
 
-describeOnServer("a vector index that is full of chunks that are gone", (database) => {
-  // Guards: the second look. VACUUM comes late, and until then what the scan finds may all be gone.
-  it("hides none of those that stand", { timeout: 240_000 }, async () => {
+describeOnServer("a vector index full of deleted chunks", (database) => {
+  // Guards the repeated, exact search: until VACUUM runs, all that the index scan finds may be deleted.
+  it("hides none of the stored ones", { timeout: 240_000 }, async () => {
     const test = await openLarge(database, { textSearch: "portuguese" });
     await test.owner.query(`ALTER TABLE ${test.schema}.chunk_1 SET (autovacuum_enabled = off)`);
     await leadToNear(test);
     await test.index.deleteTrainings({ filter: { kept: false } });
-    // The scan gives up at once, as one of many chunks does after 20,000.
+    // The scan gives up immediately, as one of a large table does after 20,000 tuples.
     const notices: Notice[] = [];
     const settings = "-c hnsw.max_scan_tuples=1 -c enable_seqscan=off -c enable_sort=off";
     const index = await openWith(test, settings, (notice) => notices.push(notice));
@@ -100,16 +100,16 @@ describeOnServer("a vector index that is full of chunks that are gone", (databas
       for (const [name, { ids, codes }] of await findAll(index, [...SEARCHES, HYBRID], notices)) {
         expect(ids, name).toHaveLength(5);
         expect(ids, name).toEqual(expected.get(name)?.ids);
-        // Of a filter that makes the scan give up some searches learn for the next time.
+        // Some searches remember that a filter makes the scan give up, and avoid it in later rounds.
         if (round === 0) expect(codes, name).toEqual(["EXACT_SEARCH"]);
       }
     }
   });
 });
 
-describeOnServer("a vector index that is broken", (database) => {
-  // Guards: `orExact`. VACUUM of pgvector before 0.8.3 leaves such an index behind at times.
-  it("fails no search, and says so of a write", { timeout: 240_000 }, async () => {
+describeOnServer("a corrupt vector index", (database) => {
+  // Guards `orExact`. Before pgvector 0.8.3, VACUUM sometimes corrupted an index like this.
+  it("fails no search, and is reported by a write", { timeout: 240_000 }, async () => {
     const test = await openLarge(database, { textSearch: "portuguese" });
     await breakVectorIndex(test);
     const exact = await openWith(test, "-c enable_indexscan=off");
@@ -133,7 +133,7 @@ describeOnServer("a vector index that is broken", (database) => {
   });
 });
 
-/** HNSW graphs are random. In a few the scan never reaches the near half, and finds enough stored chunks in the other one. */
+/** Rebuilds the index until a scan reaches the near half: HNSW graphs are random, and in a few of them it finds enough chunks in the other half. */
 async function leadToNear({ index, owner, schema }: TestIndex): Promise<void> {
   for (let attempt = 0; attempt < 10; attempt++) {
     const near = await index.similar(NEAR, { k: 40, efSearch: 40 });
@@ -143,7 +143,7 @@ async function leadToNear({ index, owner, schema }: TestIndex): Promise<void> {
   throw new Error("no graph leads to the near half");
 }
 
-/** Puts an index in place that fails, in a session that has it so, as soon as it compares two vectors. */
+/** Replaces the vector index by one that fails to compare vectors in sessions with `test.is_broken`. */
 async function breakVectorIndex({ owner, schema }: TestIndex): Promise<void> {
   const { rows } = await owner.query<{ name: string }>(
     "SELECT extnamespace::regnamespace::text AS name FROM pg_catalog.pg_extension WHERE extname = 'vector'",
@@ -167,8 +167,8 @@ async function breakVectorIndex({ owner, schema }: TestIndex): Promise<void> {
 }
 
 describeOnServer("a search among few chunks", (database) => {
-  // Guards: the exact plan; what VACUUM of pgvector before 0.8.3 does to an index whose chunks have all gone hides new ones.
-  it("compares them all, whatever the planner knows about the table", async () => {
+  // Guards the exact plan. Before pgvector 0.8.3, VACUUM of an index whose chunks were all deleted could hide new ones.
+  it("compares all of them, whatever the planner knows about the table", async () => {
     const test = await openTestIndex(database);
     const recorded = recordingPool(database.pool);
     const index = await TrainingIndex.initialize(test.embeddings, {
@@ -187,7 +187,7 @@ describeOnServer("a search among few chunks", (database) => {
 });
 
 describeOnServer("a large table without a vector index", (database) => {
-  it("is searched exactly, and the host is told", { timeout: 240_000 }, async () => {
+  it("is searched exactly, with a notice to the host", { timeout: 240_000 }, async () => {
     const test = await openLarge(database, { textSearch: "portuguese" });
     await test.owner.query(`DROP INDEX ${test.schema}.chunk_1_embedding`);
     const notices: Notice[] = [];

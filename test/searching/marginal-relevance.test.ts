@@ -3,7 +3,7 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { describe, expect, it } from "vitest";
 import { chooseDiverse } from "../../src/searching/marginal-relevance.js";
 import type { FoundChunk } from "../../src/searching/hits.js";
-import { randomOf } from "../support/random.js";
+import { randomOf } from "../../tooling/random.js";
 
 function foundOf(vectors: readonly ArrayLike<number>[]): FoundChunk[] {
   return vectors.map((embedding, place) => ({ hit: { position: place } as FoundChunk["hit"], embedding }));
@@ -22,11 +22,11 @@ async function placesOf(...args: Parameters<typeof chooseDiverse>): Promise<numb
 
 describe("chooseDiverse", () => {
   it.each([0, 0.3, 0.5, 1])(
-    "chooses what LangChain's function does, in its order, at lambda %d",
+    "makes the same choice as LangChain's function, in the same order, at lambda %d",
     async (lambda) => {
       const [query = [], ...vectors] = vectorsOf(41, 24, 7);
-      vectors.push(...vectors.slice(0, 5)); // equal ones: the first wins
-      vectors.push(Array.from({ length: 24 }, () => 0)); // without a direction
+      vectors.push(...vectors.slice(0, 5)); // duplicates: the first wins
+      vectors.push(Array.from({ length: 24 }, () => 0)); // a zero vector
       for (const k of [0, 1, 5, 46, 100]) {
         const expected = maximalMarginalRelevance(query, vectors, lambda, k);
         if (k > 0) expect(await placesOf(query, foundOf(vectors), k, lambda), `k ${k}`).toEqual(expected);
@@ -35,7 +35,7 @@ describe("chooseDiverse", () => {
     },
   );
 
-  it("lets the process go on while it chooses 600 of 1,000 candidates", async () => {
+  it("does not block the event loop while it chooses 600 of 1,000 candidates", async () => {
     const [query = [], ...vectors] = vectorsOf(1001, 1024, 3);
     const delay = monitorEventLoopDelay({ resolution: 1 });
     let turns = 0;
@@ -50,7 +50,7 @@ describe("chooseDiverse", () => {
     delay.disable();
     clearInterval(ticking);
     expect(new Set(chosen).size).toBe(600);
-    // Comparing each candidate with all that are chosen, for each choice, takes minutes and lets nothing else in.
+    // Comparing each candidate with all chosen ones, for each choice, would take minutes and block everything else.
     expect(turns).toBeGreaterThan(5);
     expect(delay.percentile(50) / 1e6).toBeLessThan(50);
   });

@@ -6,7 +6,7 @@ const refusal = (option: string, problem: string): InvalidArgumentError =>
   new InvalidArgumentError(option, problem);
 
 describe("checkQuery", () => {
-  it("lets a question through", () => {
+  it("accepts a question", () => {
     expect(checkQuery("Qual é o prazo de entrega? 📦", 3)).toBe("Qual é o prazo de entrega? 📦");
   });
 
@@ -18,12 +18,12 @@ describe("checkQuery", () => {
     expect(() => checkQuery(query, 3)).toThrow(refusal("query", "must not be empty or blank"));
   });
 
-  it("lets a vector through, at 32 bits", () => {
+  it("accepts a vector, and narrows it to 32 bits", () => {
     expect(checkQuery([0.5, 0.1, -2], 3)).toEqual(Float32Array.of(0.5, 0.1, -2));
   });
 
   it.each([undefined, null, 5, true, { query: "loja", k: 1 }, Promise.resolve("loja")])(
-    "refuses %j, and shows the call",
+    "refuses %j, and shows the right call",
     (query) => {
       expect(() => checkQuery(query as never, 3)).toThrow(
         refusal(
@@ -34,26 +34,26 @@ describe("checkQuery", () => {
     },
   );
 
-  it("refuses an object that is neither", () => {
+  it("refuses an object that is neither text nor vector", () => {
     expect(() => checkQuery({} as never, 3)).toThrow(
       refusal("query", "must be a usable vector, but has no list of numbers"),
     );
   });
 
-  it("takes any list of numbers", () => {
+  it("accepts any array-like list of numbers", () => {
     expect(checkQuery({ length: 3, 0: 1, 1: 1, 2: 2 }, 3)).toEqual(Float32Array.of(1, 1, 2));
   });
 });
 
 describe("checkGivenVector", () => {
   it.each([[[1, 0, 2]], [Float32Array.of(1, 0, 2)], [Float64Array.of(1, 0, 2)], [Int8Array.of(1, 0, 2)]])(
-    "takes a list of numbers of any kind: %o",
+    "accepts any kind of list of numbers: %o",
     (vector) => {
       expect(checkGivenVector(vector, 3, "vectors[0]")).toEqual(Float32Array.of(1, 0, 2));
     },
   );
 
-  it("copies, so that a later change by the caller does no harm", () => {
+  it("copies the vector, so later changes by the caller have no effect", () => {
     const given = Float32Array.of(1, 2);
     const checked = checkGivenVector(given, 2, "query");
     given[0] = Number.NaN;
@@ -63,21 +63,21 @@ describe("checkGivenVector", () => {
   it.each([
     ["too few dimensions", [1, 2], "2 dimensions; this index stores 3"],
     ["too many dimensions", [1, 2, 3, 4], "4 dimensions; this index stores 3"],
-    ["none", [], "0 dimensions; this index stores 3"],
+    ["no dimensions", [], "0 dimensions; this index stores 3"],
     ["NaN", [1, Number.NaN, 3], "NaN, infinity or components too large to compare"],
     ["infinity", [1, Number.NEGATIVE_INFINITY, 3], "NaN, infinity or components too large to compare"],
-    ["what is infinite at 32 bits", [1, 1e39, 3], "NaN, infinity or components too large to compare"],
+    ["components that are infinite at 32 bits", [1, 1e39, 3], "NaN, infinity or components too large to compare"],
     [
       "squares that are infinite at 32 bits",
       [1, -1e20, 3],
       "NaN, infinity or components too large to compare",
     ],
-    ["a text", [1, "dois", 3], "a component that is not a number"],
-    ["a number as a text", [1, "2", 3], "a component that is not a number"],
+    ["a string", [1, "dois", 3], "a component that is not a number"],
+    ["a number as a string", [1, "2", 3], "a component that is not a number"],
     ["null", [1, null, 3], "a component that is not a number"],
     ["a hole", new Array(3), "a component that is not a number"],
     ["zeros", [0, -0, 0], "zeros or components too small to compare: no direction"],
-    ["what is zero at 32 bits", [0, 1e-50, 0], "zeros or components too small to compare: no direction"],
+    ["components that are zero at 32 bits", [0, 1e-50, 0], "zeros or components too small to compare: no direction"],
     [
       "squares that are zero at 32 bits",
       [0, 1e-25, 0],

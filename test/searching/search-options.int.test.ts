@@ -18,7 +18,7 @@ function chunksOf(...texts: string[]): { pageContent: string }[] {
 describeOnEach("minScore and maxDistance", (database) => {
   const trainings = { perto: [towards(0, 0.1)], meio: [towards(0, 0.5)], longe: [towards(9)] };
 
-  it("leaves out what scores less, or is farther away, and fills the page with nothing else", async () => {
+  it("leave out hits with lower scores or greater distances, and do not fill the page with others", async () => {
     const { index } = await openWith(database, trainings);
     const find = async (options: SimilarOptions): Promise<string[]> =>
       contentsOf(await index.similar(towards(0), options));
@@ -30,14 +30,14 @@ describeOnEach("minScore and maxDistance", (database) => {
     expect(await find({ minScore: -1, maxDistance: 2 })).toHaveLength(3);
   });
 
-  it("keeps a hit that lies on the border", async () => {
+  it("include a hit exactly at the limit", async () => {
     const { index } = await openWith(database, trainings);
     const [, hit] = await index.similar(towards(0));
     const borders = [{ minScore: hit?.score }, { maxDistance: hit?.distance }];
     for (const border of borders) expect(await index.similar(towards(0), border)).toHaveLength(2);
   });
 
-  it("holds for trainings by their mean, in mode hybrid by the vectors, and in a retriever", async () => {
+  it("apply to a training's mean, to the vector part of mode hybrid, and in a retriever", async () => {
     const { index } = await openWith(database, trainings, PORTUGUESE);
     const found = await index.similar(towards(0), { strategy: "trainings", minScore: 0.9 });
     expect(found.map(({ trainingId }) => trainingId)).toEqual(["perto"]);
@@ -48,13 +48,13 @@ describeOnEach("minScore and maxDistance", (database) => {
     expect(await index.asRetriever({ minScore: 1 }).invoke("girassol")).toEqual([]);
   });
 
-  it("is refused in mode text, whose scores are no similarities", async () => {
+  it("are refused in mode text, whose scores are not similarities", async () => {
     const { index } = await openTestIndex(database, {}, PORTUGUESE);
     const refused = index.similar("loja", { mode: "text", minScore: 0.5 });
     await expect(refused).rejects.toMatchObject({ code: "INVALID_ARGUMENT", option: "minScore" });
   });
 
-  it("asks nothing twice because a filter and a threshold leave few", async () => {
+  it("do not cause a second statement if a filter and a threshold leave few hits", async () => {
     const { embeddings, pool, schema } = await openWith(database, trainings);
     const recording = recordingPool(pool);
     const index = await TrainingIndex.initialize(embeddings, { pool: recording.pool, schema });
@@ -66,7 +66,7 @@ describeOnEach("minScore and maxDistance", (database) => {
 });
 
 describeOnEach("perTraining", (database) => {
-  /** One training that holds the nearest chunks, as many as are asked for, and four others. */
+  /** One training with the `count` nearest chunks, and four others. */
   async function openCrowded(count: number): ReturnType<typeof openWith> {
     const crowd = Array.from({ length: count }, (_, place) => towards(0, place / (count * 10), 1));
     const others = ["b", "c", "d", "e"].map((id, place) => [
@@ -77,7 +77,7 @@ describeOnEach("perTraining", (database) => {
   }
 
   it.each([20, 150, 1_200])(
-    "fills the page although one training holds the nearest %i",
+    "fills the page even if one training has the nearest %i chunks",
     { timeout: 120_000 },
     async (count) => {
       const { index } = await openCrowded(count);
@@ -92,14 +92,14 @@ describeOnEach("perTraining", (database) => {
     },
   );
 
-  it("returns what there is, where that is less than a page", async () => {
+  it("returns what there is if that is less than a page", async () => {
     const { index } = await openWith(database, { a: [towards(0), towards(1)], b: [towards(2)] });
     const hits = await index.similar(towards(0), { k: 10, perTraining: 1 });
     expect(contentsOf(hits)).toEqual(["a 0", "b 0"]);
     expect(await index.similar(towards(0), { perTraining: 1, filter: { grupo: "z" } })).toEqual([]);
   });
 
-  it("is one statement where the nearest hundred chunks fill the page", async () => {
+  it("needs one statement if the nearest hundred chunks fill the page", async () => {
     const { embeddings, pool, schema } = await openCrowded(20);
     const recording = recordingPool(pool);
     const index = await TrainingIndex.initialize(embeddings, { pool: recording.pool, schema });
@@ -108,7 +108,7 @@ describeOnEach("perTraining", (database) => {
     expect(recording.statements).toHaveLength(1);
   });
 
-  it("holds in modes text and hybrid too, the best chunk of each first", async () => {
+  it("applies in modes text and hybrid too, and keeps the best chunks of each training", async () => {
     const { index } = await openTestIndex(database, {}, PORTUGUESE);
     const documents = chunksOf(
       ...Array.from({ length: 120 }, (_, place) => `frete frete frete grátis ${place}`),
@@ -127,7 +127,7 @@ describeOnEach("perTraining", (database) => {
     }
   });
 
-  it("says with strategy trainings how many chunks of each come along", async () => {
+  it("sets the number of chunks per training with strategy trainings", async () => {
     const { index } = await openCrowded(20);
     for (const perTraining of [1, 2, 5]) {
       const [hit] = await index.similar(towards(0), { strategy: "trainings", k: 1, perTraining });
@@ -138,7 +138,7 @@ describeOnEach("perTraining", (database) => {
   });
 });
 
-/** The columns that each table expression of a statement keeps, by the name of the expression. */
+/** The output columns of a statement's common table expressions, by the name of the expression. */
 async function columnsOf(pool: Queryable, { text, values }: Statement): Promise<Map<string, string>> {
   const { rows } = await pool.query(`EXPLAIN (VERBOSE, FORMAT JSON) ${text}`, values);
   const columns = new Map<string, string>();
@@ -159,8 +159,8 @@ interface PlanNode {
   Plans?: PlanNode[];
 }
 
-describeOnEach("a search that sorts, joins or counts what it finds", (database) => {
-  // Few trainings that hold most chunks, or a limit for each, make it look at all: a table of texts must not be spooled.
+describeOnEach("a search that sorts, joins or counts its candidates", (database) => {
+  // A limit per training, or a few trainings with most chunks, can make it examine all chunks; their texts must not be materialized.
   it.each([
     ["nearest", { perTraining: 2 }],
     ["nearest", { strategy: "trainings" }],
@@ -168,7 +168,7 @@ describeOnEach("a search that sorts, joins or counts what it finds", (database) 
     ["fused", { mode: "hybrid" }],
     ["matching", { mode: "text", perTraining: 2 }],
   ] as [expression: string, options: SimilarOptions][])(
-    "keeps no texts in %s until it knows the page, with %j",
+    "keeps no texts in %s before it knows the page, with %j",
     async (expression, options) => {
       const { embeddings, pool, schema } = await openTestIndex(database, {}, PORTUGUESE);
       const recording = recordingPool(pool);
@@ -185,7 +185,7 @@ describeOnEach("a search that sorts, joins or counts what it finds", (database) 
 });
 
 describeOnEach("neighbors", (database) => {
-  it("widens a passage by the chunks before and after it, with nothing twice", async () => {
+  it("widen a passage by the chunks before and after it, without repetition", async () => {
     const { index } = await openTestIndex(database);
     const content = FIVE_PARAGRAPHS;
     await index.upsertTraining({ id: "a", content });
@@ -211,7 +211,7 @@ describeOnEach("neighbors", (database) => {
     }
   });
 
-  it("takes one side alone, and none at 0", async () => {
+  it("can be on one side only, and are none by default", async () => {
     const { index } = await openTestIndex(database);
     await index.upsertTraining({ id: "a", documents: chunksOf("um", "dois", "três"), split: false });
     const find = async (neighbors: { before?: number; after?: number }): Promise<string | undefined> =>
@@ -222,7 +222,7 @@ describeOnEach("neighbors", (database) => {
     expect((await index.similar("dois", { k: 1 }))[0]).not.toHaveProperty("neighbors");
   });
 
-  it("goes with all modes and strategies, and with the other options, in one statement", async () => {
+  it("work with all modes, strategies and other options, in one statement", async () => {
     const { embeddings, pool, schema } = await openTestIndex(database, {}, PORTUGUESE);
     const recording = recordingPool(pool);
     const index = await TrainingIndex.initialize(embeddings, { pool: recording.pool, schema });
@@ -246,7 +246,7 @@ describeOnEach("neighbors", (database) => {
     });
   });
 
-  it("knows the neighbors of the version that stands", async () => {
+  it("are those of the stored version", async () => {
     const { index } = await openTestIndex(database);
     await index.upsertTraining({ id: "a", documents: chunksOf("um", "dois", "três"), split: false });
     await index.upsertTraining({
@@ -260,7 +260,7 @@ describeOnEach("neighbors", (database) => {
 });
 
 describeOnEach("mmr", (database) => {
-  // Two that say the same, and one that is a little farther away and says something else.
+  // Two nearly identical chunks, and one a little farther away in another direction.
   const trainings = {
     a: [towards(0, 0.1, 1)],
     b: [towards(0, 0.11, 1)],
@@ -268,7 +268,7 @@ describeOnEach("mmr", (database) => {
     d: [towards(9)],
   };
 
-  it("chooses what is relevant and unlike, in its order", async () => {
+  it("chooses relevant and dissimilar chunks, in order of choice", async () => {
     const { index } = await openWith(database, trainings);
     const find = async (options: SimilarOptions): Promise<string[]> =>
       contentsOf(await index.similar(towards(0), { k: 2, ...options }));
@@ -281,14 +281,14 @@ describeOnEach("mmr", (database) => {
     expect(await find({ mmr: { lambda: 0 }, filter: { grupo: { in: ["b", "c"] } } })).toEqual(["b 0", "c 0"]);
   });
 
-  it("chooses among at least as many as it returns, and takes a text and a retriever", async () => {
+  it("chooses among at least k candidates, and works with a text and a retriever", async () => {
     const { index } = await openWith(database, trainings);
     expect(await index.similar(towards(0), { k: 4, mmr: { fetchK: 1 } })).toHaveLength(4);
     expect(await index.similar("girassol", { k: 2, mmr: {} })).toHaveLength(2);
     expect(await index.asRetriever({ k: 3, mmr: { lambda: 0.2 } }).invoke("girassol")).toHaveLength(3);
   });
 
-  it("goes with perTraining", async () => {
+  it("works with perTraining", async () => {
     const { index } = await openWith(database, { a: [towards(0), towards(3)], b: [towards(0, 0.2)] });
     const hits = await index.similar(towards(0), { k: 2, perTraining: 1, mmr: { lambda: 0 } });
     expect(contentsOf(hits)).toEqual(["a 0", "b 0"]);
@@ -327,7 +327,7 @@ describeOnEach("client", (database) => {
     { mode: "hybrid" },
     { strategy: "trainings" },
     { perTraining: 1 },
-  ] as SimilarOptions[])("sees what the host's transaction has written, with %j", async (options) => {
+  ] as SimilarOptions[])("sees uncommitted writes of the host's transaction, with %j", async (options) => {
     const { index, pool } = await openTestIndex(database, {}, PORTUGUESE);
     let inside: number | undefined;
     await inHostTransaction(pool, "ROLLBACK", async (client) => {
@@ -338,7 +338,7 @@ describeOnEach("client", (database) => {
     expect(await index.similar("frete", options)).toEqual([]);
   });
 
-  it("asks the pool for nothing", async () => {
+  it("makes the search independent of the pool", async () => {
     const { pool, schema } = await openTestIndex(database);
     const index = await openUnreachable(database, schema);
     await inHostTransaction(pool, "COMMIT", async (client) => {
@@ -348,7 +348,7 @@ describeOnEach("client", (database) => {
   });
 });
 
-/** An index whose pool serves its opening alone. */
+/** An index whose pool fails after the index has been opened. */
 async function openUnreachable({ pool }: TestDatabase, schema: string): Promise<TrainingIndex> {
   let isOpen = false;
   const refuse = (): never => {

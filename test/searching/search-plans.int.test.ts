@@ -8,7 +8,7 @@ import {
 } from "langchain-training-index";
 import { migrate, type MigrateOptions } from "langchain-training-index/migrations";
 import { expect, it } from "vitest";
-import { ClusteredVectors } from "../../bench/vectors.js";
+import { ClusteredVectors } from "../../tooling/seeded-data.js";
 import { openServerPool } from "../support/contract.js";
 import { describeOnServer, requireServerUrl, type TestDatabase } from "../support/databases.js";
 import { CountingEmbeddings, DIMENSIONS, migratedSchema, openTestIndex } from "../support/index.js";
@@ -19,11 +19,11 @@ interface FilledIndex {
   index: TrainingIndex;
   /** More vectors from the same clusters. */
   vectors: ClusteredVectors;
-  /** Finds, and says how Postgres did. */
+  /** Searches, and returns the hits with Postgres's plan. */
   findWithPlan: (options: SimilarOptions) => Promise<{ hits: ChunkHit[]; plan: string }>;
 }
 
-/** Fills a schema without its vector index, and builds that afterwards: it takes a third of the time. */
+/** Fills a schema without its vector index and builds the index afterwards, which takes a third of the time. */
 async function openFilled(
   database: TestDatabase,
   count: number,
@@ -69,7 +69,7 @@ async function openFilled(
     findWithPlan: async (search) => {
       recorded.statements.length = 0;
       const hits = await index.similar(vectors.next(), search);
-      // One without hits is followed by another look at the version of the schema.
+      // A search without hits is followed by a statement that checks the schema's version.
       const statement = recorded.statements.filter(({ text }) => text.includes("<=>")).at(-1);
       return { hits, plan: statement ? await explain(pool, statement) : "" };
     },
@@ -87,15 +87,15 @@ async function vectorIndexOf({ pool }: TestDatabase, schema: string): Promise<st
 const BY_VECTOR_INDEX = /Index Scan using chunk_1_embedding(_halfvec|_bit)? on chunk_1/;
 const BY_FILTER_INDEX = "Bitmap Index Scan on chunk_1_metadata";
 
-describeOnServer("at 10,000 chunks of 1,024 dimensions", (database) => {
-  it("the vector index serves without a filter and with a wide one, the filter's index with a narrow one", async () => {
+describeOnServer("a search among 10,000 chunks of 1,024 dimensions", (database) => {
+  it("uses the vector index without a filter and with a wide one, and the metadata index with a narrow one", async () => {
     const metadataOf = (place: number): Metadata => ({
       half: place % 2,
       tenth: place % 10,
       hundredth: place % 100,
     });
     const { schema, index, vectors, findWithPlan } = await openFilled(database, 10_000, metadataOf);
-    // As the table is before autovacuum has looked at it.
+    // Without statistics, as before the first autovacuum.
     expect((await findWithPlan({ k: 5 })).plan).toMatch(BY_VECTOR_INDEX);
     for (const filter of [{ half: 1 }, { hundredth: 7 }, { hundredth: 100 }]) {
       const { hits } = await findWithPlan({ k: 5, filter });
@@ -110,7 +110,7 @@ describeOnServer("at 10,000 chunks of 1,024 dimensions", (database) => {
       const wide = await findWithPlan({ k, filter: { half: 1 } });
       expect(wide.plan).toMatch(BY_VECTOR_INDEX);
       expect(wide.hits).toHaveLength(k);
-      // No statistics say how much this keeps.
+      // No statistics tell how many rows this filter matches.
       for (const perTraining of [undefined, 2]) {
         const unknown = await findWithPlan({ k, perTraining, filter: { hundredth: { lt: 50 } } });
         expect(unknown.plan).toMatch(BY_VECTOR_INDEX);
@@ -126,14 +126,14 @@ describeOnServer("at 10,000 chunks of 1,024 dimensions", (database) => {
       expect(none.plan).toContain(BY_FILTER_INDEX);
       expect(none.hits).toEqual([]);
     }
-    // Not all trainings are read for the places of the chunks of some.
+    // The places of a few chunks are found without a scan of all trainings.
     expect((await findWithPlan({ k: 200 })).plan).not.toMatch(
       /Seq Scan on (?:chunk_1|indexed_1)(?! any_chunk)/,
     );
     expect((await findWithPlan({ k: 5, filter: { tenth: 3 }, efSearch: 100 })).plan).toMatch(BY_VECTOR_INDEX);
     expect((await findWithPlan({ k: 5, filter: { tenth: 3, half: 1 } })).hits).toHaveLength(5);
 
-    // The same where plans are kept, which do not know the filter's values.
+    // The results are the same with kept plans, which do not know the filter's values.
     const session = openServerPool({ connectionString: requireServerUrl(), max: 1 });
     const keeping = await TrainingIndex.initialize(new CountingEmbeddings(1024), {
       pool: session,
@@ -165,7 +165,7 @@ describeOnServer("at 10,000 chunks of 1,024 dimensions", (database) => {
 
 describeOnServer("a compact vector index", (database) => {
   it.each(["halfvec", "bit"] as const)(
-    "of type %s serves with and without a filter, and gives the distances of the full vectors",
+    "of type %s is used with and without a filter, and hits have the distances of the full vectors",
     async (vectorIndex) => {
       const metadataOf = (place: number): Metadata => ({ half: place % 2 });
       const { index, vectors, findWithPlan } = await openFilled(database, 500, metadataOf, { vectorIndex });
@@ -184,7 +184,7 @@ describeOnServer("a compact vector index", (database) => {
     },
   );
 
-  it("of type bit finds more of the true neighbours among more candidates", async () => {
+  it("of type bit finds more of the true neighbours with more candidates", async () => {
     const { index, vectors } = await openFilled(database, 500, () => ({}), { vectorIndex: "bit" });
     const found = { few: 0, many: 0 };
     for (let round = 0; round < 20; round++) {
@@ -202,8 +202,8 @@ describeOnServer("a compact vector index", (database) => {
   });
 });
 
-describeOnServer("a search that was opened before the vector index changed", (database) => {
-  it("finds the same through the new one, and without any", async () => {
+describeOnServer("an index opened before its vector index changed", (database) => {
+  it("finds the same with the new one, and without any", async () => {
     const { schema, index, vectors } = await openFilled(database, 200, () => ({}));
     const vector = vectors.next();
     const before = await index.similar(vector, { k: 10 });
@@ -214,8 +214,8 @@ describeOnServer("a search that was opened before the vector index changed", (da
   });
 });
 
-describeOnServer("a filter whose rows lie behind all that the vector index looks at", (database) => {
-  it("lets k rows through all the same", async () => {
+describeOnServer("a filter whose rows the vector index scan does not reach", (database) => {
+  it("still finds k hits", async () => {
     const test = await openTestIndex(database);
     const near = Array.from({ length: DIMENSIONS }, (_, place) => (place === 0 ? 1 : 0));
     const documents = Array.from(
@@ -235,7 +235,7 @@ describeOnServer("a filter whose rows lie behind all that the vector index looks
       ),
       documents,
     );
-    // The scan gives up at once, as one of many chunks does after 20,000; and the planner takes it.
+    // The scan gives up immediately, as one of a large table does after 20,000 tuples; and the planner must choose it.
     const session = openServerPool({ connectionString: requireServerUrl(), max: 1 });
     await session.query("SELECT '[1]'::vector; SET hnsw.max_scan_tuples = 1; SET enable_bitmapscan = off");
     await session.query("SET enable_seqscan = off");
@@ -247,7 +247,7 @@ describeOnServer("a filter whose rows lie behind all that the vector index looks
   });
 });
 
-/** Ready chunks that fill a page each. */
+/** Ready chunks, each of which fills a page. */
 function fullChunks(id: string): { id: string; pageContent: string; metadata: Metadata }[] {
   return Array.from({ length: 10 }, (_, place) => ({
     id: `${id}-${place}`,
@@ -265,8 +265,8 @@ describeOnServer("the plan of a swap that replaces chunks", (database) => {
     }
   };
 
-  // Guards: the look at the size of the table.
-  it("is kept from a hundred chunks on, and not before", async () => {
+  // Guards the check of the table's size.
+  it("is kept once there are a hundred chunks, and not before", async () => {
     const schema = await migratedSchema(database, { dimensions: 1024 });
     const session = openServerPool({ connectionString: requireServerUrl(), max: 1 });
     const edit = async (): Promise<number | null> => {
@@ -283,7 +283,7 @@ describeOnServer("the plan of a swap that replaces chunks", (database) => {
     expect(await edit()).toBe(1);
   });
 
-  it("finds the chunks by their ids then, whatever they are", async () => {
+  it("finds chunks by their ids when it is generic", async () => {
     const schema = await migratedSchema(database, { dimensions: 1024 });
     const recorded = recordingPool(database.pool);
     const index = await open(schema, recorded.pool);
@@ -293,7 +293,7 @@ describeOnServer("the plan of a swap that replaces chunks", (database) => {
       { ...replaced, pageContent: "outro texto" },
       { ...described, pageContent: described?.pageContent ?? "", metadata: { versao: 2 } },
       ...kept,
-      ...kept.map(({ pageContent }) => ({ pageContent })), // the same texts twice: their vectors are copied
+      ...kept.map(({ pageContent }) => ({ pageContent })), // repeated texts, whose vectors are copied
     ];
     const edit = { id: "t3", documents, split: false };
     expect(await index.upsertTraining(edit)).toMatchObject({ status: "indexed", embedded: 1, removed: 1 });

@@ -46,7 +46,7 @@ describeOnEach("similar", (database) => {
     );
   });
 
-  it("returns k chunks, five when not told", async () => {
+  it("returns k chunks, five by default", async () => {
     const { index } = await openTestIndex(database);
     for (let place = 0; place < 7; place++)
       await index.upsertTraining({ id: `t${place}`, content: `loja ${place}` });
@@ -55,7 +55,7 @@ describeOnEach("similar", (database) => {
     expect(await index.similar("loja", { k: 1000 })).toHaveLength(7);
   });
 
-  it("returns chunks that are as near as each other by their trainings and places", async () => {
+  it("orders equally near chunks by training and place", async () => {
     const { index } = await openTestIndex(database);
     const documents = ["aberta", "fechada", "aberta"].map((pageContent) => ({ pageContent }));
     for (const id of ["c", "a", "b"]) await index.upsertTraining({ id, documents, split: false });
@@ -68,7 +68,7 @@ describeOnEach("similar", (database) => {
     );
   });
 
-  it("takes a vector as it is, and embeds nothing", async () => {
+  it("searches with a given vector, and embeds nothing", async () => {
     const { index, embeddings } = await openTestIndex(database);
     for (const training of SHOP) await index.upsertTraining(training);
     const vector = await embeddings.embedQuery("No Pix há cinco por cento de desconto.");
@@ -88,7 +88,7 @@ describeOnEach("similar", (database) => {
     [{ ano: "2026" }, []],
     [{ "grupo' = '' OR 1=1 --": "x" }, []],
     [{ grupo: "' OR 1=1 --" }, []],
-  ])("keeps to the filter %j", async (filter, expected) => {
+  ])("applies the filter %j", async (filter, expected) => {
     const { index } = await openTestIndex(database);
     for (const training of SHOP) await index.upsertTraining(training);
     const hits = await index.similar("entrega", { filter: filter });

@@ -7,10 +7,10 @@ import { explain, recordingPool } from "../support/recording-pool.js";
 const PORTUGUESE = { textSearch: "portuguese" } as const;
 
 describeOnServer("mode text, on a large table", (database) => {
-  it("looks at the chunks with the rare words, and at all where a filter lets few of those through", async () => {
+  it("reads the chunks with the rare words, and all chunks if a filter matches few of those", async () => {
     const test = await openTestIndex(database, {}, PORTUGUESE);
     const { owner, schema } = test;
-    // Two rows a page, so that it is large by its pages: a common word in all, a rarer one in some, a rare one in a few.
+    // Two rows per page, so the table counts as large: a common word in all, a rarer one in some, a rare one in a few.
     await owner.query(`
       INSERT INTO ${schema}.training (id, ticket, content_ticket, barrier, metadata)
       SELECT 'a', ticket, ticket, 0, '{}' FROM nextval('${schema}.ticket') ticket;
@@ -38,8 +38,8 @@ describeOnServer("mode text, on a large table", (database) => {
     expect(plan).toContain("Bitmap Index Scan on chunk_1_lexemes");
     expect(plan).not.toMatch(/Seq Scan on (?:chunk_1|indexed_1)(?! any_chunk)/);
     expect(await find(100)).toHaveLength(100);
-    expect(await find(12, { resto: 3 })).toHaveLength(12); // they have the common word alone
-    // The vectors alone would fill this page: its words have to be looked for further all the same.
+    expect(await find(12, { resto: 3 })).toHaveLength(12); // these rows have only the common word
+    // The vectors alone would fill this page; the search for words must go on all the same.
     const search = { k: 12, filter: { resto: 3 } };
     const byText = await opened.similar("raridade comum", { ...search, mode: "text" });
     const byVector = await opened.similar("raridade comum", search);
@@ -55,14 +55,14 @@ describeOnServer("mode text, on a large table", (database) => {
       expect(distance).toBe(byVector[inVector ?? -1]?.distance);
       expect(fusedScore).toBeCloseTo(1 / (61 + (inText ?? NaN)) + 1 / (61 + (inVector ?? NaN)), 12);
     }
-    // The page alone is read with its texts and vectors, from the first look to the last.
+    // One statement per search.
     recording.statements.length = 0;
     await find(5);
     await opened.similar("incomum", { mode: "hybrid", k: 5 });
     expect(recording.statements).toHaveLength(2);
   }, 240_000);
 
-  it("takes a question of 20,000 words in bounded time, by the first of them", async () => {
+  it("uses only the first words of a question of 20,000 words", async () => {
     const test = await openTestIndex(database, {}, PORTUGUESE);
     await test.index.upsertTraining({ id: "trocas", content: "Trocas são aceitas em até sete dias." });
     const words = Array.from({ length: 20_000 }, (_, place) => `palavra${place.toString(36)}`).join(" ");
@@ -75,7 +75,7 @@ describeOnServer("mode text, on a large table", (database) => {
     for (const mode of ["text", "hybrid"] as const) {
       const [hit] = await index.similar(`troca ${words}`, { mode });
       expect(hit).toMatchObject({ trainingId: "trocas", textScore: expect.any(Number) as number });
-      // Behind more different words than are looked for; and behind more text than is searched for words.
+      // After more distinct words than are searched for, and after more text than is read for words.
       for (const question of [`${words.slice(0, 10_000)} troca`, `${"a de o que ".repeat(2_000)} troca`]) {
         const found = await index.similar(question, { mode });
         expect(found.map(({ textScore }) => textScore)).toEqual(mode === "text" ? [] : [undefined]);

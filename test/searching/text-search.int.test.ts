@@ -9,7 +9,7 @@ import { migrate, migrationSql, migrationStatus } from "langchain-training-index
 import { expect, it } from "vitest";
 import { describeOnEach, uniqueName } from "../support/databases.js";
 import { dropAtEnd, openTestIndex, type TestIndex } from "../support/index.js";
-import { randomOf } from "../support/random.js";
+import { randomOf } from "../../tooling/random.js";
 import { recordingPool } from "../support/recording-pool.js";
 
 const PORTUGUESE = { textSearch: "portuguese" } as const;
@@ -38,7 +38,7 @@ async function openShop(
 }
 
 describeOnEach("mode text", (database) => {
-  it("finds words whatever their inflection, case and accents, also with accents as characters of their own", async () => {
+  it("finds words whatever their inflection, case and accents, even decomposed accents", async () => {
     const { found } = await openShop(database);
     for (const question of [
       "manutencao",
@@ -53,12 +53,12 @@ describeOnEach("mode text", (database) => {
     expect(await found("troca")).toEqual(["trocas"]);
   });
 
-  it("finds by any of a question's words, the best match first", async () => {
+  it("finds chunks with any of a question's words, the best match first", async () => {
     const { found } = await openShop(database);
     expect(await found("Em quantos dias entregam no Brasil?")).toEqual(["entregas", "trocas"]);
   });
 
-  it("embeds nothing, and says how well each chunk matches", async () => {
+  it("embeds nothing, and returns each chunk's textScore", async () => {
     const { index, embeddings } = await openShop(database);
     embeddings.embedQuery = () => expect.unreachable();
     const hits = await index.similar("dias de troca", { mode: "text" });
@@ -80,7 +80,7 @@ describeOnEach("mode text", (database) => {
 
   it.each([
     ["stop words only", "a de o que é em para"],
-    ["marks only", "?! ... --- '' \"\" \\ & | ! ( ) :* <->"],
+    ["punctuation only", "?! ... --- '' \"\" \\ & | ! ( ) :* <->"],
     ["unknown words", "xilofone quântico"],
   ])("finds nothing for %s", async (_name, question) => {
     const { found } = await openShop(database);
@@ -95,12 +95,12 @@ describeOnEach("mode text", (database) => {
     ["5,000 words", `troca ${"palavra qualquer outra coisa ".repeat(1250)}`, "trocas"],
     ["a word of 100,000 letters", `troca ${"x".repeat(100_000)}`, "trocas"],
     ["NUL, a lone surrogate and emoji", "troca\0 \ud800 🙂", "trocas"],
-  ])("takes a question with %s", async (_name, question, first) => {
+  ])("accepts a question with %s", async (_name, question, first) => {
     const { found } = await openShop(database);
     expect((await found(question))[0]).toBe(first);
   });
 
-  it("narrows by the filter of the search and of the index", async () => {
+  it("applies the filters of the search and of the index", async () => {
     const { index, pool, schema, embeddings } = await openShop(database);
     const find = async (filter: Record<string, string>): Promise<unknown[]> =>
       (await index.similar("dias", { mode: "text", filter })).map(({ trainingId }) => trainingId);
@@ -121,7 +121,7 @@ describeOnEach("mode text", (database) => {
     expect(await found("devolução")).toEqual([]);
   });
 
-  it("stores a chunk that has more words than can be searched, and finds it by its first", async () => {
+  it("stores a chunk with more words than can be indexed, and finds it by its first word", async () => {
     const { index, found } = await openShop(database);
     const words = Array.from({ length: 200_000 }, (_, place) => `w${place.toString(36)}`).join(" ");
     await index.upsertTraining({
@@ -159,7 +159,7 @@ describeOnEach("mode text", (database) => {
     );
   });
 
-  it.each(["text", "hybrid"] as const)("refuses in mode %s what has no words", async (mode) => {
+  it.each(["text", "hybrid"] as const)("refuses queries without words in mode %s", async (mode) => {
     const { index } = await openShop(database);
     const vector = Array.from({ length: 64 }, () => 1);
     await expect(index.similar(vector, { mode })).rejects.toMatchObject({
@@ -172,7 +172,7 @@ describeOnEach("mode text", (database) => {
     });
   });
 
-  it("refuses a schema without text search, and says what to run; also where a retriever is made", async () => {
+  it("refuses a schema without text search, and says what to run; so does asRetriever", async () => {
     const { index } = await openTestIndex(database);
     for (const mode of ["text", "hybrid"] as const) {
       const error = await index.similar("troca", { mode }).catch((caught: unknown) => caught);
@@ -190,7 +190,7 @@ describeOnEach("mode text", (database) => {
 });
 
 describeOnEach("mode hybrid", (database) => {
-  it("fuses both searches by rank, and keeps the parts apart", async () => {
+  it("fuses both searches by rank, and returns the separate scores too", async () => {
     const { index } = await openShop(database);
     const question = "Em quantos dias entregam?";
     const byVector = await index.similar(question);
@@ -210,7 +210,7 @@ describeOnEach("mode hybrid", (database) => {
     expect(scores).toEqual([...scores].sort((left, right) => right - left));
   });
 
-  it("counts the searches by their weights", async () => {
+  it("weights the two searches", async () => {
     const { index } = await openShop(database);
     const question = "dias de troca";
     const ids = async (weights: { vector?: number; text?: number }): Promise<unknown[]> =>
@@ -225,13 +225,13 @@ describeOnEach("mode hybrid", (database) => {
     }
   });
 
-  it("narrows both searches", async () => {
+  it("applies a filter to both searches", async () => {
     const { index } = await openShop(database);
     const hits = await index.similar("dias", { mode: "hybrid", filter: { grupo: "b" } });
     expect(hits.map(({ trainingId }) => trainingId)).toEqual(["trocas"]);
   });
 
-  it("answers by words alone when the embedder fails, where that is allowed, and says so", async () => {
+  it("answers from words alone if the embedder fails and onTextOnly is given, with a notice", async () => {
     const { index, embeddings, pool, schema } = await openShop(database);
     embeddings.embedQuery = () => Promise.reject(new Error("connect ECONNREFUSED"));
     await expect(index.similar("troca", { mode: "hybrid" })).rejects.toBeInstanceOf(EmbeddingError);
@@ -273,7 +273,7 @@ describeOnEach("mode hybrid", (database) => {
 });
 
 describeOnEach("textSearch of migrate", (database) => {
-  it("is added to a schema that stands, changes its language, and is taken away", async () => {
+  it("can be added to an existing schema, change its language, and be removed", async () => {
     const test = await openTestIndex(database);
     const { owner, schema, index, pool, embeddings } = test;
     await index.upsertTraining({ id: "a", content: "Running shoes e manutenções" });
@@ -312,7 +312,7 @@ describeOnEach("textSearch of migrate", (database) => {
   });
 });
 
-/** The textbook's BM25, with the number of different words for the length of a text. */
+/** Textbook BM25, with the number of distinct words as the length of a text. */
 function bm25(texts: string[][], question: string[]): number[] {
   const lengths = texts.map((words) => new Set(words).size);
   const average = lengths.reduce((sum, length) => sum + length, 0) / texts.length;

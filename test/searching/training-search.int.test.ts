@@ -6,9 +6,9 @@ import { recordingPool } from "../support/recording-pool.js";
 import { TrainingIndex } from "langchain-training-index";
 
 describeOnServer("strategy trainings", (database) => {
-  it("returns one hit a training, ranked by the mean of its vectors, with its best chunks", async () => {
+  it("returns one hit per training, ranked by the mean of its vectors, with its best chunks", async () => {
     const { index } = await openWith(database, {
-      // One perfect chunk among others about something else; and three that are all about right.
+      // One perfect chunk among others about something else, against four that all nearly match.
       disperso: [towards(0), towards(5), towards(6), towards(7)],
       coeso: [towards(0, 0.1), towards(0, 0.2), towards(0, 0.3), towards(0, 0.25)],
       outro: [towards(9), towards(10)],
@@ -18,14 +18,14 @@ describeOnServer("strategy trainings", (database) => {
     const [first, second] = hits;
     expect(first?.chunks.map(({ content }) => content)).toEqual(["coeso 0", "coeso 1", "coeso 3"]);
     expect(second?.chunks[0]).toMatchObject({ content: "disperso 0", distance: 0, score: 1, position: 0 });
-    // The mean of four unit vectors on four axes: a quarter of its square lies on the first.
+    // The mean of four orthogonal unit vectors has cosine 1/2 with each of them.
     expect(second?.score).toBeCloseTo(0.5, 5);
     expect(second?.distance).toBeCloseTo(0.5, 5);
     expect(first?.metadata).toEqual({ grupo: "c" });
     expect((await index.similar(towards(0), { k: 1 }))[0]?.trainingId).toBe("disperso");
   });
 
-  it("narrows by a filter, and has the construction filter", async () => {
+  it("applies the filters of the search and of the index", async () => {
     const test = await openWith(database, { a1: [towards(0)], b1: [towards(1)], b2: [towards(2)] });
     const hits = await test.index.similar(towards(0), { strategy: "trainings", filter: { grupo: "b" } });
     expect(hits.map(({ trainingId }) => trainingId).sort()).toEqual(["b1", "b2"]);
@@ -34,7 +34,7 @@ describeOnServer("strategy trainings", (database) => {
     expect(await scoped.similar(towards(1), { strategy: "trainings" })).toMatchObject([{ trainingId: "a1" }]);
   });
 
-  it("is one round trip, and takes a text", async () => {
+  it("takes one round trip, and accepts a text", async () => {
     const { embeddings, pool, schema } = await openWith(database, { a: [towards(0)], b: [towards(1)] });
     const recording = recordingPool(pool);
     const index = await TrainingIndex.initialize(embeddings, { pool: recording.pool, schema });

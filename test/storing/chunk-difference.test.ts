@@ -55,7 +55,7 @@ describe("compareChunks", () => {
     expect(ids.get(planned)).toEqual(added.map(({ id }) => id));
   });
 
-  it("keeps rows whose text stands, in the new order, and removes the others", () => {
+  it("keeps rows whose text remains, in the new order, and removes the others", () => {
     const planned = training("t", chunk("três"), chunk("um"));
     const stored = [row("t", "a", "um"), row("t", "b", "dois"), row("t", "c", "três")];
     const { copied, added, kept, removed, ids } = compareChunks([planned], stored, vectorsOf());
@@ -65,7 +65,7 @@ describe("compareChunks", () => {
     expect(ids.get(planned)).toEqual(["c", "a"]);
   });
 
-  it("keeps a row although a vector for its text is at hand", () => {
+  it("keeps a row even if a vector for its text is given", () => {
     const { copied, added, kept } = compareChunks(
       [training("t", chunk("um"))],
       [row("t", "a", "um")],
@@ -74,7 +74,7 @@ describe("compareChunks", () => {
     expect([copied, added, shown(kept)]).toEqual([[], [], ["t/a: um"]]);
   });
 
-  it("writes a row anew, with its own vector, whose line breaks have become others", () => {
+  it("rewrites a row with its own vector if only its line breaks changed", () => {
     const given: PlannedChunk = { ...chunk("um\r\ndois"), hash: "x" };
     const stored = [row("t", "a", "x")];
     const there = compareChunks([training("t", given)], stored, vectorsOf());
@@ -93,7 +93,7 @@ describe("compareChunks", () => {
     expect(ids.get(planned)).toEqual([]);
   });
 
-  it("keeps a row for one chunk only; a repetition becomes a row of its own", () => {
+  it("keeps a row for one chunk only; a repeated text gets its own row", () => {
     const planned = training("t", chunk("um"), chunk("um"));
     const { copied, added, kept, ids } = compareChunks([planned], [row("t", "a", "um")], vectorsOf());
     expect(shown(kept)).toEqual(["t/a: um"]);
@@ -103,7 +103,7 @@ describe("compareChunks", () => {
     expect(ids.get(planned)).toEqual(["a", copied[0]?.id]);
   });
 
-  it("adds a repetition, rather than copy it, where a vector for its text is at hand", () => {
+  it("adds a repeated text, rather than copy it, if a vector for it is given", () => {
     const planned = training("t", chunk("um"), chunk("um"), chunk("um", "b"));
     const { copied, added, kept, ids } = compareChunks([planned], [row("t", "a", "um")], vectorsOf("um"));
     expect(shown(kept)).toEqual(["t/a: um"]);
@@ -112,7 +112,7 @@ describe("compareChunks", () => {
     expect(ids.get(planned)).toEqual(["a", added[0]?.id, "b"]);
   });
 
-  it("removes the surplus of a text that stands more often than it is to", () => {
+  it("removes surplus rows of a text that is stored more often than planned", () => {
     const stored = [row("t", "a", "um"), row("t", "b", "um"), row("t", "c", "um")];
     const { kept, removed } = compareChunks([training("t", chunk("um"))], stored, vectorsOf());
     expect(shown(kept)).toEqual(["t/a: um"]);
@@ -136,7 +136,7 @@ describe("compareChunks", () => {
     expect([ids.get(one), ids.get(two)]).toEqual([["a"], ["b", added[0]?.id]]);
   });
 
-  it("has nothing to do for no trainings", () => {
+  it("has nothing to do without trainings", () => {
     const difference = compareChunks([], [row("t", "a", "um")], vectorsOf());
     expect(difference).toEqual({
       copied: [],
@@ -175,7 +175,7 @@ describe("compareChunks", () => {
     expect([copied, removed]).toEqual([[], []]);
   });
 
-  it("replaces no row of one training for an id that another one adds", () => {
+  it("does not replace a row of one training for an id that another one adds", () => {
     const planned = [training("t1", chunk("novo", "a")), training("t2", chunk("um", "a"), chunk("um", "b"))];
     const stored = [row("t2", "a", "velho"), row("t2", "c", "um")];
     const { copied, added, replaced, removed } = compareChunks(planned, stored, vectorsOf("novo"));
@@ -185,7 +185,7 @@ describe("compareChunks", () => {
     expect(removed).toEqual([row("t2", "c", "um")]);
   });
 
-  it("tells rows that keep their metadata from those that get others, in whatever form Postgres wrote them", () => {
+  it("distinguishes kept from changed metadata, whatever format Postgres returns", () => {
     const canonical = { ...chunk("um"), metadata: '{"a":{"c":[1,2.5]},"b":1}' };
     const other = { ...chunk("dois"), metadata: '{"a":2}' };
     const stored = [row("t", "x", "um", '{"a": {"c": [1, 2.5]}, "b": 1}'), row("t", "y", "dois", '{"a": 1}')];
@@ -194,7 +194,7 @@ describe("compareChunks", () => {
     expect(shown(metadataChanged)).toEqual(["t/y: dois"]);
   });
 
-  it("copies a text to a chosen id under which it does not stand", () => {
+  it("copies a text to a chosen id under which it is not stored", () => {
     const { copied, added, kept, removed } = compareChunks(
       [training("t", chunk("um", "novo"))],
       [row("t", "a", "um")],
@@ -205,7 +205,7 @@ describe("compareChunks", () => {
     expect(removed).toEqual([row("t", "a", "um")]);
   });
 
-  it("keeps a row for the chunk that asks for its id, whatever comes before it", () => {
+  it("keeps a row for the chunk that asks for its id, whatever chunks precede it", () => {
     const planned = training("t", chunk("um"), chunk("um", "a"));
     const { copied, added, kept, ids } = compareChunks([planned], [row("t", "a", "um")], vectorsOf());
     expect(shown(kept)).toEqual(["t/a: um"]);
@@ -215,7 +215,7 @@ describe("compareChunks", () => {
     expect(ids.get(planned)).toEqual([copied[0]?.id, "a"]);
   });
 
-  it("copies a text whose row a new text takes the place of", () => {
+  it("copies a text whose row a new text replaces", () => {
     const planned = training("t", chunk("dois", "a"), chunk("um", "b"));
     const { copied, added, kept, removed } = compareChunks(
       [planned],
@@ -236,15 +236,15 @@ describe("compareChunks", () => {
     expect(ids.get(planned)).toEqual(["a", "b"]);
   });
 
-  it("copies texts in the order of the chunks, whichever takes the place of whose source", () => {
-    // A list under numbered ids loses its first entry: each text moves to the id before its own.
+  it("copies texts in the order of the chunks, even if they replace each other's sources", () => {
+    // A list with numbered ids loses its first entry: each text moves to the previous id.
     const stored = [row("t", "faq-0", "um"), row("t", "faq-1", "dois"), row("t", "faq-2", "três")];
     const planned = training("t", chunk("dois", "faq-0"), chunk("três", "faq-1"));
     const { copied, added, removed } = compareChunks([planned], stored, vectorsOf());
     expect(shown(copied)).toEqual(["t/faq-0: dois", "t/faq-1: três"]);
     expect(added).toEqual([]);
     expect(removed).toEqual([row("t", "faq-2", "três")]);
-    // A new first entry: each text moves to the id behind its own.
+    // A new first entry: each text moves to the next id.
     const grown = training("t", chunk("zero", "faq-0"), chunk("um", "faq-1"), chunk("dois", "faq-2"));
     const other = compareChunks([grown], stored, vectorsOf("zero"));
     expect(shown(other.copied)).toEqual(["t/faq-1: um", "t/faq-2: dois"]);
@@ -261,20 +261,20 @@ describe("compareChunks", () => {
     expect(removed).toEqual(stored);
   });
 
-  it("refuses a text that has a vector neither at hand nor in a row", () => {
+  it("refuses a text with neither a given vector nor a row", () => {
     const call = (): unknown =>
       compareChunks([training("t", chunk("dois"))], [row("t", "a", "um")], vectorsOf());
     expect(call).toThrow(StalePreparation);
   });
 
-  it("refuses a text whose only row is of another training", () => {
+  it("refuses a text whose only row belongs to another training", () => {
     const trainings = [training("t1", chunk("um")), training("t2", chunk("um"))];
     expect(() => compareChunks(trainings, [row("t1", "a", "um")], vectorsOf())).toThrow(StalePreparation);
   });
 });
 
 describe("groupBy", () => {
-  it("gathers items under their keys, in their order", () => {
+  it("groups items by key, in their order", () => {
     const groups = groupBy(["ana", "bia", "ari", "caio", "beto"], (name) => name.charAt(0));
     expect([...groups]).toEqual([
       ["a", ["ana", "ari"]],
@@ -283,7 +283,7 @@ describe("groupBy", () => {
     ]);
   });
 
-  it("has no groups for no items", () => {
+  it("has no groups without items", () => {
     expect(groupBy([], String).size).toBe(0);
   });
 });

@@ -8,8 +8,8 @@ import { swap } from "../../src/storing/swap.js";
 const COUNT = 150_000;
 const METADATA = "{}";
 
-/** More elements than a call takes as arguments: `push(...list)` throws a RangeError. */
-describe("Lists of 150,000", () => {
+/** More elements than a call accepts as arguments: `push(...list)` would throw a RangeError. */
+describe("lists of 150,000 elements are accepted:", () => {
   const hashes = Array.from({ length: COUNT }, (_, place) => place.toString(16).padStart(64, "0"));
   const stored: StoredChunk[] = hashes.map((hash, place) => ({
     key: "a",

@@ -11,8 +11,8 @@ import { write, writeEach } from "../../src/storing/write-transaction.js";
 const rejected = (code: string): Error =>
   translateError(Object.assign(new Error("rejeitado"), { severity: "ERROR", code }));
 
-/** A pool whose one client notes the statements. */
-function notingPool(): { pool: DatabasePool; client: Queryable; statements: string[] } {
+/** A pool whose only client records its statements. */
+function recordingClientPool(): { pool: DatabasePool; client: Queryable; statements: string[] } {
   const statements: string[] = [];
   const client: DatabaseClient = {
     query: (text) => {
@@ -30,7 +30,7 @@ function notingPool(): { pool: DatabasePool; client: Queryable; statements: stri
   return { pool, client, statements };
 }
 
-/** Fails with these errors, one after the other, and then succeeds. */
+/** A body that fails with these errors, one per run, and then succeeds. */
 function failingBody(...failures: Error[]): { body: () => Promise<string>; runs: () => number } {
   let runs = 0;
   const body = (): Promise<string> => {
@@ -40,7 +40,7 @@ function failingBody(...failures: Error[]): { body: () => Promise<string>; runs:
   return { body, runs: () => runs };
 }
 
-/** The codes of what the host was told, since the last test. */
+/** The codes of the notices in this test. */
 const told: NoticeCode[] = [];
 const notify: Notify = ({ code }) => told.push(code);
 beforeEach(() => (told.length = 0));
@@ -49,7 +49,7 @@ const BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 describe("write", () => {
   it("runs the body in a transaction of its own", async () => {
-    const { pool, statements } = notingPool();
+    const { pool, statements } = recordingClientPool();
     const outcome = await write(pool, undefined, notify, async (given) => {
       await given.query("body");
       return "feito";
@@ -58,8 +58,8 @@ describe("write", () => {
     expect(statements).toEqual([BEGIN, "body", "COMMIT"]);
   });
 
-  it.each(["40001", "40P01"])("runs the body again when Postgres asks for it with %s", async (sqlState) => {
-    const { pool, statements } = notingPool();
+  it.each(["40001", "40P01"])("runs the body again after SQLSTATE %s", async (sqlState) => {
+    const { pool, statements } = recordingClientPool();
     const { body, runs } = failingBody(rejected(sqlState));
     await expect(write(pool, undefined, notify, body)).resolves.toBe("feito");
     expect(runs()).toBe(2);
@@ -67,8 +67,8 @@ describe("write", () => {
     expect(told).toEqual(["RETRY"]);
   });
 
-  it("succeeds at the fifth attempt, and gives up after it", async () => {
-    const { pool } = notingPool();
+  it("may succeed at the fifth attempt, and gives up after it", async () => {
+    const { pool } = recordingClientPool();
     const deadlocks = Array.from({ length: 5 }, () => rejected("40P01"));
     const fifth = failingBody(...deadlocks.slice(1));
     await expect(write(pool, undefined, notify, fifth.body)).resolves.toBe("feito");
@@ -79,9 +79,9 @@ describe("write", () => {
   });
 
   it.each([rejected("23503"), rejected("57014"), new Error("do chamador")])(
-    "passes on anything else at once (%#)",
+    "throws any other error without a retry (%#)",
     async (failure) => {
-      const { pool, statements } = notingPool();
+      const { pool, statements } = recordingClientPool();
       const { body, runs } = failingBody(failure);
       await expect(write(pool, undefined, notify, body)).rejects.toBe(failure);
       expect(runs()).toBe(1);
@@ -90,8 +90,8 @@ describe("write", () => {
     },
   );
 
-  it("runs the body in the host's transaction behind a savepoint", async () => {
-    const { client, statements } = notingPool();
+  it("runs the body in the host's transaction after a savepoint", async () => {
+    const { client, statements } = recordingClientPool();
     await expect(write(noPool, client, notify, failingBody().body)).resolves.toBe("feito");
     expect(statements).toEqual([
       expect.stringMatching(/^SAVEPOINT training_index_\d+$/),
@@ -99,8 +99,8 @@ describe("write", () => {
     ]);
   });
 
-  it("does not try again in the host's transaction, which is lost", async () => {
-    const { client } = notingPool();
+  it("does not retry in the host's transaction, which has failed", async () => {
+    const { client } = recordingClientPool();
     const failure = rejected("40001");
     const { body, runs } = failingBody(failure);
     await expect(write(noPool, client, notify, body)).rejects.toBe(failure);
@@ -109,40 +109,40 @@ describe("write", () => {
 });
 
 describe("writeEach", () => {
-  it("writes nothing for no items", async () => {
-    const { writeAll, calls } = noting();
+  it("writes nothing without items", async () => {
+    const { writeAll, calls } = recordingWriter();
     await expect(writeEach([], writeAll, "gone")).resolves.toEqual([]);
     expect(calls).toEqual([]);
   });
 
-  it("writes all items at once", async () => {
-    const { writeAll, calls } = noting();
+  it("writes all items in a single call", async () => {
+    const { writeAll, calls } = recordingWriter();
     await expect(writeEach(["a", "b"], writeAll, "gone")).resolves.toEqual(["a!", "b!"]);
     expect(calls).toEqual([["a", "b"]]);
   });
 
-  it("writes each by itself where the host's row of one is gone", async () => {
-    const { writeAll, calls } = noting({ b: rejected("23503") });
+  it("writes each item by itself if the host's row of one is gone", async () => {
+    const { writeAll, calls } = recordingWriter({ b: rejected("23503") });
     await expect(writeEach(["a", "b", "c"], writeAll, "gone")).resolves.toEqual(["a!", "gone", "c!"]);
     expect(calls).toEqual([["a", "b", "c"], ["a"], ["b"], ["c"]]);
   });
 
   it("does not write a single item twice", async () => {
-    const { writeAll, calls } = noting({ a: rejected("23503") });
+    const { writeAll, calls } = recordingWriter({ a: rejected("23503") });
     await expect(writeEach(["a"], writeAll, "gone")).resolves.toEqual(["gone"]);
     expect(calls).toEqual([["a"]]);
   });
 
-  it("passes on any other error at once", async () => {
+  it("throws any other error immediately", async () => {
     const failure = rejected("23505");
-    const { writeAll, calls } = noting({ b: failure });
+    const { writeAll, calls } = recordingWriter({ b: failure });
     await expect(writeEach(["a", "b", "c"], writeAll, "gone")).rejects.toBe(failure);
     expect(calls).toHaveLength(1);
   });
 
-  it("passes on another error that comes when each is written by itself", async () => {
+  it("throws another error of an item that is written by itself", async () => {
     const failure = rejected("57014");
-    const { writeAll, calls } = noting({ a: rejected("23503"), b: failure });
+    const { writeAll, calls } = recordingWriter({ a: rejected("23503"), b: failure });
     await expect(writeEach(["a", "b", "c"], writeAll, "gone")).rejects.toBe(failure);
     expect(calls).toEqual([["a", "b", "c"], ["a"], ["b"]]);
   });
@@ -153,8 +153,8 @@ const noPool: DatabasePool = {
   query: () => Promise.reject(new Error("is not asked")),
 };
 
-/** Writes items by an exclamation mark; fails with the error of the first item that has one. */
-function noting(failures: Record<string, Error> = {}): {
+/** Writes items by adding an exclamation mark; fails with the error of the first item that has one. */
+function recordingWriter(failures: Record<string, Error> = {}): {
   writeAll: (items: readonly string[]) => Promise<string[]>;
   calls: (readonly string[])[];
 } {

@@ -8,12 +8,12 @@ import {
 } from "langchain-training-index";
 import pg from "pg";
 import { onTestFinished } from "vitest";
-import { requireServerUrl, requireServerWay, uniqueName } from "./databases.js";
+import { requireServerUrl, requireConnectionSetup, uniqueName } from "./databases.js";
 import { CountingEmbeddings, gateOf, until, type TestIndex } from "./index.js";
 
 /** A pool on the real server, as the library gets it, that ends with the test. */
 export function openServerPool(options: pg.PoolConfig = {}): pg.Pool {
-  const pool = new pg.Pool({ connectionString: requireServerWay().url, ...options });
+  const pool = new pg.Pool({ connectionString: requireConnectionSetup().url, ...options });
   pool.on("error", () => undefined);
   onTestFinished(async () => {
     if (!pool.ended) await pool.end();

@@ -13,7 +13,7 @@ export interface TestDatabase {
 }
 
 const serverUrl = inject("serverUrl");
-const serverWay = inject("serverWay");
+const connectionSetup = inject("connectionSetup");
 
 /** Shared by all files of a worker and never closed: each start takes seconds. */
 let embedded: pg.Pool | undefined;
@@ -26,7 +26,7 @@ export function describeOnEach(title: string, suite: (database: TestDatabase) =>
 
 /** Runs a suite on the real server; without one it counts as skipped, and `global-setup.ts` says so. */
 export function describeOnServer(title: string, suite: (database: TestDatabase) => void): void {
-  describeOn("server", `${title}, on the ${serverWay?.name ?? "server database"}`, suite);
+  describeOn("server", `${title}, on the ${connectionSetup?.name ?? "server database"}`, suite);
 }
 
 /** The address of the real server, for a superuser. */
@@ -36,15 +36,15 @@ export function requireServerUrl(): string {
 }
 
 /** The way to the real server that this run is about. */
-export function requireServerWay(): NonNullable<typeof serverWay> {
-  if (!serverWay) throw new Error("this test runs on the server only");
-  return serverWay;
+export function requireConnectionSetup(): NonNullable<typeof connectionSetup> {
+  if (!connectionSetup) throw new Error("this test runs on the server only");
+  return connectionSetup;
 }
 
 /** Gives the role of the library the rights that docs/migrations.md names, where it is not the owner. */
 export async function grantRights({ name, owner }: TestDatabase, schema: string): Promise<void> {
-  if (name === "embedded" || serverWay?.role === undefined) return;
-  const { grants, role } = serverWay;
+  if (name === "embedded" || connectionSetup?.role === undefined) return;
+  const { grants, role } = connectionSetup;
   const quoted = pg.escapeIdentifier(schema);
   await owner.query(grants.replaceAll("training_index", () => quoted).replaceAll("TO bot", `TO ${role}`));
 }
@@ -59,14 +59,14 @@ function describeOn(
   title: string,
   suite: (database: TestDatabase) => void,
 ): void {
-  describe.skipIf(name === "server" && serverWay === undefined)(title, () => {
+  describe.skipIf(name === "server" && connectionSetup === undefined)(title, () => {
     const pools: Partial<Record<"pool" | "owner", pg.Pool>> = {};
     beforeAll(() => {
       if (name === "embedded") {
         embedded ??= embeddedPool();
         pools.pool = pools.owner = embedded;
       } else {
-        const { url, ownerUrl } = requireServerWay();
+        const { url, ownerUrl } = requireConnectionSetup();
         pools.pool = openPool(url);
         pools.owner = ownerUrl === url ? pools.pool : openPool(ownerUrl);
       }

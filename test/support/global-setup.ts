@@ -10,15 +10,15 @@ import { getContainerRuntimeClient } from "testcontainers";
 import type { TestProject } from "vitest/node";
 
 import { oneLine } from "./containers.js";
-import { postgresContainer } from "./postgres-container.js";
-import { SERVER_WAYS, hasPgBouncer, type ServerWay } from "./server-ways.js";
+import { postgresContainer } from "../../tooling/postgres-container.js";
+import { CONNECTION_SETUPS, hasPgBouncer, type ConnectionSetup } from "./connection-setups.js";
 
 declare module "vitest" {
   interface ProvidedContext {
     /** The address of the real server, for a superuser; `undefined` without one. */
     serverUrl: string | undefined;
     /** How tests reach it. */
-    serverWay: (Omit<ServerWay, "close"> & { name: string; grants: string }) | undefined;
+    connectionSetup: (Omit<ConnectionSetup, "close"> & { name: string; grants: string }) | undefined;
     /** Whether the run is about this way alone: the embedded database has its turn in `integration`. */
     isServerOnly: boolean;
     /** The Postgres image that they start. */
@@ -30,7 +30,7 @@ const IMAGE = process.env["TEST_POSTGRES_IMAGE"] ?? "pgvector/pgvector:pg17";
 const isCi = process.env["CI"] === "true";
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const { name, open } = SERVER_WAYS[project.name as keyof typeof SERVER_WAYS];
+  const { name, open } = CONNECTION_SETUPS[project.name as keyof typeof CONNECTION_SETUPS];
   const lacksPgBouncer = project.name === "integration-pgbouncer" && !(await hasPgBouncer());
   const server: Found = lacksPgBouncer
     ? { missing: "no pgbouncer on this machine: apt-get install pgbouncer" }
@@ -45,7 +45,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const way = found && (await open(found.url));
   project.provide("serverUrl", found?.url);
   project.provide(
-    "serverWay",
+    "connectionSetup",
     way && { ownerUrl: way.ownerUrl, url: way.url, role: way.role, name, grants: await readGrants() },
   );
   project.provide("isServerOnly", project.name !== "integration");

@@ -58,6 +58,6 @@ export async function runPage(
   await writeFile(file, rewrite((await codeBlocks(page, "ts")).join("\n")));
   const { PATH = "", HOME = "" } = process.env;
   const env = { PATH, HOME, DATABASE_URL: databaseUrl, OLLAMA_BASE_URL: ollama.url };
-  const { stdout } = await run("npx", ["tsx", file], { env });
+  const { stdout } = await run(process.execPath, ["--import", "tsx", file], { env });
   return stdout;
 }

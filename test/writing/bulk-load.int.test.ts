@@ -20,7 +20,7 @@ import {
   describeOnEach,
   describeOnServer,
   requireServerUrl,
-  requireServerWay,
+  requireConnectionSetup,
   uniqueName,
   type TestDatabase,
 } from "../support/databases.js";
@@ -37,13 +37,13 @@ import { explain, recordingPool } from "../support/recording-pool.js";
 const COUNT = 250;
 const TRAININGS = Array.from({ length: COUNT }, (_, place) => smallTraining(`t${place}`));
 
-/** An index of the role that may load: the one that owns the tables. */
+/** An index for the role that may use bulkLoad: the owner of the tables. */
 function openLoadable(database: TestDatabase, migration: MigrateOptions = {}): Promise<TestIndex> {
   const { name, owner } = database;
   return openTestIndex({ name, owner, pool: owner }, {}, migration);
 }
 
-/** What `index.bulkLoad` does. */
+/** Does the same as `index.bulkLoad`. */
 function load(
   { index, schema, owner }: Pick<TestIndex, "index" | "schema" | "owner">,
   trainings: Iterable<Training> | AsyncIterable<Training>,
@@ -60,7 +60,7 @@ async function indexStateOf({ owner, schema }: TestIndex): Promise<string> {
   return (await migrationStatus(owner, { schema })).vectorIndex;
 }
 
-/** The plan of a search through an index that is opened now. */
+/** The plan of a search with a newly opened index. */
 async function planOfSearch({ owner, schema }: TestIndex, dimensions: number): Promise<string> {
   const { pool, statements } = recordingPool(owner);
   const opened = await TrainingIndex.initialize(new CountingEmbeddings(dimensions), { pool, schema });
@@ -88,8 +88,8 @@ async function* failing(count: number): AsyncGenerator<Training, void, undefined
 }
 
 describeOnEach("a first load", (database) => {
-  it("stores all, and leaves an index that searches take", async () => {
-    const dimensions = 1024; // with fewer, a table of this size is read as a whole
+  it("stores all trainings, and leaves a vector index that searches use", async () => {
+    const dimensions = 1024; // with fewer, Postgres would scan a table of this size
     const test = await openLoadable(database, { dimensions });
     await fillWithNoise(test, { count: 600, dimensions, m: 4, efConstruction: 16 });
     const results = await collect(load(test, TRAININGS));
@@ -102,7 +102,7 @@ describeOnEach("a first load", (database) => {
     expect(hit).toMatchObject({ trainingId: expect.stringMatching(/^t\d+$/) as string });
   });
 
-  it("tells the planner about the metadata", async () => {
+  it("collects statistics of the metadata for the planner", async () => {
     const test = await openLoadable(database);
     await collect(
       load(
@@ -117,7 +117,7 @@ describeOnEach("a first load", (database) => {
     expect(rows.map(({ attname }) => attname)).toContain("metadata");
   });
 
-  it("goes without the index, and searches are exact meanwhile", async () => {
+  it("runs without the vector index, and searches are exact meanwhile", async () => {
     const test = await openLoadable(database);
     let seen = 0;
     for await (const { id } of load(test, TRAININGS)) {
@@ -132,7 +132,7 @@ describeOnEach("a first load", (database) => {
   });
 
   it.each<VectorIndexType>(["vector", "halfvec", "bit"])(
-    "builds the index of type %s as it is recorded",
+    "rebuilds an index of type %s with its recorded settings",
     async (vectorIndex) => {
       const test = await openLoadable(database, { vectorIndex, hnsw: { m: 8, efConstruction: 40 } });
       const made = await definitionOf(test);
@@ -142,14 +142,14 @@ describeOnEach("a first load", (database) => {
     },
   );
 
-  it("builds an index as somebody has altered it", async () => {
+  it("rebuilds an index with parameters that were altered by hand", async () => {
     const test = await openLoadable(database);
     await test.owner.query(`ALTER INDEX ${test.schema}.chunk_1_embedding SET (m = 24)`);
     await collect(load(test, TRAININGS.slice(0, 10)));
     expect(await definitionOf(test)).toContain("m='24'");
   });
 
-  it("builds the index that a change which broke off was about", async () => {
+  it("builds the new index of an interrupted change", async () => {
     const test = await openLoadable(database);
     await test.owner.query(`UPDATE ${test.schema}.profile SET vector_index_next = 'bit'`);
     await collect(load(test, TRAININGS));
@@ -161,9 +161,9 @@ describeOnEach("a first load", (database) => {
     expect(await migrate(test.owner, { schema: test.schema })).toMatchObject({ vectorIndex: "kept" });
   });
 
-  it("that the caller leaves goes on where it was", async () => {
+  it("that the caller leaves early is completed by a repeat", async () => {
     const test = await openLoadable(database);
-    // More than are under way at a time.
+    // More than are processed concurrently.
     const trainings = Array.from({ length: 2 * COUNT }, (_, place) => smallTraining(`t${place}`));
     const stored: UpsertResult[] = [];
     for await (const result of load(test, trainings)) {
@@ -193,7 +193,7 @@ describeOnEach("a first load", (database) => {
     }
   });
 
-  it("goes on where the drop of the index broke off", async () => {
+  it("continues after an interrupted drop of the index", async () => {
     const test = await openLoadable(database);
     await test.index.upsertTraining({ id: "antes", content: "A garantia é de um ano." });
     await test.owner.query("UPDATE pg_index SET indisvalid = false WHERE indexrelid = $1::regclass", [
@@ -203,7 +203,7 @@ describeOnEach("a first load", (database) => {
     expect(await indexStateOf(test)).toBe("valid");
   });
 
-  it("refuses an index that holds chunks, and changes nothing", async () => {
+  it("refuses an index with stored chunks, and changes nothing", async () => {
     const test = await openLoadable(database);
     await test.index.upsertTraining({ id: "antes", content: "A garantia é de um ano." });
     for (const options of [{}, { rebuild: false }]) {
@@ -214,7 +214,7 @@ describeOnEach("a first load", (database) => {
     expect(await countRows(test, "t0")).toEqual({ training: 0, indexed: 0, chunks: 0 });
   });
 
-  it("takes an index that holds chunks when it may build anew", async () => {
+  it("accepts an index with stored chunks with rebuild: true", async () => {
     const test = await openLoadable(database);
     await test.index.upsertTraining(TRAININGS[0] ?? smallTraining("t0"));
     const results = await collect(load(test, TRAININGS, { rebuild: true }));
@@ -240,7 +240,7 @@ describeOnEach("a first load", (database) => {
     ["onIndexProgress", { onIndexProgress: "log" as never }],
     ["signal", { signal: {} as never }],
     ["trainings", {}],
-  ])("refuses a wrong %s before anything is done: %j", async (option, options) => {
+  ])("refuses an invalid %s before it does anything: %j", async (option, options) => {
     const { owner, embeddings, schema } = await openLoadable(database);
     const trainings = option === "trainings" ? (7 as never) : TRAININGS;
     const { pool, statements } = recordingPool(owner);
@@ -252,7 +252,7 @@ describeOnEach("a first load", (database) => {
     expect(statements).toEqual([]);
   });
 
-  it("gives the build what it was told, and leaves nothing of it in the session", async () => {
+  it("applies the given settings to the build, and leaves none of them in the session", async () => {
     const test = await openLoadable(database);
     const { pool, statements } = recordingPool(test.owner);
     const options = { maintenanceWorkMem: "48MB", parallelWorkers: 0 };
@@ -269,7 +269,7 @@ describeOnEach("a first load", (database) => {
     expect(rows).toEqual([]);
   });
 
-  it("tells that the build begins", async () => {
+  it("reports the start of the build", async () => {
     const test = await openLoadable(database);
     const told: IndexProgress[] = [];
     await collect(
@@ -288,7 +288,7 @@ describeOnEach("a first load", (database) => {
     });
   });
 
-  it("ends with what the listener of the progress throws", async () => {
+  it("fails with the error that onIndexProgress throws", async () => {
     const test = await openLoadable(database);
     const onIndexProgress = (): void => {
       throw new Error("a tela fechou");
@@ -326,7 +326,7 @@ describeOnEach("a first load", (database) => {
 describeOnServer("a first load", (database) => {
   it("works with a pool of one client, with progress and a signal", async () => {
     const test = await openLoadable(database);
-    const pool = openServerPool({ connectionString: requireServerWay().ownerUrl, max: 1 });
+    const pool = openServerPool({ connectionString: requireConnectionSetup().ownerUrl, max: 1 });
     const index = await TrainingIndex.initialize(test.embeddings, { pool, schema: test.schema });
     const told: string[] = [];
     const options: BulkLoadOptions = {
@@ -339,7 +339,7 @@ describeOnServer("a first load", (database) => {
     expect(pool.totalCount).toBeLessThanOrEqual(1);
   });
 
-  it("is refused for a role that does not own the tables, and changes nothing", async () => {
+  it("is refused to a role that does not own the tables, and changes nothing", async () => {
     const { owner, schema } = await openLoadable(database);
     const role = uniqueName("role");
     await owner.query(
@@ -370,7 +370,7 @@ describeOnServer("a first load", (database) => {
     expect(await migrationStatus(owner, { schema })).toEqual(before);
   });
 
-  it("is in conflict with a build of another session", async () => {
+  it("reports a conflict with a build of another session", async () => {
     const test = await openLoadable(database);
     const writer = await holdWrite(test);
     const change = migrate(test.owner, { schema: test.schema, vectorIndex: "bit" });
@@ -383,12 +383,12 @@ describeOnServer("a first load", (database) => {
     expect(await change).toMatchObject({ vectorIndex: "built" });
   });
 
-  it("can be made by two at once", async () => {
+  it("can run twice concurrently", async () => {
     const test = await openLoadable(database);
     const halves = [TRAININGS.slice(0, COUNT / 2), TRAININGS.slice(COUNT / 2)];
     const loads = await Promise.allSettled(halves.map((half) => collect(load(test, half))));
     for (const outcome of loads) {
-      // The one that comes when the other one builds is told so.
+      // The one that finds the other one building gets a conflict.
       if (outcome.status === "rejected") expect(outcome.reason).toMatchObject({ code: "CONFLICT" });
     }
     await collect(load(test, TRAININGS, { rebuild: true }));
@@ -396,11 +396,11 @@ describeOnServer("a first load", (database) => {
     expect(await test.index.similar("a loja", { k: 1000 })).toHaveLength(COUNT);
   });
 
-  it("builds without workers where what they share has no room", async () => {
+  it("builds without workers if there is not enough shared memory for them", async () => {
     const test = await openLoadable(database);
     await test.owner.query(`ALTER TABLE ${test.schema}.chunk_1 SET (parallel_workers = 2)`);
     const { pool, statements } = recordingPool(test.owner);
-    // More than any server has: the workers do not come to run, which on this pgvector might not be safe.
+    // More memory than any server has, so the workers never run; with this pgvector version they might be unsafe.
     const options = { parallelWorkers: 2, maintenanceWorkMem: "2047GB" };
     await collect(load(test, TRAININGS, options, pool));
     const workers = statements.flatMap(({ values }) =>
@@ -410,7 +410,7 @@ describeOnServer("a first load", (database) => {
     expect(await indexStateOf(test)).toBe("valid");
   });
 
-  it("builds without workers on a pgvector whose parallel builds are not safe", async () => {
+  it("builds without workers on a pgvector version where they are unsafe", async () => {
     const test = await openLoadable(database);
     const { pool, statements } = recordingPool(test.owner);
     const { rows } = await test.owner.query<{ version: string }>(
@@ -424,10 +424,10 @@ describeOnServer("a first load", (database) => {
     expect(workers).toEqual(isSafe ? [] : ["0"]);
   });
 
-  it("lets other processes search while the index is built, and their writes wait", async () => {
+  it("lets other processes search during the build, while their writes wait", async () => {
     const test = await openLoadable(database);
     const other = await TrainingIndex.initialize(new CountingEmbeddings(), {
-      pool: openServerPool({ connectionString: requireServerWay().ownerUrl }),
+      pool: openServerPool({ connectionString: requireConnectionSetup().ownerUrl }),
       schema: test.schema,
     });
     await fillWithNoise(test, SLOW);
@@ -441,7 +441,7 @@ describeOnServer("a first load", (database) => {
     expect(await other.similar("garantia", { k: 1 })).toMatchObject([{ trainingId: "depois" }]);
   });
 
-  it("tells how far the build is", async () => {
+  it("reports the progress of the build", async () => {
     const test = await openLoadable(database);
     await fillWithNoise(test, SLOW);
     const told: IndexProgress[] = [];
@@ -452,12 +452,12 @@ describeOnServer("a first load", (database) => {
     expect(last?.blocksDone).toBeGreaterThan(0);
   });
 
-  it("that is aborted during the build ends at once, and so does the build", async () => {
+  it("that is aborted during the build ends immediately, and so does the build", async () => {
     for (const max of [1, 4]) {
       const test = await openLoadable(database);
       await fillWithNoise(test, SLOWER);
       const stop = new AbortController();
-      const pool = openServerPool({ connectionString: requireServerWay().ownerUrl, max });
+      const pool = openServerPool({ connectionString: requireConnectionSetup().ownerUrl, max });
       const loading = failureOf(collect(load(test, [], { signal: stop.signal }, pool)));
       await until(async () => (await progressOf(test)).some((phase) => phase.includes("loading tuples")));
       stop.abort();
@@ -465,14 +465,14 @@ describeOnServer("a first load", (database) => {
       expect(await loading).toBeInstanceOf(AbortError);
       expect(performance.now() - begin).toBeLessThan(1000);
       await until(async () => (await progressOf(test)).length === 0);
-      // The whole build takes longer.
+      // The complete build would take longer.
       expect(performance.now() - begin).toBeLessThan(3000);
       expect(await indexStateOf(test)).toBe("missing");
-      await pool.query("SELECT 1"); // the pool is as good as before
+      await pool.query("SELECT 1"); // the pool still works
     }
   });
 
-  it("that is aborted while the build waits for a writer ends at once, and waits no more", async () => {
+  it("that is aborted while the build waits for a writer ends immediately, and so does the wait", async () => {
     const test = await openLoadable(database);
     await test.owner.query(`DROP INDEX ${test.schema}.chunk_1_embedding`);
     const writer = await holdWrite(test);
@@ -486,7 +486,7 @@ describeOnServer("a first load", (database) => {
     expect(await indexStateOf(test)).toBe("missing");
   });
 
-  it("that is aborted while the drop of the index waits for a writer ends at once", async () => {
+  it("that is aborted while the drop of the index waits for a writer ends immediately", async () => {
     const test = await openLoadable(database);
     const writer = await holdWrite(test);
     const stop = new AbortController();
@@ -507,11 +507,11 @@ interface Noise {
   efConstruction: number;
 }
 
-/** What takes the server seconds to build, and longer than any test waits. */
+/** A build that takes seconds, and one that takes longer than any test waits. */
 const SLOW: Noise = { count: 2000, dimensions: DIMENSIONS, m: 32, efConstruction: 200 };
 const SLOWER: Noise = { count: 10_000, dimensions: DIMENSIONS, m: 64, efConstruction: 400 };
 
-/** Rows without any order, which a graph is hard to make of; the index is missing. */
+/** Drops the index and inserts random vectors, which make its graph slow to build. */
 async function fillWithNoise({ owner, schema }: TestIndex, noise: Noise): Promise<void> {
   const { count, dimensions, m, efConstruction } = noise;
   const statements = [
@@ -527,7 +527,7 @@ async function fillWithNoise({ owner, schema }: TestIndex, noise: Noise): Promis
   for (const statement of statements) await owner.query(statement);
 }
 
-/** The phases of the builds that go on. */
+/** The phases of the running builds. */
 async function progressOf({ owner, schema }: TestIndex): Promise<string[]> {
   const { rows } = await owner.query<{ phase: string }>(
     "SELECT phase FROM pg_stat_progress_create_index WHERE relid = $1::regclass",
@@ -545,7 +545,7 @@ async function isWaiting({ owner, schema }: TestIndex, start: string): Promise<b
   return rowCount === 1;
 }
 
-/** A transaction that writes, which a build waits for. */
+/** An open write transaction, which a build waits for. */
 async function holdWrite({ owner, schema }: TestIndex): Promise<{ release: () => Promise<void> }> {
   const client: pg.PoolClient = await owner.connect();
   await client.query(`BEGIN; LOCK TABLE ${schema}.chunk_1 IN ROW EXCLUSIVE MODE`);

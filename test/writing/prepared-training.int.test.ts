@@ -3,7 +3,7 @@ import { describeOnServer } from "../support/databases.js";
 import { FIVE_PARAGRAPHS, inHostTransaction, openTestIndex, smallTraining } from "../support/index.js";
 
 describeOnServer("a prepared training", (database) => {
-  it("stands or falls with the host's transaction", async () => {
+  it("commits or rolls back with the host's transaction", async () => {
     const { index, pool } = await openTestIndex(database);
     const prepared = await index.prepareTraining(smallTraining("a"));
     await inHostTransaction(pool, "ROLLBACK", async (client) => {
@@ -29,7 +29,7 @@ describeOnServer("a prepared training", (database) => {
     expect(await index.similar("loja")).toHaveLength(5);
   });
 
-  it("is refused on a client that is in no transaction", async () => {
+  it("is refused on a client without an open transaction", async () => {
     const { index, pool } = await openTestIndex(database);
     const prepared = await index.prepareTraining(smallTraining("a"));
     const client = await pool.connect();
@@ -45,7 +45,7 @@ describeOnServer("a prepared training", (database) => {
     expect(await index.similar("loja")).toEqual([]);
   });
 
-  it("works in a transaction through upsertTraining and deleteTraining, with a pool that has no other client", async () => {
+  it("has an equivalent in upsertTraining and deleteTraining with client, even with a pool of one", async () => {
     const { index, pool } = await openTestIndex(database);
     await inHostTransaction(pool, "ROLLBACK", async (client) => {
       expect(await index.upsertTraining(smallTraining("a"), { client })).toMatchObject({ status: "indexed" });

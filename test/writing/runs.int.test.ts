@@ -6,9 +6,9 @@ import { openTestIndex, smallTraining } from "../support/index.js";
 
 const THREE = ["a", "b", "c"].map(smallTraining);
 
-describeOnServer("A run over many trainings", (database) => {
+describeOnServer("a run over many trainings", (database) => {
   it.each(["upsertTrainings", "bulkLoad"] as const)(
-    "%s can be awaited, any number of times",
+    "of %s can be awaited any number of times",
     async (method) => {
       if (method === "bulkLoad" && database.owner !== database.pool) return;
       const { index, embeddings } = await openTestIndex(database);
@@ -21,7 +21,7 @@ describeOnServer("A run over many trainings", (database) => {
     },
   );
 
-  it("does nothing before its first use, which decides", async () => {
+  it("does nothing before its first use, which decides between iterating and awaiting", async () => {
     const { index, embeddings } = await openTestIndex(database);
     const iterated = index.upsertTrainings(THREE);
     const awaited = index.upsertTrainings([]);
@@ -37,7 +37,7 @@ describeOnServer("A run over many trainings", (database) => {
     expect(await failureOf(awaited.next())).toMatchObject({ code: "INVALID_ARGUMENT", option: "run" });
   });
 
-  it("has what a generator and a promise have", async () => {
+  it("has the methods of a generator and of a promise", async () => {
     const { index } = await openTestIndex(database);
     const run = index.upsertTrainings(THREE);
     expect((await run.next()).value).toMatchObject({ id: "a", status: "indexed" });
@@ -58,13 +58,13 @@ describeOnServer("A run over many trainings", (database) => {
     ["onFailure", { onFailure: "ignore" as never }],
     ["onProgress", { onProgress: 5 as never }],
     ["signal", { signal: {} as never }],
-  ])("refuses a bad %s at the call", async (option, options) => {
+  ])("refuses an invalid %s synchronously", async (option, options) => {
     const { index } = await openTestIndex(database);
     expect(() => index.upsertTrainings([], options)).toThrow(expect.objectContaining({ option }) as Error);
     expect(() => index.bulkLoad([], options)).toThrow(expect.objectContaining({ option }) as Error);
   });
 
-  it("goes on past trainings that cannot be indexed, each failing alone, with the tickets of the start", async () => {
+  it("continues after trainings that cannot be indexed; the others keep the tickets taken at the start", async () => {
     const { index, embeddings, pool, schema } = await openTestIndex(database);
     embeddings.before = (texts) => {
       if (texts.some((text) => text.includes("veneno"))) throw new Error("cannot read that");
@@ -104,7 +104,7 @@ describeOnServer("A run over many trainings", (database) => {
     expect(summary.failed.first.map(({ id }) => id)).toEqual(["veneno", "x", undefined]);
   });
 
-  it("ends all the same when the embedder is down, at the signal, and when the source throws", async () => {
+  it("still fails when the embedder is down, when the signal fires, and when the source throws", async () => {
     const { index, embeddings } = await openTestIndex(database);
     embeddings.before = () => {
       throw new Error("down");
@@ -124,7 +124,7 @@ describeOnServer("A run over many trainings", (database) => {
     await expect(broken).rejects.toThrow("the source broke");
   });
 
-  it("names no more than 100 failures, and counts them all", async () => {
+  it("reports the first 100 failures, and the number of all", async () => {
     const { index } = await openTestIndex(database);
     const wrong = Array.from({ length: 250 }, () => ({ id: "", content: "x" }));
     const { failed } = await index.upsertTrainings(wrong, { onFailure: "continue" });

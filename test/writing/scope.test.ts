@@ -10,12 +10,12 @@ describe("requireScope", () => {
   const scope = ['{"ativo":true,"grupo":"suporte"}', '{"nivel":2}'];
   const meeting = { grupo: "suporte", ativo: true, nivel: 2, tag: "entregas" };
 
-  it("gives back a training that has all the values of the filter", () => {
+  it("returns a training that has all values of the filter", () => {
     const training = normalizeTraining({ id: "1", content: "Olá", metadata: meeting }, "text");
     expect(requireScope(training, scope)).toBe(training);
   });
 
-  it("lets any training through where the index has no filter", () => {
+  it("accepts any training if the index has no filter", () => {
     const training = normalizeTraining({ id: "1", content: "Olá" }, "text");
     expect(requireScope(training, [])).toBe(training);
   });
@@ -33,7 +33,7 @@ describe("requireScope", () => {
     );
   });
 
-  it("refuses a document whose own metadata leads out of the filter", () => {
+  it("refuses a document whose own metadata does not match the filter", () => {
     const documents = [{ pageContent: "a" }, { pageContent: "b", metadata: { nivel: 3 } }];
     const training = normalizeTraining({ id: "1", documents, metadata: meeting }, "text");
     expect(() => requireScope(training, scope)).toThrow(
@@ -44,7 +44,7 @@ describe("requireScope", () => {
     );
   });
 
-  it("does not take what every object inherits for metadata", () => {
+  it("does not mistake inherited properties for metadata", () => {
     const training = normalizeTraining({ id: "1", content: "Olá" }, "text");
     expect(() => requireScope(training, ['{"constructor":"a"}'])).toThrow(
       refusal("training.metadata", 'must have the same value of "constructor" as the filter of this index'),

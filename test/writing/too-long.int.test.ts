@@ -11,7 +11,7 @@ import {
   type TestIndex,
 } from "../support/index.js";
 
-/** An embedder that says of each text whether it reads it whole. */
+/** An embedder that reports each text that is too long for it. */
 class NarrowEmbeddings extends CountingEmbeddings {
   readonly reads: (text: string) => boolean;
 
@@ -59,8 +59,8 @@ const SENTENCES = Array.from(
 );
 const CONTENT = SENTENCES.join(" ");
 
-describeOnServer("a chunk that the model does not read whole", (database) => {
-  it("is halved until it does, with nothing lost, and the same training is unchanged", async () => {
+describeOnServer("a chunk that is too long for the model", (database) => {
+  it("is halved until it fits, without loss, and a repeat is unchanged", async () => {
     const test = await openNarrow(database, (text) => text.length <= 150);
     const result = await test.index.upsertTraining({ id: "a", content: CONTENT });
     const chunks = await placedTexts(test);
@@ -77,7 +77,7 @@ describeOnServer("a chunk that the model does not read whole", (database) => {
     expect(test.embeddings.calls).toBe(0);
   });
 
-  it("leaves the others whole, and their vectors are asked for once", async () => {
+  it("does not affect other chunks, each of which is embedded once", async () => {
     const test = await openNarrow(database, (text) => !(text.includes("30.") && text.length > 100), {
       chunkSize: 200,
     });
@@ -89,7 +89,7 @@ describeOnServer("a chunk that the model does not read whole", (database) => {
     expect(test.embeddings.texts.toSorted()).toEqual([...stored, ...long].toSorted());
   });
 
-  it("has its halves under the header", async () => {
+  it("is split into halves that have the header too", async () => {
     const test = await openNarrow(database, (text) => text.length <= 150, { header: () => "Loja" });
     await test.index.upsertTraining({ id: "a", content: CONTENT });
     expect(test.embeddings.texts.every((text) => text.startsWith("Loja\n"))).toBe(true);
@@ -99,7 +99,7 @@ describeOnServer("a chunk that the model does not read whole", (database) => {
     }
   });
 
-  it("has its halves in order, also where chunks overlap", async () => {
+  it("is split into halves that are in order, even if chunks overlap", async () => {
     const test = await openNarrow(database, (text) => text.length <= 60, {
       chunkSize: 400,
       chunkOverlap: 200,
@@ -117,7 +117,7 @@ describeOnServer("a chunk that the model does not read whole", (database) => {
     expect(CONTENT.slice(covered)).toBe("");
   });
 
-  it("is among what an edit keeps: only the place of the edit is embedded anew", async () => {
+  it("has its halves kept by an edit elsewhere: only the edited place is embedded again", async () => {
     const test = await openNarrow(database, (text) => text.length <= 150);
     await test.index.upsertTraining({ id: "a", content: CONTENT });
     const edited = CONTENT.replace("A loja 30 atende", "A loja 30 fecha");
@@ -128,7 +128,7 @@ describeOnServer("a chunk that the model does not read whole", (database) => {
     for (const { start, end, content } of placed) expect(edited.slice(start, end)).toBe(content);
   });
 
-  it("is counted in the progress, which goes on and never back", async () => {
+  it("is counted in the progress, which never decreases", async () => {
     const test = await openNarrow(database, (text) => !(text.includes("30.") && text.length > 100), {
       chunkSize: 200,
     });

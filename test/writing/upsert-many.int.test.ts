@@ -4,12 +4,12 @@ import { describeOnServer } from "../support/databases.js";
 import { collect, failureOf, holdEmbedding } from "../support/contract.js";
 import { gateOf, openTestIndex, smallTraining, until } from "../support/index.js";
 
-/** Trainings of one batch; the first says which. */
+/** The trainings of one batch; their texts contain its name. */
 function batchOf(name: string): Training[] {
   return Array.from({ length: 100 }, (_, place) => smallTraining(`${name}${place}`));
 }
 
-/** A source that notes how many trainings were taken from it, and whether it was closed. */
+/** A source that records how many trainings were taken from it, and whether it was closed. */
 class Source {
   taken = 0;
   closed = false;
@@ -33,7 +33,7 @@ class Source {
 }
 
 describeOnServer("batches of trainings", (database) => {
-  it("are embedded while the one before is stored, no more at a time than were asked for", async () => {
+  it("are processed concurrently, at most as many as concurrency allows", async () => {
     const test = await openTestIndex(database);
     const first = holdEmbedding(test.embeddings, "a loja a0");
     const second = holdEmbedding(test.embeddings, "a loja b0");
@@ -56,7 +56,7 @@ describeOnServer("batches of trainings", (database) => {
     expect(await test.index.similar("loja", { k: 1000 })).toHaveLength(300);
   });
 
-  it("go one after the other when one at a time was asked for", async () => {
+  it("are processed one after the other with concurrency: 1", async () => {
     const test = await openTestIndex(database);
     const first = holdEmbedding(test.embeddings, "a loja a0");
     const source = new Source([...batchOf("a"), ...batchOf("b")]);
@@ -68,7 +68,7 @@ describeOnServer("batches of trainings", (database) => {
     expect(await results).toHaveLength(200);
   });
 
-  it("with an id in common are not under way together, and the later version stands", async () => {
+  it("with a common id are not processed concurrently, and the later version is stored", async () => {
     const test = await openTestIndex(database);
     const later = [{ id: "a0", content: "a loja mudou" }, ...batchOf("b").slice(1)];
     const results = await collect(
@@ -82,7 +82,7 @@ describeOnServer("batches of trainings", (database) => {
     expect(nearest).toMatchObject({ trainingId: "a0", content: "a loja mudou" });
   });
 
-  it("are told when they are stored, though the source is slow with the next", async () => {
+  it("are reported once stored, even if the source is slow to yield the next", async () => {
     const test = await openTestIndex(database);
     const open = gateOf();
     const told: UpsertResult[] = [];
@@ -100,7 +100,7 @@ describeOnServer("batches of trainings", (database) => {
     expect(told.at(-1)).toMatchObject({ id: "b", status: "indexed" });
   });
 
-  it("that are whole are stored when the source fails behind them", async () => {
+  it("that are complete are stored when the source fails after them", async () => {
     const test = await openTestIndex(database);
     async function* failing(): AsyncGenerator<Training> {
       yield* batchOf("a");
@@ -116,7 +116,7 @@ describeOnServer("batches of trainings", (database) => {
     expect(await test.index.similar("loja", { k: 1000 })).toHaveLength(100);
   });
 
-  it("behind one that fails are stopped, and the source is closed", async () => {
+  it("after one that fails are stopped, and the source is closed", async () => {
     const test = await openTestIndex(database);
     const second = holdEmbedding(test.embeddings, "a loja b0");
     const embedding = test.embeddings.before;
@@ -135,7 +135,7 @@ describeOnServer("batches of trainings", (database) => {
     expect(await test.index.similar("loja", { k: 1000 })).toEqual([]);
   });
 
-  it("are stopped when the caller has enough, and when the signal fires", async () => {
+  it("are stopped when the caller leaves the loop, and when the signal fires", async () => {
     const test = await openTestIndex(database);
     const source = new Source([...batchOf("a"), ...batchOf("b"), ...batchOf("c"), ...batchOf("d")]);
     for await (const { id } of test.index.upsertTrainings(source, { concurrency: 2 })) {

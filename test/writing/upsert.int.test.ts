@@ -28,7 +28,7 @@ describeOnEach("upsertTraining", (database) => {
     }
   });
 
-  it("takes documents of LangChain and of Python's LangChain, and counts offsets in their joined text", async () => {
+  it("accepts documents of LangChain.js and LangChain for Python, and counts offsets in their joined text", async () => {
     const test = await openTestIndex(database);
     const training: Training = {
       id: "a",
@@ -61,7 +61,7 @@ describeOnEach("upsertTraining", (database) => {
       chunks: 2,
     });
     expect((await chunksOf(test))[0]).toMatchObject({ chunkId: "um", content: long });
-    // The same id with another text, and the old text under another id.
+    // The first id gets another text, and the old text another id.
     const changed = [
       { id: "um", pageContent: "A loja abre às nove." },
       { id: "dois", pageContent: long },
@@ -77,7 +77,7 @@ describeOnEach("upsertTraining", (database) => {
     ]);
   });
 
-  it("keeps the vectors of ready chunks whose ids move on by one, more than one statement can write", async () => {
+  it("keeps the vectors of ready chunks whose ids shift by one, even of more than one statement can write", async () => {
     const test = await openTestIndex(database);
     const texts = Array.from({ length: 1500 }, (_, place) => `pergunta ${place} da loja`);
     const numbered = (some: string[]): Training => ({
@@ -101,7 +101,7 @@ describeOnEach("upsertTraining", (database) => {
     expect(nearest?.distance).toBeCloseTo(0, 5);
   });
 
-  it("gives two ready chunks each other's id", async () => {
+  it("keeps the vectors of two ready chunks that swap their ids", async () => {
     const test = await openTestIndex(database);
     const pair = (first: string, second: string): Training => ({
       id: "a",
@@ -121,7 +121,7 @@ describeOnEach("upsertTraining", (database) => {
     }
   });
 
-  it("stores NUL and lone surrogates as U+FFFD, in text and metadata, and finds them so", async () => {
+  it("stores NUL and lone surrogates as U+FFFD, in text and metadata, and finds them by the original text and filter", async () => {
     const test = await openTestIndex(database);
     const content = "A loja\0 abre \ud800às oito. 🌻";
     await test.index.upsertTraining({ id: "a", content, metadata: { "no\0me": "val\udc00or" } });
@@ -159,7 +159,7 @@ describeOnEach("upsertTraining", (database) => {
     expect(await storedRows(test)).toHaveLength(1100);
   });
 
-  it("leaves the pool as it was: open, and with no client out", async () => {
+  it("leaves the pool open, with all clients released", async () => {
     const test = await openTestIndex(database);
     await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
     await test.index.similar("loja");
@@ -170,7 +170,7 @@ describeOnEach("upsertTraining", (database) => {
 });
 
 describeOnEach("many trainings", (database) => {
-  it("come back in order, embedded in few requests, the later of two with one id stored", async () => {
+  it("have results in order, take few requests, and keep the later of two with the same id", async () => {
     const { index, embeddings } = await openTestIndex(database);
     const trainings = [
       smallTraining("a"),
@@ -193,7 +193,7 @@ describeOnEach("many trainings", (database) => {
     });
   });
 
-  it("are stored up to the one that cannot be", async () => {
+  it("are stored up to the first invalid one", async () => {
     const { index } = await openTestIndex(database);
     const trainings = [
       ...Array.from({ length: 100 }, (_, place) => smallTraining(`t${place}`)),
@@ -220,7 +220,7 @@ describeOnEach("the ids of trainings", (database) => {
       id: "6f1c7a52-0f4d-4d39-9d3b-0d2c1a7f9f10",
       other: "00000000-0000-0000-0000-000000000000",
     },
-  ])("come back from a $idType column as they went in", async ({ idType, id, other }) => {
+  ])("are returned from a $idType column as they were given", async ({ idType, id, other }) => {
     const { index } = await openTestIndex(database, {}, { idType });
     expect((await index.upsertTraining({ id, content: "loja" })).id).toBe(id);
     await index.upsertTraining({ id: other, content: "outra" });

@@ -12,7 +12,7 @@ import { promisify } from "node:util";
 import pg from "pg";
 
 /** The addresses of one way to the server. */
-export interface ServerWay {
+export interface ConnectionSetup {
   /** For the owner of the schema: migrations, and what the host's own role does. */
   ownerUrl: string;
   /** For what the library gets. */
@@ -23,7 +23,7 @@ export interface ServerWay {
 }
 
 /** The ways, by the name of their project in `vitest.config.ts`. */
-export const SERVER_WAYS = {
+export const CONNECTION_SETUPS = {
   integration: { name: "server database", open: (url: string) => Promise.resolve(asItIs(url)) },
   "integration-pgbouncer": { name: "server behind PgBouncer", open: behindPgBouncer },
   "integration-role": { name: "server as a limited role without a search_path", open: asLimitedRole },
@@ -48,7 +48,7 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-function asItIs(url: string): ServerWay {
+function asItIs(url: string): ConnectionSetup {
   return { ownerUrl: url, url, close: () => Promise.resolve() };
 }
 
@@ -58,7 +58,7 @@ function withoutSearchPath(url: string): URL {
   return address;
 }
 
-async function asLimitedRole(url: string): Promise<ServerWay> {
+async function asLimitedRole(url: string): Promise<ConnectionSetup> {
   const role = `limited_${process.pid}_${Date.now()}`;
   const owner = new pg.Client({ connectionString: url });
   await owner.connect();
@@ -76,7 +76,7 @@ async function asLimitedRole(url: string): Promise<ServerWay> {
   };
 }
 
-async function behindPgBouncer(url: string): Promise<ServerWay> {
+async function behindPgBouncer(url: string): Promise<ConnectionSetup> {
   const server = new URL(url);
   const folder = await mkdtemp(join(tmpdir(), "pgbouncer-"));
   const port = await freePort();

@@ -7,9 +7,9 @@ import {
   type TrainingWorkerOptions,
 } from "../../examples/bullmq/worker.js";
 import { redisServer } from "../../examples/support/servers.js";
-import { useContainer } from "./containers.js";
-import { uniqueName } from "./databases.js";
-import { until, type TestIndex } from "./index.js";
+import { useContainer } from "../support/containers.js";
+import { uniqueName } from "../support/databases.js";
+import { until, type TestIndex } from "../support/index.js";
 
 /** How often a job is tried in the queues of tests. */
 export const ATTEMPTS = 4;

@@ -40,9 +40,9 @@ const ROWS: Record<string, Metadata> = {
 const ALL = Object.keys(ROWS).sort();
 const TRAININGS = Object.entries(ROWS).map(([id, metadata]) => ({ id, content: `loja ${id}`, metadata }));
 
-/** A filter, and the rows that it lets through. */
+/** A filter, and the rows that it matches. */
 const CASES: [Filter, string[]][] = [
-  // Equality, as before.
+  // Equality.
   [{ grupo: "plantas" }, ["adubo"]],
   [{ grupo: 7 }, ["fita"]],
   [{ ano: 2025 }, ["vaso"]],
@@ -55,13 +55,13 @@ const CASES: [Filter, string[]][] = [
   [{ ano: { eq: 2024 } }, ["adubo"]],
   [{ ano: { $eq: 2024.5 } }, ["fita"]],
   [{ dia: new Date("2024-03-01") }, ["adubo"]],
-  // Inequality: the key is there with another value, of whatever type.
+  // Inequality: the key exists with another value, of any type.
   [{ ano: { ne: 2024 } }, ["corda", "fita", "pedra", "regador", "saco", "vaso"]],
   [{ ano: { $ne: 2024 } }, ["corda", "fita", "pedra", "regador", "saco", "vaso"]],
   [{ ano: { neq: "2025" } }, ["adubo", "corda", "fita", "pedra", "saco", "vaso"]],
   [{ desconto: { ne: "x" } }, ["saco"]],
   [{ desconhecida: { ne: "x" } }, []],
-  // Order: within a type.
+  // Order: only values of the same type compare.
   [{ ano: { gt: 2024 } }, ["fita", "vaso"]],
   [{ ano: { $gte: 2024 } }, ["adubo", "fita", "vaso"]],
   [{ ano: { lt: 2024.5 } }, ["adubo", "saco"]],
@@ -107,7 +107,7 @@ const CASES: [Filter, string[]][] = [
   [{ cidade: { gt: "Sz" } }, ["vaso"]],
   [{ desconto: { like: "100\\%" } }, ["saco"]],
   [{ codigo: { like: "a\\_b\\\\c" } }, ["saco"]],
-  // Keys in objects.
+  // Keys in nested objects.
   [{ "autor.nome": "Ana" }, ["adubo"]],
   [{ "autor.nome": "Caio" }, ["fita"]],
   [{ "autor.nome": 7 }, []],
@@ -147,8 +147,22 @@ describeOnServer("a filter of a search", (database) => {
     expect(ALL.filter((id) => matches(ROWS[id] ?? {}, filter))).toEqual(expected);
   });
 
+  it.each(CASES)("%j deletes %j", async (filter, expected) => {
+    const { index, pool } = open();
+    const client = await pool.connect();
+    try {
+      await client.query("BEGIN");
+      const deleted = await index.deleteTrainings({ filter }, { client });
+      expect(deleted.map(({ id }) => id).sort()).toEqual(expected);
+      for (const { status } of deleted) expect(status).toBe("deleted");
+    } finally {
+      await client.query("ROLLBACK");
+      client.release();
+    }
+  });
+
   it.each(CASES.filter((_, place) => place % 3 === 0))(
-    "%j finds %j by words and by both",
+    "%j finds %j in modes text and hybrid",
     async (filter, expected) => {
       for (const mode of ["text", "hybrid"] as const) {
         const hits = await open().index.similar("loja", { mode, filter, k: 100 });
@@ -171,7 +185,7 @@ describeOnServer("a filter of a search", (database) => {
     expect(await index.asRetriever({ k: 9, filter }).invoke("loja")).toHaveLength(1);
   });
 
-  it("never leads out of the filter of the index", async () => {
+  it("never reaches beyond the filter of the index", async () => {
     const { embeddings, schema } = open();
     const scoped = await TrainingIndex.initialize(embeddings, {
       pool: database.pool,
@@ -194,7 +208,7 @@ describeOnServer("a filter of a search", (database) => {
     expect(ids).toEqual([["vaso"], ["vaso"], ["vaso"], [], [], [], [], [], [], ["vaso"], ["vaso"], ["vaso"]]);
   });
 
-  it("is what the translator of LangChain's self-query makes of a question", async () => {
+  it("can come from the translator for LangChain's self-query", async () => {
     const translate = (filter: Operation | Comparison): Filter | undefined =>
       new TrainingTranslator().visitStructuredQuery(new StructuredQuery("loja", filter)).filter;
     const recent = new Comparison("gte", "ano", 2024);
@@ -210,7 +224,7 @@ describeOnServer("a filter of a search", (database) => {
     expect(await found(translate(greater) ?? {})).toEqual(["saco"]);
   });
 
-  it("asks nothing of the embedder or the database when it is not understood", async () => {
+  it("calls neither the embedder nor the database if it is invalid", async () => {
     const { schema, embeddings } = open();
     const { pool, statements } = recordingPool(database.pool);
     const index = await TrainingIndex.initialize(embeddings, { pool, schema });
@@ -226,7 +240,7 @@ describeOnServer("a filter of a search", (database) => {
     expect(statements).toEqual([]);
   });
 
-  it("finds what a model of it finds, whatever the filter", async () => {
+  it("finds what the reference implementation finds, whatever the filter", async () => {
     await fc.assert(
       fc.asyncProperty(anyFilter(), async (filter) => {
         expect(await found(filter)).toEqual(ALL.filter((id) => matches(ROWS[id] ?? {}, filter)));
@@ -236,7 +250,7 @@ describeOnServer("a filter of a search", (database) => {
   });
 });
 
-/** An index that all tests of a suite search. */
+/** An index shared by all tests of a suite. */
 function openOnce(database: TestDatabase): () => TestIndex {
   let test: TestIndex | undefined;
   const schema = uniqueName();
@@ -256,7 +270,7 @@ function openOnce(database: TestDatabase): () => TestIndex {
   };
 }
 
-/** A filter of the keys and values of {@link ROWS}, and of others. */
+/** A filter with keys and values of {@link ROWS}, and others. */
 function anyFilter(): fc.Arbitrary<Filter> {
   const key = fc.constantFrom("grupo", "ano", "ativo", "tags", "dia", "autor.nome", "tags.0", "outra");
   const value = fc.constantFrom(
@@ -333,7 +347,7 @@ const HOSTILE = [
 ];
 
 describeOnServer("a filter of hostile keys and values", (database) => {
-  it.each(HOSTILE)("takes %j as a key and as a value, and nothing else", async (hostile) => {
+  it.each(HOSTILE)("matches %j as a key and as a value, and nothing else", async (hostile) => {
     const { index } = await openTestIndex(database);
     const metadata = Object.fromEntries([
       [hostile, hostile],
@@ -378,7 +392,7 @@ describeOnServer("a filter of hostile keys and values", (database) => {
 });
 
 describeOnServer("the statement of a filtered search", (database) => {
-  it("is the same for filters of one shape, and none of them is in it", async () => {
+  it("is the same for filters of one shape, and contains none of their values", async () => {
     const { schema } = await openTestIndex(database);
     const { pool, statements } = recordingPool(database.pool);
     const index = await TrainingIndex.initialize(new CountingEmbeddings(DIMENSIONS), { pool, schema });
@@ -393,7 +407,7 @@ describeOnServer("the statement of a filtered search", (database) => {
     expect(searches[0]).not.toContain("plantas");
   });
 
-  it("uses the index on the metadata for equality, in, arrayContains and or", async () => {
+  it("uses the metadata index for equality, in, arrayContains and or", async () => {
     const { index: filling, schema } = await openTestIndex(database);
     const trainings = Array.from({ length: 3000 }, (_, place) => ({
       id: place.toString(),

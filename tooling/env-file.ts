@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-const DEFAULT_FILE = fileURLToPath(new URL("../../.env", import.meta.url));
+const DEFAULT_FILE = fileURLToPath(new URL("../.env", import.meta.url));
 
 /**
  * Reads variables from `.env`, or from the file that `ENV_FILE` names; an empty `ENV_FILE` means none. Variables that are

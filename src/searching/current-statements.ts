@@ -1,13 +1,13 @@
 import { sqlStateOf } from "../postgres/database.js";
-import { namesOf } from "../schema/layout.js";
+import { namesOf, type Layout } from "../schema/layout.js";
 import type { NamedStatements } from "../postgres/named-statements.js";
 import { SchemaChanged } from "../schema/schema-change.js";
-import { cacheOf } from "./search-cache.js";
+import { cached, cacheOf } from "./search-cache.js";
 import { versionOf, type SchemaState } from "../schema/schema-state.js";
 
 /**
- * Runs the statements of searches. Each has the condition that the schema, in the statement's own snapshot, is the one that the
- * statement was written for, and fails otherwise: so it costs no round trip to know that an answer without rows is right.
+ * Runs the statements of searches. Each one checks in its own snapshot that the schema is the one it was written for, and fails
+ * otherwise. An empty result is therefore certain without another round trip.
  */
 export class CurrentStatements {
   readonly #statements: Pick<NamedStatements, "areKept" | "explain" | "query">;
@@ -43,27 +43,28 @@ export class CurrentStatements {
   }
 
   /**
-   * The statement with the condition on the version, which Postgres checks once, before anything else. Cached: a search asks
-   * for the same text again and again, and to concatenate and hash it takes about 8 us.
+   * The statement with the condition on the version, which Postgres evaluates once, before it reads any row. Cached, because
+   * concatenating and hashing it takes about 8 us of every search.
    */
   #guarded(text: string, parameters: number): string {
     const { layout, chunkOid } = this.#state;
     const { guarded } = cacheOf(this.#state);
-    const known = guarded.get(text);
-    if (known !== undefined) return known;
-    // Of an empty schema it does not matter whose it was; but its rows are of the model that is recorded with them.
-    const statement = `
+    const write = (): string => withVersion(text, parameters, layout, chunkOid);
+    return text.length < MAX_CACHED_TEXT ? cached(guarded, text, write) : write();
+  }
+}
+
+function withVersion(text: string, parameters: number, layout: Layout, chunkOid: number): string {
+  // A schema without chunks accepts any model; rows always belong to the model that is recorded with them.
+  return `
 SELECT page.* FROM (${text}
 ) page WHERE (SELECT CASE WHEN version = ANY ($${parameters + 1}::text[]) THEN true
     WHEN version = $${parameters + 2} AND NOT EXISTS (SELECT FROM ${namesOf(layout).chunk} any_chunk) THEN true
     ELSE pg_catalog.concat('${OTHER_SCHEMA}', version)::boolean END
   FROM (SELECT (${versionOf(layout, chunkOid)}) AS version OFFSET 0) current)`; // OFFSET 0: the version is read once
-    if (guarded.size < MOST_GUARDED && text.length < MOST_CHARACTERS) guarded.set(text, statement);
-    return statement;
-  }
 }
 
-/** What Postgres is asked to read as a boolean where the schema is another one: SQL has no other way to make a statement fail. */
+/** Cast to boolean if the version differs: plain SQL has no other way to make a statement fail. */
 const OTHER_SCHEMA = "another schema than the statement was written for: ";
 
 function isOtherSchema(error: unknown): boolean {
@@ -74,6 +75,5 @@ function isOtherSchema(error: unknown): boolean {
 
 /** invalid_text_representation */
 const INVALID_TEXT = "22P02";
-/** How many texts are cached, and up to how many characters: a filter's condition may be much longer. */
-const MOST_GUARDED = 1000;
-const MOST_CHARACTERS = 5000;
+/** The longest text that is cached, in characters; a filter's condition may be much longer. */
+const MAX_CACHED_TEXT = 5000;

@@ -1,11 +1,13 @@
+import { createHash } from "node:crypto";
+import type { Condition } from "../filtering/condition.js";
 import type { SchemaState } from "../schema/schema-state.js";
 import type { SearchPlan } from "./search-sql.js";
 
-/** What searches keep for a schema; it goes when the schema is looked at again. */
+/** What searches keep for a schema. It goes when the schema is looked at again, which is at most a minute later. */
 export interface SearchCache {
-  /** How the planner searched for some filters, and for some numbers of chunks. */
+  /** The plan that the planner chose, by the key of a search; see {@link planKeyOf}. */
   plans: Map<string, Promise<SearchPlan>>;
-  /** The texts of statements: to write one takes longer than everything else that is done here for a search. */
+  /** The texts of statements by what they are written from: writing one costs more than the rest of a search in this process. */
   statements: Map<string, string>;
   /** The same texts with the condition on the version of the schema. */
   guarded: Map<string, string>;
@@ -15,7 +17,50 @@ const caches = new WeakMap<SchemaState, SearchCache>();
 
 /** The cache that belongs to one look at the schema. */
 export function cacheOf(state: SchemaState): SearchCache {
-  let cache = caches.get(state);
-  if (!cache) caches.set(state, (cache = { plans: new Map(), statements: new Map(), guarded: new Map() }));
-  return cache;
+  return getOrSet(caches, state, () => ({ plans: new Map(), statements: new Map(), guarded: new Map() }));
+}
+
+/** Entries of a cache. An application makes few different searches; filters that users write could make any number. */
+const MAX_ENTRIES = 1000;
+
+/** The cached value, or a new one, which is cached if there is room. */
+export function cached<Value>(values: Map<string, Value>, key: string, make: () => Value): Value {
+  const value = values.get(key);
+  if (value !== undefined) return value;
+  return values.size < MAX_ENTRIES ? getOrSet(values, key, make) : make();
+}
+
+function getOrSet<Key, Value>(
+  values: { get(key: Key): Value | undefined; set(key: Key, value: Value): unknown },
+  key: Key,
+  make: () => Value,
+): Value {
+  let value = values.get(key);
+  if (value === undefined) values.set(key, (value = make()));
+  return value;
+}
+
+/** A key of {@link SearchCache.plans}: a hash, since a filter may hold a thousand values. */
+export function planKeyOf(...search: [limit: number, candidates: number, condition: Condition]): string {
+  return createHash("sha1").update(JSON.stringify(search)).digest("base64");
+}
+
+const VECTOR_INDEX_SCAN = /Index Scan using \S*_embedding/;
+
+/**
+ * Asks the planner once how it would run a search, and caches the answer. Planning takes about as long as the search: without
+ * the cache, filtered searches take 1.4 to 2.2 times as long (10,000 chunks, filters that match 50 %, 10 %, 1 % and none).
+ */
+export async function learnPlan(
+  { plans }: SearchCache,
+  key: string,
+  explain: () => Promise<string>,
+): Promise<SearchPlan> {
+  return cached(plans, key, () => {
+    const learning = explain().then<SearchPlan>((plan) =>
+      VECTOR_INDEX_SCAN.test(plan) ? "by vector" : "exact",
+    );
+    learning.catch(() => plans.delete(key));
+    return learning;
+  });
 }

@@ -10,7 +10,7 @@ import type { FoundChunk } from "./hits.js";
 import { CurrentStatements } from "./current-statements.js";
 import { hostClient } from "../postgres/host-client.js";
 import { NamedStatements } from "../postgres/named-statements.js";
-import { search, type SearchTarget } from "./search.js";
+import { searchByVector, type SearchTarget } from "./vector-search.js";
 import type { KnownSchema, SchemaState } from "../schema/known-schema.js";
 import { requireTextSearch, searchHybrid, searchText, searchTextOnly } from "./text-search.js";
 import { searchTrainings } from "./training-search.js";
@@ -84,7 +84,7 @@ export class Searcher {
     const { k, mmr } = checked;
     const vector = await this.#vectorOf(query, call.signal);
     const wanted = { ...checked, k: mmr?.fetchK ?? k, vector };
-    const found = await this.#read(call, (target) => search(target, wanted, mmr !== undefined));
+    const found = await this.#read(call, (target) => searchByVector(target, wanted, mmr !== undefined));
     const near = found.filter(({ hit }) => meetsThresholds(hit, checked));
     return mmr ? chooseDiverse(vector, near, k, mmr.lambda, call.signal) : near;
   }

@@ -14,9 +14,9 @@ import {
   type Examined,
   type ExamineLimit,
 } from "./scan.js";
-import { cacheOf } from "./search-cache.js";
+import { cached, cacheOf, planKeyOf } from "./search-cache.js";
 import type { SearchPlan } from "./search-sql.js";
-import { planKeyOf, remembered, type Search, type SearchPage, type SearchTarget } from "./search.js";
+import type { SearchPage, SearchTarget, VectorSearch } from "./vector-search.js";
 import { isLarge, type SchemaState } from "../schema/known-schema.js";
 import {
   fusedChunks,
@@ -32,7 +32,7 @@ export interface TextSearch extends SearchPage {
 }
 
 /** A hybrid search with checked arguments. */
-export interface HybridSearch extends Search, TextSearch {
+export interface HybridSearch extends VectorSearch, TextSearch {
   /** The weight of each search in the fusion. */
   weights: { vector: number; text: number };
 }
@@ -200,7 +200,7 @@ async function examineByHalves<Row extends HalvesRow>(
   if (!gaveUp && !missedWords) return { rows, examinedAll: examinedAll(rows) };
 
   if (gaveUp) {
-    void remembered(cacheOf(state).plans, planKey, () => Promise.resolve("exact"));
+    void cached(cacheOf(state).plans, planKey, () => Promise.resolve("exact"));
     if (state.type !== undefined) notifyExactSearch(notify, "gave up");
   }
   const widened = { ...words, onlyRareWords: words.onlyRareWords && !missedWords };

@@ -14,7 +14,7 @@ import {
   withContent,
   type SearchShape,
 } from "./search-sql.js";
-import type { Search, SearchTarget } from "./search.js";
+import type { SearchTarget, VectorSearch } from "./vector-search.js";
 import { decodeTrainingId } from "../schema/training-id.js";
 import { VisibleChunks } from "./visible-chunks.js";
 
@@ -37,7 +37,7 @@ interface TrainingRow extends HitRow, ExaminedRow {
  * all their chunks. One statement, one round trip; more if few trainings hold the nearest chunks. Chunks that the filter
  * excludes are not found, do not count in the mean, and are not returned.
  */
-export async function searchTrainings(target: SearchTarget, search: Search): Promise<TrainingHit[]> {
+export async function searchTrainings(target: SearchTarget, search: VectorSearch): Promise<TrainingHit[]> {
   const { statements, state, dimensions, notify } = target;
   const { layout } = state;
   const { k, condition } = search;
@@ -81,7 +81,7 @@ function toTrainingHit(row: TrainingRow, layout: Layout): TrainingHit {
 function nearestTrainings(
   layout: Layout,
   shape: SearchShape,
-  { k, perTraining = DEFAULT_CHUNKS_PER_TRAINING, neighbors }: Search,
+  { k, perTraining = DEFAULT_CHUNKS_PER_TRAINING, neighbors }: VectorSearch,
 ): string {
   const chunks = new VisibleChunks(layout, shape.condition, FIRST_CONDITION_PARAMETER);
   const { extension } = namesOf(layout);

@@ -37,7 +37,10 @@ const SEARCH = {
   efSearch: 10,
 };
 
-function optionFunctionsOf({ index, embeddings, pool, owner, schema }: TestIndex, database: TestDatabase): OptionFunction[] {
+function optionFunctionsOf(
+  { index, embeddings, pool, owner, schema }: TestIndex,
+  database: TestDatabase,
+): OptionFunction[] {
   const training = { id: "a", content: "loja", metadata: { ano: 1 }, revision: 1 };
   const documents = [{ pageContent: "loja", metadata: {}, type: "Document" }];
   const { signal } = new AbortController();
@@ -299,7 +302,7 @@ describeOnServer("unknown option names", (database) => {
 
   it("are not overlooked: lists, Maps, promises and primitives are refused as options", async () => {
     for (const optionFunction of optionFunctionsOf(await openTestIndex(database), database)) {
-      const { name, path = "options", call, required = false } = taker;
+      const { name, path = "options", call, required = false } = optionFunction;
       const given: unknown[] = [[], [{ k: 1 }], new Map([["k", 1]]), Promise.resolve({}), "k", 7, true];
       for (const wrong of [...given, null, ...(required ? [undefined] : [])]) {
         const failure = await failureOf(() => call(wrong as never));

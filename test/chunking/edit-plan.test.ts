@@ -60,17 +60,22 @@ describe("planEdit", () => {
     ["it is rewritten", () => paragraph("escrito de novo")],
     ["another is inserted before it", (text: string) => `${paragraph("novo")}\n\n${text}`],
     ["it is removed", () => ""],
-  ])("makes at most three chunks new after an edit of a paragraph anywhere in the text: %s", async (_name, edit) => {
-    const stored = await fresh(PARAGRAPHS.join("\n\n"));
-    expect(stored.length).toBeGreaterThanOrEqual(200);
-    for (const place of [0, 1, 2, 3, 4, 99, 250, 401, 577, 800, 997, 998, 999]) {
-      const paragraphs = PARAGRAPHS.with(place, edit(PARAGRAPHS[place] ?? "")).filter((text) => text !== "");
-      const training = normalized(paragraphs.join("\n\n"));
-      const chunks = (await planEdit(training, stored, chunker)) ?? [];
-      expectWhole(chunks, training);
-      expect(newTexts(chunks, stored)).toBeLessThanOrEqual(3);
-    }
-  });
+  ])(
+    "makes at most three chunks new after an edit of a paragraph anywhere in the text: %s",
+    async (_name, edit) => {
+      const stored = await fresh(PARAGRAPHS.join("\n\n"));
+      expect(stored.length).toBeGreaterThanOrEqual(200);
+      for (const place of [0, 1, 2, 3, 4, 99, 250, 401, 577, 800, 997, 998, 999]) {
+        const paragraphs = PARAGRAPHS.with(place, edit(PARAGRAPHS[place] ?? "")).filter(
+          (text) => text !== "",
+        );
+        const training = normalized(paragraphs.join("\n\n"));
+        const chunks = (await planEdit(training, stored, chunker)) ?? [];
+        expectWhole(chunks, training);
+        expect(newTexts(chunks, stored)).toBeLessThanOrEqual(3);
+      }
+    },
+  );
 
   it("is needed: the splitter alone makes nearly all chunks after an insertion new", async () => {
     const stored = await fresh(PARAGRAPHS.join("\n\n"));

@@ -48,7 +48,7 @@ describeOnServer("a header", (database) => {
     expect(await wholeText(test)).toBe(FIVE_PARAGRAPHS);
   });
 
-  it("lets a chunk be found by its training's subject", async () => {
+  it("makes a chunk findable by its training's subject", async () => {
     const test = await openTestIndex(database, { header: byTag });
     const content = "O prazo é de trinta dias.";
     await test.index.upsertTraining({ id: "a", content, metadata: { tag: "devoluções" } });
@@ -230,10 +230,13 @@ describeOnServer("a header", (database) => {
     expect(test.embeddings.calls).toBe(0);
   });
 
-  it.each(["Assunto", 7, null, { header: "Loja" }])("that is %j instead of a function is refused", async (header) => {
-    const schema = await migratedSchema(database);
-    const options = { pool: database.pool, schema, header: header as never };
-    const failure = await failureOf(TrainingIndex.initialize(new CountingEmbeddings(), options));
-    expect(failure).toEqual(new InvalidArgumentError("header", "must be a function"));
-  });
+  it.each(["Assunto", 7, null, { header: "Loja" }])(
+    "that is %j instead of a function is refused",
+    async (header) => {
+      const schema = await migratedSchema(database);
+      const options = { pool: database.pool, schema, header: header as never };
+      const failure = await failureOf(TrainingIndex.initialize(new CountingEmbeddings(), options));
+      expect(failure).toEqual(new InvalidArgumentError("header", "must be a function"));
+    },
+  );
 });

@@ -246,7 +246,11 @@ describe("splitText", () => {
       "| a || b || c || d |",
       new CharacterTextSplitter({ separator: "|", chunkSize: 6, chunkOverlap: 2 }),
     ],
-    ["a half character in the middle", "O prazo é de três dias.", returning("O prazo \uFFFD de", "três dias.")],
+    [
+      "a half character in the middle",
+      "O prazo é de três dias.",
+      returning("O prazo \uFFFD de", "três dias."),
+    ],
     ["wide gaps in the overlap", "um            dois            três", returning("um dois", "dois três")],
   ])("finds chunks from which a splitter dropped something: %s", async (_name, text, splitter) => {
     const spans = await splitText(text, splitter);
@@ -272,7 +276,7 @@ describe("splitText", () => {
       "threw an error",
     ],
     ["returns undefined", () => undefined, "must return a list of strings"],
-    ["returns a string", ()  => "Olá", "must return a list of strings"],
+    ["returns a string", () => "Olá", "must return a list of strings"],
     ["returns a hole", () => new Array<string>(2).with(1, "Olá"), "must return a list of strings"],
     ["returns documents", () => [{ pageContent: "Olá" }], "must return a list of strings"],
     ["returns another text", () => ["Tchau"], "returned text that is not in the content"],

@@ -398,7 +398,7 @@ describeOnServer("C11 Typed errors", (database) => {
     expect(await test.index.similar("loja")).toEqual([]);
   });
 
-  // Guards: `again` in `write` and `writeStatement`, and MAX_ATTEMPTS; before them comes the swap at once.
+  // Guards: the retries of `write` and `writeStatement`: MAX_ATTEMPTS (5), after one try as a single statement.
   it.each(["40001", "40P01"])("tries six times on %s, then fails", async (sqlState) => {
     const test = await openTestIndex(database);
     const { attempts } = await failWrites(test, sqlState);

@@ -1,17 +1,17 @@
-/** Which vector belongs to which text, computed once more and independently of the library. */
+/** The vector that each text should have, computed independently of the library. */
 import { HashingEmbeddings } from "langchain-training-index/testing";
 
 export const SCHEDULE_DIMENSIONS = 8;
 
-/** pgvector adds up in float32. */
+/** pgvector sums in float32. */
 const DISTANCE_TOLERANCE = 1e-5;
 
-/** The vectors of a schedule's texts. The embedder of the schedules has to be a {@link HashingEmbeddings}, too. */
+/** The vectors of a schedule's texts. The schedules must use {@link HashingEmbeddings} too. */
 export class ExpectedVectors {
   readonly #hashing = new HashingEmbeddings({ dimensions: SCHEDULE_DIMENSIONS });
   readonly #known = new Map<string, number[]>();
 
-  /** Whether a stored vector, as Postgres prints it, is that of exactly this text: all components, at float32. */
+  /** Whether a stored vector, as Postgres prints it, is the vector of this text, in every float32 component. */
   async isOf(text: string, stored: string): Promise<boolean> {
     const expected = await this.#of(text);
     const components = JSON.parse(stored) as number[];
@@ -21,7 +21,7 @@ export class ExpectedVectors {
     );
   }
 
-  /** Whether a hit's distance is that of its text from the question. */
+  /** Whether a hit's distance is the cosine distance between its text and the question. */
   async isDistance(question: string, text: string, distance: number | undefined): Promise<boolean> {
     const [left, right] = [await this.#of(question), await this.#of(text)];
     const dot = (one: number[], other: number[]): number =>

@@ -3,8 +3,8 @@
  *
  *   tsx kill-child.ts upsert|overtaken|delete SCHEMA POINT
  *
- * Points are counted from 1: before and after each statement, and before and after each request to the embedder. Ends
- * with 0, and prints how many points there were, when the call has fewer.
+ * Points are counted from 1: before and after each statement, and before and after each request to the embedder. If the
+ * call has fewer points, the process prints their number and exits with 0.
  */
 import { writeSync } from "node:fs";
 import { TrainingIndex, type DatabaseClient, type DatabasePool } from "langchain-training-index";
@@ -16,18 +16,18 @@ import { overtakenPreparation } from "../support/overtaken.js";
 const [call, schema = "", killAt] = process.argv.slice(2);
 const pool = new pg.Pool({ connectionString: process.env["DATABASE_URL"], max: 2 });
 let points = 0;
-let counts = false;
+let isCounting = false;
 
-/** Dies here if this is the point; the name tells the parent where. */
+/** Kills the process if this is the point to die at, after printing its name for the parent. */
 function point(name: string): void {
-  if (!counts) return;
+  if (!isCounting) return;
   points += 1;
   if (points !== Number(killAt)) return;
   writeSync(1, name);
   process.kill(process.pid, "SIGKILL");
 }
 
-async function passing<T>(name: string, work: () => Promise<T>): Promise<T> {
+async function betweenPoints<T>(name: string, work: () => Promise<T>): Promise<T> {
   point(`before ${name}`);
   const result = await work();
   point(`after ${name}`);
@@ -37,11 +37,11 @@ async function passing<T>(name: string, work: () => Promise<T>): Promise<T> {
 const nameOf = (text: string): string => text.trim().split(/\s+/).slice(0, 3).join(" ");
 
 const watched: DatabasePool = {
-  query: (text, values) => passing(nameOf(text), () => pool.query(text, values)),
+  query: (text, values) => betweenPoints(nameOf(text), () => pool.query(text, values)),
   connect: async () => {
     const client: DatabaseClient = await pool.connect();
     return {
-      query: (text, values) => passing(nameOf(text), () => client.query(text, values)),
+      query: (text, values) => betweenPoints(nameOf(text), () => client.query(text, values)),
       release: (error) => {
         client.release(error);
       },
@@ -53,7 +53,7 @@ const watched: DatabasePool = {
 
 class WatchedEmbeddings extends HashingEmbeddings {
   override embedDocuments(documents: string[]): Promise<number[][]> {
-    return passing("embedding", () => super.embedDocuments(documents));
+    return betweenPoints("embedding", () => super.embedDocuments(documents));
   }
 }
 
@@ -65,13 +65,13 @@ const edit = { id: ID, content: EDITED, metadata: { version: 2 } };
 if (call === "overtaken") {
   const meanwhile = [0, 1].map((version) => ({ id: ID, content: ORIGINAL, metadata: { version } }));
   const prepared = await overtakenPreparation(index, edit, meanwhile);
-  counts = true;
+  isCounting = true;
   await prepared.commit();
 } else {
-  counts = true;
+  isCounting = true;
   if (call === "delete") await index.deleteTraining(ID);
   else await index.upsertTraining(edit);
 }
-counts = false;
+isCounting = false;
 console.log(points);
 await pool.end();

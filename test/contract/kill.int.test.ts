@@ -7,16 +7,16 @@ import { describeOnServer, requireConnectionSetup, type TestDatabase } from "../
 import { migratedSchema } from "../support/index.js";
 import { DIMENSIONS, EDITED, ID, ORIGINAL } from "./kill-content.js";
 
-/** No call has as many points at which it could be killed. */
+/** More points than any call has. */
 const MAX_POINTS = 60;
-/** Processes at a time. */
+/** Concurrent processes. */
 const LANES = 4;
 
 /** An overtaken upsert is stored in a transaction of several statements. */
 type KilledCall = "upsert" | "overtaken" | "delete";
 
 interface Killed {
-  /** The point at which the process died; `undefined` when it came to its end. */
+  /** The point at which the process died; `undefined` if it finished. */
   point: string | undefined;
   points: number;
 }
@@ -35,7 +35,7 @@ function runChild(call: KilledCall, schema: string, killAt: number): Promise<Kil
   });
 }
 
-/** Kills the call at each of its points, in schemas of their own, and says what was found after each. */
+/** Kills the call at each of its points, each time in a new schema, and runs `check` after each. @returns the points */
 async function killEverywhere(
   database: TestDatabase,
   call: KilledCall,
@@ -64,7 +64,7 @@ async function killEverywhere(
   return points;
 }
 
-/** The training's chunks as a reader sees them, and nothing else. */
+/** All chunks of the schema as a reader sees them, after a check that they are of one version. */
 async function readAll(
   pool: pg.Pool,
   schema: string,
@@ -80,7 +80,7 @@ async function readAll(
   return { version: first.version, texts: rows.map(({ content }) => content) };
 }
 
-// C4 holds by one statement, or by one transaction: whatever was sent before its end is gone with the connection.
+// Guards: the swap is one statement or one transaction, so Postgres rolls it back when the connection ends.
 describeOnServer("C4 All or nothing", (database) => {
   it.each([
     [
@@ -96,7 +96,7 @@ describeOnServer("C4 All or nothing", (database) => {
       10,
     ],
   ] as const)(
-    "SIGKILL at every await of an upsert (%s) leaves the old version whole",
+    "SIGKILL at every await of an upsert (%s) leaves the whole old version, or the new one if it was committed",
     { timeout: 240_000 },
     async (call, before, stored, fewest) => {
       const { pool } = database;
@@ -106,7 +106,7 @@ describeOnServer("C4 All or nothing", (database) => {
           ? { version: 2, texts: EDITED.split("\n\n") }
           : { version: 1, texts: ORIGINAL.split("\n\n") };
         expect(await readAll(pool, schema), point).toEqual(expected);
-        // Nothing is locked, and the same call again does its work.
+        // Nothing is locked, and a repeat of the call succeeds.
         const again = await index.upsertTraining({ id: ID, content: EDITED, metadata: { version: 2 } });
         expect(again.status, point).toBe(isStored ? "unchanged" : "indexed");
         expect(await readAll(pool, schema), point).toEqual({ version: 2, texts: EDITED.split("\n\n") });

@@ -12,9 +12,9 @@ const DIMENSIONS = 16;
 const IDS = ["a", "b", "c", "d"];
 const VERSIONS = 25;
 
-// A server of its own: the others' must go on meanwhile.
+// Its own server: that of the other tests must keep running.
 describe("C4 All or nothing, on a server that restarts", () => {
-  const server = useContainer("server of the test's own", async () => {
+  const server = useContainer("server of this test", async () => {
     const port = await freePort();
     const container = await postgresContainer(inject("image"))
       .withExposedPorts({ container: 5432, host: port })
@@ -22,7 +22,7 @@ describe("C4 All or nothing, on a server that restarts", () => {
     return { container, stop: () => container.stop() };
   });
 
-  it("the server restarted in mid-run: every training is whole, and jobs that try again lose nothing", async () => {
+  it("after a restart during writes every training is whole, and retried jobs lose nothing", async () => {
     const { container } = server();
     const pool = new pg.Pool({
       connectionString: container.getConnectionUri(),
@@ -67,7 +67,7 @@ function contentOf(id: string, version: number): string {
   ].join("\n\n");
 }
 
-/** A job as a queue runs it: again while the error says that this can help. @returns how often it failed */
+/** A job as a queue runs it: repeated while the error is retryable. @returns how often it failed */
 async function untilStored(upsert: () => Promise<unknown>): Promise<number> {
   for (let failures = 0; ; failures++) {
     try {

@@ -1,5 +1,5 @@
 /**
- * A process that takes the commands of schedules, for `schedules-processes.int.test.ts`, until its parent lets go of it:
+ * A process that runs the commands of schedules for `schedules-processes.int.test.ts` until its parent disconnects:
  *
  *   tsx schedule-child.ts SCHEMA
  */

@@ -1,11 +1,11 @@
 /**
- * What the contract says should come of calls on one training: the rules of C2 and C3, written down once more and
- * independently of the library.
+ * The outcome of calls on one training that the contract demands: the rules of C2 and C3, implemented independently of the
+ * library.
  */
 
-/** A call, as far as order matters. */
+/** What decides the order of a call. */
 export interface ModelCall {
-  /** The place in which it started, from 1. */
+  /** The position of its start among all calls, from 1. */
   start: number;
   revision: number | undefined;
   /** The number of the version that it stores; `undefined` for a delete. */
@@ -20,19 +20,19 @@ interface ModelState {
 }
 
 /**
- * One training, as calls on it end one after the other. A delete without a revision ends the history of revisions; what
- * started before it stays behind its barrier.
+ * One training, on which calls end one after the other. A delete without a revision ends the revision history, and its
+ * barrier supersedes every call that started before it.
  */
 export class ModelTraining {
   #state: ModelState = { start: 0, revision: undefined, barrier: 0, version: undefined };
 
-  /** The version that is to be found; `undefined` for none. */
+  /** The version that searches should find; `undefined` for none. */
   get version(): number | undefined {
     return this.#state.version;
   }
 
-  /** Whether a call would count, if it ended now. */
-  wouldCount({ start, revision }: ModelCall): boolean {
+  /** Whether a call would be admitted if it ended now. */
+  wouldBeAdmitted({ start, revision }: ModelCall): boolean {
     const stored = this.#state;
     if (start < stored.barrier) return false;
     const comparable =
@@ -40,9 +40,9 @@ export class ModelTraining {
     return comparable ? revision > (stored.revision ?? 0) : start >= stored.start;
   }
 
-  /** Takes a call that has ended. @returns whether it counted; if not, it is superseded */
+  /** Applies a call that has ended. @returns whether it was admitted; otherwise it is superseded */
   end(call: ModelCall): boolean {
-    if (!this.wouldCount(call)) return false;
+    if (!this.wouldBeAdmitted(call)) return false;
     const { start, revision, version } = call;
     const stored = this.#state;
     const endsHistory = version === undefined && revision === undefined;
@@ -59,8 +59,8 @@ export class ModelTraining {
 }
 
 /**
- * The call that wins when calls end in any order, at once even: of those with revisions the highest, of equal ones, and
- * of those without, the one that started last. Only for calls that all have revisions, or all have none.
+ * The call that wins if calls end in any order or concurrently: the highest revision; of equal ones, and without
+ * revisions, the one that started last. Only for calls that all have revisions, or all have none.
  */
 export function winner<Call extends ModelCall>(calls: readonly Call[]): Call | undefined {
   return calls.reduce<Call | undefined>((best, call) => {

@@ -1,4 +1,4 @@
-/** Runs one random schedule of calls against a database, and watches what readers see meanwhile. */
+/** Runs one random schedule of calls against a database and checks what readers see meanwhile. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { setTimeout as pause } from "node:timers/promises";
 import { HashingEmbeddings } from "langchain-training-index/testing";
@@ -11,7 +11,7 @@ import { ExpectedVectors, SCHEDULE_DIMENSIONS } from "./expected-vectors.js";
 import { ModelTraining, winner, type ModelCall } from "./schedule-model.js";
 
 const WORDS = ["prazo", "frete", "troca", "pix", "loja", "flores"];
-/** Readers that read without a pause take more of the machine than the calls that they watch. */
+/** Without a pause, readers would take more CPU than the calls. */
 const MS_BETWEEN_READS = 1;
 export const ID_COUNT = 3;
 export const WORD_COUNT = WORDS.length;
@@ -19,7 +19,7 @@ export const WORD_COUNT = WORDS.length;
 /** How an upsert is committed. */
 export type Ending = "own" | "host commits" | "host rolls back";
 
-/** One step of a schedule. `training` is a place in the list of ids, `words` are places in the list of texts. */
+/** One step of a schedule. `training` is an index in the list of ids, `words` are indexes in the list of texts. */
 export type Step =
   | { do: "upsert"; training: number; words: number[]; revision: number; ending: Ending; wait: boolean }
   | { do: "repeat"; call: number; wait: boolean }
@@ -28,8 +28,8 @@ export type Step =
   | { do: "release all" };
 
 /**
- * - `starts`: no call has a revision. `revisions`: all have. Calls end in any order, also at once.
- * - `mixed`: some have; calls end one after the other.
+ * - `starts`: no call has a revision; `revisions`: all have one. Calls end in any order, or concurrently.
+ * - `mixed`: some calls have a revision; they end one after the other.
  */
 export type Mode = "starts" | "revisions" | "mixed";
 
@@ -43,20 +43,20 @@ interface Version {
   texts: string[];
 }
 
-/** A chunk as readers see it; `place` counts from 1 and is `null` where the training has none for it. */
+/** A chunk as readers see it. `place` is its position from 1; `null` if the training does not list the chunk. */
 interface ReadChunk {
   content: string;
   version: number;
   place: number | null;
 }
 
-/** A chunk as it lies in the table. */
+/** A row of the chunk table. */
 interface StoredChunk extends ReadChunk {
   id: string;
   vector: string;
 }
 
-/** A call that is under way, or has ended. */
+/** A call that is running or has ended. */
 class Call implements ModelCall {
   readonly start: number;
   readonly training: number;
@@ -65,13 +65,13 @@ class Call implements ModelCall {
   readonly ending: Ending;
   readonly controller = new AbortController();
   readonly gate = gateOf();
-  /** Set when the embedder is to throw. */
+  /** Whether the embedder must throw. */
   fails = false;
-  /** Resolves when the call waits for its embedder, or has ended. */
+  /** Resolves when the call waits for its embedder or has ended. */
   readonly reached = gateOf();
   ended: Promise<void> = Promise.resolve();
   hasEnded = false;
-  /** What was stored: `undefined` while under way, or when the call failed or was rolled back. */
+  /** The status of the result; `undefined` while running, after a failure and after a rollback. */
   status: UpsertResult["status"] | DeleteResult["status"] | undefined;
 
   constructor(fields: Pick<Call, "start" | "training" | "revision" | "version" | "ending">) {
@@ -82,14 +82,14 @@ class Call implements ModelCall {
     this.ending = fields.ending;
   }
 
-  get counted(): boolean {
+  get wasAdmitted(): boolean {
     return this.status !== undefined && this.status !== "superseded";
   }
 }
 
 const currentCall = new AsyncLocalStorage<Call>();
 
-/** Waits, throws or embeds as the schedule says for the call that asks. */
+/** Waits, throws or embeds as the schedule demands for the current call. */
 export class ScheduledEmbeddings implements EmbeddingsInterface {
   readonly #hashing = new HashingEmbeddings({ dimensions: SCHEDULE_DIMENSIONS });
   readonly profile = this.#hashing.profile;
@@ -107,7 +107,7 @@ export class ScheduledEmbeddings implements EmbeddingsInterface {
   }
 }
 
-/** Failures that a schedule may bring about; any other ends the test. */
+/** Failures that a schedule may cause. Any other one fails the test. */
 const EXPECTED_CODES = new Set(["EMBEDDING_FAILED", "ABORTED", "CONFLICT"]);
 
 export class ScheduleRun {
@@ -120,7 +120,7 @@ export class ScheduleRun {
   readonly #calls: Call[] = [];
   readonly #model = Array.from({ length: ID_COUNT }, () => new ModelTraining());
   readonly #vectors = new ExpectedVectors();
-  /** What went wrong, in words. */
+  /** Descriptions of what went wrong. */
   readonly violations: string[] = [];
   reads = 0;
 
@@ -139,7 +139,7 @@ export class ScheduleRun {
   async run(steps: readonly Step[]): Promise<void> {
     const reader = { stops: false };
     const reading = this.#readUntil(reader);
-    reading.catch(() => undefined); // it is told below, also when it comes while nobody waits
+    reading.catch(() => undefined); // awaited below; avoids an unhandled rejection until then
     try {
       for (const step of steps) await this.#take(step);
       await this.#releaseAll();
@@ -268,18 +268,18 @@ export class ScheduleRun {
       }
       this.#noteEnd(call);
     });
-    call.ended.catch(() => undefined); // it is awaited in the end
+    call.ended.catch(() => undefined); // awaited in #checkEnd
     if (wait || this.#mode === "mixed") await Promise.race([call.reached.promise, call.ended]);
   }
 
-  /** Of calls that end one after the other the model says at once whether each counts. */
+  /** In `mixed` mode the model decides for each call as it ends whether it is admitted. */
   #noteEnd(call: Call): void {
     if (this.#mode !== "mixed" || call.status === undefined) return;
-    const counts = this.#model[call.training]?.end(call) ?? false;
-    if (call.status === "absent") return; // nothing was there, whether the delete counts or not
-    if (counts !== call.counted) {
+    const isAdmitted = this.#model[call.training]?.end(call) ?? false;
+    if (call.status === "absent") return; // there was nothing to delete, whether the delete is admitted or not
+    if (isAdmitted !== call.wasAdmitted) {
       this.violations.push(
-        `call ${call.start} was ${call.status}, but the model says ${counts ? "newer" : "older"}`,
+        `call ${call.start} was ${call.status}, but the model says ${isAdmitted ? "newer" : "older"}`,
       );
     }
   }
@@ -291,9 +291,9 @@ export class ScheduleRun {
     }
   }
 
-  /** Reads all trainings in one statement, as a search does, and compares each with the version that it claims to be. */
+  /** Reads all trainings in one statement, as a search does, and compares each with its version. */
   async #read(): Promise<(number | undefined)[]> {
-    const mustBeThere = this.#model.map((_, training) => this.#mustBeThere(training));
+    const mustExist = this.#model.map((_, training) => this.#mustExist(training));
     const { rows } = await this.#pool.query<StoredChunk>(
       `SELECT c.training_id AS id, c.content, (c.metadata->>'version')::int AS version,
         array_position(i.chunk_ids, c.id) AS place, c.embedding::text AS vector
@@ -304,7 +304,7 @@ export class ScheduleRun {
     this.reads += 1;
     const versions = this.#model.map((_, training) => {
       const chunks = rows.filter(({ id }) => id === this.#idOf(training));
-      if (chunks.length === 0 && mustBeThere[training] && this.#mustBeThere(training))
+      if (chunks.length === 0 && mustExist[training] && this.#mustExist(training))
         this.violations.push(`training ${training} has a gap`);
       return this.#versionOf(training, chunks);
     });
@@ -315,7 +315,7 @@ export class ScheduleRun {
     return versions;
   }
 
-  /** The version that chunks of a training are of, in reading order; anything but all chunks of one is a violation. */
+  /** The version of a training's chunks, which are in reading order. Anything but all chunks of one version is a violation. */
   #versionOf(training: number, chunks: readonly ReadChunk[]): number | undefined {
     const [first] = chunks;
     if (!first) return undefined;
@@ -328,7 +328,7 @@ export class ScheduleRun {
     return first.version;
   }
 
-  /** Searches for all chunks of the schedule: they come as whole versions, each at the distance of its own text. */
+  /** Searches for all chunks of the schedule and checks that versions are whole and distances are right. */
   async #search(): Promise<(number | undefined)[]> {
     const question = WORDS[0] ?? "";
     const filter = { run: this.#name };
@@ -350,15 +350,15 @@ export class ScheduleRun {
     });
   }
 
-  /** A version with chunks has been stored, and no call is known that could have taken it away. */
-  #mustBeThere(training: number): boolean {
+  /** Whether a version with chunks was stored and no call could have removed it. */
+  #mustExist(training: number): boolean {
     const calls = this.#calls.filter((call) => call.training === training);
     const isEmpty = ({ version }: Call): boolean => (this.#versions[version ?? -1]?.texts.length ?? 0) === 0;
-    return calls.some((call) => call.counted && !isEmpty(call)) && !calls.some(isEmpty);
+    return calls.some((call) => call.wasAdmitted && !isEmpty(call)) && !calls.some(isEmpty);
   }
 
   async #checkEnd(): Promise<void> {
-    for (const call of this.#calls) await call.ended; // throws what no schedule brings about
+    for (const call of this.#calls) await call.ended; // throws unexpected failures
     const found = await this.#read();
     const searched = await this.#search();
     for (let training = 0; training < ID_COUNT; training++) {
@@ -375,7 +375,7 @@ export class ScheduleRun {
         this.violations.push(`training ${training} is found as ${searched[training] ?? "none"}`);
       }
       const best = winner(calls);
-      if (this.#mode !== "mixed" && best && !best.counted) {
+      if (this.#mode !== "mixed" && best && !best.wasAdmitted) {
         this.violations.push(`call ${best.start} was superseded, but nothing is newer`);
       }
     }

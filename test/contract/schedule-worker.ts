@@ -1,6 +1,6 @@
 /**
- * Takes the commands of schedules that run on several processes and several indexes: `schedule-child.ts` puts one into a
- * process of its own, tests on the embedded database use some side by side.
+ * Runs the commands of schedules with several processes and several indexes. `schedule-child.ts` runs one worker in a
+ * process of its own.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { Document } from "@langchain/core/documents";
@@ -16,24 +16,24 @@ import type pg from "pg";
 import { gateOf } from "../support/gate.js";
 import { SCHEDULE_DIMENSIONS } from "./expected-vectors.js";
 
-/** The filters of the indexes, by the numbers that commands name them by. The last one sees everything. */
+/** The filters of the indexes; commands name an index by its position here. The last one sees everything. */
 export const SCOPES: readonly (Record<string, string> | undefined)[] = [
   { tenant: "a" },
   { tenant: "b" },
   undefined,
 ];
 
-/** How a single upsert is committed: by itself, when it is told to, or in a transaction of the host's. */
+/** How a single upsert is committed: directly, after a `release`, or in a host transaction. */
 export type Ending = "own" | "later" | "host commits" | "host rolls back";
 
-/** A training of which each text is one chunk. */
+/** A training in which each text is one chunk. */
 export interface ScheduledTraining {
   id: string;
   texts: string[];
   metadata: { version: number; run: string; tenant: string };
 }
 
-/** What a call does, through the index with this number. */
+/** A call through the index with the number `scope`. */
 export type Work = { scope: number } & (
   | { do: "upsert"; training: ScheduledTraining; revision: number | undefined; ending: Ending }
   | { do: "upsert many"; trainings: ScheduledTraining[]; revision: number | undefined }
@@ -43,25 +43,25 @@ export type Work = { scope: number } & (
   | { do: "delete by filter"; filter: Record<string, string> }
 );
 
-/** What becomes of a call that waits: `abort` and `fail` only do something before its texts are embedded. */
+/** How a waiting call continues. `abort` and `fail` have an effect only before its texts are embedded. */
 export type Outcome = "go on" | "fail" | "abort";
 
-/** What a worker is told. Calls have numbers that no other call of the test has. */
+/** A message to a worker. The number of a call is unique in a test. */
 export type Command = { call: number; start: Work } | { call: number; release: Outcome };
 
-/** What became of one training of a call; `done` where the call does not tell. */
+/** The result for one training of a call; `done` if the call does not report a status. */
 export interface WorkResult {
   id: string;
   status: UpsertResult["status"] | "deleted" | "absent" | "done";
 }
 
-/** What a worker tells: a call waits to be released, or it has ended. */
+/** A message of a worker: a call waits to be released, or it has ended. */
 export type Report =
   | { call: number; waits: true }
   | { call: number; results: WorkResult[] }
   | { call: number; code: string; message: string };
 
-/** A call that is under way. */
+/** A running call. */
 class RunningCall {
   readonly controller = new AbortController();
   fails = false;
@@ -72,7 +72,7 @@ class RunningCall {
     this.#onWait = onWait;
   }
 
-  /** Waits until the schedule lets the call go on. */
+  /** Waits until the schedule releases the call. */
   async wait(): Promise<void> {
     this.#onWait();
     await this.#gate.promise;
@@ -88,7 +88,7 @@ class RunningCall {
 
 const currentCall = new AsyncLocalStorage<RunningCall>();
 
-/** Waits, throws or embeds as the schedule says for the call that asks. */
+/** Waits, throws or embeds as the schedule demands for the current call. */
 class WorkerEmbeddings implements EmbeddingsInterface {
   readonly #hashing = new HashingEmbeddings({ dimensions: SCHEDULE_DIMENSIONS });
   readonly profile = this.#hashing.profile;
@@ -192,7 +192,7 @@ export class ScheduleWorker {
     }
   }
 
-  /** @returns nothing for what the host has rolled back */
+  /** @returns no results if the host rolled back */
   async #upsert(
     index: TrainingIndex,
     call: RunningCall,

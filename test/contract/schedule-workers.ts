@@ -1,4 +1,4 @@
-/** The workers of a test, in processes of their own or in this one, and the calls that they do. */
+/** The workers of a test, each in its own process, and their calls. */
 import { fork, type ChildProcess } from "node:child_process";
 import { onTestFinished } from "vitest";
 import { requireConnectionSetup } from "../support/databases.js";
@@ -7,11 +7,11 @@ import type { Command, Outcome, Report, Work } from "./schedule-worker.js";
 
 type End = Exclude<Report, { waits: true }>;
 
-/** A call that a worker does. */
+/** A call that a worker runs. */
 export class WorkerCall {
-  /** Waits to be released. */
+  /** Whether it waits to be released. */
   waits = false;
-  /** How it ended. */
+  /** Its last report. */
   end: End | undefined;
   readonly ended: Promise<End>;
   readonly #send: (outcome: Outcome) => void;
@@ -25,14 +25,14 @@ export class WorkerCall {
     });
   }
 
-  /** Lets a call that waits go on. */
+  /** Lets a waiting call continue. */
   release(outcome: Outcome): void {
     this.waits = false;
     this.#send(outcome);
   }
 
   /** Resolves when it waits or has ended. */
-  async rests(): Promise<void> {
+  async untilWaitingOrEnded(): Promise<void> {
     while (!this.waits && !this.end) await this.#next.promise;
   }
 
@@ -49,7 +49,7 @@ export class ScheduleWorkers {
   readonly #calls = new Map<number, WorkerCall>();
   #count = 0;
 
-  /** Workers that are processes with pools of their own. They end with the test. */
+  /** Starts workers as processes with their own pools, which end with the test. */
   static async inProcesses(count: number, schema: string): Promise<ScheduleWorkers> {
     const workers = new ScheduleWorkers();
     await Promise.all(Array.from({ length: count }, () => workers.#startProcess(schema)));
@@ -60,7 +60,7 @@ export class ScheduleWorkers {
     return this.#sends.length;
   }
 
-  /** Has a worker begin a call. Its ticket is taken when it rests. */
+  /** Starts a call in a worker. It has its ticket once it waits or has ended. */
   start(worker: number, work: Work): WorkerCall {
     const send = this.#sends[worker % this.#sends.length];
     if (!send) throw new Error("there are no workers");
@@ -81,7 +81,7 @@ export class ScheduleWorkers {
         PATH,
         HOME,
         DATABASE_URL: requireConnectionSetup().url,
-        // `scripts/contract-mutations.ts` puts changed sources in the place of ours.
+        // Set by `scripts/contract-mutations.ts` to run changed sources.
         ...(CHILD_TSCONFIG === undefined ? {} : { TSX_TSCONFIG_PATH: CHILD_TSCONFIG }),
       },
     });

@@ -1,11 +1,9 @@
 /**
- * Random schedules of several processes, each with three indexes on one schema: two tenants' and one that sees everything.
- * After each the end has to be what C2, C3 and C10 say: what one tenant does never touches the other's trainings, and no
- * reader may ever have seen a mixture, a gap (C1), a vector of another text, or a training of the other tenant.
+ * Random schedules of several processes, each with three indexes on one schema: one for each of two tenants and one without
+ * a filter. Each must end as C2, C3 and C10 demand: no tenant changes the other's trainings, and no reader may ever see a
+ * mixture, a gap (C1), a vector of another text, or a training of the other tenant.
  *
  *   CONTRACT_RUNS=20000 CONTRACT_SEED=1 npm run test:contract -- schedules
- *
- * On the embedded database, which has one session, the workers share this process.
  */
 import fc from "fast-check";
 import { TrainingIndex } from "langchain-training-index";
@@ -25,14 +23,14 @@ import {
   type ScopedStep,
 } from "./scoped-schedule-runner.js";
 
-/** A quarter of those in `schedules.int.test.ts`: each takes four times as long. */
+/** A quarter of the runs of `schedules.int.test.ts`: each takes four times as long. */
 const RUNS = Math.ceil(Number(process.env["CONTRACT_RUNS"] ?? 300) / 4);
 const SEED = Number(process.env["CONTRACT_SEED"] ?? Date.now() % 2 ** 31);
 const WORKERS = 3;
-/** Schedules at a time, on trainings of their own. */
+/** Concurrent schedules, each on its own trainings. */
 const LANES = 4;
 const MS_PER_RUN = 2000;
-/** The tables are emptied so often: each schedule leaves dead rows, and reading slows down with them. */
+/** How many schedules run before the tables are emptied: dead rows slow reading down. */
 const RUNS_PER_TABLE = 1000;
 
 const training = fc.nat(SCOPED_ID_COUNT - 1);
@@ -107,7 +105,7 @@ describeOnServer("C1 C2 C3 C10 Random schedules of several processes and tenants
   const timeout = 60_000 + RUNS * MS_PER_RUN;
 
   it(
-    `end as the contract says, and show readers their own whole versions only (${RUNS} schedules)`,
+    `end as the contract demands, and readers see only whole versions of their tenant (${RUNS} schedules)`,
     { timeout },
     async () => {
       const { pool, owner } = database;

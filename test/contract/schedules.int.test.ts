@@ -1,6 +1,6 @@
 /**
- * Random schedules of upserts, repeats, deletes, failures, aborts, host transactions and readers on three trainings. After
- * each the end has to be what C2 and C3 say, and no reader may ever have seen a mixture or a gap (C1).
+ * Random schedules of upserts, repeats, deletes, failures, aborts, host transactions and readers on three trainings. Each
+ * must end as C2 and C3 demand, and no reader may ever see a mixture or a gap (C1).
  *
  *   CONTRACT_RUNS=20000 CONTRACT_SEED=1 npm run test:contract -- schedules
  */
@@ -21,11 +21,11 @@ import {
 
 const RUNS = Number(process.env["CONTRACT_RUNS"] ?? 300);
 const SEED = Number(process.env["CONTRACT_SEED"] ?? Date.now() % 2 ** 31);
-/** Schedules at a time, on trainings of their own. The embedded database has one session: a schedule would wait. */
+/** Concurrent schedules, each on its own trainings. One on the embedded database, which has a single session. */
 const LANES = { server: 4, embedded: 1 };
 const EMBEDDED_RUNS = 60;
 const MS_PER_RUN = 500;
-/** The tables are emptied so often: each schedule leaves dead rows, and reading slows down with them. */
+/** How many schedules run before the tables are emptied: dead rows slow reading down. */
 const RUNS_PER_TABLE = 250;
 
 const training = fc.nat(ID_COUNT - 1);
@@ -72,7 +72,7 @@ describeOnEach("C1 C2 C3 Random schedules", (database) => {
   const timeout = 60_000 + runs * MS_PER_RUN;
 
   it(
-    `end as the contract says, and show readers whole versions only (${runs} schedules)`,
+    `end as the contract demands, and readers see only whole versions (${runs} schedules)`,
     { timeout },
     async () => {
       const { pool, owner } = database;
@@ -102,7 +102,7 @@ describeOnEach("C1 C2 C3 Random schedules", (database) => {
         `schedules on the ${database.name} database: ${runs} runs, seed ${SEED}, ` +
           `${total.calls} calls, ${total.reads} reads, ${total.violations} violations`,
       );
-      // Not before all lanes have ended: the database ends with the test.
+      // Only after all lanes have ended: the schema is dropped when the test ends.
       for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
     },
   );

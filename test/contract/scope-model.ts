@@ -1,26 +1,26 @@
 /**
- * What the contract says should come of calls through indexes with different filters on one id: C10 on top of the rules
+ * The outcome of calls on one id through indexes with different filters that the contract demands: C10 on top of the rules
  * in `schedule-model.ts`. Calls end one after the other.
  */
 import { ModelTraining, type ModelCall } from "./schedule-model.js";
 
-/** The tenant that an index is narrowed to; `undefined` for one without a filter, which sees everything. */
+/** The tenant in the filter of an index; `undefined` for an index without a filter, which sees everything. */
 export type Scope = string | undefined;
 
-/** The tenant of a row that names none. */
+/** The tenant of a row without one. */
 export const NOBODY = "";
 
-/** One id, and whose it is. */
+/** One id and its tenant. */
 export class ScopedTraining {
   #owner: string | undefined;
   #training = new ModelTraining();
 
-  /** The tenant whose row there is, a tombstone too; `undefined` where there is none. */
+  /** The tenant of the row, which may be a tombstone; `undefined` if there is no row. */
   get owner(): string | undefined {
     return this.#owner;
   }
 
-  /** The version that is to be found; `undefined` for none. */
+  /** The version that searches should find; `undefined` for none. */
   get version(): number | undefined {
     return this.#training.version;
   }
@@ -30,27 +30,27 @@ export class ScopedTraining {
     return this.#owner !== undefined && (scope === undefined || scope === this.#owner);
   }
 
-  /** Whether a training that the index does not see has the id: an upsert through it is refused. */
+  /** Whether the id belongs to a training that the index does not see. An upsert through the index is then refused. */
   isTakenFor(scope: Scope): boolean {
     return this.version !== undefined && !this.isSeenBy(scope);
   }
 
-  /** Whether something newer is stored when the call starts: then it is superseded, whatever comes meanwhile. */
+  /** Whether a newer version is stored when the call starts. The call is then superseded, whatever happens meanwhile. */
   isNewerThan(scope: Scope, call: ModelCall): boolean {
-    return this.isSeenBy(scope) && !this.#training.wouldCount(call);
+    return this.isSeenBy(scope) && !this.#training.wouldBeAdmitted(call);
   }
 
-  /** An upsert has ended. @returns whether it counted */
+  /** Applies an upsert that has ended. @returns whether it was admitted */
   upsert(scope: Scope, tenant: string, call: ModelCall): boolean {
     if (this.isTakenFor(scope)) return false;
-    // A tombstone that the index does not see holds nothing up, and is gone.
+    // The upsert replaces a tombstone that the index does not see.
     if (!this.isSeenBy(scope)) this.#training = new ModelTraining();
-    const counts = this.#training.end(call);
-    if (counts) this.#owner = tenant;
-    return counts;
+    const isAdmitted = this.#training.end(call);
+    if (isAdmitted) this.#owner = tenant;
+    return isAdmitted;
   }
 
-  /** A delete has ended. @returns whether it counted */
+  /** Applies a delete that has ended. @returns whether it was admitted */
   delete(scope: Scope, call: ModelCall): boolean {
     if (this.#owner === undefined) this.#owner = scope ?? NOBODY;
     else if (!this.isSeenBy(scope)) return false;

@@ -1,6 +1,6 @@
 /**
- * Runs one random schedule of calls by several workers through indexes with different filters, and watches what readers
- * see meanwhile.
+ * Runs one random schedule of calls by several workers through indexes with different filters, and checks what readers see
+ * meanwhile.
  */
 import { setTimeout as pause } from "node:timers/promises";
 import type { ChunkHit, TrainingIndex } from "langchain-training-index";
@@ -17,12 +17,12 @@ const WORDS = ["prazo", "frete", "troca", "pix", "loja"];
 export const SCOPED_WORD_COUNT = WORDS.length;
 const TENANTS = ["a", "b"];
 const QUESTION = "prazo";
-/** Readers that read without a pause take more of the machine than the calls that they watch. */
+/** Without a pause, readers would take more CPU than the calls. */
 const MS_BETWEEN_READS = 2;
-/** Of so many reads one is a search. */
+/** One of this many reads is a search. */
 const READS_PER_SEARCH = 4;
 
-/** A step that begins a call. `training` and `words` are places in lists. */
+/** A step that starts a call. `training` and `words` are indexes in lists. */
 export type CallStep = Through &
   (
     | { do: "upsert"; training: number; words: number[]; ending: Ending }
@@ -39,8 +39,8 @@ export type ScopedStep =
   | { do: "release all" };
 
 /**
- * Who begins a call, and how. `scope` is the number of an index; `tenant` is whose trainings become, or are, where that
- * index sees everything.
+ * Who makes a call. `scope` is the number of an index; `tenant` is the tenant of the call's trainings if that index sees
+ * everything.
  */
 interface Through {
   worker: number;
@@ -50,18 +50,18 @@ interface Through {
 }
 
 /**
- * - `starts`, `revisions`: calls end in any order, also at once; all have revisions, or none has. Each training has a tenant
- *   from the beginning, and others try to delete it.
- * - `settled`: calls end one after the other; some have revisions, and trainings go from one tenant to another.
+ * - `starts`, `revisions`: calls end in any order, or concurrently; all have revisions, or none has. Each training has a
+ *   tenant from the start, and others try to delete it.
+ * - `settled`: calls end one after the other; some have revisions, and trainings change their tenant.
  */
 export type ScopedMode = "starts" | "revisions" | "settled";
 
 /** One training of a call. */
 interface Part extends ModelCall {
   training: number;
-  /** Whose it becomes; of a delete nobody's. */
+  /** The tenant that it gets; {@link NOBODY} for a delete. */
   tenant: string;
-  /** Undefined while under way, for what failed, and for what was rolled back. */
+  /** The status of the result; `undefined` while running, after a failure and after a rollback. */
   status: string | undefined;
 }
 
@@ -70,10 +70,10 @@ interface Call {
   work: Work;
   workerCall: WorkerCall;
   parts: Part[];
-  /** What the model says at its start: that it is refused, and the parts that are superseded already. */
+  /** The model's verdict when the call starts: whether it is refused, and which parts are already superseded. */
   isRefused: boolean;
   lost: ReadonlySet<Part>;
-  /** Resolves when its end has been noted. */
+  /** Resolves when its end has been recorded. */
   ended: Promise<void>;
   hasEnded: boolean;
 }
@@ -85,14 +85,14 @@ interface ReadChunk {
   place: number | null;
 }
 
-/** What is found of a training, by its place in the list of ids: the number of a version, or none. */
+/** For each training, in the order of the ids: the number of the version that is found, if any. */
 type Found = (number | undefined)[];
 
-/** Failures that a schedule may bring about, besides what is refused. */
+/** Failures that a schedule may cause, besides refusals. */
 const EXPECTED_CODES = new Set(["EMBEDDING_FAILED", "ABORTED", "CONFLICT"]);
 
 export class ScopedScheduleRun {
-  /** What went wrong, in words. */
+  /** Descriptions of what went wrong. */
   readonly violations: string[] = [];
   reads = 0;
   readonly #workers: ScheduleWorkers;
@@ -133,7 +133,7 @@ export class ScopedScheduleRun {
     if (this.#mode !== "settled") await this.#storeAll();
     const reader = { stops: false };
     const reading = this.#readUntil(reader);
-    reading.catch(() => undefined); // it is told below, also when it comes while nobody waits
+    reading.catch(() => undefined); // awaited below; avoids an unhandled rejection until then
     try {
       for (const step of steps) await this.#take(step);
       await this.#releaseAll();
@@ -144,7 +144,7 @@ export class ScopedScheduleRun {
     await this.#checkEnd();
   }
 
-  /** Gives each training to its tenant. */
+  /** Stores each training for its tenant. */
   async #storeAll(): Promise<void> {
     for (const training of this.#ids.keys()) {
       const through = { worker: 0, scope: this.#ownerOf(training), tenant: 0, revision: 0 };
@@ -153,7 +153,7 @@ export class ScopedScheduleRun {
     }
   }
 
-  /** The number of the tenant that has a training from the beginning, which is that of its index. */
+  /** The number of the tenant to which a training belongs from the start, which is also the number of its index. */
   #ownerOf(training: number): number {
     return training % TENANTS.length;
   }
@@ -182,9 +182,9 @@ export class ScopedScheduleRun {
   }
 
   async #release(call: Call, outcome: Outcome, wait: boolean): Promise<void> {
-    // Of a list some could be stored when it fails: the schedules do not say which.
+    // A list is never made to fail: a part of it could be stored, and the model does not know which.
     call.workerCall.release(call.parts.length > 1 ? "go on" : outcome);
-    if (wait || this.#mode === "settled") await call.workerCall.rests();
+    if (wait || this.#mode === "settled") await call.workerCall.untilWaitingOrEnded();
     if (call.workerCall.end) await call.ended;
   }
 
@@ -195,12 +195,12 @@ export class ScopedScheduleRun {
       for (const call of left) {
         if (call.workerCall.waits) await this.#release(call, "go on", false);
       }
-      await Promise.all(left.map(({ workerCall }) => workerCall.rests()));
+      await Promise.all(left.map(({ workerCall }) => workerCall.untilWaitingOrEnded()));
       await Promise.all(left.filter(({ workerCall }) => workerCall.end).map(({ ended }) => ended));
     }
   }
 
-  /** What a step does in this mode; `undefined` for what has no place in it. */
+  /** The call of a step; `undefined` if the mode does not have it. */
   #workOf(step: CallStep): Work | undefined {
     const isRacing = this.#mode !== "settled";
     const revision = this.#revisionOf(step.revision);
@@ -221,8 +221,8 @@ export class ScopedScheduleRun {
         if (wanted.length === 0) return undefined;
         const words = step.do === "upsert many" ? step.words : [step.words[0] ?? 0];
         const trainings = wanted.map((training) => this.#newVersion(training, words, step));
-        // The model knows what becomes of a list when each of its trainings ends for itself: none reuses stored texts, else
-        // the whole list could be refused after a part of it was stored.
+        // The model treats each training of a list separately. So none may reuse stored texts: otherwise the whole list
+        // could be refused after a part of it was stored.
         if (!isRacing) {
           for (const { texts, metadata } of trainings)
             texts.splice(0, texts.length, ...texts.map((text) => `${text} ${metadata.version}`));
@@ -281,8 +281,8 @@ export class ScopedScheduleRun {
     };
     this.#calls.push(call);
     call.ended = this.#noteEnd(call);
-    call.ended.catch(() => undefined); // it is awaited in the end
-    await call.workerCall.rests();
+    call.ended.catch(() => undefined); // awaited in #checkEnd
+    await call.workerCall.untilWaitingOrEnded();
     if (call.workerCall.end) await call.ended;
   }
 
@@ -305,7 +305,7 @@ export class ScopedScheduleRun {
         return [partOf(work.id)];
       case "delete documents":
         return work.ids.map((id) => partOf(id));
-      case "delete by filter": // any that it may find
+      case "delete by filter": // it may find any of them
         return this.#ids.map((id) => partOf(id));
     }
   }
@@ -333,7 +333,7 @@ export class ScopedScheduleRun {
     else this.#checkTrespass(call);
   }
 
-  /** Takes the end of a call into the model, and compares what it says with what the call has told. */
+  /** Applies an ended call to the model and compares the verdict with the call's results. */
   #expect(call: Call, tells: boolean): void {
     for (const part of call.parts) {
       const model = this.#model[part.training];
@@ -342,7 +342,7 @@ export class ScopedScheduleRun {
       const counts = isDelete
         ? model.delete(call.scope, part)
         : !call.lost.has(part) && model.upsert(call.scope, part.tenant, part);
-      if (part.status === "absent" || part.status === "done") continue; // they tell nothing
+      if (part.status === "absent" || part.status === "done") continue; // these do not tell whether the call was admitted
       const counted = tells && part.status !== "superseded";
       if (counts !== counted) {
         const model = counts ? "newer" : "older";
@@ -353,7 +353,7 @@ export class ScopedScheduleRun {
     }
   }
 
-  /** A delete by filter finds the tenant's trainings, where its index sees them, and no others. */
+  /** Checks that a delete by filter found the trainings of the tenant that its index sees, and no others. */
   #checkFound(call: Call, tenant = NOBODY): void {
     const found = call.parts.filter(({ status }) => status !== undefined).map(({ training }) => training);
     const sees = call.scope === undefined || call.scope === tenant;
@@ -372,7 +372,7 @@ export class ScopedScheduleRun {
     }
   }
 
-  /** What another tenant does to a training does nothing to it. */
+  /** Checks that no call changed a training of another tenant. */
   #checkTrespass(call: Call): void {
     for (const part of call.parts) {
       if (call.scope === undefined || call.scope === TENANTS[this.#ownerOf(part.training)]) continue;
@@ -391,9 +391,9 @@ export class ScopedScheduleRun {
     }
   }
 
-  /** Reads all trainings in one statement, and compares each with the version that it claims to be. */
+  /** Reads all trainings in one statement and compares each with its version. */
   async #read(): Promise<Found> {
-    const mustBeThere = this.#ids.map((_, training) => this.#mustBeThere(training));
+    const mustExist = this.#ids.map((_, training) => this.#mustExist(training));
     const { rows } = await this.#pool.query<ReadChunk & { vector: string }>(
       `SELECT c.training_id AS id, c.content, (c.metadata->>'version')::int AS version,
         array_position(i.chunk_ids, c.id) AS place, c.embedding::text AS vector
@@ -404,7 +404,7 @@ export class ScopedScheduleRun {
     this.reads += 1;
     const found = this.#versionsOf(rows);
     for (const training of this.#ids.keys()) {
-      if (found[training] === undefined && mustBeThere[training] && this.#mustBeThere(training))
+      if (found[training] === undefined && mustExist[training] && this.#mustExist(training))
         this.violations.push(`training ${training} has a gap`);
     }
     for (const { content, vector } of rows) {
@@ -438,7 +438,7 @@ export class ScopedScheduleRun {
     return this.#versionsOf(chunks);
   }
 
-  /** The versions that chunks are of, in reading order; anything but all chunks of one is a violation. */
+  /** The versions of chunks, which are in reading order. Anything but all chunks of one version is a violation. */
   #versionsOf(chunks: readonly ReadChunk[]): Found {
     return this.#ids.map((id) => {
       const own = chunks.filter((chunk) => chunk.id === id);
@@ -453,8 +453,8 @@ export class ScopedScheduleRun {
     });
   }
 
-  /** A version with chunks has been stored, and no call is known that could have taken it away. */
-  #mustBeThere(training: number): boolean {
+  /** Whether a version with chunks was stored and no call could have removed it. */
+  #mustExist(training: number): boolean {
     const calls = this.#calls.filter((call) => this.#mode === "settled" || this.#isOwn(call, training));
     const parts = calls.flatMap((call) => call.parts).filter((part) => part.training === training);
     const isEmpty = ({ version }: Part): boolean => (this.#versions[version ?? -1]?.texts.length ?? 0) === 0;
@@ -467,7 +467,7 @@ export class ScopedScheduleRun {
   }
 
   async #checkEnd(): Promise<void> {
-    for (const call of this.#calls) await call.ended; // throws what no schedule brings about
+    for (const call of this.#calls) await call.ended; // throws unexpected failures
     const found = await this.#read();
     const { rows } = await this.#pool.query<{ id: string; tenant: string | null; gone: boolean }>(
       `SELECT id, metadata->>'tenant' AS tenant, deleted_at IS NOT NULL AS gone

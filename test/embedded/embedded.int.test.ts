@@ -17,18 +17,21 @@ async function folder(): Promise<string> {
   return path;
 }
 
-it.skipIf(inject("isServerOnly"))("opens a folder in one pool at a time, and releases it when the pool ends", async () => {
-  const path = await folder();
-  const first = embeddedPool(path);
-  await first.query("CREATE TABLE note (text text)");
-  expect(() => embeddedPool(path)).toThrow(DatabaseError);
-  expect(() => embeddedPool(`${path}/.`)).toThrow(/open in another pool of this process/);
-  await first.end();
-  expect(existsSync(`${path}.lock`)).toBe(false);
-  const second = embeddedPool(path);
-  expect((await second.query("SELECT FROM note")).rowCount).toBe(0);
-  await second.end();
-});
+it.skipIf(inject("isServerOnly"))(
+  "opens a folder in one pool at a time, and releases it when the pool ends",
+  async () => {
+    const path = await folder();
+    const first = embeddedPool(path);
+    await first.query("CREATE TABLE note (text text)");
+    expect(() => embeddedPool(path)).toThrow(DatabaseError);
+    expect(() => embeddedPool(`${path}/.`)).toThrow(/open in another pool of this process/);
+    await first.end();
+    expect(existsSync(`${path}.lock`)).toBe(false);
+    const second = embeddedPool(path);
+    expect((await second.query("SELECT FROM note")).rowCount).toBe(0);
+    await second.end();
+  },
+);
 
 it.skipIf(inject("isServerOnly"))("keeps its data under a path with spaces and backslashes", async () => {
   const path = join(await folder(), "a bot's data\\of 2026 (ção)");

@@ -55,7 +55,7 @@ describe("bisect", () => {
     expect(requests).toBe(1);
   });
 
-  it("stops halving after the deadline, and throws the failure of the whole request", async () => {
+  it("does not halve after the deadline, and throws the failure of the request", async () => {
     const { sent, send } = serverOf(["2"]);
     await expect(bisect(texts(5), send, performance.now() - 1)).rejects.toBe(failure);
     expect(sent).toHaveLength(1);

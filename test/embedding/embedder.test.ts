@@ -127,7 +127,11 @@ describe("Embedder.embedDocuments", () => {
     ["no vectors", [], "returned 0 vectors for 2 texts"],
     ["undefined", undefined, "returned 0 vectors for 2 texts"],
     ["an object", { vectors: 2 }, "returned 0 vectors for 2 texts"],
-    ["an array-like without elements", { length: 2 }, "of model modelo returned undefined instead of a vector (texts[0])"],
+    [
+      "an array-like without elements",
+      { length: 2 },
+      "of model modelo returned undefined instead of a vector (texts[0])",
+    ],
     [
       "a vector that is too short",
       [[1, 2], [1]],
@@ -499,28 +503,25 @@ describe("an embedder that never answers", () => {
   it.each<[string, (embedder: Embedder) => Promise<unknown>, number, number]>([
     ["a question", (embedder) => embedder.embedQuery("um"), 2, 30],
     ["2 texts", (embedder) => embedder.embedDocuments(["um", "dois"]), 10, 300],
-  ])(
-    "is reported once when asked to embed %s, and finally given up",
-    async (what, ask, slow, limit) => {
-      const { embedder, notices } = setUpNever();
-      const failure = ask(embedder).catch((error: unknown) => error);
-      await vi.advanceTimersByTimeAsync(slow * 1000 - 1);
-      expect(notices).toEqual([]);
-      await vi.advanceTimersByTimeAsync(1);
-      const late = (seconds: number): string =>
-        `The embedder of model modelo has not answered for ${seconds} s (it was asked to embed ${what})`;
-      expect(notices).toEqual([{ code: "SLOW_EMBEDDER", message: `${late(slow)}; still waiting` }]);
-      await vi.advanceTimersByTimeAsync((limit - slow) * 1000);
-      expect(await failure).toMatchObject({
-        name: "EmbeddingError",
-        code: "TIMEOUT",
-        retryable: true,
-        message: `${late(limit)}; gave up waiting`,
-      });
-      expect(notices).toHaveLength(1);
-      expect(vi.getTimerCount()).toBe(0);
-    },
-  );
+  ])("is reported once when asked to embed %s, and finally given up", async (what, ask, slow, limit) => {
+    const { embedder, notices } = setUpNever();
+    const failure = ask(embedder).catch((error: unknown) => error);
+    await vi.advanceTimersByTimeAsync(slow * 1000 - 1);
+    expect(notices).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1);
+    const late = (seconds: number): string =>
+      `The embedder of model modelo has not answered for ${seconds} s (it was asked to embed ${what})`;
+    expect(notices).toEqual([{ code: "SLOW_EMBEDDER", message: `${late(slow)}; still waiting` }]);
+    await vi.advanceTimersByTimeAsync((limit - slow) * 1000);
+    expect(await failure).toMatchObject({
+      name: "EmbeddingError",
+      code: "TIMEOUT",
+      retryable: true,
+      message: `${late(limit)}; gave up waiting`,
+    });
+    expect(notices).toHaveLength(1);
+    expect(vi.getTimerCount()).toBe(0);
+  });
 
   it("leaves no timer or listener behind when the signal fires, and neither does one that answers", async () => {
     const controller = new AbortController();
@@ -537,9 +538,12 @@ describe("an embedder that never answers", () => {
 });
 
 describe("isFinalStatus", () => {
-  it.each([400, 401, 404, 413, 499])("is true for %d, which a repeat of the request would get again", (status) => {
-    expect(isFinalStatus(status)).toBe(true);
-  });
+  it.each([400, 401, 404, 413, 499])(
+    "is true for %d, which a repeat of the request would get again",
+    (status) => {
+      expect(isFinalStatus(status)).toBe(true);
+    },
+  );
 
   it.each([0, 200, 399, 408, 429, 500, 503])("is false for %d, which may be transient", (status) => {
     expect(isFinalStatus(status)).toBe(false);

@@ -127,20 +127,17 @@ describe("a permanent failure", () => {
 });
 
 describe("a text that fails", () => {
-  it.each([0, 13, 31])(
-    "is identified within its request if it is too long, at place %d",
-    async (place) => {
-      const { server, embeddings } = await openOllama({ maxTokens: 10 });
-      const given = texts(32).with(place, LONG);
-      const outcomes = await embeddings.embedEach(given);
-      expect(summaryOf(outcomes)).toEqual(texts(32).fill("vector").with(place, "TEXT_TOO_LONG"));
-      expect(server.requests.length).toBeLessThanOrEqual(1 + 2 * Math.log2(32));
-      await expect(embeddings.embedDocuments(given)).rejects.toMatchObject({
-        code: "TEXT_TOO_LONG",
-        message: `A text is too long for model ${MODEL}: texts[${place}]`,
-      });
-    },
-  );
+  it.each([0, 13, 31])("is identified within its request if it is too long, at place %d", async (place) => {
+    const { server, embeddings } = await openOllama({ maxTokens: 10 });
+    const given = texts(32).with(place, LONG);
+    const outcomes = await embeddings.embedEach(given);
+    expect(summaryOf(outcomes)).toEqual(texts(32).fill("vector").with(place, "TEXT_TOO_LONG"));
+    expect(server.requests.length).toBeLessThanOrEqual(1 + 2 * Math.log2(32));
+    await expect(embeddings.embedDocuments(given)).rejects.toMatchObject({
+      code: "TEXT_TOO_LONG",
+      message: `A text is too long for model ${MODEL}: texts[${place}]`,
+    });
+  });
 
   it("is found in any request, even beside another one", async () => {
     const faults: Fault[] = [{ kind: "nan", marker: "sem vetor" }];
@@ -245,11 +242,7 @@ describe("an unreachable Ollama", () => {
   });
 
   it.each([
-    [
-      "an unknown host",
-      "http://ollama.invalid:11434",
-      /ollama\.invalid:11434 \((ENOTFOUND|EAI_AGAIN)\)/,
-    ],
+    ["an unknown host", "http://ollama.invalid:11434", /ollama\.invalid:11434 \((ENOTFOUND|EAI_AGAIN)\)/],
     ["a port that fetch refuses", "http://127.0.0.1:1", /127\.0\.0\.1:1 \(bad port\)/],
     ["a name with two addresses", "http://localhost:9", /localhost:9 \((ECONNREFUSED|bad port)\)/],
   ])("is reported within 3 s at %s", async (_name, baseUrl, message) => {
@@ -313,17 +306,23 @@ describe("the time limit of a query", () => {
   it.each<[string, OllamaServerOptions]>([
     ["the server never answers", { faults: [{ kind: "hang" }] }],
     ["the model is being loaded", { loadMs: 10_000 }],
-  ])("is separate from that of documents, and the error says how to raise it, when %s", async (_name, options) => {
-    const { server, embeddings } = await openOllama(options, { queryTimeoutMs: 300, retryBudgetMs: 60_000 });
-    const { error, elapsedMs } = await failureIn(() => embeddings.embedQuery("frete"));
-    expect(error).toMatchObject({ code: "TIMEOUT", retryable: true });
-    expect((error as Error).message).toMatch(
-      /within (300|29\d) ms\. It may be loading the model: .*queryTimeoutMs/,
-    );
-    expect(elapsedMs).toBeLessThan(300 + SLACK_MS);
-    await vi.waitUntil(() => server.requests.every(({ wasCut }) => wasCut));
-    server.heal();
-  });
+  ])(
+    "is separate from that of documents, and the error says how to raise it, when %s",
+    async (_name, options) => {
+      const { server, embeddings } = await openOllama(options, {
+        queryTimeoutMs: 300,
+        retryBudgetMs: 60_000,
+      });
+      const { error, elapsedMs } = await failureIn(() => embeddings.embedQuery("frete"));
+      expect(error).toMatchObject({ code: "TIMEOUT", retryable: true });
+      expect((error as Error).message).toMatch(
+        /within (300|29\d) ms\. It may be loading the model: .*queryTimeoutMs/,
+      );
+      expect(elapsedMs).toBeLessThan(300 + SLACK_MS);
+      await vi.waitUntil(() => server.requests.every(({ wasCut }) => wasCut));
+      server.heal();
+    },
+  );
 
   it("is 5 s by default, whatever the retry budget of documents", async () => {
     const { embeddings } = await openOllama({ faults: [{ kind: "proxy" }] }, { retryBudgetMs: 120_000 });

@@ -113,13 +113,16 @@ describe("estimateTokens", () => {
   });
 
   describe("on Portuguese", () => {
-    it.each(PROSE)("is safe for $name, and for its chunks at most a quarter too high on average", async (prose) => {
-      const chunks = await chunked(prose.documents);
-      expect(underCounted([...chunks, ...prose.passages, ...prose.questions])).toEqual([]);
-      expect(meanRatio(chunks)).toBeLessThanOrEqual(MEAN_OF_PROSE);
-      // No chunk of the default size is split further.
-      expect(Math.max(...chunks.map(estimateTokens))).toBeLessThanOrEqual(510);
-    });
+    it.each(PROSE)(
+      "is safe for $name, and for its chunks at most a quarter too high on average",
+      async (prose) => {
+        const chunks = await chunked(prose.documents);
+        expect(underCounted([...chunks, ...prose.passages, ...prose.questions])).toEqual([]);
+        expect(meanRatio(chunks)).toBeLessThanOrEqual(MEAN_OF_PROSE);
+        // No chunk of the default size is split further.
+        expect(Math.max(...chunks.map(estimateTokens))).toBeLessThanOrEqual(510);
+      },
+    );
 
     it.each([
       [
@@ -174,7 +177,7 @@ describe("estimateTokens", () => {
       ["single digits", () => lines(2000, () => pick(DIGITS, 1))],
       ["identifiers", () => lines(300, uuid)],
       ["hexadecimal digests", () => lines(200, () => pick(`${DIGITS}abcdef`, 64))],
-      ["timestamps", ()  => lines(300, () => new Date(below(2_000_000_000) * 1000).toISOString())],
+      ["timestamps", () => lines(300, () => new Date(below(2_000_000_000) * 1000).toISOString())],
       ["IPv6", () => lines(200, () => lines(8, () => pick(`${DIGITS}abcdef`, 4)).replaceAll("\n", ":"))],
       ["vectors as JSON", () => JSON.stringify(Array.from({ length: 2000 }, random))],
       [
@@ -232,7 +235,10 @@ describe("estimateTokens", () => {
   it.each([
     ["emoji", "👩🏽‍🚀👨‍👩‍👧👍🌻🇧🇷🏳️‍🌈"],
     ["emoji between words", "Olá 👋🏽 tudo bem? 😀😀😀 "],
-    ["punctuation and symbols", "=-...!!!“aspas” — travessão… | --- | «»¿¡§ª º°²³½€£™®© _ $^`|~<>+= → ≠ ✓ ① ﬁ Ⅳ "],
+    [
+      "punctuation and symbols",
+      "=-...!!!“aspas” — travessão… | --- | «»¿¡§ª º°²³½€£™®© _ $^`|~<>+= → ≠ ✓ ① ﬁ Ⅳ ",
+    ],
     ["Spanish", "El plazo de entrega es de tres días hábiles después de la confirmación del pago. "],
     ["French", "Le délai de livraison est de trois jours ouvrables après confirmation du paiement. "],
     ["German", "Die Lieferzeit beträgt drei Werktage. Rückgabebedingungen und Datenschutzbestimmungen. "],

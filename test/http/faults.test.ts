@@ -1,4 +1,4 @@
-/** Who is told of a failure: the caller of a wrong request, the host of everything else. */
+/** Who learns the cause of a failure: the caller if the request is wrong, the host in all other cases. */
 import { describe, expect, it } from "vitest";
 import { AbortError, DatabaseError, EmbeddingError, InvalidArgumentError } from "../../src/errors.js";
 import { bearerToken, similarityHandler, type SimilarityHandlerOptions } from "../../src/http/handler.js";

@@ -98,14 +98,11 @@ describe("planMigration", () => {
     );
   });
 
-  it.each(["varchar", "TEXT", "", 7, "text); DROP SCHEMA public; --"])(
-    "refuses the id type %j",
-    (idType) => {
-      expect(() => planMigration({ idType: idType as never })).toThrow(
-        refusal("idType", "must be one of text, bigint, integer, uuid"),
-      );
-    },
-  );
+  it.each(["varchar", "TEXT", "", 7, "text); DROP SCHEMA public; --"])("refuses the id type %j", (idType) => {
+    expect(() => planMigration({ idType: idType as never })).toThrow(
+      refusal("idType", "must be one of text, bigint, integer, uuid"),
+    );
+  });
 
   it.each([1, 2000])("accepts %d dimensions", (dimensions) => {
     expect(planMigration({ dimensions }).dimensions).toBe(dimensions);

@@ -151,20 +151,23 @@ describeOnServer("settings of a role", (database) => {
     );
   });
 
-  it.each(["LATIN1", "SQL_ASCII"])("do not include the database's encoding: %s is refused", async (encoding) => {
-    const name = uniqueName("database");
-    const owner = openServerPool({ connectionString: requireServerUrl() });
-    await owner.query(`CREATE DATABASE ${name} ENCODING '${encoding}' LOCALE 'C' TEMPLATE template0`);
-    const url = new URL(requireServerUrl());
-    url.pathname = `/${name}`;
-    const pool = new pg.Pool({ connectionString: url.href });
-    try {
-      await expect(migrate(pool)).rejects.toThrow(`The encoding of the database is ${encoding}`);
-    } finally {
-      await pool.end();
-      await owner.query(`DROP DATABASE ${name} WITH (FORCE)`);
-    }
-  });
+  it.each(["LATIN1", "SQL_ASCII"])(
+    "do not include the database's encoding: %s is refused",
+    async (encoding) => {
+      const name = uniqueName("database");
+      const owner = openServerPool({ connectionString: requireServerUrl() });
+      await owner.query(`CREATE DATABASE ${name} ENCODING '${encoding}' LOCALE 'C' TEMPLATE template0`);
+      const url = new URL(requireServerUrl());
+      url.pathname = `/${name}`;
+      const pool = new pg.Pool({ connectionString: url.href });
+      try {
+        await expect(migrate(pool)).rejects.toThrow(`The encoding of the database is ${encoding}`);
+      } finally {
+        await pool.end();
+        await owner.query(`DROP DATABASE ${name} WITH (FORCE)`);
+      }
+    },
+  );
 });
 
 describeOnServer("timeouts of a role", (database) => {

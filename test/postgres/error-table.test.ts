@@ -71,7 +71,9 @@ describe("errors of the network and of pg", () => {
 
 describe("errors of the server", () => {
   it("distinguish a row-level security policy from a missing privilege, whatever the server's language", () => {
-    const policy = translateError(serverError("42501", { routine: "ExecWithCheckOptions", table: "training" }));
+    const policy = translateError(
+      serverError("42501", { routine: "ExecWithCheckOptions", table: "training" }),
+    );
     expect(policy).toMatchObject({ name: "DatabaseError", code: "DATABASE_FAILED", retryable: false });
     expect(policy.message).toMatch(/row-level security policy of table training/);
     const right = translateError(serverError("42501", { routine: "aclcheck_error", table: "training" }));

@@ -66,7 +66,11 @@ describe("checkGivenVector", () => {
     ["no dimensions", [], "0 dimensions; this index stores 3"],
     ["NaN", [1, Number.NaN, 3], "NaN, infinity or components too large to compare"],
     ["infinity", [1, Number.NEGATIVE_INFINITY, 3], "NaN, infinity or components too large to compare"],
-    ["components that are infinite at 32 bits", [1, 1e39, 3], "NaN, infinity or components too large to compare"],
+    [
+      "components that are infinite at 32 bits",
+      [1, 1e39, 3],
+      "NaN, infinity or components too large to compare",
+    ],
     [
       "squares that are infinite at 32 bits",
       [1, -1e20, 3],
@@ -77,7 +81,11 @@ describe("checkGivenVector", () => {
     ["null", [1, null, 3], "a component that is not a number"],
     ["a hole", new Array(3), "a component that is not a number"],
     ["zeros", [0, -0, 0], "zeros or components too small to compare: no direction"],
-    ["components that are zero at 32 bits", [0, 1e-50, 0], "zeros or components too small to compare: no direction"],
+    [
+      "components that are zero at 32 bits",
+      [0, 1e-50, 0],
+      "zeros or components too small to compare: no direction",
+    ],
     [
       "squares that are zero at 32 bits",
       [0, 1e-25, 0],

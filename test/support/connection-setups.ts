@@ -1,6 +1,6 @@
 /**
- * The ways to the real server that the integration tests are run on: as it is, behind PgBouncer in transaction mode, and as a
- * role that has only the rights that docs/migrations.md names, with nothing on the `search_path`.
+ * How the integration tests connect to the real server: directly, behind PgBouncer in transaction mode, and as a role that
+ * has only the rights of docs/migrations.md, with an empty `search_path`.
  */
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -11,25 +11,25 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import pg from "pg";
 
-/** The addresses of one way to the server. */
+/** The addresses of one connection setup. */
 export interface ConnectionSetup {
-  /** For the owner of the schema: migrations, and what the host's own role does. */
+  /** For the owner of the schema, which migrates and writes the host's tables. */
   ownerUrl: string;
-  /** For what the library gets. */
+  /** For the library. */
   url: string;
-  /** The role in `url`, when it is not the owner's. */
+  /** The role in `url`, if it is not the owner. */
   role?: string | undefined;
   close: () => Promise<void>;
 }
 
-/** The ways, by the name of their project in `vitest.config.ts`. */
+/** The connection setups by the name of their project in `vitest.config.ts`. */
 export const CONNECTION_SETUPS = {
-  integration: { name: "server database", open: (url: string) => Promise.resolve(asItIs(url)) },
-  "integration-pgbouncer": { name: "server behind PgBouncer", open: behindPgBouncer },
+  integration: { name: "server database", open: (url: string) => Promise.resolve(direct(url)) },
+  "integration-pgbouncer": { name: "server behind PgBouncer", open: throughPgBouncer },
   "integration-role": { name: "server as a limited role without a search_path", open: asLimitedRole },
 } as const;
 
-/** Whether the machine has the program that a way needs. */
+/** Whether `pgbouncer` is installed on this machine. */
 export async function hasPgBouncer(): Promise<boolean> {
   return promisify(execFile)("pgbouncer", ["--version"]).then(
     () => true,
@@ -48,7 +48,7 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-function asItIs(url: string): ConnectionSetup {
+function direct(url: string): ConnectionSetup {
   return { ownerUrl: url, url, close: () => Promise.resolve() };
 }
 
@@ -76,7 +76,7 @@ async function asLimitedRole(url: string): Promise<ConnectionSetup> {
   };
 }
 
-async function behindPgBouncer(url: string): Promise<ConnectionSetup> {
+async function throughPgBouncer(url: string): Promise<ConnectionSetup> {
   const server = new URL(url);
   const folder = await mkdtemp(join(tmpdir(), "pgbouncer-"));
   const port = await freePort();
@@ -87,12 +87,12 @@ async function behindPgBouncer(url: string): Promise<ConnectionSetup> {
     unix_socket_dir: "",
     auth_type: "any",
     pool_mode: "transaction",
-    // Few connections for many clients, so that a session is never the one of the last statement.
+    // Few connections for many clients, so that consecutive statements run in different sessions.
     default_pool_size: 6,
     max_client_conn: 500,
-    // The parameter that `pg` sends at the start of each connection and PgBouncer does not track.
+    // `pg` sends this parameter at connection start, and PgBouncer does not track it.
     ignore_startup_parameters: "extra_float_digits",
-    // A root that starts it in a container may not run it.
+    // PgBouncer refuses to run as root.
     ...(process.getuid?.() === 0 ? { user: "nobody" } : {}),
   };
   const file = join(folder, "pgbouncer.ini");
@@ -114,11 +114,11 @@ async function behindPgBouncer(url: string): Promise<ConnectionSetup> {
   });
   const address = new URL(url);
   Object.assign(address, { hostname: "127.0.0.1", port: `${port}` });
-  await untilItAnswers(address.href, () => {
+  await untilReachable(address.href, () => {
     if (bouncer.exitCode !== null) throw new Error(`pgbouncer ended: ${log}`);
   });
   return {
-    ...asItIs(address.href),
+    ...direct(address.href),
     close: async () => {
       bouncer.kill("SIGKILL");
       await once(bouncer, "exit");
@@ -127,7 +127,7 @@ async function behindPgBouncer(url: string): Promise<ConnectionSetup> {
   };
 }
 
-async function untilItAnswers(connectionString: string, check: () => void): Promise<void> {
+async function untilReachable(connectionString: string, check: () => void): Promise<void> {
   for (;;) {
     const client = new pg.Client({ connectionString });
     try {

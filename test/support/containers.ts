@@ -1,24 +1,24 @@
 import { afterAll, beforeAll, beforeEach } from "vitest";
 
-/** A server that a test starts, or that the environment names. */
+/** A server that a test starts, or one named by the environment. */
 interface StartedServer {
   stop: () => Promise<unknown>;
 }
 
-/** What went wrong, in one line: engines answer in many. */
+/** The error message in one line; Docker's has several. */
 export function oneLine(error: unknown): string {
   const { message, errors } = error as { message?: string; errors?: unknown[] };
-  // Of several addresses of one host none answered.
+  // An AggregateError: none of several addresses of a host answered.
   if (!message && errors?.length) return oneLine(errors[0]);
   const text = (message ?? String(error)).replace(/\s+/g, " ").trim();
   return text.length > 200 ? `${text.slice(0, 200)}...` : text;
 }
 
 /**
- * A server for the tests of a suite, in a container. Where none can be started, the suite's tests are left out, which is
- * said with the reason; with `CI=true`, and for a server that the environment names, that is a failure.
+ * A server for the tests of a suite, in a container. If none can be started, the suite's tests are skipped and the reason is
+ * printed; with `CI=true`, and for a server named by the environment, they fail.
  *
- * @returns the server; it is there in hooks and tests only
+ * @returns the server; available only in hooks and tests
  */
 export function useContainer<Server extends StartedServer>(
   name: string,

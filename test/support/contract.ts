@@ -1,4 +1,4 @@
-/** What the tests of the contract share: looks at the tables, ways to stop a call halfway, databases of their own. */
+/** Helpers of the contract's tests: reading the tables, stopping a call halfway, databases of their own. */
 import {
   TrainingIndex,
   TrainingIndexError,
@@ -11,7 +11,7 @@ import { onTestFinished } from "vitest";
 import { requireServerUrl, requireConnectionSetup, uniqueName } from "./databases.js";
 import { CountingEmbeddings, gateOf, until, type TestIndex } from "./index.js";
 
-/** A pool on the real server, as the library gets it, that ends with the test. */
+/** A pool on the real server through the current connection setup; it ends with the test. */
 export function openServerPool(options: pg.PoolConfig = {}): pg.Pool {
   const pool = new pg.Pool({ connectionString: requireConnectionSetup().url, ...options });
   pool.on("error", () => undefined);
@@ -40,7 +40,7 @@ export async function freshDatabase(): Promise<{ pool: pg.Pool; url: URL }> {
   return { pool, url };
 }
 
-/** Another index on the schema of a test, with an embedder of its own. */
+/** Another index on the schema of a test, by default with its own embedder. */
 export async function openAgain(
   { schema }: Pick<TestIndex, "schema">,
   pool: DatabasePool,
@@ -49,7 +49,7 @@ export async function openAgain(
   return TrainingIndex.initialize(embeddings, { pool, schema });
 }
 
-/** The pool, with a hook in front of each statement that goes through one of its clients. */
+/** The pool, with a hook before each statement of a transaction. */
 export function hookedPool(
   pool: pg.Pool,
   before: (text: string, client: pg.PoolClient) => Promise<void> | void,
@@ -63,7 +63,7 @@ export function hookedPool(
         get: (target, property) => {
           if (property === "query") {
             return async (text: string, values?: unknown[]) => {
-              // Single statements take a client, too; they are none of a transaction.
+              // Single statements take a client too; the hook skips them.
               isInTransaction ||= typeof text === "string" && text.startsWith("BEGIN");
               if (isInTransaction) await before(text, client);
               return target.query(text, values);
@@ -77,14 +77,14 @@ export function hookedPool(
   };
 }
 
-/** Requests to the embedder that wait. */
+/** Held requests to the embedder. */
 export interface HeldRequest {
-  /** Settles when the first one has come. */
+  /** Resolves when the first one has arrived. */
   reached: Promise<void>;
   release: () => void;
 }
 
-/** Lets requests that hold a text with `marker` in it wait until they are released. */
+/** Holds requests with a text that contains `marker` until they are released. */
 export function holdEmbedding(embeddings: CountingEmbeddings, marker: string): HeldRequest {
   const reached = gateOf();
   const open = gateOf();
@@ -97,7 +97,7 @@ export function holdEmbedding(embeddings: CountingEmbeddings, marker: string): H
   return { reached: reached.promise, release: open.resolve };
 }
 
-/** A table of the host's, dropped when the test ends. */
+/** A table of the host; it is dropped when the test ends. */
 export async function hostTable(owner: pg.Pool, name = uniqueName("host"), idType = "text"): Promise<string> {
   const quoted = pg.escapeIdentifier(name);
   await owner.query(`CREATE TABLE public.${quoted} (id ${idType} PRIMARY KEY)`);
@@ -107,7 +107,7 @@ export async function hostTable(owner: pg.Pool, name = uniqueName("host"), idTyp
   return name;
 }
 
-/** How many rows each table has of a training. */
+/** The number of rows of a training in each table. */
 export async function countRows(
   { pool, schema }: Pick<TestIndex, "pool" | "schema">,
   id: TrainingId = "a",
@@ -124,10 +124,10 @@ export async function countRows(
   return row;
 }
 
-/** What a training without chunks leaves: its tombstone. */
+/** The rows of a deleted training: its tombstone. */
 export const TOMBSTONE_ONLY = { training: 1, indexed: 0, chunks: 0 };
 
-/** All rows of the tables that hold chunks, as they lie there: `version` changes with every write to one. */
+/** A line for each row of `chunk_1` and `indexed_1` that changes with every write to the row. */
 export async function allVersions({ pool, schema }: TestIndex): Promise<string[]> {
   const { rows } = await pool.query<{ line: string }>(
     `SELECT 'chunk ' || id || ' ' || xmin || ' ' || ctid AS line FROM ${schema}.chunk_1
@@ -136,14 +136,14 @@ export async function allVersions({ pool, schema }: TestIndex): Promise<string[]
   return rows.map(({ line }) => line);
 }
 
-/** A chunk with its place, as the tables have it. */
+/** A stored chunk with its offsets. */
 export interface PlacedText {
   start: number;
   end: number;
   content: string;
 }
 
-/** The chunks of a training in reading order: for trainings of more chunks than a search returns. */
+/** The stored chunks of a training in reading order, also if they are more than a search returns. */
 export async function placedTexts(
   { pool, schema }: Pick<TestIndex, "pool" | "schema">,
   id = "a",
@@ -158,7 +158,7 @@ export async function placedTexts(
   return rows;
 }
 
-/** The text of a training of paragraphs, each a chunk; throws where a chunk is not at its place, or is in no place. */
+/** The stored text of a training whose chunks are paragraphs. Throws if an offset is wrong or a chunk is not listed. */
 export async function wholeText(test: TestIndex, id = "a"): Promise<string> {
   const chunks = await placedTexts(test, id);
   const text = chunks.map(({ content }) => content).join("\n\n");
@@ -168,7 +168,7 @@ export async function wholeText(test: TestIndex, id = "a"): Promise<string> {
   return text;
 }
 
-/** Waits until so many statements of this kind on the trainings of a test wait for a lock. */
+/** Waits until `count` statements of this kind on the training table wait for a lock. */
 export async function untilWaiting(
   { owner, schema }: Pick<TestIndex, "owner" | "schema">,
   text: "INSERT INTO" | "DELETE FROM" | "UPDATE",
@@ -183,10 +183,10 @@ export async function untilWaiting(
   });
 }
 
-/** A part of a swap, as a table and what is done to its rows. */
+/** A part of a swap: a table and the operation on its rows. */
 export type SwapPart = readonly [table: string, operation: "INSERT" | "UPDATE" | "DELETE"];
 
-/** All parts of the one statement that a swap is, for an edit that makes chunks new, removes some and keeps others. */
+/** The parts of a single-statement swap for an edit that adds chunks, removes some and keeps others. */
 export const SWAP_PARTS: readonly SwapPart[] = [
   ["training", "UPDATE"],
   ["chunk_1", "DELETE"],
@@ -196,10 +196,10 @@ export const SWAP_PARTS: readonly SwapPart[] = [
 ];
 
 /**
- * Runs something in the database for each row that a part of a swap comes to.
+ * Runs PL/pgSQL before a part of a swap writes a row.
  *
  * @param body - statements of PL/pgSQL
- * @returns what takes it away again
+ * @returns a function that removes it
  */
 export async function onSwapPart(
   { owner, schema }: Pick<TestIndex, "owner" | "schema">,
@@ -215,9 +215,9 @@ export async function onSwapPart(
 }
 
 /**
- * Lets swaps wait at one of their parts, behind the locks that they have taken until then.
+ * Makes swaps wait at one of their parts, while they hold the locks taken so far.
  *
- * @returns what lets them go on
+ * @returns a function that lets them continue
  */
 export async function holdSwapPart(
   test: Pick<TestIndex, "owner" | "schema">,
@@ -225,7 +225,7 @@ export async function holdSwapPart(
 ): Promise<() => Promise<void>> {
   await onSwapPart(test, part, "PERFORM pg_catalog.pg_advisory_xact_lock(hashtext(TG_TABLE_SCHEMA))");
   const holder = await test.owner.connect();
-  await holder.query("BEGIN"); // a pooler may give each transaction another session
+  await holder.query("BEGIN"); // one transaction: a pooler may change the session between transactions
   await holder.query("SELECT pg_catalog.pg_advisory_xact_lock(hashtext($1))", [test.schema]);
   return async () => {
     await holder.query("COMMIT");
@@ -242,7 +242,7 @@ export async function tablesOf(pool: pg.Pool, schema: string): Promise<string[]>
   return rows.map(({ tablename }) => tablename);
 }
 
-/** The error of the library that a call ends with. */
+/** The library's error that a call fails with. Any other outcome is thrown. */
 export async function failureOf(work: Promise<unknown>): Promise<TrainingIndexError> {
   const outcome = await work.then(
     () => new Error("the call did not fail"),
@@ -252,7 +252,7 @@ export async function failureOf(work: Promise<unknown>): Promise<TrainingIndexEr
   throw outcome;
 }
 
-/** All that `upsertTrainings` yields. */
+/** All results of an async iterable, for example of `upsertTrainings`. */
 export async function collect<Result>(results: AsyncIterable<Result>): Promise<Result[]> {
   const list: Result[] = [];
   for await (const result of results) list.push(result);

@@ -6,25 +6,25 @@ import { afterAll, beforeAll, describe, inject } from "vitest";
 /** One of the databases that integration tests run on. */
 export interface TestDatabase {
   name: "embedded" | "server";
-  /** What the library gets; open while the tests of the file run. */
+  /** The pool for the library; open while the tests of the suite run. */
   readonly pool: pg.Pool;
-  /** Of the role that owns the schemas: for migrations, the host's tables, and whatever makes or drops something. */
+  /** The pool of the role that owns the schemas: for migrations, the host's tables, and DDL of tests. */
   readonly owner: pg.Pool;
 }
 
 const serverUrl = inject("serverUrl");
 const connectionSetup = inject("connectionSetup");
 
-/** Shared by all files of a worker and never closed: each start takes seconds. */
+/** Shared by all files of a worker and never closed: starting one takes seconds. */
 let embedded: pg.Pool | undefined;
 
-/** Runs a suite on every database there is. */
+/** Runs a suite on every available database. */
 export function describeOnEach(title: string, suite: (database: TestDatabase) => void): void {
   if (!inject("isServerOnly")) describeOn("embedded", `${title}, on the embedded database`, suite);
   describeOnServer(title, suite);
 }
 
-/** Runs a suite on the real server; without one it counts as skipped, and `global-setup.ts` says so. */
+/** Runs a suite on the real server. Without one the suite is skipped, and `global-setup.ts` prints why. */
 export function describeOnServer(title: string, suite: (database: TestDatabase) => void): void {
   describeOn("server", `${title}, on the ${connectionSetup?.name ?? "server database"}`, suite);
 }
@@ -35,13 +35,13 @@ export function requireServerUrl(): string {
   return serverUrl;
 }
 
-/** The way to the real server that this run is about. */
+/** The connection setup of this run. */
 export function requireConnectionSetup(): NonNullable<typeof connectionSetup> {
   if (!connectionSetup) throw new Error("this test runs on the server only");
   return connectionSetup;
 }
 
-/** Gives the role of the library the rights that docs/migrations.md names, where it is not the owner. */
+/** Grants the rights of docs/migrations.md to the library's role, unless it is the owner. */
 export async function grantRights({ name, owner }: TestDatabase, schema: string): Promise<void> {
   if (name === "embedded" || connectionSetup?.role === undefined) return;
   const { grants, role } = connectionSetup;
@@ -49,7 +49,7 @@ export async function grantRights({ name, owner }: TestDatabase, schema: string)
   await owner.query(grants.replaceAll("training_index", () => quoted).replaceAll("TO bot", `TO ${role}`));
 }
 
-/** Names a schema that no other test has. */
+/** A unique name, for example of a schema. */
 export function uniqueName(prefix = "test"): string {
   return `${prefix}_${randomBytes(6).toString("hex")}`;
 }
@@ -72,7 +72,7 @@ function describeOn(
       }
     });
     afterAll(async () => {
-      if (name === "embedded") return; // the next suite goes on with it
+      if (name === "embedded") return; // the next suite uses it too
       await Promise.all([...new Set(Object.values(pools))].map((pool) => pool.end()));
     });
     const opened = (which: "pool" | "owner"): pg.Pool => {
@@ -94,7 +94,7 @@ function describeOn(
 
 function openPool(connectionString: string): pg.Pool {
   const pool = new pg.Pool({ connectionString, max: 10 });
-  // Tests break connections on purpose; an idle one that breaks must not end the run.
+  // Tests break connections on purpose; a broken idle one must not end the run.
   pool.on("error", () => undefined);
   return pool;
 }

@@ -5,7 +5,7 @@ import { planMigration } from "../../src/migrations/options.js";
 import { uniqueName, type TestDatabase } from "./databases.js";
 import { DIMENSIONS, dropAtEnd } from "./index.js";
 
-/** A schema as the first version of the library made it. */
+/** A schema as the first version of the library created it. */
 export async function schemaAtVersionOne(
   { owner }: TestDatabase,
   options: MigrateOptions = {},

@@ -1,7 +1,7 @@
-/** What a filter lets through, said once more without SQL: docs/filters.md in JavaScript. */
+/** Filters as docs/filters.md describes them, evaluated in JavaScript instead of SQL. */
 import type { Filter, Metadata } from "langchain-training-index";
 
-/** Whether metadata meets a filter. */
+/** Whether metadata matches a filter. */
 export function matches(metadata: Metadata, filter: Filter): boolean {
   return Object.entries(filter).every(([key, given]) => {
     if (/^\$?and$/.test(key) && Array.isArray(given))
@@ -55,7 +55,7 @@ function meets(value: unknown, operator: string, operand: unknown): boolean {
   }
 }
 
-/** NaN, which is neither more nor less nor the same, for values of two types. */
+/** Negative, 0 or positive; NaN, for which every comparison is false, if the types differ. */
 function compare(left: unknown, right: unknown): number {
   if (typeof left !== typeof right || typeof left === "object") return NaN;
   const [low, high] = [left, right] as [string, string];

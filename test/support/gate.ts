@@ -1,4 +1,4 @@
-/** A promise that a test resolves when it is time. */
+/** A promise with its `resolve` function. */
 export function gateOf(): { promise: Promise<void>; resolve: () => void } {
   let resolve: () => void = () => undefined;
   const promise = new Promise<void>((open) => {

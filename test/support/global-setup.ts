@@ -1,7 +1,7 @@
 /**
- * Finds the real Postgres of a run: `TEST_DATABASE_URL` if it is set, else a container where a Docker engine answers and
- * has the image, else none, which is said with the reason. With `CI=true` that is a failure, so that a run can never
- * seem more than it was; so is a `TEST_DATABASE_URL` that cannot be used, which was asked for.
+ * Finds the real Postgres of a run: that of `TEST_DATABASE_URL`, else a container if a Docker engine has or can pull the
+ * image, else none; the reason is then printed. With `CI=true` a missing server fails the run, so that skipped tests cannot
+ * go unnoticed. A `TEST_DATABASE_URL` that cannot be used always fails it.
  */
 import { readFile } from "node:fs/promises";
 import type { StartedPostgreSqlContainer } from "@testcontainers/postgresql";
@@ -17,11 +17,11 @@ declare module "vitest" {
   interface ProvidedContext {
     /** The address of the real server, for a superuser; `undefined` without one. */
     serverUrl: string | undefined;
-    /** How tests reach it. */
+    /** How tests connect to it. */
     connectionSetup: (Omit<ConnectionSetup, "close"> & { name: string; grants: string }) | undefined;
-    /** Whether the run is about this way alone: the embedded database has its turn in `integration`. */
+    /** Whether the embedded database is left out: it is tested in the project `integration` only. */
     isServerOnly: boolean;
-    /** The Postgres image that they start. */
+    /** The Postgres image of containers. */
     image: string;
   }
 }
@@ -42,11 +42,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
     );
   }
   const found = "missing" in server ? undefined : server;
-  const way = found && (await open(found.url));
+  const setup = found && (await open(found.url));
   project.provide("serverUrl", found?.url);
   project.provide(
     "connectionSetup",
-    way && { ownerUrl: way.ownerUrl, url: way.url, role: way.role, name, grants: await readGrants() },
+    setup && { ownerUrl: setup.ownerUrl, url: setup.url, role: setup.role, name, grants: await readGrants() },
   );
   project.provide("isServerOnly", project.name !== "integration");
   project.provide("image", IMAGE);
@@ -55,19 +55,19 @@ export default async function setup(project: TestProject): Promise<() => Promise
     if (project.name === "integration") console.log("  embedded: PGlite, in this process");
     if ("missing" in server) console.log(`  ${name}: NONE (${server.missing}): its tests were left out`);
     else console.log(`  ${name}: ${server.description}, ${server.origin}`);
-    await way?.close();
+    await setup?.close();
     if (found?.crashes?.length) console.error(`  It crashed:\n${found.crashes.join("")}`);
     await found?.container?.stop();
   };
 }
 
-/** Ends the run. An error would be told below "No test files found", with a stack. */
+/** Ends the run. Vitest would print a thrown error with a stack, below "No test files found". */
 function endRun(message: string): never {
   console.error(`\n${message}\n`);
   process.exit(1);
 }
 
-/** The statements that docs/migrations.md names for a role that indexes and searches. */
+/** The GRANT statements of docs/migrations.md for a role that indexes and searches. */
 async function readGrants(): Promise<string> {
   const page = await readFile("docs/migrations.md", "utf8");
   const [, grants] = /^```sql\n(GRANT .*?)^```/ms.exec(page) ?? [];
@@ -80,24 +80,24 @@ interface Server {
   origin: string;
   description: string;
   container?: StartedPostgreSqlContainer;
-  /** What the container's log says of crashes, which take the connections of tests with them. */
+  /** Log lines of the container about crashes, which close the connections of tests. */
   crashes?: string[];
 }
 
-/** The server, or why there is none, in one line. */
+/** The server, or one line that says why there is none. */
 type Found = Server | { missing: string };
 
-/** How Postgres says that it lost a process of its own, or gave itself up. */
+/** Log lines of Postgres about a crashed process or a panic. */
 const CRASH = /PANIC|was terminated by signal|interrupted; last known up/;
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
 const SETTINGS = [
-  // Nothing in it outlives the run; waiting for the disk at each COMMIT took half of the time.
+  // The data does not outlive the run, and waiting for the disk at each COMMIT took half of the time.
   "fsync=off",
   "full_page_writes=off",
-  // VACUUM of the image's pgvector 0.8.0 can damage a vector index when rows are inserted meanwhile (pgvector#988), and then
-  // writes fail. What the library does about it has tests of its own, in broken-index.int.test.ts.
+  // VACUUM of the image's pgvector 0.8.0 can corrupt a vector index while rows are inserted (pgvector#988), and then writes
+  // fail. broken-index.int.test.ts tests how the library handles that.
   "autovacuum_vacuum_threshold=1000000",
   "autovacuum_vacuum_insert_threshold=-1",
 ];
@@ -124,7 +124,7 @@ async function findServer(): Promise<Found> {
   }
 }
 
-/** @throws whatever keeps the container from serving Postgres with pgvector */
+/** @throws if the container does not serve Postgres with pgvector */
 async function startServer(): Promise<Server> {
   const crashes: string[] = [];
   const container = await postgresContainer(IMAGE)
@@ -146,7 +146,7 @@ async function startServer(): Promise<Server> {
   }
 }
 
-/** @throws when it cannot be reached, or has no pgvector */
+/** @throws if it cannot be reached or has no pgvector */
 async function describeServer(connectionString: string): Promise<string> {
   const client = new pg.Client({ connectionString, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
   await client.connect();

@@ -1,11 +1,11 @@
-/** A handler to send requests to, on an index that answers as the test says. */
+/** Helpers that send requests to a handler on a fake index. */
 import { AbortError } from "../../src/errors.js";
 import { similarityHandler, type HttpIndex, type SimilarityHandlerOptions } from "../../src/http/handler.js";
 import type { AnySearchOptions } from "../../src/searching/search-options.js";
 import type { ChunkHit, TrainingHit } from "../../src/types.js";
 import { checkAgainstDescription } from "./openapi.js";
 
-/** A chunk that is found. */
+/** A found chunk. */
 export const hit: ChunkHit = {
   trainingId: "manual-7",
   chunkId: "c1",
@@ -18,7 +18,7 @@ export const hit: ChunkHit = {
   distance: 0.17,
 };
 
-/** A training that is found, with an id that no number holds. */
+/** A found training, with an id that a JavaScript number cannot represent. */
 export const training: TrainingHit = {
   trainingId: 9_007_199_254_740_993n,
   metadata: { grupo: "entrega" },
@@ -33,7 +33,7 @@ export type Search = (
   options: AnySearchOptions,
 ) => (ChunkHit | TrainingHit)[] | Promise<(ChunkHit | TrainingHit)[]>;
 
-/** Records how it is searched, and answers as the test says. */
+/** Records its searches and answers as the test wants. */
 export class FakeIndex implements HttpIndex {
   readonly calls: { query: string; options: AnySearchOptions }[] = [];
   readonly #search: Search;
@@ -48,7 +48,7 @@ export class FakeIndex implements HttpIndex {
   }
 }
 
-/** What came back. */
+/** The answer of the handler. */
 export interface Answer {
   status: number;
   body: unknown;
@@ -68,17 +68,17 @@ export async function send(
   return { status: response.status, body: JSON.parse(text), text, headers: response.headers };
 }
 
-/** Sends a JSON body as a good client does. */
+/** Sends a JSON body with its content type. */
 export function post(index: HttpIndex, body: unknown, options?: SimilarityHandlerOptions): Promise<Answer> {
   return send(index, jsonRequest(JSON.stringify(body)), options);
 }
 
-/** A request as a good client makes it. */
+/** A POST request with the content type of JSON. */
 export function jsonRequest(body: RequestInit["body"]): RequestInit {
   return { method: "POST", headers: { "content-type": "application/json" }, body: body ?? null };
 }
 
-/** What the handler answers to a search that fails. */
+/** The handler's answer if the search fails with this error. */
 export function failWith(error: Error): Promise<Answer> {
   return post(
     new FakeIndex(() => {

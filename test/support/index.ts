@@ -14,10 +14,10 @@ import { grantRights, uniqueName, type TestDatabase } from "./databases.js";
 export { gateOf } from "./gate.js";
 export { FIVE_PARAGRAPHS, paragraph, smallTraining } from "./texts.js";
 
-/** Few dimensions keep tests quick; what depends on 1024 says so. */
+/** Few dimensions keep tests fast; tests that depend on 1024 set them. */
 export const DIMENSIONS = 64;
 
-/** What a test gets to work with. */
+/** An index of a test, with its parts. */
 export interface TestIndex {
   index: TrainingIndex;
   embeddings: CountingEmbeddings;
@@ -55,7 +55,7 @@ export function dropAtEnd(owner: pg.Pool, schema: string): void {
   });
 }
 
-/** The hashing embedder, with a count of what it was asked for, and a way to make it wait or fail. */
+/** The hashing embedder, with counters and a hook that can make it wait or fail. */
 export class CountingEmbeddings implements EmbeddingsInterface {
   readonly #hashing: HashingEmbeddings;
   readonly profile;
@@ -83,7 +83,7 @@ export class CountingEmbeddings implements EmbeddingsInterface {
   }
 }
 
-/** The chunk rows of a training as they lie in the table: `version` changes with every write to a row. */
+/** The chunk rows of a training. `version` changes with every write to a row. */
 export async function storedRows(
   { pool, schema }: TestIndex,
   id = "a",
@@ -121,7 +121,7 @@ export async function inHostTransaction(
   }
 }
 
-/** Waits until something has come about elsewhere. */
+/** Polls until the condition is true. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 5));
 }

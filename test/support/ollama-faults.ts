@@ -1,28 +1,28 @@
-/** What a stand-in of Ollama does wrong on demand, in the words of Ollama v0.33.0-rc2 (fb30760) or of what is around it. */
+/** Faults of the fake Ollama server, with the messages of Ollama v0.33.0-rc2 (fb30760) or of a proxy in front of it. */
 
-/** What can go wrong. */
+/** The kinds of faults. */
 export type FaultKind =
   | "slow" // embedding takes `ms`, and `msPerText` for each text
   | "hang" // never answers
-  | "stall" // begins its answer, and never ends it
+  | "stall" // starts its answer and never ends it
   | "reset" // the connection breaks
-  | "proxy" // not Ollama's: an answer of a proxy in front of it, of `status`, `type` and `body`
-  | "busy" // 503, as long as the model is not loaded
-  | "loadFailure" // 500, as long as the model is not loaded
-  | "notReady" // 400, the runner has not come up
-  | "crash" // 400, the runner dies of the request
-  | "dead" // 400, the runner has died before
+  | "proxy" // a proxy in front of Ollama answers with `status`, `type` and `body`
+  | "busy" // 503 while the model is not loaded
+  | "loadFailure" // 500 while the model is not loaded
+  | "notReady" // 400, the runner is not ready
+  | "crash" // 400, the runner crashes on the request
+  | "dead" // 400, the runner crashed earlier
   | "nan" // 400, a vector is not a number
-  | "zeros" // what Ollama decodes llama-server's null for NaN to: for texts with the marker, else for all
+  | "zeros" // what Ollama makes of llama-server's null for NaN; for texts with the marker, else for all
   | "short" // a vector is missing
   | "shuffled"; // the vectors are not in the order of the texts (ollama#6187)
 
-/** One thing that goes wrong, and which requests for embeddings it comes to. */
+/** A fault, and the embedding requests that it affects. */
 export interface Fault {
   kind: FaultKind;
-  /** How many requests; then it is over. Default: all. */
+  /** How many requests it affects. Default: all. */
   times?: number;
-  /** Only requests with a text that has this in it. */
+  /** Only requests with a text that contains this. */
   marker?: string;
   ms?: number;
   msPerText?: number;
@@ -31,20 +31,20 @@ export interface Fault {
   body?: string;
 }
 
-/** An answer of HTTP; a text as its body stays as it is, anything else becomes JSON. */
+/** An HTTP answer. A string body is sent as is, anything else as JSON. */
 export interface Answer {
   status: number;
   body: unknown;
   type?: string;
 }
 
-/** What `server/routes.go` makes of a failure: all in one field. */
+/** A failure as `server/routes.go` answers it: in a single field. */
 export const failure = (status: number, error: string): Answer => ({ status, body: { error } });
 
-/** Port of the runner, which Ollama starts as a process of its own. */
+/** Address of the runner, which Ollama starts as a separate process. */
 const RUNNER = "http://127.0.0.1:41235";
 
-/** Where loading fails: `handleScheduleError`. */
+/** Failures of loading a model: `handleScheduleError`. */
 export const SCHEDULE_FAILURES = {
   busy: failure(503, "server busy, please try again.  maximum pending requests exceeded"),
   loadFailure: failure(
@@ -53,7 +53,7 @@ export const SCHEDULE_FAILURES = {
   ),
 } as const satisfies Partial<Record<FaultKind, Answer>>;
 
-/** Where embedding fails, `llm/llama_server.go`: 400 for whatever has no status of its own. */
+/** Failures of embedding, `llm/llama_server.go`: 400 for every error without its own status. */
 export const RUNNER_FAILURES = {
   notReady: failure(400, "unexpected server status: llm server loading model"),
   crash: failure(400, `do embedding request: Post "${RUNNER}/v1/embeddings": EOF`),
@@ -64,12 +64,12 @@ export const RUNNER_FAILURES = {
 const BAD_GATEWAY =
   "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>nginx/1.27.0</body></html>";
 
-/** What a proxy answers while Ollama is away. */
+/** The answer of a proxy while Ollama is down. */
 export function proxyAnswer({ status = 502, type = "text/html", body = BAD_GATEWAY }: Fault): Answer {
   return { status, type, body };
 }
 
-/** The faults that are under way at a server. */
+/** The active faults of a server. */
 export class Faults {
   readonly #faults: Fault[];
 
@@ -85,7 +85,7 @@ export class Faults {
     this.#faults.length = 0;
   }
 
-  /** The fault of this kind that comes to a request with these texts; it has come once more then. */
+  /** The fault of this kind for a request with these texts. Counts the request. */
   take(kind: FaultKind, texts: readonly string[]): Fault | undefined {
     const found = this.#faults.find(
       (fault) => fault.kind === kind && (fault.times ?? 1) > 0 && isFor(fault, texts),
@@ -94,7 +94,7 @@ export class Faults {
     return found;
   }
 
-  /** The answer of the first kind that there is a fault of. */
+  /** The answer of the first of these kinds that has a fault for the request. */
   takeAnswer<Kind extends FaultKind>(
     answers: Readonly<Record<Kind, Answer>>,
     texts: readonly string[],

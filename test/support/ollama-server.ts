@@ -1,13 +1,13 @@
 /**
- * A stand-in that answers as Ollama's native API does, as far as embeddings go, without a model.
+ * A fake Ollama server: the embedding part of its native API, without a model.
  *
- * Taken from Ollama v0.33.0-rc2 (fb30760, 2026-08-21): `EmbedHandler`, `ShowHandler`, `ListHandler` and
- * `handleScheduleError` of `server/routes.go`, `llm/llama_server.go` and `api/types.go`. Vectors are L2-normalised at 32
- * bits, again after `dimensions` has cut them; one bad text fails the whole request; a text that is too long is cut
+ * After Ollama v0.33.0-rc2 (fb30760, 2026-08-21): `EmbedHandler`, `ShowHandler`, `ListHandler` and
+ * `handleScheduleError` of `server/routes.go`, `llm/llama_server.go` and `api/types.go`. Vectors are L2-normalised in
+ * float32, again after `dimensions` has cut them; one bad text fails the whole request; a text that is too long is cut
  * unless `truncate` is `false`; the first request waits until the model is loaded.
  *
- * Not as there: tokens are two for each word, and two markers for each text; `num_ctx` and `num_batch` change nothing;
- * what is no JSON is refused in JavaScript's words.
+ * Differences: each word has two tokens, and each text two markers; `num_ctx` and `num_batch` have no effect; invalid JSON
+ * is refused with JavaScript's message.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -25,47 +25,47 @@ import {
 
 /** Options of {@link startOllamaServer}. */
 export interface OllamaServerOptions {
-  /** The models that have been pulled, with or without a tag. Default `mxbai-embed-large`. */
+  /** The pulled models, with or without a tag. Default `mxbai-embed-large`. */
   models?: readonly string[];
-  /** Components of a vector. Default 1024. */
+  /** Dimensions of a vector. Default 1024. */
   dimensions?: number;
-  /** Tokens that one text may have. Default 510: 512 of mxbai-embed-large, less its two markers. */
+  /** The most tokens of one text. Default 510: 512 of mxbai-embed-large, less its two markers. */
   maxTokens?: number;
   /** How long it takes to load the model. Default 0. */
   loadMs?: number;
-  /** What goes wrong. */
+  /** The faults from the start. */
   faults?: readonly Fault[];
 }
 
-/** A request as it came in. */
+/** A received request. */
 export interface OllamaRequest {
   method: string;
   path: string;
   headers: IncomingMessage["headers"];
   /** The parsed JSON; `undefined` for a request without a body. */
   body: unknown;
-  /** Whether its connection was closed before it had its whole answer. */
+  /** Whether the client closed the connection before the whole answer was sent. */
   wasCut: boolean;
 }
 
-/** A server that is running. */
+/** A running server. */
 export interface OllamaServer {
   /** For `baseUrl`. */
   url: string;
   /** All requests so far, in order. */
   requests: OllamaRequest[];
-  /** The texts of each request for embeddings so far, in order. */
+  /** The texts of each embedding request so far, in order. */
   inputs: () => string[][];
-  /** The most requests that were under way at one time. */
+  /** The highest number of concurrent requests so far. */
   mostAtOnce: () => number;
-  /** From now on this goes wrong, too. */
+  /** Adds a fault. */
   fault: (fault: Fault) => void;
-  /** From now on nothing goes wrong. */
+  /** Removes all faults. */
   heal: () => void;
   close: () => Promise<void>;
 }
 
-/** A connection that is left as it is. */
+/** A request that gets no complete answer. */
 type NoAnswer = "hang" | "stall" | "reset";
 
 const MARKERS = 2;
@@ -136,7 +136,7 @@ export async function startOllamaServer(options: OllamaServerOptions = {}): Prom
     };
   };
 
-  /** What is wrong with vectors in an answer that looks right. */
+  /** Applies the faults that spoil vectors in a successful answer. */
   const disturb = (vectors: number[][], texts: readonly string[]): number[][] => {
     const zeros = faults.take("zeros", texts);
     const some = zeros
@@ -214,7 +214,7 @@ export async function startOllamaServer(options: OllamaServerOptions = {}): Prom
     void handle(incoming, response)
       .catch((error: unknown) => failure(400, String(error)))
       .then((outcome) => {
-        if (typeof outcome === "object") underWay.delete(response); // its client may ask again before it is closed
+        if (typeof outcome === "object") underWay.delete(response); // the client may send its next request before this one closes
         send(response, outcome);
       });
   });
@@ -273,7 +273,7 @@ async function readText(incoming: IncomingMessage): Promise<string> {
   return Buffer.concat(parts).toString("utf8");
 }
 
-/** The texts of a request's body; `undefined` for an `input` that Ollama refuses. */
+/** The texts of a request body; `undefined` for an `input` that Ollama refuses. */
 function textsOf(body: unknown): string[] | undefined {
   const { input } = (body ?? {}) as { input?: unknown };
   if (input === undefined || input === null || input === "") return [];

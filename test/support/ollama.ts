@@ -1,4 +1,4 @@
-/** What tests with a stand-in of Ollama share. */
+/** Helpers of tests with the fake Ollama server. */
 import { performance } from "node:perf_hooks";
 import {
   ollamaEmbeddings,
@@ -16,7 +16,7 @@ export async function startOllama(options?: OllamaServerOptions): Promise<Ollama
   return server;
 }
 
-/** A server that ends with the test, and an embedder on it that gives up soon. */
+/** A server that ends with the test, and an embedder on it with a short retry budget. */
 export async function openOllama(
   server: OllamaServerOptions = {},
   options: OllamaEmbeddingsOptions = {},
@@ -26,7 +26,7 @@ export async function openOllama(
   return { server: started, embeddings };
 }
 
-/** How a call ended, and how long it took. */
+/** The error of a call, and how long it took. */
 export interface Ended {
   error: unknown;
   elapsedMs: number;
@@ -43,7 +43,7 @@ export async function failureIn(call: () => Promise<unknown>): Promise<Ended> {
   throw new Error("the call did not fail");
 }
 
-/** What came of texts, in short: `vector`, or the code of an error. */
+/** A short form of embedding outcomes: `vector` or the code of an error. */
 export function summaryOf(outcomes: readonly (number[] | EmbeddingError)[]): string[] {
   return outcomes.map((outcome) => (outcome instanceof EmbeddingError ? outcome.code : "vector"));
 }

@@ -23,12 +23,12 @@ const description = parse(
 ) as Description;
 const { responses } = description.paths["/oraculo/similarity"]?.post ?? { responses: {} };
 
-// OpenAPI's own words (`example`, `components`, ...) are none of JSON Schema's.
+// OpenAPI has keywords that JSON Schema does not (`example`, `components`, ...).
 const ajv = new Ajv2020({ strict: false, allErrors: true });
 ajv.addSchema(description, "openapi.yaml");
 
-/** What every answer has on its way. */
-const BY_TRANSPORT = new Set(["content-type", "content-length", "connection", "keep-alive", "date"]);
+/** Headers that the HTTP server adds to every answer. */
+const TRANSPORT_HEADERS = new Set(["content-type", "content-length", "connection", "keep-alive", "date"]);
 
 const answered = new Set<string>();
 
@@ -44,7 +44,7 @@ export function checkAgainstDescription(
   checkHeaders(headers, described?.headers ?? {});
   const type = headers.get("content-type") ?? "";
   expect(Object.keys(described?.content ?? {})).toEqual([type]);
-  // The description is that of the default names.
+  // The description uses the default field names.
   if (status === 200 && (fields ?? toResult)) return;
   const validate = validatorAt(
     "paths",
@@ -59,7 +59,7 @@ export function checkAgainstDescription(
   expect(validate(JSON.parse(text)), ajv.errorsText(validate.errors)).toBe(true);
 }
 
-/** Those that the page names, as it says; and none of ours that it does not name. */
+/** Checks that the described headers match, and that there are no others. */
 function checkHeaders(headers: Headers, described: Record<string, DescribedHeader>): void {
   for (const [name, { required = false, schema }] of Object.entries(described)) {
     const value = headers.get(name);
@@ -68,11 +68,11 @@ function checkHeaders(headers: Headers, described: Record<string, DescribedHeade
       expect(ajv.validate(schema, /^\d+$/.test(value) ? Number(value) : value), name).toBe(true);
   }
   const named = Object.keys(described).map((name) => name.toLowerCase());
-  const others = [...headers.keys()].filter((name) => !named.includes(name) && !BY_TRANSPORT.has(name));
+  const others = [...headers.keys()].filter((name) => !named.includes(name) && !TRANSPORT_HEADERS.has(name));
   expect(others).toEqual([]);
 }
 
-/** The schema at a place of the page. */
+/** The schema at a path of the description. */
 function validatorAt(...path: (string | number)[]): ValidateFunction {
   const pointer = path.map((part) => part.toString().replaceAll("~", "~0").replaceAll("/", "~1")).join("/");
   const validate = ajv.getSchema(`openapi.yaml#/${pointer}`);
@@ -80,17 +80,17 @@ function validatorAt(...path: (string | number)[]): ValidateFunction {
   return validate;
 }
 
-/** The statuses of all answers that were checked so far. */
+/** The statuses of all answers checked so far. */
 export function answeredStatuses(): string[] {
   return [...answered].sort();
 }
 
-/** The statuses that the page names. */
+/** The statuses in the description. */
 export function describedStatuses(): string[] {
   return Object.keys(responses).sort();
 }
 
-/** Whether a body is one that the page says callers can send. */
+/** Whether a request body matches the description. */
 export function isDescribedRequest(body: unknown): boolean {
   return validatorAt("components", "schemas", "Search")(body);
 }

@@ -1,8 +1,8 @@
 import type { PreparedTraining, Training, TrainingIndex } from "langchain-training-index";
 
 /**
- * A prepared version in whose way other calls come: so it is stored in a transaction of several statements, and not by one
- * statement as others are.
+ * Prepares a training and then stores other versions of it. The prepared version is therefore stored in a transaction of
+ * several statements instead of a single-statement swap.
  */
 export async function overtakenPreparation(
   index: TrainingIndex,

@@ -2,14 +2,14 @@ import type { MigrateOptions } from "langchain-training-index/migrations";
 import type { TestDatabase } from "./databases.js";
 import { DIMENSIONS, openTestIndex, type TestIndex } from "./index.js";
 
-/** A unit vector towards an axis, leaning towards another one. */
+/** A vector along an axis, leaning towards another one. */
 export function towards(axis: number, lean = 0, other = axis + 1): number[] {
   return Array.from({ length: DIMENSIONS }, (_, place) =>
     place === axis ? 1 - lean : place === other ? lean : 0,
   );
 }
 
-/** Trainings of ready chunks with chosen vectors. */
+/** An index of trainings whose chunks have these vectors. */
 export async function openWith(
   database: TestDatabase,
   trainings: Record<string, number[][]>,

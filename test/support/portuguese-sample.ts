@@ -1,4 +1,4 @@
-/** Portuguese prose of several kinds, written for these tests: for clones that FaQuAD is not at hand for. */
+/** Portuguese prose of several kinds, written for these tests, for machines without the FaQuAD data set. */
 export const PORTUGUESE_PARAGRAPHS = [
   "A Universidade foi fundada em 1934, a partir da reunião de faculdades que já existiam na cidade, e hoje mantém onze campi distribuídos pelo interior do estado. O ingresso nos cursos de graduação ocorre por meio de concurso vestibular ou da nota obtida no Exame Nacional do Ensino Médio, e cerca de metade das vagas é reservada a estudantes que concluíram a educação básica em escolas públicas.",
   "O prazo de entrega começa a contar no primeiro dia útil depois da confirmação do pagamento. Para as capitais das regiões Sul e Sudeste, a encomenda costuma chegar em até três dias; para as demais localidades, em até nove. Se o endereço estiver incompleto ou se ninguém puder receber a mercadoria, a transportadora faz outras duas tentativas antes de devolvê-la ao nosso centro de distribuição, em Guarulhos.",

@@ -1,13 +1,13 @@
 import type { DatabaseClient, DatabasePool } from "langchain-training-index";
 import type pg from "pg";
 
-/** A statement as it went to the database. */
+/** A statement as it was sent to the database. */
 export interface Statement {
   text: string;
   values: unknown[] | undefined;
 }
 
-/** The pool, and a list that all statements sent through it are added to. */
+/** The pool, and a growing list of all statements sent through it. */
 export function recordingPool(pool: pg.Pool): { pool: DatabasePool; statements: Statement[] } {
   const statements: Statement[] = [];
   return {

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { onTestFinished } from "vitest";
 
-/** A way to a server that can fall silent, as when a cable is cut: nothing is closed, and nothing comes any more. */
+/** A proxy to a server that can stop forwarding without closing its connections, as when a cable is cut. */
 export async function silentProxy(target: URL): Promise<{ url: URL; fallSilent: () => void }> {
   const sockets = new Set<Socket>();
   let isSilent = false;

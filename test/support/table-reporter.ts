@@ -2,16 +2,16 @@ import Table from "cli-table3";
 import type { TestCase, TestModule } from "vitest/node";
 import type { Reporter } from "vitest/reporters";
 
-/** What a table is about, and how its lines come from the titles of suites. */
+/** The content of a table, and how its lines follow from the titles of suites. */
 interface TableKind {
-  /** Of the tests that it counts. */
+  /** The folder of the counted tests. */
   folder: string;
   title: string;
-  /** Of the columns that say what a line is about. */
+  /** The heads of the columns that name a line. */
   head: readonly string[];
-  /** What a line says when all of its tests passed, and when one did not. */
+  /** The result of a line if all of its tests passed, and if one failed. */
   results: readonly [string, string];
-  /** The lines that a suite counts for, by what is in their first columns. */
+  /** The first columns of each line to which a suite counts. */
   linesOf: (suite: string) => string[][];
   compare: (left: string, right: string) => number;
 }
@@ -19,7 +19,7 @@ interface TableKind {
 /** A line of a table, with its tests on all databases. */
 interface Line {
   columns: string[];
-  /** How many there are on each database: of the same cases. */
+  /** The number of tests on each database; every database has the same cases. */
   cases: Map<string, number>;
   passed: number;
   failed: number;
@@ -29,7 +29,7 @@ interface Line {
 /** `C2 Ordered`; a suite that proves several clauses names them all. */
 const CLAUSE = /^((?:C\d+ )+)(.*)$/;
 
-/** After a run of `test/contract`: what was found of each clause of the contract. */
+/** The results of `test/contract`, clause by clause. */
 export const contractTable: TableKind = {
   folder: "/test/contract/",
   title: "The contract, clause by clause",
@@ -38,16 +38,16 @@ export const contractTable: TableKind = {
   linesOf: (suite) => {
     const [, numbers = "", name = ""] = CLAUSE.exec(suite) ?? [];
     const clauses = numbers.split(" ").filter(Boolean);
-    // A clause is called after the suite that proves it alone.
+    // The name of a clause is in the title of a suite that proves it alone.
     return clauses.map((clause) => (clauses.length === 1 ? [clause, name] : [clause]));
   },
   compare: (left, right) => Number(left.slice(1)) - Number(right.slice(1)),
 };
 
-/** After a run of `test/conformance`: how many cases of others' suites there are, and what came of them. */
+/** The results of `test/conformance`, suite by suite. */
 export const conformanceTable: TableKind = {
   folder: "/test/conformance/",
-  title: "The cases of others' suites",
+  title: "The cases of other projects' suites",
   head: ["suite"],
   results: ["conforms", "DIFFERS"],
   linesOf: (suite) => [[suite]],
@@ -102,12 +102,12 @@ export class TableReporter implements Reporter {
       line.cases.set(database, (line.cases.get(database) ?? 0) + 1);
       const { state } = test.result();
       if (state === "passed" || state === "failed" || state === "skipped") line[state] += 1;
-      else line.failed += 1; // it did not come to an end
+      else line.failed += 1; // it did not finish
     }
   }
 }
 
-/** The outermost suite of a test, and the database that it runs on: `C2 Ordered, on the server database`. */
+/** Splits the title of a test's outermost suite, `C2 Ordered, on the server database`, into suite and database. */
 function placeOf(test: TestCase): { suite: string; database: string } {
   let { parent } = test;
   while (parent.type === "suite" && parent.parent.type === "suite") parent = parent.parent;

@@ -1,4 +1,4 @@
-/** A paragraph of a length that fills one chunk: no other fits beside it. */
+/** A paragraph that fills a chunk: no second one fits into it. */
 export function paragraph(topic: string): string {
   return `${topic}: ${"a loja atende de segunda a sexta e responde por mensagem no mesmo dia. ".repeat(9)}`.trim();
 }

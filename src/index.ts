@@ -2,7 +2,7 @@
  * Keeps the vectors of a bot's trainings (the texts of its knowledge base) in Postgres + pgvector, in step with the texts,
  * and finds the passages that answer a question, from LangChain.js.
  *
- * @module
+ * @module langchain-training-index
  */
 export type { BulkLoadOptions } from "./writing/bulk-load.js";
 export {
@@ -14,7 +14,7 @@ export {
   type Passage,
 } from "./prompting/context.js";
 export type { EmbeddingProfile } from "./embedding/profiles.js";
-export type { IndexingRun } from "./writing/indexing-run.js";
+export type { IndexingRun, OnFailure, ResultOf } from "./writing/indexing-run.js";
 export { configFromEnv, type EnvironmentConfig } from "./environment.js";
 export {
   AbortError,
@@ -24,6 +24,7 @@ export {
   SchemaError,
   TrainingIndexError,
   type ErrorCode,
+  type EmbeddingErrorCode,
   type ErrorDetails,
 } from "./errors.js";
 export type { Notice, NoticeCode } from "./calls/notices.js";
@@ -44,9 +45,9 @@ export {
   type SearchableIndex,
   type TrainingRetrieverOptions,
 } from "./langchain/retriever.js";
-export type { SimilarOptions } from "./searching/search-options.js";
+export type { AnySearchOptions, SimilarOptions } from "./searching/search-options.js";
 export type { Splitter } from "./chunking/splitter.js";
-export type { DatabaseClient, DatabasePool, Queryable } from "./postgres/database.js";
+export type { DatabaseClient, DatabasePool, Queryable, QueryResult } from "./calls/host-database.js";
 export type { IndexProgress } from "./schema/index-progress.js";
 export { TrainingIndex } from "./training-index.js";
 export type { TrainingHeader } from "./chunking/training-input.js";
@@ -87,4 +88,5 @@ export type {
   UpsertStatus,
 } from "./types.js";
 export { TrainingTranslator } from "./langchain/training-translator.js";
+export type { AddOptions } from "./langchain/vector-store-names.js";
 export { TrainingVectorStore, type VectorStoreSelection } from "./langchain/vector-store.js";

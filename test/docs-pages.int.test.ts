@@ -10,7 +10,7 @@ import pg from "pg";
 import { describe, expect, inject, it, onTestFinished } from "vitest";
 import { temporaryDatabase } from "../tooling/temporary-database.js";
 import { requireServerUrl, uniqueName } from "./support/databases.js";
-import { codeBlocks, expectLines, promisedOutput, runPage } from "./support/markdown-program.js";
+import { codeBlocks, expectLines, promisedOutput, runPageHere } from "./support/markdown-program.js";
 
 /** Pages whose code can run on a server. */
 const SERVER_PAGES = ["deployment", "operations", "tenants", "transactions", "troubleshooting"];
@@ -21,7 +21,7 @@ describe.runIf(inject("serverUrl") !== undefined).each(SERVER_PAGES)("the code o
   it("runs on a server, and prints what the page says", { timeout: 90_000 }, async () => {
     const database = await temporaryDatabase(requireServerUrl(), "docs_pages");
     onTestFinished(() => database.drop());
-    const output = await runPage(pathOf(page), database.url, (code) =>
+    const output = await runPageHere(pathOf(page), database.url, (code) =>
       code
         .replaceAll(
           "const pool = embeddedPool(); //",

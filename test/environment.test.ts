@@ -23,7 +23,7 @@ describe("configFromEnv", () => {
     "%40%",
     "ção",
     "[x]",
-  ])("encodes what an address does not allow in the password %s", (password) => {
+  ])("encodes reserved characters in the password %s", (password) => {
     for (const rest of ["localhost:5432/treinos", "db/treinos?sslmode=disable&application_name=a@b"]) {
       const { databaseUrl } = configFromEnv({ DATABASE_URL: `postgres://bot:${password}@${rest}` });
       const url = new URL(databaseUrl ?? "");
@@ -39,11 +39,11 @@ describe("configFromEnv", () => {
     "postgres://db/treinos?application_name=a@b",
     "postgres://bot:x@db/treinos?options=-c%20search_path%3Da",
     "postgresql://bot:x@/treinos?host=/var/run/postgresql",
-  ])("leaves %s as it is", (address) => {
+  ])("leaves %s unchanged", (address) => {
     expect(configFromEnv({ DATABASE_URL: address }).databaseUrl).toBe(address);
   });
 
-  it("refuses an address that cannot be read, and says how to write it, without the address", () => {
+  it("refuses an invalid address and says how to write it, without repeating it", () => {
     const call = (): unknown => configFromEnv({ DATABASE_URL: "postgres://bot:segredo@db:99999/treinos" });
     expect(call).toThrow(/encodeURIComponent\(password\)/);
     expect(call).not.toThrow(/segredo/);
@@ -69,11 +69,11 @@ describe("configFromEnv", () => {
     });
   });
 
-  it("leaves undefined what is not set", () => {
+  it("leaves unset variables undefined", () => {
     expect(configFromEnv({})).toStrictEqual(nothingSet);
   });
 
-  it("takes an empty or blank value for not set", () => {
+  it("treats an empty or blank value as unset", () => {
     const env = {
       DATABASE_URL: "",
       OLLAMA_BASE_URL: "  ",
@@ -86,7 +86,7 @@ describe("configFromEnv", () => {
     expect(configFromEnv(env)).toStrictEqual(nothingSet);
   });
 
-  it("cuts white space around values", () => {
+  it("trims white space around values", () => {
     const config = configFromEnv({
       DATABASE_URL: " postgresql://db/treinos\n",
       EMBEDDINGS_MODEL: " bge-m3 ",
@@ -97,7 +97,7 @@ describe("configFromEnv", () => {
     expect(config.hnsw.m).toBe(8);
   });
 
-  it("takes the second protocol of each address", () => {
+  it("accepts the second protocol of each address", () => {
     const config = configFromEnv({
       DATABASE_URL: "postgresql:///treinos?host=/var/run/postgresql",
       OLLAMA_BASE_URL: "https://ollama.exemplo.com.br",
@@ -129,14 +129,17 @@ describe("configFromEnv", () => {
     "postgres:\\\\localhost\\treinos",
     "post\ngres://localhost/treinos",
     "postgres+ssl://localhost/treinos",
-  ])("refuses %j as the address of the database, which does not start literally so", (value) => {
-    expect(() => configFromEnv({ DATABASE_URL: value })).toThrow(
-      refusal("DATABASE_URL", "must be an address that starts with postgres:// or postgresql://"),
-    );
-  });
+  ])(
+    "refuses %j as the address of the database: it does not start literally with postgres:// or postgresql://",
+    (value) => {
+      expect(() => configFromEnv({ DATABASE_URL: value })).toThrow(
+        refusal("DATABASE_URL", "must be an address that starts with postgres:// or postgresql://"),
+      );
+    },
+  );
 
   it.each(["OLLAMA_BASE_URL", "ELOLUTIONAPI_BASE_URL"])(
-    "refuses an address in %s that is not of the web",
+    "refuses an address in %s that is not http or https",
     (name) => {
       for (const value of [
         "localhost:11434",
@@ -159,7 +162,7 @@ describe("configFromEnv", () => {
   );
 
   it.each(["HNSW_M", "HNSW_EF_CONSTRUCTION", "HNSW_EF_SEARCH"])(
-    "refuses what is no whole number in %s",
+    "refuses a value of %s that is not a whole number",
     (name) => {
       for (const value of [
         "dezesseis",
@@ -178,7 +181,7 @@ describe("configFromEnv", () => {
     },
   );
 
-  it("takes zero and nine digits for whole numbers", () => {
+  it("accepts zero and nine digits as whole numbers", () => {
     expect(configFromEnv({ HNSW_M: "0", HNSW_EF_SEARCH: "999999999" }).hnsw).toStrictEqual({
       m: 0,
       efConstruction: undefined,

@@ -14,7 +14,7 @@ import {
 } from "../src/errors.js";
 
 describe("TrainingIndexError", () => {
-  it("carries its code, whether a retry can help, and the cause", () => {
+  it("has a code, `retryable` and a cause", () => {
     const cause = new Error("conexão recusada");
     const error = new TrainingIndexError("falhou", { code: "DATABASE_FAILED", retryable: true, cause });
     expect(error).toBeInstanceOf(Error);
@@ -32,7 +32,7 @@ describe("TrainingIndexError", () => {
 });
 
 describe("InvalidArgumentError", () => {
-  it("puts the option before the problem and is never worth a retry", () => {
+  it("puts the option before the problem and is never retryable", () => {
     const error = new InvalidArgumentError("filter.grupo", "must be a string");
     expect(error).toBeInstanceOf(TrainingIndexError);
     expect(error.name).toBe("InvalidArgumentError");
@@ -42,7 +42,7 @@ describe("InvalidArgumentError", () => {
     expect(error.retryable).toBe(false);
   });
 
-  it("keeps the error underneath as its cause", () => {
+  it("keeps the underlying error as its cause", () => {
     const cause = new SyntaxError("JSON");
     expect(new InvalidArgumentError("documents[0]", "is no JSON", cause).cause).toBe(cause);
   });
@@ -58,7 +58,7 @@ describe("is", () => {
   };
   const names = Object.keys(makers) as (keyof typeof makers)[];
 
-  it.each(names)("knows a %s of another copy of the library, and no other class for it", async (name) => {
+  it.each(names)("recognizes a %s of another copy of the library, and as no other class", async (name) => {
     const own = await import("../src/errors.js");
     vi.resetModules();
     const other = await import("../src/errors.js");
@@ -70,7 +70,7 @@ describe("is", () => {
     }
   });
 
-  it("knows nothing else", () => {
+  it("recognizes nothing else", () => {
     for (const value of [undefined, null, "x", {}, new Error("x"), { name: "AbortError" }]) {
       expect(TrainingIndexError.is(value)).toBe(false);
       expect(AbortError.is(value)).toBe(false);
@@ -79,7 +79,7 @@ describe("is", () => {
 });
 
 describe("SchemaError", () => {
-  it("takes any code and is never worth a retry", () => {
+  it("accepts any code and is never retryable", () => {
     const error = new SchemaError("SCHEMA_MISSING", "run migrate", "por baixo");
     expect(error).toBeInstanceOf(TrainingIndexError);
     expect(error.name).toBe("SchemaError");
@@ -91,7 +91,7 @@ describe("SchemaError", () => {
 });
 
 describe("EmbeddingError", () => {
-  it.each([true, false])("says that a retry can help: %s", (retryable) => {
+  it.each([true, false])("has the given `retryable`: %s", (retryable) => {
     const error = new EmbeddingError("EMBEDDING_FAILED", "o modelo falhou", retryable, "por baixo");
     expect(error).toBeInstanceOf(TrainingIndexError);
     expect(error.name).toBe("EmbeddingError");
@@ -103,7 +103,7 @@ describe("EmbeddingError", () => {
 });
 
 describe("DatabaseError", () => {
-  it("carries the SQLSTATE", () => {
+  it("has the SQLSTATE", () => {
     const details = { code: "CONFLICT", retryable: true, sqlState: "40001", cause: 1 } as const;
     const error = new DatabaseError("rejeitado", details);
     expect(error).toBeInstanceOf(TrainingIndexError);
@@ -115,7 +115,7 @@ describe("DatabaseError", () => {
     expect(error.cause).toBe(1);
   });
 
-  it("has no SQLSTATE when the connection failed", () => {
+  it("has no SQLSTATE if the connection failed", () => {
     const error = new DatabaseError("sem conexão", { code: "CONNECTION_FAILED", retryable: true });
     expect(error.sqlState).toBeUndefined();
   });
@@ -134,7 +134,7 @@ describe("AbortError", () => {
 });
 
 describe("throwIfAborted", () => {
-  it("throws from the moment on that the signal fires", () => {
+  it("throws once the signal has fired", () => {
     const controller = new AbortController();
     const check = (): void => {
       throwIfAborted(controller.signal);
@@ -145,7 +145,7 @@ describe("throwIfAborted", () => {
     expect(check).toThrow(new AbortError("desistiu"));
   });
 
-  it("takes a missing signal for one that never fires", () => {
+  it("treats a missing signal as one that never fires", () => {
     expect(() => {
       throwIfAborted(undefined);
     }).not.toThrow();
@@ -153,13 +153,13 @@ describe("throwIfAborted", () => {
 });
 
 describe("orAbort", () => {
-  it("settles as the work does without a signal", async () => {
+  it("settles like the work without a signal", async () => {
     const failure = new Error("falhou");
     await expect(orAbort(() => Promise.resolve("pronto"), undefined)).resolves.toBe("pronto");
     await expect(orAbort(() => Promise.reject(failure), undefined)).rejects.toBe(failure);
   });
 
-  it("settles as the work does while the signal has not fired", async () => {
+  it("settles like the work while the signal has not fired", async () => {
     const failure = new Error("falhou");
     const { signal } = new AbortController();
     await expect(orAbort(() => Promise.resolve("pronto"), signal)).resolves.toBe("pronto");
@@ -167,7 +167,7 @@ describe("orAbort", () => {
   });
 
   it.each([undefined, new AbortController().signal])(
-    "rejects with what the work throws at once, and leaves no listener (%#)",
+    "rejects with what the work throws synchronously, and leaves no listener (%#)",
     async (signal) => {
       const failure = new Error("falhou");
       const work = (): never => {
@@ -179,7 +179,7 @@ describe("orAbort", () => {
   );
 
   it.each([undefined, new AbortController().signal])(
-    "starts the work once, and at once (%#)",
+    "starts the work immediately and only once (%#)",
     async (signal) => {
       const work = vi.fn(() => Promise.resolve("pronto"));
       const outcome = orAbort(work, signal);
@@ -189,7 +189,7 @@ describe("orAbort", () => {
     },
   );
 
-  it("rejects as soon as the signal fires, though the work never ends", async () => {
+  it("rejects as soon as the signal fires, even if the work never ends", async () => {
     const controller = new AbortController();
     const outcome = orAbort(() => new Promise(() => undefined), controller.signal);
     controller.abort("desistiu");
@@ -197,7 +197,7 @@ describe("orAbort", () => {
     await expect(outcome).rejects.toThrow(new AbortError("desistiu"));
   });
 
-  it("does not start the work when the signal has fired before", async () => {
+  it("does not start the work if the signal has already fired", async () => {
     const work = vi.fn(() => Promise.resolve("pronto"));
     const signal = AbortSignal.abort("antes");
     const outcome = orAbort(work, signal);
@@ -220,7 +220,7 @@ describe("orAbort", () => {
     expect(getEventListeners(signal, "abort")).toHaveLength(0);
   });
 
-  it("leaves no rejection unhandled when the work fails after the signal", async () => {
+  it("leaves no rejection unhandled if the work fails after the signal", async () => {
     const controller = new AbortController();
     const unhandled = await unhandledRejections(async () => {
       let fail = (): void => undefined;
@@ -237,7 +237,7 @@ describe("orAbort", () => {
     expect(unhandled).toEqual([]);
   });
 
-  it("leaves no rejection unhandled when the signal has fired before", async () => {
+  it("leaves no rejection unhandled if the signal has already fired", async () => {
     const unhandled = await unhandledRejections(async () => {
       const work = (): Promise<never> => Promise.reject(new Error("o modelo falhou"));
       await expect(orAbort(work, AbortSignal.abort())).rejects.toThrow(AbortError);
@@ -245,7 +245,7 @@ describe("orAbort", () => {
     expect(unhandled).toEqual([]);
   });
 
-  it("leaves no rejection unhandled when the work fires the signal and throws at once", async () => {
+  it("leaves no rejection unhandled if the work fires the signal and throws synchronously", async () => {
     const controller = new AbortController();
     const unhandled = await unhandledRejections(async () => {
       const work = (): never => {
@@ -258,7 +258,7 @@ describe("orAbort", () => {
   });
 });
 
-/** What Node would end the process for; vitest's own listeners are put aside meanwhile. */
+/** The unhandled rejections, for which Node would end the process. Vitest's own listeners are removed meanwhile. */
 async function unhandledRejections(body: () => Promise<void>): Promise<unknown[]> {
   const others = process.listeners("unhandledRejection");
   const reasons: unknown[] = [];

@@ -9,7 +9,7 @@ import { migrate } from "langchain-training-index/migrations";
 import pg from "pg";
 import { describe, expect, inject, it, onTestFinished } from "vitest";
 import { requireServerUrl, uniqueName } from "./support/databases.js";
-import { codeBlocks, expectLines, promisedOutput, runPage } from "./support/markdown-program.js";
+import { codeBlocks, expectLines, promisedOutput, runPage, runPageHere } from "./support/markdown-program.js";
 
 const READMES = ["README.md", "README.pt-BR.md"];
 /** Every page below docs/ that has code. Each is one program that starts what it needs. */
@@ -61,7 +61,7 @@ describe.each(READMES)("the code of %s", (readme) => {
 
 describe.each(PAGES)("the code of %s", (page) => {
   it("runs as one program, and prints what the page says", { timeout: 90_000 }, async () => {
-    const output = await runPage(page, "");
+    const output = await runPageHere(page, "");
     expectLines(output, promisedOutput((await codeBlocks(page, "ts")).join("\n")));
   });
 });

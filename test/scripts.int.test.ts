@@ -11,7 +11,7 @@ import { startOllamaServer } from "./support/ollama-server.js";
 const run = promisify(execFile);
 const MINUTE = 60_000;
 
-/** Runs an npm script as a newcomer does: with an environment that configures nothing, but for what is given, and no `.env`. */
+/** Runs an npm script as a newcomer does: without a `.env`, and with only the given variables. */
 async function npm(args: string[], env: Record<string, string> = {}): Promise<string> {
   const { PATH = "", HOME = "" } = process.env;
   const { stdout } = await run("npm", ["--silent", ...args], {
@@ -22,7 +22,7 @@ async function npm(args: string[], env: Record<string, string> = {}): Promise<st
 }
 
 describe("npm start, with no configuration", () => {
-  it("does the whole of the main job on the embedded database", { timeout: MINUTE }, async () => {
+  it("indexes, searches, edits and deletes on the embedded database", { timeout: MINUTE }, async () => {
     const output = await npm(["start"]);
     expect(output).toContain("database: embedded (PGlite, in memory)");
     expect(output).toContain("embedder: built-in hashing (set OLLAMA_BASE_URL for a real model)");
@@ -40,24 +40,20 @@ describe("npm start, with no configuration", () => {
     expect(output).toContain("[1] cuidados - jardinagem");
   });
 
-  it(
-    "reads a file of variables, in which the environment has the last word",
-    { timeout: MINUTE },
-    async () => {
-      const folder = await mkdtemp("/tmp/training index env-");
-      onTestFinished(() => rm(folder, { recursive: true }));
-      const file = join(folder, ".env");
-      await writeFile(file, "DATABASE_URL=mysql://db\nHNSW_M=many\n");
-      const failureWith = async (env: Record<string, string>): Promise<string> => {
-        const failure = await npm(["start"], { ENV_FILE: file, ...env }).catch((error: unknown) => error);
-        return (failure as { stderr: string }).stderr;
-      };
-      expect(await failureWith({})).toContain("DATABASE_URL must be an address");
-      expect(await failureWith({ DATABASE_URL: "" })).toContain("HNSW_M must be a whole number");
-    },
-  );
+  it("reads variables from a file; the environment overrides them", { timeout: MINUTE }, async () => {
+    const folder = await mkdtemp("/tmp/training index env-");
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const file = join(folder, ".env");
+    await writeFile(file, "DATABASE_URL=mysql://db\nHNSW_M=many\n");
+    const failureWith = async (env: Record<string, string>): Promise<string> => {
+      const failure = await npm(["start"], { ENV_FILE: file, ...env }).catch((error: unknown) => error);
+      return (failure as { stderr: string }).stderr;
+    };
+    expect(await failureWith({})).toContain("DATABASE_URL must be an address");
+    expect(await failureWith({ DATABASE_URL: "" })).toContain("HNSW_M must be a whole number");
+  });
 
-  it("says which variable is wrong, and nothing of its value", { timeout: MINUTE }, async () => {
+  it("names an invalid variable without its value", { timeout: MINUTE }, async () => {
     const failure = await npm(["start"], { DATABASE_URL: "mysql://root:secret@db" }).catch(
       (error: unknown) => error,
     );
@@ -68,7 +64,7 @@ describe("npm start, with no configuration", () => {
 });
 
 describeOnServer("npm start", () => {
-  it("runs with Ollama, and leaves nothing behind", { timeout: MINUTE }, async () => {
+  it("runs with Ollama and leaves nothing behind", { timeout: MINUTE }, async () => {
     const ollama = await startOllamaServer();
     onTestFinished(() => ollama.close());
     const env = { DATABASE_URL: requireServerUrl(), OLLAMA_BASE_URL: ollama.url };
@@ -114,7 +110,7 @@ describe("npm run example", () => {
     expect(await npm(["run", "example", "--", name])).toContain(expected);
   });
 
-  it("says which there are when there is no such example", { timeout: MINUTE }, async () => {
+  it("lists the examples if the given one does not exist", { timeout: MINUTE }, async () => {
     await expect(npm(["run", "example", "--", "../package"])).rejects.toMatchObject({
       code: 2,
       stderr: expect.stringContaining("transaction, vector-store") as unknown,
@@ -132,7 +128,7 @@ describeOnServer("npm run example", () => {
 });
 
 describe("npm run eval", () => {
-  it("prints how well the right passage was found", { timeout: MINUTE }, async () => {
+  it("prints how often the right passage was found", { timeout: MINUTE }, async () => {
     const folder = await questionSet();
     const output = await npm(["run", "eval", "--", folder]);
     expect(output).toMatch(/measure +│ vector +│ text +│ hybrid/);
@@ -144,7 +140,7 @@ describe("npm run eval", () => {
     expect(output).toMatch(/seconds to index +│ \d+\.\d/);
   });
 
-  it("takes a file in the format of SQuAD", { timeout: MINUTE }, async () => {
+  it("accepts a file in the format of SQuAD", { timeout: MINUTE }, async () => {
     const folder = await mkdtemp("/tmp/training-index-eval-");
     onTestFinished(() => rm(folder, { recursive: true }));
     const [first, second] = [
@@ -154,7 +150,7 @@ describe("npm run eval", () => {
     const ask = (context: string, question: string, text: string): unknown => ({
       id: question,
       question,
-      // Code points, as Python counts.
+      // Offsets count code points, as in Python.
       answers: [{ text, answer_start: Array.from(context.slice(0, context.indexOf(text))).length }],
     });
     const paragraphs = [
@@ -180,7 +176,7 @@ describe("npm run eval", () => {
     [["/nowhere"], "There is no file or folder /nowhere"],
     [["docs"], "There is no file docs/queries.jsonl"],
     [["package.json"], "package.json is not in the format of SQuAD"],
-  ])("says what a question set is, for %j", { timeout: MINUTE }, async (args, problem) => {
+  ])("explains what a question set is, for the arguments %j", { timeout: MINUTE }, async (args, problem) => {
     const failure = await npm(["run", "eval", "--", ...args]).catch((error: unknown) => error);
     expect(failure).toMatchObject({ code: 2 });
     const { stderr } = failure as { stderr: string };
@@ -198,7 +194,7 @@ describeOnServer("npm run eval", () => {
     expect(output).toMatch(/MRR@10 +│ 1\.000/);
   });
 
-  it("takes passages as they are", { timeout: MINUTE }, async () => {
+  it("indexes passages unsplit", { timeout: MINUTE }, async () => {
     const output = await npm(["run", "eval", "--", await questionSet(), "--split", "passages"], {
       DATABASE_URL: requireServerUrl(),
     });
@@ -208,7 +204,7 @@ describeOnServer("npm run eval", () => {
 });
 
 describeOnServer("npm run bench", () => {
-  it("measures this library, PGVectorStore and bare SQL side by side", { timeout: 2 * MINUTE }, async () => {
+  it("measures this library, PGVectorStore and bare SQL", { timeout: 2 * MINUTE }, async () => {
     const folder = await mkdtemp("/tmp/training-index-bench-");
     onTestFinished(() => rm(folder, { recursive: true }));
     const sizes = ["--chunks", "100", "--queries", "5", "--rounds", "1"];
@@ -221,7 +217,7 @@ describeOnServer("npm run bench", () => {
   });
 });
 
-/** A set in the form of the evaluation's: the second half of the first text answers a question of its own. */
+/** A question set. The second half of its first text answers one of the questions. */
 async function questionSet(): Promise<string> {
   const folder = await mkdtemp("/tmp/training-index-eval-");
   onTestFinished(() => rm(folder, { recursive: true }));

@@ -220,7 +220,7 @@ describe("the folders of src", () => {
     expect(findCycles(folders, (folder) => allowedOf.get(folder) ?? [])).toEqual([]);
   });
 
-  it(`hold at most ${MOST_FILES} files each, the root ten`, () => {
+  it(`have at most ${MOST_FILES} files each, the root at most ten`, () => {
     const counts = [...folders, "src"].map((folder) => ({
       folder,
       files: sources.filter(({ path }) => dirname(path) === folder).length,

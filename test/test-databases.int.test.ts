@@ -7,7 +7,7 @@ import { PGLiteSocketServer } from "@electric-sql/pglite-socket";
 import { describe, expect, inject, it, onTestFinished } from "vitest";
 
 const TIMEOUT = { timeout: 120_000 };
-/** Have nothing for the embedded database, so that a run is short. */
+/** Test files without tests on the embedded database, so that a run is short. */
 const SERVER_TESTS = "test/postgres/idle-connections";
 const REDIS_TESTS = "test/recipes/bullmq-shutdown";
 const SERVER_URL = inject("serverUrl");
@@ -17,7 +17,7 @@ interface TestRun {
   output: string;
 }
 
-/** Runs tests as `npm test` does, with this environment and nothing else of ours. */
+/** Runs tests as `npm test` does, with only this environment. */
 function runTests(filter: string, env: Record<string, string>): Promise<TestRun> {
   const { PATH = "", HOME = "" } = process.env;
   const arguments_ = ["vitest", "run", "--project", "integration", filter];
@@ -29,7 +29,7 @@ function runTests(filter: string, env: Record<string, string>): Promise<TestRun>
   });
 }
 
-/** A Docker engine that answers and has no image; it refuses to pull any, or to start one that it says it has. */
+/** A fake Docker engine that fails to pull images or, with `hasImages`, to start containers. */
 async function startEngine({ hasImages }: { hasImages: boolean }): Promise<{ DOCKER_HOST: string }> {
   const engine = createServer((request, response) => {
     const url = request.url ?? "";
@@ -58,7 +58,7 @@ describe("a run of the tests", () => {
     ["cannot pull images", false, "no route to the registry"],
     ["cannot start containers", true, "no space left on the device"],
   ])(
-    "goes on without a server where the Docker engine %s, and says why",
+    "continues without a server if the Docker engine %s, and prints why",
     TIMEOUT,
     async (_what, hasImages, why) => {
       const { exitCode, output } = await runTests(SERVER_TESTS, await startEngine({ hasImages }));
@@ -69,7 +69,7 @@ describe("a run of the tests", () => {
     },
   );
 
-  it("fails with CI=true, and says what would help", TIMEOUT, async () => {
+  it("fails with CI=true, and prints what would help", TIMEOUT, async () => {
     const engine = await startEngine({ hasImages: false });
     const { exitCode, output } = await runTests(SERVER_TESTS, { ...engine, CI: "true" });
     expect(output).toMatch(/CI=true, but there is no server database \(.*no route to the registry.*\)/);
@@ -78,7 +78,7 @@ describe("a run of the tests", () => {
     expect(exitCode).toBe(1);
   });
 
-  it("fails for a TEST_DATABASE_URL that does not answer", TIMEOUT, async () => {
+  it("fails for an unreachable TEST_DATABASE_URL", TIMEOUT, async () => {
     const env = { TEST_DATABASE_URL: "postgres://a:secret@127.0.0.1:1/x" };
     const { exitCode, output } = await runTests(SERVER_TESTS, env);
     expect(output).toMatch(/TEST_DATABASE_URL cannot be used \(.*ECONNREFUSED.*\)\. Start that server/);
@@ -100,20 +100,16 @@ describe("a run of the tests", () => {
     expect(exitCode).toBe(1);
   });
 
-  it.skipIf(SERVER_URL === undefined)(
-    "leaves out recipes on Redis where none can be started",
-    TIMEOUT,
-    async () => {
-      const env = { ...(await startEngine({ hasImages: false })), TEST_DATABASE_URL: SERVER_URL ?? "" };
-      const { exitCode, output } = await runTests(REDIS_TESTS, env);
-      expect(output).toMatch(
-        /Redis: NONE \(.*no route to the registry.*\): the tests of this suite were left out/,
-      );
-      expect(output).toMatch(/Tests +3 skipped/);
-      expect(exitCode).toBe(0);
-      const inCi = await runTests(REDIS_TESTS, { ...env, CI: "true" });
-      expect(inCi.output).toMatch(/there is no Redis for these tests: .*no route to the registry/);
-      expect(inCi.exitCode).toBe(1);
-    },
-  );
+  it.skipIf(SERVER_URL === undefined)("skips recipes on Redis if none can be started", TIMEOUT, async () => {
+    const env = { ...(await startEngine({ hasImages: false })), TEST_DATABASE_URL: SERVER_URL ?? "" };
+    const { exitCode, output } = await runTests(REDIS_TESTS, env);
+    expect(output).toMatch(
+      /Redis: NONE \(.*no route to the registry.*\): the tests of this suite were left out/,
+    );
+    expect(output).toMatch(/Tests +3 skipped/);
+    expect(exitCode).toBe(0);
+    const inCi = await runTests(REDIS_TESTS, { ...env, CI: "true" });
+    expect(inCi.output).toMatch(/there is no Redis for these tests: .*no route to the registry/);
+    expect(inCi.exitCode).toBe(1);
+  });
 });

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { InvalidArgumentError } from "../src/errors.js";
 import { canonicalMetadata, isBlank, storableText, INEXACT_INTEGER } from "../src/text.js";
 
-/** What JSON can say and metadata takes: numbers up to 2^53 - 1. */
+/** JSON values that metadata accepts: numbers up to 2^53 - 1. */
 const exactJson = fc
   .json({ maxDepth: 2 })
   .map(
@@ -14,24 +14,24 @@ const exactJson = fc
   );
 
 describe("storableText", () => {
-  it("leaves a text without anything odd as it is", () => {
+  it("leaves an ordinary text unchanged", () => {
     const text = "Não há frete grátis: ação válida até 30/06 👍\r\n\tpreço R$ 10\uFFFD";
     expect(storableText(text)).toBe(text);
   });
 
-  it("puts U+FFFD for each NUL", () => {
+  it("replaces each NUL by U+FFFD", () => {
     expect(storableText("\0pra\0\0zo\0")).toBe("\uFFFDpra\uFFFD\uFFFDzo\uFFFD");
   });
 
-  it("puts U+FFFD for lone surrogates", () => {
+  it("replaces lone surrogates by U+FFFD", () => {
     expect(storableText("a\ud800b\udc00c\ud83d")).toBe("a\uFFFDb\uFFFDc\uFFFD");
   });
 
-  it("keeps a surrogate pair whole", () => {
+  it("keeps surrogate pairs", () => {
     expect(storableText("\ud83d\ude00\ude00")).toBe("😀\uFFFD");
   });
 
-  it("keeps the place of every character that Postgres can hold", () => {
+  it("keeps the offset of every character that Postgres can store", () => {
     fc.assert(
       fc.property(
         fc.string({ unit: "binary" }),
@@ -53,26 +53,26 @@ describe("storableText", () => {
 
 describe("isBlank", () => {
   it.each(["", " ", "\t\r\n\v\f", "\u00a0", "\u2003\u3000", "\ufeff", "\u2028\u2029"])(
-    "takes %j for blank",
+    "is true for %j",
     (text) => {
       expect(isBlank(text)).toBe(true);
     },
   );
 
-  it.each(["a", " é ", "\n.\n", "😀", "\0", "\uFFFD", "\u200b", "\ud800"])("takes %j for text", (text) => {
+  it.each(["a", " é ", "\n.\n", "😀", "\0", "\uFFFD", "\u200b", "\ud800"])("is false for %j", (text) => {
     expect(isBlank(text)).toBe(false);
   });
 });
 
 describe("canonicalMetadata", () => {
-  it("orders keys at every depth and leaves the order of arrays", () => {
+  it("sorts keys at every depth and keeps the order of arrays", () => {
     const metadata = { grupo: "suporte", a: { z: 1, b: [3, { d: null, c: true }, 1] }, Z: "é" };
     expect(canonicalMetadata(metadata, "metadata")).toBe(
       '{"Z":"é","a":{"b":[3,{"c":true,"d":null},1],"z":1},"grupo":"suporte"}',
     );
   });
 
-  it("gives the same text for the same object whatever the order of its keys", () => {
+  it("does not depend on the order of keys", () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string(), exactJson), (metadata) => {
         const reversed = Object.fromEntries(Object.entries(metadata).reverse());
@@ -81,7 +81,7 @@ describe("canonicalMetadata", () => {
     );
   });
 
-  it("writes what JSON reads back as the same object", () => {
+  it("writes JSON that parses to the same object", () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string(), exactJson, { noNullPrototype: true }), (metadata) => {
         const json = canonicalMetadata(metadata, "metadata");
@@ -101,12 +101,12 @@ describe("canonicalMetadata", () => {
     expect(canonicalMetadata({}, "metadata")).toBe("{}");
   });
 
-  it("writes values as JSON does: no undefined, text for dates", () => {
+  it("writes values as JSON does: omits undefined, writes dates as strings", () => {
     const metadata = { a: undefined, c: new Date(0), d: [undefined] };
     expect(canonicalMetadata(metadata, "metadata")).toBe('{"c":"1970-01-01T00:00:00.000Z","d":[null]}');
   });
 
-  it("takes an object without a prototype, and one of a class, by their own keys", () => {
+  it("writes the own keys of class instances and of objects without a prototype", () => {
     const bare = Object.assign(Object.create(null) as object, { b: 1, a: 2 });
     expect(canonicalMetadata(bare, "metadata")).toBe('{"a":2,"b":1}');
     class Tagged {
@@ -118,13 +118,13 @@ describe("canonicalMetadata", () => {
     expect(canonicalMetadata(new Tagged(), "metadata")).toBe('{"tag":"a"}');
   });
 
-  it("keeps a key that is named as the prototype", () => {
+  it("keeps the key __proto__", () => {
     const metadata: unknown = JSON.parse('{"__proto__":{"admin":true},"a":1}');
     expect(canonicalMetadata(metadata, "metadata")).toBe('{"__proto__":{"admin":true},"a":1}');
   });
 
   it.each([null, undefined, "texto", 1, true, ["a"], () => ({})])(
-    "refuses %j, which is no object",
+    "refuses %j, which is not an object",
     (metadata) => {
       expect(() => canonicalMetadata(metadata, "training.metadata")).toThrow(
         new InvalidArgumentError("training.metadata", "must be a plain object"),
@@ -132,7 +132,7 @@ describe("canonicalMetadata", () => {
     },
   );
 
-  it("refuses a cycle and keeps what JSON said of it", () => {
+  it("refuses a cycle and keeps the error of JSON.stringify as the cause", () => {
     const metadata: Record<string, unknown> = {};
     metadata["eu"] = metadata;
     const error = thrownBy(() => canonicalMetadata(metadata, "metadata"));
@@ -143,13 +143,13 @@ describe("canonicalMetadata", () => {
   });
 
   it.each([new Map([["a", 1]]), new Set([1]), /x/, new Uint8Array(2)])(
-    "refuses %s inside, of which JSON would make an empty object",
+    "refuses a nested %s, which JSON would write as an empty object",
     (value) => {
       expect(() => canonicalMetadata({ dentro: [{ de: value }] }, "metadata")).toThrow(InvalidArgumentError);
     },
   );
 
-  it("keeps a date inside as JSON writes it", () => {
+  it("writes a nested date as JSON does", () => {
     expect(canonicalMetadata({ em: new Date(0) }, "metadata")).toBe('{"em":"1970-01-01T00:00:00.000Z"}');
   });
 
@@ -163,12 +163,12 @@ describe("canonicalMetadata", () => {
     ["metadata.preco", { preco: Number.NaN }, "must be a finite number"],
     ["metadata.precos[0]", { precos: [Number.NEGATIVE_INFINITY] }, "must be a finite number"],
     ["metadata.dia", { dia: new Date(Number.NaN) }, "must be a valid Date"],
-  ])("refuses what would not be stored as it is, and names %s", (path, metadata, problem) => {
+  ])("refuses a value that would not be stored exactly, and names %s", (path, metadata, problem) => {
     const error = thrownBy(() => canonicalMetadata(metadata, "metadata"));
     expect(error).toMatchObject({ option: path, message: `${path} ${problem}` });
   });
 
-  it("takes the largest exact integers, fractions and null", () => {
+  it("accepts the largest exact integers, fractions and null", () => {
     const metadata = { a: 2 ** 53 - 1, b: -(2 ** 53) + 1, c: 0.1, d: null, e: -0 };
     expect(canonicalMetadata(metadata, "metadata")).toBe(
       '{"a":9007199254740991,"b":-9007199254740991,"c":0.1,"d":null,"e":0}',
@@ -177,21 +177,21 @@ describe("canonicalMetadata", () => {
 
   it.each([
     ["a date", new Date(0)],
-    ["a date with keys of its own", Object.assign(new Date(0), { tag: "a" })],
+    ["a date with own keys", Object.assign(new Date(0), { tag: "a" })],
     ["a Map", new Map([["tag", "a"]])],
     ["a Set", new Set(["a"])],
     ["a WeakMap", new WeakMap()],
-    ["a pattern", /a/g],
+    ["a regular expression", /a/g],
     ["an error", new Error("a")],
     ["a promise", Promise.resolve({ tag: "a" })],
-    ["an address", new URL("http://localhost")],
+    ["a URL", new URL("http://localhost")],
     ["a typed array", Float32Array.of(1)],
     ["a Buffer", Buffer.from("a")],
-    ["a boxed text", Object("a")],
+    ["a boxed string", Object("a")],
     ["a boxed number", Object(1)],
-    ["an object that turns into a list", { toJSON: () => [1] }],
-    ["an object that turns into a text", { toJSON: () => "{" }],
-    ["an object that turns into nothing", { toJSON: () => undefined }],
+    ["an object whose toJSON returns a list", { toJSON: () => [1] }],
+    ["an object whose toJSON returns a string", { toJSON: () => "{" }],
+    ["an object whose toJSON returns undefined", { toJSON: () => undefined }],
   ])("refuses %s", (_name, metadata) => {
     expect(() => canonicalMetadata(metadata, "metadata")).toThrow(
       new InvalidArgumentError("metadata", "must be a plain object"),

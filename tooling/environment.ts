@@ -1,4 +1,4 @@
-/** Database and embedder of the scripts, chosen by environment variables. Without them nothing has to be installed. */
+/** The database and embedder of examples and evaluation, chosen by environment variables. Without them nothing has to be installed. */
 import { configFromEnv, type EmbeddingProfile, type EnvironmentConfig } from "langchain-training-index";
 import { embeddedPool } from "langchain-training-index/embedded";
 import { ollamaEmbeddings } from "langchain-training-index/ollama";

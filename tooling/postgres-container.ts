@@ -4,10 +4,10 @@ import { Wait } from "testcontainers";
 const DAY_MS = 86_400_000;
 
 /**
- * A Postgres to start, without the health check that `PostgreSqlContainer` has Docker run four times a second for as
- * long as it lives. Each costs some 50 ms of a core; and one that takes over a second on a busy machine is killed as a
- * shell only: its orphan falls to process 1 of the container, the postmaster, which takes the orphan's end by SIGPIPE
- * for a crash of a process of its own and disconnects everyone (docker-library/postgres#1349).
+ * A Postgres container to start, without the health check of `PostgreSqlContainer`, which Docker runs four times a second
+ * while the container lives. Each check costs about 50 ms of a core. On a busy machine one that takes over a second is
+ * killed, but only its shell: the orphan is adopted by the container's process 1, the postmaster, which takes its end by
+ * SIGPIPE for a crash of a backend and disconnects everyone (docker-library/postgres#1349).
  */
 export function postgresContainer(image: string): PostgreSqlContainer {
   return new PostgreSqlContainer(image)

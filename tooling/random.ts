@@ -1,4 +1,4 @@
-/** Numbers from 0 to 1, the same in each run. */
+/** Random numbers from 0 to 1, the same in each run with the same seed. */
 export function randomOf(seed: number): () => number {
   let state = seed;
   return () => {

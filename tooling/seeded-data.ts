@@ -1,4 +1,4 @@
-/** Seeded data: the same on every machine and in every run. */
+/** Seeded vectors and texts: the same on every machine and in every run. */
 
 /** Mulberry32: small, seeded, good enough for test data. */
 export function randomNumbers(seed: number): () => number {

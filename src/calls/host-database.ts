@@ -50,10 +50,10 @@ const EXPECTED = {
 const FOREIGN_OBJECTS: readonly (readonly [property: string, name: string])[] = [
   ["unsafe", "a postgres.js instance"],
   ["createQueryRunner", "a TypeORM DataSource"],
-  ["startTransaction", "a TypeORM QueryRunner"],
   ["getQueryInterface", "a Sequelize instance"],
   ["$queryRawUnsafe", "a Prisma client"],
-  ["selectFrom", "a Kysely instance"],
+  ["selectFrom", "a Kysely instance"], // before the next one, whose method newer versions have too
+  ["startTransaction", "a TypeORM QueryRunner"],
   ["getKnexQuery", "a MikroORM instance"],
   ["execProtocol", "a PGlite instance: use embeddedPool(dataDir) instead"],
   ["raw", "a Knex instance"],

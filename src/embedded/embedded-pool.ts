@@ -2,7 +2,7 @@
  * An embedded Postgres with pgvector, for examples, tests and small hosts. It needs two packages, `@electric-sql/pglite`
  * and `@electric-sql/pglite-pgvector`, and no server.
  *
- * @module
+ * @module langchain-training-index/embedded
  */
 import { PGlite } from "@electric-sql/pglite";
 import { createPgConfig } from "@electric-sql/pglite/node-postgres";
@@ -25,8 +25,8 @@ import { InvalidArgumentError } from "../errors.js";
  * the file `<dataDir>.lock` beside it names the holder. `end()` releases it, and the lock of a dead process is taken over.
  * Default: in memory, lost when the process ends.
  * @returns a pool whose `end()` also closes the database
- * @throws {@link InvalidArgumentError} for a `dataDir` that is not a string
- * @throws {@link DatabaseError} with the code DIRECTORY_IN_USE if another process or another pool has the folder open
+ * @throws `InvalidArgumentError` for a `dataDir` that is not a string
+ * @throws `DatabaseError` with the code DIRECTORY_IN_USE if another process or another pool has the folder open
  */
 export function embeddedPool(dataDir?: string): pg.Pool {
   if (dataDir !== undefined && typeof dataDir !== "string") {

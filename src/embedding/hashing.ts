@@ -1,3 +1,8 @@
+/**
+ * A deterministic embedder for tests and first trials.
+ *
+ * @module langchain-training-index/testing
+ */
 import { Embeddings, type EmbeddingsParams } from "@langchain/core/embeddings";
 import { checkOptions, namesOfProperties } from "../calls/checks.js";
 import { InvalidArgumentError } from "../errors.js";
@@ -47,7 +52,7 @@ export class HashingEmbeddings extends Embeddings {
   /** Recorded in the database; changes whenever the algorithm does. */
   readonly profile: EmbeddingProfile;
 
-  /** @throws {@link InvalidArgumentError} for an unknown option, or `dimensions` other than an integer from 8 to 16,000 */
+  /** @throws `InvalidArgumentError` for an unknown option, or `dimensions` other than an integer from 8 to 16,000 */
   constructor(params: HashingEmbeddingsParams = {}) {
     checkOptions(params, PARAMS, "HashingEmbeddings");
     super(params);

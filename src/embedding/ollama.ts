@@ -1,3 +1,4 @@
+/** Embeddings from Ollama, with the prompts and windows of known models. @module langchain-training-index/ollama */
 import { Embeddings } from "@langchain/core/embeddings";
 import pLimit, { type LimitFunction } from "p-limit";
 import type { OllamaEmbeddingsParams } from "@langchain/ollama";
@@ -120,7 +121,7 @@ export class ProfiledOllamaEmbeddings extends Embeddings implements PerTextEmbed
   /**
    * Embeds texts with the model's document prefix: one vector for each, in order.
    *
-   * @throws {@link EmbeddingError} for the first text that failed, with its index in the message
+   * @throws `EmbeddingError` for the first text that failed, with its index in the message
    */
   async embedDocuments(documents: string[], options: EmbedOptions = {}): Promise<number[][]> {
     const outcomes = await this.embedEach(documents, options);
@@ -134,7 +135,7 @@ export class ProfiledOllamaEmbeddings extends Embeddings implements PerTextEmbed
   /**
    * Like {@link embedDocuments}, but returns an error in place of the vector of a text that cannot be embedded.
    *
-   * @throws {@link EmbeddingError} | {@link AbortError} for failures that affect all texts
+   * @throws `EmbeddingError` | `AbortError` for failures that affect all texts
    */
   async embedEach(
     documents: readonly string[],
@@ -166,7 +167,7 @@ export class ProfiledOllamaEmbeddings extends Embeddings implements PerTextEmbed
     return outcomes;
   }
 
-  /** Embeds a text with the model's query prefix. @throws {@link EmbeddingError} | {@link AbortError} */
+  /** Embeds a text with the model's query prefix. @throws `EmbeddingError` | `AbortError` */
   async embedQuery(document: string, { signal, onRetry }: EmbedOptions = {}): Promise<number[]> {
     const { retryBudgetMs, queryTimeoutMs } = this.#limits;
     const start = performance.now();
@@ -214,7 +215,7 @@ function areSame(left: unknown, right: unknown): boolean {
   );
 }
 
-/** @throws {@link InvalidArgumentError} */
+/** @throws `InvalidArgumentError` */
 function checkTexts(options: object): void {
   for (const [option, value] of Object.entries(options)) {
     if (value !== undefined && typeof value !== "string") {
@@ -231,7 +232,7 @@ function checkTexts(options: object): void {
  * ```ts
  * const embeddings = ollamaEmbeddings({ model: "bge-m3", keepAlive: "24h" });
  * ```
- * @throws {@link InvalidArgumentError} for a model without a profile if `dimensions` is missing, an invalid limit or
+ * @throws `InvalidArgumentError` for a model without a profile if `dimensions` is missing, an invalid limit or
  * `baseUrl`, or an unknown option
  */
 export function ollamaEmbeddings(options: OllamaEmbeddingsOptions = {}): ProfiledOllamaEmbeddings {

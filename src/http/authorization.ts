@@ -14,7 +14,7 @@ const AUTHORIZATION = /^Bearer +(.*)$/i;
  * const handler = similarityHandler(index, { authorize: bearerToken(process.env["SEARCH_TOKEN"] ?? "") });
  * ```
  *
- * @throws {@link InvalidArgumentError} for a token that a header cannot transport: an empty one, one with white space around
+ * @throws `InvalidArgumentError` for a token that a header cannot transport: an empty one, one with white space around
  * it (such as the line break of a file), or one with characters beyond ASCII
  */
 export function bearerToken(token: string): (request: Request) => boolean {

@@ -2,7 +2,7 @@
  * Similarity search over HTTP, for anything that uses the Web's `Request` and `Response`: Hono, Next.js, Bun, Deno,
  * and Express through an adapter. `docs/openapi.yaml` describes it.
  *
- * @module
+ * @module langchain-training-index/http
  */
 import { AbortError, DatabaseError, EmbeddingError, InvalidArgumentError, orAbort } from "../errors.js";
 import { isPromise } from "../calls/checks.js";
@@ -65,7 +65,7 @@ const CALLERS_OPTION = /^(?:query|k|strategy)(?!\w)/;
  * );
  * ```
  *
- * @throws {@link InvalidArgumentError} for an unusable option, or an index that is not a `TrainingIndex`
+ * @throws `InvalidArgumentError` for an unusable option, or an index that is not a `TrainingIndex`
  */
 export function similarityHandler(
   index: HttpIndex,

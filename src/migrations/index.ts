@@ -1,11 +1,13 @@
 /**
  * Migrations of the index's own schema, for a host's deployment. Imports no LangChain.
  *
- * @module
+ * @module langchain-training-index/migrations
  */
 export { migrate, type MigrateResult } from "./migrate.js";
 export type { HostTable, MigrateOptions } from "./options.js";
 export { migrationSql, type MigrationSqlOptions } from "./print.js";
 export type { TextSearchLanguage } from "../schema/lexemes.js";
 export type { VectorIndexType } from "../schema/vector-index.js";
+export type { InstalledExtension } from "../schema/catalog.js";
+export type { VectorIndexState } from "../schema/vector-index-catalog.js";
 export { migrationStatus, type MigrationStatus } from "./status.js";

@@ -93,10 +93,10 @@ const PAUSE_MS = 50;
  * console.log(`version ${version}, applied now: ${applied.join(", ") || "none"}`);
  * ```
  *
- * @throws {@link InvalidArgumentError} for an invalid option
- * @throws {@link SchemaError} if pgvector or a right is missing (the message says what to run), if the schema was
+ * @throws `InvalidArgumentError` for an invalid option
+ * @throws `SchemaError` if pgvector or a right is missing (the message says what to run), if the schema was
  * migrated with other options, is damaged beyond repair, or is newer than the library
- * @throws {@link DatabaseError} if Postgres cannot be reached or fails; `CONFLICT` if other sessions keep changing the
+ * @throws `DatabaseError` if Postgres cannot be reached or fails; `CONFLICT` if other sessions keep changing the
  * vector index
  */
 export async function migrate(pool: DatabasePool, options: MigrateOptions = {}): Promise<MigrateResult> {

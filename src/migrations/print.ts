@@ -37,7 +37,7 @@ const MIGRATION_SQL_OPTIONS = [...MIGRATE_OPTIONS, "from"];
  * ```
  *
  * @returns the statements, each ended by a semicolon
- * @throws {@link InvalidArgumentError} for an invalid option
+ * @throws `InvalidArgumentError` for an invalid option
  */
 export function migrationSql(options: MigrationSqlOptions = {}): string {
   checkMigrateNames(options, MIGRATION_SQL_OPTIONS, "migrationSql");

@@ -58,8 +58,8 @@ const STATUS_OPTIONS = namesOfProperties<Pick<MigrateOptions, "schema">>({ schem
  * ```
  *
  * @param options - `schema`: the schema to report on. Default `training_index`
- * @throws {@link InvalidArgumentError} for an invalid option or pool
- * @throws {@link DatabaseError} | {@link SchemaError} if the database cannot be reached or read
+ * @throws `InvalidArgumentError` for an invalid option or pool
+ * @throws `DatabaseError` | `SchemaError` if the database cannot be reached or read
  */
 export async function migrationStatus(
   pool: DatabasePool | Queryable,

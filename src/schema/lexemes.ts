@@ -37,7 +37,7 @@ export const textSearchLanguages = [
   "yiddish",
 ] as const;
 
-/** A language of {@link textSearchLanguages}. */
+/** A language that text search knows: one with a stemmer in every Postgres since 13. */
 export type TextSearchLanguage = (typeof textSearchLanguages)[number];
 
 /**

@@ -7,7 +7,7 @@ import {
   type TrainingHeader,
 } from "langchain-training-index";
 import { expect, it } from "vitest";
-import { failureOf, collect, placedTexts, wholeText } from "../support/contract.js";
+import { failureOf, collect, chunksWithOffsets, wholeText } from "../support/contract.js";
 import { describeOnServer } from "../support/databases.js";
 import {
   CountingEmbeddings,
@@ -130,7 +130,7 @@ describeOnServer("a header", (database) => {
     expect(result.embedded).toBeLessThanOrEqual(3);
     expect(test.embeddings.texts).toHaveLength(result.embedded);
     for (const text of test.embeddings.texts) expect(text).toMatch(/^Assunto: loja\n./);
-    for (const { start, end, content: text } of await placedTexts(test)) {
+    for (const { start, end, content: text } of await chunksWithOffsets(test)) {
       expect(edited.slice(start, end)).toBe(text);
     }
     // Under another header every chunk is embedded again, so the text is split as if it were new.
@@ -139,7 +139,7 @@ describeOnServer("a header", (database) => {
     expect(embedded).toBe(chunks);
     const fresh = await openTestIndex(database, { header: byTag, splitter });
     await fresh.index.upsertTraining(moved);
-    expect(await placedTexts(test)).toEqual(await placedTexts(fresh));
+    expect(await chunksWithOffsets(test)).toEqual(await chunksWithOffsets(fresh));
   });
 
   it("is embedded above each of several documents, and does not change their places", async () => {
@@ -150,7 +150,7 @@ describeOnServer("a header", (database) => {
       test.embeddings.texts = [];
       await test.index.upsertTraining({ id: `${split}`, documents, split, metadata: { tag: "loja" } });
       const joined = texts.join("\n\n");
-      const placed = await placedTexts(test, `${split}`);
+      const placed = await chunksWithOffsets(test, `${split}`);
       expect(placed).toHaveLength(2);
       for (const { start, end, content } of placed) expect(joined.slice(start, end)).toBe(content);
       expect(test.embeddings.texts).toEqual(

@@ -1,6 +1,6 @@
 /**
- * The retrievers of `@langchain/classic` around ours, and around the vector store: each finds what it should, and none loses
- * the filter of the retriever or of the index on its way.
+ * The retrievers of `@langchain/classic` around the library's retriever and vector store: each finds the right documents and
+ * keeps the filter of the retriever or the index.
  */
 import { AttributeInfo } from "@langchain/classic/chains/query_constructor";
 import { ContextualCompressionRetriever } from "@langchain/classic/retrievers/contextual_compression";
@@ -27,7 +27,7 @@ import { describe, expect, it } from "vitest";
 import { describeOnServer } from "../support/databases.js";
 import { CountingEmbeddings, openTestIndex, type TestIndex } from "../support/index.js";
 
-/** Of two bots, each with a word of its own; a question for one finds texts of the other, unless a filter is kept. */
+/** Texts that both bots have. A question finds those of the other bot too, unless the filter is kept. */
 const SHOP = ["prazo de entrega", "frete da entrega", "troca de produto", "desconto no Pix"];
 const BOTS = ["loja", "outra"];
 
@@ -49,14 +49,14 @@ function textsOf(documents: readonly DocumentInterface[]): string[] {
   return documents.map(({ pageContent }) => pageContent);
 }
 
-/** Checks that a document was found, and that none is of the other bot. */
+/** Checks that documents were found, and none of the other bot. */
 function expectOwn(documents: readonly DocumentInterface[]): void {
   expect(documents).not.toEqual([]);
   expect([...new Set(documents.map(({ metadata }) => metadata["bot"] as unknown))]).toEqual(["loja"]);
 }
 
 describeOnServer("LangChain classic retrievers", (database) => {
-  it("keeps its filter inside ContextualCompressionRetriever, which drops what is far from the question", async () => {
+  it("keeps its filter inside ContextualCompressionRetriever, which drops distant documents", async () => {
     const { index, embeddings } = await openShop(database);
     const retriever = new ContextualCompressionRetriever({
       baseRetriever: index.asRetriever({ k: 8, filter: { bot: "loja" } }),
@@ -67,7 +67,7 @@ describeOnServer("LangChain classic retrievers", (database) => {
     expectOwn(documents);
   });
 
-  it("has the options of one call inside ContextualCompressionRetriever by withConfig, and narrows further", async () => {
+  it("takes call options through withConfig inside ContextualCompressionRetriever, and they narrow the search", async () => {
     const { index, embeddings } = await openShop(database);
     const own = index.asRetriever({ k: 8, filter: { bot: "loja" } });
     const compressedTo = (trainings: RetrieverSearch): ContextualCompressionRetriever =>
@@ -79,7 +79,7 @@ describeOnServer("LangChain classic retrievers", (database) => {
     expect(await compressedTo({ filter: { bot: "outra" } }).invoke("entrega")).toEqual([]);
   });
 
-  it("keeps its filter inside MultiQueryRetriever, for each of the questions that a model asks instead", async () => {
+  it("keeps its filter inside MultiQueryRetriever, for each question that the model generates", async () => {
     const { index } = await openShop(database);
     const llm = new FakeListChatModel({
       responses: [
@@ -95,7 +95,7 @@ describeOnServer("LangChain classic retrievers", (database) => {
     expectOwn(documents);
   });
 
-  it("keeps its filter inside EnsembleRetriever, which fuses a search by vectors with one by words", async () => {
+  it("keeps its filter inside EnsembleRetriever, which fuses vector and text searches", async () => {
     const { index } = await openShop(database);
     const filter = { bot: "loja" };
     const retriever = new EnsembleRetriever({
@@ -112,7 +112,7 @@ describeOnServer("LangChain classic retrievers", (database) => {
     expectOwn(documents);
   });
 
-  it("keeps to the filter of the index inside ParentDocumentRetriever, which searches without one", async () => {
+  it("keeps the filter of the index inside ParentDocumentRetriever, which passes none", async () => {
     const { index, pool, schema } = await openShop(database);
     const own = await TrainingIndex.initialize(new CountingEmbeddings(), {
       pool,
@@ -128,7 +128,7 @@ describeOnServer("LangChain classic retrievers", (database) => {
     const text = "A garantia cobre defeitos de fábrica.\n\nO conserto leva dez dias úteis, em média.";
     await retriever.addDocuments([new Document({ pageContent: text, metadata: { bot: "loja" } })]);
     expect(textsOf(await retriever.invoke("garantia"))).toEqual([text]);
-    // Its children are trainings of the index: found by it, and by nothing that has another filter.
+    // The child documents are trainings of the index; searches with another filter do not find them.
     expect(textsOf(await own.asRetriever({ k: 1 }).invoke("garantia cobre defeitos"))).toEqual([
       "A garantia cobre defeitos de fábrica.",
     ]);
@@ -153,7 +153,7 @@ describeOnServer("LangChain classic retrievers", (database) => {
     expectOwn(documents);
   });
 
-  it("keeps the near and drops the far inside ScoreThresholdRetriever, whose scores are similarities", async () => {
+  it("returns similarity scores, so ScoreThresholdRetriever keeps near documents and drops distant ones", async () => {
     const { index } = await openShop(database);
     const retriever = ScoreThresholdRetriever.fromVectorStore(index.vectorStore, {
       minSimilarityScore: 0.95,
@@ -166,7 +166,7 @@ describeOnServer("LangChain classic retrievers", (database) => {
   });
 
   describe("SelfQueryRetriever", () => {
-    /** A retriever whose model answers what it is told to. */
+    /** A retriever whose model gives this answer. */
     async function openSelfQuery(
       answer: { query: string; filter: string },
       searchParams: { k?: number; filter?: Filter; mergeFiltersOperator?: "and" | "or" | "replace" } = {},
@@ -197,13 +197,13 @@ describeOnServer("LangChain classic retrievers", (database) => {
       ['and(gte("ano", 2025), eq("tipo", "tabela"))', [2025, 2026]],
       ['or(lt("ano", 2025), gt("ano", 2025))', [2024, 2026]],
       ['and(eq("tipo", "tabela"), not(eq("ano", 2025)))', [2024, 2026]],
-    ])("asks for what a model made of the question: %s", async (filter, years) => {
+    ])("applies the filter that the model generates: %s", async (filter, years) => {
       const retriever = await openSelfQuery({ query: "tabela de frete", filter });
       const documents = await retriever.invoke("Qual é a tabela de frete de 2025?");
       expect(documents.map(({ metadata }) => metadata["ano"] as number).sort()).toEqual(years);
     });
 
-    it("keeps the caller's filter, whatever the model asks for", async () => {
+    it("keeps the caller's filter, whatever filter the model generates", async () => {
       const params = { filter: { bot: "loja" } };
       const narrowed = await openSelfQuery({ query: "tabela", filter: 'gte("ano", 2025)' }, params);
       expect(textsOf(await narrowed.invoke("tabela?"))).toEqual(["tabela de frete 2026"]);
@@ -211,13 +211,13 @@ describeOnServer("LangChain classic retrievers", (database) => {
       expectOwn(await unfiltered.invoke("tabela?"));
     });
 
-    it("refuses a comparison that is none before anything is searched", async () => {
+    it("refuses an unknown comparison before it searches", async () => {
       const retriever = await openSelfQuery({ query: "tabela", filter: 'parecido("ano", 2025)' });
       await expect(retriever.invoke("tabela?")).rejects.toThrow("Unknown function name");
     });
   });
 
-  it("tells the callbacks of a chain of its run, as a child, and takes the chain's configurable and signal", async () => {
+  it("reports its run to a chain's callbacks as a child, and takes the chain's configurable and signal", async () => {
     const { index } = await openShop(database);
     const runs: { parent: string | undefined; query: string }[] = [];
     const callbacks = [

@@ -1,6 +1,7 @@
 /**
  * The cases of Python's `DocumentIndexerTestSuite` (langchain-tests): `upsert` is `addDocuments`, `get` is `getByIds`.
- * What there is a list of what succeeded and what failed is all or nothing here: a call returns, or throws and has done nothing.
+ * There a call returns
+ * which documents succeeded and which failed. Here a call is all or nothing: it returns, or throws and has changed nothing.
  */
 import { Document } from "@langchain/core/documents";
 import { InvalidArgumentError, type TrainingVectorStore } from "langchain-training-index";
@@ -20,7 +21,7 @@ describeOnServer("LangChain DocumentIndexerTestSuite", (database) => {
     return (await openTestIndex(database)).index.vectorStore;
   }
 
-  it("gives no id to the documents themselves when it adds them", async () => {
+  it("does not set ids on the given documents", async () => {
     const store = await openStore();
     const documents = [document(LOJA), document(FRETE)];
     const ids = await store.addDocuments(documents);
@@ -28,7 +29,7 @@ describeOnServer("LangChain DocumentIndexerTestSuite", (database) => {
     expect(documents.map(({ id }) => id)).toEqual([undefined, undefined]);
   });
 
-  it("makes an id for each document without one", async () => {
+  it("generates an id for each document without one", async () => {
     const store = await openStore();
     const ids = await store.addDocuments([
       document(LOJA, { metadata: { ordem: 1 } }),
@@ -42,7 +43,7 @@ describeOnServer("LangChain DocumentIndexerTestSuite", (database) => {
     ]);
   });
 
-  it("makes ids only for those documents that have none", async () => {
+  it("generates ids only for documents without one", async () => {
     const store = await openStore();
     const given = "00000000-0000-0000-0000-000000000007";
     const ids = await store.addDocuments([document(LOJA, { id: given }), document(FRETE)]);
@@ -56,7 +57,7 @@ describeOnServer("LangChain DocumentIndexerTestSuite", (database) => {
     ]);
   });
 
-  it("overwrites a document of the same id", async () => {
+  it("overwrites a document with the same id", async () => {
     const store = await openStore();
     await store.addDocuments([document(LOJA, { id: "a", metadata: { ordem: 1 } })]);
     expect(await store.addDocuments([document(FRETE, { id: "a", metadata: { hora: 9 } })])).toEqual(["a"]);
@@ -64,13 +65,13 @@ describeOnServer("LangChain DocumentIndexerTestSuite", (database) => {
     expect(await store.similaritySearch(LOJA, 5)).toHaveLength(1);
   });
 
-  it("deletes documents that are missing without an error", async () => {
+  it("deletes missing documents without an error", async () => {
     const store = await openStore();
     await store.delete({ ids: ["1"] });
     expect(await store.getByIds(["1"])).toEqual([]);
   });
 
-  it("deletes those documents that it has, when others of the call are missing", async () => {
+  it("deletes the stored documents of a call and ignores missing ones", async () => {
     const store = await openStore();
     await store.addDocuments([document(LOJA, { id: "a" }), document(FRETE, { id: "b" })]);
     await store.delete({ ids: ["missing", "a"] });
@@ -85,7 +86,7 @@ describeOnServer("LangChain DocumentIndexerTestSuite", (database) => {
     expect((await store.getByIds(ids)).map(({ id }) => id)).toEqual(ids.slice(100));
   });
 
-  it("refuses to delete when it is not told what", async () => {
+  it("refuses a delete without ids or filter", async () => {
     const store = await openStore();
     await store.addDocuments([document(LOJA, { id: "a" })]);
     for (const selection of [undefined, {}, { ids: undefined }, { filter: {} }]) {
@@ -102,7 +103,7 @@ describeOnServer("LangChain DocumentIndexerTestSuite", (database) => {
     expect(await store.getByIds(["a", "b"])).toEqual([document(FRETE, { id: "b" })]);
   });
 
-  it("gets those documents that it has, when others of the call are missing", async () => {
+  it("gets the stored documents of a call and ignores missing ones", async () => {
     const store = await openStore();
     await store.addDocuments([document(LOJA, { id: "1" }), document(FRETE, { id: "2" })]);
     expect(await store.getByIds(["1", "2", "3", "4"])).toEqual([
@@ -111,7 +112,7 @@ describeOnServer("LangChain DocumentIndexerTestSuite", (database) => {
     ]);
   });
 
-  it("gets nothing for documents that are all missing", async () => {
+  it("gets nothing if all documents are missing", async () => {
     const store = await openStore();
     expect(await store.getByIds(["1", "2", "3"])).toEqual([]);
   });

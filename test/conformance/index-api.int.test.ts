@@ -1,8 +1,8 @@
 /**
  * The cases of the tests of LangChain's indexing API, `index()` with a `RecordManager` (langchain-core, Python and
- * JavaScript), by what they mean here. A source id is the id of a training, its documents are the training's. `numAdded`
- * is what was embedded, `numSkipped` what was reused, `numDeleted` what was removed. Clean-up is never a mode: the version
- * of a training that stands is the one that was given last, and nothing of another training is touched.
+ * JavaScript), translated: a source id is a training's id, and its documents are the training's. `numAdded` is `embedded`,
+ * `numSkipped` is `reused`, `numDeleted` is `removed`. There are no cleanup modes: the stored version of a training is the
+ * one given last, and other trainings are not touched.
  */
 import type { TrainingIndex, Training, UpsertResult } from "langchain-training-index";
 import { expect, it } from "vitest";
@@ -10,17 +10,17 @@ import { collect } from "../support/contract.js";
 import { describeOnServer } from "../support/databases.js";
 import { openTestIndex } from "../support/index.js";
 
-/** A training of one ready chunk for each text. */
+/** A training with one chunk for each text. */
 function trainingOf(id: string, texts: readonly string[], metadata = {}): Training {
   return { id, metadata, documents: texts.map((pageContent) => ({ pageContent })), split: false };
 }
 
-/** The texts that an index holds, in order of the alphabet. */
+/** The texts in an index, in alphabetical order. */
 async function textsIn(index: TrainingIndex): Promise<string[]> {
   return (await index.similar("loja", { k: 1_000 })).map(({ content }) => content).sort();
 }
 
-/** What `index()` would call added, skipped and deleted, of several trainings. */
+/** The results of several trainings, in the terms of `index()`. */
 function sumOf(results: readonly UpsertResult[]): { added: number; skipped: number; deleted: number } {
   const sum = { added: 0, skipped: 0, deleted: 0 };
   for (const { embedded, reused, removed } of results) {
@@ -32,7 +32,7 @@ function sumOf(results: readonly UpsertResult[]): { added: number; skipped: numb
 }
 
 describeOnServer("LangChain index()", (database) => {
-  it("adds all documents at first, and skips them all when they come again", async () => {
+  it("adds all documents at first and skips them all on a repeat", async () => {
     const { index, embeddings } = await openTestIndex(database);
     const training = trainingOf("a", ["loja um", "loja dois", "loja três"]);
     expect(await index.upsertTraining(training)).toMatchObject({
@@ -49,7 +49,7 @@ describeOnServer("LangChain index()", (database) => {
     expect(await textsIn(index)).toEqual(["loja dois", "loja três", "loja um"]);
   });
 
-  it("skips the same content when it comes in another call, through another list", async () => {
+  it("skips the same content in another call and another order", async () => {
     const { index } = await openTestIndex(database);
     await collect(index.upsertTrainings([trainingOf("a", ["loja um"]), trainingOf("b", ["loja dois"])]));
     const results = await collect(
@@ -61,14 +61,14 @@ describeOnServer("LangChain index()", (database) => {
     ]);
   });
 
-  it("deletes all that was there when a source comes back empty", async () => {
+  it("deletes all documents of a source that becomes empty", async () => {
     const { index } = await openTestIndex(database);
     await index.upsertTraining(trainingOf("a", ["loja um", "loja dois", "loja três"]));
     expect(await index.upsertTraining(trainingOf("a", []))).toMatchObject({ embedded: 0, removed: 3 });
     expect(await textsIn(index)).toEqual([]);
   });
 
-  it("deletes all documents of a source that is deleted, and adds them all when it is back", async () => {
+  it("deletes all documents of a deleted source, and adds them all when it returns", async () => {
     const { index } = await openTestIndex(database);
     const training = trainingOf("a", ["loja um", "loja dois"]);
     await index.upsertTraining(training);
@@ -78,7 +78,7 @@ describeOnServer("LangChain index()", (database) => {
     expect(await textsIn(index)).toHaveLength(2);
   });
 
-  it("replaces the content that changed, and only that", async () => {
+  it("replaces only the content that changed", async () => {
     const { index } = await openTestIndex(database);
     await index.upsertTraining(trainingOf("a", ["loja um", "loja dois"]));
     const result = await index.upsertTraining(trainingOf("a", ["loja mudada", "loja dois"]));
@@ -86,7 +86,7 @@ describeOnServer("LangChain index()", (database) => {
     expect(await textsIn(index)).toEqual(["loja dois", "loja mudada"]);
   });
 
-  it("replaces metadata that changed without a request to the embedder", async () => {
+  it("replaces changed metadata without embedding", async () => {
     const { index } = await openTestIndex(database);
     await index.upsertTraining(trainingOf("a", ["loja um", "loja dois"], { ano: 2025 }));
     const result = await index.upsertTraining(trainingOf("a", ["loja um", "loja dois"], { ano: 2026 }));
@@ -98,7 +98,7 @@ describeOnServer("LangChain index()", (database) => {
     expect(await index.similar("loja", { filter: { ano: 2025 } })).toEqual([]);
   });
 
-  it("sees a change inside nested metadata, which index() of JavaScript does not hash", async () => {
+  it("detects a change inside nested metadata, which the JavaScript index() does not hash", async () => {
     const { index } = await openTestIndex(database);
     await index.upsertTraining(trainingOf("a", ["loja um"], { loc: { linhas: { de: 1 } } }));
     const result = await index.upsertTraining(trainingOf("a", ["loja um"], { loc: { linhas: { de: 2 } } }));
@@ -106,7 +106,7 @@ describeOnServer("LangChain index()", (database) => {
     expect((await index.similar("loja"))[0]?.metadata).toEqual({ loc: { linhas: { de: 2 } } });
   });
 
-  it("recovers from a write that failed: the old version stands, and the same call again completes it", async () => {
+  it("a failed write keeps the old version, and a repeat completes it", async () => {
     const { index, embeddings } = await openTestIndex(database);
     await index.upsertTraining(trainingOf("a", ["loja um", "loja dois"]));
     const changed = trainingOf("a", ["loja um", "loja mudada"]);
@@ -122,7 +122,7 @@ describeOnServer("LangChain index()", (database) => {
     ["missing", undefined],
     ["null", null],
     ["empty", ""],
-    ["a number where ids are texts", 7],
+    ["a number although ids are strings", 7],
   ])("refuses a source id that is %s before anything is written", async (_name, id) => {
     const { index, embeddings } = await openTestIndex(database);
     const training = { ...trainingOf("a", ["loja um"]), id: id as never };
@@ -132,7 +132,7 @@ describeOnServer("LangChain index()", (database) => {
     expect(await textsIn(index)).toEqual([]);
   });
 
-  it("leaves the sources alone that a call does not speak of", async () => {
+  it("does not touch sources that are not in the call", async () => {
     const { index } = await openTestIndex(database);
     const all = ["a", "b", "c"].map((id) => trainingOf(id, [`loja ${id} um`, `loja ${id} dois`]));
     await collect(index.upsertTrainings(all));
@@ -162,7 +162,7 @@ describeOnServer("LangChain index()", (database) => {
     expect(await textsIn(index)).toEqual(["loja dois", "loja mudada", "loja um"]);
   });
 
-  it("deletes the one of two documents of a source that is gone, and skips the other", async () => {
+  it("deletes a removed document of a source and skips the remaining one", async () => {
     const { index } = await openTestIndex(database);
     await index.upsertTraining(trainingOf("a", ["loja um", "loja dois"]));
     const result = await index.upsertTraining(trainingOf("a", ["loja um"]));
@@ -170,7 +170,7 @@ describeOnServer("LangChain index()", (database) => {
     expect(await textsIn(index)).toEqual(["loja um"]);
   });
 
-  it("adds and deletes nothing when a source of several batches comes again, which index() writes anew each time", async () => {
+  it("adds and deletes nothing when a source of several batches is repeated, which index() rewrites", async () => {
     const { index, embeddings } = await openTestIndex(database);
     const training = trainingOf(
       "a",
@@ -184,7 +184,7 @@ describeOnServer("LangChain index()", (database) => {
     expect(await textsIn(index)).toHaveLength(300);
   });
 
-  it("deletes what is gone from a source of several batches, and nothing else", async () => {
+  it("deletes only the removed documents of a source of several batches", async () => {
     const { index } = await openTestIndex(database);
     const texts = Array.from({ length: 300 }, (_, place) => `loja ${place}`);
     await index.upsertTraining(trainingOf("a", texts));
@@ -197,7 +197,7 @@ describeOnServer("LangChain index()", (database) => {
     expect(result).toMatchObject({ embedded: 0, reused: 297, removed: 3 });
   });
 
-  it("does nothing for a list without documents", async () => {
+  it("does nothing for an empty list", async () => {
     const { index, embeddings } = await openTestIndex(database);
     await index.upsertTraining(trainingOf("a", ["loja um"]));
     expect(await collect(index.upsertTrainings([]))).toEqual([]);
@@ -206,7 +206,7 @@ describeOnServer("LangChain index()", (database) => {
     expect(await textsIn(index)).toEqual(["loja um"]);
   });
 
-  it("embeds a text once that a source has several times, and keeps each at its place", async () => {
+  it("embeds a repeated text of a source once, and keeps each position", async () => {
     const { index, embeddings } = await openTestIndex(database);
     const result = await index.upsertTraining(trainingOf("a", ["loja um", "loja um", "loja dois"]));
     expect(result).toMatchObject({ chunks: 3, embedded: 2, reused: 1 });
@@ -219,7 +219,7 @@ describeOnServer("LangChain index()", (database) => {
     ]);
   });
 
-  it("keeps the last version of a source that comes twice in one list", async () => {
+  it("keeps the last version of a source that is twice in one list", async () => {
     const { index } = await openTestIndex(database);
     const results = await collect(
       index.upsertTrainings([
@@ -232,7 +232,7 @@ describeOnServer("LangChain index()", (database) => {
     expect(await textsIn(index)).toEqual(["loja b", "loja nova"]);
   });
 
-  it("keeps the same text of two sources apart, so that the delete of one leaves that of the other", async () => {
+  it("keeps the same text of two sources apart: deleting one source leaves the other", async () => {
     const { index } = await openTestIndex(database);
     await collect(index.upsertTrainings([trainingOf("a", ["loja um"]), trainingOf("b", ["loja um"])]));
     expect(await index.similar("loja")).toHaveLength(2);
@@ -240,7 +240,7 @@ describeOnServer("LangChain index()", (database) => {
     expect(await index.similar("loja")).toMatchObject([{ trainingId: "b", content: "loja um" }]);
   });
 
-  it("adds the one new document of 1001 when 1000 were there", async () => {
+  it("adds only the new document to a source of 1000", async () => {
     const { index, embeddings } = await openTestIndex(database, {}, { hnsw: { m: 2, efConstruction: 4 } });
     const texts = Array.from({ length: 1_001 }, (_, place) => `loja ${place}`);
     await index.upsertTraining(trainingOf("a", texts.slice(0, 1_000)));
@@ -250,7 +250,7 @@ describeOnServer("LangChain index()", (database) => {
     expect(embeddings.texts).toEqual(["loja 1000"]);
   });
 
-  it("takes sources from an iterable that is asynchronous", async () => {
+  it("accepts sources from an async iterable", async () => {
     const { index } = await openTestIndex(database);
     async function* loader(): AsyncGenerator<Training> {
       for (const id of ["a", "b", "c"]) yield await Promise.resolve(trainingOf(id, [`loja ${id}`]));
@@ -264,7 +264,7 @@ describeOnServer("LangChain index()", (database) => {
     expect(again.map(({ status }) => status)).toEqual(["unchanged", "unchanged", "unchanged"]);
   });
 
-  it("writes all anew when it is told to: a delete and an upsert, which index() calls forceUpdate", async () => {
+  it("rewrites everything after a delete, as index() does with forceUpdate", async () => {
     const { index, embeddings } = await openTestIndex(database);
     const training = trainingOf("a", ["loja um", "loja dois"]);
     await index.upsertTraining(training);
@@ -273,7 +273,7 @@ describeOnServer("LangChain index()", (database) => {
     expect(embeddings.texts).toHaveLength(4);
   });
 
-  it("indexes documents that were added to the vector store as any other, and skips them when they come again", async () => {
+  it("documents added through the vector store are indexed too: repeats are skipped, upserts replace them", async () => {
     const { index, embeddings } = await openTestIndex(database);
     const documents = [{ pageContent: "loja um", metadata: {} }];
     await index.vectorStore.addDocuments(documents, { ids: ["a"] });
@@ -283,7 +283,7 @@ describeOnServer("LangChain index()", (database) => {
     expect(await textsIn(index)).toEqual(["loja mudada"]);
   });
 
-  it("needs no clock: calls in one instant delete nothing that is fresh", async () => {
+  it("does not depend on a clock: concurrent calls delete nothing of each other", async () => {
     const { index } = await openTestIndex(database);
     const results = await Promise.all(
       ["a", "b", "c", "d"].map((id) => index.upsertTraining(trainingOf(id, [`loja ${id}`]))),

@@ -1,7 +1,7 @@
 /**
  * Injection, in the spirit of the suites of Spring AI's `PgVectorStore` (quotes and backslashes of filter values, control
- * characters, lists, names of tables and schemas) and of Haystack's `PgvectorDocumentStore` (fields of metadata): whatever
- * stands where is stored and found literally, no other row meets it, and no table comes or goes.
+ * characters, lists, names of tables and schemas) and of Haystack's `PgvectorDocumentStore` (fields of metadata): every payload
+ * is stored and found literally, no other row matches it, and no table is created or dropped.
  */
 import { Document } from "@langchain/core/documents";
 import { InvalidArgumentError, TrainingIndex, type DatabasePool } from "langchain-training-index";
@@ -11,28 +11,28 @@ import { failureOf } from "../support/contract.js";
 import { describeOnServer, uniqueName } from "../support/databases.js";
 import { CountingEmbeddings, migratedSchema, openTestIndex, type TestIndex } from "../support/index.js";
 
-/** What would do harm or mean something else in SQL, in a path, in an array or in JSON; made for the schema of a test. */
+/** Payloads that would do harm or have a meaning in SQL, jsonpath, arrays or JSON, for the schema of a test. */
 const PAYLOADS: [string, (schema: string) => string][] = [
-  ["a statement behind a quote", (schema) => `'; DROP TABLE ${schema}.training CASCADE; --`],
-  ["a statement behind a bracket", (schema) => `')); DELETE FROM ${schema}.chunk_1; --`],
-  ["a statement that makes a table", (schema) => `'; CREATE TABLE ${schema}.invadida (); --`],
-  ["a statement behind dollar quotes", (schema) => `$$; TRUNCATE ${schema}.training CASCADE; $$`],
+  ["a statement after a quote", (schema) => `'; DROP TABLE ${schema}.training CASCADE; --`],
+  ["a statement after a bracket", (schema) => `')); DELETE FROM ${schema}.chunk_1; --`],
+  ["a statement that creates a table", (schema) => `'; CREATE TABLE ${schema}.invadida (); --`],
+  ["a statement after dollar quotes", (schema) => `$$; TRUNCATE ${schema}.training CASCADE; $$`],
   ["a condition that is always true", () => "' OR '1'='1"],
-  ["a condition behind a comment", () => "x' OR 1=1 /*"],
+  ["a condition before a comment", () => "x' OR 1=1 /*"],
   ["a union", () => "' UNION SELECT id, content FROM pg_shadow --"],
   ["a single quote", () => "'"],
   ["two single quotes", () => "''"],
-  ["a double quote and a condition of a path", () => '" || $.grupo == "b'],
+  ["a double quote and a jsonpath condition", () => '" || $.grupo == "b'],
   ["an escaped double quote", () => '\\" || $.grupo == \\"b'],
   ["a backslash at the end", () => "loja\\"],
   ["a backslash and a quote", () => "\\'; SELECT pg_sleep(5); --"],
   ["an escape string", () => "E'\\047 OR 1=1'"],
   ["control characters", () => "loja\b\f\n\r\t\u0001\u001b\u007f'"],
   ["a list of values", () => "a', 'b"],
-  ["an array of Postgres", () => '{a,"b",NULL}'],
+  ["a Postgres array", () => '{a,"b",NULL}'],
   ["an operator in JSON", () => '{"$ne": ""}'],
-  ["an expression of jsonpath", () => '@ ? (@.* == "b")'],
-  ["a key behind an arrow", () => "grupo' ->> 'x"],
+  ["a jsonpath expression", () => '@ ? (@.* == "b")'],
+  ["a key after an arrow", () => "grupo' ->> 'x"],
   ["a cast", () => "1::text"],
   ["parameters and formats", () => "x $1 ? :nome %s %I {0}"],
   ["patterns", () => "%_*.?"],
@@ -40,7 +40,7 @@ const PAYLOADS: [string, (schema: string) => string][] = [
   ["the end of a COPY", () => "\\.\nloja"],
 ];
 
-/** Which tables there are, and how many rows they hold. */
+/** The tables and their row counts. */
 async function tablesOf({ pool, schema }: TestIndex): Promise<Record<string, number>> {
   const { rows } = await pool.query<{ name: string }>(
     "SELECT tablename AS name FROM pg_tables WHERE schemaname = $1 ORDER BY 1",
@@ -56,7 +56,7 @@ async function tablesOf({ pool, schema }: TestIndex): Promise<Record<string, num
   return counts;
 }
 
-/** Checks that the tables are those of before: names alone where the test itself stores and deletes. */
+/** Checks that the tables are the same as before, by name: the test itself changes their rows. */
 async function expectSameTables(test: TestIndex, before: Record<string, number>): Promise<void> {
   expect(Object.keys(await tablesOf(test))).toEqual(Object.keys(before));
 }
@@ -66,7 +66,7 @@ function document(id: string, pageContent: string, metadata: object = {}): Docum
 }
 
 describeOnServer("Injection through ids", (database) => {
-  it.each(PAYLOADS)("stores, finds and deletes a training by an id that is %s", async (_name, payloadIn) => {
+  it.each(PAYLOADS)("stores, finds and deletes a training whose id is %s", async (_name, payloadIn) => {
     const test = await openTestIndex(database);
     const { index, schema } = test;
     const id = payloadIn(schema);
@@ -86,7 +86,7 @@ describeOnServer("Injection through ids", (database) => {
     await expectSameTables(test, before);
   });
 
-  it.each(PAYLOADS)("gets and deletes a document by an id that is %s", async (_name, payloadIn) => {
+  it.each(PAYLOADS)("gets and deletes a document whose id is %s", async (_name, payloadIn) => {
     const test = await openTestIndex(database);
     const store = test.index.vectorStore;
     const id = payloadIn(test.schema);
@@ -103,7 +103,7 @@ describeOnServer("Injection through ids", (database) => {
 });
 
 describeOnServer("Injection through contents and questions", (database) => {
-  it.each(PAYLOADS)("stores, returns and is asked for a text that is %s", async (_name, payloadIn) => {
+  it.each(PAYLOADS)("stores and finds a text that is %s, also as the question", async (_name, payloadIn) => {
     const test = await openTestIndex(database, {}, { textSearch: "portuguese" });
     const { index, schema } = test;
     const text = payloadIn(schema);
@@ -118,7 +118,7 @@ describeOnServer("Injection through contents and questions", (database) => {
     expect(hits.map(({ content }) => content).sort()).toEqual(
       ["loja", text, `A loja responde: ${text}`.trim()].sort(),
     );
-    // By words, too: what a query of text search would read as an operator is none.
+    // In text search too: operators of tsquery in a question have no meaning.
     for (const mode of ["text", "hybrid"] as const) {
       const found = await index.similar(`loja ${text}`, { mode, k: 10 });
       expect(
@@ -132,36 +132,41 @@ describeOnServer("Injection through contents and questions", (database) => {
 });
 
 describeOnServer("Injection through metadata and filters", (database) => {
-  it.each(PAYLOADS)("finds by a value that is %s nothing but what has it", async (_name, payloadIn) => {
-    const test = await openTestIndex(database);
-    const { index, schema } = test;
-    const grupo = payloadIn(schema);
-    await index.upsertTraining({ id: "a", content: "loja a", metadata: { grupo, lista: [grupo] } });
-    await index.upsertTraining({ id: "b", content: "loja b", metadata: { grupo: "b" } });
-    await index.upsertTraining({ id: "c", content: "loja c" });
-    const before = await tablesOf(test);
-    const store = index.vectorStore;
-    const found = await index.similar("loja", { k: 10, filter: { grupo } });
-    expect(found).toMatchObject([{ trainingId: "a", metadata: { grupo, lista: [grupo] } }]);
-    expect(await store.similaritySearch("loja", 10, { grupo })).toHaveLength(1);
-    expect(await store.maxMarginalRelevanceSearch("loja", { k: 10, filter: { grupo } })).toHaveLength(1);
-    expect(await index.asRetriever({ k: 10, filter: { grupo } }).invoke("loja")).toHaveLength(1);
-    const narrowed = index.asRetriever({ k: 10, filter: { grupo: "b" } });
-    expect(await narrowed.invoke("loja", { configurable: { trainings: { filter: { grupo } } } })).toEqual([]);
-    expect(await index.similar("loja", { filter: { grupo: `${grupo}x` } })).toEqual([]);
-    expect(await index.deleteTrainings({ filter: { grupo: `${grupo}x` } })).toEqual([]);
-    expect(await tablesOf(test)).toEqual(before);
-    expect(await index.deleteTrainings({ filter: { grupo } })).toMatchObject([
-      { id: "a", status: "deleted" },
-    ]);
-    expect(await index.similar("loja", { k: 10 })).toHaveLength(2);
-    await expectSameTables(test, before);
-  });
+  it.each(PAYLOADS)(
+    "a filter value that is %s matches only rows with that value",
+    async (_name, payloadIn) => {
+      const test = await openTestIndex(database);
+      const { index, schema } = test;
+      const grupo = payloadIn(schema);
+      await index.upsertTraining({ id: "a", content: "loja a", metadata: { grupo, lista: [grupo] } });
+      await index.upsertTraining({ id: "b", content: "loja b", metadata: { grupo: "b" } });
+      await index.upsertTraining({ id: "c", content: "loja c" });
+      const before = await tablesOf(test);
+      const store = index.vectorStore;
+      const found = await index.similar("loja", { k: 10, filter: { grupo } });
+      expect(found).toMatchObject([{ trainingId: "a", metadata: { grupo, lista: [grupo] } }]);
+      expect(await store.similaritySearch("loja", 10, { grupo })).toHaveLength(1);
+      expect(await store.maxMarginalRelevanceSearch("loja", { k: 10, filter: { grupo } })).toHaveLength(1);
+      expect(await index.asRetriever({ k: 10, filter: { grupo } }).invoke("loja")).toHaveLength(1);
+      const narrowed = index.asRetriever({ k: 10, filter: { grupo: "b" } });
+      expect(await narrowed.invoke("loja", { configurable: { trainings: { filter: { grupo } } } })).toEqual(
+        [],
+      );
+      expect(await index.similar("loja", { filter: { grupo: `${grupo}x` } })).toEqual([]);
+      expect(await index.deleteTrainings({ filter: { grupo: `${grupo}x` } })).toEqual([]);
+      expect(await tablesOf(test)).toEqual(before);
+      expect(await index.deleteTrainings({ filter: { grupo } })).toMatchObject([
+        { id: "a", status: "deleted" },
+      ]);
+      expect(await index.similar("loja", { k: 10 })).toHaveLength(2);
+      await expectSameTables(test, before);
+    },
+  );
 
-  it.each(PAYLOADS)("finds by a key that is %s nothing but what has it", async (_name, payloadIn) => {
+  it.each(PAYLOADS)("a filter key that is %s matches only rows with that key", async (_name, payloadIn) => {
     const test = await openTestIndex(database);
     const { index, schema } = test;
-    // As of a field's name: what begins with a dollar sign is an operator elsewhere.
+    // A key that starts with $ would be read as an operator.
     const key = payloadIn(schema).replace(/^\$/, "x$");
     await index.upsertTraining({
       id: "a",
@@ -183,7 +188,7 @@ describeOnServer("Injection through metadata and filters", (database) => {
     await expectSameTables(test, before);
   });
 
-  it.each(PAYLOADS)("keeps an index to a filter whose key and value are %s", async (_name, payloadIn) => {
+  it.each(PAYLOADS)("applies an index filter whose key and value are %s", async (_name, payloadIn) => {
     const test = await openTestIndex(database);
     const { index, pool, schema } = test;
     const payload = payloadIn(schema);
@@ -205,11 +210,11 @@ describeOnServer("Injection through metadata and filters", (database) => {
 });
 
 describeOnServer("Injection through names", (database) => {
-  it.each(PAYLOADS)("takes the name of a schema that is %s as a name", async (_name, payloadIn) => {
+  it.each(PAYLOADS)("accepts a schema name that is %s as a mere name", async (_name, payloadIn) => {
     const victim = await openTestIndex(database);
     await victim.index.upsertTraining({ id: "a", content: "loja" });
     const before = await tablesOf(victim);
-    // The payload begins it, and what makes it unique ends it, within the 63 bytes that Postgres allows.
+    // The payload plus a unique suffix, within the 63 bytes that Postgres allows.
     const characters = Array.from(payloadIn(victim.schema));
     const suffix = uniqueName(" ");
     while (Buffer.byteLength(characters.join("") + suffix) > 63) characters.pop();
@@ -230,9 +235,9 @@ describeOnServer("Injection through names", (database) => {
     ["empty", ""],
     ["ended by NUL", "loja\0"],
     ["half a character", "loja\ud800"],
-    ["no text", 1],
+    ["not a string", 1],
     ["a list", ["loja"]],
-  ])("refuses a name that is %s before any SQL reaches the database", async (_name, given) => {
+  ])("refuses a name that is %s before it queries the database", async (_name, given) => {
     const schema = given as string;
     const pool: DatabasePool = {
       query: () => expect.unreachable(),
@@ -243,7 +248,7 @@ describeOnServer("Injection through names", (database) => {
     expect(await failureOf(opened)).toMatchObject({ option: "schema" });
   });
 
-  it("cuts no name short: two that differ at the end are two schemas", async () => {
+  it("does not truncate names: two that differ in the last character are two schemas", async () => {
     const name = uniqueName("longo").padEnd(62, "x");
     for (const end of ["a", "b"]) {
       const schema = await migratedSchema(database, { schema: name + end });

@@ -1,6 +1,5 @@
 /**
- * The kinds of filter that the tests of Python's langchain-postgres ask for (tests/unit_tests/fixtures/filtering_test_cases.py),
- * on data of our own.
+ * The filters of the tests of Python's langchain-postgres (tests/unit_tests/fixtures/filtering_test_cases.py), on other data.
  */
 import type { Filter } from "langchain-training-index";
 import { expect, it } from "vitest";
@@ -52,7 +51,7 @@ const CASES: [Filter, number[]][] = [
   [{ $not: [{ ativo: true }] }, [2]],
   [{ $not: { altura: { $gt: 5 } } }, [3]],
   [{ $not: [{ altura: { $gt: 5 } }] }, [3]],
-  // Of a list none is met: NOT of each, ANDed.
+  // $not with a list: none of its filters may match.
   [{ $not: [{ numero: 1 }, { numero: 2 }] }, [3]],
   [{ $not: [{ numero: 1 }, { ativo: true }] }, [2]],
   [{ not: [{ numero: 1 }, { $and: [{ ativo: true }, { numero: 3 }] }] }, [2]],

@@ -1,6 +1,7 @@
 /**
- * The cases of Python's `RetrieversIntegrationTests` (langchain-tests). What there is an argument of `invoke`, `k`, is
- * `configurable.trainings.k` here, which only lowers that of the retriever; its twin for asynchronous calls is `batch` and `stream`, as in JavaScript all are asynchronous.
+ * The cases of Python's `RetrieversIntegrationTests` (langchain-tests). There `k` is an argument of `invoke`; here it is
+ * `configurable.trainings.k`, which can only lower the retriever's. Instead of Python's asynchronous calls, `batch` and
+ * `stream` are tested: in JavaScript all calls are asynchronous.
  */
 import { Document } from "@langchain/core/documents";
 import type { TrainingIndex } from "langchain-training-index";
@@ -18,7 +19,7 @@ describeOnServer("LangChain RetrieversIntegrationTests", (database) => {
     return index;
   }
 
-  it("returns as many documents as k says where the retriever is made", async () => {
+  it("returns k documents if k is given to the retriever", async () => {
     const index = await openFilled();
     for (const k of [3, 1]) {
       const documents = await index.asRetriever({ k }).invoke(QUESTION);
@@ -27,7 +28,7 @@ describeOnServer("LangChain RetrieversIntegrationTests", (database) => {
     }
   });
 
-  it("returns as many documents as k says in the call, as far as the retriever was made for it", async () => {
+  it("returns k documents if k is given in the call, but no more than the retriever's k", async () => {
     const index = await openFilled();
     for (const retriever of [index.asRetriever(), index.asRetriever({ k: 3 })]) {
       for (const k of [1, 3]) {

@@ -1,7 +1,6 @@
 /**
- * The cases of the integration tests of `PGVectorStore` (@langchain/community). Where it has ids that must be uuids,
- * tables made at run time or a distance for a score, the case says what is so here
- * instead.
+ * The cases of the integration tests of `PGVectorStore` (@langchain/community). Where it demands uuids as ids, creates tables
+ * at run time or returns a distance as the score, the case states this library's behaviour.
  */
 import { Document } from "@langchain/core/documents";
 import { InvalidArgumentError, TrainingIndex, type TrainingVectorStore } from "langchain-training-index";
@@ -34,7 +33,7 @@ describeOnServer("LangChain.js PGVectorStore", (database) => {
     return store;
   }
 
-  it("embeds a document when it is added, and finds it as it was", async () => {
+  it("embeds an added document and finds it unchanged", async () => {
     const { index, embeddings } = await openTestIndex(database);
     const store = index.vectorStore;
     const metadata = { dentro: { lista: [1, "dois", null], verdade: true } };
@@ -44,7 +43,7 @@ describeOnServer("LangChain.js PGVectorStore", (database) => {
     expect(found).toMatchObject({ pageContent: "A loja abre às nove.", metadata });
   });
 
-  it("finds by maximal marginal relevance", async () => {
+  it("searches by maximal marginal relevance", async () => {
     const store = await openStore();
     await store.addDocuments(
       ["prazo de entrega", "prazo de entrega!", "prazo de troca"].map((text) => document(text)),
@@ -61,7 +60,7 @@ describeOnServer("LangChain.js PGVectorStore", (database) => {
     expect(await store.maxMarginalRelevanceSearch("prazo", { k: 5, fetchK: 1 })).toHaveLength(3);
   });
 
-  it("saves more documents in one call than it writes in one statement", async () => {
+  it("saves more documents in one call than one statement writes", async () => {
     const store = await openStore();
     const ids = Array.from({ length: 1_100 }, (_, place) => `d${place}`);
     expect(await store.addDocuments(ids.map((id) => document(`loja ${id}`, { id })))).toEqual(ids);
@@ -76,7 +75,7 @@ describeOnServer("LangChain.js PGVectorStore", (database) => {
     expect((await store.similaritySearch("dois", 2)).map(({ id }) => id)).toEqual([ids[1], ids[0]]);
   });
 
-  it("overwrites a document of the same id, where the original throws", async () => {
+  it("overwrites a document with the same id, where the original throws", async () => {
     const store = await openStore();
     await store.addDocuments([document("um")], { ids: ["doc1"] });
     await store.addDocuments([document("um outro")], { ids: ["doc1"] });
@@ -84,15 +83,15 @@ describeOnServer("LangChain.js PGVectorStore", (database) => {
   });
 
   it.each([
-    ["a text", { tipo: "frete" }, ["p10", "p20", "p30"]],
-    ["a text that no document has", { tipo: "loja" }, []],
+    ["a string", { tipo: "frete" }, ["p10", "p20", "p30"]],
+    ["a string that no document has", { tipo: "loja" }, []],
     ["a number", { preco: 20 }, ["p20"]],
-    ["a number as a text", { preco: "20" }, []],
+    ["a number as a string", { preco: "20" }, []],
     ["several keys", { tipo: "frete", preco: 30 }, ["p30"]],
-    ["several keys of which one is not met", { tipo: "loja", preco: 30 }, []],
+    ["several keys, one of which does not match", { tipo: "loja", preco: 30 }, []],
     ["a key that no document has", { cor: "azul" }, []],
     ["in", { preco: { in: [10, 30, 50] } }, ["p10", "p30"]],
-    ["in with texts", { tipo: { in: ["frete", "loja"] } }, ["p10", "p20", "p30"]],
+    ["in with strings", { tipo: { in: ["frete", "loja"] } }, ["p10", "p20", "p30"]],
     ["in with values of other types", { preco: { in: ["10", true] } }, []],
     ["notIn", { preco: { notIn: [10, 30] } }, ["p20"]],
     ["neq", { preco: { neq: 20 } }, ["p10", "p30"]],
@@ -105,7 +104,7 @@ describeOnServer("LangChain.js PGVectorStore", (database) => {
     ["an operator and a value", { tipo: "frete", preco: { gt: 10 } }, ["p20", "p30"]],
     ["arrayContains", { tags: { arrayContains: ["a"] } }, ["p10", "p20", "p30"]],
     ["arrayContains with one of several", { tags: { arrayContains: ["p10", "p30", "b"] } }, ["p10", "p30"]],
-    ["arrayContains with what no list has", { tags: { arrayContains: ["b"] } }, []],
+    ["arrayContains with a value that no list has", { tags: { arrayContains: ["b"] } }, []],
   ])("finds by %s in a filter", async (_name, filter, ids) => {
     const store = await openPriced();
     const byWords = await store.similaritySearch("frete", 10, filter);
@@ -117,7 +116,7 @@ describeOnServer("LangChain.js PGVectorStore", (database) => {
     expect(diverse.map(({ id }) => id).sort()).toEqual(ids);
   });
 
-  it("refuses an operator that is none, where the original leaves the filter out", async () => {
+  it("refuses an unknown operator, where the original ignores the filter", async () => {
     const store = await openPriced();
     for (const filter of [{ preco: { igual: 20 } }, { preco: {} }, { preco: { "eq' OR 1=1": 1 } }]) {
       await expect(store.similaritySearch("frete", 10, filter as never)).rejects.toBeInstanceOf(
@@ -140,7 +139,7 @@ describeOnServer("LangChain.js PGVectorStore", (database) => {
     expect(await store.similaritySearch("frete", 10)).toEqual([]);
   });
 
-  it("deletes nothing for a filter that is empty or not understood, where the original empties the table", async () => {
+  it("refuses to delete by an empty or unknown filter, where the original empties the table", async () => {
     const store = await openPriced();
     for (const filter of [{}, { preco: { igual: 20 } }, { preco: { "eq' OR 1=1": 1 } }]) {
       await expect(store.delete({ filter: filter as never })).rejects.toBeInstanceOf(InvalidArgumentError);
@@ -148,7 +147,7 @@ describeOnServer("LangChain.js PGVectorStore", (database) => {
     expect(await store.similaritySearch("frete", 10)).toHaveLength(3);
   });
 
-  it("keeps what is in one schema apart from what is in another, as collections do", async () => {
+  it("keeps two schemas apart, like collections", async () => {
     const [one, other] = [await openStore(), await openStore()];
     await one.addDocuments([document("um", { id: "a" })]);
     await other.addDocuments([document("outro", { id: "a" })]);
@@ -157,7 +156,7 @@ describeOnServer("LangChain.js PGVectorStore", (database) => {
     expect(await other.similaritySearch("um", 5)).toEqual([document("outro", { id: "a" })]);
   });
 
-  it("keeps what is under one filter of an index apart from what is under another, as collections do", async () => {
+  it("keeps two index filters apart, like collections", async () => {
     const schema = await migratedSchema(database);
     const storeOf = async (bot: string): Promise<TrainingVectorStore> => {
       const options = { pool: database.pool, schema, filter: { bot } };
@@ -172,14 +171,14 @@ describeOnServer("LangChain.js PGVectorStore", (database) => {
     expect(await one.getByIds(["a", "b"])).toHaveLength(1);
   });
 
-  it("checks and makes no table at run time", async () => {
+  it("does not check or create tables at run time", async () => {
     const store = await openStore();
     await expect(store.ensureTableInDatabase()).rejects.toMatchObject({ option: "ensureTableInDatabase" });
     await store.addDocuments([document("um")]);
     expect(await store.similaritySearch("um", 1)).toHaveLength(1);
   });
 
-  it("has an HNSW index on the vectors of the table, which was made with the schema", async () => {
+  it("has an HNSW index on the vectors, created with the schema", async () => {
     const { index, pool, schema } = await openTestIndex(database);
     const { rows } = await pool.query<{ indexdef: string }>(
       "SELECT indexdef FROM pg_indexes WHERE schemaname = $1 AND tablename = $2",
@@ -189,7 +188,7 @@ describeOnServer("LangChain.js PGVectorStore", (database) => {
     await expect(index.vectorStore.createHnswIndex()).rejects.toMatchObject({ option: "createHnswIndex" });
   });
 
-  it("scores an exact match with 1 and what is far with less, and agrees on score and distance", async () => {
+  it("scores an exact match with 1 and others with less, and score and distance agree", async () => {
     const store = await openPriced();
     const [[exact, best] = [], ...others] = await store.similaritySearchWithScore(
       "O frete custa 20 reais.",
@@ -204,7 +203,7 @@ describeOnServer("LangChain.js PGVectorStore", (database) => {
     expect(both?.distance).toBeCloseTo(0, 5);
   });
 
-  it("leaves the host's pool open when it ends", async () => {
+  it("leaves the host's pool open after end()", async () => {
     const { index, pool } = await openTestIndex(database);
     await index.vectorStore.end();
     expect((await pool.query("SELECT 1 AS um")).rows).toEqual([{ um: 1 }]);

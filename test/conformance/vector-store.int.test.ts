@@ -13,7 +13,7 @@ function document(pageContent: string, fields: { id?: string; metadata?: object 
   return new Document({ pageContent, metadata: {}, ...fields });
 }
 
-/** What a document is made of, apart from the object that holds it. */
+/** The fields of documents, as plain objects. */
 function partsOf(documents: readonly Document[]): object[] {
   return structuredClone(documents.map(({ id, pageContent, metadata }) => ({ id, pageContent, metadata })));
 }
@@ -23,14 +23,14 @@ describeOnServer("LangChain VectorStoreIntegrationTests", (database) => {
     return (await openTestIndex(database)).index.vectorStore;
   }
 
-  it("finds nothing in a store that is empty", async () => {
+  it("finds nothing in an empty store", async () => {
     const store = await openStore();
     expect(await store.similaritySearch(LOJA, 1)).toEqual([]);
     expect(await store.similaritySearchWithScore(LOJA, 1)).toEqual([]);
     expect(await store.maxMarginalRelevanceSearch(LOJA, { k: 1 })).toEqual([]);
   });
 
-  it("adds documents, returns their ids, and mutates none of them", async () => {
+  it("adds documents, returns their ids and does not mutate them", async () => {
     const store = await openStore();
     const originals = [document(LOJA, { metadata: { id: 1 } }), document(FRETE, { metadata: { id: 2 } })];
     const before = partsOf(originals);
@@ -45,14 +45,14 @@ describeOnServer("LangChain VectorStoreIntegrationTests", (database) => {
     expect(originals.every((original) => original.id === undefined)).toBe(true);
   });
 
-  it("leaves another store empty when documents are added to one", async () => {
+  it("adding documents to one store leaves another empty", async () => {
     const [one, other] = [await openStore(), await openStore()];
     await one.addDocuments([document(LOJA), document(FRETE)]);
     expect(await other.similaritySearch(LOJA, 1)).toEqual([]);
     expect(await one.similaritySearch(LOJA, 5)).toHaveLength(2);
   });
 
-  it("deletes a document by its id, and leaves the others", async () => {
+  it("deletes a document by its id and keeps the others", async () => {
     const store = await openStore();
     const ids = await store.addDocuments([document(LOJA), document(FRETE)], { ids: ["1", "2"] });
     expect(ids).toEqual(["1", "2"]);
@@ -68,7 +68,7 @@ describeOnServer("LangChain VectorStoreIntegrationTests", (database) => {
     expect(await store.similaritySearch(LOJA, 3)).toEqual([document(PIX, { id: "3" })]);
   });
 
-  it("deletes content that is missing without an error", async () => {
+  it("deletes missing content without an error", async () => {
     const store = await openStore();
     await expect(store.delete({ ids: ["1"] })).resolves.toBeUndefined();
     await expect(store.delete({ ids: ["1", "2", "3"] })).resolves.toBeUndefined();
@@ -77,7 +77,7 @@ describeOnServer("LangChain VectorStoreIntegrationTests", (database) => {
     expect(await store.similaritySearch(LOJA, 5)).toEqual([document(LOJA, { id: "4" })]);
   });
 
-  it("keeps one document of each id when the same documents are added twice", async () => {
+  it("keeps one document for each id when the same documents are added twice", async () => {
     const store = await openStore();
     const originals = [document(LOJA, { metadata: { id: 1 } }), document(FRETE, { metadata: { id: 2 } })];
     expect(await store.addDocuments(originals, { ids: ["1", "2"] })).toEqual(["1", "2"]);
@@ -89,7 +89,7 @@ describeOnServer("LangChain VectorStoreIntegrationTests", (database) => {
     expect(originals.every((original) => original.id === undefined)).toBe(true);
   });
 
-  it("overwrites text and metadata of an id that is added with others", async () => {
+  it("overwrites text and metadata of an existing id when added with other documents", async () => {
     const store = await openStore();
     await store.addDocuments(
       [document(LOJA, { metadata: { id: 1 } }), document(FRETE, { metadata: { id: 2 } })],
@@ -116,7 +116,7 @@ describeOnServer("LangChain VectorStoreIntegrationTests", (database) => {
     ]);
   });
 
-  it("gets nothing for ids that are missing", async () => {
+  it("gets nothing for missing ids", async () => {
     const store = await openStore();
     expect(await store.getByIds(["1", "2", "3"])).toEqual([]);
     await store.addDocuments([document(LOJA)], { ids: ["2"] });
@@ -124,7 +124,7 @@ describeOnServer("LangChain VectorStoreIntegrationTests", (database) => {
     expect(await store.getByIds([])).toEqual([]);
   });
 
-  it("gets documents by the ids that it made for them", async () => {
+  it("gets documents by generated ids", async () => {
     const store = await openStore();
     const ids = await store.addDocuments([document(LOJA, { metadata: { id: 1 } }), document(FRETE)]);
     const [first = "", second = ""] = ids;
@@ -134,7 +134,7 @@ describeOnServer("LangChain VectorStoreIntegrationTests", (database) => {
     ]);
   });
 
-  it("keeps the id that a document brings along, and makes one for a document without", async () => {
+  it("keeps the id of a document and generates one for a document without", async () => {
     const store = await openStore();
     const originals = [document(LOJA, { id: "foo" }), document(FRETE)];
     const before = partsOf(originals);

@@ -6,7 +6,7 @@ import {
   holdSwapPart,
   openAgain,
   openServerPool,
-  placedTexts,
+  chunksWithOffsets,
   untilWaiting,
 } from "../support/contract.js";
 import { describeOnServer } from "../support/databases.js";
@@ -28,7 +28,7 @@ const statusOf = async (index: TrainingIndex, content: string, revision?: Revisi
 
 /** The stored text of training `a`, after a check that it is whole. */
 async function storedText(test: TestIndex): Promise<string> {
-  const chunks = await placedTexts(test);
+  const chunks = await chunksWithOffsets(test);
   const text = chunks.map(({ content }) => content).join("\n\n");
   for (const { start, end, content } of chunks) expect(text.slice(start, end)).toBe(content);
   const { rows } = await test.pool.query(`SELECT FROM ${test.schema}.chunk_1 WHERE training_id = 'a'`);

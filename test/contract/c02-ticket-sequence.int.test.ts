@@ -38,25 +38,21 @@ describeOnServer("C2 Ordered", (database) => {
       [{ status: "indexed" }],
     ],
   ];
-  it.each(WRITES)(
-    "an open index repairs a sequence that is behind, at %s",
-    async (name, write, expected) => {
-      if (name === "a bulk load" && database.owner !== database.pool) return; // only the owner may load with rebuild
-      const notices: Notice[] = [];
-      const test = await openTestIndex(database, { onNotice: (notice) => notices.push(notice) });
-      await grantRepair(test);
-      for (let round = 0; round < 5; round++)
-        await test.index.upsertTraining({ id: "b", content: `${round}` });
-      await test.index.upsertTraining(smallTraining("a"));
-      await test.index.upsertTraining({ id: "m", content: "m", metadata: { grupo: "g" } });
-      await resetSequence(test);
-      expect(await write(test)).toMatchObject(expected as object);
-      expect(notices.filter(({ code }) => code === "REPAIRED")).toHaveLength(1);
-      expect(await test.index.upsertTraining({ id: "b", content: "depois" })).toMatchObject({
-        status: "indexed",
-      });
-    },
-  );
+  it.each(WRITES)("an open index repairs a sequence that is behind, at %s", async (name, write, expected) => {
+    if (name === "a bulk load" && database.owner !== database.pool) return; // only the owner may load with rebuild
+    const notices: Notice[] = [];
+    const test = await openTestIndex(database, { onNotice: (notice) => notices.push(notice) });
+    await grantRepair(test);
+    for (let round = 0; round < 5; round++) await test.index.upsertTraining({ id: "b", content: `${round}` });
+    await test.index.upsertTraining(smallTraining("a"));
+    await test.index.upsertTraining({ id: "m", content: "m", metadata: { grupo: "g" } });
+    await resetSequence(test);
+    expect(await write(test)).toMatchObject(expected as object);
+    expect(notices.filter(({ code }) => code === "REPAIRED")).toHaveLength(1);
+    expect(await test.index.upsertTraining({ id: "b", content: "depois" })).toMatchObject({
+      status: "indexed",
+    });
+  });
 
   it("opening an index repairs it", async () => {
     const test = await openTestIndex(database);

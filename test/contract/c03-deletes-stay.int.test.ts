@@ -35,21 +35,24 @@ describeOnEach("C3 Deletes stay", (database) => {
     it.each([
       { what: "a stored training", stored: FIVE_PARAGRAPHS, status: "deleted", removed: 5 },
       { what: "an unknown id", stored: undefined, status: "absent", removed: 0 },
-    ])("a delete of $what while an upsert embeds leaves only the tombstone", async ({ stored, status, removed }) => {
-      const test = await openTestIndex(database);
-      if (stored !== undefined) await test.index.upsertTraining({ id: "a", content: stored });
-      const held = holdEmbedding(test.embeddings, "atrasada");
-      const upsert = test.index.upsertTraining({ id: "a", content: "a versão atrasada" });
-      await held.reached;
-      expect(await test.index.deleteTraining("a")).toEqual({ id: "a", status, removed });
-      expect(await countRows(test)).toEqual(TOMBSTONE_ONLY);
-      held.release();
-      expect(await upsert).toMatchObject({ status: "superseded" });
-      expect(await test.index.similar("versão")).toEqual([]);
-      expect(await countRows(test)).toEqual(TOMBSTONE_ONLY);
-      const newer = await test.index.upsertTraining({ id: "a", content: "a segunda versão" });
-      expect(newer).toMatchObject({ status: "indexed" });
-    });
+    ])(
+      "a delete of $what while an upsert embeds leaves only the tombstone",
+      async ({ stored, status, removed }) => {
+        const test = await openTestIndex(database);
+        if (stored !== undefined) await test.index.upsertTraining({ id: "a", content: stored });
+        const held = holdEmbedding(test.embeddings, "atrasada");
+        const upsert = test.index.upsertTraining({ id: "a", content: "a versão atrasada" });
+        await held.reached;
+        expect(await test.index.deleteTraining("a")).toEqual({ id: "a", status, removed });
+        expect(await countRows(test)).toEqual(TOMBSTONE_ONLY);
+        held.release();
+        expect(await upsert).toMatchObject({ status: "superseded" });
+        expect(await test.index.similar("versão")).toEqual([]);
+        expect(await countRows(test)).toEqual(TOMBSTONE_ONLY);
+        const newer = await test.index.upsertTraining({ id: "a", content: "a segunda versão" });
+        expect(newer).toMatchObject({ status: "indexed" });
+      },
+    );
 
     it("a late upsert that started before the delete is superseded, however often it is committed", async () => {
       const test = await openTestIndex(database);

@@ -211,15 +211,18 @@ describeOnEach("C4 All or nothing", (database) => {
     );
   });
 
-  it.each(SWAP_PARTS)("the old version stays whole if Postgres refuses a part of a swap: %s, %s", async (...part) => {
-    const test = await openWithOld(database);
-    const repair = await onSwapPart(test, part, "PERFORM 1 / 0");
-    const failure = await failureOf(test.index.upsertTraining(NEW));
-    expect(failure).toMatchObject({ code: "DATABASE_FAILED", sqlState: "22012" });
-    await expectOldVersion(test);
-    await repair();
-    await expectRepeatSucceeds(test);
-  });
+  it.each(SWAP_PARTS)(
+    "the old version stays whole if Postgres refuses a part of a swap: %s, %s",
+    async (...part) => {
+      const test = await openWithOld(database);
+      const repair = await onSwapPart(test, part, "PERFORM 1 / 0");
+      const failure = await failureOf(test.index.upsertTraining(NEW));
+      expect(failure).toMatchObject({ code: "DATABASE_FAILED", sqlState: "22012" });
+      await expectOldVersion(test);
+      await repair();
+      await expectRepeatSucceeds(test);
+    },
+  );
 
   describe("in the host's transaction", () => {
     it("a statement that fails after prepared.commit rolls the new version back", async () => {
@@ -322,19 +325,22 @@ describeOnServer("C4 All or nothing", (database) => {
     },
   );
 
-  it.each(SWAP_PARTS)("the old version stays whole if the backend is terminated during a swap, at %s, %s", async (...part) => {
-    const test = await openWithOld(database);
-    const repair = await onSwapPart(
-      test,
-      part,
-      "PERFORM pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid()); PERFORM pg_catalog.pg_sleep(5)",
-    );
-    const failure = await failureOf(test.index.upsertTraining(NEW));
-    expect(failure).toMatchObject({ code: "CONNECTION_FAILED", retryable: true });
-    await repair();
-    await expectOldVersion(test);
-    await expectRepeatSucceeds(test);
-  });
+  it.each(SWAP_PARTS)(
+    "the old version stays whole if the backend is terminated during a swap, at %s, %s",
+    async (...part) => {
+      const test = await openWithOld(database);
+      const repair = await onSwapPart(
+        test,
+        part,
+        "PERFORM pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid()); PERFORM pg_catalog.pg_sleep(5)",
+      );
+      const failure = await failureOf(test.index.upsertTraining(NEW));
+      expect(failure).toMatchObject({ code: "CONNECTION_FAILED", retryable: true });
+      await repair();
+      await expectOldVersion(test);
+      await expectRepeatSucceeds(test);
+    },
+  );
 
   it.each(["upsert", "delete"] as const)(
     "the old version stays whole if the backend is terminated while the %s waits for a lock; the error is retryable",

@@ -25,13 +25,20 @@ describeOnServer("C5 Idempotent", (database) => {
     expect(await test.index.upsertTraining(training)).toMatchObject({ status: "unchanged" });
   });
 
-  it.each(["chunk_1", "indexed_1"])("a repeat after all rows of %s were deleted by hand is not `unchanged` either", async (table) => {
-    const test = await openTestIndex(database);
-    const training = { id: "a", content: FIVE_PARAGRAPHS };
-    const { chunks } = await test.index.upsertTraining(training);
-    await test.owner.query(`DELETE FROM ${test.schema}.${table}`);
-    const embedded = table === "chunk_1" ? chunks : 0;
-    expect(await test.index.upsertTraining(training)).toMatchObject({ status: "indexed", chunks, embedded });
-    expect(await test.index.upsertTraining(training)).toMatchObject({ status: "unchanged" });
-  });
+  it.each(["chunk_1", "indexed_1"])(
+    "a repeat after all rows of %s were deleted by hand is not `unchanged` either",
+    async (table) => {
+      const test = await openTestIndex(database);
+      const training = { id: "a", content: FIVE_PARAGRAPHS };
+      const { chunks } = await test.index.upsertTraining(training);
+      await test.owner.query(`DELETE FROM ${test.schema}.${table}`);
+      const embedded = table === "chunk_1" ? chunks : 0;
+      expect(await test.index.upsertTraining(training)).toMatchObject({
+        status: "indexed",
+        chunks,
+        embedded,
+      });
+      expect(await test.index.upsertTraining(training)).toMatchObject({ status: "unchanged" });
+    },
+  );
 });

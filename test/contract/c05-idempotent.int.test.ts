@@ -125,7 +125,11 @@ describeOnEach("C5 Idempotent", (database) => {
       ["the text", TRAINING, { ...TRAINING, content: `${FIVE_PARAGRAPHS} Fim.` }],
       ["white space that moves chunks", TRAINING, { ...TRAINING, content: `\n${FIVE_PARAGRAPHS}` }],
       ["a metadata value", TRAINING, { ...TRAINING, metadata: { ...TRAINING.metadata, ano: 2027 } }],
-      ["the type of a metadata value", TRAINING, { ...TRAINING, metadata: { ...TRAINING.metadata, ano: "2026" } }],
+      [
+        "the type of a metadata value",
+        TRAINING,
+        { ...TRAINING, metadata: { ...TRAINING.metadata, ano: "2026" } },
+      ],
       ["an additional metadata key", TRAINING, { ...TRAINING, metadata: { ...TRAINING.metadata, tag: "x" } }],
       ["removed metadata", TRAINING, { id: "a", content: FIVE_PARAGRAPHS }],
       ["the id of a ready chunk", ready({ id: "um", ...um }), ready({ id: "dois", ...um })],
@@ -166,24 +170,21 @@ describeOnEach("C5 Idempotent", (database) => {
   it.each<[string, Revision | undefined]>([
     ["without revisions", undefined],
     ["with equal revisions", 7],
-  ])(
-    "a repeat while an older call embeds supersedes that call, %s",
-    async (_title, revision) => {
-      const test = await openTestIndex(database);
-      await test.index.upsertTraining({ ...TRAINING, revision });
-      const before = await allVersions(test);
-      const held = holdEmbedding(test.embeddings, "atrasada");
-      const older = test.index.upsertTraining({ id: "a", content: "uma versão atrasada", revision });
-      await held.reached;
-      test.embeddings.calls = 0;
-      expect(await test.index.upsertTraining({ ...TRAINING, revision })).toEqual(UNCHANGED);
-      expect(test.embeddings.calls).toBe(0);
-      held.release();
-      expect(await older).toMatchObject({ status: "superseded" });
-      expect(await allVersions(test)).toEqual(before);
-      expect(await wholeText(test)).toBe(FIVE_PARAGRAPHS);
-    },
-  );
+  ])("a repeat while an older call embeds supersedes that call, %s", async (_title, revision) => {
+    const test = await openTestIndex(database);
+    await test.index.upsertTraining({ ...TRAINING, revision });
+    const before = await allVersions(test);
+    const held = holdEmbedding(test.embeddings, "atrasada");
+    const older = test.index.upsertTraining({ id: "a", content: "uma versão atrasada", revision });
+    await held.reached;
+    test.embeddings.calls = 0;
+    expect(await test.index.upsertTraining({ ...TRAINING, revision })).toEqual(UNCHANGED);
+    expect(test.embeddings.calls).toBe(0);
+    held.release();
+    expect(await older).toMatchObject({ status: "superseded" });
+    expect(await allVersions(test)).toEqual(before);
+    expect(await wholeText(test)).toBe(FIVE_PARAGRAPHS);
+  });
 
   it("a repeat with a higher revision is unchanged and records the revision", async () => {
     const test = await openTestIndex(database);

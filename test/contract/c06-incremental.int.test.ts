@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import type { Queryable, Training } from "langchain-training-index";
 import { describe, expect, it } from "vitest";
-import { allVersions, countRows, placedTexts, wholeText } from "../support/contract.js";
+import { allVersions, countRows, chunksWithOffsets, wholeText } from "../support/contract.js";
 import { describeOnServer } from "../support/databases.js";
 import {
   FIVE_PARAGRAPHS,
@@ -134,7 +134,7 @@ describeOnServer("C6 Incremental", (database) => {
           expect(embedded).toBeLessThanOrEqual(MAX_NEW_CHUNKS);
           expect(removed).toBeLessThanOrEqual(MAX_NEW_CHUNKS + 1);
           expect(written.length).toBeLessThanOrEqual(MAX_NEW_CHUNKS);
-          expectCovered(edited, await placedTexts(test));
+          expectCovered(edited, await chunksWithOffsets(test));
         }
       });
     },
@@ -288,18 +288,15 @@ describeOnServer("C6 Incremental", (database) => {
       { id: "a", documents: [{ id: "um", pageContent: "A loja abre às oito." }], split: false },
       { id: "a", documents: [{ id: "um", pageContent: "A loja abre às nove." }], split: false },
     ],
-  ])(
-    "a single chunk %s is not deleted when it is embedded again",
-    async (_name, first, second) => {
-      const test = await openTestIndex(database);
-      await test.index.upsertTraining(first);
-      expect(await test.index.upsertTraining(second)).toMatchObject({ chunks: 1, embedded: 1 });
-      expect(await countRows(test)).toEqual({ training: 1, indexed: 1, chunks: 1 });
-      const [hit] = await test.index.similar("A loja abre às nove.");
-      expect(hit).toMatchObject({ content: "A loja abre às nove.", position: 0 });
-      expect(hit?.distance).toBeCloseTo(0, 5);
-    },
-  );
+  ])("a single chunk %s is not deleted when it is embedded again", async (_name, first, second) => {
+    const test = await openTestIndex(database);
+    await test.index.upsertTraining(first);
+    expect(await test.index.upsertTraining(second)).toMatchObject({ chunks: 1, embedded: 1 });
+    expect(await countRows(test)).toEqual({ training: 1, indexed: 1, chunks: 1 });
+    const [hit] = await test.index.similar("A loja abre às nove.");
+    expect(hit).toMatchObject({ content: "A loja abre às nove.", position: 0 });
+    expect(hit?.distance).toBeCloseTo(0, 5);
+  });
 
   // Guards: `StalePreparation`: rows that a prepared training would keep or copy are gone at commit.
   describe("when stored chunks that a preparation would reuse are gone", () => {

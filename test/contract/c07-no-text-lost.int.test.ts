@@ -1,6 +1,6 @@
 import { CharacterTextSplitter, RecursiveCharacterTextSplitter } from "@langchain/textsplitters";
 import { expect, it } from "vitest";
-import { failureOf, placedTexts, type PlacedText } from "../support/contract.js";
+import { failureOf, chunksWithOffsets, type ChunkWithOffsets } from "../support/contract.js";
 import { describeOnServer } from "../support/databases.js";
 import {
   FIVE_PARAGRAPHS,
@@ -24,7 +24,7 @@ function asStored(content: string): string {
 }
 
 /** The non-blank text that is in no chunk. */
-function lostText(content: string, chunks: readonly PlacedText[]): string {
+function lostText(content: string, chunks: readonly ChunkWithOffsets[]): string {
   let covered = 0;
   let lost = "";
   for (const { start, end } of chunks) {
@@ -37,7 +37,7 @@ function lostText(content: string, chunks: readonly PlacedText[]): string {
 /** Checks the stored rows, the embedded texts and the search results. @returns the number of chunks */
 async function expectWhole(test: TestIndex, content: string, id = "a"): Promise<number> {
   const stored = asStored(content);
-  const chunks = await placedTexts(test, id);
+  const chunks = await chunksWithOffsets(test, id);
   expect(lostText(stored, chunks)).toBe("");
   expect(chunks.filter((chunk) => chunk.content !== stored.slice(chunk.start, chunk.end))).toEqual([]);
   expect(chunks.filter((chunk) => chunk.content.trim() === "")).toEqual([]);
@@ -75,7 +75,10 @@ describeOnServer("C7 No text lost", (database) => {
     ["repeated passages without separators", "abab".repeat(2_000)],
     ["one very long line", Array.from({ length: 6_000 }, (_, place) => `palavra ${place}`).join(" ")],
     ["white space of all kinds", `\u00a0\u3000 um \u2003${"\u200b".repeat(1_500)}\u2029 dois\t\v\f\ufeff`],
-    ["a horizontal rule between passages", `${paragraph("Trocas")}\n${"-".repeat(2_500)}\n${paragraph("Pix")}`],
+    [
+      "a horizontal rule between passages",
+      `${paragraph("Trocas")}\n${"-".repeat(2_500)}\n${paragraph("Pix")}`,
+    ],
     ["nothing but punctuation", "=-=-=-".repeat(500)],
     ["a single character", "é"],
   ])("holds %s", async (_name, content) => {
@@ -97,7 +100,7 @@ describeOnServer("C7 No text lost", (database) => {
     test.embeddings.calls = 0;
     const blank = { status: "indexed", chunks: 0, removed: 5 };
     expect(await test.index.upsertTraining({ id: "a", content })).toMatchObject(blank);
-    expect(await placedTexts(test)).toEqual([]);
+    expect(await chunksWithOffsets(test)).toEqual([]);
     expect(test.embeddings.calls).toBe(0);
   });
 
@@ -139,7 +142,7 @@ describeOnServer("C7 No text lost", (database) => {
     }));
     for await (const { status } of test.index.upsertTrainings(trainings)) expect(status).toBe("indexed");
     for (const { id, content } of trainings) {
-      expect(lostText(content, await placedTexts(test, id))).toBe("");
+      expect(lostText(content, await chunksWithOffsets(test, id))).toBe("");
     }
   });
 });
@@ -164,7 +167,7 @@ describeOnServer("C7 No text lost", (database) => {
   ).join("\n\n");
 
   /** The text after a random replacement, half of the time at the edge of a chunk. */
-  function edited(text: string, chunks: readonly PlacedText[], random: () => number): string {
+  function edited(text: string, chunks: readonly ChunkWithOffsets[], random: () => number): string {
     const edges = chunks.flatMap(({ start, end }) => [start, end]);
     const pick = <T>(list: readonly T[]): T | undefined => list[Math.floor(random() * list.length)];
     const anywhere = Math.floor(random() * (text.length + 1));
@@ -181,7 +184,7 @@ describeOnServer("C7 No text lost", (database) => {
     let reused = 0;
     await test.index.upsertTraining({ id: "a", content });
     for (let edit = 0; edit < EDITS; edit++) {
-      content = edited(content, await placedTexts(test), random);
+      content = edited(content, await chunksWithOffsets(test), random);
       reused += (await test.index.upsertTraining({ id: "a", content })).reused;
       await expectWhole(test, content);
     }
@@ -217,7 +220,10 @@ describeOnServer("C7 No text lost", (database) => {
     ["moved to the end", (text: string) => text.replace(/(\n\n20\.[^\n]*)(.*)$/s, "$2$1")],
     ["joined to the previous one", (text: string) => text.replace(/\n\n(?=20\.)/, "")],
     ["joined to the previous one by letters", (text: string) => text.replace(/\n\n(?=20\.)/, "ab")],
-    ["joined to the previous one, and another inserted first", (text: string) => `Aviso.\n\n${text.replace(/\n\n(?=20\.)/, "ab")}`],
+    [
+      "joined to the previous one, and another inserted first",
+      (text: string) => `Aviso.\n\n${text.replace(/\n\n(?=20\.)/, "ab")}`,
+    ],
   ])("holds the text after a paragraph is %s", async (_name, change) => {
     const test = await openTestIndex(database, { splitter: new RecursiveCharacterTextSplitter(SMALL) });
     await test.index.upsertTraining({ id: "a", content: START });

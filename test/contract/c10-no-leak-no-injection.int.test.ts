@@ -121,42 +121,45 @@ const HOSTILE_VALUES = [
 
 // Guards: bound values, `arrayLiteral`, JSON built from own keys only.
 describeOnServer("C10 No leak, no injection", (database) => {
-  it.each(HOSTILE_VALUES)("treats %j as a mere value in ids, texts, metadata and filters", async (hostile) => {
-    const { index } = await openTestIndex(database, {
-      filter: { [hostile]: hostile },
-    });
-    const metadata = { [hostile]: hostile, ["dentro"]: { [hostile]: [hostile] } };
-    const filter = { [hostile]: hostile };
-    const documents = [hostile, "outro"].map((id) => ({ id, pageContent: hostile }));
-    const training = { id: hostile, metadata, documents, split: false };
-    expect(await index.upsertTraining(training)).toMatchObject({ status: "indexed", chunks: 2 });
-    expect(await index.upsertTraining(training)).toMatchObject({ status: "unchanged" });
-    const other = { id: "outro", content: "outra loja", metadata: { [hostile]: hostile, ano: 1 } };
-    await index.upsertTraining(other);
-
-    // In a search filter a key that starts with $ is read as an unknown operator. The filter of the index accepts it as a key.
-    const isOperator = hostile.startsWith("$");
-    if (isOperator)
-      expect(await failureOf(index.similar(hostile, { filter }))).toMatchObject({
-        option: `filter.${hostile}`,
+  it.each(HOSTILE_VALUES)(
+    "treats %j as a mere value in ids, texts, metadata and filters",
+    async (hostile) => {
+      const { index } = await openTestIndex(database, {
+        filter: { [hostile]: hostile },
       });
-    const narrowed = isOperator ? {} : { filter };
-    expect(await index.similar(hostile, { ...narrowed, k: 10 })).toHaveLength(3);
-    const hits = await index.similar(hostile, { k: 2 });
-    for (const hit of hits) {
-      expect(hit).toMatchObject({ trainingId: hostile, content: hostile });
-      expect(Object.hasOwn(hit.metadata, hostile)).toBe(true);
-      expect(JSON.parse(JSON.stringify(hit.metadata))).toEqual(JSON.parse(JSON.stringify(metadata)));
-    }
-    expect(hits.map(({ chunkId }) => chunkId).sort()).toEqual([hostile, "outro"].sort());
-    if (!isOperator) expect(await index.similar(hostile, { filter: { [hostile]: "x" } })).toEqual([]);
-    expect(await index.vectorStore.getByIds([hostile])).toMatchObject([{ pageContent: hostile }]);
-    if (!isOperator)
-      expect(await index.deleteTrainings({ filter: { [hostile]: `${hostile}x` } })).toEqual([]);
-    expect(await index.deleteTrainings({ ids: [hostile] })).toMatchObject([{ id: hostile, removed: 2 }]);
-    const deleted = await index.deleteTrainings(isOperator ? { ids: ["outro"] } : { filter });
-    expect(deleted).toMatchObject([{ id: "outro", status: "deleted" }]);
-  });
+      const metadata = { [hostile]: hostile, ["dentro"]: { [hostile]: [hostile] } };
+      const filter = { [hostile]: hostile };
+      const documents = [hostile, "outro"].map((id) => ({ id, pageContent: hostile }));
+      const training = { id: hostile, metadata, documents, split: false };
+      expect(await index.upsertTraining(training)).toMatchObject({ status: "indexed", chunks: 2 });
+      expect(await index.upsertTraining(training)).toMatchObject({ status: "unchanged" });
+      const other = { id: "outro", content: "outra loja", metadata: { [hostile]: hostile, ano: 1 } };
+      await index.upsertTraining(other);
+
+      // In a search filter a key that starts with $ is read as an unknown operator. The filter of the index accepts it as a key.
+      const isOperator = hostile.startsWith("$");
+      if (isOperator)
+        expect(await failureOf(index.similar(hostile, { filter }))).toMatchObject({
+          option: `filter.${hostile}`,
+        });
+      const narrowed = isOperator ? {} : { filter };
+      expect(await index.similar(hostile, { ...narrowed, k: 10 })).toHaveLength(3);
+      const hits = await index.similar(hostile, { k: 2 });
+      for (const hit of hits) {
+        expect(hit).toMatchObject({ trainingId: hostile, content: hostile });
+        expect(Object.hasOwn(hit.metadata, hostile)).toBe(true);
+        expect(JSON.parse(JSON.stringify(hit.metadata))).toEqual(JSON.parse(JSON.stringify(metadata)));
+      }
+      expect(hits.map(({ chunkId }) => chunkId).sort()).toEqual([hostile, "outro"].sort());
+      if (!isOperator) expect(await index.similar(hostile, { filter: { [hostile]: "x" } })).toEqual([]);
+      expect(await index.vectorStore.getByIds([hostile])).toMatchObject([{ pageContent: hostile }]);
+      if (!isOperator)
+        expect(await index.deleteTrainings({ filter: { [hostile]: `${hostile}x` } })).toEqual([]);
+      expect(await index.deleteTrainings({ ids: [hostile] })).toMatchObject([{ id: hostile, removed: 2 }]);
+      const deleted = await index.deleteTrainings(isOperator ? { ids: ["outro"] } : { filter });
+      expect(deleted).toMatchObject([{ id: "outro", status: "deleted" }]);
+    },
+  );
 
   it("treats prototype keys in metadata and filters as plain keys", async () => {
     const { index } = await openTestIndex(database);

@@ -102,7 +102,11 @@ describeOnServer("C10 No leak, no injection", (database) => {
     ["by id", (index) => index.deleteTraining("b0"), { id: "b0", status: "absent", removed: 0 }],
     ["by id and revision", (index) => index.deleteTraining("b0", { revision: 9 }), { status: "absent" }],
     ["by ids", (index) => index.deleteTrainings({ ids: OTHERS }), OTHERS.map(() => ({ status: "absent" }))],
-    ["by a filter that matches only the other tenant", (index) => index.deleteTrainings({ filter: { ano: 20 } }), []],
+    [
+      "by a filter that matches only the other tenant",
+      (index) => index.deleteTrainings({ filter: { ano: 20 } }),
+      [],
+    ],
     ["by the other's filter", (index) => index.deleteTrainings({ filter: { bot: "b" } }), []],
     [
       "by a filter that matches both tenants",

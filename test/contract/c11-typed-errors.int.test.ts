@@ -17,7 +17,7 @@ import { migrate, migrationStatus } from "langchain-training-index/migrations";
 import type { OllamaEmbeddingsOptions } from "langchain-training-index/ollama";
 import pg from "pg";
 import { expect, it, onTestFinished } from "vitest";
-import { failureOf, freshDatabase, openAgain, placedTexts } from "../support/contract.js";
+import { failureOf, freshDatabase, openAgain, chunksWithOffsets } from "../support/contract.js";
 import { describeOnServer, requireServerUrl, uniqueName } from "../support/databases.js";
 import { CountingEmbeddings, inHostTransaction, openTestIndex, type TestIndex } from "../support/index.js";
 import { openOllama } from "../support/ollama.js";
@@ -355,7 +355,7 @@ describeOnServer("C11 Typed errors", (database) => {
     await failWrites(test, "53200", { times: 1 });
     const error = await failureOf(test.index.upsertTraining(TRAINING));
     expectTyped(error, { code: "DATABASE_FAILED", retryable: true, sqlState: "53200" });
-    expect(await placedTexts(test)).toMatchObject([{ content: "a loja" }]);
+    expect(await chunksWithOffsets(test)).toMatchObject([{ content: "a loja" }]);
     expect(await test.index.upsertTraining(TRAINING)).toMatchObject({ status: "indexed" });
   });
 });
@@ -413,7 +413,7 @@ describeOnServer("C11 Typed errors", (database) => {
     const { attempts } = await failWrites(test, sqlState, { times: 4 });
     expect(await test.index.upsertTraining(TRAINING)).toMatchObject({ status: "indexed", chunks: 1 });
     expect(await attempts()).toBe(5);
-    expect(await placedTexts(test)).toMatchObject([{ content: TRAINING.content }]);
+    expect(await chunksWithOffsets(test)).toMatchObject([{ content: TRAINING.content }]);
   });
 
   it.each<[string, (index: TrainingIndex) => Promise<unknown>, object]>([
@@ -482,7 +482,11 @@ describeOnServer("C11 Typed errors", (database) => {
 
   it.each<[string, object, (url: URL) => void]>([
     ["nothing listens", UNREACHED, (url) => Object.assign(url, { port: "1" })],
-    ["the host name does not resolve", UNREACHED, (url) => Object.assign(url, { hostname: `${SECRET}.invalid` })],
+    [
+      "the host name does not resolve",
+      UNREACHED,
+      (url) => Object.assign(url, { hostname: `${SECRET}.invalid` }),
+    ],
     ["the role is unknown", REFUSED, (url) => Object.assign(url, { username: SECRET, password: SECRET })],
     ["the database does not exist", REFUSED, (url) => Object.assign(url, { pathname: `/${SECRET}` })],
   ])("if %s, the error is typed and does not contain the address", async (_name, expected, change) => {

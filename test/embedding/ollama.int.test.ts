@@ -1,6 +1,6 @@
 import { EmbeddingError, TrainingIndex, AbortError } from "langchain-training-index";
 import { expect, it } from "vitest";
-import { countRows, failureOf, placedTexts } from "../support/contract.js";
+import { countRows, failureOf, chunksWithOffsets } from "../support/contract.js";
 import { describeOnServer, type TestDatabase } from "../support/databases.js";
 import { DIMENSIONS, migratedSchema, until } from "../support/index.js";
 import { openOllama } from "../support/ollama.js";
@@ -44,7 +44,7 @@ const CONTENT = PARAGRAPHS.join("\n\n");
 
 /** Checks that the stored chunks are at their places and cover every character that is not blank; returns their number. */
 async function expectWhole(test: OllamaIndex, content: string): Promise<number> {
-  const chunks = await placedTexts(test);
+  const chunks = await chunksWithOffsets(test);
   for (const { start, end, content: text } of chunks) expect(content.slice(start, end)).toBe(text);
   const held = new Set(
     chunks.flatMap(({ start, end }) => Array.from({ length: end - start }, (_, at) => start + at)),
@@ -72,29 +72,29 @@ describeOnServer("a training on Ollama", (database) => {
     expect(count).toBeGreaterThan(PARAGRAPHS.length);
     expect(result).toMatchObject({ status: "indexed", chunks: count, embedded: count, reused: 0 });
     const accepted = test.server.inputs().flat();
-    for (const { content } of await placedTexts(test)) expect(accepted).toContain(content);
+    for (const { content } of await chunksWithOffsets(test)) expect(accepted).toContain(content);
   });
 
   it("with split chunks is unchanged on a repeat, which makes no request", async () => {
     const test = await openOllamaIndex(database, { maxTokens: SMALL_WINDOW });
     await test.index.upsertTraining({ id: "a", content: CONTENT });
-    const before = await placedTexts(test);
+    const before = await chunksWithOffsets(test);
     const requests = test.server.requests.length;
     const again = await test.index.upsertTraining({ id: "a", content: CONTENT });
     const chunks = before.length;
     expect(again).toMatchObject({ status: "unchanged", chunks, embedded: 0, reused: chunks, removed: 0 });
     expect(test.server.requests).toHaveLength(requests);
-    expect(await placedTexts(test)).toEqual(before);
+    expect(await chunksWithOffsets(test)).toEqual(before);
   });
 
   it("with split chunks keeps them if another place is edited", async () => {
     const test = await openOllamaIndex(database, { maxTokens: SMALL_WINDOW });
     await test.index.upsertTraining({ id: "a", content: CONTENT });
-    const before = await placedTexts(test);
+    const before = await chunksWithOffsets(test);
     const edited = CONTENT.replace("A cobrança de número 8", "A cobrança de número oito, a última,");
     const result = await test.index.upsertTraining({ id: "a", content: edited });
     await expectWhole(test, edited);
-    const after = new Set((await placedTexts(test)).map(({ content }) => content));
+    const after = new Set((await chunksWithOffsets(test)).map(({ content }) => content));
     const kept = before.filter(({ content }) => after.has(content));
     const untouched = before.filter(({ end }) => end <= CONTENT.indexOf(PARAGRAPHS[3] ?? ""));
     expect(untouched.length).toBeGreaterThan(PARAGRAPHS.length);
@@ -119,12 +119,12 @@ describeOnServer("a training on Ollama", (database) => {
     async (kind) => {
       const test = await openOllamaIndex(database, { faults: [{ kind, marker: "estranha" }] });
       await test.index.upsertTraining({ id: "a", content: CONTENT });
-      const before = await placedTexts(test);
+      const before = await chunksWithOffsets(test);
       const content = CONTENT.replace("A compra de número 4", "A compra estranha de número 4");
       const error = await failureOf(test.index.upsertTraining({ id: "a", content }));
       expect(error).toMatchObject({ name: "EmbeddingError", code: "EMBEDDING_INVALID", retryable: false });
       expect(error.message).toContain("chunk 2 of training a");
-      expect(await placedTexts(test)).toEqual(before);
+      expect(await chunksWithOffsets(test)).toEqual(before);
       test.server.heal();
       expect(await test.index.upsertTraining({ id: "a", content })).toMatchObject({
         status: "indexed",

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
-const POOL = /(?:\b(?:const|let) (\w+)[^=;]*= )?new (?:pg\.)?Pool\(/g;
+const POOL = /(?:\b(?:const|let) (\w+)[^=;]*= (?:\w+ \? )?)?new (?:pg\.)?Pool\(/g;
 
 /** Programs that users may copy: scripts, and the joined code blocks of each page. */
 function programs(): [string, string][] {
@@ -21,7 +21,7 @@ function programs(): [string, string][] {
 
 function codeOf(page: string): string {
   const blocks = page.matchAll(/^```(?:ts|js|typescript|javascript)\n(.*?)^```/gms);
-  return Array.from(blocks, ([, code = ""]) => code).join("\n");
+  return Array.from(blocks, ([, code = ""]) => code.replaceAll(/ \/\/ .*$/gm, "")).join("\n");
 }
 
 /** The pools of a program that have no error listener. */

@@ -18,7 +18,7 @@ import { describeOnServer, uniqueName } from "../support/databases.js";
 import { gateOf, openTestIndex, until, type TestIndex } from "../support/index.js";
 import { useRedis } from "./training-queues.js";
 
-/** A model that says what it is told to, and keeps what it was asked. */
+/** A model that gives these answers and records its prompts. */
 class ScriptedModel extends FakeListChatModel {
   readonly prompts: string[] = [];
 
@@ -30,7 +30,7 @@ class ScriptedModel extends FakeListChatModel {
   }
 }
 
-function modelThatSays(...responses: string[]): ScriptedModel {
+function modelThatAnswers(...responses: string[]): ScriptedModel {
   return new ScriptedModel({ responses });
 }
 
@@ -47,13 +47,13 @@ describe("readMessage", () => {
 
   it.each([
     ["another event", { ...text, event: "messages.update" }],
-    ["what the bot sent itself", { ...text, data: { ...data, key: { ...data.key, fromMe: true } } }],
+    ["a message sent by the bot itself", { ...text, data: { ...data, key: { ...data.key, fromMe: true } } }],
     ["a group", { ...text, data: { ...data, key: { ...data.key, remoteJid: "120363@g.us" } } }],
     ["an image", { ...text, data: { ...data, message: { imageMessage: { url: "x" } } } }],
     ["a blank text", { ...text, data: { ...data, message: { conversation: "  " } } }],
     ["a message without an id", { ...text, data: { ...data, key: { remoteJid: "5@s.whatsapp.net" } } }],
     ["null", null],
-    ["a text", "messages.upsert"],
+    ["a string", "messages.upsert"],
     ["an empty object", {}],
   ])("leaves alone %s", (_name, payload) => {
     expect(readMessage(payload)).toBeUndefined();
@@ -71,9 +71,9 @@ async function openShop(...[database, options]: Parameters<typeof openTestIndex>
 }
 
 describeOnServer("answerQuestion", (database) => {
-  it("gives the model the passages that are near, and says where they are from", async () => {
+  it("gives the model the near passages and cites their sources", async () => {
     const { index } = await openShop(database);
-    const model = modelThatSays("Três dias úteis.");
+    const model = modelThatAnswers("Três dias úteis.");
     const answer = await answerQuestion(index, model, "Qual é o prazo de entrega?");
     expect(answer).toMatchObject({ text: "Três dias úteis.", handsOver: false });
     expect(answer.citations).toMatchObject([{ number: 1, trainingId: "entregas", start: 0 }]);
@@ -82,17 +82,17 @@ describeOnServer("answerQuestion", (database) => {
     expect(model.prompts[0]).toContain("Qual é o prazo de entrega?");
   });
 
-  it("hands over without asking the model where no passage is near enough", async () => {
+  it("hands over without calling the model if no passage is near enough", async () => {
     const { index } = await openShop(database);
-    const model = modelThatSays("Invento uma resposta.");
+    const model = modelThatAnswers("Invento uma resposta.");
     const answer = await answerQuestion(index, model, "xilofone quântico?");
     expect(answer).toEqual({ text: HAND_OVER_TEXT, handsOver: true, citations: [] });
     expect(model.prompts).toEqual([]);
   });
 
-  it.each(["TRANSFERIR", " TRANSFERIR. ", ""])("hands over where the model says %j", async (response) => {
+  it.each(["TRANSFERIR", " TRANSFERIR. ", ""])("hands over if the model answers %j", async (response) => {
     const { index } = await openShop(database);
-    const answer = await answerQuestion(index, modelThatSays(response), "Qual é o prazo de entrega?");
+    const answer = await answerQuestion(index, modelThatAnswers(response), "Qual é o prazo de entrega?");
     expect(answer).toMatchObject({ text: HAND_OVER_TEXT, handsOver: true });
   });
 });
@@ -109,13 +109,13 @@ describeOnServer("the recipe bot", (database) => {
     conversations: Conversation[];
   }
 
-  /** The bot as it runs, with a short silence; ends with the test. */
+  /** The whole bot with a short silence; it ends with the test. */
   async function openBot(
     before: (conversation: Conversation) => Promise<void> = () => Promise.resolve(),
   ): Promise<Bot> {
     const { index } = await openShop(database);
     const evolution = await startEvolutionServer();
-    const model = modelThatSays("Três dias úteis.");
+    const model = modelThatAnswers("Três dias úteis.");
     const { url } = redisOptions;
     const redis = new Redis(url, { maxRetriesPerRequest: null });
     const prefix = uniqueName("wa");
@@ -150,7 +150,7 @@ describeOnServer("the recipe bot", (database) => {
     return { webhook, evolution, redis, prefix, model, conversations };
   }
 
-  it("answers the messages of one phone together, once it is silent, and those of each phone apart", async () => {
+  it("answers the messages of a phone together once it is silent, separately for each phone", async () => {
     const { webhook, evolution, conversations, redis, prefix } = await openBot();
     await redis.set(`${prefix}_host`, "do host");
     await Promise.all([
@@ -178,7 +178,7 @@ describeOnServer("the recipe bot", (database) => {
     await redis.del(`${prefix}_host`);
   });
 
-  it("takes a message once, though its webhook is repeated", async () => {
+  it("takes a message once although its webhook is repeated", async () => {
     const { webhook, evolution, conversations } = await openBot();
     const body = JSON.stringify(messageUpsert("m1", "5511111110000", "Qual é o prazo de entrega?"));
     const headers = { "content-type": "application/json" };
@@ -187,7 +187,7 @@ describeOnServer("the recipe bot", (database) => {
     expect(conversations.map(({ text }) => text)).toEqual(["Qual é o prazo de entrega?"]);
   });
 
-  it("answers what comes while it answers", async () => {
+  it("answers messages that arrive while it answers", async () => {
     const gate = gateOf();
     const { webhook, evolution, conversations } = await openBot(() => gate.promise);
     await evolution.receive(webhook, "5511111110000", ["Qual é o prazo?"]);
@@ -198,7 +198,7 @@ describeOnServer("the recipe bot", (database) => {
     expect(conversations.map(({ text }) => text)).toEqual(["Qual é o prazo?", "Da entrega, quero dizer."]);
   });
 
-  it("tries again where the Evolution API fails, and loses no message", async () => {
+  it("retries if the Evolution API fails, and loses no message", async () => {
     const { webhook, evolution, conversations } = await openBot();
     evolution.failNext(1);
     await evolution.receive(webhook, "5511111110000", ["Qual é o prazo", "de entrega?"]);
@@ -208,7 +208,7 @@ describeOnServer("the recipe bot", (database) => {
     expect(evolution.sent).toHaveLength(1);
   });
 
-  it("answers a webhook that is none of its business, and does nothing", async () => {
+  it("answers 200 to unrelated webhooks and ignores them", async () => {
     const { webhook, conversations } = await openBot();
     for (const body of ["{não é JSON", "null", JSON.stringify({ event: "connection.update" })]) {
       const response = await fetch(webhook, { method: "POST", body });

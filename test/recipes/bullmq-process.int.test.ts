@@ -19,13 +19,13 @@ const LOCK_MS = 1000;
 
 const redis = useRedis();
 
-/** A process that runs, and what it has printed. */
+/** A running process and its output. */
 interface Running {
   process: ChildProcess;
   lines: string[];
   /** Resolves when it has printed this line. */
   printed: (line: string) => Promise<unknown>;
-  /** How it ended: its exit code, or the signal. */
+  /** Its exit code or the signal that ended it. */
   ended: Promise<number | NodeJS.Signals>;
 }
 
@@ -50,7 +50,7 @@ function run(script: string[], env: Record<string, string>): Running {
   return { process: child, lines, printed, ended };
 }
 
-/** All that worker processes work on: a database, queues and an embedder of their own. */
+/** A database, queues and an embedder for the worker processes of a test. */
 async function openHost(): Promise<{
   index: TrainingIndex;
   queues: TrainingQueues;
@@ -64,7 +64,7 @@ async function openHost(): Promise<{
   const url = new URL(requireServerUrl());
   url.pathname = `/${name}`;
   const pool = new pg.Pool({ connectionString: url.href, max: 2 });
-  pool.on("error", () => undefined); // DROP DATABASE can be faster than the end of an idle connection
+  pool.on("error", () => undefined); // DROP DATABASE can close an idle connection before the pool does
   const ollama = await startOllamaServer();
   const prefix = uniqueName("bullmq");
   const queues = openQueues({ connection: { url: redis.url }, prefix });
@@ -91,7 +91,7 @@ async function openHost(): Promise<{
 }
 
 describeOnServer("recipe bullmq, as processes", (database) => {
-  it("SIGKILL in mid-job: another process ends the job", { timeout: MINUTE }, async () => {
+  it("SIGKILL during a job: another process finishes it", { timeout: MINUTE }, async () => {
     const { index, queues, ollama, startProcess } = await openHost();
     ollama.fault({ kind: "hang" });
     const killed = startProcess();
@@ -114,7 +114,7 @@ describeOnServer("recipe bullmq, as processes", (database) => {
     expect(other.lines.slice(-2)).toEqual(["SIGTERM: taking no more jobs", "stopped"]);
   });
 
-  it("SIGTERM in mid-job: the job is ended before the process is", { timeout: MINUTE }, async () => {
+  it("SIGTERM during a job: the process finishes it before it exits", { timeout: MINUTE }, async () => {
     const { index, queues, ollama, startProcess } = await openHost();
     ollama.fault({ kind: "slow", ms: 1500, times: 1 });
     const worker = startProcess();
@@ -132,7 +132,7 @@ describeOnServer("recipe bullmq, as processes", (database) => {
     expect(await index.similar("Quando abre?")).toHaveLength(1);
   });
 
-  it("the example runs to its end, and leaves nothing behind", { timeout: MINUTE }, async () => {
+  it("the example runs to its end and leaves nothing behind", { timeout: MINUTE }, async () => {
     const { lines, ended } = run(["examples/run.ts", "bullmq"], {
       REDIS_URL: redis.url,
       DATABASE_URL: requireServerUrl(),

@@ -9,11 +9,11 @@ import { useRedis, openTestQueues, stored, untilIdle } from "./training-queues.j
 
 const redis = useRedis();
 
-/** A worker that died is noticed soon; those that live renew their locks twice in this time. */
+/** A dead worker is detected soon; live ones renew their locks twice within a lock's duration. */
 const SHORT_LOCKS = { lockDuration: 600, stalledInterval: 200 };
 
 describeOnServer("recipe bullmq, a worker's end", (database) => {
-  it("a worker that is gone in mid-job: another one ends the job, and the first one's late end does no harm", async () => {
+  it("if a worker dies during a job, another one finishes it, and a late end of the first does no harm", async () => {
     const test = await openTestIndex(database);
     const { queues, start } = openTestQueues(redis);
     const { promise: held, resolve: release } = gateOf();
@@ -25,7 +25,7 @@ describeOnServer("recipe bullmq, a worker's end", (database) => {
     const dying = start(test.index, SHORT_LOCKS);
     await trainingEvents(queues).trainingSaved({ id: "a", content: "Abrimos às oito.", revision: 1 });
     await begun;
-    await dying.worker.close(true); // as SIGKILL does: it tells nobody, and its lock runs out
+    await dying.worker.close(true); // like SIGKILL: it does not give the job back, and its lock expires
 
     test.embeddings.before = () => undefined;
     const { worker } = start(test.index, SHORT_LOCKS);
@@ -42,7 +42,7 @@ describeOnServer("recipe bullmq, a worker's end", (database) => {
     expect(await readDeadLetters(queues)).toEqual([]);
   });
 
-  it("a worker that is closed finishes its job, and takes no other", async () => {
+  it("a closing worker finishes its job and takes no other", async () => {
     const test = await openTestIndex(database);
     const { queues, start } = openTestQueues(redis);
     const { promise: held, resolve: release } = gateOf();
@@ -70,7 +70,7 @@ describeOnServer("recipe bullmq, a worker's end", (database) => {
     });
   });
 
-  it("a job that outlasts the grace of a close goes back to the queue, and has lost no attempt", async () => {
+  it("a job that outlasts graceMs returns to the queue without losing an attempt", async () => {
     const test = await openTestIndex(database);
     const { queues, start, errors } = openTestQueues(redis);
     const { promise: held, resolve: release } = gateOf();

@@ -11,7 +11,7 @@ import { ATTEMPTS, useRedis, openTestQueues, stored, untilIdle } from "./trainin
 
 const redis = useRedis();
 
-/** Saves and deletes as they happened: the revision of each id grows with each of its events. */
+/** Saves and deletes in order: each event of an id has a higher revision. */
 function randomHistory(random: () => number, length: number): TrainingJob[] {
   const revisions = new Map<string, number>();
   return Array.from({ length }, () => {
@@ -32,7 +32,7 @@ function shuffled<T>(items: readonly T[], random: () => number): T[] {
     .map(({ item }) => item);
 }
 
-/** What the history means, done by hand: one event after the other. */
+/** Applies the events one after the other, without a queue. */
 async function applyInOrder(index: TrainingIndex, history: readonly TrainingJob[]): Promise<void> {
   for (const event of history) {
     if (event.type === "deleted") await index.deleteTraining(event.id);
@@ -42,7 +42,7 @@ async function applyInOrder(index: TrainingIndex, history: readonly TrainingJob[
 
 describeOnServer("recipe bullmq", (database) => {
   it.each([1, 2, 3])(
-    "every job twice, shuffled, on several workers: the end is that of the history in order (seed %i)",
+    "every job twice, shuffled, on several workers: the result is that of the events in order (seed %i)",
     async (seed) => {
       const random = randomOf(seed);
       const history = randomHistory(random, 40);
@@ -71,7 +71,7 @@ describeOnServer("recipe bullmq", (database) => {
     },
   );
 
-  it("takes dates for revisions", async () => {
+  it("accepts dates as revisions", async () => {
     const { index } = await openTestIndex(database);
     const { queues, start } = openTestQueues(redis);
     const { trainingSaved, trainingDeleted } = trainingEvents(queues);
@@ -85,7 +85,7 @@ describeOnServer("recipe bullmq", (database) => {
     expect((await index.similar("Quando abre?")).map(({ content }) => content)).toEqual(["Abrimos às nove."]);
   });
 
-  it("an embedder that fails twice and heals is asked again, and no letter is written", async () => {
+  it("a job whose embedder fails twice is retried and writes no dead letter", async () => {
     const test = await openTestIndex(database);
     const { queues, start, errors } = openTestQueues(redis);
     test.embeddings.before = () => {
@@ -103,12 +103,12 @@ describeOnServer("recipe bullmq", (database) => {
     expect(await readDeadLetters(queues)).toEqual([]);
   });
 
-  it("what no attempt can heal is a dead letter after the first, and right once it is put back", async () => {
+  it("a job with a permanent failure is a dead letter after the first attempt, and succeeds once it is put back", async () => {
     const test = await openTestIndex(database);
     const { queues, start } = openTestQueues(redis);
-    const isBroken = { yes: true };
+    const embedder = { isBroken: true };
     test.embeddings.before = (texts) => {
-      if (isBroken.yes && texts.some((text) => text.includes("oito"))) {
+      if (embedder.isBroken && texts.some((text) => text.includes("oito"))) {
         throw Object.assign(new Error("invalid API key"), { status: 401 });
       }
     };
@@ -121,7 +121,7 @@ describeOnServer("recipe bullmq", (database) => {
     await trainingSaved({ id: "b", content: "Abrimos às nove.", revision: 1 });
     await untilIdle(queues);
     expect(failed).toEqual([1]);
-    await until(() => told.length > 0); // told as soon as the letter is written
+    await until(() => told.length > 0); // called as soon as the letter is written
     expect(told).toEqual(["a"]);
     expect(await chunksOf(test)).toEqual([]);
     expect(await chunksOf(test, "b")).toHaveLength(1);
@@ -134,7 +134,7 @@ describeOnServer("recipe bullmq", (database) => {
     });
     expect(Date.parse(letter?.failedAt ?? "")).toBeGreaterThan(Date.now() - 60_000);
 
-    isBroken.yes = false;
+    embedder.isBroken = false;
     expect(await putBack(queues, ({ job }) => job.id === "c")).toBe(0);
     expect(await putBack(queues, ({ job }) => job.id === "a")).toBe(1);
     await untilIdle(queues);
@@ -144,7 +144,7 @@ describeOnServer("recipe bullmq", (database) => {
     ]);
   });
 
-  it("what could heal and does not is a dead letter after the last attempt; later versions beat it", async () => {
+  it("a job with a persistent transient failure is a dead letter after the last attempt; later versions supersede it", async () => {
     const test = await openTestIndex(database);
     const { queues, start } = openTestQueues(redis);
     test.embeddings.before = () => {
@@ -166,7 +166,7 @@ describeOnServer("recipe bullmq", (database) => {
     expect(await readDeadLetters(queues)).toEqual([]);
   });
 
-  it("a job that failed for good when its worker died is collected by the next one, once", async () => {
+  it("a failed job whose worker died becomes a dead letter when the next worker starts, once", async () => {
     const { index } = await openTestIndex(database);
     const { queues, start } = openTestQueues(redis);
     const { trainings } = queues;

@@ -20,12 +20,12 @@ async function readSample(): Promise<FaissRow[]> {
   return JSON.parse(await readFile(file, "utf8")) as FaissRow[];
 }
 
-/** As Python's `Document.model_dump_json()` writes it. */
+/** A document as Python's `Document.model_dump_json()` writes it. */
 function dumped(text: string, metadata: Record<string, unknown> = {}): string {
   return JSON.stringify({ id: null, metadata, page_content: text, type: "Document" });
 }
 
-/** A row as a test needs it; tag and grupo are of no matter. */
+/** A row with any tag and grupo. */
 function rowOf(id: number, documentos: unknown): FaissRow {
   return { id, tag: "horarios", grupo: "loja", documentos };
 }
@@ -53,7 +53,7 @@ async function contentsOf({ index }: TestIndex, id: number): Promise<string[]> {
 describeOnServer("recipe faiss-import", (database) => {
   const open = (): Promise<TestIndex> => openTestIndex(database, {}, { idType: "integer" });
 
-  it("imports the sample but for its broken document, which it names", async () => {
+  it("imports the sample except its broken document, which it reports", async () => {
     const test = await open();
     const { imported, problems } = await runImport(test, await readSample());
     expect(imported.map(({ row, status, documents }) => [row, status, documents])).toEqual([
@@ -84,7 +84,7 @@ describeOnServer("recipe faiss-import", (database) => {
     });
   });
 
-  it("takes tag and grupo from the row, and all else from the document", async () => {
+  it("takes tag and grupo from the row, all other metadata from the document", async () => {
     const { index } = await open();
     const row = rowOf(1, [dumped("Abrimos às oito.", { tag: "antiga", id_treinamento: "1", page: 4 })]);
     for await (const { chunks } of importFaissRows(index, [row], () => undefined)) expect(chunks).toBe(1);
@@ -92,7 +92,7 @@ describeOnServer("recipe faiss-import", (database) => {
     expect(hit?.metadata).toEqual({ tag: "horarios", grupo: "loja", id_treinamento: "1", page: 4 });
   });
 
-  it("splits long documents, and keeps their text", async () => {
+  it("splits long documents and keeps their text", async () => {
     const test = await open();
     const { imported } = await runImport(test, [rowOf(1, [dumped(FIVE_PARAGRAPHS), dumped("Fim.")])]);
     const contents = await contentsOf(test, 1);
@@ -104,7 +104,7 @@ describeOnServer("recipe faiss-import", (database) => {
     expect(contents.at(-1)).toBe("Fim.");
   });
 
-  it("run again, embeds only what is new, and takes a mended document", async () => {
+  it("a second import embeds only new documents, including a repaired one", async () => {
     const test = await open();
     const rows = await readSample();
     await runImport(test, rows);
@@ -122,7 +122,7 @@ describeOnServer("recipe faiss-import", (database) => {
     expect(imported.filter(({ status }) => status === "unchanged")).toHaveLength(4);
   });
 
-  it("run again, leaves what the host has saved or deleted since", async () => {
+  it("a second import keeps what the host has saved or deleted since", async () => {
     const test = await open();
     const rows = await readSample();
     await runImport(test, rows);
@@ -136,20 +136,20 @@ describeOnServer("recipe faiss-import", (database) => {
   });
 
   it.each<[string, unknown, number | undefined, string]>([
-    ["a document that is cut off", ['{"page_content": "Abri'], 0, "is not JSON; it may have been cut off"],
+    ["a truncated document", ['{"page_content": "Abri'], 0, "is not JSON; it may have been cut off"],
     ["a document that is a number", [7], 0, "is not a document"],
     ["a document that is null", ["null"], 0, "is not a document"],
-    ["a list for a document", [dumped("Um."), []], 1, "is not a document"],
+    ["a list as a document", [dumped("Um."), []], 1, "is not a document"],
     ["a document without a text", ['{"metadata": {}}'], 0, "has no page_content that is a string"],
-    ["a text that is none", [{ page_content: null }], 0, "has no page_content that is a string"],
+    ["a text that is not a string", [{ page_content: null }], 0, "has no page_content that is a string"],
     [
-      "metadata that is none",
+      "metadata that is not an object",
       [{ page_content: "Um.", metadata: [] }],
       0,
       "has metadata that is not an object",
     ],
-    ["no list", "{}", undefined, "documentos is not a list, or is empty"],
-    ["nothing", null, undefined, "documentos is not a list, or is empty"],
+    ["not a list", "{}", undefined, "documentos is not a list, or is empty"],
+    ["null", null, undefined, "documentos is not a list, or is empty"],
     ["an empty list", [], undefined, "documentos is not a list, or is empty"],
   ])("%s is named, and the rows around it are imported", async (_title, documentos, document, what) => {
     const test = await open();
@@ -166,7 +166,7 @@ describeOnServer("recipe faiss-import", (database) => {
     expect(await contentsOf(test, 3)).toEqual(["Fechamos às dez."]);
   });
 
-  it("takes rows from a source as they come, in bounded memory", async () => {
+  it("reads rows from a source one after the other, in bounded memory", async () => {
     const test = await open();
     let taken = 0;
     const rows = async function* (): AsyncGenerator<FaissRow> {
@@ -190,7 +190,7 @@ describe("npm run example -- faiss-import", () => {
     return stdout + stderr;
   };
 
-  it("shows what it did, row by row", { timeout: MINUTE }, async () => {
+  it("prints its results row by row", { timeout: MINUTE }, async () => {
     const output = await run();
     const [first = "", again = ""] = output.split("A second import embeds nothing:");
     expect(first).toMatch(/│ 7 +│ indexed +│ 2 +│ 2 +│/);
@@ -202,7 +202,7 @@ describe("npm run example -- faiss-import", () => {
     expect(output).toContain("5/5 rows");
   });
 
-  it("imports a file that is named", { timeout: MINUTE }, async () => {
+  it("imports a given file", { timeout: MINUTE }, async () => {
     const folder = await mkdtemp(join(tmpdir(), "faiss-"));
     onTestFinished(() => rm(folder, { recursive: true }));
     const file = join(folder, "trainings.json");

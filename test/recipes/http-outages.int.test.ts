@@ -1,4 +1,4 @@
-/** What callers of the recipe http get, and what its log says, when the embedder or the database is down. */
+/** Answers and log of the recipe http while the embedder or the database is down. */
 import { once } from "node:events";
 import type { Server } from "node:http";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
@@ -16,17 +16,17 @@ import { DIMENSIONS, migratedSchema } from "../support/index.js";
 import { startOllamaServer } from "../support/ollama-server.js";
 import { checkAgainstDescription } from "../support/openapi.js";
 
-/** Serves an index as the recipe does. */
+/** Serves an index like the recipe. */
 async function serveShop(index: TrainingIndex): Promise<{ url: string; log: string[] }> {
   const log: string[] = [];
   const handler = oraculoHandler(index, { log: (line) => void log.push(line) });
   return { url: await serve(createAdaptorServer(honoApp(SIMILARITY_PATH, handler)) as Server), log };
 }
 
-/** The status of one search, with an answer that is as `docs/openapi.yaml` says. */
+/** The status of one search, after a check of its answer against `docs/openapi.yaml`. */
 async function statusOf(url: string, query = "Quanto custa o frete?"): Promise<number> {
   const response = await ask(url, { query });
-  checkAgainstDescription(response, await response.text(), { fields: {} }); // under the names of the recipe
+  checkAgainstDescription(response, await response.text(), { fields: {} }); // the recipe uses other field names
   return response.status;
 }
 
@@ -44,7 +44,7 @@ describeOnServer("the recipe http, when Ollama fails", (database) => {
     return { ollama, index };
   }
 
-  it("answers 503 while it cannot be reached, and finds again when it is back", async () => {
+  it("answers 503 while Ollama is unreachable, and 200 once it is back", async () => {
     const { ollama, index } = await openOnOllama();
     const { url, log } = await serveShop(index);
     expect(await statusOf(url)).toBe(200);
@@ -56,7 +56,7 @@ describeOnServer("the recipe http, when Ollama fails", (database) => {
     expect(await statusOf(url)).toBe(200);
   });
 
-  it("answers 400 to a question that is longer than the model reads", async () => {
+  it("answers 400 to a question that is too long for the model", async () => {
     const { index } = await openOnOllama();
     const { url, log } = await serveShop(index);
     const response = await ask(url, { query: "frete ".repeat(600) });
@@ -67,11 +67,11 @@ describeOnServer("the recipe http, when Ollama fails", (database) => {
 });
 
 describeOnServer("the recipe http, when the database fails", (database) => {
-  /** The server at another address, which can be taken away. */
-  async function openDoor(): Promise<{ url: string; shut: () => void }> {
+  /** A proxy to the server that can be shut down. */
+  async function openProxy(): Promise<{ url: string; shutDown: () => void }> {
     const target = new URL(requireServerUrl());
     const sockets = new Set<Socket>();
-    const door = createServer((incoming) => {
+    const proxy = createServer((incoming) => {
       const outgoing = connect(Number(target.port), target.hostname);
       for (const [socket, other] of [
         [incoming, outgoing],
@@ -83,23 +83,23 @@ describeOnServer("the recipe http, when the database fails", (database) => {
         socket.pipe(other);
       }
     });
-    door.listen(0, "127.0.0.1");
-    await once(door, "listening");
+    proxy.listen(0, "127.0.0.1");
+    await once(proxy, "listening");
     const url = new URL(target);
     url.hostname = "127.0.0.1";
-    url.port = (door.address() as AddressInfo).port.toString();
-    const shut = (): void => {
-      door.close();
+    url.port = (proxy.address() as AddressInfo).port.toString();
+    const shutDown = (): void => {
+      proxy.close();
       for (const socket of sockets) socket.destroy();
     };
-    onTestFinished(shut);
-    return { url: url.href, shut };
+    onTestFinished(shutDown);
+    return { url: url.href, shutDown };
   }
 
-  it("answers 503 when it is gone, and 500 when the tables are, without a word of either", async () => {
+  it("answers 500 if the tables are missing and 503 if the server is down, and logs no text or address", async () => {
     const schema = await migratedSchema(database);
-    const door = await openDoor();
-    const pool = new pg.Pool({ connectionString: door.url });
+    const proxy = await openProxy();
+    const pool = new pg.Pool({ connectionString: proxy.url });
     pool.on("error", () => undefined);
     onTestFinished(() => pool.end());
     const embeddings = new HashingEmbeddings({ dimensions: DIMENSIONS });
@@ -110,7 +110,7 @@ describeOnServer("the recipe http, when the database fails", (database) => {
 
     await database.owner.query(`DROP SCHEMA ${schema} CASCADE`);
     expect(await statusOf(url)).toBe(500);
-    door.shut();
+    proxy.shutDown();
     expect(await statusOf(url)).toBe(503);
     expect(log).toHaveLength(2);
     expect(log[1]).toMatch(/^CONNECTION_FAILED: /);

@@ -1,4 +1,4 @@
-/** The recipe's two ways to mount the handler, on sockets of this machine. */
+/** The recipe's handler, mounted in Hono and Express on local ports. */
 import { request as startRequest, type IncomingMessage, type ClientRequest, type Server } from "node:http";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
@@ -9,16 +9,16 @@ import { expressApp } from "../../examples/http/express.js";
 import { SIMILARITY_PATH } from "../../examples/http/handler.js";
 import { honoApp } from "../../examples/http/hono.js";
 
-/** What is mounted. */
+/** The mounted handler. */
 export type Handler = (request: Request) => Promise<Response>;
 
-/** The ways to mount it, for `describe.each`. */
+/** How it is mounted, for `describe.each`. */
 export const MOUNTS: [name: string, mount: (handler: Handler) => Server][] = [
   ["Hono", (handler) => createAdaptorServer(honoApp(SIMILARITY_PATH, handler)) as Server],
   ["Express", (handler) => createServer(expressApp(SIMILARITY_PATH, handler))],
 ];
 
-/** Listens until the test ends. @returns where the handler is to be asked */
+/** Listens until the test ends. @returns the address of the handler */
 export async function serve(server: Server): Promise<string> {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -29,24 +29,24 @@ export async function serve(server: Server): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}${SIMILARITY_PATH}`;
 }
 
-/** Sends a JSON body as a good client does. */
+/** Sends a JSON body with its content type. */
 export function ask(url: string, body: unknown, init: RequestInit = {}): Promise<Response> {
   const headers = { "content-type": "application/json", ...(init.headers as Record<string, string>) };
   return fetch(url, { method: "POST", body: JSON.stringify(body), ...init, headers });
 }
 
-/** Begins a request whose body the test sends by itself, in parts. */
+/** Starts a request whose body the test writes in parts. */
 export function beginRequest(url: string, headers: Record<string, string> = {}): ClientRequest {
   const request = startRequest(url, {
     method: "POST",
     headers: { "content-type": "application/json", ...headers },
   });
-  request.on("error", () => undefined); // the server may hang up on what it did not want
+  request.on("error", () => undefined); // the server may close the connection of a request that it refuses
   request.flushHeaders();
   return request;
 }
 
-/** The whole answer to a request. */
+/** Status and parsed body of the answer to a request. */
 export async function answerTo(request: ClientRequest): Promise<{ status: number; body: unknown }> {
   const [response] = (await once(request, "response")) as [IncomingMessage];
   const parts: Buffer[] = [];

@@ -18,7 +18,7 @@ import { checkAgainstDescription } from "../support/openapi.js";
 const run = promisify(execFile);
 const MINUTE = 60_000;
 const MODES = ["vector", "text", "hybrid"] as const;
-/** Of handlers that no test here has fail. */
+/** Log lines of handlers whose searches do not fail. */
 const logged: unknown[] = [];
 const log = (line: unknown): void => void logged.push(line);
 afterEach(() => {
@@ -37,7 +37,7 @@ describeOnServer("the recipe http", (database) => {
     return index;
   }
 
-  it("answers hits of every mode and strategy as docs/openapi.yaml describes them", async () => {
+  it("answers with hits as docs/openapi.yaml describes them, in every mode and strategy", async () => {
     const options = { modes: MODES, search: { neighbors: { after: 1 } }, allowFilter: true };
     const handler = similarityHandler(await openShop(), options);
     const filter = { grupo: { in: ["entregas", "trocas"] } };
@@ -57,7 +57,7 @@ describeOnServer("the recipe http", (database) => {
   });
 
   describe.each(MOUNTS)("in %s", (_name, mount) => {
-    it("finds in each strategy and mode, under the host's names", async () => {
+    it("finds in each strategy and mode, with the host's field names", async () => {
       const url = await serve(mount(oraculoHandler(await openShop(), { log })));
       for (const choice of [
         {},
@@ -80,7 +80,7 @@ describeOnServer("the recipe http", (database) => {
       }
     });
 
-    it("answers what is wrong with a request, as docs/openapi.yaml describes it", async () => {
+    it("answers invalid requests as docs/openapi.yaml describes it", async () => {
       const url = await serve(mount(oraculoHandler(await openShop(), { log })));
       const bodyless = (method: string): Promise<Response> => fetch(url, { method });
       const responses = await Promise.all([
@@ -101,14 +101,14 @@ describeOnServer("the recipe http", (database) => {
       expect([head.status, head.headers.get("allow")]).toEqual([405, "POST"]);
     });
 
-    it("serves those who have the token", async () => {
+    it("serves only callers with the token", async () => {
       const url = await serve(mount(oraculoHandler(await openShop(), { token: "segredo", log })));
       expect((await ask(url, { query: "frete" })).status).toBe(401);
       const headers = { authorization: "Bearer segredo" };
       expect((await ask(url, { query: "frete" }, { headers })).status).toBe(200);
     });
 
-    it("takes no more of a body than the bound, of whatever length it says it is", async () => {
+    it("reads no more of a body than the limit, whatever its content-length", async () => {
       const url = await serve(mount(oraculoHandler(await openShop(), { log })));
       const tooLarge = { status: 413, body: { error: "The body must not be larger than 65536 bytes" } };
       const endless = beginRequest(url);
@@ -122,17 +122,17 @@ describeOnServer("the recipe http", (database) => {
       }
       expect(await answered).toEqual(tooLarge);
       endless.destroy();
-      // A length above the bound is refused before a byte of the body comes.
+      // A content-length above the limit is refused before the body arrives.
       const announced = beginRequest(url, { "content-length": "70000" });
       expect(await answerTo(announced)).toEqual(tooLarge);
       announced.destroy();
-      // What comes beyond the length is no part of the body, for Node.
+      // Node ignores what is sent beyond the content-length.
       const short = beginRequest(url, { "content-length": "5" });
       short.end('{"que');
       expect(await answerTo(short)).toMatchObject({ status: 400, body: { error: "The body is not JSON" } });
     });
 
-    it("answers 504 to a caller who sends the body too slowly", async () => {
+    it("answers 504 to a caller that sends the body too slowly", async () => {
       const told: unknown[] = [];
       const onError = (error: unknown): void => void told.push(error);
       const url = await serve(mount(similarityHandler(await openShop(), { timeoutMs: 200, onError })));
@@ -143,7 +143,7 @@ describeOnServer("the recipe http", (database) => {
       slow.destroy();
     });
 
-    it("ends the search of a caller who has gone", async () => {
+    it("ends the search of a caller that has disconnected", async () => {
       const searching = gateOf();
       const embeddings = new HashingEmbeddings({ dimensions: DIMENSIONS });
       const waiting = Object.assign(embeddings, {
@@ -173,7 +173,7 @@ describeOnServer("the recipe http", (database) => {
     });
   });
 
-  it("says where to look when a body parser was there first", async () => {
+  it("explains the failure if a body parser has read the body", async () => {
     const told: unknown[] = [];
     const handler = similarityHandler(await openShop(), { onError: (error) => void told.push(error) });
     const app = express();
@@ -189,7 +189,7 @@ describeOnServer("the recipe http", (database) => {
 });
 
 describe("npm run example -- http", () => {
-  /** The blocks of a page that are of a language, and begin with a word. */
+  /** The code blocks of a page in a language that start with a word. */
   async function blocksOf(page: string, language: string, word = ""): Promise<string[]> {
     const text = await readFile(page, "utf8");
     const blocks = [...text.matchAll(/```(\w+)\n([\s\S]*?)```/g)];
@@ -198,46 +198,50 @@ describe("npm run example -- http", () => {
       .map(([, , block = ""]) => block.trim());
   }
 
-  it("asks itself a question, and ends", { timeout: MINUTE }, async () => {
+  it("sends itself a question and ends", { timeout: MINUTE }, async () => {
     const { stdout } = await run("npm", ["run", "--silent", "example", "--", "http"]);
     expect(stdout).toContain("entregas: indexed");
     expect(stdout).toMatch(/200 \{\s+"results": \[/);
     expect(stdout).toContain('"treinamento_id": "entregas"');
   });
 
-  it("answers the curl of its README, of docs/http.md, and of its own", { timeout: MINUTE }, async () => {
-    const server = spawn(process.execPath, ["--import", "tsx", "examples/run.ts", "http", "--serve"], {
-      env: { ...process.env, PORT: "0", DATABASE_URL: "", ORACULO_TOKEN: undefined },
-      stdio: ["ignore", "pipe", "inherit"],
-    });
-    onTestFinished(() => void server.kill());
-    let output = "";
-    server.stdout.on("data", (data: Buffer) => (output += data.toString()));
-    await until(() => /^curl .*\n/m.test(output) || server.exitCode !== null);
-    const [, address = ""] = /listening on (http:\/\/localhost:\d+)/.exec(output) ?? [];
-    const answers: Record<string, unknown>[][] = [];
-    for (const curl of [
-      ...(await blocksOf("examples/http/README.md", "bash", "curl")),
-      ...(await blocksOf("docs/http.md", "bash", "curl")),
-      /^curl .*$/m.exec(output)?.[0] ?? "",
-    ]) {
-      const { stdout } = await run("sh", ["-c", curl.replace("http://localhost:3000", address)]);
-      answers.push((JSON.parse(stdout) as { results: Record<string, unknown>[] }).results);
-    }
-    expect(answers).toHaveLength(3);
-    for (const [best] of answers) expect(best).toMatchObject({ treinamento_id: "entregas" });
-    // What the page shows is what comes, but for the end of the text.
-    const [shown = ""] = await blocksOf("examples/http/README.md", "json");
-    const { results } = JSON.parse(shown) as { results: Record<string, unknown>[] };
-    const beginning = String(results[0]?.["chunk_text"]).replace(/ \.\.\.$/, "");
-    const whole = {
-      ...results[0],
-      score: expect.closeTo(Number(results[0]?.["score"]), 3) as unknown,
-      chunk_text: expect.stringContaining(beginning) as unknown,
-    };
-    expect(answers[0]).toEqual([whole]);
-    server.kill("SIGTERM");
-    const [code] = (await once(server, "exit")) as [number | null];
-    expect(code).toBe(0);
-  });
+  it(
+    "answers the curl commands of its README, of docs/http.md and of its output",
+    { timeout: MINUTE },
+    async () => {
+      const server = spawn(process.execPath, ["--import", "tsx", "examples/run.ts", "http", "--serve"], {
+        env: { ...process.env, PORT: "0", DATABASE_URL: "", ORACULO_TOKEN: undefined },
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      onTestFinished(() => void server.kill());
+      let output = "";
+      server.stdout.on("data", (data: Buffer) => (output += data.toString()));
+      await until(() => /^curl .*\n/m.test(output) || server.exitCode !== null);
+      const [, address = ""] = /listening on (http:\/\/localhost:\d+)/.exec(output) ?? [];
+      const answers: Record<string, unknown>[][] = [];
+      for (const curl of [
+        ...(await blocksOf("examples/http/README.md", "bash", "curl")),
+        ...(await blocksOf("docs/http.md", "bash", "curl")),
+        /^curl .*$/m.exec(output)?.[0] ?? "",
+      ]) {
+        const { stdout } = await run("sh", ["-c", curl.replace("http://localhost:3000", address)]);
+        answers.push((JSON.parse(stdout) as { results: Record<string, unknown>[] }).results);
+      }
+      expect(answers).toHaveLength(3);
+      for (const [best] of answers) expect(best).toMatchObject({ treinamento_id: "entregas" });
+      // The README shows the actual answer, with a shortened text.
+      const [shown = ""] = await blocksOf("examples/http/README.md", "json");
+      const { results } = JSON.parse(shown) as { results: Record<string, unknown>[] };
+      const beginning = String(results[0]?.["chunk_text"]).replace(/ \.\.\.$/, "");
+      const whole = {
+        ...results[0],
+        score: expect.closeTo(Number(results[0]?.["score"]), 3) as unknown,
+        chunk_text: expect.stringContaining(beginning) as unknown,
+      };
+      expect(answers[0]).toEqual([whole]);
+      server.kill("SIGTERM");
+      const [code] = (await once(server, "exit")) as [number | null];
+      expect(code).toBe(0);
+    },
+  );
 });

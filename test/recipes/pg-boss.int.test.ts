@@ -6,7 +6,7 @@ import { describeOnServer, requireServerUrl, uniqueName } from "../support/datab
 
 const TIMEOUT = { timeout: 60_000 };
 
-/** Runs the example as its reader does; resolves when it has come to its end with exit code 0. */
+/** Runs the example as its reader does. Resolves when it has ended with exit code 0. */
 async function runExample(env: Record<string, string> = {}): Promise<string> {
   const { PATH = "", HOME = "" } = process.env;
   const script = ["--import", "tsx", "examples/run.ts", "pg-boss"];
@@ -17,7 +17,7 @@ async function runExample(env: Record<string, string> = {}): Promise<string> {
   return stdout;
 }
 
-/** The steps of its output, and what each printed. */
+/** The output lines of each step. */
 function stepsOf(output: string): string[][] {
   const [, ...steps] = output.split(/^\d\. /m);
   return steps.map((step) =>
@@ -29,7 +29,7 @@ function stepsOf(output: string): string[][] {
   );
 }
 
-/** The same on each database. */
+/** Checks the output, which is the same on each database. */
 function expectEndStates(output: string): void {
   const [together = [], retried = [], letters = [], deleted = [], ...others] = stepsOf(output);
   expect(others).toEqual([]);
@@ -54,7 +54,7 @@ function expectEndStates(output: string): void {
 }
 
 describe("recipe pg-boss", () => {
-  it("runs on the embedded database, with nothing installed", TIMEOUT, async () => {
+  it("runs on the embedded database without further installation", TIMEOUT, async () => {
     const output = await runExample();
     expect(output).toContain("database: embedded (PGlite, in memory)");
     expectEndStates(output);
@@ -62,7 +62,7 @@ describe("recipe pg-boss", () => {
 });
 
 describeOnServer("recipe pg-boss", () => {
-  it("runs on the server, and leaves nothing behind", TIMEOUT, async () => {
+  it("runs on the server and leaves nothing behind", TIMEOUT, async () => {
     const url = await createDatabase();
     const output = await runExample({ DATABASE_URL: url });
     expect(output).toContain("database: the server of DATABASE_URL");

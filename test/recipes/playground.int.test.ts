@@ -16,7 +16,7 @@ import { trainings } from "../../examples/support/trainings.js";
 
 const MINUTE = 60_000;
 
-/** Debian's; `CHROMIUM_PATH` names another one. */
+/** Debian's Chromium; `CHROMIUM_PATH` names another one. */
 const CHROMIUM = process.env["CHROMIUM_PATH"] ?? "/usr/bin/chromium";
 const hasChromium = await access(CHROMIUM).then(
   () => true,
@@ -28,7 +28,7 @@ if (!hasChromium) {
   console.warn(message);
 }
 
-/** A page of the README is drawn where this says so: `PLAYGROUND_SCREENSHOT=docs/playground.png`. */
+/** Where to save the screenshot: `PLAYGROUND_SCREENSHOT=docs/playground.png`. */
 const SCREENSHOT = process.env["PLAYGROUND_SCREENSHOT"];
 
 describe.skipIf(!hasChromium)("the playground, in Chromium", () => {
@@ -58,7 +58,7 @@ describe.skipIf(!hasChromium)("the playground, in Chromium", () => {
     for (const end of ends) await end();
   });
 
-  /** The page, as somebody opens it; what its console says is an error of the test. */
+  /** Opens the page. Console errors and dialogs fail the test. */
   async function openPage(options: Parameters<Browser["newPage"]>[0] = {}): Promise<Page> {
     if (!browser) throw new Error("the browser is there in tests only");
     const page = await browser.newPage({
@@ -94,7 +94,7 @@ describe.skipIf(!hasChromium)("the playground, in Chromium", () => {
     return page.locator("#hits li strong").allTextContents();
   }
 
-  it("finds in each mode and strategy, marks the passage in its training, and draws its score", async () => {
+  it("finds in each mode and strategy, marks the passage in its training and draws its score", async () => {
     const page = await openPage();
     for (const mode of ["hybrid", "vector", "text"]) {
       await page.getByLabel("Modo").selectOption(mode);
@@ -112,7 +112,7 @@ describe.skipIf(!hasChromium)("the playground, in Chromium", () => {
     expect(found).toContain("entregas");
   });
 
-  it("edits, finalises and deletes, and says what each save embedded and reused", async () => {
+  it("edits, finalises and deletes, and shows how many chunks each save embedded and reused", async () => {
     const page = await openPage();
     const saved = page.locator("#saved");
     await page.getByRole("button", { name: "Editar: clube" }).click();
@@ -141,7 +141,7 @@ describe.skipIf(!hasChromium)("the playground, in Chromium", () => {
     expect(await page.getByRole("button", { name: "Editar: clube" }).count()).toBe(0);
   });
 
-  it("is used by keyboard alone, and leaves a training as it was where the editor is cancelled", async () => {
+  it("works by keyboard alone, and cancelling the editor keeps the training as it was", async () => {
     const page = await openPage();
     await page.getByRole("button", { name: "Novo treinamento" }).focus();
     await page.keyboard.press("Enter");
@@ -165,7 +165,7 @@ describe.skipIf(!hasChromium)("the playground, in Chromium", () => {
     expect(await page.locator("#hits mark").textContent()).toBe("A estufa abre às oito.");
   });
 
-  it("shows a text as text, whatever is in it", async () => {
+  it("shows HTML in a text as text", async () => {
     const page = await openPage();
     await page.getByRole("button", { name: "Novo treinamento" }).click();
     const evil = "<img src=x onerror=alert(1)> <script>alert(2)</script> tesoura";
@@ -180,7 +180,7 @@ describe.skipIf(!hasChromium)("the playground, in Chromium", () => {
     expect(await page.locator("#hits img, #trainings img, #hits b").count()).toBe(0);
   });
 
-  it("speaks Portuguese and English", async () => {
+  it("is available in Portuguese and English", async () => {
     const page = await openPage({ locale: "en-US" });
     await page.getByRole("heading", { name: "Search" }).waitFor();
     expect(await page.getAttribute("html", "lang")).toBe("en");
@@ -190,14 +190,14 @@ describe.skipIf(!hasChromium)("the playground, in Chromium", () => {
     await page.getByRole("button", { name: "Editar: entregas" }).waitFor();
   });
 
-  it("fits a phone", async () => {
+  it("fits a phone screen", async () => {
     const page = await openPage({ viewport: { width: 360, height: 740 } });
     await search(page, "Qual é o frete de plantas com mais de um metro de altura?");
     const width = await page.evaluate("document.documentElement.scrollWidth");
     expect(width).toBeLessThanOrEqual(360);
   });
 
-  it("has its screenshot taken", async () => {
+  it("can be saved as a screenshot", async () => {
     const folder = await mkdtemp(join(tmpdir(), "playground-"));
     onTestFinished(() => rm(folder, { recursive: true }));
     const path = SCREENSHOT ?? join(folder, "playground.png");

@@ -1,4 +1,4 @@
-/** The host of the recipe `postgres-trigger`, in a database of its own, and the question whether the index is in step. */
+/** The host of the recipe `postgres-trigger` in its own database, and checks that the index is in step with its table. */
 import { TrainingIndex } from "langchain-training-index";
 import { migrate, type MigrateOptions } from "langchain-training-index/migrations";
 import { HashingEmbeddings } from "langchain-training-index/testing";
@@ -43,7 +43,7 @@ export async function openHost(
 /** A host that is ready for a worker. */
 export type Host = Awaited<ReturnType<typeof openHost>>;
 
-/** A worker in this process, until the test ends or it is stopped, and the errors of its jobs. */
+/** Starts a worker in this process. It ends when it is stopped or the test ends. `failures` are the errors of its jobs. */
 export async function startWorker({ pool, index }: Pick<Host, "pool" | "index">): Promise<{
   stop: () => Promise<void>;
   stopped: Promise<void>;
@@ -67,15 +67,15 @@ export async function startWorker({ pool, index }: Pick<Host, "pool" | "index">)
   return { stop, stopped, failures };
 }
 
-/** Works off what waits, and stops. */
-export async function workOff(host: Host): Promise<void> {
+/** Runs a worker until all waiting jobs are done. */
+export async function runWaitingJobs(host: Host): Promise<void> {
   const { stop, failures } = await startWorker(host);
   await untilDone(host.pool);
   await stop();
   expect(failures).toEqual([]);
 }
 
-/** Whether somebody in this database waits for a lock. */
+/** Whether a session of this database waits for a lock. */
 export async function isWaiting(pool: pg.Pool): Promise<boolean> {
   const { rowCount } = await pool.query(
     "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
@@ -93,7 +93,7 @@ export async function insertTraining(database: Database, conteudo: string, isFin
   return rows[0]?.id ?? NaN;
 }
 
-/** The jobs that are not done yet, by key; one that a newer one has replaced has none. */
+/** The keys of the unfinished jobs; `null` for a job that a newer one has replaced. */
 export async function readJobs(database: Database): Promise<(string | null)[]> {
   const { rows } = await database.query<{ key: string | null }>(
     "SELECT key FROM graphile_worker.jobs WHERE task_identifier = 'index_training' ORDER BY id",
@@ -101,12 +101,12 @@ export async function readJobs(database: Database): Promise<(string | null)[]> {
   return rows.map(({ key }) => key);
 }
 
-/** Forgets what is to be done, so that a test sees only what comes after. */
+/** Deletes all jobs, so that a test sees only later ones. */
 export async function clearJobs(pool: pg.Pool): Promise<void> {
   await pool.query("SELECT graphile_worker.remove_job(key) FROM graphile_worker.jobs WHERE key IS NOT NULL");
 }
 
-/** Waits until the worker has nothing left to do. */
+/** Waits until there are no jobs. */
 export async function untilDone(pool: pg.Pool): Promise<void> {
   await until(async () => (await readJobs(pool)).length === 0);
 }
@@ -138,9 +138,9 @@ interface StoredChunk {
 }
 
 /**
- * Each row whose flag is up has the vectors of just the text, tag and grupo that it has now.
+ * Checks that each row whose flag is true has exactly the vectors of its current text, tag and grupo.
  *
- * @param client - in a transaction, so that table and index are read as of one moment
+ * @param client - in a transaction, so that table and index are read in one snapshot
  */
 export async function expectFlagsTrue(client: Database): Promise<{ rows: HostRow[]; indexed: Set<number> }> {
   const { rows } = await client.query<HostRow>(
@@ -181,7 +181,7 @@ async function expectChunks({ id, tag, grupo, conteudo }: HostRow, chunks: Store
   expect(isCovered, `nothing of training ${id} is missing`).not.toContain(false);
 }
 
-/** Table and index say the same: no training is missing, none is too many, and the flags say where vectors are. */
+/** Checks that the index holds exactly the final trainings of the table, and that the flags are right. */
 export async function expectInStep(pool: pg.Pool): Promise<void> {
   const { rows, indexed } = await expectFlagsTrue(pool);
   const wanted = rows.filter(({ isFinal, conteudo }) => isFinal && conteudo.trim() !== "");

@@ -12,16 +12,16 @@ import { expectFlagsTrue, expectInStep, openHost, untilDone } from "./postgres-t
 const DIMENSIONS = 1024; // the worker's own embedder decides
 const WRITES = 500;
 const KILLS = 3;
-/** Connections of the host that write at once. */
+/** Concurrent connections of the host. */
 const WRITERS = 3;
 
 type Random = () => number;
 
-/** The host: one random write after the other, by plain SQL that knows of no index. */
+/** The host: random writes by plain SQL that does not mention the index. */
 class Writer {
   readonly #pool: pg.Pool;
   readonly #random: Random;
-  /** Ids that have been inserted once; of some the row is gone, then a write is one to nothing. */
+  /** Inserted ids. The rows of some may be deleted; a write to them has no effect. */
   #ids: number[] = [];
   writes = 0;
   readonly kinds = new Map<string, number>();
@@ -31,7 +31,7 @@ class Writer {
     this.#random = random;
   }
 
-  /** Several at once, until so many writes have been made in all. */
+  /** Writes concurrently until the total number of writes is `until`. */
   async run(until: number): Promise<void> {
     const lane = async (): Promise<void> => {
       while (this.writes < until) await this.#next();
@@ -47,7 +47,7 @@ class Writer {
   }
 
   async #transaction(): Promise<void> {
-    // In the order of their ids: what two writers do to the same rows must not deadlock by itself.
+    // In the order of the ids, so that two writers do not deadlock.
     const ids = [...new Set([this.#pick(), this.#pick(), this.#pick()])].sort((left, right) => left - right);
     const end = this.#random() < 0.4 ? "ROLLBACK" : "COMMIT";
     this.#count(end);
@@ -92,14 +92,14 @@ class Writer {
     this.writes += 1;
     this.#count("truncate");
     this.#ids = [];
-    await this.#pool.query("TRUNCATE oraculo_treinamento RESTART IDENTITY"); // so ids come again
+    await this.#pool.query("TRUNCATE oraculo_treinamento RESTART IDENTITY"); // so that ids are reused
   }
 
   #pick(): number {
     return this.#ids[this.#below(this.#ids.length)] ?? 0;
   }
 
-  /** Few texts, so that an edit often brings an earlier one back; one to three chunks each. */
+  /** One of few texts of one to three chunks, so that an edit often restores an earlier one. */
   #text(): string {
     return Array.from({ length: 1 + this.#below(3) }, () => paragraph(`Assunto ${this.#below(12)}`)).join(
       "\n\n",
@@ -115,7 +115,7 @@ class Writer {
   }
 }
 
-/** The recipe's worker as a process of its own; it is up when this returns. */
+/** Starts the recipe's worker as a process. Resolves once it works. */
 async function startChild(url: string): Promise<ChildProcess> {
   const { PATH = "", HOME = "" } = process.env;
   const file = fileURLToPath(new URL("../../examples/postgres-trigger/worker.ts", import.meta.url));
@@ -143,7 +143,7 @@ async function countLockedJobs(pool: pg.Pool): Promise<number> {
   return Number(rows[0]?.count);
 }
 
-/** Kills the worker in the middle of a job: nobody can write to the index until it is dead. */
+/** Kills the worker during a job. A table lock keeps it from finishing the job before. */
 async function killBusy(pool: pg.Pool, child: ChildProcess): Promise<void> {
   await inHostTransaction(pool, "COMMIT", async (client) => {
     await client.query("LOCK TABLE training_index.training IN SHARE MODE");
@@ -157,43 +157,43 @@ async function killBusy(pool: pg.Pool, child: ChildProcess): Promise<void> {
     child.kill("SIGKILL");
     expect(await exit).toEqual([null, "SIGKILL"]);
   });
-  expect(await countLockedJobs(pool), "jobs that nobody works on any more").toBeGreaterThan(0);
+  expect(await countLockedJobs(pool), "jobs of the killed worker").toBeGreaterThan(0);
 }
 
-describeOnServer("Recipe postgres-trigger: any writes, and a worker that is killed", () => {
+describeOnServer("Recipe postgres-trigger: random writes and a killed worker", () => {
   it(
-    `after ${WRITES} random writes and ${KILLS} kills the index says what the table says`,
+    `after ${WRITES} random writes and ${KILLS} kills the index is in step with the table`,
     { timeout: 120_000 },
     async () => {
       const seed = Number(process.env["TRIGGER_SEED"] ?? Date.now() % 1_000_000);
-      console.log(`postgres-trigger: TRIGGER_SEED=${seed} to see these writes again`);
+      console.log(`postgres-trigger: TRIGGER_SEED=${seed} repeats these writes`);
       const { url, pool } = await openHost({ idType: "integer", dimensions: DIMENSIONS });
       const writer = new Writer(pool, randomOf(seed));
       let child = await startChild(url);
-      let looks = 0;
-      const look = (): Promise<void> =>
+      let checks = 0;
+      const check = (): Promise<void> =>
         inHostTransaction(pool, "COMMIT", async (client) => {
           await client.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
           await expectFlagsTrue(client as pg.PoolClient);
-          looks += 1;
+          checks += 1;
         });
       for (let part = 1; part <= KILLS + 1; part++) {
-        const writing = { goesOn: true };
+        const writing = { isRunning: true };
         const written = writer.run((WRITES * part) / (KILLS + 1)).finally(() => {
-          writing.goesOn = false;
+          writing.isRunning = false;
         });
-        // At any moment, and not only at the end: a flag that is up is right.
-        while (writing.goesOn) await look();
+        // A true flag must be right at any moment, not only at the end.
+        while (writing.isRunning) await check();
         await written;
         if (part > KILLS) break;
-        const writtenToTheDying = writer.run(writer.writes + 30);
-        await Promise.all([killBusy(pool, child), writtenToTheDying]);
+        const writtenDuringKill = writer.run(writer.writes + 30);
+        await Promise.all([killBusy(pool, child), writtenDuringKill]);
         child = await startChild(url);
       }
       await untilDone(pool);
       await expectInStep(pool);
       console.log(
-        `postgres-trigger: ${writer.writes} writes, ${looks} looks in between`,
+        `postgres-trigger: ${writer.writes} writes, ${checks} checks in between`,
         Object.fromEntries(writer.kinds),
       );
       expect(writer.writes).toBeGreaterThanOrEqual(WRITES);

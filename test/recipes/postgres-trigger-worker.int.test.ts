@@ -15,13 +15,13 @@ import {
   readJobs,
   startWorker,
   untilDone,
-  workOff,
+  runWaitingJobs,
   type Host,
 } from "./postgres-trigger-host.js";
 
 const TEXT = "Entregamos em três dias úteis.";
 
-/** A worker that is embedding the first training; `release` lets it go on. */
+/** A worker that is embedding the first training; `release` lets it continue. */
 async function startHeldWorker(host: Host): Promise<{ release: () => void; failures: unknown[] }> {
   const gate = gateOf();
   const reached = gateOf();
@@ -35,7 +35,7 @@ async function startHeldWorker(host: Host): Promise<{ release: () => void; failu
 }
 
 describeOnServer("Recipe postgres-trigger: the worker", () => {
-  it("tries a job again that the embedder failed, and the flag is false until it succeeds", async () => {
+  it("retries a job whose embedder failed; the flag is false until it succeeds", async () => {
     const host = await openHost();
     host.embeddings.before = () => {
       throw new Error("Ollama is down");
@@ -51,18 +51,18 @@ describeOnServer("Recipe postgres-trigger: the worker", () => {
     expect(host.embeddings.calls).toBe(2);
   });
 
-  it("has no last attempt: a job that failed often is tried again", async () => {
+  it("never gives up: a job that failed 25 times is retried", async () => {
     const host = await openHost();
     await insertTraining(host.pool, TEXT);
     await host.pool.query("UPDATE graphile_worker._private_jobs SET attempts = 25");
-    await workOff(host);
+    await runWaitingJobs(host);
     await expectInStep(host.pool);
   });
 
   it.each([
     ["edited", "UPDATE oraculo_treinamento SET conteudo = 'Entregamos em dois dias.'"],
     ["renamed", "UPDATE oraculo_treinamento SET tag = 'frete'"],
-    ["taken back to a draft", "UPDATE oraculo_treinamento SET treinamento_finalizado = false"],
+    ["reverted to a draft", "UPDATE oraculo_treinamento SET treinamento_finalizado = false"],
     ["deleted", "DELETE FROM oraculo_treinamento"],
     ["truncated", "TRUNCATE oraculo_treinamento"],
   ])("stores nothing of a text that is %s while it is embedded", async (_title, write) => {
@@ -71,7 +71,7 @@ describeOnServer("Recipe postgres-trigger: the worker", () => {
     const { release, failures } = await startHeldWorker(host);
     await inHostTransaction(host.pool, "COMMIT", async (client) => {
       await client.query(write);
-      // The job that runs has lost its key; another one has it.
+      // The running job has lost its key to a new job.
       expect(await readJobs(client as pg.PoolClient)).toEqual([null, "training:1"]);
     });
     release();
@@ -80,7 +80,7 @@ describeOnServer("Recipe postgres-trigger: the worker", () => {
     expect(failures).toEqual([]);
   });
 
-  it("commits vectors and flag together, when a writer holds the row it waits", async () => {
+  it("commits vectors and flag together, and waits for a writer that locks the row", async () => {
     const host = await openHost();
     const id = await insertTraining(host.pool, FIVE_PARAGRAPHS);
     let indexing: Promise<unknown> | undefined;
@@ -96,14 +96,14 @@ describeOnServer("Recipe postgres-trigger: the worker", () => {
     await expectInStep(host.pool);
   });
 
-  it("leaves a training alone whose id is inserted again while its delete runs", async () => {
+  it("does not delete a training whose id is inserted again meanwhile", async () => {
     const host = await openHost();
     const id = await insertTraining(host.pool, TEXT);
-    await workOff(host);
+    await runWaitingJobs(host);
     await host.pool.query("DELETE FROM oraculo_treinamento");
     let removing: Promise<unknown> | undefined;
     await inHostTransaction(host.pool, "COMMIT", async (client) => {
-      // Whoever writes to the training in the index: the delete has looked at the host's table, and waits here.
+      // This lock stops the delete after it has read the host's table.
       await client.query("SELECT FROM training_index.training WHERE id = $1 FOR UPDATE", [id]);
       removing = indexTraining(host.pool, host.index, id);
       await until(() => isWaiting(host.pool));
@@ -114,11 +114,11 @@ describeOnServer("Recipe postgres-trigger: the worker", () => {
       );
     });
     expect(await removing).toBe("changed");
-    await workOff(host);
+    await runWaitingJobs(host);
     await expectInStep(host.pool);
   });
 
-  it("tries again when somebody deletes the training in the index while it is embedded", async () => {
+  it("retries if the training is deleted from the index while it is embedded", async () => {
     const host = await openHost();
     const id = await insertTraining(host.pool, TEXT);
     host.embeddings.before = async () => {
@@ -127,11 +127,11 @@ describeOnServer("Recipe postgres-trigger: the worker", () => {
     await expect(indexTraining(host.pool, host.index, id)).rejects.toThrow("was overtaken");
     expect(await readFlags(host.pool)).toEqual({ [id]: false });
     host.embeddings.before = () => undefined;
-    await workOff(host);
+    await runWaitingJobs(host);
     await expectInStep(host.pool);
   });
 
-  it("leaves the flag of a training up that another worker has indexed meanwhile", async () => {
+  it("keeps the flag true for a training that another worker indexed meanwhile", async () => {
     const host = await openHost();
     const id = await insertTraining(host.pool, TEXT);
     const other = await TrainingIndex.initialize(host.embeddings, { pool: host.pool });
@@ -140,11 +140,11 @@ describeOnServer("Recipe postgres-trigger: the worker", () => {
       expect(await indexTraining(host.pool, other, id)).toBe("indexed");
     };
     expect(await indexTraining(host.pool, host.index, id)).toBe("indexed");
-    await workOff(host);
+    await runWaitingJobs(host);
     await expectInStep(host.pool);
   });
 
-  it("keeps the job of a worker that is alive, and takes over that of one that is not", async () => {
+  it("takes over the job of a dead worker, but not that of a live one", async () => {
     const host = await openHost();
     await insertTraining(host.pool, TEXT);
     const { release } = await startHeldWorker(host);
@@ -156,7 +156,7 @@ describeOnServer("Recipe postgres-trigger: the worker", () => {
     await expectInStep(host.pool);
   });
 
-  it("stops by itself when it has lost the connection that says that it is alive", async () => {
+  it("stops by itself after losing the connection that proves it alive", async () => {
     const host = await openHost();
     const { stopped } = await startWorker(host);
     const lost = `SELECT pg_terminate_backend(pid) FROM (SELECT DISTINCT pid FROM pg_locks JOIN pg_database d ON d.oid = database
@@ -164,20 +164,20 @@ describeOnServer("Recipe postgres-trigger: the worker", () => {
     await until(async () => (await host.pool.query(lost)).rowCount === 1);
     await stopped;
     await insertTraining(host.pool, TEXT);
-    await workOff(host);
+    await runWaitingJobs(host);
     await expectInStep(host.pool);
   });
 
-  it("works with the foreign key, too: then a delete takes the vectors along, and TRUNCATE needs CASCADE", async () => {
+  it("works with the foreign key too: a delete removes the vectors, and TRUNCATE needs CASCADE", async () => {
     const host = await openHost({ trainings: { table: "oraculo_treinamento" } });
     await insertTraining(host.pool, TEXT);
     await insertTraining(host.pool, FIVE_PARAGRAPHS);
-    await workOff(host);
+    await runWaitingJobs(host);
     await host.pool.query("DELETE FROM oraculo_treinamento WHERE id = 2");
     await expectInStep(host.pool);
     await expect(host.pool.query("TRUNCATE oraculo_treinamento")).rejects.toMatchObject({ code: "0A000" });
     await host.pool.query("TRUNCATE oraculo_treinamento CASCADE");
-    await workOff(host);
+    await runWaitingJobs(host);
     await expectInStep(host.pool);
   });
 });

@@ -17,13 +17,13 @@ import {
   openHost,
   readFlags,
   readJobs,
-  workOff,
+  runWaitingJobs,
 } from "./postgres-trigger-host.js";
 
 const TEXT = "Entregamos em três dias úteis.";
 
 describeOnServer("Recipe postgres-trigger: what a write enqueues", () => {
-  it("an insert, an edit and a delete in one transaction make one job, which is there with the COMMIT", async () => {
+  it("an insert, an edit and a delete in one transaction enqueue one job at COMMIT", async () => {
     const { pool } = await openHost();
     await inHostTransaction(pool, "COMMIT", async (client) => {
       const id = await insertTraining(client as pg.PoolClient, TEXT);
@@ -49,11 +49,11 @@ describeOnServer("Recipe postgres-trigger: what a write enqueues", () => {
   });
 
   it.each(["conteudo = 'Outro texto.'", "tag = 'frete'", "grupo = 'loja'", "treinamento_finalizado = false"])(
-    "an update to %s enqueues, and the flag is false before the worker ran",
+    "an update to %s enqueues a job, and the flag is false until the worker has run",
     async (change) => {
       const host = await openHost();
       const id = await insertTraining(host.pool, TEXT);
-      await workOff(host);
+      await runWaitingJobs(host);
       expect(await readFlags(host.pool)).toEqual({ [id]: true });
       await host.pool.query(`UPDATE oraculo_treinamento SET ${change}`);
       expect(await readJobs(host.pool)).toEqual([`training:${id}`]);
@@ -61,10 +61,10 @@ describeOnServer("Recipe postgres-trigger: what a write enqueues", () => {
     },
   );
 
-  it("an update to dates, or to the values that stand, enqueues nothing, and leaves the flag", async () => {
+  it("an update of dates, or to the same values, enqueues nothing and keeps the flag", async () => {
     const host = await openHost();
     const id = await insertTraining(host.pool, TEXT);
-    await workOff(host);
+    await runWaitingJobs(host);
     await host.pool.query("UPDATE oraculo_treinamento SET data_atualizacao = now()");
     await host.pool.query(
       "UPDATE oraculo_treinamento SET conteudo = conteudo, tag = tag, treinamento_finalizado = true",
@@ -73,32 +73,32 @@ describeOnServer("Recipe postgres-trigger: what a write enqueues", () => {
     expect(await readFlags(host.pool)).toEqual({ [id]: true });
   });
 
-  it("a writer that saves the whole row, as it was when it was read, changes the flag neither up nor down", async () => {
+  it("a writer that saves the whole row with an outdated flag does not change the flag", async () => {
     const host = await openHost();
     const save = "UPDATE oraculo_treinamento SET conteudo = $1, treinamento_vetorizado = $2";
     const id = await insertTraining(host.pool, TEXT);
     await host.pool.query(save, [TEXT, true]);
     expect(await readFlags(host.pool), "no vectors yet").toEqual({ [id]: false });
-    await workOff(host);
+    await runWaitingJobs(host);
     await host.pool.query(save, [TEXT, false]);
     expect(await readFlags(host.pool), "vectors of this text").toEqual({ [id]: true });
     await host.pool.query(save, ["Outro texto.", true]);
-    expect(await readFlags(host.pool), "vectors of the text before").toEqual({ [id]: false });
+    expect(await readFlags(host.pool), "vectors of the previous text").toEqual({ [id]: false });
   });
 
-  it("TRUNCATE enqueues each training that could have vectors", async () => {
+  it("TRUNCATE enqueues a job for each training that could have vectors", async () => {
     const host = await openHost();
     for (const text of [TEXT, FIVE_PARAGRAPHS]) await insertTraining(host.pool, text);
     await insertTraining(host.pool, "rascunho", false);
-    await workOff(host);
+    await runWaitingJobs(host);
     await host.pool.query("TRUNCATE oraculo_treinamento RESTART IDENTITY");
     expect(await readJobs(host.pool)).toEqual(["training:1", "training:2"]);
     await insertTraining(host.pool, "Outro texto com o mesmo número.");
-    await workOff(host);
+    await runWaitingJobs(host);
     await expectInStep(host.pool);
   });
 
-  it("a role that may write to the table, and knows of nothing else, can write as before", async () => {
+  it("a role with rights on the table only can still write to it", async () => {
     const { pool } = await openHost();
     const role = uniqueName("writer");
     await pool.query(
@@ -119,7 +119,7 @@ describeOnServer("Recipe postgres-trigger: what a write enqueues", () => {
     expect((await readJobs(pool)).sort()).toEqual(["training:1", "training:2", "training:3"]);
   });
 
-  it("an edit is not lost when a worker takes the training's job at that moment", async () => {
+  it("an edit is not lost if a worker takes the training's job at that moment", async () => {
     // graphile/worker#580: add_job finds the job free, waits for its row, finds it taken, and does nothing.
     const { pool } = await openHost();
     const id = await insertTraining(pool, TEXT);
@@ -137,7 +137,7 @@ describeOnServer("Recipe postgres-trigger: what a write enqueues", () => {
 });
 
 describeOnServer("Recipe postgres-trigger: deployment", () => {
-  it("the backfill brings a table that was there before in step, whatever its flags said", async () => {
+  it("the backfill indexes an existing table, whatever its flags", async () => {
     const host = await openHost({ idType: "integer" }, async (pool) => {
       for (const text of [TEXT, FIVE_PARAGRAPHS, "  "]) await insertTraining(pool, text);
       await insertTraining(pool, "rascunho", false);
@@ -147,12 +147,12 @@ describeOnServer("Recipe postgres-trigger: deployment", () => {
     const { rows } = await host.pool.query("SELECT training_trigger.enqueue_all() AS enqueued");
     expect(rows).toEqual([{ enqueued: "4" }]);
     expect(await readFlags(host.pool)).toEqual({ 1: false, 2: false, 3: false, 4: false });
-    await workOff(host);
+    await runWaitingJobs(host);
     await expectInStep(host.pool);
     expect(await readFlags(host.pool)).toEqual({ 1: true, 2: true, 3: false, 4: false });
   });
 
-  it("what is written during a backfill is indexed before it", async () => {
+  it("an edit during a backfill is indexed before the backfill", async () => {
     const { pool } = await openHost();
     for (let count = 0; count < 3; count++) await insertTraining(pool, TEXT);
     await pool.query("SELECT training_trigger.enqueue_all()");
@@ -163,7 +163,7 @@ describeOnServer("Recipe postgres-trigger: deployment", () => {
     expect(rows).toEqual([{ key: "training:3" }]);
   });
 
-  it("the SQL for Django applies, and reverses, and applies again", async () => {
+  it("the SQL for Django applies, reverses and applies again", async () => {
     const { pool } = await openDatabase();
     await pool.query(tableSql);
     const id = await insertTraining(pool, TEXT);
@@ -192,7 +192,7 @@ describeOnServer("Recipe postgres-trigger: deployment", () => {
     expect(await migrate(pool, { idType: "integer" })).toMatchObject({ applied: [] });
   });
 
-  it("the migration for Django holds that SQL as it is", () => {
+  it("the migration for Django contains that SQL unchanged", () => {
     const file = djangoMigration(["oraculo", "0007_treinamento"]);
     const [, forward, reverse] = /^FORWARD = r"""\n(.*?)"""\n\nREVERSE = r"""\n(.*?)"""$/ms.exec(file) ?? [];
     expect({ forward, reverse }).toEqual(djangoSql());
@@ -202,7 +202,7 @@ describeOnServer("Recipe postgres-trigger: deployment", () => {
 });
 
 describeOnServer("npm run example -- postgres-trigger", () => {
-  it("comes to its end", async () => {
+  it("runs to its end", async () => {
     const { PATH = "", HOME = "" } = process.env;
     const { stdout } = await promisify(execFile)(
       "npm",

@@ -14,7 +14,7 @@ import { until, type TestIndex } from "../support/index.js";
 /** How often a job is tried in the queues of tests. */
 export const ATTEMPTS = 4;
 
-/** A Redis for the tests of a suite; its address is there while they run. Without one they are left out. */
+/** A Redis for the tests of a suite. Its address is available while they run; without a Redis they are skipped. */
 export function useRedis(): { readonly url: string } {
   const redis = useContainer("Redis", redisServer, process.env["REDIS_URL"] !== undefined);
   return {
@@ -24,16 +24,16 @@ export function useRedis(): { readonly url: string } {
   };
 }
 
-/** What a test of the recipe `bullmq` gets to work with. */
+/** The queues of a test of the recipe `bullmq`. */
 export interface TestQueues {
   queues: TrainingQueues;
   /** Starts a worker, which ends with the test. */
   start: (index: TrainingIndex, options?: Partial<TrainingWorkerOptions>) => TrainingWorker;
-  /** The messages of all that workers said went wrong. */
+  /** The messages of all errors that workers reported. */
   errors: string[];
 }
 
-/** Queues of its own for a test; they and their jobs are gone when it ends. */
+/** Opens queues for a test. They and their jobs are deleted when it ends. */
 export function openTestQueues(redis: { url: string }): TestQueues {
   const settings = { connection: { url: redis.url }, prefix: uniqueName("bullmq") };
   const queues = openQueues({ ...settings, attempts: ATTEMPTS, firstDelayMs: 10 });
@@ -54,7 +54,7 @@ export function openTestQueues(redis: { url: string }): TestQueues {
   return { queues, start, errors };
 }
 
-/** Waits until nothing is to be done any more, by whichever worker. */
+/** Waits until no job is waiting or running. */
 export async function untilIdle({ trainings }: TrainingQueues): Promise<void> {
   await until(async () => {
     const counts = await trainings.getJobCounts("waiting", "active", "delayed", "failed");
@@ -62,7 +62,7 @@ export async function untilIdle({ trainings }: TrainingQueues): Promise<void> {
   });
 }
 
-/** All that a reader can find, in an order of its own. */
+/** All stored chunks without their ids, in a fixed order. */
 export async function stored({ pool, schema }: TestIndex): Promise<unknown[]> {
   const { rows } = await pool.query<Record<string, unknown>>(
     `SELECT training_id, content, metadata FROM ${schema}.chunk_1 ORDER BY training_id, content, metadata::text`,

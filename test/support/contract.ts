@@ -137,18 +137,18 @@ export async function allVersions({ pool, schema }: TestIndex): Promise<string[]
 }
 
 /** A stored chunk with its offsets. */
-export interface PlacedText {
+export interface ChunkWithOffsets {
   start: number;
   end: number;
   content: string;
 }
 
 /** The stored chunks of a training in reading order, also if they are more than a search returns. */
-export async function placedTexts(
+export async function chunksWithOffsets(
   { pool, schema }: Pick<TestIndex, "pool" | "schema">,
   id = "a",
-): Promise<PlacedText[]> {
-  const { rows } = await pool.query<PlacedText>(
+): Promise<ChunkWithOffsets[]> {
+  const { rows } = await pool.query<ChunkWithOffsets>(
     `SELECT p.start_at AS start, p.end_at AS "end", c.content FROM ${schema}.indexed_1 i
       CROSS JOIN LATERAL unnest(i.chunk_ids, i.starts, i.ends) WITH ORDINALITY AS p (id, start_at, end_at, place)
       LEFT JOIN ${schema}.chunk_1 c ON c.training_id = i.training_id AND c.id = p.id
@@ -160,7 +160,7 @@ export async function placedTexts(
 
 /** The stored text of a training whose chunks are paragraphs. Throws if an offset is wrong or a chunk is not listed. */
 export async function wholeText(test: TestIndex, id = "a"): Promise<string> {
-  const chunks = await placedTexts(test, id);
+  const chunks = await chunksWithOffsets(test, id);
   const text = chunks.map(({ content }) => content).join("\n\n");
   const isWhole = chunks.every(({ start, end, content }) => text.slice(start, end) === content);
   const { chunks: count } = await countRows(test, id);

@@ -1,8 +1,9 @@
-/** The pages of the documentation as programs. */
+/** Runs the code of documentation pages as programs. */
 import { execFile } from "node:child_process";
 import { readFile, rm, writeFile } from "node:fs/promises";
-import { promisify } from "node:util";
-import { expect, onTestFinished } from "vitest";
+import { pathToFileURL } from "node:url";
+import { format, promisify } from "node:util";
+import { expect, onTestFinished, vi } from "vitest";
 import { uniqueName } from "./databases.js";
 import { startOllamaServer } from "./ollama-server.js";
 
@@ -17,14 +18,14 @@ export async function codeBlocks(readme: string, language: string): Promise<stri
 }
 
 /**
- * What a page says that its code prints: the comment behind a `console.log` on one line. One that ends with ` ...` is the
- * beginning of a line.
+ * The output that a page promises: the comment after a `console.log` on the same line. One that ends with ` ...` is the
+ * start of an output line.
  */
 export function promisedOutput(code: string): string[] {
   return [...code.matchAll(/console\.log\(.*\); \/\/ (.+)$/gm)].map(([, promised = ""]) => promised);
 }
 
-/** Checks that the lines were printed, in this order; other lines may be between them. */
+/** Checks that the lines were printed in this order, with or without other lines between them. */
 export function expectLines(output: string, promised: readonly string[]): void {
   const lines = output.split("\n");
   let next = 0;
@@ -42,22 +43,57 @@ export function expectLines(output: string, promised: readonly string[]): void {
 }
 
 /**
- * Runs the TypeScript of a page as the one program that it is, and returns what it prints.
+ * Runs the TypeScript of a page as the one program that it is, in a process of its own, and returns what it prints.
+ */
+export async function runPage(page: string, databaseUrl: string): Promise<string> {
+  return withProgram(page, databaseUrl, asItIs, async (file, variables) => {
+    const { PATH = "", HOME = "" } = process.env;
+    const env = { PATH, HOME, ...variables };
+    return (await run(process.execPath, ["--import", "tsx", file], { env })).stdout;
+  });
+}
+
+/**
+ * As {@link runPage}, in this process: without the seconds that it takes to start one and to load the packages.
  *
  * @param rewrite - changes the program before it runs
  */
-export async function runPage(
+export async function runPageHere(
   page: string,
   databaseUrl: string,
-  rewrite: (code: string) => string = (code) => code,
+  rewrite: (code: string) => string = asItIs,
+): Promise<string> {
+  return withProgram(page, databaseUrl, rewrite, async (file, variables) => {
+    const printed: string[] = [];
+    const log = vi.spyOn(console, "log").mockImplementation((...values) => {
+      printed.push(format(...values));
+    });
+    for (const [name, value] of Object.entries(variables)) vi.stubEnv(name, value);
+    try {
+      await import(/* @vite-ignore */ pathToFileURL(file).href);
+    } finally {
+      log.mockRestore();
+      vi.unstubAllEnvs();
+    }
+    return `${printed.join("\n")}\n`;
+  });
+}
+
+function asItIs(code: string): string {
+  return code;
+}
+
+/** Writes the program of a page to a file, and starts the Ollama server that it talks to. */
+async function withProgram(
+  page: string,
+  databaseUrl: string,
+  rewrite: (code: string) => string,
+  work: (file: string, variables: Record<string, string>) => Promise<string>,
 ): Promise<string> {
   const ollama = await startOllamaServer();
   onTestFinished(() => ollama.close());
   const file = `test/${uniqueName(".readme")}.ts`;
   onTestFinished(() => rm(file));
   await writeFile(file, rewrite((await codeBlocks(page, "ts")).join("\n")));
-  const { PATH = "", HOME = "" } = process.env;
-  const env = { PATH, HOME, DATABASE_URL: databaseUrl, OLLAMA_BASE_URL: ollama.url };
-  const { stdout } = await run(process.execPath, ["--import", "tsx", file], { env });
-  return stdout;
+  return work(file, { DATABASE_URL: databaseUrl, OLLAMA_BASE_URL: ollama.url });
 }

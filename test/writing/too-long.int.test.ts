@@ -1,7 +1,7 @@
 import { RecursiveCharacterTextSplitter } from "@langchain/textsplitters";
 import { EmbeddingError, TrainingIndex, type IndexingProgress } from "langchain-training-index";
 import { expect, it } from "vitest";
-import { failureOf, placedTexts } from "../support/contract.js";
+import { failureOf, chunksWithOffsets } from "../support/contract.js";
 import { describeOnServer, type TestDatabase } from "../support/databases.js";
 import {
   CountingEmbeddings,
@@ -63,7 +63,7 @@ describeOnServer("a chunk that is too long for the model", (database) => {
   it("is halved until it fits, without loss, and a repeat is unchanged", async () => {
     const test = await openNarrow(database, (text) => text.length <= 150);
     const result = await test.index.upsertTraining({ id: "a", content: CONTENT });
-    const chunks = await placedTexts(test);
+    const chunks = await chunksWithOffsets(test);
     expect(result).toMatchObject({ status: "indexed", chunks: chunks.length, embedded: chunks.length });
     expect(chunks.map(({ content }) => content).join(" ")).toBe(CONTENT);
     for (const { start, end, content } of chunks) {
@@ -84,7 +84,7 @@ describeOnServer("a chunk that is too long for the model", (database) => {
     await test.index.upsertTraining({ id: "a", content: CONTENT });
     const long = test.embeddings.texts.filter((text) => !test.embeddings.reads(text));
     expect(long.length).toBeGreaterThan(0);
-    const stored = (await placedTexts(test)).map(({ content }) => content);
+    const stored = (await chunksWithOffsets(test)).map(({ content }) => content);
     expect(new Set(test.embeddings.texts).size).toBe(test.embeddings.texts.length);
     expect(test.embeddings.texts.toSorted()).toEqual([...stored, ...long].toSorted());
   });
@@ -93,7 +93,7 @@ describeOnServer("a chunk that is too long for the model", (database) => {
     const test = await openNarrow(database, (text) => text.length <= 150, { header: () => "Loja" });
     await test.index.upsertTraining({ id: "a", content: CONTENT });
     expect(test.embeddings.texts.every((text) => text.startsWith("Loja\n"))).toBe(true);
-    for (const { content } of await placedTexts(test)) {
+    for (const { content } of await chunksWithOffsets(test)) {
       expect(test.embeddings.texts).toContain(`Loja\n${content}`);
       expect(`Loja\n${content}`.length).toBeLessThanOrEqual(150);
     }
@@ -105,7 +105,7 @@ describeOnServer("a chunk that is too long for the model", (database) => {
       chunkOverlap: 200,
     });
     await test.index.upsertTraining({ id: "a", content: CONTENT });
-    const chunks = await placedTexts(test);
+    const chunks = await chunksWithOffsets(test);
     const starts = chunks.map(({ start }) => start);
     expect(starts).toEqual(starts.toSorted((left, right) => left - right));
     let covered = 0;
@@ -124,7 +124,7 @@ describeOnServer("a chunk that is too long for the model", (database) => {
     const { chunks, embedded, reused } = await test.index.upsertTraining({ id: "a", content: edited });
     expect(embedded).toBeLessThanOrEqual(3);
     expect(reused).toBe(chunks - embedded);
-    const placed = await placedTexts(test);
+    const placed = await chunksWithOffsets(test);
     for (const { start, end, content } of placed) expect(edited.slice(start, end)).toBe(content);
   });
 

@@ -68,7 +68,8 @@ type Combination = (reader: FilterReader, value: unknown, path: string, depth: n
 /** The combination that a key stands for. Without a `$` it counts only if its value cannot belong to a metadata key. */
 function combinationOf(key: string, value: unknown): Combination | undefined {
   const combination = COMBINATIONS.get(key.replace(/^\$/, ""));
-  const isMeant = key.startsWith("$") || Array.isArray(value) || (combination === negate && isPlainObject(value));
+  const isMeant =
+    key.startsWith("$") || Array.isArray(value) || (combination === negate && isPlainObject(value));
   return isMeant ? combination : undefined;
 }
 

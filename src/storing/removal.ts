@@ -55,7 +55,11 @@ export async function remove(
   const newer =
     rejected.length === 0
       ? []
-      : await query<{ key: string }>(client, sql.findTrainings(layout, condition), [scope, rejected, ...values]);
+      : await query<{ key: string }>(client, sql.findTrainings(layout, condition), [
+          scope,
+          rejected,
+          ...values,
+        ]);
   const superseded = new Set(newer.map(({ key }) => key));
   const chunks = new Map(deleted.map(({ key, chunks: count }) => [key, Number(count)]));
   return keys.map((key) => {

@@ -68,11 +68,7 @@ function writePanel(results: Results, situation: WriteSituation, title: string):
   return panel(title, { title: "rows per second: longer is better", isLogarithmic: false }, bars);
 }
 
-function panel(
-  title: string,
-  scale: { title: string; isLogarithmic: boolean },
-  bars: readonly Bar[],
-): object {
+function panel(title: string, scale: { title: string; isLogarithmic: boolean }, bars: readonly Bar[]): object {
   // Bars on a logarithmic scale cannot start at zero.
   const lowest = Math.min(...bars.map(({ value }) => value));
   const highest = Math.max(...bars.map(({ value }) => value));

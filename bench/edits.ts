@@ -41,8 +41,7 @@ export async function measureEdits(
     if (round === WARM_UP_ROUNDS) measured.length = 0;
     paragraphs[Math.floor(random() * paragraphs.length)] = text(random, PARAGRAPH_CHARACTERS);
     const put = (editor: Editor): Promise<number> => editor.put(content());
-    for (const editor of editors)
-      measured.push(await measure("one paragraph edited", editor, () => put(editor)));
+    for (const editor of editors) measured.push(await measure("one paragraph edited", editor, () => put(editor)));
     measured.push(await measure("repeated unchanged", ours, () => put(ours))); // the others would store it again
   }
   for (let round = 0; round < DELETES; round++) {

@@ -5,11 +5,7 @@ import { isSelected, type Dataset, type Selection } from "./data.js";
 export type ExactAnswers = ReadonlyMap<Selection, readonly (readonly string[])[]>;
 
 /** Compares each query with each chunk. All vectors must be unit vectors. */
-export function findExactly(
-  { chunks, queries }: Dataset,
-  selections: readonly Selection[],
-  k: number,
-): ExactAnswers {
+export function findExactly({ chunks, queries }: Dataset, selections: readonly Selection[], k: number): ExactAnswers {
   const answers = new Map<Selection, string[][]>(selections.map((selection) => [selection, []]));
   const members = selections.map((selection) => chunks.map((chunk) => isSelected(chunk, selection)));
   for (const query of queries) {
@@ -37,8 +33,7 @@ function dotProduct(left: readonly number[], right: readonly number[]): number {
 /** The places of the `k` highest values among the members, highest first. */
 function selectHighest(values: Float64Array, isMember: readonly boolean[], k: number): number[] {
   const places: number[] = [];
-  const valueAt = (place: number | undefined): number =>
-    place === undefined ? -Infinity : (values[place] ?? 0);
+  const valueAt = (place: number | undefined): number => (place === undefined ? -Infinity : (values[place] ?? 0));
   for (const [place, value] of values.entries()) {
     if (isMember[place] !== true || (places.length === k && value <= valueAt(places[k - 1]))) continue;
     const better = places.findIndex((other) => valueAt(other) < value);

@@ -24,11 +24,7 @@ export function answersTo({ searches }: Results, question: Question): SearchFigu
 }
 
 /** One contender's figures for one kind of search, if measured. */
-export function answerOf(
-  results: Results,
-  contender: Contender["name"],
-  question: Question,
-): SearchFigure | undefined {
+export function answerOf(results: Results, contender: Contender["name"], question: Question): SearchFigure | undefined {
   return answersTo(results, question).find((figure) => figure.contender === contender);
 }
 
@@ -47,11 +43,7 @@ export function returnsAllRows({ fewestRows, k, matchingChunks }: SearchFigure):
 }
 
 /** One contender's write figures in one situation, at the first size. */
-export function writeOf(
-  { writes }: Results,
-  situation: WriteSituation,
-  contender: string,
-): WriteFigure | undefined {
+export function writeOf({ writes }: Results, situation: WriteSituation, contender: string): WriteFigure | undefined {
   return writes.find((figure) => figure.situation === situation && figure.contender === contender);
 }
 

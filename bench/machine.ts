@@ -4,13 +4,7 @@ import type { Machine } from "./results.js";
 
 /** Where packages are installed: those of `bench/package.json`, and those of the root. */
 const PACKAGE_FOLDERS = ["./node_modules/", "../node_modules/"];
-const MEASURED_PACKAGES = [
-  "@langchain/core",
-  "@langchain/community",
-  "@mastra/pg",
-  "@llamaindex/postgres",
-  "pg",
-];
+const MEASURED_PACKAGES = ["@langchain/core", "@langchain/community", "@mastra/pg", "@llamaindex/postgres", "pg"];
 
 /** Describes this machine. */
 export function describeMachine(): Machine {

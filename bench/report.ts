@@ -22,9 +22,7 @@ function printMachine({ machine, versions, server, serverSettings, poolSize, lef
   console.log(`${processor}, ${cores} cores, ${memoryGibibytes} GiB, ${platform}`);
   console.log(listed(versions));
   console.log(`${server}: ${listed(serverSettings)}; pools of ${poolSize}`);
-  console.log(
-    "One run; the contenders take turns. The ratios are the result: milliseconds depend on the machine.",
-  );
+  console.log("One run; the contenders take turns. The ratios are the result: milliseconds depend on the machine.");
   for (const note of leftOut) console.log(`Left out: ${note}`);
 }
 
@@ -91,8 +89,7 @@ function printThroughput({ throughput }: Results): void {
     const figures = throughput.filter((figure) => figure.chunks === chunks);
     const callers = [...new Set(figures.map((figure) => figure.callers))];
     const paceOf = (contender: string, count: number): number =>
-      figures.find((figure) => figure.contender === contender && figure.callers === count)
-        ?.searchesPerSecond ?? NaN;
+      figures.find((figure) => figure.contender === contender && figure.callers === count)?.searchesPerSecond ?? NaN;
     console.log(`\nSearches a second, k = 5, ${chunks} chunks`);
     const rows = [...new Set(figures.map(({ contender }) => contender))].map((contender) => [
       contender,

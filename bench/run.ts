@@ -85,10 +85,7 @@ async function measureSeededData(bench: Bench): Promise<void> {
   }
 }
 
-async function emptyResults(
-  server: BenchServer,
-  { allAtEverySize, chunkCounts }: BenchOptions,
-): Promise<Results> {
+async function emptyResults(server: BenchServer, { allAtEverySize, chunkCounts }: BenchOptions): Promise<Results> {
   const { versions, settings } = await server.describe();
   return {
     date: new Date().toISOString(),

@@ -72,9 +72,7 @@ try {
 async function* trainings(count: number): AsyncGenerator<Training> {
   const random = randomNumbers(1);
   for (let bytes = 0, id = 0; bytes < count * MEGABYTE; id++) {
-    const paragraphs = Array.from({ length: PARAGRAPHS_PER_TRAINING }, () =>
-      text(random, PARAGRAPH_CHARACTERS),
-    );
+    const paragraphs = Array.from({ length: PARAGRAPHS_PER_TRAINING }, () => text(random, PARAGRAPH_CHARACTERS));
     const content = paragraphs.join("\n\n");
     bytes += Buffer.byteLength(content);
     yield await Promise.resolve({ id: `training-${id}`, content });

@@ -43,9 +43,7 @@ function searchThresholds(results: Results): Threshold[] {
 
 function filterThresholds(results: Results): Threshold[] {
   return sizesOf(results, SEEDED).flatMap((chunks, sizeIndex) => {
-    const questions = FILTERS.flatMap(({ name: filter }) =>
-      KS.map((k) => ({ data: SEEDED, chunks, k, filter })),
-    );
+    const questions = FILTERS.flatMap(({ name: filter }) => KS.map((k) => ({ data: SEEDED, chunks, k, filter })));
     const answers = questions.flatMap((question) => answerOf(results, LIBRARY, question) ?? []);
     const incomplete = answers.filter((answer) => !returnsAllRows(answer));
     const ratios = answers
@@ -69,11 +67,7 @@ function filterThresholds(results: Results): Threshold[] {
   });
 }
 
-function allRows(
-  chunks: number,
-  answers: readonly SearchFigure[],
-  incomplete: readonly SearchFigure[],
-): Threshold {
+function allRows(chunks: number, answers: readonly SearchFigure[], incomplete: readonly SearchFigure[]): Threshold {
   return {
     demand: `filters, ${chunks} chunks: all k rows whenever k match`,
     required: "always",
@@ -90,37 +84,18 @@ function writeThresholds(results: Results): Threshold[] {
     writeOf(results, situation, contender)?.rowsPerSecond;
   const against = (situation: WriteSituation, contender: string, other: string): number | undefined =>
     ratio(pace(situation, contender), pace(situation, other));
-  const [load, first, live] = [
-    "no vector index",
-    "first load with vector index",
-    "live vector index",
-  ] as const;
+  const [load, first, live] = ["no vector index", "first load with vector index", "live vector index"] as const;
   return [
     atLeast("load, no vector index, against PGVectorStore", "x", against(load, LIBRARY, PGVECTOR_STORE), 8),
-    atLeast(
-      "load, no vector index, against bare binary unnest",
-      "x",
-      against(load, LIBRARY, BARE_SQL_WRITE),
-      0.8,
-    ),
-    atLeast(
-      "first load with vector index against PGVectorStore",
-      "x",
-      against(first, LIBRARY, PGVECTOR_STORE),
-      5,
-    ),
+    atLeast("load, no vector index, against bare binary unnest", "x", against(load, LIBRARY, BARE_SQL_WRITE), 0.8),
+    atLeast("first load with vector index against PGVectorStore", "x", against(first, LIBRARY, PGVECTOR_STORE), 5),
     atLeast(
       "first load with vector index, two workers, against PGVectorStore",
       "x",
       against(first, LIBRARY_PARALLEL, PGVECTOR_STORE),
       5,
     ),
-    atLeast(
-      "live vector index, two writers, against PGVectorStore",
-      "x",
-      against(live, LIBRARY, PGVECTOR_STORE),
-      1.8,
-    ),
+    atLeast("live vector index, two writers, against PGVectorStore", "x", against(live, LIBRARY, PGVECTOR_STORE), 1.8),
     atLeast('live "bit" index against PGVectorStore', "x", against(live, LIBRARY_BIT, PGVECTOR_STORE), 4),
   ];
 }

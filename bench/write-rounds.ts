@@ -73,10 +73,7 @@ export async function measureWrites(
 }
 
 /** Skips contenders that keep their writes; they are so slow that a warm-up makes no difference. */
-async function warmUp(
-  writer: Writer,
-  { rows, milliseconds }: NonNullable<WriteOptions["warmUp"]>,
-): Promise<void> {
+async function warmUp(writer: Writer, { rows, milliseconds }: NonNullable<WriteOptions["warmUp"]>): Promise<void> {
   if (writer.keepsAll === true) return;
   const began = performance.now();
   do {

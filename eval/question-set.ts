@@ -116,8 +116,7 @@ interface Squad {
 /** Each article becomes a doc, and each of its paragraphs a passage. */
 async function readSquad(path: string): Promise<Record<Part, unknown[]>> {
   const { data } = JSON.parse(await readFile(path, "utf8")) as Partial<Squad>;
-  if (!Array.isArray(data))
-    throw new QuestionSetError(`${path} is not in the format of SQuAD: it has no list "data"`);
+  if (!Array.isArray(data)) throw new QuestionSetError(`${path} is not in the format of SQuAD: it has no list "data"`);
   const docs: Text[] = [];
   const queries: Question[] = [];
   const passages: (Text & { doc_id: string })[] = [];

@@ -17,13 +17,7 @@ import { migrate, type TextSearchLanguage } from "langchain-training-index/migra
 import { loadEnvFile } from "../tooling/env-file.js";
 import { scriptEnvironment } from "../tooling/environment.js";
 import { table } from "../tooling/table.js";
-import {
-  QUESTION_SETS,
-  QuestionSetError,
-  readQuestionSet,
-  type QuestionSet,
-  type Split,
-} from "./question-set.js";
+import { QUESTION_SETS, QuestionSetError, readQuestionSet, type QuestionSet, type Split } from "./question-set.js";
 
 const K = 10;
 const RANKS = [1, 5, 10];

@@ -10,13 +10,7 @@
 import { randomBytes } from "node:crypto";
 import { parseArgs } from "node:util";
 import { HashingEmbeddings } from "langchain-training-index/testing";
-import {
-  configFromEnv,
-  TrainingIndex,
-  type Filter,
-  type SearchMode,
-  type Training,
-} from "langchain-training-index";
+import { configFromEnv, TrainingIndex, type Filter, type SearchMode, type Training } from "langchain-training-index";
 import { migrate } from "langchain-training-index/migrations";
 import pg from "pg";
 import { loadEnvFile } from "../tooling/env-file.js";
@@ -88,9 +82,7 @@ try {
   }
   rows.push(await measure("OR query, ts_rank_cd", asked, rankByCoverDensity));
   rows.push(
-    await measure("BM25 over all chunks, outside Postgres", asked, ({ text }) =>
-      Promise.resolve(exact.best(text, K)),
-    ),
+    await measure("BM25 over all chunks, outside Postgres", asked, ({ text }) => Promise.resolve(exact.best(text, K))),
   );
   print(rows);
 } finally {

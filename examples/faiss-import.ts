@@ -48,9 +48,7 @@ try {
   await pool.end();
 }
 
-async function importAll(
-  index: TrainingIndex,
-): Promise<{ imported: FaissImport[]; problems: FaissProblem[] }> {
+async function importAll(index: TrainingIndex): Promise<{ imported: FaissImport[]; problems: FaissProblem[] }> {
   const imported: FaissImport[] = [];
   const problems: FaissProblem[] = [];
   const bar = new SingleBar({ format: "{bar} {value}/{total} rows", noTTYOutput: true });

@@ -19,10 +19,7 @@ const index = await TrainingIndex.initialize(new HashingEmbeddings(), { pool });
 for await (const { id, status } of index.upsertTrainings(trainings)) console.log(`${id}: ${status}`);
 
 const prompt = ChatPromptTemplate.fromMessages([
-  [
-    "system",
-    "Responda apenas com o que está no contexto, e cite os números.\n<contexto>\n{context}\n</contexto>",
-  ],
+  ["system", "Responda apenas com o que está no contexto, e cite os números.\n<contexto>\n{context}\n</contexto>"],
   ["human", "{question}"],
 ]);
 const model = new FakeListChatModel({ responses: ["No Pix há cinco por cento de desconto [1]."] });

@@ -21,9 +21,7 @@ if (name === undefined) {
     loadEnvFile();
     await import(file.href);
   } else {
-    console.error(
-      `There is no example ${JSON.stringify(name)}. Choose one of: ${[...files.keys()].join(", ")}`,
-    );
+    console.error(`There is no example ${JSON.stringify(name)}. Choose one of: ${[...files.keys()].join(", ")}`);
     process.exitCode = 2;
   }
 }

@@ -9,9 +9,7 @@ import { HashingEmbeddings } from "langchain-training-index/testing";
 const pool = embeddedPool();
 await pool.query(`CREATE TABLE oraculo_treinamento (
   id serial PRIMARY KEY, conteudo text NOT NULL, treinamento_vetorizado boolean NOT NULL DEFAULT false)`);
-await pool.query(
-  "INSERT INTO oraculo_treinamento (conteudo) VALUES ('A garantia das ferramentas é de um ano.')",
-);
+await pool.query("INSERT INTO oraculo_treinamento (conteudo) VALUES ('A garantia das ferramentas é de um ano.')");
 
 // Ids get the type of the host's column, and deleting a row there deletes its vectors.
 await migrate(pool, { trainings: { table: "oraculo_treinamento" } });
@@ -25,9 +23,7 @@ try {
   await client.query("BEGIN");
   const result = await prepared.commit(client);
   if (result.status !== "superseded") {
-    await client.query("UPDATE oraculo_treinamento SET treinamento_vetorizado = true WHERE id = $1", [
-      result.id,
-    ]);
+    await client.query("UPDATE oraculo_treinamento SET treinamento_vetorizado = true WHERE id = $1", [result.id]);
   }
   await client.query("COMMIT");
   console.log("committed:", result);

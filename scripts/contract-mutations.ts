@@ -336,17 +336,7 @@ function isNoticed({ name, noticedBy, file, from, to }: Mutation): string {
   const missed = noticedBy.filter((test) => {
     const { status, stdout } = spawnSync(
       "npx",
-      [
-        "vitest",
-        "run",
-        "--project",
-        "integration",
-        `test/contract/${test}`,
-        "--bail",
-        "1",
-        "--reporter",
-        "dot",
-      ],
+      ["vitest", "run", "--project", "integration", `test/contract/${test}`, "--bail", "1", "--reporter", "dot"],
       {
         cwd: root,
         env: { ...process.env, CONTRACT_SOURCES: copy, CHILD_TSCONFIG: tsconfig },
@@ -354,8 +344,7 @@ function isNoticed({ name, noticedBy, file, from, to }: Mutation): string {
       },
     );
     // A run without tests proves nothing.
-    if (!/Tests .*\d+ (passed|failed)/.test(stripColours(stdout)))
-      throw new Error(`${name}: no test ran\n${stdout}`);
+    if (!/Tests .*\d+ (passed|failed)/.test(stripColours(stdout))) throw new Error(`${name}: no test ran\n${stdout}`);
     return status === 0;
   });
   console.log(`${missed.length === 0 ? "noticed" : `MISSED by ${missed.join(", ")}`}: ${name}`);
@@ -369,10 +358,7 @@ function writeTsconfig(): string {
       compilerOptions: { paths: Record<string, string[]> };
     }
   ).compilerOptions;
-  const copied = Object.entries(paths).map(([name, files]) => [
-    name,
-    files.map((file) => file.replace("./src", ".")),
-  ]);
+  const copied = Object.entries(paths).map(([name, files]) => [name, files.map((file) => file.replace("./src", "."))]);
   const path = join(root, copy, "tsconfig.json");
   const options = {
     extends: "../tsconfig.json",

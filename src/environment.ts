@@ -46,11 +46,7 @@ function read(env: Record<string, string | undefined>, name: string): string | u
   return value === "" ? undefined : value;
 }
 
-function readUrl(
-  env: Record<string, string | undefined>,
-  name: string,
-  starts: readonly string[],
-): string | undefined {
+function readUrl(env: Record<string, string | undefined>, name: string, starts: readonly string[]): string | undefined {
   const value = read(env, name);
   if (value === undefined) return undefined;
   if (!URL.canParse(value) || !starts.some((start) => value.startsWith(start))) {
@@ -70,8 +66,7 @@ function readDatabaseUrl(env: Record<string, string | undefined>, name: string):
     throw new InvalidArgumentError(name, "must be an address that starts with postgres:// or postgresql://");
   }
   const at = endOfCredentials(scheme, rest);
-  const address =
-    at < 0 ? `${scheme}${rest}` : `${scheme}${encodeCredentials(rest.slice(0, at))}${rest.slice(at)}`;
+  const address = at < 0 ? `${scheme}${rest}` : `${scheme}${encodeCredentials(rest.slice(0, at))}${rest.slice(at)}`;
   // An address without a host means the server's socket, but `URL` requires a host.
   if (URL.canParse(address.replace("@/", "@localhost/"))) return address;
   throw new InvalidArgumentError(

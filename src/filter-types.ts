@@ -1,53 +1,46 @@
 /** A value to compare metadata with. A `Date` is compared as its ISO string, the form in which metadata stores it. */
 export type FilterValue = string | number | boolean | Date;
 
+/** The same names with a `$` in front. */
+type WithDollar<Names> = { [Name in keyof Names as `$${Name & string}`]: Names[Name] };
+
 /**
  * Comparisons of one key's value; a row must meet all of them. A value of another type than the given one does not match,
- * except with `ne` and `notIn`; a missing key matches only `exists: false`.
+ * except with `ne` and `notIn`; a missing key matches only `exists: false`. Each operator can also be written with a `$`.
  */
-export interface FilterOperators {
+export interface FilterOperators extends PlainOperators, WithDollar<PlainOperators> {}
+
+/** The operators. */
+interface PlainOperators {
   /** Equal. */
   eq?: FilterValue;
-  $eq?: FilterValue;
   /** The key exists with another value, of any type. To match rows without the key, too, use `not`. */
   ne?: FilterValue;
-  $ne?: FilterValue;
   /** Same as `ne`, by its name in PGVectorStore. */
   neq?: FilterValue;
   /** Greater than. Numbers are compared as numbers, texts by code points, and `true` is greater than `false`. */
   gt?: FilterValue;
-  $gt?: FilterValue;
   /** Greater than or equal. */
   gte?: FilterValue;
-  $gte?: FilterValue;
   /** Less than. */
   lt?: FilterValue;
-  $lt?: FilterValue;
   /** Less than or equal. */
   lte?: FilterValue;
-  $lte?: FilterValue;
   /** Equal to one of these values. The list must not be empty. */
   in?: readonly FilterValue[];
-  $in?: readonly FilterValue[];
   /** The key exists with a value other than these. The list must not be empty. */
   notIn?: readonly FilterValue[];
   nin?: readonly FilterValue[];
-  $nin?: readonly FilterValue[];
   /** From the first to the second value, both included. Both must have the same type. */
   between?: readonly [FilterValue, FilterValue];
-  $between?: readonly [FilterValue, FilterValue];
   /** Whether the key exists, even if its value is `null`. */
   exists?: boolean;
-  $exists?: boolean;
   /** A text that matches the pattern: `%` matches any characters, `_` a single one, `\` escapes the next one. */
   like?: string;
-  $like?: string;
   /** Like `like`, but case-insensitive, according to the database's locale. */
   ilike?: string;
-  $ilike?: string;
   /** A list that contains at least one of these values. The given list must not be empty. */
   arrayContains?: readonly FilterValue[];
-  $arrayContains?: readonly FilterValue[];
 }
 
 /**
@@ -57,16 +50,16 @@ export interface FilterOperators {
 export type MetadataFilter = Record<string, FilterValue | FilterOperators>;
 
 /** Combinations of filters. If an object has conditions on keys, too, a row must meet all of them. */
-export interface LogicalFilter {
+export interface LogicalFilter extends PlainLogic, WithDollar<PlainLogic> {}
+
+/** The combinations. */
+interface PlainLogic {
   /** Rows that match all of these filters. The list must not be empty. */
   and?: readonly Filter[];
-  $and?: readonly Filter[];
   /** Rows that match at least one of these filters. The list must not be empty. */
   or?: readonly Filter[];
-  $or?: readonly Filter[];
   /** Rows that do not match the filter, or any filter of the list (not empty). Rows without its keys are included. */
   not?: Filter | readonly Filter[];
-  $not?: Filter | readonly Filter[];
 }
 
 /** Narrows a search by metadata: keys with values or operators, and combinations of filters. Must not be empty. */

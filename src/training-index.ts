@@ -73,10 +73,7 @@ export class TrainingIndex {
    * @throws {@link SchemaError} if the schema is missing or outdated, or holds vectors of another model
    * @throws {@link DatabaseError} if Postgres cannot be reached
    */
-  static async initialize(
-    embeddings: EmbeddingsInterface,
-    options: TrainingIndexOptions,
-  ): Promise<TrainingIndex> {
+  static async initialize(embeddings: EmbeddingsInterface, options: TrainingIndexOptions): Promise<TrainingIndex> {
     return new TrainingIndex(await openParts(embeddings, options));
   }
 
@@ -119,10 +116,7 @@ export class TrainingIndex {
    * ```
    * @throws as {@link upsertTraining}
    */
-  async prepareTraining(
-    training: Training,
-    options: Omit<UpsertOptions, "client"> = {},
-  ): Promise<PreparedTraining> {
+  async prepareTraining(training: Training, options: Omit<UpsertOptions, "client"> = {}): Promise<PreparedTraining> {
     const normalized = this.#normalize(training);
     checkCall(options, PREPARE_OPTIONS, "prepareTraining");
     const batch = await withTimeLimit(options, (signal) =>
@@ -190,9 +184,7 @@ export class TrainingIndex {
     const { layout, remover } = this.#parts;
     const key = encodeTrainingId(id, layout.idType, "id");
     const revision = encodeRevision(options.revision, "revision");
-    const [outcome] = await withTimeLimit(options, (signal) =>
-      remover.remove([key], { ...options, signal, revision }),
-    );
+    const [outcome] = await withTimeLimit(options, (signal) => remover.remove([key], { ...options, signal, revision }));
     return { id, status: outcome?.status ?? "absent", removed: outcome?.removed ?? 0 };
   }
 
@@ -211,16 +203,12 @@ export class TrainingIndex {
     const { layout, remover } = this.#parts;
     if (ids === undefined) {
       const condition = compileFilter(filter);
-      const found = await withTimeLimit(options, (signal) =>
-        remover.removeMatching(condition, { ...options, signal }),
-      );
+      const found = await withTimeLimit(options, (signal) => remover.removeMatching(condition, { ...options, signal }));
       return found.map(({ key, outcome }) => ({ id: decodeTrainingId(key, layout.idType), ...outcome }));
     }
     const keys = encodeTrainingIds(ids, layout.idType);
     const distinct = [...new Set(keys)];
-    const outcomes = await withTimeLimit(options, (signal) =>
-      remover.remove(distinct, { ...options, signal }),
-    );
+    const outcomes = await withTimeLimit(options, (signal) => remover.remove(distinct, { ...options, signal }));
     const byKey = new Map(distinct.map((key, index) => [key, outcomes[index]]));
     return ids.map((id, index) => {
       const { status, removed } = byKey.get(keys[index] ?? "") ?? { status: "absent", removed: 0 };

@@ -11,27 +11,18 @@ const nothingSet = {
 };
 
 describe("configFromEnv", () => {
-  it.each([
-    "p#1",
-    "p@ss",
-    "a/b?c",
-    "100%",
-    "com espaço",
-    "a:b@c/d#e?f%g h&i=j",
-    "1#2",
-    "1?x",
-    "%40%",
-    "ção",
-    "[x]",
-  ])("encodes reserved characters in the password %s", (password) => {
-    for (const rest of ["localhost:5432/treinos", "db/treinos?sslmode=disable&application_name=a@b"]) {
-      const { databaseUrl } = configFromEnv({ DATABASE_URL: `postgres://bot:${password}@${rest}` });
-      const url = new URL(databaseUrl ?? "");
-      expect([url.username, url.hostname, url.pathname]).toEqual(["bot", rest.split(/[:/]/)[0], "/treinos"]);
-      expect(decodeURIComponent(url.password)).toBe(password.replace("%40", "@"));
-      expect(databaseUrl?.endsWith(rest)).toBe(true);
-    }
-  });
+  it.each(["p#1", "p@ss", "a/b?c", "100%", "com espaço", "a:b@c/d#e?f%g h&i=j", "1#2", "1?x", "%40%", "ção", "[x]"])(
+    "encodes reserved characters in the password %s",
+    (password) => {
+      for (const rest of ["localhost:5432/treinos", "db/treinos?sslmode=disable&application_name=a@b"]) {
+        const { databaseUrl } = configFromEnv({ DATABASE_URL: `postgres://bot:${password}@${rest}` });
+        const url = new URL(databaseUrl ?? "");
+        expect([url.username, url.hostname, url.pathname]).toEqual(["bot", rest.split(/[:/]/)[0], "/treinos"]);
+        expect(decodeURIComponent(url.password)).toBe(password.replace("%40", "@"));
+        expect(databaseUrl?.endsWith(rest)).toBe(true);
+      }
+    },
+  );
 
   it.each([
     "postgres://bot:p%40ss@db/treinos",
@@ -111,10 +102,7 @@ describe("configFromEnv", () => {
   it.each(["localhost:5432/treinos", "treinos", "http://localhost/treinos", "postgres//bot:segredo@db"])(
     "refuses %s as the address of the database without repeating it",
     (value) => {
-      const error = refusal(
-        "DATABASE_URL",
-        "must be an address that starts with postgres:// or postgresql://",
-      );
+      const error = refusal("DATABASE_URL", "must be an address that starts with postgres:// or postgresql://");
       expect(() => configFromEnv({ DATABASE_URL: value })).toThrow(error);
       expect(error.message).not.toContain(value);
     },
@@ -164,18 +152,7 @@ describe("configFromEnv", () => {
   it.each(["HNSW_M", "HNSW_EF_CONSTRUCTION", "HNSW_EF_SEARCH"])(
     "refuses a value of %s that is not a whole number",
     (name) => {
-      for (const value of [
-        "dezesseis",
-        "1.5",
-        "-1",
-        "+1",
-        "1e2",
-        "0x10",
-        "1_000",
-        "1234567890",
-        "NaN",
-        "１６",
-      ]) {
+      for (const value of ["dezesseis", "1.5", "-1", "+1", "1e2", "0x10", "1_000", "1234567890", "NaN", "１６"]) {
         expect(() => configFromEnv({ [name]: value })).toThrow(refusal(name, "must be a whole number"));
       }
     },

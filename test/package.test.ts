@@ -96,9 +96,7 @@ describe("the tarball", () => {
     const { exports } = JSON.parse(await readFile(installed(NAME, "package.json"), "utf8")) as {
       exports: Record<string, unknown>;
     };
-    expect(Object.keys(exports).sort()).toEqual(
-      [...Object.keys(EXPORTS), "./embedded", "./package.json"].sort(),
-    );
+    expect(Object.keys(exports).sort()).toEqual([...Object.keys(EXPORTS), "./embedded", "./package.json"].sort());
     const targets = JSON.stringify(exports).match(/"\.\/[^"]*\.(?:js|cjs|ts|cts)"/g) ?? [];
     expect(targets).toHaveLength(24);
     expect(targets.map((target) => target.slice(3, -1)).filter((path) => !files.includes(path))).toEqual([]);
@@ -115,8 +113,7 @@ describe("the tarball", () => {
       "THIRD_PARTY_LICENSES.md",
       "bench/chart.svg",
     ];
-    const isPage = (path: string): boolean =>
-      /^(?:docs|examples|tooling)\/|^src\/\w+\/README\.md$/.test(path);
+    const isPage = (path: string): boolean => /^(?:docs|examples|tooling)\/|^src\/\w+\/README\.md$/.test(path);
     expect(files).toContain("package.json");
     const others = files.filter((path) => !papers.includes(path) && !isPage(path));
     expect(others.filter((path) => !path.startsWith("dist/"))).toEqual([]);
@@ -131,8 +128,7 @@ describe("the tarball", () => {
       for (const link of linksOf(await readPage(page))) {
         const [path = "", anchor] = link.split("#");
         const target = path === "" ? page : posix.join(posix.dirname(page), path);
-        const isThere =
-          files.includes(target) && (!anchor || anchorsOf(await readPage(target)).includes(anchor));
+        const isThere = files.includes(target) && (!anchor || anchorsOf(await readPage(target)).includes(anchor));
         if (!isThere) broken.push(`${page}: ${link}`);
       }
     }
@@ -224,13 +220,7 @@ describe.each(KINDS)("in a project of type %s", (kind) => {
         results.push(response.status);
         print(results);`,
       );
-      expect(results).toEqual([
-        "DatabaseError",
-        "SchemaError",
-        "InvalidArgumentError",
-        "InvalidArgumentError",
-        503,
-      ]);
+      expect(results).toEqual(["DatabaseError", "SchemaError", "InvalidArgumentError", "InvalidArgumentError", 503]);
     },
     NODE_TIMEOUT,
   );

@@ -44,9 +44,9 @@ describe.each(READMES)("the code of %s", (readme) => {
       scripts: Record<string, string>;
     };
     const text = await readFile(readme, "utf8");
-    const named = [
-      ...text.matchAll(/npm (?:run )?(start|test|eval|bench|example|playground|check|build)\b/g),
-    ].map(([, name = ""]) => name);
+    const named = [...text.matchAll(/npm (?:run )?(start|test|eval|bench|example|playground|check|build)\b/g)].map(
+      ([, name = ""]) => name,
+    );
     expect(named).toContain("start");
     for (const name of named) expect(scripts).toHaveProperty(name);
     // Other tests run these: test/package.test.ts installs, test/scripts.int.test.ts starts.
@@ -74,9 +74,7 @@ it("the pages name files of the repository that exist", async () => {
   const pages = [...READMES, "CONTRIBUTING.md", ...readdirSync("docs").map((name) => `docs/${name}`)];
   const missing: string[] = [];
   for (const page of pages.filter((path) => path.endsWith(".md"))) {
-    const named = (await readFile(page, "utf8")).matchAll(
-      /`((?:src|test|examples|eval|bench|docs)\/[\w./-]+\.\w+)`/g,
-    );
+    const named = (await readFile(page, "utf8")).matchAll(/`((?:src|test|examples|eval|bench|docs)\/[\w./-]+\.\w+)`/g);
     for (const [, path = ""] of named) if (!existsSync(path)) missing.push(`${page}: ${path}`);
   }
   expect(missing).toEqual([]);

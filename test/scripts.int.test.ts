@@ -28,9 +28,7 @@ describe("npm start, with no configuration", () => {
     expect(output).toContain("embedder: built-in hashing (set OLLAMA_BASE_URL for a real model)");
     expect(output).toContain(`migrated to version ${SCHEMA_VERSION}, vector index built`);
     expect(output).toMatch(/entregas +│ indexed +│ 4 +│ 4 +│ 0 +│ 0/);
-    expect(output).toMatch(
-      /Qual é o valor do frete\?\n.*\n.*\n│ 0\.\d+ │ entregas +│ O frete custa R\$ 12,00/,
-    );
+    expect(output).toMatch(/Qual é o valor do frete\?\n.*\n.*\n│ 0\.\d+ │ entregas +│ O frete custa R\$ 12,00/);
     expect(output).toMatch(/entregas +│ indexed +│ 4 +│ 1 +│ 3 +│ 1/);
     expect(output).toMatch(/│ entregas +│ O frete custa R\$ 9,00/);
     expect(output).toMatch(/entregas +│ unchanged +│ 4 +│ 0 +│ 4 +│ 0/);
@@ -54,9 +52,7 @@ describe("npm start, with no configuration", () => {
   });
 
   it("names an invalid variable without its value", { timeout: MINUTE }, async () => {
-    const failure = await npm(["start"], { DATABASE_URL: "mysql://root:secret@db" }).catch(
-      (error: unknown) => error,
-    );
+    const failure = await npm(["start"], { DATABASE_URL: "mysql://root:secret@db" }).catch((error: unknown) => error);
     const { stderr } = failure as { stderr: string };
     expect(stderr).toContain("DATABASE_URL must be an address that starts with postgres:// or postgresql://");
     expect(stderr).not.toContain("secret");
@@ -73,9 +69,7 @@ describeOnServer("npm start", () => {
     expect(output).toContain("embedder: Ollama, mxbai-embed-large");
     expect(output).toMatch(/entregas +│ unchanged +│ 4 +│ 0 +│ 4 +│ 0/);
     const inputs = ollama.requests.map(({ body }) => JSON.stringify(body));
-    expect(
-      inputs.some((input) => input.includes("searching relevant passages: Qual é o valor do frete?")),
-    ).toBe(true);
+    expect(inputs.some((input) => input.includes("searching relevant passages: Qual é o valor do frete?"))).toBe(true);
     expect(await npm(["start"], env)).toContain("deleted training clube: deleted");
   });
 });
@@ -143,10 +137,7 @@ describe("npm run eval", () => {
   it("accepts a file in the format of SQuAD", { timeout: MINUTE }, async () => {
     const folder = await mkdtemp("/tmp/training-index-eval-");
     onTestFinished(() => rm(folder, { recursive: true }));
-    const [first, second] = [
-      "🌻 O girassol precisa de sol direto.",
-      "🌻🌻 A orquídea prefere luz indireta.",
-    ] as const;
+    const [first, second] = ["🌻 O girassol precisa de sol direto.", "🌻🌻 A orquídea prefere luz indireta."] as const;
     const ask = (context: string, question: string, text: string): unknown => ({
       id: question,
       question,

@@ -29,10 +29,8 @@ interface Source {
   imports: Import[];
 }
 
-const STRING_OR_COMMENT =
-  /"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`|\/\*[\s\S]*?\*\/|\/\/[^\n]*/g;
-const IMPORT =
-  /^(?:(?:import|export)\s+(type\s)?\s*(?:[\w*{][\w\s,*{}$]*\sfrom\s+)?|.*\bimport\()"([^"]+)"/gm;
+const STRING_OR_COMMENT = /"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`|\/\*[\s\S]*?\*\/|\/\/[^\n]*/g;
+const IMPORT = /^(?:(?:import|export)\s+(type\s)?\s*(?:[\w*{][\w\s,*{}$]*\sfrom\s+)?|.*\bimport\()"([^"]+)"/gm;
 
 /** The TypeScript files of a folder of the repository, with those of its folders. */
 function readSources(folder: string): Source[] {
@@ -44,12 +42,8 @@ function readSources(folder: string): Source[] {
   if (paths.length === 0) throw new Error(`no sources in ${ROOT}${folder}`);
   return paths.map((path) => {
     const text = readFileSync(join(ROOT, path), "utf8");
-    const uncommented = text.replace(STRING_OR_COMMENT, (found) =>
-      found.startsWith("/") ? blank(found) : found,
-    );
-    const code = uncommented.replace(STRING_OR_COMMENT, (found) =>
-      found.startsWith("`") ? found : blank(found),
-    );
+    const uncommented = text.replace(STRING_OR_COMMENT, (found) => (found.startsWith("/") ? blank(found) : found));
+    const code = uncommented.replace(STRING_OR_COMMENT, (found) => (found.startsWith("`") ? found : blank(found)));
     return { path, text, uncommented, code, imports: readImports(path, uncommented) };
   });
 }
@@ -82,9 +76,7 @@ const byPath = new Map(sources.map((source) => [source.path, source]));
 function findAll(pattern: RegExp, textOf: (source: Source) => string): string[] {
   return sources.flatMap((source) => {
     const text = textOf(source);
-    return [...text.matchAll(pattern)].map(
-      ({ 0: found, index }) => `${source.path}:${lineOf(text, index)} ${found}`,
-    );
+    return [...text.matchAll(pattern)].map(({ 0: found, index }) => `${source.path}:${lineOf(text, index)} ${found}`);
   });
 }
 
@@ -111,19 +103,14 @@ function importsBeyond(folder: string): string[] {
     .filter(({ path }) => dirname(path) === folder)
     .flatMap(({ path, imports }) =>
       imports
-        .filter(
-          ({ target }) =>
-            target !== undefined && !GROUND.includes(target) && !allowed.includes(dirname(target)),
-        )
+        .filter(({ target }) => target !== undefined && !GROUND.includes(target) && !allowed.includes(dirname(target)))
         .map(({ line, specifier }) => `${path}:${line} imports ${specifier}`),
     );
 }
 
 /** The files that a file loads at run time. */
 function runtimeTargets(path: string): string[] {
-  return (byPath.get(path)?.imports ?? []).flatMap(({ target, typeOnly }) =>
-    target && !typeOnly ? [target] : [],
-  );
+  return (byPath.get(path)?.imports ?? []).flatMap(({ target, typeOnly }) => (target && !typeOnly ? [target] : []));
 }
 
 /** For each file that `start` loads, directly or indirectly: the chain of files that leads to it. */
@@ -282,9 +269,7 @@ describe("the sources", () => {
   });
 
   it("do not suppress messages of the compiler or the linter", () => {
-    expect(findAll(/@ts-(?:ignore|expect-error|nocheck)|eslint-disable[\w-]*/g, ({ text }) => text)).toEqual(
-      [],
-    );
+    expect(findAll(/@ts-(?:ignore|expect-error|nocheck)|eslint-disable[\w-]*/g, ({ text }) => text)).toEqual([]);
   });
 
   it(`have no file of more than ${MAX_LINES} lines`, () => {

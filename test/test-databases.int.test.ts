@@ -57,17 +57,13 @@ describe("a run of the tests", () => {
   it.each([
     ["cannot pull images", false, "no route to the registry"],
     ["cannot start containers", true, "no space left on the device"],
-  ])(
-    "continues without a server if the Docker engine %s, and prints why",
-    TIMEOUT,
-    async (_what, hasImages, why) => {
-      const { exitCode, output } = await runTests(SERVER_TESTS, await startEngine({ hasImages }));
-      expect(output).toMatch(new RegExp(`server database: NONE \\(.*${why}.*\\): its tests were left out`));
-      expect(output).toContain("embedded: PGlite, in this process");
-      expect(output).not.toMatch(/No test files found|Unhandled|^\s+at /m);
-      expect(exitCode).toBe(0);
-    },
-  );
+  ])("continues without a server if the Docker engine %s, and prints why", TIMEOUT, async (_what, hasImages, why) => {
+    const { exitCode, output } = await runTests(SERVER_TESTS, await startEngine({ hasImages }));
+    expect(output).toMatch(new RegExp(`server database: NONE \\(.*${why}.*\\): its tests were left out`));
+    expect(output).toContain("embedded: PGlite, in this process");
+    expect(output).not.toMatch(/No test files found|Unhandled|^\s+at /m);
+    expect(exitCode).toBe(0);
+  });
 
   it("fails with CI=true, and prints what would help", TIMEOUT, async () => {
     const engine = await startEngine({ hasImages: false });
@@ -103,9 +99,7 @@ describe("a run of the tests", () => {
   it.skipIf(SERVER_URL === undefined)("skips recipes on Redis if none can be started", TIMEOUT, async () => {
     const env = { ...(await startEngine({ hasImages: false })), TEST_DATABASE_URL: SERVER_URL ?? "" };
     const { exitCode, output } = await runTests(REDIS_TESTS, env);
-    expect(output).toMatch(
-      /Redis: NONE \(.*no route to the registry.*\): the tests of this suite were left out/,
-    );
+    expect(output).toMatch(/Redis: NONE \(.*no route to the registry.*\): the tests of this suite were left out/);
     expect(output).toMatch(/Tests +3 skipped/);
     expect(exitCode).toBe(0);
     const inCi = await runTests(REDIS_TESTS, { ...env, CI: "true" });

@@ -52,12 +52,9 @@ describe("storableText", () => {
 });
 
 describe("isBlank", () => {
-  it.each(["", " ", "\t\r\n\v\f", "\u00a0", "\u2003\u3000", "\ufeff", "\u2028\u2029"])(
-    "is true for %j",
-    (text) => {
-      expect(isBlank(text)).toBe(true);
-    },
-  );
+  it.each(["", " ", "\t\r\n\v\f", "\u00a0", "\u2003\u3000", "\ufeff", "\u2028\u2029"])("is true for %j", (text) => {
+    expect(isBlank(text)).toBe(true);
+  });
 
   it.each(["a", " é ", "\n.\n", "😀", "\0", "\uFFFD", "\u200b", "\ud800"])("is false for %j", (text) => {
     expect(isBlank(text)).toBe(false);
@@ -92,9 +89,7 @@ describe("canonicalMetadata", () => {
 
   it("makes values and keys storable at every depth", () => {
     const metadata = { "a\0": "b\0", lista: ["\ud800", { "c\udc00": "😀" }] };
-    expect(canonicalMetadata(metadata, "metadata")).toBe(
-      '{"a\uFFFD":"b\uFFFD","lista":["\uFFFD",{"c\uFFFD":"😀"}]}',
-    );
+    expect(canonicalMetadata(metadata, "metadata")).toBe('{"a\uFFFD":"b\uFFFD","lista":["\uFFFD",{"c\uFFFD":"😀"}]}');
   });
 
   it("writes an empty object", () => {
@@ -123,14 +118,11 @@ describe("canonicalMetadata", () => {
     expect(canonicalMetadata(metadata, "metadata")).toBe('{"__proto__":{"admin":true},"a":1}');
   });
 
-  it.each([null, undefined, "texto", 1, true, ["a"], () => ({})])(
-    "refuses %j, which is not an object",
-    (metadata) => {
-      expect(() => canonicalMetadata(metadata, "training.metadata")).toThrow(
-        new InvalidArgumentError("training.metadata", "must be a plain object"),
-      );
-    },
-  );
+  it.each([null, undefined, "texto", 1, true, ["a"], () => ({})])("refuses %j, which is not an object", (metadata) => {
+    expect(() => canonicalMetadata(metadata, "training.metadata")).toThrow(
+      new InvalidArgumentError("training.metadata", "must be a plain object"),
+    );
+  });
 
   it("refuses a cycle and keeps the error of JSON.stringify as the cause", () => {
     const metadata: Record<string, unknown> = {};

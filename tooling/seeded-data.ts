@@ -18,9 +18,7 @@ export class ClusteredVectors {
 
   constructor(dimensions: number, clusters: number, seed: number) {
     this.#random = randomNumbers(seed);
-    this.#centres = Array.from({ length: clusters }, () =>
-      Array.from({ length: dimensions }, () => this.#normal()),
-    );
+    this.#centres = Array.from({ length: clusters }, () => Array.from({ length: dimensions }, () => this.#normal()));
   }
 
   next(): number[] {
@@ -48,8 +46,7 @@ export function text(random: () => number, length: number): string {
 
 const COMMON_SHARE = 0.5;
 
-const COMMON_WORDS =
-  `prazo entrega troca garantia pedido loja cliente produto pagamento boleto cartão frete desconto
+const COMMON_WORDS = `prazo entrega troca garantia pedido loja cliente produto pagamento boleto cartão frete desconto
   estoque devolução nota fiscal endereço telefone horário atendimento transportadora vencimento parcela crédito débito
   conta cadastro senha promoção cupom catálogo fornecedor embalagem etiqueta rastreamento município bairro domingo
   não são também até após durante conforme exceto somente qualquer nenhum cada`.split(/\s+/);

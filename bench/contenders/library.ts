@@ -1,9 +1,4 @@
-import {
-  TrainingIndex,
-  type BulkLoadOptions,
-  type DatabasePool,
-  type Training,
-} from "langchain-training-index";
+import { TrainingIndex, type BulkLoadOptions, type DatabasePool, type Training } from "langchain-training-index";
 import { migrate } from "langchain-training-index/migrations";
 import type { Embeddings } from "@langchain/core/embeddings";
 import type pg from "pg";

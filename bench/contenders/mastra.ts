@@ -7,11 +7,7 @@ import { importOptional } from "./optional.js";
 interface PgVector {
   createIndex(options: object): Promise<void>;
   buildIndex(options: object): Promise<void>;
-  upsert(options: {
-    indexName: string;
-    vectors: number[][];
-    metadata: Record<string, string>[];
-  }): Promise<string[]>;
+  upsert(options: { indexName: string; vectors: number[][]; metadata: Record<string, string>[] }): Promise<string[]>;
   query(options: {
     indexName: string;
     queryVector: number[];

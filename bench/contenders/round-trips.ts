@@ -21,8 +21,7 @@ export function countRoundTrips(counted: pg.Pool): CountedPool {
 
 function countQueries(client: pg.PoolClient, count: { made: number }): pg.PoolClient {
   return new Proxy(client, {
-    get: (target, property) =>
-      property === "query" ? countedQuery(target, count) : valueOf(target, property),
+    get: (target, property) => (property === "query" ? countedQuery(target, count) : valueOf(target, property)),
   });
 }
 

@@ -1,12 +1,7 @@
 import type { BaseChatModel } from "@langchain/core/language_models/chat_models";
 import { StringOutputParser } from "@langchain/core/output_parsers";
 import { ChatPromptTemplate } from "@langchain/core/prompts";
-import {
-  citedContext,
-  type Citation,
-  type SimilarOptions,
-  type TrainingIndex,
-} from "langchain-training-index";
+import { citedContext, type Citation, type SimilarOptions, type TrainingIndex } from "langchain-training-index";
 
 /** The bot's answer. */
 export interface Answer {

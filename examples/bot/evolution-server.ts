@@ -43,10 +43,7 @@ export async function startEvolutionServer(): Promise<EvolutionServer> {
       text,
       apiKey: context.req.header("apikey"),
     });
-    return context.json(
-      { key: { remoteJid: `${number}@s.whatsapp.net`, fromMe: true }, status: "PENDING" },
-      201,
-    );
+    return context.json({ key: { remoteJid: `${number}@s.whatsapp.net`, fromMe: true }, status: "PENDING" }, 201);
   });
   const server = serve({ fetch: app.fetch, port: 0 });
   await once(server, "listening");

@@ -73,11 +73,7 @@ export function openGatherer(
   return {
     add: async (message) => {
       const { instance, phone } = message;
-      await redis
-        .multi()
-        .rpush(keyOf(phone), JSON.stringify(message))
-        .expire(keyOf(phone), BUFFER_SECONDS)
-        .exec();
+      await redis.multi().rpush(keyOf(phone), JSON.stringify(message)).expire(keyOf(phone), BUFFER_SECONDS).exec();
       // One job per phone, delayed again by each message.
       const deduplication = { id: phone, ttl: silenceMs, extend: true, replace: true };
       await queue.add("answer", { instance, phone }, { delay: silenceMs, deduplication });

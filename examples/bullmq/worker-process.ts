@@ -14,11 +14,7 @@ import { startWorker } from "./worker.js";
 
 loadEnvFile();
 const { pool, embeddings } = scriptEnvironment();
-const {
-  REDIS_URL: url = "redis://localhost:6379",
-  QUEUE_PREFIX: prefix = "bull",
-  JOB_LOCK_MS = "30000",
-} = process.env;
+const { REDIS_URL: url = "redis://localhost:6379", QUEUE_PREFIX: prefix = "bull", JOB_LOCK_MS = "30000" } = process.env;
 const index = await TrainingIndex.initialize(embeddings, { pool });
 const queues = openQueues({ connection: { url }, prefix });
 const { worker, close } = startWorker(index, queues, {

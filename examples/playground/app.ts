@@ -25,11 +25,7 @@ export function playgroundApp(pool: pg.Pool, index: TrainingIndex): Hono {
   app.get("/treinamentos", async (context) => context.json(await listTrainings(pool)));
   app.put("/treinamentos/:id", async (context) => {
     const row = toRow(context.req.param("id"), await context.req.json().catch(() => undefined));
-    if (!row)
-      return context.json(
-        { error: "tag, grupo and conteudo must be strings, and finalizado a boolean" },
-        400,
-      );
+    if (!row) return context.json({ error: "tag, grupo and conteudo must be strings, and finalizado a boolean" }, 400);
     return context.json(await saveTraining(pool, index, row));
   });
   app.delete("/treinamentos/:id", async (context) =>
@@ -46,7 +42,6 @@ export function playgroundApp(pool: pg.Pool, index: TrainingIndex): Hono {
 function toRow(id: string, body: unknown): TrainingRow | undefined {
   const { tag, grupo, conteudo, finalizado } = (body ?? {}) as Record<string, unknown>;
   const isText = (value: unknown): value is string => typeof value === "string";
-  if (!isText(tag) || !isText(grupo) || !isText(conteudo) || typeof finalizado !== "boolean")
-    return undefined;
+  if (!isText(tag) || !isText(grupo) || !isText(conteudo) || typeof finalizado !== "boolean") return undefined;
   return { id, tag, grupo, conteudo, finalizado };
 }

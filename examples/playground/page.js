@@ -5,8 +5,7 @@ const element = (id) => document.getElementById(id);
 let language = preferredLanguage(navigator.language);
 let trainings = [];
 
-const text = (key, ...values) =>
-  values.reduce((whole, value) => whole.replace("%", value), texts[language][key]);
+const text = (key, ...values) => values.reduce((whole, value) => whole.replace("%", value), texts[language][key]);
 
 function make(tag, fields = {}, ...children) {
   const made = Object.assign(document.createElement(tag), fields);
@@ -115,9 +114,7 @@ function trainingItem(training) {
       { className: "training-head" },
       make("strong", { textContent: `${id}${finalizado ? "" : ` (${text("draft")})`}` }),
       button("edit", () => openEditor(training)),
-      button(finalizado ? "unfinalise" : "finalise", () =>
-        change("PUT", { ...training, finalizado: !finalizado }),
-      ),
+      button(finalizado ? "unfinalise" : "finalise", () => change("PUT", { ...training, finalizado: !finalizado })),
       button("delete", () => change("DELETE", training)),
     ),
     make("p", {

@@ -28,11 +28,7 @@ export async function listTrainings(pool: pg.Pool): Promise<TrainingRow[]> {
 }
 
 /** Saves a row and its vectors in one transaction; embeds before it begins. Drafts have no vectors. */
-export async function saveTraining(
-  pool: pg.Pool,
-  index: TrainingIndex,
-  row: TrainingRow,
-): Promise<SaveResult> {
+export async function saveTraining(pool: pg.Pool, index: TrainingIndex, row: TrainingRow): Promise<SaveResult> {
   const { id, tag, grupo, conteudo, finalizado } = row;
   const metadata: Metadata = { tag, grupo };
   const prepared = finalizado ? await index.prepareTraining({ id, content: conteudo, metadata }) : undefined;

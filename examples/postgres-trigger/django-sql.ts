@@ -10,11 +10,7 @@ export interface DjangoSql {
 /** Creates the index, the triggers, and a job for every existing row. Run graphile-worker's own migrations first. */
 export function djangoSql(): DjangoSql {
   return {
-    forward: [
-      migrationSql({ idType: "integer" }),
-      triggerSql,
-      "SELECT training_trigger.enqueue_all();\n",
-    ].join("\n"),
+    forward: [migrationSql({ idType: "integer" }), triggerSql, "SELECT training_trigger.enqueue_all();\n"].join("\n"),
     // The schema holds nothing of the host's. The extension stays, because others may use it.
     reverse: `${triggerDownSql}DROP SCHEMA training_index CASCADE;\n`,
   };

@@ -100,10 +100,7 @@ async function show(databaseUrl: string): Promise<void> {
   client.release();
 
   console.log("\n7. It changes columns that do not affect the vectors, and tries to set the flag: no job.");
-  await write(
-    pool,
-    "UPDATE oraculo_treinamento SET data_atualizacao = now(), treinamento_vetorizado = false",
-  );
+  await write(pool, "UPDATE oraculo_treinamento SET data_atualizacao = now(), treinamento_vetorizado = false");
   await printState(pool);
 
   console.log("\n8. It turns one training back into a draft, and deletes another.");
@@ -112,10 +109,7 @@ async function show(databaseUrl: string): Promise<void> {
   await untilDone(pool);
   await printState(pool);
   const left = await index.similar("troca de vaso e rega", { k: 100 });
-  console.log(
-    "   trainings that can be found:",
-    [...new Set(left.map(({ trainingId }) => trainingId))].sort(),
-  );
+  console.log("   trainings that can be found:", [...new Set(left.map(({ trainingId }) => trainingId))].sort());
 
   await worker.stop();
   await pool.end();

@@ -5,11 +5,7 @@ export interface BatchLimits {
 }
 
 /** Groups items into batches, in order, each within both limits. Reads at most one item ahead. */
-export function* batches<T>(
-  items: Iterable<T>,
-  sizeOf: (item: T) => number,
-  limits: BatchLimits,
-): Generator<T[]> {
+export function* batches<T>(items: Iterable<T>, sizeOf: (item: T) => number, limits: BatchLimits): Generator<T[]> {
   let batch: T[] = [];
   let size = 0;
   for (const item of items) {

@@ -63,10 +63,7 @@ export function checkNames(given: unknown, known: readonly string[], owner: stri
   if (given === undefined) return;
   if (!isOptionsObject(given)) {
     const names = known.length > 3 ? `${known.slice(0, 3).join(", ")}, ...` : known.join(", ");
-    throw new InvalidArgumentError(
-      path ?? "options",
-      `must be an object, { ${names} }, but is ${nameOfKind(given)}`,
-    );
+    throw new InvalidArgumentError(path ?? "options", `must be an object, { ${names} }, but is ${nameOfKind(given)}`);
   }
   const unknown = Object.keys(given).find((name) => !known.includes(name));
   if (unknown === undefined) return;

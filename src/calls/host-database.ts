@@ -76,8 +76,7 @@ export function checkPool(pool: unknown): DatabasePool {
 export function checkClient(client: unknown): void {
   if (client === undefined) return;
   const given = fieldsOf(client);
-  if (typeof given.query !== "function" || isForeign(client))
-    throw refusal("client", describe(client, ["query"]));
+  if (typeof given.query !== "function" || isForeign(client)) throw refusal("client", describe(client, ["query"]));
   if (typeof given.totalCount === "number") {
     throw refusal(
       "client",

@@ -11,8 +11,7 @@
  * | `SLOW_EMBEDDER` | the embedder has not answered for a while; the call still waits |
  * | `REPAIRED` | the library found and fixed a fault in the schema |
  */
-export type NoticeCode =
-  "EXACT_SEARCH" | "TEXT_ONLY" | "UNNAMED_STATEMENT" | "RETRY" | "SLOW_EMBEDDER" | "REPAIRED";
+export type NoticeCode = "EXACT_SEARCH" | "TEXT_ONLY" | "UNNAMED_STATEMENT" | "RETRY" | "SLOW_EMBEDDER" | "REPAIRED";
 
 /** One fallback that the library took. */
 export interface Notice {

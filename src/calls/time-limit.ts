@@ -48,8 +48,7 @@ export async function withTimeLimit<T>(
     return await work(controller.signal);
   } catch (error) {
     // An embedder that receives the signal throws AbortError for a passed time limit, too.
-    if (error instanceof AbortError && error.cause instanceof TimeLimitPassed)
-      throw endedBy(controller.signal);
+    if (error instanceof AbortError && error.cause instanceof TimeLimitPassed) throw endedBy(controller.signal);
     throw error;
   } finally {
     clearTimeout(timer);

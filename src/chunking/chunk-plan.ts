@@ -71,10 +71,7 @@ export function placeSources({ sources }: NormalizedTraining): PlacedSource[] {
 }
 
 /** The last source that starts at or before an offset. A binary search, because a training can have thousands. */
-export function sourceAt<Placed extends { base: number }>(
-  sources: readonly Placed[],
-  offset: number,
-): Placed {
+export function sourceAt<Placed extends { base: number }>(sources: readonly Placed[], offset: number): Placed {
   let low = 0;
   let high = sources.length - 1;
   while (low < high) {
@@ -112,10 +109,7 @@ export function embeddedText({ header }: NormalizedTraining, content: string): s
 }
 
 /** Splits a chunk that is too long for the model in two; `undefined` if it cannot be cut. */
-export function splitChunkInTwo(
-  training: NormalizedTraining,
-  chunk: PlannedChunk,
-): PlannedChunk[] | undefined {
+export function splitChunkInTwo(training: NormalizedTraining, chunk: PlannedChunk): PlannedChunk[] | undefined {
   const placed = sourceAt(placeSources(training), chunk.start);
   const offset = chunk.start - placed.base;
   const lines = new LineFeedText(chunk.content);

@@ -35,11 +35,7 @@ export async function planEdit(
   const { before, after } = absorbFragments(text, keepEnds(text, storedLines), storedLines);
   if (before.length + after.length === 0) return undefined;
   const gap = gapBetween(text, { before, after });
-  const spans = [
-    ...before,
-    ...(await splitGap(text, gap, (part) => chunker.split(part, training.header))),
-    ...after,
-  ];
+  const spans = [...before, ...(await splitGap(text, gap, (part) => chunker.split(part, training.header))), ...after];
   return spans.map(({ start, end }) => {
     const { base, lines, given } = sourceAt(text.sources, start);
     return planChunk(training, given, lines.spanToGiven({ start: start - base, end: end - base }));

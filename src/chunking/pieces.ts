@@ -15,8 +15,7 @@ export function joinPieces(first: Piece, ...others: Piece[]): Piece {
   const joined = { ...first };
   for (const { content, start, end } of others) {
     if (end <= joined.end) continue;
-    joined.content +=
-      start < joined.end ? content.slice(joined.end - start) : blank(start - joined.end) + content;
+    joined.content += start < joined.end ? content.slice(joined.end - start) : blank(start - joined.end) + content;
     joined.end = end;
   }
   return joined;

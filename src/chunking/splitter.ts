@@ -34,8 +34,7 @@ export function describeSplitter(splitter: Splitter): string {
 /** A JSON value that is the same in every process; `undefined` for other objects. */
 function settingOf(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(settingOf);
-  if (typeof value === "function" || typeof value === "bigint" || value instanceof RegExp)
-    return String(value);
+  if (typeof value === "function" || typeof value === "bigint" || value instanceof RegExp) return String(value);
   return ["string", "number", "boolean"].includes(typeof value) ? value : undefined;
 }
 

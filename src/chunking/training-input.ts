@@ -5,15 +5,7 @@ import { runHostCode } from "../calls/host-code.js";
 import { withLineFeeds } from "./line-endings.js";
 import { encodeChunkId, encodeTrainingId } from "../schema/training-id.js";
 import { canonicalMetadata, storableMetadata, storableText } from "../text.js";
-import type {
-  IdType,
-  Metadata,
-  PythonDocument,
-  Revision,
-  Training,
-  TrainingDocument,
-  TrainingId,
-} from "../types.js";
+import type { IdType, Metadata, PythonDocument, Revision, Training, TrainingDocument, TrainingId } from "../types.js";
 
 /** A checked training. Everything in it can be stored as it is. */
 export interface NormalizedTraining {
@@ -139,12 +131,7 @@ export function encodeRevision(revision: Revision | undefined, option: string): 
   throw new InvalidArgumentError(option, "must be a finite number, a bigint or a valid Date");
 }
 
-function normalizeDocument(
-  document: TrainingDocument,
-  metadata: Metadata,
-  idType: IdType,
-  option: string,
-): Source {
+function normalizeDocument(document: TrainingDocument, metadata: Metadata, idType: IdType, option: string): Source {
   const object = typeof document === "string" ? parseDocument(document, option) : document;
   if (typeof object !== "object" || (object as unknown) === null) {
     throw new InvalidArgumentError(option, "must be a document: { pageContent, metadata }");

@@ -1,14 +1,5 @@
 import { randomUUID } from "node:crypto";
-import {
-  linkSync,
-  mkdirSync,
-  readFileSync,
-  realpathSync,
-  rmSync,
-  statSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
+import { linkSync, mkdirSync, readFileSync, realpathSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { DatabaseError } from "../errors.js";
 
@@ -102,8 +93,7 @@ function read(path: string): Holder | undefined {
 }
 
 function isAlive({ id, processId, host, processStart: start }: Holder, path: string): boolean {
-  if (host !== hostname())
-    return Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0) < SILENCE_MS;
+  if (host !== hostname()) return Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0) < SILENCE_MS;
   // In a container, successive processes may have the same id.
   if (processId === thisProcess.pid) return held.has(id);
   try {

@@ -22,8 +22,5 @@ export function serverAddress(baseUrl: unknown): string {
 }
 
 function notAnAddress(): InvalidArgumentError {
-  return new InvalidArgumentError(
-    "baseUrl",
-    "must be an address that starts with http:// or https://, as a string",
-  );
+  return new InvalidArgumentError("baseUrl", "must be an address that starts with http:// or https://, as a string");
 }

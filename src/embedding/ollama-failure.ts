@@ -102,11 +102,7 @@ export function translateFailure(error: unknown, request: FailedRequest): TextFa
   return new EmbeddingError("EMBEDDING_FAILED", message, !isFinalStatus(status), error);
 }
 
-function translateNetworkFailure(
-  error: unknown,
-  name: string,
-  { model, address }: FailedRequest,
-): EmbeddingError {
+function translateNetworkFailure(error: unknown, name: string, { model, address }: FailedRequest): EmbeddingError {
   const unreachable = unreachableCode(error);
   if (unreachable !== undefined) {
     const message =

@@ -55,8 +55,7 @@ export class OllamaRequester {
   send(texts: string[], options: SendOptions): Promise<number[][]> {
     const { deadline, signal, onRetry } = options;
     return retry(() => this.#sendOnce(texts, options), {
-      deadline: () =>
-        Math.min(deadline, (this.#unreachableSince ?? Infinity) + this.#timeouts.unreachableBudgetMs),
+      deadline: () => Math.min(deadline, (this.#unreachableSince ?? Infinity) + this.#timeouts.unreachableBudgetMs),
       canRetry: (error, attempts) => {
         if (!failureOf(error)?.retryable) return false;
         // The caller splits a request of several texts: one may be at fault, or the machine is too slow for all of them.

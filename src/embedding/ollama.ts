@@ -137,10 +137,7 @@ export class ProfiledOllamaEmbeddings extends Embeddings implements PerTextEmbed
    *
    * @throws `EmbeddingError` | `AbortError` for failures that affect all texts
    */
-  async embedEach(
-    documents: readonly string[],
-    { signal, onRetry }: EmbedOptions = {},
-  ): Promise<TextOutcome[]> {
+  async embedEach(documents: readonly string[], { signal, onRetry }: EmbedOptions = {}): Promise<TextOutcome[]> {
     const { concurrency, retryBudgetMs, ...batchLimits } = this.#limits;
     const texts = documents.map((text, index) => ({ index, text: this.profile.documentPrefix + text }));
     const requests = batches(texts, ({ text }) => text.length, batchLimits);

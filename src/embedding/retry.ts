@@ -24,8 +24,7 @@ export async function retry<T>(work: () => Promise<T>, options: RetryOptions): P
     } catch (error) {
       if (!canRetry(error, attempts)) throw error;
       // Random waits: calls that failed together must not retry together.
-      const waitMs =
-        Math.min(FIRST_WAIT_MS * 2 ** (attempts - 1), LONGEST_WAIT_MS) * (0.5 + Math.random() / 2);
+      const waitMs = Math.min(FIRST_WAIT_MS * 2 ** (attempts - 1), LONGEST_WAIT_MS) * (0.5 + Math.random() / 2);
       if (performance.now() + waitMs > deadline(error)) throw error;
       onRetry?.(error);
       // If the signal fires, the next attempt throws.

@@ -46,16 +46,11 @@ const NO_BASE64 = 'set encodingFormat: "float" on the embedder';
  *
  * @throws any error that a getter of the value throws
  */
-export function readVector(
-  given: unknown,
-  dimensions: number,
-  narrowed: Float32Array,
-): Float32Array | string {
+export function readVector(given: unknown, dimensions: number, narrowed: Float32Array): Float32Array | string {
   if (!isListLike(given)) return `${kindOf(given)} instead of a vector`;
   const vector = narrowVector(given, dimensions, narrowed);
   if (typeof vector !== "string") return vector;
-  if (isListLike(given[0]))
-    return `${vector}. It is a list of lists: return one list of numbers for each text`;
+  if (isListLike(given[0])) return `${vector}. It is a list of lists: return one list of numbers for each text`;
   if (typeof given[0] === "string") return `${vector}, but a text`;
   const isQuarter = given.length > 0 && given.length * FLOAT_BYTES === dimensions;
   if (isQuarter) return `${vector}. Floats decoded as base64 leave a quarter of the dimensions: ${NO_BASE64}`;

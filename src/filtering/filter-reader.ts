@@ -80,10 +80,7 @@ export class FilterReader {
   range(value: unknown, path: string): [Scalar, Scalar] {
     const [low, high, ...others] = this.scalars(value, path);
     if (low === undefined || high === undefined || others.length > 0 || typeof low !== typeof high) {
-      throw new InvalidArgumentError(
-        path,
-        "must be a list of two values of the same type: the lowest and the highest",
-      );
+      throw new InvalidArgumentError(path, "must be a list of two values of the same type: the lowest and the highest");
     }
     return [low, high];
   }

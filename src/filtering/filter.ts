@@ -15,11 +15,7 @@ import type { Order } from "./metadata-conditions.js";
  * @returns `undefined` if there is no filter
  * @throws {@link InvalidArgumentError} naming the part of the filter that is not understood
  */
-export function searchCondition(
-  scope: Scope,
-  filter: Filter | undefined,
-  option = "filter",
-): Condition | undefined {
+export function searchCondition(scope: Scope, filter: Filter | undefined, option = "filter"): Condition | undefined {
   const conditions: Condition[] = scope.map((json) => ({ text: "metadata @> $1::jsonb", values: [json] }));
   if (filter !== undefined) conditions.push(compileFilter(filter, option));
   return conditions.length === 0 ? undefined : allOf(conditions);
@@ -54,8 +50,7 @@ function filterCondition(reader: FilterReader, filter: unknown, path: string, de
       const scalar = reader.scalar(value, place);
       const stored = storableText(key);
       // Two keys can be the same once stored. Both conditions then apply.
-      if (metadata.pathOf(key).length > 1 || equal.has(stored))
-        conditions.push(metadata.contains(key, scalar));
+      if (metadata.pathOf(key).length > 1 || equal.has(stored)) conditions.push(metadata.contains(key, scalar));
       else equal.set(stored, scalar);
     }
   }
@@ -68,8 +63,7 @@ type Combination = (reader: FilterReader, value: unknown, path: string, depth: n
 /** The combination that a key stands for. Without a `$` it counts only if its value cannot belong to a metadata key. */
 function combinationOf(key: string, value: unknown): Combination | undefined {
   const combination = COMBINATIONS.get(key.replace(/^\$/, ""));
-  const isMeant =
-    key.startsWith("$") || Array.isArray(value) || (combination === negate && isPlainObject(value));
+  const isMeant = key.startsWith("$") || Array.isArray(value) || (combination === negate && isPlainObject(value));
   return isMeant ? combination : undefined;
 }
 
@@ -95,13 +89,7 @@ function filterConditions(reader: FilterReader, value: unknown, path: string, de
     .map((filter, index) => filterCondition(reader, filter, `${path}[${index}]`, depth + 1));
 }
 
-function keyConditions(
-  reader: FilterReader,
-  key: string,
-  operators: object,
-  path: string,
-  depth: number,
-): Condition[] {
+function keyConditions(reader: FilterReader, key: string, operators: object, path: string, depth: number): Condition[] {
   return reader.entries(operators, path, depth).map(([operator, value]) => {
     const place = `${path}.${operator}`;
     const compile = OPERATORS.get(operator.replace(/^\$/, ""));

@@ -13,9 +13,7 @@ export function contains(key: string, value: Scalar): Condition {
 
 /** The key's value contains one of these values or lists (`@>`). Uses the index on the metadata. */
 export function isOneOf(key: string, list: readonly (Scalar | readonly Scalar[])[]): Condition {
-  return containment(key, "metadata @> ANY ($1::jsonb[])", (path) => [
-    list.map((value) => nested(path, value)),
-  ]);
+  return containment(key, "metadata @> ANY ($1::jsonb[])", (path) => [list.map((value) => nested(path, value))]);
 }
 
 /** The key exists and has none of these values. */
@@ -32,8 +30,7 @@ export function isOrdered(key: string, comparisons: readonly (readonly [Order, S
     // Byte order: the same on every server, and right for ISO dates.
     const compared = type === "string" ? `(${value} #>> '{}') COLLATE "C"` : value;
     const tests = comparisons.map(
-      ([order], index) =>
-        `${compared} ${order} ${parameters[index] ?? ""}::${type === "string" ? "text" : "jsonb"}`,
+      ([order], index) => `${compared} ${order} ${parameters[index] ?? ""}::${type === "string" ? "text" : "jsonb"}`,
     );
     return `jsonb_typeof(${value}) = '${type}' AND ${tests.join(" AND ")}`;
   });
@@ -74,11 +71,7 @@ function nested(path: readonly string[], value: Scalar | readonly Scalar[]): str
 }
 
 /** A containment test on the key itself, or, if the metadata does not have it, on the path that its dots describe. */
-function containment(
-  key: string,
-  test: string,
-  valuesOf: (path: readonly string[]) => BoundValue[],
-): Condition {
+function containment(key: string, test: string, valuesOf: (path: readonly string[]) => BoundValue[]): Condition {
   const path = pathOf(key);
   const whole = storableText(key);
   if (path.length === 1) return { text: test, values: valuesOf(path) };
@@ -104,8 +97,7 @@ function onValue(
   const whole = storableText(key);
   const keys = path.length === 1 ? [whole] : [whole, ...path];
   const steps = path.map((_, index) => ` -> $${index + 2}::text`).join("");
-  const value =
-    path.length === 1 ? "(metadata -> $1::text)" : `coalesce(metadata -> $1::text, metadata${steps})`;
+  const value = path.length === 1 ? "(metadata -> $1::text)" : `coalesce(metadata -> $1::text, metadata${steps})`;
   const parameters = given.map((_, index) => `$${keys.length + index + 1}`);
   return {
     text: `(CASE WHEN ${test(value, parameters)} THEN true ELSE false END)`,

@@ -3,12 +3,7 @@ import { InvalidArgumentError } from "../errors.js";
 import type { RequestLimits } from "./request.js";
 import { checkFields, pickFields, type HitField } from "./result.js";
 import { MAX_K } from "../searching/search-options.js";
-import {
-  checkSearch,
-  DEFAULT_K,
-  SEARCH_OPTIONS,
-  type AnySearchOptions,
-} from "../searching/search-options.js";
+import { checkSearch, DEFAULT_K, SEARCH_OPTIONS, type AnySearchOptions } from "../searching/search-options.js";
 import type { Hit, SearchMode, SearchStrategy, TrainingHit } from "../types.js";
 
 /** Options of {@link similarityHandler}. All are optional. */
@@ -105,8 +100,7 @@ export function checkHandlerOptions(options: SimilarityHandlerOptions): HandlerS
   const strategies = choicesOf("strategy", STRATEGIES, options.strategies, strategy) ?? STRATEGIES;
   const maxK = checkInteger("maxK", options.maxK ?? k ?? DEFAULT_MAX_K, 1, MAX_K);
   // A string is truthy whatever it says: "false" would allow filters.
-  if (typeof allowFilter !== "boolean")
-    throw new InvalidArgumentError("allowFilter", "must be true or false");
+  if (typeof allowFilter !== "boolean") throw new InvalidArgumentError("allowFilter", "must be true or false");
   checkFunction("authorize", options.authorize);
   checkFunction("onError", options.onError);
   const settings: HandlerSettings = {
@@ -141,8 +135,7 @@ function allowedSearches({ modes, strategies, search, maxK: k }: HandlerSettings
 function checkResult({ fields, toResult }: SimilarityHandlerOptions): SimilarityHandlerOptions["toResult"] {
   checkFunction("toResult", toResult);
   if (fields === undefined) return toResult;
-  if (toResult)
-    throw new InvalidArgumentError("fields", "cannot be combined with toResult: pass one of them");
+  if (toResult) throw new InvalidArgumentError("fields", "cannot be combined with toResult: pass one of them");
   const checked = checkFields(fields);
   return (hit) => pickFields(hit, checked);
 }
@@ -169,9 +162,6 @@ function choicesOf<Choice extends string>(
 function checkChoices<T extends string>(option: string, given: readonly T[], known: readonly T[]): void {
   if (!Array.isArray(given) || given.length === 0 || !given.every((choice) => known.includes(choice as T))) {
     const all = known.join(", ");
-    throw new InvalidArgumentError(
-      option,
-      `must be ${option.startsWith("search.") ? "one of" : "a list of"} ${all}`,
-    );
+    throw new InvalidArgumentError(option, `must be ${option.startsWith("search.") ? "one of" : "a list of"} ${all}`);
   }
 }

@@ -6,11 +6,7 @@
  */
 import { AbortError, DatabaseError, EmbeddingError, InvalidArgumentError, orAbort } from "../errors.js";
 import { isPromise } from "../calls/checks.js";
-import {
-  checkHandlerOptions,
-  type HandlerSettings,
-  type SimilarityHandlerOptions,
-} from "./handler-options.js";
+import { checkHandlerOptions, type HandlerSettings, type SimilarityHandlerOptions } from "./handler-options.js";
 import { checkMethod, HttpError, parseBody, readBody, type RequestedSearch } from "./request.js";
 import { allOf } from "../searching/narrowed-search.js";
 import type { AnySearchOptions } from "../searching/search-options.js";
@@ -180,8 +176,6 @@ function report({ onError }: HandlerSettings, error: unknown, request: Request):
 
 /** Ids that are bigints are written as strings, since JSON has no bigint. */
 function respond(status: number, body: object, headers: Record<string, string> = {}): Response {
-  const json = JSON.stringify(body, (_key, value: unknown) =>
-    typeof value === "bigint" ? value.toString() : value,
-  );
+  const json = JSON.stringify(body, (_key, value: unknown) => (typeof value === "bigint" ? value.toString() : value));
   return new Response(json, { status, headers: { "Content-Type": "application/json", ...headers } });
 }

@@ -19,16 +19,12 @@ export async function readById(
   ids: readonly string[],
   scope: Scope,
 ): Promise<ChunkById[]> {
-  const rows = await query<{ id: string; content: string; metadata: string }>(
-    database,
-    readChunksById(layout),
-    [ids, scope],
-  );
+  const rows = await query<{ id: string; content: string; metadata: string }>(database, readChunksById(layout), [
+    ids,
+    scope,
+  ]);
   const byId = new Map(
-    rows.map(({ id, content, metadata }) => [
-      id,
-      { id, content, metadata: JSON.parse(metadata) as Metadata },
-    ]),
+    rows.map(({ id, content, metadata }) => [id, { id, content, metadata: JSON.parse(metadata) as Metadata }]),
   );
   return ids.flatMap((id) => byId.get(id) ?? []);
 }

@@ -24,10 +24,7 @@ export function documentTrainings(
   checkList("documents", documents);
   if (ids !== undefined) checkList("ids", ids);
   if (ids && ids.length !== documents.length) {
-    throw new InvalidArgumentError(
-      "ids",
-      `must have ${documents.length} entries, one per document, not ${ids.length}`,
-    );
+    throw new InvalidArgumentError("ids", `must have ${documents.length} entries, one per document, not ${ids.length}`);
   }
   const seen = new Set<string>();
   // Not `map`, which would skip the holes of a sparse list.

@@ -1,18 +1,10 @@
-import {
-  parseCallbackConfigArg,
-  type CallbackManagerForRetrieverRun,
-} from "@langchain/core/callbacks/manager";
+import { parseCallbackConfigArg, type CallbackManagerForRetrieverRun } from "@langchain/core/callbacks/manager";
 import { Document } from "@langchain/core/documents";
 import { BaseRetriever, type BaseRetrieverInput } from "@langchain/core/retrievers";
 import { ensureConfig, type RunnableConfig } from "@langchain/core/runnables";
 import { checkOptions, isPromise, namesOfProperties } from "../calls/checks.js";
 import { InvalidArgumentError } from "../errors.js";
-import {
-  definedOf,
-  narrowSearch,
-  RETRIEVER_SEARCH,
-  type RetrieverSearch,
-} from "../searching/narrowed-search.js";
+import { definedOf, narrowSearch, RETRIEVER_SEARCH, type RetrieverSearch } from "../searching/narrowed-search.js";
 import { DEFAULT_EF_SEARCH } from "../searching/search-options.js";
 import { checkSearch, type AnySearchOptions, type SimilarOptions } from "../searching/search-options.js";
 import { PLACE_KEY } from "../text.js";
@@ -107,11 +99,7 @@ export class TrainingRetriever extends BaseRetriever<RetrievedMetadata> {
    * @param efSearch - the index's default `efSearch`, which caps that of calls. Default 40
    * @throws {@link InvalidArgumentError} for anything but a `TrainingIndex`, and for an unknown or unusable option
    */
-  constructor(
-    index: SearchableIndex,
-    options: TrainingRetrieverOptions = {},
-    efSearch: number = DEFAULT_EF_SEARCH,
-  ) {
+  constructor(index: SearchableIndex, options: TrainingRetrieverOptions = {}, efSearch: number = DEFAULT_EF_SEARCH) {
     if (typeof (index as SearchableIndex | undefined)?.similar !== "function") {
       throw new InvalidArgumentError(
         "index",

@@ -64,12 +64,7 @@ export class TrainingTranslator extends BasicTranslator<TrainingVectorStore> {
     generatedFilter: StructuredFilter,
     mergeType: "and" | "or" | "replace" = "and",
   ): StructuredFilter {
-    return super.mergeFilters(
-      defaultFilter,
-      generatedFilter,
-      isEmpty(generatedFilter) ? "and" : mergeType,
-      true,
-    );
+    return super.mergeFilters(defaultFilter, generatedFilter, isEmpty(generatedFilter) ? "and" : mergeType, true);
   }
 }
 

@@ -41,8 +41,7 @@ export interface VectorStoreSearch {
 }
 
 /** What `delete` takes: either ids or a filter. */
-export type VectorStoreSelection =
-  { ids: string[]; filter?: undefined } | { ids?: undefined; filter: Filter };
+export type VectorStoreSelection = { ids: string[]; filter?: undefined } | { ids?: undefined; filter: Filter };
 
 /** LangChain's default. */
 const DEFAULT_K = 4;
@@ -70,12 +69,7 @@ export class TrainingVectorStore extends PGVectorStoreBase {
   declare FilterType: Filter;
   readonly #operations: VectorStoreOperations;
 
-  constructor(
-    embeddings: EmbeddingsInterface,
-    pool: DatabasePool,
-    layout: Layout,
-    operations: VectorStoreOperations,
-  ) {
+  constructor(embeddings: EmbeddingsInterface, pool: DatabasePool, layout: Layout, operations: VectorStoreOperations) {
     if (!isObject(operations)) throw madeByIndex("TrainingVectorStore");
     super(embeddings, {
       pool,
@@ -122,11 +116,7 @@ export class TrainingVectorStore extends PGVectorStoreBase {
   }
 
   /** As `addDocuments`, but with one precomputed vector per document: nothing is embedded. */
-  override async addVectors(
-    vectors: number[][],
-    documents: Document[],
-    options?: AddOptions,
-  ): Promise<string[]> {
+  override async addVectors(vectors: number[][], documents: Document[], options?: AddOptions): Promise<string[]> {
     checkNames(options, ADD_OPTIONS, "addVectors");
     checkList("vectors", vectors);
     const trainings = documentTrainings(documents, options?.ids, this.#operations);
@@ -166,19 +156,11 @@ export class TrainingVectorStore extends PGVectorStoreBase {
   }
 
   /** Finds the `k` nearest documents (default 4), best first. The score is a similarity: higher is better. */
-  override similaritySearchWithScore(
-    query: string,
-    k = DEFAULT_K,
-    filter?: Filter,
-  ): Promise<[Document, number][]> {
+  override similaritySearchWithScore(query: string, k = DEFAULT_K, filter?: Filter): Promise<[Document, number][]> {
     return this.#search(query, k, filter);
   }
 
-  override similaritySearchVectorWithScore(
-    query: number[],
-    k: number,
-    filter?: Filter,
-  ): Promise<[Document, number][]> {
+  override similaritySearchVectorWithScore(query: number[], k: number, filter?: Filter): Promise<[Document, number][]> {
     return this.#search(query, k, filter);
   }
 

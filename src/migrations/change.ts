@@ -40,12 +40,7 @@ export interface TargetInputs {
   hostIdType: IdType | undefined;
 }
 
-function idTypeFor(
-  stored: IdType,
-  schema: string,
-  given: IdType | undefined,
-  host: IdType | undefined,
-): IdType {
+function idTypeFor(stored: IdType, schema: string, given: IdType | undefined, host: IdType | undefined): IdType {
   const wanted = given ?? host ?? stored;
   if (wanted === stored) return stored;
   if (stored === "integer" && wanted === "bigint") return wanted;

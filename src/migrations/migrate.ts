@@ -32,12 +32,7 @@ import { repair } from "./repair.js";
 import { run } from "./run.js";
 import { ensureTextSearch } from "./text-search.js";
 import { ensureVectorIndex } from "./vector-index.js";
-import {
-  recordVectorIndex,
-  refuseOtherParameters,
-  requestedHnsw,
-  requestedIndexType,
-} from "./vector-index-record.js";
+import { recordVectorIndex, refuseOtherParameters, requestedHnsw, requestedIndexType } from "./vector-index-record.js";
 
 /** The result of {@link migrate}. */
 export interface MigrateResult {
@@ -109,8 +104,7 @@ export async function migrate(pool: DatabasePool, options: MigrateOptions = {}):
       const { plan, applied, repaired } = await inTransaction(bounded, (client) =>
         migrateInOrder(client, schema, options),
       );
-      const vectorIndex =
-        applied.length > 0 && applied[0] === 1 ? "built" : await ensureVectorIndex(bounded, plan);
+      const vectorIndex = applied.length > 0 && applied[0] === 1 ? "built" : await ensureVectorIndex(bounded, plan);
       return {
         schema,
         version: SCHEMA_VERSION,
@@ -132,10 +126,7 @@ async function migrateInOrder(
 ): Promise<{ plan: MigrationPlan; applied: number[]; repaired: string[] }> {
   await liftTimeouts(client);
   await query(client, NEUTRAL_SETTINGS);
-  await query(client, "SELECT pg_catalog.pg_advisory_xact_lock($1, pg_catalog.hashtext($2))", [
-    LOCK_CLASS,
-    schema,
-  ]);
+  await query(client, "SELECT pg_catalog.pg_advisory_xact_lock($1, pg_catalog.hashtext($2))", [LOCK_CLASS, schema]);
   let catalog = await readCatalog(client, schema, FIRST_PROFILE_ID);
   refuseReadOnly(catalog.settings);
   refuseSettings(catalog.settings);

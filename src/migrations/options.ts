@@ -194,9 +194,7 @@ function checkDimensions(dimensions: number, type: VectorIndexType): void {
 
 /** The first index type that can hold vectors with this many dimensions. */
 export function widerType(dimensions: number): VectorIndexType | undefined {
-  return Number.isInteger(dimensions)
-    ? vectorIndexTypes.find((type) => dimensions <= MAX_DIMENSIONS[type])
-    : undefined;
+  return Number.isInteger(dimensions) ? vectorIndexTypes.find((type) => dimensions <= MAX_DIMENSIONS[type]) : undefined;
 }
 
 function checkRange(option: string, value: number, lowest: number, highest: number): void {

@@ -1,11 +1,6 @@
 import { InvalidArgumentError } from "../errors.js";
 import { SCHEMA_VERSION } from "../schema/layout.js";
-import {
-  extensionStatements,
-  migrationTableStatement,
-  recordStatement,
-  schemaStatement,
-} from "./bootstrap.js";
+import { extensionStatements, migrationTableStatement, recordStatement, schemaStatement } from "./bootstrap.js";
 import { migrations } from "./list.js";
 import { checkMigrateNames, MIGRATE_OPTIONS, planMigration, type MigrateOptions } from "./options.js";
 
@@ -60,9 +55,7 @@ export function migrationSql(options: MigrationSqlOptions = {}): string {
     );
   }
   const preparation =
-    from > 0
-      ? []
-      : [...extensionStatements(plan), schemaStatement(plan.names), migrationTableStatement(plan.names)];
+    from > 0 ? [] : [...extensionStatements(plan), schemaStatement(plan.names), migrationTableStatement(plan.names)];
   const pending = migrations.filter(({ version }) => version > from);
   const statements = pending.flatMap((migration) => [
     ...migration.statements(plan),

@@ -13,15 +13,11 @@ const MAX_UNSTORED_TICKETS = 1_000_000;
 
 /** The parts that can be derived from the rest of the schema, in the order in which they are recreated. */
 const REPAIRS: Readonly<Record<string, (names: Names) => string[]>> = {
-  "column training.replaced_ticket": ({ training }) => [
-    `ALTER TABLE ${training} ADD COLUMN replaced_ticket bigint`,
-  ],
+  "column training.replaced_ticket": ({ training }) => [`ALTER TABLE ${training} ADD COLUMN replaced_ticket bigint`],
   "column training.updated_at": ({ training }) => [
     `ALTER TABLE ${training} ADD COLUMN updated_at timestamptz NOT NULL DEFAULT now()`,
   ],
-  "column profile.vector_index_next": ({ profile }) => [
-    `ALTER TABLE ${profile} ADD COLUMN vector_index_next text`,
-  ],
+  "column profile.vector_index_next": ({ profile }) => [`ALTER TABLE ${profile} ADD COLUMN vector_index_next text`],
   "column profile.vector_index_claimed_at": ({ profile }) => [
     `ALTER TABLE ${profile} ADD COLUMN vector_index_claimed_at timestamptz`,
   ],
@@ -74,10 +70,7 @@ export async function repair(client: Queryable, schema: string, version: number)
 function lexemeRepairs(language: TextSearchLanguage): Record<string, (names: Names) => string[]> {
   return {
     "column chunk_1.lexemes": (names) => [storeLexemes(names, language)],
-    "index chunk_1_lexemes": (names) => [
-      `DROP INDEX IF EXISTS ${names.schema}.chunk_1_lexemes`,
-      indexLexemes(names),
-    ],
+    "index chunk_1_lexemes": (names) => [`DROP INDEX IF EXISTS ${names.schema}.chunk_1_lexemes`, indexLexemes(names)],
   };
 }
 

@@ -97,11 +97,7 @@ function parallelWorkersChange(workers: number | undefined): string {
  *
  * @returns whether the lock was free
  */
-async function withTableLock(
-  pool: DatabasePool,
-  { names }: MigrationPlan,
-  change?: string,
-): Promise<boolean> {
+async function withTableLock(pool: DatabasePool, { names }: MigrationPlan, change?: string): Promise<boolean> {
   try {
     await inTransaction(pool, async (client) => {
       await liftTimeouts(client);

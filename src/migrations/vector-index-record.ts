@@ -71,11 +71,7 @@ const CLAIM_SECONDS = 5;
  * @param renew - whether this process already holds the claim
  * @returns whether this process holds the claim now; the claim of a killed process expires
  */
-export async function claimBuild(
-  database: Queryable,
-  { names }: MigrationPlan,
-  renew: boolean,
-): Promise<boolean> {
+export async function claimBuild(database: Queryable, { names }: MigrationPlan, renew: boolean): Promise<boolean> {
   const rows = await query(
     database,
     `UPDATE ${names.profile} SET vector_index_claimed_at = pg_catalog.clock_timestamp() WHERE id = $1 AND ($2

@@ -65,11 +65,8 @@ export async function ensureVectorIndex(
   } finally {
     if (isOurTurn) await releaseBuild(pool, plan);
   }
-  throw new DatabaseError(
-    "Other sessions keep changing the vector index: run migrate again when they have finished",
-    {
-      code: "CONFLICT",
-      retryable: true,
-    },
-  );
+  throw new DatabaseError("Other sessions keep changing the vector index: run migrate again when they have finished", {
+    code: "CONFLICT",
+    retryable: true,
+  });
 }

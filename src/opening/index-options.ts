@@ -20,8 +20,7 @@ export interface TrainingIndexOptions {
    */
   filter?: EqualityFilter | undefined;
   hnsw?:
-    | { /** The `efSearch` of searches that do not set it. Default 40. */ efSearch?: number | undefined }
-    | undefined;
+    { /** The `efSearch` of searches that do not set it. Default 40. */ efSearch?: number | undefined } | undefined;
   /**
    * Splits the texts of trainings. Default: `RecursiveCharacterTextSplitter` with chunks of 1000 characters and an
    * overlap of 150, smaller for a model that reads fewer than 500 tokens. A chunk that is too long for the model is cut
@@ -83,10 +82,7 @@ export function checkIndexOptions(embeddings: unknown, options: unknown): void {
     throw new InvalidArgumentError("embeddings", problem);
   }
   if (isPool(options)) {
-    throw new InvalidArgumentError(
-      "options",
-      "must be an object with the pool: initialize(embeddings, { pool })",
-    );
+    throw new InvalidArgumentError("options", "must be an object with the pool: initialize(embeddings, { pool })");
   }
   checkNames(options, INDEX_OPTIONS, "TrainingIndex.initialize");
   const { hnsw, profile } = (options ?? {}) as Partial<TrainingIndexOptions>;

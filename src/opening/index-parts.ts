@@ -45,10 +45,7 @@ export interface IndexParts extends OpenIndex {
  * @throws {@link InvalidArgumentError} before the database is asked
  * @throws {@link SchemaError} | {@link DatabaseError}
  */
-export async function openParts(
-  embeddings: EmbeddingsInterface,
-  options: TrainingIndexOptions,
-): Promise<IndexParts> {
+export async function openParts(embeddings: EmbeddingsInterface, options: TrainingIndexOptions): Promise<IndexParts> {
   checkIndexOptions(embeddings, options);
   const pool = boundedPool(checkPool((options as TrainingIndexOptions | undefined)?.pool));
   const schema = options.schema ?? DEFAULT_SCHEMA;
@@ -111,9 +108,6 @@ export async function openParts(
 }
 
 /** The fields that `console.log` shows of an index. */
-export function shownParts({
-  layout: { schema, idType },
-  profile: { model, dimensions },
-}: IndexParts): object {
+export function shownParts({ layout: { schema, idType }, profile: { model, dimensions } }: IndexParts): object {
   return { schema, model, dimensions, idType };
 }

@@ -204,10 +204,7 @@ export function settledWithin<T>(
 }
 
 /** Cancels a statement. @returns its result, if it succeeded before the cancellation took effect */
-export async function endStatement<T>(
-  client: object,
-  running: Promise<T>,
-): Promise<{ value: T } | undefined> {
+export async function endStatement<T>(client: object, running: Promise<T>): Promise<{ value: T } | undefined> {
   await cancelStatement(client, running);
   return settledWithin(running, 0).catch(() => undefined);
 }
@@ -215,21 +212,11 @@ export async function endStatement<T>(
 /** The error of a statement that took longer than its limit or was aborted. */
 export function statementTimedOut(signal: AbortSignal | undefined, limitMs: number): Error {
   const wait = "a statement, which waits for a lock or has much work to do";
-  return timedOut(
-    signal,
-    limitMs,
-    wait,
-    "see pg_stat_activity and pg_blocking_pids, or allow more with timeoutMs",
-  );
+  return timedOut(signal, limitMs, wait, "see pg_stat_activity and pg_blocking_pids, or allow more with timeoutMs");
 }
 
 /** The error of a wait that was given up: that of the signal, if it has fired, otherwise one for the wait's own limit. */
-export function timedOut(
-  signal: AbortSignal | undefined,
-  limitMs: number,
-  wait: string,
-  remedy: string,
-): Error {
+export function timedOut(signal: AbortSignal | undefined, limitMs: number, wait: string, remedy: string): Error {
   if (signal?.aborted) return endedBy(signal, `waiting for ${wait}: ${remedy}`);
   return new DatabaseError(`Waited ${limitMs / 1000} s for ${wait}: ${remedy}`, {
     code: "TIMEOUT",
@@ -269,11 +256,8 @@ function describeUse(pool: DatabasePool): string {
     options?: { max?: unknown };
   };
   if (typeof totalCount !== "number" || idleCount !== 0) return "";
-  if (typeof options?.max === "number" && totalCount < options.max)
-    return ", to which no connection could be made";
-  return totalCount === 1
-    ? ", whose only client is in use"
-    : `, all ${totalCount} clients of which are in use`;
+  if (typeof options?.max === "number" && totalCount < options.max) return ", to which no connection could be made";
+  return totalCount === 1 ? ", whose only client is in use" : `, all ${totalCount} clients of which are in use`;
 }
 
 function noop(): void {

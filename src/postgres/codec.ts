@@ -28,10 +28,7 @@ export function encodeVector(vector: Float32Array): Buffer {
  * @see https://www.postgresql.org/docs/current/arrays.html and `array_recv` of Postgres
  */
 export function encodeVectorArray(vectors: readonly Float32Array[], elementTypeOid: number): Buffer {
-  const bytes = vectors.reduce(
-    (sum, { byteLength }) => sum + LENGTH_BYTES + VECTOR_HEADER_BYTES + byteLength,
-    0,
-  );
+  const bytes = vectors.reduce((sum, { byteLength }) => sum + LENGTH_BYTES + VECTOR_HEADER_BYTES + byteLength, 0);
   const buffer = newArray(vectors.length, elementTypeOid, bytes);
   let offset = ARRAY_HEADER_BYTES;
   for (const vector of vectors) {

@@ -27,10 +27,7 @@ export async function query<Row = Record<string, unknown>>(
  * Runs `body` in a new transaction, on one client of the pool. The transaction is READ COMMITTED, whatever the host's
  * default: writes rely on each statement seeing what was committed before it.
  */
-export async function inTransaction<T>(
-  pool: DatabasePool,
-  body: (client: Queryable) => Promise<T>,
-): Promise<T> {
+export async function inTransaction<T>(pool: DatabasePool, body: (client: Queryable) => Promise<T>): Promise<T> {
   const client = await boundedPool(pool).connect();
   let broken: Error | undefined;
   try {

@@ -94,14 +94,8 @@ const MESSAGES: readonly (readonly [pattern: RegExp, verdict: Verdict])[] = [
   [/^SASL:/, { ...REFUSED, hint: "the server and this client could not agree on the password" }],
   [/after calling end on the pool/, { ...REFUSED, hint: "the pool has been ended" }],
   [/Client was closed and is not queryable/, { ...REFUSED, hint: "the client has been ended" }],
-  [
-    /Client has already been connected/,
-    { ...REFUSED, hint: "a pg.Client was given where a pg.Pool is needed" },
-  ],
-  [
-    /timeout exceeded when trying to connect/,
-    { ...LOST, hint: "the pool's connectionTimeoutMillis has passed" },
-  ],
+  [/Client has already been connected/, { ...REFUSED, hint: "a pg.Client was given where a pg.Pool is needed" }],
+  [/timeout exceeded when trying to connect/, { ...LOST, hint: "the pool's connectionTimeoutMillis has passed" }],
   [/^Query read timeout/, { code: "TIMEOUT", retryable: true, hint: "the pool's query_timeout has passed" }],
 ];
 
@@ -184,24 +178,19 @@ export function translateError(error: unknown): TrainingIndexError {
 
 function verdictOf(sqlState: string, error: unknown): Verdict {
   // "tuple concurrently updated": two sessions changed the same catalog row
-  if (sqlState === "XX000" && /^simple_heap_(update|delete)$/.test(String(fieldsOf(error).routine)))
-    return CONFLICT;
+  if (sqlState === "XX000" && /^simple_heap_(update|delete)$/.test(String(fieldsOf(error).routine))) return CONFLICT;
   return SQLSTATES[sqlState] ?? SQLSTATES[sqlState.slice(0, 2)] ?? FAILED;
 }
 
 function translateConnectionError(error: unknown): DatabaseError {
   const { code, message } = fieldsOf(error);
-  const verdict =
-    typeof code === "string" ? verdictOfNodeCode(code) : verdictOfMessage(error, String(message));
+  const verdict = typeof code === "string" ? verdictOfNodeCode(code) : verdictOfMessage(error, String(message));
   const named = typeof code === "string" && /^[A-Z0-9_]+$/.test(code) ? ` (${code})` : "";
-  return new DatabaseError(
-    withHint(`The connection to Postgres could not be made, or broke${named}`, verdict),
-    {
-      code: verdict.code,
-      retryable: verdict.retryable,
-      cause: error,
-    },
-  );
+  return new DatabaseError(withHint(`The connection to Postgres could not be made, or broke${named}`, verdict), {
+    code: verdict.code,
+    retryable: verdict.retryable,
+    cause: error,
+  });
 }
 
 function verdictOfNodeCode(code: string): Verdict {
@@ -214,8 +203,7 @@ function verdictOfNodeCode(code: string): Verdict {
 function verdictOfMessage(error: unknown, message: string): Verdict {
   const [, verdict] = MESSAGES.find(([pattern]) => pattern.test(message)) ?? [];
   if (verdict) return verdict;
-  const isProgrammingError =
-    error instanceof TypeError || error instanceof RangeError || error instanceof SyntaxError;
+  const isProgrammingError = error instanceof TypeError || error instanceof RangeError || error instanceof SyntaxError;
   return isProgrammingError
     ? { ...REFUSED, hint: `the pool or client threw a ${error.name}; is it a pool or client of pg?` }
     : LOST;

@@ -122,10 +122,7 @@ export class NamedStatements {
 
 /** Whether a database accepts named statements. Only a real `pg.Pool` does: a host's wrapper may accept a text only. */
 function takesNames(database: Queryable): boolean {
-  return (
-    database instanceof BoundedPool &&
-    typeof (database.host as { totalCount?: unknown }).totalCount === "number"
-  );
+  return database instanceof BoundedPool && typeof (database.host as { totalCount?: unknown }).totalCount === "number";
 }
 
 /** A hash of the text: another user of the connection cannot have prepared another statement under the same name. */

@@ -40,21 +40,11 @@ export function refuseSettings(settings: Settings): void {
     refuseValue("session_replication_role", "replica", "origin");
   }
   if (settings.extra_float_digits < 0) {
-    refuseValue(
-      "extra_float_digits",
-      `${settings.extra_float_digits}`,
-      "1",
-      "It rounds the distances of hits",
-    );
+    refuseValue("extra_float_digits", `${settings.extra_float_digits}`, "1", "It rounds the distances of hits");
   }
   if (settings.gin_fuzzy_search_limit !== 0) {
     const value = `${settings.gin_fuzzy_search_limit}`;
-    refuseValue(
-      "gin_fuzzy_search_limit",
-      value,
-      "0",
-      "It leaves out hits of filters and of text searches at random",
-    );
+    refuseValue("gin_fuzzy_search_limit", value, "0", "It leaves out hits of filters and of text searches at random");
   }
 }
 
@@ -68,12 +58,7 @@ export function refuseReadOnly(settings: Settings): void {
   }
 }
 
-function refuseValue(
-  name: string,
-  value: string,
-  wanted: string,
-  why = "The index does not work with it",
-): never {
+function refuseValue(name: string, value: string, wanted: string, why = "The index does not work with it"): never {
   refuse(
     `The setting ${name} is ${value} for this role, database or server. ${why}: run ALTER ROLE ... SET ` +
       `${name} = ${wanted} for the role that connects, and reconnect`,

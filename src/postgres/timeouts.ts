@@ -3,8 +3,7 @@ import { boundedPool } from "./bounded-database.js";
 import { query, sqlStateOf, type DatabasePool, type Queryable } from "./database.js";
 
 /** Settings of a role, database or server that end long work. `transaction_timeout` exists since Postgres 17. */
-const TIMEOUTS =
-  "'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout'";
+const TIMEOUTS = "'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout'";
 
 /** query_canceled, lock_not_available, transaction_timeout */
 const TIMEOUT_STATES = new Set(["57014", "55P03", "25P04"]);
@@ -29,10 +28,7 @@ export async function liftTimeouts(client: Queryable): Promise<void> {
  * @throws {@link DatabaseError} that names the timeouts of the role and the statements that turn them off, if one of them
  * ends the statement behind a pooler
  */
-export async function withoutTimeouts<T>(
-  pool: DatabasePool,
-  work: (client: Queryable) => Promise<T>,
-): Promise<T> {
+export async function withoutTimeouts<T>(pool: DatabasePool, work: (client: Queryable) => Promise<T>): Promise<T> {
   const client = await boundedPool(pool).connect();
   let broken: Error | undefined;
   try {
@@ -66,9 +62,7 @@ async function readTimeouts(client: Queryable): Promise<{ processId: number; tim
     `SELECT pg_catalog.pg_backend_pid()::text AS process_id, s.name, s.setting AS value FROM (SELECT) AS one
     LEFT JOIN pg_catalog.pg_settings s ON s.name IN (${TIMEOUTS}) AND s.setting <> '0'`,
   );
-  const timeouts = rows.flatMap(({ name, value }) =>
-    name === null || value === null ? [] : { name, value },
-  );
+  const timeouts = rows.flatMap(({ name, value }) => (name === null || value === null ? [] : { name, value }));
   return { processId: Number(rows[0]?.process_id), timeouts };
 }
 

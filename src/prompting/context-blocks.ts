@@ -113,11 +113,7 @@ function readPassage(
   passage: Passage | null | undefined,
   option: string,
 ): { content: string; metadata: Metadata; place: Place | undefined } {
-  const {
-    content,
-    pageContent,
-    metadata = {},
-  } = (passage ?? {}) as Partial<ChunkPassage & { pageContent: string }>;
+  const { content, pageContent, metadata = {} } = (passage ?? {}) as Partial<ChunkPassage & { pageContent: string }>;
   const text = content ?? pageContent;
   if (typeof text !== "string" || !isObject(metadata)) {
     throw new InvalidArgumentError(option, "must be a hit or a document");

@@ -126,9 +126,7 @@ function toCitation({ metadata, source }: Block, index: number): Citation {
 }
 
 function defaultHeader({ metadata }: { metadata: Metadata }): string {
-  return [metadata["tag"], metadata["grupo"]]
-    .filter((part) => typeof part === "string" && part !== "")
-    .join(" - ");
+  return [metadata["tag"], metadata["grupo"]].filter((part) => typeof part === "string" && part !== "").join(" - ");
 }
 
 /** Cuts the first passage to what fits. */
@@ -157,12 +155,7 @@ function splitsSurrogatePair(text: string, length: number): boolean {
 }
 
 /** Checks the options; returns a function that says whether a text is within the limits. */
-function checkLimits({
-  maxChars,
-  maxTokens,
-  countTokens,
-  header,
-}: FormatContextOptions): (text: string) => boolean {
+function checkLimits({ maxChars, maxTokens, countTokens, header }: FormatContextOptions): (text: string) => boolean {
   checkLimit("maxChars", maxChars);
   checkLimit("maxTokens", maxTokens);
   checkFunction("header", header);
@@ -171,8 +164,7 @@ function checkLimits({
     throw new InvalidArgumentError("countTokens", "is required with maxTokens: (text: string) => number");
   }
   return (text) =>
-    text.length <= (maxChars ?? Infinity) &&
-    (maxTokens === undefined || tokensOf(text, countTokens) <= maxTokens);
+    text.length <= (maxChars ?? Infinity) && (maxTokens === undefined || tokensOf(text, countTokens) <= maxTokens);
 }
 
 function tokensOf(text: string, countTokens: FormatContextOptions["countTokens"]): number {

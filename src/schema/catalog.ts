@@ -156,10 +156,7 @@ interface ProfileRow {
 }
 
 /** @returns `undefined` if there is none, for example after someone has emptied the table */
-export async function readActiveProfile(
-  database: Queryable,
-  schema: string,
-): Promise<ActiveProfile | undefined> {
+export async function readActiveProfile(database: Queryable, schema: string): Promise<ActiveProfile | undefined> {
   const profile = `${quoteIdentifier(schema, "schema")}.profile`;
   const [row] = await query<ProfileRow>(
     database,

@@ -4,8 +4,7 @@ import { query, type Queryable } from "../postgres/database.js";
 import { SCHEMA_VERSION } from "./layout.js";
 
 /** The kinds of parts that a schema consists of. */
-export type PartKind =
-  "extension" | "table" | "sequence" | "column" | "primary key" | "foreign key" | "index" | "row";
+export type PartKind = "extension" | "table" | "sequence" | "column" | "primary key" | "foreign key" | "index" | "row";
 
 /** A part of a schema, with its name within the schema: a column is `training.ticket`. */
 export interface Part {
@@ -21,9 +20,7 @@ const COLUMNS: Readonly<Record<string, readonly (string | readonly [column: stri
   ],
   profile: [
     ...["id", "status", "dimensions", "model", "query_prefix", "document_prefix"],
-    ...(["vector_index", "vector_index_next", "vector_index_claimed_at"] as const).map(
-      (name) => [name, 2] as const,
-    ),
+    ...(["vector_index", "vector_index_next", "vector_index_claimed_at"] as const).map((name) => [name, 2] as const),
     ...(["hnsw_m", "hnsw_ef_construction"] as const).map((name) => [name, 2] as const),
     ["text_search", 4],
   ],
@@ -131,8 +128,7 @@ export async function readDamage(client: Queryable, schema: string, version: num
   );
   const active = isReadable ? await readActiveProfile(client, schema) : undefined;
   if (isReadable && !active) missing.push({ kind: "row", name: "profile" });
-  if (active?.textSearch !== undefined && parts.has("table chunk_1"))
-    missing.push(...missingTextSearch(parts));
+  if (active?.textSearch !== undefined && parts.has("table chunk_1")) missing.push(...missingTextSearch(parts));
   return { missing, active };
 }
 

@@ -69,11 +69,7 @@ export async function dropBeforeLoad(pool: DatabasePool, layout: Layout, rebuild
  * Builds the vector index with its recorded settings, in one transaction: searches continue, writes wait. A build that
  * fails leaves nothing behind.
  */
-export async function buildAfterLoad(
-  pool: DatabasePool,
-  layout: Layout,
-  settings: BuildSettings,
-): Promise<void> {
+export async function buildAfterLoad(pool: DatabasePool, layout: Layout, settings: BuildSettings): Promise<void> {
   const { schema, profileId } = layout;
   const { dimensions } = await requireActiveProfile(pool, schema);
   let parallelWorkers = settings.parallelWorkers ?? (await safeWorkers(pool, layout));
@@ -91,8 +87,7 @@ export async function buildAfterLoad(
       await drop(pool, layout, type);
       continue;
     }
-    if (!recordedHnsw)
-      throw new SchemaError("SCHEMA_MISSING", "The profile of the index is missing: run migrate");
+    if (!recordedHnsw) throw new SchemaError("SCHEMA_MISSING", "The profile of the index is missing: run migrate");
     try {
       await inTransaction(pool, (client) =>
         build(client, layout, { type, dimensions, ...recordedHnsw }, { ...settings, parallelWorkers }),
@@ -168,11 +163,11 @@ async function keepParameters(
   { vectorIndex: { m, efConstruction }, recordedHnsw }: VectorIndexes,
 ): Promise<void> {
   if (m === recordedHnsw?.m && efConstruction === recordedHnsw?.efConstruction) return;
-  await query(
-    database,
-    `UPDATE ${namesOf(layout).profile} SET hnsw_m = $2, hnsw_ef_construction = $3 WHERE id = $1`,
-    [layout.profileId, m, efConstruction],
-  );
+  await query(database, `UPDATE ${namesOf(layout).profile} SET hnsw_m = $2, hnsw_ef_construction = $3 WHERE id = $1`, [
+    layout.profileId,
+    m,
+    efConstruction,
+  ]);
 }
 
 /** 0 for a pgvector whose parallel builds are unsafe; otherwise `undefined`, the server's setting. */

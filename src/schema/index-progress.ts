@@ -67,10 +67,7 @@ function isAborted(signal: AbortSignal): boolean {
   return signal.aborted;
 }
 
-async function readProgress(
-  database: Queryable,
-  { schema, profileId }: Layout,
-): Promise<IndexProgress | undefined> {
+async function readProgress(database: Queryable, { schema, profileId }: Layout): Promise<IndexProgress | undefined> {
   const [row] = await query<{
     phase: string;
     blocks_done: HostNumber;

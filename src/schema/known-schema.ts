@@ -151,8 +151,7 @@ export class KnownSchema {
     { client, writes = false, signal }: FollowOptions = {},
   ): Promise<T> {
     let state =
-      this.#recentState(client, writes) ??
-      (await orAbort(() => (writes ? this.recent() : this.look(client)), signal));
+      this.#recentState(client, writes) ?? (await orAbort(() => (writes ? this.recent() : this.look(client)), signal));
     for (let attempt = 1; ; attempt++) {
       try {
         return await work(state);

@@ -25,9 +25,6 @@ const INVALID_BINARY = "22P03";
 export function mayBeSchemaChange(error: unknown): boolean {
   const state = sqlStateOf(error);
   return (
-    error instanceof SchemaChanged ||
-    isSchemaChange(error) ||
-    state === DATA_EXCEPTION ||
-    state === INVALID_BINARY
+    error instanceof SchemaChanged || isSchemaChange(error) || state === DATA_EXCEPTION || state === INVALID_BINARY
   );
 }

@@ -89,10 +89,7 @@ function dotProduct(left: ArrayLike<number>, right: ArrayLike<number>): number {
   return sum;
 }
 
-function bestOf(
-  candidates: readonly Candidate[],
-  scoreOf: (candidate: Candidate) => number,
-): Candidate | undefined {
+function bestOf(candidates: readonly Candidate[], scoreOf: (candidate: Candidate) => number): Candidate | undefined {
   let best: Candidate | undefined;
   let bestScore = -Infinity;
   for (const candidate of candidates) {

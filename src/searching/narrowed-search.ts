@@ -14,9 +14,7 @@ import type { Filter, SearchMode } from "../types.js";
 export type RetrieverSearch = Omit<SimilarOptions<SearchMode>, "signal" | "client" | "strategy">;
 
 /** The option names of {@link RetrieverSearch}. */
-export const RETRIEVER_SEARCH = SEARCH_OPTIONS.filter(
-  (name) => !["signal", "client", "strategy"].includes(name),
-);
+export const RETRIEVER_SEARCH = SEARCH_OPTIONS.filter((name) => !["signal", "client", "strategy"].includes(name));
 
 /**
  * Merges the options of one call into those of the retriever. A call's options can come from a client, so they can only

@@ -88,11 +88,7 @@ const EXACT_SEARCH_REASONS = {
 };
 
 /** Notifies the host that a search of a large table could not use the vector index. */
-export function notifyExactSearch(
-  notify: Notify,
-  reason: keyof typeof EXACT_SEARCH_REASONS,
-  cause?: unknown,
-): void {
+export function notifyExactSearch(notify: Notify, reason: keyof typeof EXACT_SEARCH_REASONS, cause?: unknown): void {
   const message = `A search compared all chunks, because ${EXACT_SEARCH_REASONS[reason]}`;
   notify({ code: "EXACT_SEARCH", message, ...(cause === undefined ? {} : { cause }) });
 }

@@ -57,9 +57,7 @@ export async function learnPlan(
   explain: () => Promise<string>,
 ): Promise<SearchPlan> {
   return cached(plans, key, () => {
-    const learning = explain().then<SearchPlan>((plan) =>
-      VECTOR_INDEX_SCAN.test(plan) ? "by vector" : "exact",
-    );
+    const learning = explain().then<SearchPlan>((plan) => (VECTOR_INDEX_SCAN.test(plan) ? "by vector" : "exact"));
     learning.catch(() => plans.delete(key));
     return learning;
   });

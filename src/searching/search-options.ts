@@ -27,10 +27,7 @@ export const DEFAULT_FETCH_K = 20;
 const DEFAULT_LAMBDA = 0.5;
 
 /** Options of one search with `similar`. All are optional. */
-export interface SimilarOptions<
-  Mode extends SearchMode = "vector",
-  Strategy extends SearchStrategy = "chunks",
-> {
+export interface SimilarOptions<Mode extends SearchMode = "vector", Strategy extends SearchStrategy = "chunks"> {
   /** What to return: `chunks` (default), or `trainings`, which works with mode `vector` only. */
   strategy?: Strategy | undefined;
   /**
@@ -154,10 +151,7 @@ const searchModes: readonly SearchMode[] = ["vector", "text", "hybrid"];
  * @param defaults - the index's filter, which applies to every search, and its `efSearch`
  * @throws {@link InvalidArgumentError} naming the option
  */
-export function checkSearch(
-  options: AnySearchOptions,
-  defaults: { scope: Scope; efSearch: number },
-): CheckedSearch {
+export function checkSearch(options: AnySearchOptions, defaults: { scope: Scope; efSearch: number }): CheckedSearch {
   checkCall(options, SEARCH_OPTIONS, "similar");
   const { mode = "vector", strategy = "chunks" } = options;
   checkOneOf("mode", mode, searchModes);
@@ -172,19 +166,12 @@ export function checkSearch(
     strategy,
     k,
     efSearch: checkInteger("efSearch", options.efSearch ?? defaults.efSearch, 1, MAX_K),
-    rerankFactor: checkInteger(
-      "rerankFactor",
-      options.rerankFactor ?? DEFAULT_RERANK_FACTOR,
-      1,
-      MAX_RERANK_FACTOR,
-    ),
+    rerankFactor: checkInteger("rerankFactor", options.rerankFactor ?? DEFAULT_RERANK_FACTOR, 1, MAX_RERANK_FACTOR),
     condition: searchCondition(defaults.scope, options.filter),
     weights: checkWeights(options.weights),
     ...checkThreshold(options, mode),
     perTraining:
-      options.perTraining === undefined
-        ? undefined
-        : checkInteger("perTraining", options.perTraining, 1, MAX_K),
+      options.perTraining === undefined ? undefined : checkInteger("perTraining", options.perTraining, 1, MAX_K),
     neighbors: checkNeighbors(options.neighbors),
     mmr: checkMarginalRelevance(options.mmr, k, mode === "vector" && strategy === "chunks"),
   };
@@ -198,8 +185,7 @@ function checkThreshold(
   { minScore, maxDistance, onTextOnly }: AnySearchOptions,
   mode: SearchMode,
 ): { minScore: number; maxDistance: number } {
-  if (minScore === undefined && maxDistance === undefined)
-    return { minScore: -Infinity, maxDistance: Infinity };
+  if (minScore === undefined && maxDistance === undefined) return { minScore: -Infinity, maxDistance: Infinity };
   for (const [option, value] of Object.entries({ minScore, maxDistance })) {
     if (value === undefined) continue;
     if (mode === "text") {
@@ -231,11 +217,7 @@ function checkNeighbors(neighbors: AnySearchOptions["neighbors"]): CheckedSearch
   };
 }
 
-function checkMarginalRelevance(
-  mmr: AnySearchOptions["mmr"],
-  k: number,
-  isAllowed: boolean,
-): CheckedSearch["mmr"] {
+function checkMarginalRelevance(mmr: AnySearchOptions["mmr"], k: number, isAllowed: boolean): CheckedSearch["mmr"] {
   if (mmr === undefined) return undefined;
   if (!isAllowed) {
     throw new InvalidArgumentError("mmr", 'works with mode "vector" and strategy "chunks" only');

@@ -76,9 +76,7 @@ export function searchChunks(
   const chunks = new VisibleChunks(layout, shape.condition, FIRST_CONDITION_PARAMETER);
   const { extension } = namesOf(layout);
   // The binary form is decoded ten times faster than the text form. As base64, because `pg` corrupts binary results.
-  const embedding = withEmbedding
-    ? `, encode(${extension}.vector_send(c.embedding), 'base64') AS embedding`
-    : "";
+  const embedding = withEmbedding ? `, encode(${extension}.vector_send(c.embedding), 'base64') AS embedding` : "";
   const order = "c.distance";
   if (page.perTraining === undefined) {
     const source = `(${nearestChunks(chunks, shape, PAGE_COLUMNS)}\n)`;
@@ -129,11 +127,7 @@ export function withContent(chunks: VisibleChunks, source: string, withEmbedding
  * Without OFFSET 0, Postgres would search the training's chunk ids for the chunk once per column made from its place, and
  * the planner would read all trainings instead of the few that were found.
  */
-export function withPositions(
-  chunks: VisibleChunks,
-  source: string,
-  { columns, order, neighbors }: Selection,
-): string {
+export function withPositions(chunks: VisibleChunks, source: string, { columns, order, neighbors }: Selection): string {
   const { indexed } = namesOf(chunks.layout);
   const around = neighbors ? surroundings(chunks, neighbors) : { column: "", join: "" };
   return `
@@ -198,11 +192,7 @@ export function nearestChunks(
       limit,
     );
   if (type === "vector") return limited(visible(found), indexedOrder, limit);
-  const nearest = limited(
-    visible([...new Set([...columns, "embedding"])].join(", ")),
-    indexedOrder,
-    candidates,
-  );
+  const nearest = limited(visible([...new Set([...columns, "embedding"])].join(", ")), indexedOrder, candidates);
   return limited(
     `
   SELECT ${found} FROM (${nearest}) n`,

@@ -71,10 +71,7 @@ export class Searcher {
   }
 
   /** As {@link find} in mode `vector`, with the vectors of the chunks if MMR needed them. */
-  async findChunks(
-    query: Query,
-    options: Omit<AnySearchOptions, "mode" | "strategy">,
-  ): Promise<FoundChunk[]> {
+  async findChunks(query: Query, options: Omit<AnySearchOptions, "mode" | "strategy">): Promise<FoundChunk[]> {
     const checked = this.check(options);
     const { client } = options;
     return withTimeLimit(options, (signal) => this.#findChunks(query, checked, { client, signal }));
@@ -98,10 +95,7 @@ export class Searcher {
   async #findByWords(query: Query, checked: CheckedSearch, call: CallOptions): Promise<Hit[]> {
     const question = checkQuery(query, this.#parts.dimensions);
     if (typeof question !== "string") {
-      throw new InvalidArgumentError(
-        "query",
-        `must be a text in mode ${checked.mode}: a vector has no words`,
-      );
+      throw new InvalidArgumentError("query", `must be a text in mode ${checked.mode}: a vector has no words`);
     }
     const search = { ...checked, question };
     await this.#requireTextSearch(call);

@@ -57,8 +57,7 @@ const MAX_QUESTION_WORDS = 128;
 const MAX_COUNTED = 10_000;
 
 /** Columns that say how many chunks matched, and how many of the question's words were left out. */
-const WORD_SEARCH_COLUMNS =
-  ", (SELECT count(*) FROM matching) AS matched, (SELECT left_out FROM chosen) AS left_out";
+const WORD_SEARCH_COLUMNS = ", (SELECT count(*) FROM matching) AS matched, (SELECT left_out FROM chosen) AS left_out";
 
 /** Finds the chunks that best match a question's words, best first. $1 question, $2... the condition's parameters. */
 export function matchingChunks(
@@ -143,9 +142,7 @@ function ranking(
 ): string {
   const { chunk } = namesOf(layout);
   const [known, found] = hasManyChunks ? estimatedChunks(layout) : ["", countedChunks(layout, undefined)];
-  const isChosen = onlyRareWords
-    ? `total <= ${MAX_CANDIDATES} OR total - found < ${limit ?? MAX_CANDIDATES}`
-    : "true";
+  const isChosen = onlyRareWords ? `total <= ${MAX_CANDIDATES} OR total - found < ${limit ?? MAX_CANDIDATES}` : "true";
   return `question AS MATERIALIZED (
   SELECT array_agg(lexeme) AS lexemes FROM (
     SELECT lexeme FROM unnest(${lexemesOf(layout.textSearch, question)})

@@ -144,13 +144,7 @@ async function findPage<Row extends HalvesRow>(
   const examine = (limit: ExamineLimit): Promise<Examined<Row>> => {
     const usesIndex = hasVector && limit !== undefined && isLarge(state);
     const plan = usesIndex ? "planner's" : "exact";
-    return examineByHalves(
-      target,
-      search,
-      state,
-      { words: wordsShape(search, state, limit), plan },
-      statement,
-    );
+    return examineByHalves(target, search, state, { words: wordsShape(search, state, limit), plan }, statement);
   };
   if (perTraining === undefined) return (await examine(depth)).rows;
   return widenUntilFull(k, examine, (rows) => rows.length >= k);
@@ -184,8 +178,7 @@ async function examineByHalves<Row extends HalvesRow>(
     const { text, values } = statement(halves, state);
     return statements.query<Row>(text, values, { keepsPlan: false });
   };
-  const isShort = (found: HostNumber | undefined): boolean =>
-    limit === undefined || Number(found ?? 0) < limit;
+  const isShort = (found: HostNumber | undefined): boolean => limit === undefined || Number(found ?? 0) < limit;
   const examinedAll = ([row]: Row[]): boolean => isShort(row?.near) && isShort(row?.matched);
 
   // As long as the schema's cache lives, a filter that made the scan give up is searched exactly.

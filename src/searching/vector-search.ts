@@ -83,8 +83,7 @@ async function nearestChunks(
   const { shape, efSearch } = scanBy("planner's");
   const values = [encodeVector(search.vector), efSearch, ...(condition?.values ?? [])];
   const keepsPlan = statements.areKept && isLarge(state);
-  const run = (plan: SearchPlan): Promise<HitRow[]> =>
-    statements.query<HitRow>(statement(plan), values, { keepsPlan });
+  const run = (plan: SearchPlan): Promise<HitRow[]> => statements.query<HitRow>(statement(plan), values, { keepsPlan });
   const planKey = condition ? planKeyOf(k, shape.candidates, condition) : k.toString();
   const known = cache.plans.get(planKey);
   let plan: SearchPlan = "planner's";

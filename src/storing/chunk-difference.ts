@@ -144,9 +144,7 @@ class StoredRows {
   /** Takes an unclaimed row with the chunk's text, and with its id if the caller chose one. */
   claim({ hash, id }: PlannedChunk): StoredChunk | undefined {
     const same = this.#unclaimed.get(hash) ?? [];
-    const index = same.findLastIndex((row) =>
-      id === undefined ? !this.#chosenIds.has(row.id) : row.id === id,
-    );
+    const index = same.findLastIndex((row) => (id === undefined ? !this.#chosenIds.has(row.id) : row.id === id));
     return index < 0 ? undefined : same.splice(index, 1)[0];
   }
 

@@ -45,9 +45,7 @@ export async function remove(
   const admittedKeys = admitted.map(({ key }) => key);
   const admittedSet = new Set(admittedKeys);
   // Separate statements, so that they see what was committed while the fence waited for its locks.
-  const deleted = await query<{ key: string; chunks: string }>(client, sql.deleteIndexed(layout), [
-    admittedKeys,
-  ]);
+  const deleted = await query<{ key: string; chunks: string }>(client, sql.deleteIndexed(layout), [admittedKeys]);
   await query(client, sql.deleteAllChunks(layout), [admittedKeys]);
 
   const rejected = keys.filter((key) => !admittedSet.has(key));
@@ -55,11 +53,7 @@ export async function remove(
   const newer =
     rejected.length === 0
       ? []
-      : await query<{ key: string }>(client, sql.findTrainings(layout, condition), [
-          scope,
-          rejected,
-          ...values,
-        ]);
+      : await query<{ key: string }>(client, sql.findTrainings(layout, condition), [scope, rejected, ...values]);
   const superseded = new Set(newer.map(({ key }) => key));
   const chunks = new Map(deleted.map(({ key, chunks: count }) => [key, Number(count)]));
   return keys.map((key) => {

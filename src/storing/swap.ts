@@ -136,9 +136,7 @@ export async function swap(
 /** The outcomes of admitted trainings, by key. */
 function outcomesOf(admittedKeys: readonly string[], { difference }: Version): Map<string, SwapOutcome> {
   const removed = groupBy(difference.removed, ({ key }) => key);
-  return new Map(
-    admittedKeys.map((key) => [key, { status: "indexed", removed: removed.get(key)?.length ?? 0 }]),
-  );
+  return new Map(admittedKeys.map((key) => [key, { status: "indexed", removed: removed.get(key)?.length ?? 0 }]));
 }
 
 /**
@@ -210,10 +208,6 @@ async function readLockedChunks(
 }
 
 /** The stored chunks of the trainings with these keys. */
-async function readChunks(
-  database: Queryable,
-  layout: Layout,
-  keys: readonly string[],
-): Promise<StoredChunk[]> {
+async function readChunks(database: Queryable, layout: Layout, keys: readonly string[]): Promise<StoredChunk[]> {
   return keys.length === 0 ? [] : query<StoredChunk>(database, sql.readChunks(layout), [keys]);
 }

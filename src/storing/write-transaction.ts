@@ -1,11 +1,5 @@
 import type { Notify } from "../calls/notices.js";
-import {
-  inSavepoint,
-  inTransaction,
-  sqlStateOf,
-  type DatabasePool,
-  type Queryable,
-} from "../postgres/database.js";
+import { inSavepoint, inTransaction, sqlStateOf, type DatabasePool, type Queryable } from "../postgres/database.js";
 
 /** foreign_key_violation: the host's row does not exist, so its training cannot be stored. */
 const FOREIGN_KEY_VIOLATION = "23503";

@@ -38,12 +38,7 @@ export class BatchItem {
   #storedHashes: ReadonlySet<string> = new Set();
   #mustRewrite = false;
 
-  constructor(
-    training: NormalizedTraining,
-    plan: ChunkPlan,
-    splitter: string,
-    state: StoredState | undefined,
-  ) {
+  constructor(training: NormalizedTraining, plan: ChunkPlan, splitter: string, state: StoredState | undefined) {
     this.training = training;
     this.ticket = state?.ticket ?? "0";
     this.chunks = plan.chunks;
@@ -59,10 +54,7 @@ export class BatchItem {
    */
   observe(state: StoredState | undefined): void {
     if (state?.in_scope === "false") {
-      throw new InvalidArgumentError(
-        "training.id",
-        "is taken by a training outside the filter of this index",
-      );
+      throw new InvalidArgumentError("training.id", "is taken by a training outside the filter of this index");
     }
     this.#state = state;
     this.chunks = this.#plan.chunks;

@@ -2,12 +2,7 @@ import { checkFunction, checkInteger, checkIterable, namesOfProperties } from ".
 import { InvalidArgumentError, orAbort } from "../errors.js";
 import { runHostCode } from "../calls/host-code.js";
 import type { DatabasePool } from "../postgres/database.js";
-import {
-  analyzeAfterLoad,
-  buildAfterLoad,
-  dropBeforeLoad,
-  type BuildSettings,
-} from "../schema/index-build.js";
+import { analyzeAfterLoad, buildAfterLoad, dropBeforeLoad, type BuildSettings } from "../schema/index-build.js";
 import { reportingProgress, type IndexProgress } from "../schema/index-progress.js";
 import { boundedPool } from "../postgres/bounded-database.js";
 import type { Layout } from "../schema/layout.js";
@@ -119,9 +114,7 @@ export function checkBulkLoad(options: BulkLoadOptions): BuildSettings {
   return {
     maintenanceWorkMem: maintenanceWorkMem === undefined ? undefined : checkMemory(maintenanceWorkMem),
     parallelWorkers:
-      parallelWorkers === undefined
-        ? undefined
-        : checkInteger("parallelWorkers", parallelWorkers, 0, MAX_WORKERS),
+      parallelWorkers === undefined ? undefined : checkInteger("parallelWorkers", parallelWorkers, 0, MAX_WORKERS),
   };
 }
 

@@ -1,11 +1,5 @@
 import type { Embedder } from "../embedding/embedder.js";
-import {
-  DatabaseError,
-  EmbeddingError,
-  InvalidArgumentError,
-  orAbort,
-  TrainingIndexError,
-} from "../errors.js";
+import { DatabaseError, EmbeddingError, InvalidArgumentError, orAbort, TrainingIndexError } from "../errors.js";
 
 /**
  * SQLSTATE classes that blame the row: data exception, integrity constraint violation, program limit exceeded,

@@ -32,10 +32,7 @@ export class Indexer {
    *
    * @param trainings - with distinct ids
    */
-  async prepare(
-    trainings: readonly NormalizedTraining[],
-    options: PrepareOptions = {},
-  ): Promise<PreparedBatch> {
+  async prepare(trainings: readonly NormalizedTraining[], options: PrepareOptions = {}): Promise<PreparedBatch> {
     throwIfAborted(options.signal);
     const database = databaseOf(this.#parts.pool, options);
     const states = await this.#takeTickets(trainings, database, options.client === undefined);
@@ -126,11 +123,7 @@ export class Indexer {
     const keys = trainings.map(({ key }) => key);
     const revisions = trainings.map(({ revision }) => revision);
     const take = (): Promise<(StoredState & TakenTicket)[]> =>
-      queryWithKeptPlan(connection, database, sql.takeTickets(target.layout), [
-        keys,
-        revisions,
-        target.scope,
-      ]);
+      queryWithKeptPlan(connection, database, sql.takeTickets(target.layout), [keys, revisions, target.scope]);
     const takeInKnownSchema = (): Promise<(StoredState & TakenTicket)[]> =>
       connection.knownSchema.follow(() => takeInOrder(database, target.layout, notify, take), {
         client: mayWait ? undefined : database,

@@ -8,9 +8,7 @@ const MAX_LISTED_FAILURES = 100;
 export type OnFailure = "throw" | "continue";
 
 /** The type of the results that a run yields. */
-export type ResultOf<Chosen extends OnFailure> = "continue" extends Chosen
-  ? UpsertResult | FailedUpsert
-  : UpsertResult;
+export type ResultOf<Chosen extends OnFailure> = "continue" extends Chosen ? UpsertResult | FailedUpsert : UpsertResult;
 
 /**
  * A run over many trainings, used in one of two ways: `for await` yields the result of each training in order, `await`
@@ -32,10 +30,7 @@ export class IndexingRun<Result extends UpsertResult | FailedUpsert = UpsertResu
    * @param begin - starts the work; called at the first use
    * @param onProgress - called after each training
    */
-  constructor(
-    begin: () => AsyncGenerator<Result, void, undefined>,
-    onProgress?: (progress: RunProgress) => void,
-  ) {
+  constructor(begin: () => AsyncGenerator<Result, void, undefined>, onProgress?: (progress: RunProgress) => void) {
     this.#begin = onProgress ? () => reportProgress(begin(), onProgress) : begin;
   }
 

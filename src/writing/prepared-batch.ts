@@ -73,11 +73,7 @@ export class PreparedBatch {
    *
    * @param pending - the trainings that are not done yet
    */
-  async embedMissing(
-    database: Queryable,
-    signal: AbortSignal | undefined,
-    pending = this.#items,
-  ): Promise<void> {
+  async embedMissing(database: Queryable, signal: AbortSignal | undefined, pending = this.#items): Promise<void> {
     const items = pending.filter((item) => !item.superseded && !item.unchanged);
     await this.#readStored(database, items);
     const isNew = (item: BatchItem, { hash }: PlannedChunk): boolean =>
@@ -263,8 +259,7 @@ export class PreparedBatch {
     const { target, chunker } = this.#parts;
     const keys = edited.map(({ training }) => training.key);
     const splitter = await chunker.describe();
-    const read = (): ReturnType<typeof readStoredTexts> =>
-      readStoredTexts(database, target.layout, keys, splitter);
+    const read = (): ReturnType<typeof readStoredTexts> => readStoredTexts(database, target.layout, keys, splitter);
     const texts = await this.#follow(read, this.#options.client);
     for (const item of edited) {
       const stored = texts.get(item.training.key);
@@ -279,8 +274,7 @@ export class PreparedBatch {
     const { connection, target } = this.#parts;
     const stored = items.filter(({ hasStoredVersion }) => hasStoredVersion);
     const keys = stored.map(({ training }) => training.key);
-    const read = (): ReturnType<typeof readStoredChunks> =>
-      readStoredChunks(connection, database, target.layout, keys);
+    const read = (): ReturnType<typeof readStoredChunks> => readStoredChunks(connection, database, target.layout, keys);
     const chunks = await this.#follow(read, this.#options.client);
     for (const item of stored) item.observeChunks(chunks.get(item.training.key) ?? []);
   }

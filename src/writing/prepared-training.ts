@@ -32,8 +32,7 @@ export class PreparedTraining {
   async commit(client?: Queryable, options: CommitOptions = {}): Promise<UpsertResult> {
     checkClient(client);
     checkCall(options, COMMIT_OPTIONS, "commit");
-    const commit = (signal: AbortSignal | undefined): Promise<UpsertResult[]> =>
-      this.#batch.commit(client, signal);
+    const commit = (signal: AbortSignal | undefined): Promise<UpsertResult[]> => this.#batch.commit(client, signal);
     return onlyResult(await withTimeLimit(options, commit, this.#signal));
   }
 }

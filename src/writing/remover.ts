@@ -102,8 +102,7 @@ export class Remover {
   ): Promise<Taken> {
     const database = databaseOf(this.#pool, options);
     const take = (): Promise<Taken[]> => query<Taken>(database, textFor(this.#target.layout), values);
-    const takeChecked = (): Promise<Taken[]> =>
-      takeInOrder(database, this.#target.layout, this.#notify, take);
+    const takeChecked = (): Promise<Taken[]> => takeInOrder(database, this.#target.layout, this.#notify, take);
     const [taken] = await this.#follow(takeChecked, options.client);
     if (!taken) throw new Error("a statement that takes a ticket returns a row");
     return taken;

@@ -9,11 +9,7 @@ import type { Metadata } from "../types.js";
  * @param scope - the filter of the index, compiled
  * @throws {@link InvalidArgumentError} naming the metadata that does not meet the filter
  */
-export function requireScope(
-  training: NormalizedTraining,
-  scope: Scope,
-  option = "training",
-): NormalizedTraining {
+export function requireScope(training: NormalizedTraining, scope: Scope, option = "training"): NormalizedTraining {
   const required = scope.flatMap((condition) => Object.entries(JSON.parse(condition) as Metadata));
   const check = (metadata: string, where: string): void => {
     const values = JSON.parse(metadata) as Metadata;

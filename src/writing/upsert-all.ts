@@ -61,8 +61,7 @@ export async function* upsertAll(
       }
       next = undefined;
       const { batch, failure } = await settled(arriving);
-      while (pipeline.size > 0 && (!batch || pipeline.sharesAnId(batch)))
-        yield* await pipeline.finishOldest();
+      while (pipeline.size > 0 && (!batch || pipeline.sharesAnId(batch))) yield* await pipeline.finishOldest();
       if (failure) throw failure.error;
       if (!batch) return;
       pipeline.begin(batch);

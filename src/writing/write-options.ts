@@ -163,10 +163,7 @@ export function checkSelection<Selection extends { ids?: unknown; filter?: unkno
   option = "selection",
 ): Selection {
   if (!isObject(selection) || Array.isArray(selection)) {
-    throw new InvalidArgumentError(
-      option,
-      `must be an object: ${owner}({ ids: [...] }) or ${owner}({ filter })`,
-    );
+    throw new InvalidArgumentError(option, `must be an object: ${owner}({ ids: [...] }) or ${owner}({ filter })`);
   }
   checkNames(selection, SELECTION, owner);
   if ((selection.ids === undefined) === (selection.filter === undefined)) {

@@ -16,27 +16,16 @@ describe("batches", () => {
 
   it("ends a batch before the item that would exceed its size", () => {
     const items = ["prazo", "de", "três", "dias"];
-    expect([...batches(items, lengthOf, { items: 10, size: 7 })]).toEqual([
-      ["prazo", "de"],
-      ["três"],
-      ["dias"],
-    ]);
+    expect([...batches(items, lengthOf, { items: 10, size: 7 })]).toEqual([["prazo", "de"], ["três"], ["dias"]]);
   });
 
   it("fills a batch to exactly its maximum size", () => {
-    expect([...batches(["abc", "de", "f"], lengthOf, { items: 10, size: 5 })]).toEqual([
-      ["abc", "de"],
-      ["f"],
-    ]);
+    expect([...batches(["abc", "de", "f"], lengthOf, { items: 10, size: 5 })]).toEqual([["abc", "de"], ["f"]]);
   });
 
   it("gives an item that is too large a batch of its own", () => {
     const items = ["a", "entregador", "b", "c"];
-    expect([...batches(items, lengthOf, { items: 10, size: 3 })]).toEqual([
-      ["a"],
-      ["entregador"],
-      ["b", "c"],
-    ]);
+    expect([...batches(items, lengthOf, { items: 10, size: 3 })]).toEqual([["a"], ["entregador"], ["b", "c"]]);
   });
 
   it("limits the number of items of size 0", () => {

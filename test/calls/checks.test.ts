@@ -51,12 +51,9 @@ describe("checkInteger", () => {
     expect(checkInteger("k", value, 1, 1000)).toBe(value);
   });
 
-  it.each([0, 1001, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, "5", 5n, null, undefined])(
-    "refuses %s",
-    (value) => {
-      expect(() => checkInteger("k", value, 1, 1000)).toThrow(
-        new InvalidArgumentError("k", "must be an integer from 1 to 1000"),
-      );
-    },
-  );
+  it.each([0, 1001, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, "5", 5n, null, undefined])("refuses %s", (value) => {
+    expect(() => checkInteger("k", value, 1, 1000)).toThrow(
+      new InvalidArgumentError("k", "must be an integer from 1 to 1000"),
+    );
+  });
 });

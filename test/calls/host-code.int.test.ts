@@ -85,9 +85,7 @@ describeOnServer("the stored description of a splitter", (database) => {
   it("may be in an earlier version's format: a repeat is unchanged, and an edit re-embeds only the new chunk", async () => {
     const test = await openTestIndex(database);
     await test.index.upsertTraining(TRAINING);
-    await test.pool.query(
-      `UPDATE ${test.schema}.indexed_1 SET splitter = '["RecursiveCharacterTextSplitter",[]] 510'`,
-    );
+    await test.pool.query(`UPDATE ${test.schema}.indexed_1 SET splitter = '["RecursiveCharacterTextSplitter",[]] 510'`);
     const rows = await storedRows(test);
     test.embeddings.calls = 0;
     expect(await test.index.upsertTraining(TRAINING)).toMatchObject({ status: "unchanged" });

@@ -261,14 +261,7 @@ function optionFunctionsOf(
 /** Misspellings of a name: an extra letter, a missing one, upper case, snake case, British spelling, a leading space. */
 function misspellingsOf(name: string): string[] {
   const snake = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-  const all = [
-    `${name}s`,
-    name.slice(0, -1),
-    name.toUpperCase(),
-    snake,
-    name.replace("ize", "ise"),
-    ` ${name}`,
-  ];
+  const all = [`${name}s`, name.slice(0, -1), name.toUpperCase(), snake, name.replace("ize", "ise"), ` ${name}`];
   return [...new Set(all)].filter((each) => each !== name && each !== "");
 }
 
@@ -339,15 +332,9 @@ describeOnServer("helpful messages", (database) => {
         "initialize(embeddings, { pool })",
         () => TrainingIndex.initialize({ pool, schema } as never, undefined as never),
       ],
-      [
-        "initialize(embeddings, { pool })",
-        () => TrainingIndex.initialize(pool as never, embeddings as never),
-      ],
+      ["initialize(embeddings, { pool })", () => TrainingIndex.initialize(pool as never, embeddings as never)],
       ["initialize(embeddings, { pool })", () => TrainingIndex.initialize(embeddings, pool as never)],
-      [
-        "a promise: await it",
-        () => TrainingIndex.initialize(embeddings, { pool: Promise.resolve(pool) as never }),
-      ],
+      ["a promise: await it", () => TrainingIndex.initialize(embeddings, { pool: Promise.resolve(pool) as never })],
       ["similar(query, { k })", () => index.similar({ query: "loja", k: 2 } as never)],
       ["{ id, content }", () => index.upsertTraining("a" as never, "loja" as never)],
       ["upsertTrainings takes lists", () => index.upsertTraining([{ id: "a", content: "loja" }] as never)],
@@ -398,10 +385,7 @@ describeOnServer("helpful messages", (database) => {
     const { index, schema } = await openTestIndex(database);
     const shown = inspect(index);
     expect(shown).toBe(
-      inspect({ schema, model: "hashing-1", dimensions: DIMENSIONS, idType: "text" }).replace(
-        /^/,
-        "TrainingIndex ",
-      ),
+      inspect({ schema, model: "hashing-1", dimensions: DIMENSIONS, idType: "text" }).replace(/^/, "TrainingIndex "),
     );
     expect(inspect({ index, store: index.vectorStore }, { depth: 5 })).not.toMatch(/pool|password|connect/i);
   });

@@ -4,11 +4,7 @@ import { embeddedText, splitChunkInTwo, planChunks, type ChunkPlan } from "../..
 import { Chunker } from "../../src/chunking/chunker.js";
 import { InvalidArgumentError } from "../../src/errors.js";
 import type { Splitter } from "../../src/chunking/splitter.js";
-import {
-  normalizeTraining,
-  type NormalizedTraining,
-  type Source,
-} from "../../src/chunking/training-input.js";
+import { normalizeTraining, type NormalizedTraining, type Source } from "../../src/chunking/training-input.js";
 import type { Training } from "../../src/types.js";
 
 const byLine: Splitter = { splitText: (text) => Promise.resolve(text.split("\n")) };
@@ -68,12 +64,7 @@ describe("planChunks", () => {
     const { chunks } = await plan({ id: "1", documents: texts.map((pageContent) => ({ pageContent })) });
     const content = texts.join("\n\n");
     expect(chunks.map((chunk) => chunk.content)).toEqual(["um", "dois", " três 😀", "fim"]);
-    expect(chunks.map(({ start, end }) => content.slice(start, end))).toEqual([
-      "um",
-      "dois",
-      " três 😀",
-      "fim",
-    ]);
+    expect(chunks.map(({ start, end }) => content.slice(start, end))).toEqual(["um", "dois", " três 😀", "fim"]);
     expect(chunks.map(({ start }) => start)).toEqual([0, 3, 11, 21]);
   });
 
@@ -124,9 +115,9 @@ describe("planChunks", () => {
   it.each([[["dois"]], [["um", "dois"]]])(
     "refuses splitter output that is not in the content: %j",
     async (returned) => {
-      await expect(
-        plan({ id: "1", content: "um" }, { splitText: () => Promise.resolve(returned) }),
-      ).rejects.toThrow(new InvalidArgumentError("splitter", "returned text that is not in the content"));
+      await expect(plan({ id: "1", content: "um" }, { splitText: () => Promise.resolve(returned) })).rejects.toThrow(
+        new InvalidArgumentError("splitter", "returned text that is not in the content"),
+      );
     },
   );
 
@@ -177,9 +168,7 @@ describe("planChunks", () => {
     });
 
     it("changes with the metadata of a training without chunks", async () => {
-      expect(await fingerprint({ content: "", metadata: { a: 1 } })).not.toBe(
-        await fingerprint({ content: "" }),
-      );
+      expect(await fingerprint({ content: "", metadata: { a: 1 } })).not.toBe(await fingerprint({ content: "" }));
     });
   });
 
@@ -223,9 +212,7 @@ describe("planChunks", () => {
       expect(headed?.chunks[0]?.hash).not.toBe(plain?.chunks[0]?.hash);
       const training = withVectors(Float32Array.of(1, 2));
       const ready = await planChunks(training, chunkerOf(whole));
-      expect((await planChunks({ ...training, header: "Loja" }, chunkerOf(whole))).chunks).toEqual(
-        ready.chunks,
-      );
+      expect((await planChunks({ ...training, header: "Loja" }, chunkerOf(whole))).chunks).toEqual(ready.chunks);
     });
 
     it("is embedded above the text", () => {

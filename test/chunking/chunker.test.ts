@@ -146,18 +146,15 @@ describe("Chunker", () => {
     expect(spans.length).toBeGreaterThan((await chunkerOf(128, whole).split(text, "")).length);
   });
 
-  it.each([0, -1, 33, Number.NaN])(
-    "refuses a window of %s tokens, which leaves no room for text",
-    (maxTokens) => {
-      const refusal = new InvalidArgumentError(
-        "profile.maxTokens",
-        "must be a number that leaves 32 tokens for the text after the document prefix",
-      );
-      expect(() => chunkerOf(maxTokens)).toThrow(refusal);
-      expect(() => chunkerOf(maxTokens, recursive(20, 5))).toThrow(refusal);
-      expect(() => chunkerOf(60, whole, "palavra ".repeat(20))).toThrow(refusal);
-    },
-  );
+  it.each([0, -1, 33, Number.NaN])("refuses a window of %s tokens, which leaves no room for text", (maxTokens) => {
+    const refusal = new InvalidArgumentError(
+      "profile.maxTokens",
+      "must be a number that leaves 32 tokens for the text after the document prefix",
+    );
+    expect(() => chunkerOf(maxTokens)).toThrow(refusal);
+    expect(() => chunkerOf(maxTokens, recursive(20, 5))).toThrow(refusal);
+    expect(() => chunkerOf(60, whole, "palavra ".repeat(20))).toThrow(refusal);
+  });
 
   it("describes the splitter and the window", async () => {
     const description = await chunkerOf(512).describe();
@@ -216,9 +213,7 @@ describe("Chunker", () => {
     for (const splitter of [Object.assign({ ...whole }, { cyclic }), throwing]) {
       expect(() => chunkerOf(512, splitter)).toThrow(/^splitter threw an error/);
     }
-    expect(await chunkerOf(512, Object.assign(Object.create(null) as object, whole)).describe()).toHaveLength(
-      64,
-    );
+    expect(await chunkerOf(512, Object.assign(Object.create(null) as object, whole)).describe()).toHaveLength(64);
   });
 
   it("reports a splitter that fails", async () => {
@@ -234,9 +229,7 @@ describe("Chunker", () => {
 
   describe("on a text of 1 MB", () => {
     const random = randomOf(3);
-    const letters = Array.from({ length: MEGABYTE }, () =>
-      String.fromCharCode(97 + Math.floor(random() * 26)),
-    );
+    const letters = Array.from({ length: MEGABYTE }, () => String.fromCharCode(97 + Math.floor(random() * 26)));
     const numbered = Array.from(
       { length: 2800 },
       (_, place) => `${place}. ${PORTUGUESE_PARAGRAPHS[place % PORTUGUESE_PARAGRAPHS.length] ?? ""}`,
@@ -278,25 +271,17 @@ describe("Chunker", () => {
     ["the default splitter", undefined],
     ["RecursiveCharacterTextSplitter 200/40", recursive(200, 40)],
     ["RecursiveCharacterTextSplitter 20/10", recursive(20, 10)],
-    [
-      "CharacterTextSplitter",
-      new CharacterTextSplitter({ separator: "\n\n", chunkSize: 300, chunkOverlap: 50 }),
-    ],
+    ["CharacterTextSplitter", new CharacterTextSplitter({ separator: "\n\n", chunkSize: 300, chunkOverlap: 50 })],
     ["a splitter that does not split", whole],
   ])("loses nothing of any text, and every chunk fits: %s", async (_name, splitter) => {
     const warn = console.warn;
     console.warn = () => undefined; // LangChain warns about pieces that its splitter cannot make smaller
     try {
       await fc.assert(
-        fc.asyncProperty(
-          anyText,
-          anyHeader,
-          fc.integer({ min: 64, max: 512 }),
-          async (text, header, maxTokens) => {
-            const spans = await chunkerOf(maxTokens, splitter).split(text, header);
-            expect(problemsOf(text, spans, maxTokens, header)).toEqual([]);
-          },
-        ),
+        fc.asyncProperty(anyText, anyHeader, fc.integer({ min: 64, max: 512 }), async (text, header, maxTokens) => {
+          const spans = await chunkerOf(maxTokens, splitter).split(text, header);
+          expect(problemsOf(text, spans, maxTokens, header)).toEqual([]);
+        }),
         { numRuns: 200 },
       );
     } finally {

@@ -60,22 +60,17 @@ describe("planEdit", () => {
     ["it is rewritten", () => paragraph("escrito de novo")],
     ["another is inserted before it", (text: string) => `${paragraph("novo")}\n\n${text}`],
     ["it is removed", () => ""],
-  ])(
-    "makes at most three chunks new after an edit of a paragraph anywhere in the text: %s",
-    async (_name, edit) => {
-      const stored = await fresh(PARAGRAPHS.join("\n\n"));
-      expect(stored.length).toBeGreaterThanOrEqual(200);
-      for (const place of [0, 1, 2, 3, 4, 99, 250, 401, 577, 800, 997, 998, 999]) {
-        const paragraphs = PARAGRAPHS.with(place, edit(PARAGRAPHS[place] ?? "")).filter(
-          (text) => text !== "",
-        );
-        const training = normalized(paragraphs.join("\n\n"));
-        const chunks = (await planEdit(training, stored, chunker)) ?? [];
-        expectWhole(chunks, training);
-        expect(newTexts(chunks, stored)).toBeLessThanOrEqual(3);
-      }
-    },
-  );
+  ])("makes at most three chunks new after an edit of a paragraph anywhere in the text: %s", async (_name, edit) => {
+    const stored = await fresh(PARAGRAPHS.join("\n\n"));
+    expect(stored.length).toBeGreaterThanOrEqual(200);
+    for (const place of [0, 1, 2, 3, 4, 99, 250, 401, 577, 800, 997, 998, 999]) {
+      const paragraphs = PARAGRAPHS.with(place, edit(PARAGRAPHS[place] ?? "")).filter((text) => text !== "");
+      const training = normalized(paragraphs.join("\n\n"));
+      const chunks = (await planEdit(training, stored, chunker)) ?? [];
+      expectWhole(chunks, training);
+      expect(newTexts(chunks, stored)).toBeLessThanOrEqual(3);
+    }
+  });
 
   it("is needed: the splitter alone makes nearly all chunks after an insertion new", async () => {
     const stored = await fresh(PARAGRAPHS.join("\n\n"));
@@ -125,10 +120,7 @@ describe("planEdit", () => {
   it("never makes a chunk that spans two documents", async () => {
     const documents = PARAGRAPHS.slice(0, 40);
     const stored = await fresh([documents.slice(0, 20).join("\n\n"), documents.slice(20).join("\n\n")]);
-    const edited = [
-      documents.slice(0, 25).join("\n\n"),
-      [...documents.slice(25), paragraph("novo")].join("\n\n"),
-    ];
+    const edited = [documents.slice(0, 25).join("\n\n"), [...documents.slice(25), paragraph("novo")].join("\n\n")];
     const training = normalized(edited);
     const chunks = (await planEdit(training, stored, chunker)) ?? [];
     expectWhole(chunks, training);
@@ -153,10 +145,7 @@ describe("planEdit", () => {
     const header = "Assunto: trocas e devoluções da loja. ".repeat(7).trim();
     const content = PARAGRAPHS.slice(0, 10).join("\n\n");
     const added = ["novo", "mais novo", "novíssimo", "último"].map((name) => paragraph(name).trim());
-    const training = normalized(
-      [...PARAGRAPHS.slice(0, 5), ...added, ...PARAGRAPHS.slice(5, 10)].join("\n\n"),
-      header,
-    );
+    const training = normalized([...PARAGRAPHS.slice(0, 5), ...added, ...PARAGRAPHS.slice(5, 10)].join("\n\n"), header);
     const { chunks: stored } = await planChunks(normalized(content, header), small);
     const chunks = (await planEdit(training, stored, small)) ?? [];
     expectWhole(chunks, training);
@@ -209,12 +198,9 @@ describe("planEdit", () => {
   });
 
   it("loses no character of any text in any edit", async () => {
-    const words = fc.array(
-      fc.constantFrom("loja", "é", "🌻", "prazo", "\n\n", "\r\n", "\r", " ", "  ", "\n"),
-      {
-        maxLength: 60,
-      },
-    );
+    const words = fc.array(fc.constantFrom("loja", "é", "🌻", "prazo", "\n\n", "\r\n", "\r", " ", "  ", "\n"), {
+      maxLength: 60,
+    });
     const small = chunkerOf(20, 5);
     await fc.assert(
       fc.asyncProperty(words, words, words, words, async (head, before, after, tail) => {

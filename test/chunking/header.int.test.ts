@@ -1,11 +1,6 @@
 import { Document } from "@langchain/core/documents";
 import { RecursiveCharacterTextSplitter } from "@langchain/textsplitters";
-import {
-  InvalidArgumentError,
-  TrainingIndex,
-  type Training,
-  type TrainingHeader,
-} from "langchain-training-index";
+import { InvalidArgumentError, TrainingIndex, type Training, type TrainingHeader } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { failureOf, collect, chunksWithOffsets, wholeText } from "../support/contract.js";
 import { describeOnServer } from "../support/databases.js";
@@ -116,8 +111,7 @@ describeOnServer("a header", (database) => {
     const test = await openTestIndex(database, { header: byTag, splitter });
     const sentences = Array.from(
       { length: 200 },
-      (_, place) =>
-        `${place}. A loja ${place % 7} atende de segunda a sexta, e no dia ${place} até mais tarde.`,
+      (_, place) => `${place}. A loja ${place % 7} atende de segunda a sexta, e no dia ${place} até mais tarde.`,
     );
     const content = sentences.join(" ");
     const metadata = { tag: "loja" };
@@ -230,13 +224,10 @@ describeOnServer("a header", (database) => {
     expect(test.embeddings.calls).toBe(0);
   });
 
-  it.each(["Assunto", 7, null, { header: "Loja" }])(
-    "that is %j instead of a function is refused",
-    async (header) => {
-      const schema = await migratedSchema(database);
-      const options = { pool: database.pool, schema, header: header as never };
-      const failure = await failureOf(TrainingIndex.initialize(new CountingEmbeddings(), options));
-      expect(failure).toEqual(new InvalidArgumentError("header", "must be a function"));
-    },
-  );
+  it.each(["Assunto", 7, null, { header: "Loja" }])("that is %j instead of a function is refused", async (header) => {
+    const schema = await migratedSchema(database);
+    const options = { pool: database.pool, schema, header: header as never };
+    const failure = await failureOf(TrainingIndex.initialize(new CountingEmbeddings(), options));
+    expect(failure).toEqual(new InvalidArgumentError("header", "must be a function"));
+  });
 });

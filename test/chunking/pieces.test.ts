@@ -19,9 +19,7 @@ describe("joinPieces", () => {
   });
 
   it("adds nothing for a piece inside the previous one", () => {
-    expect(joinPieces(piece(TEXT, 0, 30), piece(TEXT, 5, 30), piece(TEXT, 25, 40))).toEqual(
-      piece(TEXT, 0, 40),
-    );
+    expect(joinPieces(piece(TEXT, 0, 30), piece(TEXT, 5, 30), piece(TEXT, 25, 40))).toEqual(piece(TEXT, 0, 40));
   });
 
   it("fills a blank gap between two pieces with up to two line breaks, then spaces", () => {
@@ -36,9 +34,7 @@ describe("joinPieces", () => {
     fc.assert(
       fc.property(texts, cuts, (text, given) => {
         const pieces = given
-          .map(([from, length]) =>
-            piece(text, Math.min(from, text.length), Math.min(from + length, text.length)),
-          )
+          .map(([from, length]) => piece(text, Math.min(from, text.length), Math.min(from + length, text.length)))
           .sort((left, right) => left.start - right.start || left.end - right.end);
         const [first = piece(text, 0, 0), ...others] = pieces;
         const joined = joinPieces(first, ...others);

@@ -16,11 +16,7 @@ function isBetweenCharacters(text: string, place: number): boolean {
 
 describe("splitInTwo", () => {
   it.each([
-    [
-      "a paragraph",
-      "Um. Dois\ntrês, quatro.\n\nCinco seis sete.",
-      ["Um. Dois\ntrês, quatro.", "Cinco seis sete."],
-    ],
+    ["a paragraph", "Um. Dois\ntrês, quatro.\n\nCinco seis sete.", ["Um. Dois\ntrês, quatro.", "Cinco seis sete."]],
     ["a paragraph, with CRLF", "Um dois.\r\n\r\nTrês quatro.", ["Um dois.", "Três quatro."]],
     ["a line", "Um. Dois três\nquatro. Cinco", ["Um. Dois três", "quatro. Cinco"]],
     ["a sentence", "Um dois três. Quatro cinco seis", ["Um dois três.", "Quatro cinco seis"]],

@@ -12,12 +12,8 @@ const returning = (...chunks: string[]): Splitter => ({ splitText: () => Promise
 const recursive = (chunkSize: number, chunkOverlap: number, keepSeparator = true): Splitter =>
   new RecursiveCharacterTextSplitter({ chunkSize, chunkOverlap, keepSeparator });
 
-const bySeparator = (
-  separator: string,
-  chunkSize: number,
-  chunkOverlap: number,
-  keepSeparator = false,
-): Splitter => new CharacterTextSplitter({ separator, chunkSize, chunkOverlap, keepSeparator });
+const bySeparator = (separator: string, chunkSize: number, chunkOverlap: number, keepSeparator = false): Splitter =>
+  new CharacterTextSplitter({ separator, chunkSize, chunkOverlap, keepSeparator });
 
 /** Cuts between bytes, as token splitters do: halves of characters become U+FFFD. */
 const byBytes = (size: number, overlap: number): Splitter => ({
@@ -58,9 +54,7 @@ describe("splitText", () => {
   });
 
   it("leaves out white space around the text", async () => {
-    await expect(splitText(" \n Olá, tudo bem? \n", recursive(1000, 150))).resolves.toEqual([
-      { start: 3, end: 17 },
-    ]);
+    await expect(splitText(" \n Olá, tudo bem? \n", recursive(1000, 150))).resolves.toEqual([{ start: 3, end: 17 }]);
   });
 
   it("finds the places of chunks that overlap", async () => {
@@ -71,11 +65,7 @@ describe("splitText", () => {
   });
 
   it("finds the places in a text with CRLF and emoji", async () => {
-    await expect(texts("Olá 👋🏽\r\n\r\nAção 👨‍👩‍👧\r\n", recursive(10, 2))).resolves.toEqual([
-      "Olá 👋🏽",
-      "Ação",
-      "👨‍👩‍👧",
-    ]);
+    await expect(texts("Olá 👋🏽\r\n\r\nAção 👨‍👩‍👧\r\n", recursive(10, 2))).resolves.toEqual(["Olá 👋🏽", "Ação", "👨‍👩‍👧"]);
   });
 
   it("finds repeated passages one after the other", async () => {
@@ -110,11 +100,7 @@ describe("splitText", () => {
   });
 
   it("adds text that a splitter drops to the next chunk", async () => {
-    await expect(texts("um###dois###três", bySeparator("###", 5, 0))).resolves.toEqual([
-      "um",
-      "###dois",
-      "###três",
-    ]);
+    await expect(texts("um###dois###três", bySeparator("###", 5, 0))).resolves.toEqual(["um", "###dois", "###três"]);
   });
 
   it("adds text that a splitter drops at the beginning to the first chunk", async () => {
@@ -142,9 +128,11 @@ describe("splitText", () => {
   });
 
   it("finds a chunk that was cut inside a character", async () => {
-    await expect(
-      texts("ação de graças", returning("a\uFFFD", "\uFFFD\uFFFDo de gra", "\uFFFDas")),
-    ).resolves.toEqual(["a", "ção de gra", "ças"]);
+    await expect(texts("ação de graças", returning("a\uFFFD", "\uFFFD\uFFFDo de gra", "\uFFFDas"))).resolves.toEqual([
+      "a",
+      "ção de gra",
+      "ças",
+    ]);
   });
 
   it("never begins or ends inside a surrogate pair", async () => {
@@ -208,17 +196,14 @@ describe("splitText", () => {
     ["blank texts only", returning(" ", "", "\n\t\u00a0")],
     ["half characters only", returning("\uFFFD\uFFFD", "\uFFFD")],
     ["blank texts and half characters", returning(" ", "\uFFFD \uFFFD")],
-  ])(
-    "returns one span, without surrounding white space, if a splitter returns %s",
-    async (_name, splitter) => {
-      for (const text of ["O prazo é de três dias.", "###", "-", "😀"]) {
-        await expect(splitText(text, splitter)).resolves.toEqual([{ start: 0, end: text.length }]);
-        await expect(splitText(`\n \u00a0${text}\r\n\t`, splitter)).resolves.toEqual([
-          { start: 3, end: 3 + text.length },
-        ]);
-      }
-    },
-  );
+  ])("returns one span, without surrounding white space, if a splitter returns %s", async (_name, splitter) => {
+    for (const text of ["O prazo é de três dias.", "###", "-", "😀"]) {
+      await expect(splitText(text, splitter)).resolves.toEqual([{ start: 0, end: text.length }]);
+      await expect(splitText(`\n \u00a0${text}\r\n\t`, splitter)).resolves.toEqual([
+        { start: 3, end: 3 + text.length },
+      ]);
+    }
+  });
 
   it.each([
     ["alone", ["outra coisa"]],
@@ -246,11 +231,7 @@ describe("splitText", () => {
       "| a || b || c || d |",
       new CharacterTextSplitter({ separator: "|", chunkSize: 6, chunkOverlap: 2 }),
     ],
-    [
-      "a half character in the middle",
-      "O prazo é de três dias.",
-      returning("O prazo \uFFFD de", "três dias."),
-    ],
+    ["a half character in the middle", "O prazo é de três dias.", returning("O prazo \uFFFD de", "três dias.")],
     ["wide gaps in the overlap", "um            dois            três", returning("um dois", "dois três")],
   ])("finds chunks from which a splitter dropped something: %s", async (_name, text, splitter) => {
     const spans = await splitText(text, splitter);
@@ -324,20 +305,7 @@ describe("splitText", () => {
   });
 });
 
-const words = [
-  "prazo",
-  "entrega",
-  "é",
-  "três",
-  "não",
-  "ação",
-  "a",
-  "de",
-  "ab",
-  "😀",
-  "👨‍👩‍👧",
-  "paralelepípedo".repeat(3),
-];
+const words = ["prazo", "entrega", "é", "três", "não", "ação", "a", "de", "ab", "😀", "👨‍👩‍👧", "paralelepípedo".repeat(3)];
 const separators = ["###", "#", "\n\n", "\r\n", "\n", " ", "  ", "\t", "\u00a0", "\u3000"];
 const joined = (parts: string[], maxLength: number): fc.Arbitrary<string> =>
   fc.array(fc.constantFrom(...parts), { maxLength }).map((chosen) => chosen.join(""));

@@ -4,8 +4,7 @@ import { InvalidArgumentError } from "../../src/errors.js";
 import { encodeRevision, normalizeTraining } from "../../src/chunking/training-input.js";
 import type { Revision, Training } from "../../src/types.js";
 
-const refusal = (option: string, problem: string): InvalidArgumentError =>
-  new InvalidArgumentError(option, problem);
+const refusal = (option: string, problem: string): InvalidArgumentError => new InvalidArgumentError(option, problem);
 const normalize = (training: unknown): unknown => normalizeTraining(training as Training, "text");
 const splitProblem = "can only be given with documents";
 
@@ -21,9 +20,7 @@ describe("normalizeTraining", () => {
       key: "entregas",
       revision: null,
       metadata: '{"grupo":"suporte","tag":"entregas"}',
-      sources: [
-        { text: "O prazo é de três dias.", metadata: '{"grupo":"suporte","tag":"entregas"}', id: undefined },
-      ],
+      sources: [{ text: "O prazo é de três dias.", metadata: '{"grupo":"suporte","tag":"entregas"}', id: undefined }],
       split: true,
       header: "",
     });
@@ -171,12 +168,7 @@ describe("normalizeTraining", () => {
       "training.revision",
       "must be a finite number, a bigint or a valid Date",
     ],
-    [
-      "metadata that is a list",
-      { id: "1", content: "a", metadata: [] },
-      "training.metadata",
-      "must be a plain object",
-    ],
+    ["metadata that is a list", { id: "1", content: "a", metadata: [] }, "training.metadata", "must be a plain object"],
     [
       "metadata that is a string",
       { id: "1", content: "a", metadata: "x" },
@@ -197,12 +189,7 @@ describe("normalizeTraining", () => {
     ],
     ["split: true with content", { id: "1", content: "a", split: true }, "training.split", splitProblem],
     ["split: false with content", { id: "1", content: "a", split: false }, "training.split", splitProblem],
-    [
-      "split that is null with content",
-      { id: "1", content: "a", split: null },
-      "training.split",
-      splitProblem,
-    ],
+    ["split that is null with content", { id: "1", content: "a", split: null }, "training.split", splitProblem],
     ["split with neither content nor documents", { id: "1", split: false }, "training.split", splitProblem],
     [
       "content and documents and split",
@@ -219,12 +206,7 @@ describe("normalizeTraining", () => {
     ["neither content nor documents", { id: "1" }, "training.content", "must be a string"],
     ["content that is null", { id: "1", content: null }, "training.content", "must be a string"],
     ["documents that are null", { id: "1", documents: null }, "training.documents", "must be an array"],
-    [
-      "documents that are not a list",
-      { id: "1", documents: { 0: "a" } },
-      "training.documents",
-      "must be an array",
-    ],
+    ["documents that are not a list", { id: "1", documents: { 0: "a" } }, "training.documents", "must be an array"],
     [
       "a document that is null",
       { id: "1", documents: [null] },
@@ -362,9 +344,9 @@ describe("normalizeTraining", () => {
   it("requires document ids to be strings, whatever the type of training ids", () => {
     const training = normalizeTraining({ id: 1, documents: [{ pageContent: "a", id: "doc-1" }] }, "integer");
     expect(training.sources[0]?.id).toBe("doc-1");
-    expect(() =>
-      normalizeTraining({ id: 1, documents: [{ pageContent: "a", id: 7 as never }] }, "integer"),
-    ).toThrow(refusal("training.documents[0].id", "must be a string"));
+    expect(() => normalizeTraining({ id: 1, documents: [{ pageContent: "a", id: 7 as never }] }, "integer")).toThrow(
+      refusal("training.documents[0].id", "must be a string"),
+    );
   });
 });
 
@@ -546,9 +528,7 @@ describe("normalizeTraining with a header", () => {
   ])("does not call the header function for a training refused for its %s", (_name, refused) => {
     let asked = 0;
     const header = (): string => `${++asked}`;
-    expect(() => normalizeTraining(refused as Training, "text", "training", header)).toThrow(
-      InvalidArgumentError,
-    );
+    expect(() => normalizeTraining(refused as Training, "text", "training", header)).toThrow(InvalidArgumentError);
     expect(asked).toBe(0);
   });
 });
@@ -570,18 +550,12 @@ describe("encodeRevision", () => {
     expect(encodeRevision(undefined, "revision")).toBeNull();
   });
 
-  it.each([
-    Number.NaN,
-    Number.POSITIVE_INFINITY,
-    Number.NEGATIVE_INFINITY,
-    new Date(Number.NaN),
-    "1",
-    null,
-    {},
-    true,
-  ])("refuses %s", (revision) => {
-    expect(() => encodeRevision(revision as never, "training.revision")).toThrow(
-      refusal("training.revision", "must be a finite number, a bigint or a valid Date"),
-    );
-  });
+  it.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, new Date(Number.NaN), "1", null, {}, true])(
+    "refuses %s",
+    (revision) => {
+      expect(() => encodeRevision(revision as never, "training.revision")).toThrow(
+        refusal("training.revision", "must be a finite number, a bigint or a valid Date"),
+      );
+    },
+  );
 });

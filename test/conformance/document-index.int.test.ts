@@ -51,10 +51,7 @@ describeOnServer("LangChain DocumentIndexerTestSuite", (database) => {
     expect(first).toBe(given);
     expect(second).not.toBe("");
     expect(second).not.toBe(given);
-    expect(await store.getByIds(ids)).toEqual([
-      document(LOJA, { id: given }),
-      document(FRETE, { id: second }),
-    ]);
+    expect(await store.getByIds(ids)).toEqual([document(LOJA, { id: given }), document(FRETE, { id: second })]);
   });
 
   it("overwrites a document with the same id", async () => {

@@ -91,10 +91,7 @@ describeOnServer("LangChain index()", (database) => {
     await index.upsertTraining(trainingOf("a", ["loja um", "loja dois"], { ano: 2025 }));
     const result = await index.upsertTraining(trainingOf("a", ["loja um", "loja dois"], { ano: 2026 }));
     expect(result).toMatchObject({ status: "indexed", embedded: 0, reused: 2 });
-    expect((await index.similar("loja")).map(({ metadata }) => metadata)).toEqual([
-      { ano: 2026 },
-      { ano: 2026 },
-    ]);
+    expect((await index.similar("loja")).map(({ metadata }) => metadata)).toEqual([{ ano: 2026 }, { ano: 2026 }]);
     expect(await index.similar("loja", { filter: { ano: 2025 } })).toEqual([]);
   });
 
@@ -137,19 +134,10 @@ describeOnServer("LangChain index()", (database) => {
     const all = ["a", "b", "c"].map((id) => trainingOf(id, [`loja ${id} um`, `loja ${id} dois`]));
     await collect(index.upsertTrainings(all));
     const results = await collect(
-      index.upsertTrainings([
-        trainingOf("a", ["loja a mudada"]),
-        trainingOf("b", ["loja b um", "loja b dois"]),
-      ]),
+      index.upsertTrainings([trainingOf("a", ["loja a mudada"]), trainingOf("b", ["loja b um", "loja b dois"])]),
     );
     expect(sumOf(results)).toMatchObject({ added: 1, deleted: 2 });
-    expect(await textsIn(index)).toEqual([
-      "loja a mudada",
-      "loja b dois",
-      "loja b um",
-      "loja c dois",
-      "loja c um",
-    ]);
+    expect(await textsIn(index)).toEqual(["loja a mudada", "loja b dois", "loja b um", "loja c dois", "loja c um"]);
   });
 
   it("deletes nothing when documents of new sources are added", async () => {

@@ -48,9 +48,7 @@ async function tablesOf({ pool, schema }: TestIndex): Promise<Record<string, num
   );
   const counts: Record<string, number> = {};
   for (const { name } of rows) {
-    const counted = await pool.query<{ count: number }>(
-      `SELECT count(*)::integer AS count FROM ${schema}."${name}"`,
-    );
+    const counted = await pool.query<{ count: number }>(`SELECT count(*)::integer AS count FROM ${schema}."${name}"`);
     counts[name] = counted.rows[0]?.count ?? -1;
   }
   return counts;
@@ -74,13 +72,9 @@ describeOnServer("Injection through ids", (database) => {
     const before = await tablesOf(test);
     expect(await index.upsertTraining({ id, content: "loja" })).toMatchObject({ id, status: "indexed" });
     expect(await index.upsertTraining({ id, content: "loja nova" })).toMatchObject({ id, removed: 1 });
-    expect(await index.similar("loja nova", { k: 1 })).toMatchObject([
-      { trainingId: id, content: "loja nova" },
-    ]);
+    expect(await index.similar("loja nova", { k: 1 })).toMatchObject([{ trainingId: id, content: "loja nova" }]);
     const missing = `${id}x`;
-    expect(await index.deleteTrainings({ ids: [missing] })).toEqual([
-      { id: missing, status: "absent", removed: 0 },
-    ]);
+    expect(await index.deleteTrainings({ ids: [missing] })).toEqual([{ id: missing, status: "absent", removed: 0 }]);
     expect(await index.deleteTraining(id)).toEqual({ id, status: "deleted", removed: 1 });
     expect(await index.similar("loja", { k: 10 })).toMatchObject([{ trainingId: "outra" }]);
     await expectSameTables(test, before);
@@ -115,9 +109,7 @@ describeOnServer("Injection through contents and questions", (database) => {
     await index.upsertTraining({ id: "b", content: `A loja responde: ${text}` });
     const before = await tablesOf(test);
     const hits = await index.similar(text, { k: 10 });
-    expect(hits.map(({ content }) => content).sort()).toEqual(
-      ["loja", text, `A loja responde: ${text}`.trim()].sort(),
-    );
+    expect(hits.map(({ content }) => content).sort()).toEqual(["loja", text, `A loja responde: ${text}`.trim()].sort());
     // In text search too: operators of tsquery in a question have no meaning.
     for (const mode of ["text", "hybrid"] as const) {
       const found = await index.similar(`loja ${text}`, { mode, k: 10 });
@@ -132,36 +124,29 @@ describeOnServer("Injection through contents and questions", (database) => {
 });
 
 describeOnServer("Injection through metadata and filters", (database) => {
-  it.each(PAYLOADS)(
-    "a filter value that is %s matches only rows with that value",
-    async (_name, payloadIn) => {
-      const test = await openTestIndex(database);
-      const { index, schema } = test;
-      const grupo = payloadIn(schema);
-      await index.upsertTraining({ id: "a", content: "loja a", metadata: { grupo, lista: [grupo] } });
-      await index.upsertTraining({ id: "b", content: "loja b", metadata: { grupo: "b" } });
-      await index.upsertTraining({ id: "c", content: "loja c" });
-      const before = await tablesOf(test);
-      const store = index.vectorStore;
-      const found = await index.similar("loja", { k: 10, filter: { grupo } });
-      expect(found).toMatchObject([{ trainingId: "a", metadata: { grupo, lista: [grupo] } }]);
-      expect(await store.similaritySearch("loja", 10, { grupo })).toHaveLength(1);
-      expect(await store.maxMarginalRelevanceSearch("loja", { k: 10, filter: { grupo } })).toHaveLength(1);
-      expect(await index.asRetriever({ k: 10, filter: { grupo } }).invoke("loja")).toHaveLength(1);
-      const narrowed = index.asRetriever({ k: 10, filter: { grupo: "b" } });
-      expect(await narrowed.invoke("loja", { configurable: { trainings: { filter: { grupo } } } })).toEqual(
-        [],
-      );
-      expect(await index.similar("loja", { filter: { grupo: `${grupo}x` } })).toEqual([]);
-      expect(await index.deleteTrainings({ filter: { grupo: `${grupo}x` } })).toEqual([]);
-      expect(await tablesOf(test)).toEqual(before);
-      expect(await index.deleteTrainings({ filter: { grupo } })).toMatchObject([
-        { id: "a", status: "deleted" },
-      ]);
-      expect(await index.similar("loja", { k: 10 })).toHaveLength(2);
-      await expectSameTables(test, before);
-    },
-  );
+  it.each(PAYLOADS)("a filter value that is %s matches only rows with that value", async (_name, payloadIn) => {
+    const test = await openTestIndex(database);
+    const { index, schema } = test;
+    const grupo = payloadIn(schema);
+    await index.upsertTraining({ id: "a", content: "loja a", metadata: { grupo, lista: [grupo] } });
+    await index.upsertTraining({ id: "b", content: "loja b", metadata: { grupo: "b" } });
+    await index.upsertTraining({ id: "c", content: "loja c" });
+    const before = await tablesOf(test);
+    const store = index.vectorStore;
+    const found = await index.similar("loja", { k: 10, filter: { grupo } });
+    expect(found).toMatchObject([{ trainingId: "a", metadata: { grupo, lista: [grupo] } }]);
+    expect(await store.similaritySearch("loja", 10, { grupo })).toHaveLength(1);
+    expect(await store.maxMarginalRelevanceSearch("loja", { k: 10, filter: { grupo } })).toHaveLength(1);
+    expect(await index.asRetriever({ k: 10, filter: { grupo } }).invoke("loja")).toHaveLength(1);
+    const narrowed = index.asRetriever({ k: 10, filter: { grupo: "b" } });
+    expect(await narrowed.invoke("loja", { configurable: { trainings: { filter: { grupo } } } })).toEqual([]);
+    expect(await index.similar("loja", { filter: { grupo: `${grupo}x` } })).toEqual([]);
+    expect(await index.deleteTrainings({ filter: { grupo: `${grupo}x` } })).toEqual([]);
+    expect(await tablesOf(test)).toEqual(before);
+    expect(await index.deleteTrainings({ filter: { grupo } })).toMatchObject([{ id: "a", status: "deleted" }]);
+    expect(await index.similar("loja", { k: 10 })).toHaveLength(2);
+    await expectSameTables(test, before);
+  });
 
   it.each(PAYLOADS)("a filter key that is %s matches only rows with that key", async (_name, payloadIn) => {
     const test = await openTestIndex(database);
@@ -221,9 +206,7 @@ describeOnServer("Injection through names", (database) => {
     const schema = await migratedSchema(database, { schema: characters.join("") + suffix });
     const index = await TrainingIndex.initialize(new CountingEmbeddings(), { pool: database.pool, schema });
     await index.upsertTraining({ id: "a", content: "outra loja", metadata: { grupo: "a" } });
-    expect(await index.similar("loja", { filter: { grupo: "a" } })).toMatchObject([
-      { content: "outra loja" },
-    ]);
+    expect(await index.similar("loja", { filter: { grupo: "a" } })).toMatchObject([{ content: "outra loja" }]);
     expect(await index.deleteTrainings({ filter: { grupo: "a" } })).toMatchObject([{ status: "deleted" }]);
     expect((await migrationStatus(database.pool, { schema })).pending).toEqual([]);
     expect(await tablesOf(victim)).toEqual(before);

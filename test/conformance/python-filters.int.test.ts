@@ -79,10 +79,7 @@ describeOnServer("filters of Python's langchain-postgres", (database) => {
       await index.upsertTraining({ id: `t${metadata.numero}`, content: `loja ${metadata.numero}`, metadata });
     for (const [filter, numbers] of CASES) {
       const found = await index.similar("loja", { filter });
-      expect(
-        found.map(({ metadata }) => metadata["numero"] as number).sort(),
-        JSON.stringify(filter),
-      ).toEqual(numbers);
+      expect(found.map(({ metadata }) => metadata["numero"] as number).sort(), JSON.stringify(filter)).toEqual(numbers);
     }
     const documents = await index.vectorStore.similaritySearch("loja", 10, { $not: [{ numero: 1 }] });
     expect(documents.map(({ metadata }) => metadata["numero"] as number).sort()).toEqual([2, 3]);

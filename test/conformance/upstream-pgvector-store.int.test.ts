@@ -45,18 +45,13 @@ describeOnServer("LangChain.js PGVectorStore", (database) => {
 
   it("searches by maximal marginal relevance", async () => {
     const store = await openStore();
-    await store.addDocuments(
-      ["prazo de entrega", "prazo de entrega!", "prazo de troca"].map((text) => document(text)),
-    );
+    await store.addDocuments(["prazo de entrega", "prazo de entrega!", "prazo de troca"].map((text) => document(text)));
     const found = await store.maxMarginalRelevanceSearch("prazo de entrega", {
       k: 2,
       fetchK: 3,
       lambda: 0.2,
     });
-    expect(found.map(({ pageContent }) => pageContent)).toEqual([
-      expect.stringContaining("entrega"),
-      "prazo de troca",
-    ]);
+    expect(found.map(({ pageContent }) => pageContent)).toEqual([expect.stringContaining("entrega"), "prazo de troca"]);
     expect(await store.maxMarginalRelevanceSearch("prazo", { k: 5, fetchK: 1 })).toHaveLength(3);
   });
 
@@ -119,9 +114,7 @@ describeOnServer("LangChain.js PGVectorStore", (database) => {
   it("refuses an unknown operator, where the original ignores the filter", async () => {
     const store = await openPriced();
     for (const filter of [{ preco: { igual: 20 } }, { preco: {} }, { preco: { "eq' OR 1=1": 1 } }]) {
-      await expect(store.similaritySearch("frete", 10, filter as never)).rejects.toBeInstanceOf(
-        InvalidArgumentError,
-      );
+      await expect(store.similaritySearch("frete", 10, filter as never)).rejects.toBeInstanceOf(InvalidArgumentError);
     }
   });
 
@@ -190,10 +183,7 @@ describeOnServer("LangChain.js PGVectorStore", (database) => {
 
   it("scores an exact match with 1 and others with less, and score and distance agree", async () => {
     const store = await openPriced();
-    const [[exact, best] = [], ...others] = await store.similaritySearchWithScore(
-      "O frete custa 20 reais.",
-      3,
-    );
+    const [[exact, best] = [], ...others] = await store.similaritySearchWithScore("O frete custa 20 reais.", 3);
     expect(exact?.id).toBe("p20");
     expect(best).toBeCloseTo(1, 5);
     for (const [, score] of others) expect(score).toBeLessThan(best ?? 0);

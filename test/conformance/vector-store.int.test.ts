@@ -91,10 +91,9 @@ describeOnServer("LangChain VectorStoreIntegrationTests", (database) => {
 
   it("overwrites text and metadata of an existing id when added with other documents", async () => {
     const store = await openStore();
-    await store.addDocuments(
-      [document(LOJA, { metadata: { id: 1 } }), document(FRETE, { metadata: { id: 2 } })],
-      { ids: ["1", "2"] },
-    );
+    await store.addDocuments([document(LOJA, { metadata: { id: 1 } }), document(FRETE, { metadata: { id: 2 } })], {
+      ids: ["1", "2"],
+    });
     const replaced = document("A loja abre às dez.", { metadata: { id: 1, hora: "dez" } });
     expect(await store.addDocuments([replaced], { ids: ["1"] })).toEqual(["1"]);
     expect(await store.similaritySearch("A loja abre às dez.", 3)).toEqual([
@@ -106,10 +105,9 @@ describeOnServer("LangChain VectorStoreIntegrationTests", (database) => {
 
   it("gets documents by their ids", async () => {
     const store = await openStore();
-    await store.addDocuments(
-      [document(LOJA, { metadata: { id: 1 } }), document(FRETE, { metadata: { id: 2 } })],
-      { ids: ["1", "2"] },
-    );
+    await store.addDocuments([document(LOJA, { metadata: { id: 1 } }), document(FRETE, { metadata: { id: 2 } })], {
+      ids: ["1", "2"],
+    });
     expect(await store.getByIds(["1", "2"])).toEqual([
       document(LOJA, { id: "1", metadata: { id: 1 } }),
       document(FRETE, { id: "2", metadata: { id: 2 } }),

@@ -91,22 +91,19 @@ describeOnServer("C1 Atomic", (database) => {
     expect(textOf(await chunksOf(test), "a")).toBe(edited);
   });
 
-  it.each(SWAP_PARTS)(
-    "a reader sees the whole old version while a swap is held at %s, %s",
-    async (...part) => {
-      const test = await openTestIndex(database);
-      await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
-      const edited = `${paragraph("Pix")}\n\n${paragraph("Garantia")}`;
-      const release = await holdSwapPart(test, part);
-      const upsert = test.index.upsertTraining({ id: "a", content: edited, metadata: { ano: 2026 } });
-      await untilWaiting(test, "INSERT INTO");
-      const seen = textOf(await chunksOf(test), "a");
-      await release();
-      expect(await upsert).toMatchObject({ status: "indexed", reused: 1 });
-      expect(seen).toBe(FIVE_PARAGRAPHS);
-      expect(textOf(await chunksOf(test), "a")).toBe(edited);
-    },
-  );
+  it.each(SWAP_PARTS)("a reader sees the whole old version while a swap is held at %s, %s", async (...part) => {
+    const test = await openTestIndex(database);
+    await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
+    const edited = `${paragraph("Pix")}\n\n${paragraph("Garantia")}`;
+    const release = await holdSwapPart(test, part);
+    const upsert = test.index.upsertTraining({ id: "a", content: edited, metadata: { ano: 2026 } });
+    await untilWaiting(test, "INSERT INTO");
+    const seen = textOf(await chunksOf(test), "a");
+    await release();
+    expect(await upsert).toMatchObject({ status: "indexed", reused: 1 });
+    expect(seen).toBe(FIVE_PARAGRAPHS);
+    expect(textOf(await chunksOf(test), "a")).toBe(edited);
+  });
 
   it("a reader between any two statements of a delete sees the whole training", async () => {
     const test = await openTestIndex(database);
@@ -124,9 +121,7 @@ describeOnServer("C1 Atomic", (database) => {
   it("a concurrent reader never sees a mixture of versions, a gap or a doubled chunk", async () => {
     const test = await openTestIndex(database);
     const versions = IDS.map((id) =>
-      Array.from({ length: REPLACEMENTS / IDS.length + 1 }, (_, place) =>
-        version(id, place, 2 + ((place * 5) % 7)),
-      ),
+      Array.from({ length: REPLACEMENTS / IDS.length + 1 }, (_, place) => version(id, place, 2 + ((place * 5) % 7))),
     );
     for (const [place, id] of IDS.entries()) {
       await test.index.upsertTraining({ id, content: versions[place]?.[0] ?? "" });
@@ -134,8 +129,7 @@ describeOnServer("C1 Atomic", (database) => {
     const reading = readConcurrently(await openAgain(test, openServerPool({ max: 2 })), IDS);
     await Promise.all(
       IDS.map(async (id, place) => {
-        for (const content of versions[place]?.slice(1) ?? [])
-          await test.index.upsertTraining({ id, content });
+        for (const content of versions[place]?.slice(1) ?? []) await test.index.upsertTraining({ id, content });
       }),
     );
     const seen = await reading.end();

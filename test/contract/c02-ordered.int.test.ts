@@ -48,9 +48,9 @@ describeOnServer("C2 Ordered", (database) => {
       reused: 0,
     });
     expect(embeddings.calls).toBe(0);
-    expect(
-      await index.upsertTraining({ id: "a", content: "outra dois da loja", revision: 2n }),
-    ).toMatchObject({ status: "indexed" });
+    expect(await index.upsertTraining({ id: "a", content: "outra dois da loja", revision: 2n })).toMatchObject({
+      status: "indexed",
+    });
     expect(await index.similar("loja")).toMatchObject([{ content: "outra dois da loja" }]);
     const dated = await index.upsertTraining({ id: "a", content: "versão de hoje", revision: new Date() });
     expect(dated.status).toBe("indexed");
@@ -96,9 +96,7 @@ describeOnServer("C2 Ordered", (database) => {
       { length: 20 },
       (_, place) => `${paragraph(`versão ${place}`)}\n\n${paragraph(`fim ${place}`)}`,
     );
-    const results = await Promise.all(
-      versions.map((content) => test.index.upsertTraining({ id: "a", content })),
-    );
+    const results = await Promise.all(versions.map((content) => test.index.upsertTraining({ id: "a", content })));
     expect(results.filter(({ status }) => status === "indexed").length).toBeGreaterThan(0);
     // One index made all of them, so the last call is the one that started last.
     expect(await storedText(test)).toBe(versions.at(-1));
@@ -245,9 +243,7 @@ describeOnServer("C2 Ordered", (database) => {
     const ids = ["a", "b", "c", "d", "e"];
     for (let round = 0; round < 50; round++) {
       const calls = ids.flatMap((id) =>
-        ["primeira", "segunda"].map((name) =>
-          test.index.upsertTraining({ id, content: `a ${name} versão ${round}` }),
-        ),
+        ["primeira", "segunda"].map((name) => test.index.upsertTraining({ id, content: `a ${name} versão ${round}` })),
       );
       await Promise.all(calls);
       const hits = await test.index.similar("versão", { k: 100 });
@@ -272,9 +268,7 @@ describeOnServer("C2 Ordered", (database) => {
     const indexes = await Promise.all(Array.from({ length: 20 }, () => openAgain(test, pool)));
     for (let round = 0; round < 5; round++) {
       const versions = indexes.map((_, place) =>
-        [paragraph(`versão ${round} ${place}`), paragraph("em todas"), paragraph(`fim ${place}`)].join(
-          "\n\n",
-        ),
+        [paragraph(`versão ${round} ${place}`), paragraph("em todas"), paragraph(`fim ${place}`)].join("\n\n"),
       );
       await Promise.all(indexes.map((index, place) => statusOf(index, versions[place] ?? "")));
       expect(versions).toContain(await storedText(test));
@@ -297,10 +291,7 @@ describeOnServer("C2 Ordered", (database) => {
     const test = await openTestIndex(database);
     await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
     const release = await holdSwapPart(test, ["chunk_1", "INSERT"]);
-    const slow = statusOf(
-      await openAgain(test, openServerPool()),
-      `${paragraph("Lenta")}\n\n${paragraph("Trocas")}`,
-    );
+    const slow = statusOf(await openAgain(test, openServerPool()), `${paragraph("Lenta")}\n\n${paragraph("Trocas")}`);
     await untilWaiting(test, "INSERT INTO");
     const edited = `${paragraph("Nova")}\n\n${paragraph("Garantia")}`;
     const later = statusOf(await openAgain(test, openServerPool()), edited);

@@ -28,8 +28,7 @@ describeOnServer("C2 Ordered", (database) => {
     ],
     [
       "several upserts",
-      ({ index }) =>
-        collect(index.upsertTrainings(["z", "a", "b"].map((id) => ({ id, content: `novo ${id}` })))),
+      ({ index }) => collect(index.upsertTrainings(["z", "a", "b"].map((id) => ({ id, content: `novo ${id}` })))),
       [{ status: "indexed" }, { status: "indexed" }, { status: "indexed" }],
     ],
     [
@@ -75,9 +74,7 @@ describeOnServer("C2 Ordered", (database) => {
       for (const id of ids) await test.index.upsertTraining({ id, content: `${id} ${round}` });
     }
     await resetSequence(test);
-    const results = await Promise.all(
-      ids.map((id) => test.index.upsertTraining({ id, content: `novo ${id}` })),
-    );
+    const results = await Promise.all(ids.map((id) => test.index.upsertTraining({ id, content: `novo ${id}` })));
     expect(results.map(({ status }) => status)).toEqual(ids.map(() => "indexed"));
     expect(notices.filter(({ code }) => code === "REPAIRED")).toHaveLength(1);
     const { rows } = await test.owner.query<{ tickets: string }>(

@@ -1,13 +1,6 @@
 import { InvalidArgumentError, type Queryable, type Revision } from "langchain-training-index";
 import { describe, expect, it } from "vitest";
-import {
-  TOMBSTONE_ONLY,
-  collect,
-  countRows,
-  holdEmbedding,
-  untilWaiting,
-  wholeText,
-} from "../support/contract.js";
+import { TOMBSTONE_ONLY, collect, countRows, holdEmbedding, untilWaiting, wholeText } from "../support/contract.js";
 import { describeOnEach, describeOnServer } from "../support/databases.js";
 import {
   FIVE_PARAGRAPHS,
@@ -23,10 +16,7 @@ const ABSENT = { id: "a", status: "absent", removed: 0 };
 
 /** Backdates the delete of a training by an hour. */
 async function backdateDelete({ owner, schema }: TestIndex, id: string): Promise<void> {
-  await owner.query(
-    `UPDATE ${schema}.training SET deleted_at = deleted_at - interval '1 hour' WHERE id = $1`,
-    [id],
-  );
+  await owner.query(`UPDATE ${schema}.training SET deleted_at = deleted_at - interval '1 hour' WHERE id = $1`, [id]);
 }
 
 describeOnEach("C3 Deletes stay", (database) => {
@@ -35,24 +25,21 @@ describeOnEach("C3 Deletes stay", (database) => {
     it.each([
       { what: "a stored training", stored: FIVE_PARAGRAPHS, status: "deleted", removed: 5 },
       { what: "an unknown id", stored: undefined, status: "absent", removed: 0 },
-    ])(
-      "a delete of $what while an upsert embeds leaves only the tombstone",
-      async ({ stored, status, removed }) => {
-        const test = await openTestIndex(database);
-        if (stored !== undefined) await test.index.upsertTraining({ id: "a", content: stored });
-        const held = holdEmbedding(test.embeddings, "atrasada");
-        const upsert = test.index.upsertTraining({ id: "a", content: "a versão atrasada" });
-        await held.reached;
-        expect(await test.index.deleteTraining("a")).toEqual({ id: "a", status, removed });
-        expect(await countRows(test)).toEqual(TOMBSTONE_ONLY);
-        held.release();
-        expect(await upsert).toMatchObject({ status: "superseded" });
-        expect(await test.index.similar("versão")).toEqual([]);
-        expect(await countRows(test)).toEqual(TOMBSTONE_ONLY);
-        const newer = await test.index.upsertTraining({ id: "a", content: "a segunda versão" });
-        expect(newer).toMatchObject({ status: "indexed" });
-      },
-    );
+    ])("a delete of $what while an upsert embeds leaves only the tombstone", async ({ stored, status, removed }) => {
+      const test = await openTestIndex(database);
+      if (stored !== undefined) await test.index.upsertTraining({ id: "a", content: stored });
+      const held = holdEmbedding(test.embeddings, "atrasada");
+      const upsert = test.index.upsertTraining({ id: "a", content: "a versão atrasada" });
+      await held.reached;
+      expect(await test.index.deleteTraining("a")).toEqual({ id: "a", status, removed });
+      expect(await countRows(test)).toEqual(TOMBSTONE_ONLY);
+      held.release();
+      expect(await upsert).toMatchObject({ status: "superseded" });
+      expect(await test.index.similar("versão")).toEqual([]);
+      expect(await countRows(test)).toEqual(TOMBSTONE_ONLY);
+      const newer = await test.index.upsertTraining({ id: "a", content: "a segunda versão" });
+      expect(newer).toMatchObject({ status: "indexed" });
+    });
 
     it("a late upsert that started before the delete is superseded, however often it is committed", async () => {
       const test = await openTestIndex(database);
@@ -147,9 +134,7 @@ describeOnEach("C3 Deletes stay", (database) => {
       const { index } = test;
       await collect(index.upsertTrainings(["a", "b", "c"].map(smallTraining)));
       const held = holdEmbedding(test.embeddings, "atrasada");
-      const late = ["a", "x"].map((id) =>
-        index.upsertTraining({ id, content: `a versão atrasada de ${id}` }),
-      );
+      const late = ["a", "x"].map((id) => index.upsertTraining({ id, content: `a versão atrasada de ${id}` }));
       await until(() => test.embeddings.texts.filter((text) => text.includes("atrasada")).length === 2);
       expect(await index.deleteTrainings({ ids: ["a", "x", "b", "a"] })).toEqual([
         { id: "a", status: "deleted", removed: 1 },
@@ -214,17 +199,14 @@ describeOnEach("C3 Deletes stay", (database) => {
       expect(await index.upsertTraining(smallTraining("velho"))).toMatchObject({ status: "indexed" });
     });
 
-    it.each([0, -1, NaN, Infinity, "60000", null, undefined])(
-      "refuses the age %s and forgets nothing",
-      async (age) => {
-        const test = await openTestIndex(database);
-        await test.index.deleteTraining("a");
-        await backdateDelete(test, "a");
-        const pruned = test.index.prune({ olderThanMs: age as number });
-        await expect(pruned).rejects.toMatchObject({ code: "INVALID_ARGUMENT", option: "olderThanMs" });
-        expect(await countRows(test)).toEqual(TOMBSTONE_ONLY);
-      },
-    );
+    it.each([0, -1, NaN, Infinity, "60000", null, undefined])("refuses the age %s and forgets nothing", async (age) => {
+      const test = await openTestIndex(database);
+      await test.index.deleteTraining("a");
+      await backdateDelete(test, "a");
+      const pruned = test.index.prune({ olderThanMs: age as number });
+      await expect(pruned).rejects.toMatchObject({ code: "INVALID_ARGUMENT", option: "olderThanMs" });
+      expect(await countRows(test)).toEqual(TOMBSTONE_ONLY);
+    });
   });
 
   describe("with the host's transactions", () => {

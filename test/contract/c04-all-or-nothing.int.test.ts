@@ -60,9 +60,9 @@ describeOnEach("C4 All or nothing", (database) => {
   describe("when the embedder fails", () => {
     const long = {
       ...NEW,
-      content: Array.from({ length: PARAGRAPHS_OF_FIVE_REQUESTS }, (_, place) =>
-        paragraph(`Novidade ${place}`),
-      ).join("\n\n"),
+      content: Array.from({ length: PARAGRAPHS_OF_FIVE_REQUESTS }, (_, place) => paragraph(`Novidade ${place}`)).join(
+        "\n\n",
+      ),
     };
 
     it.each([1, 3, 5])("at request %i of 5, the old version stays whole and searchable", async (request) => {
@@ -184,45 +184,37 @@ describeOnEach("C4 All or nothing", (database) => {
 
   // Guards: BEGIN, and ROLLBACK before the client returns to the pool.
   describe("when Postgres refuses a statement", () => {
-    it.each(["upsert", "delete"] as const)(
-      "any statement of the %s, the old version stays whole",
-      async (call) => {
-        const test = await openWithOld(database);
-        for (let failAt = 2; ; failAt++) {
-          const { work, statements } = await callThatBreaks(test, call, failAt, (client) =>
-            client.query("SELECT 1 / 0"),
-          );
-          const failure = await work.then(
-            () => undefined,
-            (error: unknown) => error,
-          );
-          if (failure === undefined) {
-            expect(statements.length).toBeGreaterThan(4);
-            break;
-          }
-          expect(failure, statements.at(failAt - 1)).toMatchObject({
-            code: "DATABASE_FAILED",
-            sqlState: "22012",
-          });
-          await expectOldVersion(test);
+    it.each(["upsert", "delete"] as const)("any statement of the %s, the old version stays whole", async (call) => {
+      const test = await openWithOld(database);
+      for (let failAt = 2; ; failAt++) {
+        const { work, statements } = await callThatBreaks(test, call, failAt, (client) => client.query("SELECT 1 / 0"));
+        const failure = await work.then(
+          () => undefined,
+          (error: unknown) => error,
+        );
+        if (failure === undefined) {
+          expect(statements.length).toBeGreaterThan(4);
+          break;
         }
-        expect(await wholeText(test)).toBe(call === "upsert" ? NEW.content : "");
-      },
-    );
+        expect(failure, statements.at(failAt - 1)).toMatchObject({
+          code: "DATABASE_FAILED",
+          sqlState: "22012",
+        });
+        await expectOldVersion(test);
+      }
+      expect(await wholeText(test)).toBe(call === "upsert" ? NEW.content : "");
+    });
   });
 
-  it.each(SWAP_PARTS)(
-    "the old version stays whole if Postgres refuses a part of a swap: %s, %s",
-    async (...part) => {
-      const test = await openWithOld(database);
-      const repair = await onSwapPart(test, part, "PERFORM 1 / 0");
-      const failure = await failureOf(test.index.upsertTraining(NEW));
-      expect(failure).toMatchObject({ code: "DATABASE_FAILED", sqlState: "22012" });
-      await expectOldVersion(test);
-      await repair();
-      await expectRepeatSucceeds(test);
-    },
-  );
+  it.each(SWAP_PARTS)("the old version stays whole if Postgres refuses a part of a swap: %s, %s", async (...part) => {
+    const test = await openWithOld(database);
+    const repair = await onSwapPart(test, part, "PERFORM 1 / 0");
+    const failure = await failureOf(test.index.upsertTraining(NEW));
+    expect(failure).toMatchObject({ code: "DATABASE_FAILED", sqlState: "22012" });
+    await expectOldVersion(test);
+    await repair();
+    await expectRepeatSucceeds(test);
+  });
 
   describe("in the host's transaction", () => {
     it("a statement that fails after prepared.commit rolls the new version back", async () => {

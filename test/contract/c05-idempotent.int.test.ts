@@ -60,9 +60,7 @@ describeOnEach("C5 Idempotent", (database) => {
   // Guards: a repeat whose version changes meanwhile goes through the fence, where no other call can intervene.
   it("a repeat succeeds while ten duplicates of it are stored", async () => {
     const test = await openTestIndex(database);
-    const duplicates = await Promise.all(
-      Array.from({ length: 10 }, () => test.index.prepareTraining(TRAINING)),
-    );
+    const duplicates = await Promise.all(Array.from({ length: 10 }, () => test.index.prepareTraining(TRAINING)));
     await duplicates.shift()?.commit();
     const before = (await storedRows(test)).map(({ version }) => version);
     const pool: DatabasePool = {
@@ -88,10 +86,7 @@ describeOnEach("C5 Idempotent", (database) => {
 
   it.each<[string, Training]>([
     ["documents", { id: "a", documents: [paragraph("Pix"), paragraph("Clube")].map(asDocument) }],
-    [
-      "ready chunks",
-      ready({ id: "um", pageContent: "A loja abre às oito." }, { pageContent: "E fecha às seis." }),
-    ],
+    ["ready chunks", ready({ id: "um", pageContent: "A loja abre às oito." }, { pageContent: "E fecha às seis." })],
     ["a text that repeats", { id: "a", content: [paragraph("Pix"), paragraph("Pix")].join("\n\n") }],
     ["no chunks", { id: "a", content: " \n " }],
     ["NUL and lone surrogates", { id: "a", content: "A loja\0 abre \ud800.", metadata: { "a\0": "\udc00" } }],
@@ -125,11 +120,7 @@ describeOnEach("C5 Idempotent", (database) => {
       ["the text", TRAINING, { ...TRAINING, content: `${FIVE_PARAGRAPHS} Fim.` }],
       ["white space that moves chunks", TRAINING, { ...TRAINING, content: `\n${FIVE_PARAGRAPHS}` }],
       ["a metadata value", TRAINING, { ...TRAINING, metadata: { ...TRAINING.metadata, ano: 2027 } }],
-      [
-        "the type of a metadata value",
-        TRAINING,
-        { ...TRAINING, metadata: { ...TRAINING.metadata, ano: "2026" } },
-      ],
+      ["the type of a metadata value", TRAINING, { ...TRAINING, metadata: { ...TRAINING.metadata, ano: "2026" } }],
       ["an additional metadata key", TRAINING, { ...TRAINING, metadata: { ...TRAINING.metadata, tag: "x" } }],
       ["removed metadata", TRAINING, { id: "a", content: FIVE_PARAGRAPHS }],
       ["the id of a ready chunk", ready({ id: "um", ...um }), ready({ id: "dois", ...um })],
@@ -141,11 +132,7 @@ describeOnEach("C5 Idempotent", (database) => {
         { id: "a", documents: [FIVE_PARAGRAPHS].map(asDocument) },
         ready({ pageContent: FIVE_PARAGRAPHS }),
       ],
-      [
-        "metadata of a training without chunks",
-        { id: "a", content: "" },
-        { id: "a", content: "", metadata: { a: 1 } },
-      ],
+      ["metadata of a training without chunks", { id: "a", content: "" }, { id: "a", content: "", metadata: { a: 1 } }],
     ])("%s", async (_name, first, second) => {
       const test = await openTestIndex(database);
       await test.index.upsertTraining(first);

@@ -81,64 +81,50 @@ function expectCovered(content: string, chunks: { content: string; start: number
 
 describeOnServer("C6 Incremental", (database) => {
   // Guards: the comparison by content hash, and the plan around an edit, without which all boundaries after it move.
-  describe.each(TEXTS)(
-    "in a training of 200 or more chunks (%s), one paragraph",
-    (_text, paragraphs, separator) => {
-      const content = paragraphs.join(separator);
-      const last = paragraphs.length - 1;
-      const places = [0, 1, ...[0.2, 0.4, 0.6, 0.8].map((share) => Math.round(share * last)), last - 1, last];
+  describe.each(TEXTS)("in a training of 200 or more chunks (%s), one paragraph", (_text, paragraphs, separator) => {
+    const content = paragraphs.join(separator);
+    const last = paragraphs.length - 1;
+    const places = [0, 1, ...[0.2, 0.4, 0.6, 0.8].map((share) => Math.round(share * last)), last - 1, last];
 
-      it.each(EDITS)(
-        "%s, wherever it is: at most 3 new chunks, the others keep row and id",
-        async (_name, change) => {
-          const test = await openTestIndex(database);
-          const first = await test.index.upsertTraining({ id: "a", content });
-          expect(first.chunks).toBeGreaterThanOrEqual(200);
-          const before = await rowsIn(test.pool, test.schema);
-          const stored = new Set(before.map(({ id, version }) => `${id} ${version}`));
-          for (const place of places) {
-            const edited = paragraphs
-              .flatMap((text, other) => (other === place ? change(text) : [text]))
-              .join(separator);
-            test.embeddings.texts = [];
-            const prepared = await test.index.prepareTraining({ id: "a", content: edited });
-            await inHostTransaction(test.pool, "ROLLBACK", async (client) => {
-              const { status, embedded } = await prepared.commit(client);
-              expect(status).toBe("indexed");
-              const after = await rowsIn(client, test.schema);
-              expectCovered(edited, after);
-              const written = after.filter(({ id, version }) => !stored.has(`${id} ${version}`));
-              expect(written.length, `rows written for paragraph ${place}`).toBeLessThanOrEqual(
-                MAX_NEW_CHUNKS,
-              );
-              expect(embedded, `texts embedded for paragraph ${place}`).toBeLessThanOrEqual(MAX_NEW_CHUNKS);
-              expect(test.embeddings.texts).toHaveLength(embedded);
-            });
-          }
-          expect(await rowsIn(test.pool, test.schema)).toEqual(before);
-        },
-      );
+    it.each(EDITS)("%s, wherever it is: at most 3 new chunks, the others keep row and id", async (_name, change) => {
+      const test = await openTestIndex(database);
+      const first = await test.index.upsertTraining({ id: "a", content });
+      expect(first.chunks).toBeGreaterThanOrEqual(200);
+      const before = await rowsIn(test.pool, test.schema);
+      const stored = new Set(before.map(({ id, version }) => `${id} ${version}`));
+      for (const place of places) {
+        const edited = paragraphs.flatMap((text, other) => (other === place ? change(text) : [text])).join(separator);
+        test.embeddings.texts = [];
+        const prepared = await test.index.prepareTraining({ id: "a", content: edited });
+        await inHostTransaction(test.pool, "ROLLBACK", async (client) => {
+          const { status, embedded } = await prepared.commit(client);
+          expect(status).toBe("indexed");
+          const after = await rowsIn(client, test.schema);
+          expectCovered(edited, after);
+          const written = after.filter(({ id, version }) => !stored.has(`${id} ${version}`));
+          expect(written.length, `rows written for paragraph ${place}`).toBeLessThanOrEqual(MAX_NEW_CHUNKS);
+          expect(embedded, `texts embedded for paragraph ${place}`).toBeLessThanOrEqual(MAX_NEW_CHUNKS);
+          expect(test.embeddings.texts).toHaveLength(embedded);
+        });
+      }
+      expect(await rowsIn(test.pool, test.schema)).toEqual(before);
+    });
 
-      it("is edited repeatedly in one place: at most 3 new chunks each time", async () => {
-        const test = await openTestIndex(database);
-        await test.index.upsertTraining({ id: "a", content });
-        for (let version = 1; version <= 10; version++) {
-          const edited = paragraphs
-            .with(50, `${version} ${NEW_PARAGRAPH} ${"Sim. ".repeat(version)}`)
-            .join(separator);
-          const before = new Set(await allVersions(test));
-          const { embedded, removed } = await test.index.upsertTraining({ id: "a", content: edited });
-          const written = (await allVersions(test)).filter(
-            (row) => row.startsWith("chunk") && !before.has(row),
-          );
-          expect(embedded).toBeLessThanOrEqual(MAX_NEW_CHUNKS);
-          expect(removed).toBeLessThanOrEqual(MAX_NEW_CHUNKS + 1);
-          expect(written.length).toBeLessThanOrEqual(MAX_NEW_CHUNKS);
-          expectCovered(edited, await chunksWithOffsets(test));
-        }
-      });
-    },
-  );
+    it("is edited repeatedly in one place: at most 3 new chunks each time", async () => {
+      const test = await openTestIndex(database);
+      await test.index.upsertTraining({ id: "a", content });
+      for (let version = 1; version <= 10; version++) {
+        const edited = paragraphs.with(50, `${version} ${NEW_PARAGRAPH} ${"Sim. ".repeat(version)}`).join(separator);
+        const before = new Set(await allVersions(test));
+        const { embedded, removed } = await test.index.upsertTraining({ id: "a", content: edited });
+        const written = (await allVersions(test)).filter((row) => row.startsWith("chunk") && !before.has(row));
+        expect(embedded).toBeLessThanOrEqual(MAX_NEW_CHUNKS);
+        expect(removed).toBeLessThanOrEqual(MAX_NEW_CHUNKS + 1);
+        expect(written.length).toBeLessThanOrEqual(MAX_NEW_CHUNKS);
+        expectCovered(edited, await chunksWithOffsets(test));
+      }
+    });
+  });
 
   it("keeps the rows of unchanged chunks, embeds new ones, removes the rest", async () => {
     const test = await openTestIndex(database);
@@ -278,11 +264,7 @@ describeOnServer("C6 Incremental", (database) => {
 
   // Guards: new rows are written before old ones are deleted, and a row that keeps its id is not deleted.
   it.each<[string, Training, Training]>([
-    [
-      "from a text",
-      { id: "a", content: "A loja abre às oito." },
-      { id: "a", content: "A loja abre às nove." },
-    ],
+    ["from a text", { id: "a", content: "A loja abre às oito." }, { id: "a", content: "A loja abre às nove." }],
     [
       "with an id of its own",
       { id: "a", documents: [{ id: "um", pageContent: "A loja abre às oito." }], split: false },

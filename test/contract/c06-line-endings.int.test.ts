@@ -5,9 +5,7 @@ import { allVersions, chunksWithOffsets } from "../support/contract.js";
 import { describeOnServer } from "../support/databases.js";
 import { chunksOf, openTestIndex, paragraph, storedRows, type TestIndex } from "../support/index.js";
 
-const LINES = ["Pix", "Clube", "Frete", "Trocas", "Cartão"].map(
-  (name) => `${paragraph(name)}\nVeja também: ${name}.`,
-);
+const LINES = ["Pix", "Clube", "Frete", "Trocas", "Cartão"].map((name) => `${paragraph(name)}\nVeja também: ${name}.`);
 const TEXT = LINES.join("\n\n");
 
 const withCrlf = (text: string): string => text.replaceAll("\n", "\r\n");
@@ -38,18 +36,14 @@ const FORMS: [string, (lineBreaks: (text: string) => string) => Training][] = [
 
 /** The text that offsets refer to. */
 function contentOf({ content, documents = [] }: Training): string {
-  return (
-    content ?? (documents as { pageContent: string }[]).map(({ pageContent }) => pageContent).join("\n\n")
-  );
+  return content ?? (documents as { pageContent: string }[]).map(({ pageContent }) => pageContent).join("\n\n");
 }
 
 /** Expects each chunk, stored and found, to be the exact slice of the given text. */
 async function expectGiven(test: TestIndex, training: Training): Promise<void> {
   const content = contentOf(training);
   const chunks = await chunksWithOffsets(test);
-  expect(chunks.map(({ start, end }) => content.slice(start, end))).toEqual(
-    chunks.map((chunk) => chunk.content),
-  );
+  expect(chunks.map(({ start, end }) => content.slice(start, end))).toEqual(chunks.map((chunk) => chunk.content));
   const hits = await chunksOf(test);
   expect(hits.map(({ start, end, content: text }) => ({ start, end, content: text }))).toEqual(chunks);
 }

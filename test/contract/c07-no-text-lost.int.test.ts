@@ -2,14 +2,7 @@ import { CharacterTextSplitter, RecursiveCharacterTextSplitter } from "@langchai
 import { expect, it } from "vitest";
 import { failureOf, chunksWithOffsets, type ChunkWithOffsets } from "../support/contract.js";
 import { describeOnServer } from "../support/databases.js";
-import {
-  FIVE_PARAGRAPHS,
-  chunksOf,
-  openTestIndex,
-  paragraph,
-  storedRows,
-  type TestIndex,
-} from "../support/index.js";
+import { FIVE_PARAGRAPHS, chunksOf, openTestIndex, paragraph, storedRows, type TestIndex } from "../support/index.js";
 import { randomOf } from "../../tooling/random.js";
 
 /** The most chunks that one search returns. */
@@ -75,10 +68,7 @@ describeOnServer("C7 No text lost", (database) => {
     ["repeated passages without separators", "abab".repeat(2_000)],
     ["one very long line", Array.from({ length: 6_000 }, (_, place) => `palavra ${place}`).join(" ")],
     ["white space of all kinds", `\u00a0\u3000 um \u2003${"\u200b".repeat(1_500)}\u2029 dois\t\v\f\ufeff`],
-    [
-      "a horizontal rule between passages",
-      `${paragraph("Trocas")}\n${"-".repeat(2_500)}\n${paragraph("Pix")}`,
-    ],
+    ["a horizontal rule between passages", `${paragraph("Trocas")}\n${"-".repeat(2_500)}\n${paragraph("Pix")}`],
     ["nothing but punctuation", "=-=-=-".repeat(500)],
     ["a single character", "é"],
   ])("holds %s", async (_name, content) => {
@@ -149,21 +139,10 @@ describeOnServer("C7 No text lost", (database) => {
 
 // Guards: the plan around an edit (`planEdit`): which chunks it keeps, which it drops, and the gap between.
 describeOnServer("C7 No text lost", (database) => {
-  const PIECES = [
-    "👩‍🚀",
-    "\0",
-    "\r\n\r\n",
-    "x",
-    "ção. ",
-    "\ud83d",
-    "",
-    "\n\n",
-    "O frete é grátis acima de cem reais. ",
-  ];
+  const PIECES = ["👩‍🚀", "\0", "\r\n\r\n", "x", "ção. ", "\ud83d", "", "\n\n", "O frete é grátis acima de cem reais. "];
   const START = Array.from(
     { length: 40 },
-    (_, place) =>
-      `${place}. A loja ${place % 7} atende de segunda a sexta, e no dia ${place} até mais tarde.`,
+    (_, place) => `${place}. A loja ${place % 7} atende de segunda a sexta, e no dia ${place} até mais tarde.`,
   ).join("\n\n");
 
   /** The text after a random replacement, half of the time at the edge of a chunk. */

@@ -2,14 +2,7 @@ import { Document } from "@langchain/core/documents";
 import type { TrainingIndex } from "langchain-training-index";
 import type pg from "pg";
 import { expect, it } from "vitest";
-import {
-  collect,
-  failureOf,
-  holdEmbedding,
-  hookedPool,
-  openAgain,
-  openServerPool,
-} from "../support/contract.js";
+import { collect, failureOf, holdEmbedding, hookedPool, openAgain, openServerPool } from "../support/contract.js";
 import { describeOnServer, requireServerUrl } from "../support/databases.js";
 import {
   CountingEmbeddings,
@@ -63,26 +56,23 @@ function singleClientPool(): pg.Pool {
 
 // Guards: texts are embedded before a client is taken, clients are released, no call needs a second client.
 describeOnServer("C8 Short locks", (database) => {
-  it.each(CALLS)(
-    "no client is taken while %s embeds (requests: %i), nor afterwards",
-    async (_name, requests, call) => {
-      const test = await openTestIndex(database);
-      await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS, metadata: { grupo: "x" } });
-      const taken: unknown[] = [];
-      const look = (): void => {
-        taken.push(test.pool.totalCount - test.pool.idleCount);
-      };
-      const embedQuery = test.embeddings.embedQuery.bind(test.embeddings);
-      test.embeddings.before = look;
-      test.embeddings.embedQuery = (text) => {
-        look();
-        return embedQuery(text);
-      };
-      await call(test.index);
-      expect(taken).toEqual(Array.from({ length: requests }, () => 0));
-      expectNoClientTaken(test.pool);
-    },
-  );
+  it.each(CALLS)("no client is taken while %s embeds (requests: %i), nor afterwards", async (_name, requests, call) => {
+    const test = await openTestIndex(database);
+    await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS, metadata: { grupo: "x" } });
+    const taken: unknown[] = [];
+    const look = (): void => {
+      taken.push(test.pool.totalCount - test.pool.idleCount);
+    };
+    const embedQuery = test.embeddings.embedQuery.bind(test.embeddings);
+    test.embeddings.before = look;
+    test.embeddings.embedQuery = (text) => {
+      look();
+      return embedQuery(text);
+    };
+    await call(test.index);
+    expect(taken).toEqual(Array.from({ length: requests }, () => 0));
+    expectNoClientTaken(test.pool);
+  });
 
   it.each(CALLS)("a pool with one client is enough for %s", async (_name, _requests, call) => {
     const test = await openTestIndex(database);
@@ -242,9 +232,7 @@ describeOnServer("C8 Short locks", (database) => {
     await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
     const prepared = await test.index.prepareTraining({ id: "a", content: EDITED });
     await test.owner.query(`SELECT FROM ${test.schema}.training WHERE id = 'a' FOR UPDATE NOWAIT`);
-    await test.owner.query(
-      `BEGIN; LOCK TABLE ${test.schema}.chunk_1 IN ACCESS EXCLUSIVE MODE NOWAIT; COMMIT`,
-    );
+    await test.owner.query(`BEGIN; LOCK TABLE ${test.schema}.chunk_1 IN ACCESS EXCLUSIVE MODE NOWAIT; COMMIT`);
     expect(await prepared.commit()).toMatchObject({ status: "indexed" });
   });
 
@@ -281,9 +269,7 @@ describeOnServer("C8 Short locks", (database) => {
     await pool.query(
       "SET hnsw.ef_search = 77; SET hnsw.iterative_scan = relaxed_order; SET TIME ZONE 'America/Sao_Paulo'",
     );
-    await pool.query(
-      "SET default_transaction_isolation = 'repeatable read'; PREPARE of_the_host AS SELECT 1",
-    );
+    await pool.query("SET default_transaction_isolation = 'repeatable read'; PREPARE of_the_host AS SELECT 1");
     const before = await sessionOf(pool);
     expect(before.settings).toContain("hnsw.ef_search=77");
     for (const [, , call] of CALLS) for (let round = 0; round < 7; round++) await call(index);
@@ -302,9 +288,7 @@ async function sessionOf(pool: pg.Pool): Promise<{ settings: unknown[] } & Recor
     settings: await list("SELECT name || '=' || setting AS line FROM pg_settings ORDER BY 1"),
     prepared: await list("SELECT name AS line FROM pg_prepared_statements"),
     cursors: await list("SELECT name AS line FROM pg_cursors WHERE name <> ''"),
-    locks: await list(
-      "SELECT locktype AS line FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'",
-    ),
+    locks: await list("SELECT locktype AS line FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'"),
     temporary: await list("SELECT relname AS line FROM pg_class WHERE relnamespace = pg_my_temp_schema()"),
     channels: await list("SELECT pg_listening_channels() AS line"),
   };

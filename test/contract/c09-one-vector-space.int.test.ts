@@ -1,10 +1,5 @@
 import { FakeEmbeddings } from "@langchain/core/utils/testing";
-import {
-  SchemaError,
-  TrainingIndex,
-  type DatabasePool,
-  type EmbeddingProfile,
-} from "langchain-training-index";
+import { SchemaError, TrainingIndex, type DatabasePool, type EmbeddingProfile } from "langchain-training-index";
 import { migrate, migrationStatus } from "langchain-training-index/migrations";
 import { HashingEmbeddings } from "langchain-training-index/testing";
 import { expect, it } from "vitest";
@@ -70,16 +65,8 @@ describeOnEach("C9 One vector space", (database) => {
 
   it.each<[string, GivenProfile, string]>([
     ["another model", { ...PROFILE, model: "other" }, 'model "fake" is recorded, "other" was opened'],
-    [
-      "a model name in other case",
-      { ...PROFILE, model: "Fake" },
-      'model "fake" is recorded, "Fake" was opened',
-    ],
-    [
-      "another query prefix",
-      { ...PROFILE, queryPrefix: "" },
-      'query prefix "query: " is recorded, "" was opened',
-    ],
+    ["a model name in other case", { ...PROFILE, model: "Fake" }, 'model "fake" is recorded, "Fake" was opened'],
+    ["another query prefix", { ...PROFILE, queryPrefix: "" }, 'query prefix "query: " is recorded, "" was opened'],
     [
       "a query prefix without its trailing space",
       { ...PROFILE, queryPrefix: "query:" },
@@ -92,24 +79,21 @@ describeOnEach("C9 One vector space", (database) => {
     ],
     ["no prefixes", { model: "fake" }, 'query prefix "query: " is recorded, "" was opened'],
     ["other dimensions", { ...PROFILE, dimensions: 8 }, "dimensions 4 is recorded, 8 was opened"],
-  ])(
-    "refuses %s, says what differs and what to do, and changes no record",
-    async (_name, other, difference) => {
-      const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
-      const first = await open(database.pool, schema, PROFILE);
-      await first.upsertTraining(smallTraining("a"));
-      const before = await recordOf(database, schema);
-      const failure = await failureOf(open(database.pool, schema, other));
-      expect(failure).toBeInstanceOf(SchemaError);
-      expect(failure).toMatchObject({ code: "PROFILE_MISMATCH", retryable: false });
-      expect(failure.message).toContain(`"${schema}"`);
-      expect(failure.message).toContain(difference);
-      expect(failure.message).toContain("open it with the model that is recorded, or migrate a new schema");
-      expect(await recordOf(database, schema)).toEqual(before);
-      expect(await first.upsertTraining(smallTraining("b"))).toMatchObject({ status: "indexed" });
-      expect(await first.similar("loja")).toHaveLength(2);
-    },
-  );
+  ])("refuses %s, says what differs and what to do, and changes no record", async (_name, other, difference) => {
+    const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
+    const first = await open(database.pool, schema, PROFILE);
+    await first.upsertTraining(smallTraining("a"));
+    const before = await recordOf(database, schema);
+    const failure = await failureOf(open(database.pool, schema, other));
+    expect(failure).toBeInstanceOf(SchemaError);
+    expect(failure).toMatchObject({ code: "PROFILE_MISMATCH", retryable: false });
+    expect(failure.message).toContain(`"${schema}"`);
+    expect(failure.message).toContain(difference);
+    expect(failure.message).toContain("open it with the model that is recorded, or migrate a new schema");
+    expect(await recordOf(database, schema)).toEqual(before);
+    expect(await first.upsertTraining(smallTraining("b"))).toMatchObject({ status: "indexed" });
+    expect(await first.similar("loja")).toHaveLength(2);
+  });
 
   it("refuses a model with other dimensions than the schema and records nothing", async () => {
     const { pool } = database;
@@ -118,9 +102,9 @@ describeOnEach("C9 One vector space", (database) => {
     expect(failure).toMatchObject({ code: "PROFILE_MISMATCH" });
     expect(failure.message).toContain("dimensions 16 is recorded, 8 was opened");
     expect(await recordOf(database, schema)).toMatchObject([{ model: null, query_prefix: null }]);
-    await expect(
-      TrainingIndex.initialize(new CountingEmbeddings(16), { pool, schema }),
-    ).resolves.toBeInstanceOf(TrainingIndex);
+    await expect(TrainingIndex.initialize(new CountingEmbeddings(16), { pool, schema })).resolves.toBeInstanceOf(
+      TrainingIndex,
+    );
   });
 
   it("refuses an embedder without a model name and records nothing", async () => {
@@ -208,11 +192,7 @@ describeOnEach("C9 One vector space", (database) => {
       "vectors[0]",
       (index) => index.vectorStore.addVectors([WRONG], [{ pageContent: "loja", metadata: {} }]),
     ],
-    [
-      "a query of the vector store",
-      "query",
-      (index) => index.vectorStore.similaritySearchVectorWithScore(WRONG, 1),
-    ],
+    ["a query of the vector store", "query", (index) => index.vectorStore.similaritySearchVectorWithScore(WRONG, 1)],
   ])("refuses %s of other dimensions", async (_name, option, call) => {
     const { index, pool, schema } = await openTestIndex(database, {}, { dimensions: STORED });
     const failure = await failureOf(call(index));
@@ -264,10 +244,7 @@ describeOnEach("C9 One vector space", (database) => {
     ["a repeat", (index) => index.upsertTraining(smallTraining("a"))],
     ["several upserts", (index) => collect(index.upsertTrainings(["a", "b", "c"].map(smallTraining)))],
     ["the vector store", (index) => index.vectorStore.addDocuments([{ pageContent: "x", metadata: {} }])],
-    [
-      "ready vectors",
-      (index) => index.vectorStore.addVectors([[1, 2, 3, 4]], [{ pageContent: "x", metadata: {} }]),
-    ],
+    ["ready vectors", (index) => index.vectorStore.addVectors([[1, 2, 3, 4]], [{ pageContent: "x", metadata: {} }])],
   ];
   it.each(WRITES)(
     "after DROP SCHEMA and migrate under an open index, refuses %s of the old model",

@@ -121,45 +121,41 @@ const HOSTILE_VALUES = [
 
 // Guards: bound values, `arrayLiteral`, JSON built from own keys only.
 describeOnServer("C10 No leak, no injection", (database) => {
-  it.each(HOSTILE_VALUES)(
-    "treats %j as a mere value in ids, texts, metadata and filters",
-    async (hostile) => {
-      const { index } = await openTestIndex(database, {
-        filter: { [hostile]: hostile },
-      });
-      const metadata = { [hostile]: hostile, ["dentro"]: { [hostile]: [hostile] } };
-      const filter = { [hostile]: hostile };
-      const documents = [hostile, "outro"].map((id) => ({ id, pageContent: hostile }));
-      const training = { id: hostile, metadata, documents, split: false };
-      expect(await index.upsertTraining(training)).toMatchObject({ status: "indexed", chunks: 2 });
-      expect(await index.upsertTraining(training)).toMatchObject({ status: "unchanged" });
-      const other = { id: "outro", content: "outra loja", metadata: { [hostile]: hostile, ano: 1 } };
-      await index.upsertTraining(other);
+  it.each(HOSTILE_VALUES)("treats %j as a mere value in ids, texts, metadata and filters", async (hostile) => {
+    const { index } = await openTestIndex(database, {
+      filter: { [hostile]: hostile },
+    });
+    const metadata = { [hostile]: hostile, ["dentro"]: { [hostile]: [hostile] } };
+    const filter = { [hostile]: hostile };
+    const documents = [hostile, "outro"].map((id) => ({ id, pageContent: hostile }));
+    const training = { id: hostile, metadata, documents, split: false };
+    expect(await index.upsertTraining(training)).toMatchObject({ status: "indexed", chunks: 2 });
+    expect(await index.upsertTraining(training)).toMatchObject({ status: "unchanged" });
+    const other = { id: "outro", content: "outra loja", metadata: { [hostile]: hostile, ano: 1 } };
+    await index.upsertTraining(other);
 
-      // In a search filter a key that starts with $ is read as an unknown operator. The filter of the index accepts it as a key.
-      const isOperator = hostile.startsWith("$");
-      if (isOperator)
-        expect(await failureOf(index.similar(hostile, { filter }))).toMatchObject({
-          option: `filter.${hostile}`,
-        });
-      const narrowed = isOperator ? {} : { filter };
-      expect(await index.similar(hostile, { ...narrowed, k: 10 })).toHaveLength(3);
-      const hits = await index.similar(hostile, { k: 2 });
-      for (const hit of hits) {
-        expect(hit).toMatchObject({ trainingId: hostile, content: hostile });
-        expect(Object.hasOwn(hit.metadata, hostile)).toBe(true);
-        expect(JSON.parse(JSON.stringify(hit.metadata))).toEqual(JSON.parse(JSON.stringify(metadata)));
-      }
-      expect(hits.map(({ chunkId }) => chunkId).sort()).toEqual([hostile, "outro"].sort());
-      if (!isOperator) expect(await index.similar(hostile, { filter: { [hostile]: "x" } })).toEqual([]);
-      expect(await index.vectorStore.getByIds([hostile])).toMatchObject([{ pageContent: hostile }]);
-      if (!isOperator)
-        expect(await index.deleteTrainings({ filter: { [hostile]: `${hostile}x` } })).toEqual([]);
-      expect(await index.deleteTrainings({ ids: [hostile] })).toMatchObject([{ id: hostile, removed: 2 }]);
-      const deleted = await index.deleteTrainings(isOperator ? { ids: ["outro"] } : { filter });
-      expect(deleted).toMatchObject([{ id: "outro", status: "deleted" }]);
-    },
-  );
+    // In a search filter a key that starts with $ is read as an unknown operator. The filter of the index accepts it as a key.
+    const isOperator = hostile.startsWith("$");
+    if (isOperator)
+      expect(await failureOf(index.similar(hostile, { filter }))).toMatchObject({
+        option: `filter.${hostile}`,
+      });
+    const narrowed = isOperator ? {} : { filter };
+    expect(await index.similar(hostile, { ...narrowed, k: 10 })).toHaveLength(3);
+    const hits = await index.similar(hostile, { k: 2 });
+    for (const hit of hits) {
+      expect(hit).toMatchObject({ trainingId: hostile, content: hostile });
+      expect(Object.hasOwn(hit.metadata, hostile)).toBe(true);
+      expect(JSON.parse(JSON.stringify(hit.metadata))).toEqual(JSON.parse(JSON.stringify(metadata)));
+    }
+    expect(hits.map(({ chunkId }) => chunkId).sort()).toEqual([hostile, "outro"].sort());
+    if (!isOperator) expect(await index.similar(hostile, { filter: { [hostile]: "x" } })).toEqual([]);
+    expect(await index.vectorStore.getByIds([hostile])).toMatchObject([{ pageContent: hostile }]);
+    if (!isOperator) expect(await index.deleteTrainings({ filter: { [hostile]: `${hostile}x` } })).toEqual([]);
+    expect(await index.deleteTrainings({ ids: [hostile] })).toMatchObject([{ id: hostile, removed: 2 }]);
+    const deleted = await index.deleteTrainings(isOperator ? { ids: ["outro"] } : { filter });
+    expect(deleted).toMatchObject([{ id: "outro", status: "deleted" }]);
+  });
 
   it("treats prototype keys in metadata and filters as plain keys", async () => {
     const { index } = await openTestIndex(database);
@@ -190,8 +186,7 @@ describeOnServer("C10 No leak, no injection", (database) => {
         () => index.similar("loja", { k: number }),
         () => index.similar("loja", { efSearch: number }),
         () => index.vectorStore.similaritySearch("loja", number),
-        () =>
-          index.vectorStore.similaritySearchVectorWithScore(new Array<number>(DIMENSIONS).fill(1), number),
+        () => index.vectorStore.similaritySearchVectorWithScore(new Array<number>(DIMENSIONS).fill(1), number),
         () => index.vectorStore.maxMarginalRelevanceSearch("loja", { k: 1, fetchK: `${text} --` as never }),
       ]) {
         expect(await failureOf(call())).toBeInstanceOf(InvalidArgumentError);
@@ -256,35 +251,32 @@ const BEYOND_EQUALITY: [string, unknown][] = [
 
 // Guards: `compileFilter` and `searchCondition`: a filter that is not understood must never match all rows.
 describeOnServer("C10 No leak, no injection", (database) => {
-  it.each(MALFORMED)(
-    "refuses a filter with %s everywhere; nothing is read or deleted",
-    async (_name, given) => {
-      const schema = await migratedSchema(database);
-      const { pool, statements } = recordingPool(database.pool);
-      const index = await openAgain({ schema }, pool);
-      await index.upsertTraining({ ...smallTraining("a"), metadata: { grupo: "x" } });
-      const store = index.vectorStore;
-      const vector = new Array<number>(DIMENSIONS).fill(1);
-      const filter = given as EqualityFilter;
-      statements.length = 0;
-      for (const call of [
-        () => TrainingIndex.initialize(new CountingEmbeddings(), { pool, schema, filter }),
-        () => index.similar("loja", { filter }),
-        () => index.deleteTrainings({ filter }),
-        () => store.similaritySearch("loja", 1, filter),
-        () => store.similaritySearchWithScore("loja", 1, filter),
-        () => store.similaritySearchVectorWithScore(vector, 1, filter),
-        () => store.similaritySearchVectorWithScores(vector, 1, filter),
-        () => store.maxMarginalRelevanceSearch("loja", { k: 1, filter }),
-        () => store.delete({ filter }),
-      ]) {
-        expect(await failureOf(call())).toBeInstanceOf(InvalidArgumentError);
-      }
-      expect(() => index.asRetriever({ filter })).toThrow(InvalidArgumentError);
-      expect(statements).toEqual([]);
-      expect(await index.similar("loja")).toHaveLength(1);
-    },
-  );
+  it.each(MALFORMED)("refuses a filter with %s everywhere; nothing is read or deleted", async (_name, given) => {
+    const schema = await migratedSchema(database);
+    const { pool, statements } = recordingPool(database.pool);
+    const index = await openAgain({ schema }, pool);
+    await index.upsertTraining({ ...smallTraining("a"), metadata: { grupo: "x" } });
+    const store = index.vectorStore;
+    const vector = new Array<number>(DIMENSIONS).fill(1);
+    const filter = given as EqualityFilter;
+    statements.length = 0;
+    for (const call of [
+      () => TrainingIndex.initialize(new CountingEmbeddings(), { pool, schema, filter }),
+      () => index.similar("loja", { filter }),
+      () => index.deleteTrainings({ filter }),
+      () => store.similaritySearch("loja", 1, filter),
+      () => store.similaritySearchWithScore("loja", 1, filter),
+      () => store.similaritySearchVectorWithScore(vector, 1, filter),
+      () => store.similaritySearchVectorWithScores(vector, 1, filter),
+      () => store.maxMarginalRelevanceSearch("loja", { k: 1, filter }),
+      () => store.delete({ filter }),
+    ]) {
+      expect(await failureOf(call())).toBeInstanceOf(InvalidArgumentError);
+    }
+    expect(() => index.asRetriever({ filter })).toThrow(InvalidArgumentError);
+    expect(statements).toEqual([]);
+    expect(await index.similar("loja")).toHaveLength(1);
+  });
 
   it.each(BEYOND_EQUALITY)("refuses an index whose filter has %s", async (_name, given) => {
     const { pool, schema, embeddings } = await openTestIndex(database);

@@ -48,9 +48,7 @@ const VALUES: { [Name in keyof Required<Options>]: readonly Options[Name][] } = 
 /** Each mode and strategy with each value of each option, alone and together with neighbors. */
 function allSearches(): Options[] {
   const { strategy: strategies, mode: modes, ...others } = VALUES;
-  const single = Object.entries(others).flatMap(([name, values]) =>
-    values.map((value) => ({ [name]: value })),
-  );
+  const single = Object.entries(others).flatMap(([name, values]) => values.map((value) => ({ [name]: value })));
   const neighbors = { before: 50, after: 50 };
   return strategies.flatMap((strategy) =>
     modes.flatMap((mode) =>
@@ -173,10 +171,9 @@ describeOnServer("C10 No leak, no injection", (database) => {
       for (const [option, values] of Object.entries(VALUES)) {
         for (const value of values) {
           const ofValue = (search: Options): boolean => search[option as keyof Options] === value;
-          expect(
-            refused.filter(ofValue).length,
-            `${option} ${JSON.stringify(value)} is always refused`,
-          ).toBeLessThan(2 * allSearches().filter(ofValue).length);
+          expect(refused.filter(ofValue).length, `${option} ${JSON.stringify(value)} is always refused`).toBeLessThan(
+            2 * allSearches().filter(ofValue).length,
+          );
         }
       }
     },
@@ -210,8 +207,7 @@ describeOnServer("C10 No leak, no injection", (database) => {
     ],
     [
       "maxMarginalRelevanceSearch",
-      (store, filter) =>
-        store.maxMarginalRelevanceSearch(QUESTION, { k: 100, fetchK: 100, ...(filter && { filter }) }),
+      (store, filter) => store.maxMarginalRelevanceSearch(QUESTION, { k: 100, fetchK: 100, ...(filter && { filter }) }),
     ],
   ] as [string, (store: TrainingIndex["vectorStore"], filter?: Filter) => Promise<unknown[]>][])(
     "the vector store's %s returns nothing that a filter excludes",

@@ -67,8 +67,7 @@ const READS: [string, (index: TrainingIndex, filter?: Filter) => Promise<{ metad
   ],
   [
     "a retriever of the vector store",
-    ({ vectorStore }, filter) =>
-      vectorStore.asRetriever({ k: 100, ...(filter && { filter }) }).invoke("loja"),
+    ({ vectorStore }, filter) => vectorStore.asRetriever({ k: 100, ...(filter && { filter }) }).invoke("loja"),
   ],
 ];
 
@@ -102,11 +101,7 @@ describeOnServer("C10 No leak, no injection", (database) => {
     ["by id", (index) => index.deleteTraining("b0"), { id: "b0", status: "absent", removed: 0 }],
     ["by id and revision", (index) => index.deleteTraining("b0", { revision: 9 }), { status: "absent" }],
     ["by ids", (index) => index.deleteTrainings({ ids: OTHERS }), OTHERS.map(() => ({ status: "absent" }))],
-    [
-      "by a filter that matches only the other tenant",
-      (index) => index.deleteTrainings({ filter: { ano: 20 } }),
-      [],
-    ],
+    ["by a filter that matches only the other tenant", (index) => index.deleteTrainings({ filter: { ano: 20 } }), []],
     ["by the other's filter", (index) => index.deleteTrainings({ filter: { bot: "b" } }), []],
     [
       "by a filter that matches both tenants",
@@ -114,16 +109,11 @@ describeOnServer("C10 No leak, no injection", (database) => {
       ["a0", "a1", "a2"].map((id) => ({ id, status: "deleted", removed: 1 })),
     ],
     ["by ids in the vector store", (index) => index.vectorStore.delete({ ids: OTHERS }), undefined],
-    [
-      "by filter in the vector store",
-      (index) => index.vectorStore.delete({ filter: { bot: "b" } }),
-      undefined,
-    ],
+    ["by filter in the vector store", (index) => index.vectorStore.delete({ filter: { bot: "b" } }), undefined],
     ["of old deletes", (index) => index.prune({ olderThanMs: 1e-9 }), 0],
   ])("the filter of an index applies to a delete %s", async (_name, remove, outcome) => {
     const tenants = await openAll();
-    const rowsOf = async (): Promise<string[]> =>
-      (await allVersions(tenants)).filter((line) => !/ a\d /.test(line));
+    const rowsOf = async (): Promise<string[]> => (await allVersions(tenants)).filter((line) => !/ a\d /.test(line));
     const before = await rowsOf();
     expect(before).toHaveLength(60);
     const result = await remove(tenants.own);
@@ -161,8 +151,7 @@ describeOnServer("C10 No leak, no injection", (database) => {
     [
       "for another tenant in the vector store",
       "trainings[0].metadata",
-      ({ vectorStore }) =>
-        vectorStore.addDocuments([new Document({ pageContent: "x", metadata: { bot: "b" } })]),
+      ({ vectorStore }) => vectorStore.addDocuments([new Document({ pageContent: "x", metadata: { bot: "b" } })]),
     ],
   ])("the filter of an index refuses an upsert %s", async (_name, option, upsert) => {
     const tenants = await openAll();

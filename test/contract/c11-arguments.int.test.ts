@@ -35,10 +35,7 @@ const WRONG_VALUES: WrongCall[] = [
   ["training", (index) => index.upsertTraining({ id: "a", content: SECRET, documents: [] } as never)],
   ["training.revision", (index) => index.upsertTraining({ ...TRAINING, revision: NaN })],
   ["training.metadata.preço", (index) => index.upsertTraining({ ...TRAINING, metadata: { preço: 1n } })],
-  [
-    "training.documents[1]",
-    (index) => index.upsertTraining({ id: "a", documents: ['{"page_content": ""}', SECRET] }),
-  ],
+  ["training.documents[1]", (index) => index.upsertTraining({ id: "a", documents: ['{"page_content": ""}', SECRET] })],
   ["trainings[1].id", (index) => collect(index.upsertTrainings([TRAINING, { ...TRAINING, id: "" }]))],
   ["id", (index) => index.deleteTraining("nul\0")],
   ["revision", (index) => index.deleteTraining("a", { revision: Infinity })],
@@ -123,8 +120,7 @@ const WRONG_VECTOR_STORE_CALLS: WrongCall[] = [
   ["ids", ({ vectorStore }) => vectorStore.addDocuments([DOCUMENT], { ids: "a" as never })],
   [
     "trainings[100].documents[0]",
-    ({ vectorStore }) =>
-      vectorStore.addDocuments([...new Array<typeof DOCUMENT>(100).fill(DOCUMENT), {} as never]),
+    ({ vectorStore }) => vectorStore.addDocuments([...new Array<typeof DOCUMENT>(100).fill(DOCUMENT), {} as never]),
   ],
   ["vectors", ({ vectorStore }) => vectorStore.addVectors(undefined as never, undefined as never)],
   ["documents", ({ vectorStore }) => vectorStore.addVectors([VECTOR], undefined as never)],
@@ -174,10 +170,7 @@ const WRONG_SEARCHES: WrongCall[] = [
   ["strategy", (index) => index.asRetriever({ strategy: "trainings" } as never)],
   ["strategy", (index) => new TrainingRetriever(index, { strategy: "trainings" } as never)],
   ["client", (index) => index.similar("loja", { client: {} as never })],
-  [
-    "minScore",
-    (index) => index.asRetriever().invoke("loja", { configurable: { trainings: { minScore: 2 } } }),
-  ],
+  ["minScore", (index) => index.asRetriever().invoke("loja", { configurable: { trainings: { minScore: 2 } } })],
 ];
 
 // Guards: arguments are checked before the first `await`.
@@ -198,15 +191,12 @@ describeOnServer("C11 Typed errors", (database) => {
     },
   );
 
-  it.each([{}, 5, { splitText: "não" }])(
-    "refuses the splitter %j before it calls the pool",
-    async (splitter) => {
-      const pool = { connect: expect.unreachable, query: expect.unreachable };
-      const options = { pool, splitter: splitter as unknown as Splitter };
-      const failure = await failureOf(TrainingIndex.initialize(new CountingEmbeddings(), options));
-      expectTyped(failure, { name: "InvalidArgumentError", option: "splitter", retryable: false });
-    },
-  );
+  it.each([{}, 5, { splitText: "não" }])("refuses the splitter %j before it calls the pool", async (splitter) => {
+    const pool = { connect: expect.unreachable, query: expect.unreachable };
+    const options = { pool, splitter: splitter as unknown as Splitter };
+    const failure = await failureOf(TrainingIndex.initialize(new CountingEmbeddings(), options));
+    expectTyped(failure, { name: "InvalidArgumentError", option: "splitter", retryable: false });
+  });
 
   it.each([undefined, null, SECRET, 5, {}, [SECRET, 5], [null]])(
     "refuses %j returned by a splitter and stores nothing",

@@ -90,9 +90,7 @@ const FAILURES: Record<ErrorCode, Failure> = {
     retryable: false,
     cause: false,
     provoke: async ({ owner, pool, schema }) => {
-      await owner.query(
-        `INSERT INTO ${schema}.migration (version, name, breaking) VALUES (99, 'later', true)`,
-      );
+      await owner.query(`INSERT INTO ${schema}.migration (version, name, breaking) VALUES (99, 'later', true)`);
       return openAgain({ schema }, pool);
     },
   },
@@ -155,10 +153,7 @@ const FAILURES: Record<ErrorCode, Failure> = {
     cause: false,
     isServerOnly: true,
     provoke: ({ schema }) =>
-      openAgain(
-        { schema },
-        endingPool({ connectionString: requireServerUrl(), options: "-c array_nulls=off" }),
-      ),
+      openAgain({ schema }, endingPool({ connectionString: requireServerUrl(), options: "-c array_nulls=off" })),
   },
   DIRECTORY_IN_USE: {
     class: DatabaseError,
@@ -248,9 +243,7 @@ const FAILURES: Record<ErrorCode, Failure> = {
     cause: true,
     sqlState: "23514",
     provoke: async ({ index, owner, schema }) => {
-      await owner.query(
-        `ALTER TABLE ${schema}.chunk_1 ADD CONSTRAINT decente CHECK (content !~ '${SECRET}')`,
-      );
+      await owner.query(`ALTER TABLE ${schema}.chunk_1 ADD CONSTRAINT decente CHECK (content !~ '${SECRET}')`);
       return index.upsertTraining(TRAINING);
     },
   },
@@ -258,8 +251,7 @@ const FAILURES: Record<ErrorCode, Failure> = {
     class: DatabaseError,
     retryable: true,
     cause: true,
-    provoke: () =>
-      migrationStatus(endingPool({ connectionString: `postgres://user:${SECRET}@127.0.0.1:1/none` })),
+    provoke: () => migrationStatus(endingPool({ connectionString: `postgres://user:${SECRET}@127.0.0.1:1/none` })),
   },
   CONFLICT: {
     class: DatabaseError,
@@ -482,22 +474,14 @@ describeOnServer("C11 Typed errors", (database) => {
 
   it.each<[string, object, (url: URL) => void]>([
     ["nothing listens", UNREACHED, (url) => Object.assign(url, { port: "1" })],
-    [
-      "the host name does not resolve",
-      UNREACHED,
-      (url) => Object.assign(url, { hostname: `${SECRET}.invalid` }),
-    ],
+    ["the host name does not resolve", UNREACHED, (url) => Object.assign(url, { hostname: `${SECRET}.invalid` })],
     ["the role is unknown", REFUSED, (url) => Object.assign(url, { username: SECRET, password: SECRET })],
     ["the database does not exist", REFUSED, (url) => Object.assign(url, { pathname: `/${SECRET}` })],
   ])("if %s, the error is typed and does not contain the address", async (_name, expected, change) => {
     const url = new URL(requireServerUrl());
     change(url);
     const pool = endingPool({ connectionString: url.href });
-    for (const call of [
-      () => migrate(pool),
-      () => openAgain({ schema: "x" }, pool),
-      () => migrationStatus(pool),
-    ]) {
+    for (const call of [() => migrate(pool), () => openAgain({ schema: "x" }, pool), () => migrationStatus(pool)]) {
       const error = await failureOf(call());
       expectTyped(error, { name: "DatabaseError", ...expected });
       expect(error.cause).toBeInstanceOf(Error);

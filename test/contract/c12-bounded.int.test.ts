@@ -24,10 +24,7 @@ const CALLS: [string, (index: TrainingIndex, bounds: Bounds) => Promise<unknown>
         .invoke("loja", bounds.signal ? { signal: bounds.signal } : {}),
   ],
   ["an upsert", (index, bounds) => index.upsertTraining({ id: "a", content: "Outra loja." }, bounds)],
-  [
-    "many upserts",
-    (index, bounds) => collect(index.upsertTrainings([smallTraining("a"), smallTraining("b")], bounds)),
-  ],
+  ["many upserts", (index, bounds) => collect(index.upsertTrainings([smallTraining("a"), smallTraining("b")], bounds))],
   ["a delete", (index, bounds) => index.deleteTraining("a", bounds)],
   ["deletes", (index, bounds) => index.deleteTrainings({ ids: ["a", "b"] }, bounds)],
   ["a delete by filter", (index, bounds) => index.deleteTrainings({ filter: { grupo: "x" } }, bounds)],
@@ -55,9 +52,7 @@ async function lockTables({ owner, schema }: TestIndex): Promise<() => Promise<v
   };
   onTestFinished(release);
   await client.query("BEGIN");
-  await client.query(
-    `LOCK TABLE ${TABLES.map((table) => `${schema}.${table}`).join()} IN ACCESS EXCLUSIVE MODE`,
-  );
+  await client.query(`LOCK TABLE ${TABLES.map((table) => `${schema}.${table}`).join()} IN ACCESS EXCLUSIVE MODE`);
   return release;
 }
 
@@ -208,9 +203,7 @@ describeOnServer("C12 Bounded", (database) => {
   it("the time limit includes the embedder, and the error blames it", async () => {
     const { index, embeddings } = await openTestIndex(database);
     embeddings.before = () => sleep(5000);
-    expect(
-      await failureWithin(2000, index.upsertTraining(smallTraining("a"), { timeoutMs: 300 })),
-    ).toMatchObject({
+    expect(await failureWithin(2000, index.upsertTraining(smallTraining("a"), { timeoutMs: 300 }))).toMatchObject({
       name: "EmbeddingError",
       code: "TIMEOUT",
       retryable: true,

@@ -65,10 +65,7 @@ async function killEverywhere(
 }
 
 /** All chunks of the schema as a reader sees them, after a check that they are of one version. */
-async function readAll(
-  pool: pg.Pool,
-  schema: string,
-): Promise<{ version: number; texts: string[] } | undefined> {
+async function readAll(pool: pg.Pool, schema: string): Promise<{ version: number; texts: string[] } | undefined> {
   const { rows } = await pool.query<{ content: string; version: number }>(
     `SELECT c.content, (c.metadata->>'version')::int AS version
       FROM ${schema}.chunk_1 c LEFT JOIN ${schema}.indexed_1 i USING (training_id)
@@ -83,18 +80,8 @@ async function readAll(
 // Guards: the swap is one statement or one transaction, so Postgres rolls it back when the connection ends.
 describeOnServer("C4 All or nothing", (database) => {
   it.each([
-    [
-      "upsert",
-      ["before SELECT nextval", "after embedding", "before WITH given AS"],
-      "after WITH given AS",
-      8,
-    ],
-    [
-      "overtaken",
-      ["before BEGIN ISOLATION LEVEL", "after WITH given AS", "before COMMIT"],
-      "after COMMIT",
-      10,
-    ],
+    ["upsert", ["before SELECT nextval", "after embedding", "before WITH given AS"], "after WITH given AS", 8],
+    ["overtaken", ["before BEGIN ISOLATION LEVEL", "after WITH given AS", "before COMMIT"], "after COMMIT", 10],
   ] as const)(
     "SIGKILL at every await of an upsert (%s) leaves the whole old version, or the new one if it was committed",
     { timeout: 240_000 },

@@ -60,11 +60,9 @@ describe("C4 All or nothing, on a server that restarts", () => {
 });
 
 function contentOf(id: string, version: number): string {
-  return [
-    paragraph(`${id}, sempre igual`),
-    paragraph(`${id}, versão ${version}`),
-    paragraph(`${id}, fim`),
-  ].join("\n\n");
+  return [paragraph(`${id}, sempre igual`), paragraph(`${id}, versão ${version}`), paragraph(`${id}, fim`)].join(
+    "\n\n",
+  );
 }
 
 /** A job as a queue runs it: repeated while the error is retryable. @returns how often it failed */

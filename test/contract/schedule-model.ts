@@ -35,8 +35,7 @@ export class ModelTraining {
   wouldBeAdmitted({ start, revision }: ModelCall): boolean {
     const stored = this.#state;
     if (start < stored.barrier) return false;
-    const comparable =
-      revision !== undefined && stored.revision !== undefined && revision !== stored.revision;
+    const comparable = revision !== undefined && stored.revision !== undefined && revision !== stored.revision;
     return comparable ? revision > (stored.revision ?? 0) : start >= stored.start;
   }
 
@@ -46,8 +45,7 @@ export class ModelTraining {
     const { start, revision, version } = call;
     const stored = this.#state;
     const endsHistory = version === undefined && revision === undefined;
-    const highest =
-      revision === undefined ? stored.revision : Math.max(revision, stored.revision ?? revision);
+    const highest = revision === undefined ? stored.revision : Math.max(revision, stored.revision ?? revision);
     this.#state = {
       start,
       revision: endsHistory ? undefined : highest,

@@ -240,12 +240,7 @@ export class ScheduleRun {
     });
   }
 
-  #newCall(fields: {
-    training: number;
-    revision: number;
-    version: number | undefined;
-    ending: Ending;
-  }): Call {
+  #newCall(fields: { training: number; revision: number; version: number | undefined; ending: Ending }): Call {
     const hasRevision = this.#mode === "revisions" || (this.#mode === "mixed" && fields.revision % 2 === 0);
     const call = new Call({
       ...fields,
@@ -367,9 +362,7 @@ export class ScheduleRun {
       const texts = this.#versions[expected ?? -1]?.texts ?? [];
       const visible = texts.length === 0 ? undefined : expected;
       if (found[training] !== visible) {
-        this.violations.push(
-          `training ${training} ended as ${found[training] ?? "none"}, not ${visible ?? "none"}`,
-        );
+        this.violations.push(`training ${training} ended as ${found[training] ?? "none"}, not ${visible ?? "none"}`);
       }
       if (searched[training] !== found[training]) {
         this.violations.push(`training ${training} is found as ${searched[training] ?? "none"}`);

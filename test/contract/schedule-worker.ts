@@ -5,23 +5,14 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { Document } from "@langchain/core/documents";
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
-import {
-  TrainingIndex,
-  type Training,
-  type TrainingIndexError,
-  type UpsertResult,
-} from "langchain-training-index";
+import { TrainingIndex, type Training, type TrainingIndexError, type UpsertResult } from "langchain-training-index";
 import { HashingEmbeddings } from "langchain-training-index/testing";
 import type pg from "pg";
 import { gateOf } from "../support/gate.js";
 import { SCHEDULE_DIMENSIONS } from "./expected-vectors.js";
 
 /** The filters of the indexes; commands name an index by its position here. The last one sees everything. */
-export const SCOPES: readonly (Record<string, string> | undefined)[] = [
-  { tenant: "a" },
-  { tenant: "b" },
-  undefined,
-];
+export const SCOPES: readonly (Record<string, string> | undefined)[] = [{ tenant: "a" }, { tenant: "b" }, undefined];
 
 /** How a single upsert is committed: directly, after a `release`, or in a host transaction. */
 export type Ending = "own" | "later" | "host commits" | "host rolls back";
@@ -117,11 +108,7 @@ export class ScheduleWorker {
     this.#report = report;
   }
 
-  static async open(
-    pool: pg.Pool,
-    schema: string,
-    report: (report: Report) => void,
-  ): Promise<ScheduleWorker> {
+  static async open(pool: pg.Pool, schema: string, report: (report: Report) => void): Promise<ScheduleWorker> {
     const indexes: TrainingIndex[] = [];
     for (const filter of SCOPES) {
       indexes.push(await TrainingIndex.initialize(new WorkerEmbeddings(), { pool, schema, filter }));

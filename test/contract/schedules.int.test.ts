@@ -10,14 +10,7 @@ import { expect, it } from "vitest";
 import { describeOnEach, uniqueName } from "../support/databases.js";
 import { migratedSchema } from "../support/index.js";
 import { SCHEDULE_DIMENSIONS } from "./expected-vectors.js";
-import {
-  ID_COUNT,
-  ScheduledEmbeddings,
-  ScheduleRun,
-  WORD_COUNT,
-  type Schedule,
-  type Step,
-} from "./schedule-runner.js";
+import { ID_COUNT, ScheduledEmbeddings, ScheduleRun, WORD_COUNT, type Schedule, type Step } from "./schedule-runner.js";
 
 const RUNS = Number(process.env["CONTRACT_RUNS"] ?? 300);
 const SEED = Number(process.env["CONTRACT_SEED"] ?? Date.now() % 2 ** 31);
@@ -71,39 +64,35 @@ describeOnEach("C1 C2 C3 Random schedules", (database) => {
   const runs = database.name === "server" ? RUNS : Math.min(RUNS, EMBEDDED_RUNS);
   const timeout = 60_000 + runs * MS_PER_RUN;
 
-  it(
-    `end as the contract demands, and readers see only whole versions (${runs} schedules)`,
-    { timeout },
-    async () => {
-      const { pool, owner } = database;
-      const total = { calls: 0, reads: 0, violations: 0 };
-      const lanes = LANES[database.name];
-      const runLane = async (lane: number): Promise<void> => {
-        const schema = await migratedSchema(database, { dimensions: SCHEDULE_DIMENSIONS });
-        const index = await TrainingIndex.initialize(new ScheduledEmbeddings(), { pool, schema });
-        let ended = 0;
-        const property = fc.asyncProperty(schedule, async ({ mode, steps }) => {
-          if (ended++ % RUNS_PER_TABLE === 0) await owner.query(`TRUNCATE ${schema}.training CASCADE`);
-          const run = new ScheduleRun(index, pool, schema, uniqueName("run"), mode);
-          await run.run(steps);
-          total.calls += run.calls;
-          total.reads += run.reads;
-          total.violations += run.violations.length;
-          expect(run.violations).toEqual([]);
-        });
-        await fc.assert(property, {
-          numRuns: Math.ceil(runs / lanes),
-          seed: SEED + lane,
-          endOnFailure: true,
-        });
-      };
-      const outcomes = await Promise.allSettled(Array.from({ length: lanes }, (_, lane) => runLane(lane)));
-      console.log(
-        `schedules on the ${database.name} database: ${runs} runs, seed ${SEED}, ` +
-          `${total.calls} calls, ${total.reads} reads, ${total.violations} violations`,
-      );
-      // Only after all lanes have ended: the schema is dropped when the test ends.
-      for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
-    },
-  );
+  it(`end as the contract demands, and readers see only whole versions (${runs} schedules)`, { timeout }, async () => {
+    const { pool, owner } = database;
+    const total = { calls: 0, reads: 0, violations: 0 };
+    const lanes = LANES[database.name];
+    const runLane = async (lane: number): Promise<void> => {
+      const schema = await migratedSchema(database, { dimensions: SCHEDULE_DIMENSIONS });
+      const index = await TrainingIndex.initialize(new ScheduledEmbeddings(), { pool, schema });
+      let ended = 0;
+      const property = fc.asyncProperty(schedule, async ({ mode, steps }) => {
+        if (ended++ % RUNS_PER_TABLE === 0) await owner.query(`TRUNCATE ${schema}.training CASCADE`);
+        const run = new ScheduleRun(index, pool, schema, uniqueName("run"), mode);
+        await run.run(steps);
+        total.calls += run.calls;
+        total.reads += run.reads;
+        total.violations += run.violations.length;
+        expect(run.violations).toEqual([]);
+      });
+      await fc.assert(property, {
+        numRuns: Math.ceil(runs / lanes),
+        seed: SEED + lane,
+        endOnFailure: true,
+      });
+    };
+    const outcomes = await Promise.allSettled(Array.from({ length: lanes }, (_, lane) => runLane(lane)));
+    console.log(
+      `schedules on the ${database.name} database: ${runs} runs, seed ${SEED}, ` +
+        `${total.calls} calls, ${total.reads} reads, ${total.violations} violations`,
+    );
+    // Only after all lanes have ended: the schema is dropped when the test ends.
+    for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
+  });
 });

@@ -204,8 +204,7 @@ export class ScopedScheduleRun {
   #workOf(step: CallStep): Work | undefined {
     const isRacing = this.#mode !== "settled";
     const revision = this.#revisionOf(step.revision);
-    const sees = (training: number): boolean =>
-      step.scope === TENANTS.length || step.scope === this.#ownerOf(training);
+    const sees = (training: number): boolean => step.scope === TENANTS.length || step.scope === this.#ownerOf(training);
     switch (step.do) {
       case "upsert": {
         const { training, words, ending } = step;
@@ -346,9 +345,7 @@ export class ScopedScheduleRun {
       const counted = tells && part.status !== "superseded";
       if (counts !== counted) {
         const model = counts ? "newer" : "older";
-        this.violations.push(
-          `${call.work.do} ${part.start} was ${part.status ?? "refused"}, but is ${model}`,
-        );
+        this.violations.push(`${call.work.do} ${part.start} was ${part.status ?? "refused"}, but is ${model}`);
       }
     }
   }
@@ -417,8 +414,7 @@ export class ScopedScheduleRun {
   /** Searches for all chunks that an index sees. */
   async #search(scope: number): Promise<Found> {
     const k = SCOPED_ID_COUNT * SCOPED_WORD_COUNT + 1;
-    const hits: ChunkHit[] =
-      (await this.#indexes[scope]?.similar(QUESTION, { k, filter: { run: this.#name } })) ?? [];
+    const hits: ChunkHit[] = (await this.#indexes[scope]?.similar(QUESTION, { k, filter: { run: this.#name } })) ?? [];
     this.reads += 1;
     for (const { content, distance, metadata } of hits) {
       if (!(await this.#vectors.isDistance(QUESTION, content, distance)))
@@ -503,8 +499,7 @@ export class ScopedScheduleRun {
       .flatMap((call) => call.parts)
       .filter((part) => part.training === training && part.status !== undefined);
     const best = winner(parts);
-    if (best?.status === "superseded")
-      this.violations.push(`call ${best.start} was superseded, but nothing is newer`);
+    if (best?.status === "superseded") this.violations.push(`call ${best.start} was superseded, but nothing is newer`);
     return best;
   }
 

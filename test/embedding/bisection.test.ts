@@ -34,15 +34,12 @@ describe("bisect", () => {
     expect(sent.map((some) => some.join(""))).toEqual(["01234", "012", "01", "2", "34"]);
   });
 
-  it.each([[["0", "31"]], [["7"]], [texts(32)], [["15", "16"]]])(
-    "finds the bad texts %j among 32",
-    async (bad) => {
-      const { sent, send } = serverOf(bad);
-      const outcomes = await bisect(texts(32), send, Infinity);
-      expect(outcomes.flatMap((outcome, index) => (outcome === failure ? [String(index)] : []))).toEqual(bad);
-      expect(sent.length).toBeLessThanOrEqual(1 + 2 * 5 * bad.length);
-    },
-  );
+  it.each([[["0", "31"]], [["7"]], [texts(32)], [["15", "16"]]])("finds the bad texts %j among 32", async (bad) => {
+    const { sent, send } = serverOf(bad);
+    const outcomes = await bisect(texts(32), send, Infinity);
+    expect(outcomes.flatMap((outcome, index) => (outcome === failure ? [String(index)] : []))).toEqual(bad);
+    expect(sent.length).toBeLessThanOrEqual(1 + 2 * 5 * bad.length);
+  });
 
   it("does not halve a request whose failure concerns all texts", async () => {
     let requests = 0;

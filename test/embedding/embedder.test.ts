@@ -137,11 +137,7 @@ describe("Embedder.embedDocuments", () => {
       [[1, 2], [1]],
       "of model modelo returned 1 dimensions; this index stores 2 (texts[1])",
     ],
-    [
-      "an empty vector",
-      [[], [1, 2]],
-      "of model modelo returned 0 dimensions; this index stores 2 (texts[0])",
-    ],
+    ["an empty vector", [[], [1, 2]], "of model modelo returned 0 dimensions; this index stores 2 (texts[0])"],
     ["a missing vector", [[1, 2], null], "of model modelo returned null instead of a vector (texts[1])"],
     [
       "NaN",
@@ -321,8 +317,7 @@ describe("an embedder with embedEach", () => {
   it("has any other failure of a text thrown, with the text's name", async () => {
     const failure = new EmbeddingError("EMBEDDING_FAILED", "Ollama failed", true);
     const { embedder } = setUpEach([[1, 2], failure, tooLong]);
-    const thrown = (message: string): EmbeddingError =>
-      new EmbeddingError("EMBEDDING_FAILED", message, true, failure);
+    const thrown = (message: string): EmbeddingError => new EmbeddingError("EMBEDDING_FAILED", message, true, failure);
     const given = ["um", "dois", "três"];
     await expect(embedder.embedDocuments(given)).rejects.toThrow(thrown("Ollama failed: texts[1]"));
     const nameOf = (index: number): string => `chunk ${index} of training a`;
@@ -334,21 +329,17 @@ describe("an embedder with embedEach", () => {
 
   it("has its texts numbered across batches", async () => {
     const { embeddings, embedder } = setUpEach(undefined);
-    embeddings.embedEach = (texts) =>
-      Promise.resolve(texts.map((text) => (text === "mau" ? [0, 0] : [1, 2])));
+    embeddings.embedEach = (texts) => Promise.resolve(texts.map((text) => (text === "mau" ? [0, 0] : [1, 2])));
     const given = new Array<string>(70).fill("bom").with(65, "mau");
     await expect(embedder.embedDocuments(given)).rejects.toThrow("no direction (texts[65])");
   });
 
-  it.each([[[[1, 2]]], [undefined], [[]]])(
-    "is refused when it returns %j for two texts",
-    async (outcomes) => {
-      const { embedder } = setUpEach(outcomes);
-      await expect(embedder.embedDocuments(["um", "dois"])).rejects.toMatchObject({
-        code: "EMBEDDING_INVALID",
-      });
-    },
-  );
+  it.each([[[[1, 2]]], [undefined], [[]]])("is refused when it returns %j for two texts", async (outcomes) => {
+    const { embedder } = setUpEach(outcomes);
+    await expect(embedder.embedDocuments(["um", "dois"])).rejects.toMatchObject({
+      code: "EMBEDDING_INVALID",
+    });
+  });
 });
 
 describe("Embedder.embedQuery", () => {
@@ -372,9 +363,7 @@ describe("Embedder.embedQuery", () => {
     ["zeros", [[0, 0]], "zeros or components too small to compare: no direction"],
     ["bigints", [[1n, 2n]], "a component that is not a number"],
   ])("refuses a model that returns %s", async (_name, vectors, what) => {
-    await expect(answering(vectors).embedQuery("prazo?")).rejects.toThrow(
-      invalid(`of model modelo returned ${what}`),
-    );
+    await expect(answering(vectors).embedQuery("prazo?")).rejects.toThrow(invalid(`of model modelo returned ${what}`));
   });
 
   it("says which model failed, and keeps its error as the cause", async () => {
@@ -396,9 +385,7 @@ describe("Embedder.embedQuery", () => {
 
   it("makes no request if the signal has already fired", async () => {
     const { embeddings, embedder } = setUp();
-    await expect(embedder.embedQuery("prazo?", AbortSignal.abort("antes"))).rejects.toThrow(
-      new AbortError("antes"),
-    );
+    await expect(embedder.embedQuery("prazo?", AbortSignal.abort("antes"))).rejects.toThrow(new AbortError("antes"));
     expect(embeddings.queries).toEqual([]);
   });
 });
@@ -420,9 +407,7 @@ describe("an embedder's answer other than an array of numbers", () => {
   ])("is accepted if it is %s", async (_name, vectors) => {
     const embedder = answering(vectors);
     await expect(embedder.embedDocuments(["um"])).resolves.toEqual([Float32Array.of(3, 4)]);
-    await expect(answering([(vectors as unknown[])[0]]).embedQuery("um")).resolves.toEqual(
-      Float32Array.of(3, 4),
-    );
+    await expect(answering([(vectors as unknown[])[0]]).embedQuery("um")).resolves.toEqual(Float32Array.of(3, 4));
   });
 
   const throwing = {
@@ -538,12 +523,9 @@ describe("an embedder that never answers", () => {
 });
 
 describe("isFinalStatus", () => {
-  it.each([400, 401, 404, 413, 499])(
-    "is true for %d, which a repeat of the request would get again",
-    (status) => {
-      expect(isFinalStatus(status)).toBe(true);
-    },
-  );
+  it.each([400, 401, 404, 413, 499])("is true for %d, which a repeat of the request would get again", (status) => {
+    expect(isFinalStatus(status)).toBe(true);
+  });
 
   it.each([0, 200, 399, 408, 429, 500, 503])("is false for %d, which may be transient", (status) => {
     expect(isFinalStatus(status)).toBe(false);
@@ -622,20 +604,16 @@ describe("narrowVector", () => {
   it.each([
     ["large", 2 ** 64 * (1 - 2 ** -25), 2 ** 64, tooLarge],
     ["small", 2 ** -75 * (1 + 2 ** -30), 2 ** -75, tooSmall],
-  ])(
-    "checks the stored value, not the given one: too %s only after rounding",
-    (_name, given, stored, problem) => {
-      expect(Math.fround(given)).toBe(stored);
-      expect(narrowVector([stored, 0], 2)).toBe(problem);
-      expect(narrowVector([given, 0], 2)).toBe(problem);
-    },
-  );
+  ])("checks the stored value, not the given one: too %s only after rounding", (_name, given, stored, problem) => {
+    expect(Math.fround(given)).toBe(stored);
+    expect(narrowVector([stored, 0], 2)).toBe(problem);
+    expect(narrowVector([given, 0], 2)).toBe(problem);
+  });
 });
 
 describe("resolveProfile", () => {
   const embed = new RecordingEmbeddings();
-  const named = (properties: object): EmbeddingsInterface =>
-    Object.assign(new RecordingEmbeddings(), properties);
+  const named = (properties: object): EmbeddingsInterface => Object.assign(new RecordingEmbeddings(), properties);
 
   it("uses the profile of this library's own embedders, which add their prefixes themselves", () => {
     expect(resolveProfile(named({ profile, model: "outro" }), undefined, 1024)).toStrictEqual({
@@ -655,9 +633,7 @@ describe("resolveProfile", () => {
       },
       addsPrefixes: true,
     };
-    expect(resolveProfile(named({ model: "bge-m3", modelName: "outro" }), undefined, 1024)).toStrictEqual(
-      expected,
-    );
+    expect(resolveProfile(named({ model: "bge-m3", modelName: "outro" }), undefined, 1024)).toStrictEqual(expected);
     expect(resolveProfile(named({ modelName: "bge-m3" }), undefined, 1024)).toStrictEqual(expected);
   });
 

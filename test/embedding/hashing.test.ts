@@ -39,8 +39,7 @@ describe("HashingEmbeddings", () => {
   it("is the same on every machine: these are the numbers of hashing-1", async () => {
     const vector = await small.embedQuery("entrega");
     const expected = [
-      -0.908738934795, -0.17038855027, 0.17038855027, -0.17038855027, 0.17038855027, 0, -0.17038855027,
-      -0.17038855027,
+      -0.908738934795, -0.17038855027, 0.17038855027, -0.17038855027, 0.17038855027, 0, -0.17038855027, -0.17038855027,
     ];
     expect(vector).toHaveLength(8);
     for (const [index, component] of expected.entries()) expect(vector[index]).toBeCloseTo(component, 9);
@@ -107,9 +106,6 @@ describe("HashingEmbeddings", () => {
     const wide = new HashingEmbeddings({ dimensions: 16_000 });
     const ratio = async (text: string): Promise<number> =>
       (await similarity(text, "prazo", wide)) / (await similarity(text, "entrega", wide));
-    expect((await ratio("prazo prazo entrega")) / (await ratio("prazo entrega"))).toBeCloseTo(
-      1 + Math.log(2),
-      9,
-    );
+    expect((await ratio("prazo prazo entrega")) / (await ratio("prazo entrega"))).toBeCloseTo(1 + Math.log(2), 9);
   });
 });

@@ -265,9 +265,7 @@ describe("an unreachable Ollama", () => {
     setTimeout(() => (isAway = false), 800);
     const { server } = await openOllama();
     const away: typeof fetch = (input, init) =>
-      isAway
-        ? Promise.reject(Object.assign(new TypeError("fetch failed"), { cause: refused() }))
-        : fetch(input, init);
+      isAway ? Promise.reject(Object.assign(new TypeError("fetch failed"), { cause: refused() })) : fetch(input, init);
     const retries: string[] = [];
     const embeddings = ollamaEmbeddings({ baseUrl: server.url, fetch: away, dimensions: 16 });
     const onRetry = ({ message }: Error): void => void retries.push(message);
@@ -306,23 +304,18 @@ describe("the time limit of a query", () => {
   it.each<[string, OllamaServerOptions]>([
     ["the server never answers", { faults: [{ kind: "hang" }] }],
     ["the model is being loaded", { loadMs: 10_000 }],
-  ])(
-    "is separate from that of documents, and the error says how to raise it, when %s",
-    async (_name, options) => {
-      const { server, embeddings } = await openOllama(options, {
-        queryTimeoutMs: 300,
-        retryBudgetMs: 60_000,
-      });
-      const { error, elapsedMs } = await failureIn(() => embeddings.embedQuery("frete"));
-      expect(error).toMatchObject({ code: "TIMEOUT", retryable: true });
-      expect((error as Error).message).toMatch(
-        /within (300|29\d) ms\. It may be loading the model: .*queryTimeoutMs/,
-      );
-      expect(elapsedMs).toBeLessThan(300 + SLACK_MS);
-      await vi.waitUntil(() => server.requests.every(({ wasCut }) => wasCut));
-      server.heal();
-    },
-  );
+  ])("is separate from that of documents, and the error says how to raise it, when %s", async (_name, options) => {
+    const { server, embeddings } = await openOllama(options, {
+      queryTimeoutMs: 300,
+      retryBudgetMs: 60_000,
+    });
+    const { error, elapsedMs } = await failureIn(() => embeddings.embedQuery("frete"));
+    expect(error).toMatchObject({ code: "TIMEOUT", retryable: true });
+    expect((error as Error).message).toMatch(/within (300|29\d) ms\. It may be loading the model: .*queryTimeoutMs/);
+    expect(elapsedMs).toBeLessThan(300 + SLACK_MS);
+    await vi.waitUntil(() => server.requests.every(({ wasCut }) => wasCut));
+    server.heal();
+  });
 
   it("is 5 s by default, whatever the retry budget of documents", async () => {
     const { embeddings } = await openOllama({ faults: [{ kind: "proxy" }] }, { retryBudgetMs: 120_000 });

@@ -11,8 +11,7 @@ async function post(server: OllamaServer, path: string, body?: unknown): Promise
   return [response.status, await response.json()];
 }
 
-const embed = (server: OllamaServer, body?: unknown): Promise<[number, unknown]> =>
-  post(server, "/api/embed", body);
+const embed = (server: OllamaServer, body?: unknown): Promise<[number, unknown]> => post(server, "/api/embed", body);
 
 // The messages are those of server/routes.go at fb30760.
 describe("/api/embed of the stand-in", () => {
@@ -47,10 +46,7 @@ describe("/api/embed of the stand-in", () => {
 
   it("truncates a long text unless the request forbids it", async () => {
     const server = await startOllama({ maxTokens: 4 });
-    expect(await embed(server, { model, input: "um dois três" })).toMatchObject([
-      200,
-      { prompt_eval_count: 6 },
-    ]);
+    expect(await embed(server, { model, input: "um dois três" })).toMatchObject([200, { prompt_eval_count: 6 }]);
     expect(await embed(server, { model, input: "um dois três", truncate: false })).toEqual([
       400,
       { error: "the input length exceeds the context length" },

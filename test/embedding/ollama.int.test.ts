@@ -17,10 +17,7 @@ interface OllamaIndex {
 }
 
 /** An index in a schema of its own, embedded by a stand-in for Ollama. */
-async function openOllamaIndex(
-  database: TestDatabase,
-  serverOptions: OllamaServerOptions = {},
-): Promise<OllamaIndex> {
+async function openOllamaIndex(database: TestDatabase, serverOptions: OllamaServerOptions = {}): Promise<OllamaIndex> {
   const schema = await migratedSchema(database);
   const { server, embeddings } = await openOllama(
     { dimensions: DIMENSIONS, ...serverOptions },
@@ -46,9 +43,7 @@ const CONTENT = PARAGRAPHS.join("\n\n");
 async function expectWhole(test: OllamaIndex, content: string): Promise<number> {
   const chunks = await chunksWithOffsets(test);
   for (const { start, end, content: text } of chunks) expect(content.slice(start, end)).toBe(text);
-  const held = new Set(
-    chunks.flatMap(({ start, end }) => Array.from({ length: end - start }, (_, at) => start + at)),
-  );
+  const held = new Set(chunks.flatMap(({ start, end }) => Array.from({ length: end - start }, (_, at) => start + at)));
   const lost = [...content.matchAll(/\S/g)].filter(({ index }) => !held.has(index));
   expect(lost).toEqual([]);
   return chunks.length;

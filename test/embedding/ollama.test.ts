@@ -29,10 +29,7 @@ async function vectorsOf(texts: string[], dimensions: number): Promise<number[][
 
 /** Distinct texts. */
 function manyTexts(count: number): string[] {
-  return Array.from(
-    { length: count },
-    (_, index) => `treinamento ${index} sobre a entrega ${(index * 7) % count}`,
-  );
+  return Array.from({ length: count }, (_, index) => `treinamento ${index} sobre a entrega ${(index * 7) % count}`);
 }
 
 /** The error that a function throws. */
@@ -282,30 +279,26 @@ describe("the limits of requests", () => {
     expect(server.mostAtOnce()).toBe(2);
   });
 
-  it(
-    "bound memory, too: at most 64 vectors are held as 64-bit JavaScript numbers",
-    { timeout: 30_000 },
-    async () => {
-      const { server, embeddings } = await openOllama({ faults: [SLOW_AT_FIRST] }, { dimensions: 16 });
-      const asked: number[] = [];
-      const noting: PerTextEmbeddings = {
-        embedEach: (texts) => {
-          asked.push(texts.length);
-          return embeddings.embedEach(texts);
-        },
-        embedDocuments: (texts) => embeddings.embedDocuments(texts),
-        embedQuery: (text) => embeddings.embedQuery(text),
-      };
-      const embedder = new Embedder(noting, { profile: embeddings.profile, addsPrefixes: false });
-      const vectors = await embedder.embedDocuments(manyTexts(5_000));
-      expect(vectors).toHaveLength(5_000);
-      expect(Math.max(...asked)).toBe(64);
-      const memories = new Set(vectors.map((vector) => (vector as Float32Array).buffer));
-      const bytes = [...memories].reduce((sum, { byteLength }) => sum + byteLength, 0);
-      expect(bytes).toBe(5_000 * 16 * 4);
-      expect(server.mostAtOnce()).toBe(2);
-    },
-  );
+  it("bound memory, too: at most 64 vectors are held as 64-bit JavaScript numbers", { timeout: 30_000 }, async () => {
+    const { server, embeddings } = await openOllama({ faults: [SLOW_AT_FIRST] }, { dimensions: 16 });
+    const asked: number[] = [];
+    const noting: PerTextEmbeddings = {
+      embedEach: (texts) => {
+        asked.push(texts.length);
+        return embeddings.embedEach(texts);
+      },
+      embedDocuments: (texts) => embeddings.embedDocuments(texts),
+      embedQuery: (text) => embeddings.embedQuery(text),
+    };
+    const embedder = new Embedder(noting, { profile: embeddings.profile, addsPrefixes: false });
+    const vectors = await embedder.embedDocuments(manyTexts(5_000));
+    expect(vectors).toHaveLength(5_000);
+    expect(Math.max(...asked)).toBe(64);
+    const memories = new Set(vectors.map((vector) => (vector as Float32Array).buffer));
+    const bytes = [...memories].reduce((sum, { byteLength }) => sum + byteLength, 0);
+    expect(bytes).toBe(5_000 * 16 * 4);
+    expect(server.mostAtOnce()).toBe(2);
+  });
 
   it("can be set: texts per request, and concurrent requests", async () => {
     const { server, embeddings } = await openOllama(
@@ -324,12 +317,7 @@ describe("the limits of requests", () => {
     );
     const lengths = [47, 47, 1, 300, 2];
     await embeddings.embedDocuments(lengths.map((length) => "a".repeat(length)));
-    expect(server.inputs().map((input) => input.map(({ length }) => length))).toEqual([
-      [50, 50, 50],
-      [4],
-      [303],
-      [5],
-    ]);
+    expect(server.inputs().map((input) => input.map(({ length }) => length))).toEqual([[50, 50, 50], [4], [303], [5]]);
   });
 
   it.each([

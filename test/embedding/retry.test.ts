@@ -6,9 +6,7 @@ function failing(times: number): { work: () => Promise<string>; starts: number[]
   const starts: number[] = [];
   const work = (): Promise<string> => {
     starts.push(performance.now());
-    return starts.length > times
-      ? Promise.resolve("ok")
-      : Promise.reject(new Error(`attempt ${starts.length}`));
+    return starts.length > times ? Promise.resolve("ok") : Promise.reject(new Error(`attempt ${starts.length}`));
   };
   return { work, starts };
 }

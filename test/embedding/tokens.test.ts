@@ -113,30 +113,18 @@ describe("estimateTokens", () => {
   });
 
   describe("on Portuguese", () => {
-    it.each(PROSE)(
-      "is safe for $name, and for its chunks at most a quarter too high on average",
-      async (prose) => {
-        const chunks = await chunked(prose.documents);
-        expect(underCounted([...chunks, ...prose.passages, ...prose.questions])).toEqual([]);
-        expect(meanRatio(chunks)).toBeLessThanOrEqual(MEAN_OF_PROSE);
-        // No chunk of the default size is split further.
-        expect(Math.max(...chunks.map(estimateTokens))).toBeLessThanOrEqual(510);
-      },
-    );
+    it.each(PROSE)("is safe for $name, and for its chunks at most a quarter too high on average", async (prose) => {
+      const chunks = await chunked(prose.documents);
+      expect(underCounted([...chunks, ...prose.passages, ...prose.questions])).toEqual([]);
+      expect(meanRatio(chunks)).toBeLessThanOrEqual(MEAN_OF_PROSE);
+      // No chunk of the default size is split further.
+      expect(Math.max(...chunks.map(estimateTokens))).toBeLessThanOrEqual(510);
+    });
 
     it.each([
-      [
-        "place names",
-        "Guaratinguetá Pindamonhangaba Itaquaquecetuba Xique-Xique Jericoacoara Tucuruí Nhandeara",
-      ],
-      [
-        "medical terms",
-        "otorrinolaringologista esternocleidomastóideo amoxicilina clavulanato hidroclorotiazida",
-      ],
-      [
-        "chemical terms",
-        "C8H10N4O2 NaCl H2SO4 metilenodioximetanfetamina hexafluorofosfato dietilaminoetanol",
-      ],
+      ["place names", "Guaratinguetá Pindamonhangaba Itaquaquecetuba Xique-Xique Jericoacoara Tucuruí Nhandeara"],
+      ["medical terms", "otorrinolaringologista esternocleidomastóideo amoxicilina clavulanato hidroclorotiazida"],
+      ["chemical terms", "C8H10N4O2 NaCl H2SO4 metilenodioximetanfetamina hexafluorofosfato dietilaminoetanol"],
       ["abbreviations", "CNPJ CPF RG IPTU ICMS FGTS INSS IRPF CTPS CLT SAC NF-e DANFE CFOP NCM SKU S/A Ltda"],
       ["chat", "oi td bem? vc sabe qnd chega? to esperando faz dias rsrs kkkkk obg, blz, tbm pq dms vlw"],
       ["decomposed accents", "A informac\u0327a\u0303o na\u0303o e\u0301 u\u0301nica nem e\u0301 secreta."],
@@ -203,19 +191,14 @@ describe("estimateTokens", () => {
 
   describe("on random letters", () => {
     it.each([4, 5, 6, 7, 8, 10, 12, 16, 20, 40, 900])("is safe for runs of %i random letters", (length) => {
-      const texts = Array.from({ length: 20 }, () =>
-        lines(Math.ceil(600 / length), () => pick(LETTERS, length)),
-      );
+      const texts = Array.from({ length: 20 }, () => lines(Math.ceil(600 / length), () => pick(LETTERS, length)));
       expect(underCounted(texts)).toEqual([]);
     });
 
-    it.each([2, 3, 4, 5, 6, 8, 12, 16, 40, 900])(
-      "is safe for runs of %i random letters and digits",
-      (length) => {
-        const make = (): string => lines(Math.ceil(600 / length), () => pick(LETTERS + DIGITS, length));
-        expect(underCounted(Array.from({ length: 20 }, make))).toEqual([]);
-      },
-    );
+    it.each([2, 3, 4, 5, 6, 8, 12, 16, 40, 900])("is safe for runs of %i random letters and digits", (length) => {
+      const make = (): string => lines(Math.ceil(600 / length), () => pick(LETTERS + DIGITS, length));
+      expect(underCounted(Array.from({ length: 20 }, make))).toEqual([]);
+    });
 
     it.each([20, 76, 900])("is safe for runs of %i base64 characters", (length) => {
       const make = (): string => lines(Math.ceil(900 / length), () => pick(BASE64, length));
@@ -225,9 +208,7 @@ describe("estimateTokens", () => {
 
   it("is safe for English, source code and Markdown", async () => {
     const code = await chunked([...readSources("src"), ...readSources("test")]);
-    const markdown = await chunked(
-      ["README.md", "README.pt-BR.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(read),
-    );
+    const markdown = await chunked(["README.md", "README.pt-BR.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(read));
     const json = await chunked([read("package.json"), read("package-lock.json").slice(0, 100_000)]);
     expect(underCounted([...code, ...markdown, ...json])).toEqual([]);
   });
@@ -235,10 +216,7 @@ describe("estimateTokens", () => {
   it.each([
     ["emoji", "👩🏽‍🚀👨‍👩‍👧👍🌻🇧🇷🏳️‍🌈"],
     ["emoji between words", "Olá 👋🏽 tudo bem? 😀😀😀 "],
-    [
-      "punctuation and symbols",
-      "=-...!!!“aspas” — travessão… | --- | «»¿¡§ª º°²³½€£™®© _ $^`|~<>+= → ≠ ✓ ① ﬁ Ⅳ ",
-    ],
+    ["punctuation and symbols", "=-...!!!“aspas” — travessão… | --- | «»¿¡§ª º°²³½€£™®© _ $^`|~<>+= → ≠ ✓ ① ﬁ Ⅳ "],
     ["Spanish", "El plazo de entrega es de tres días hábiles después de la confirmación del pago. "],
     ["French", "Le délai de livraison est de trois jours ouvrables après confirmation du paiement. "],
     ["German", "Die Lieferzeit beträgt drei Werktage. Rückgabebedingungen und Datenschutzbestimmungen. "],

@@ -131,10 +131,7 @@ const CASES: [Filter, string[]][] = [
   [{ not: { not: { grupo: "vasos" } } }, ["vaso"]],
   [{ not: { or: [{ ano: { exists: true } }, { grupo: "x" }] } }, ["nada"]],
   [{ ativo: true, $or: [{ ano: 2024 }, { ano: 2025 }] }, ["adubo"]],
-  [
-    { $or: [{ ano: 2025 }, { $and: [{ "autor.nome": { like: "%a" } }, { $not: { ano: 2025 } }] }] },
-    ["adubo", "vaso"],
-  ],
+  [{ $or: [{ ano: 2025 }, { $and: [{ "autor.nome": { like: "%a" } }, { $not: { ano: 2025 } }] }] }, ["adubo", "vaso"]],
 ];
 
 describeOnServer("a filter of a search", (database) => {
@@ -201,9 +198,7 @@ describeOnServer("a filter of a search", (database) => {
     const ids: unknown[] = [];
     for (const filter of filters) {
       for (const mode of ["vector", "text", "hybrid"] as const)
-        ids.push(
-          (await scoped.similar("loja", { mode, filter, k: 100 })).map(({ trainingId }) => trainingId),
-        );
+        ids.push((await scoped.similar("loja", { mode, filter, k: 100 })).map(({ trainingId }) => trainingId));
     }
     expect(ids).toEqual([["vaso"], ["vaso"], ["vaso"], [], [], [], [], [], [], ["vaso"], ["vaso"], ["vaso"]]);
   });
@@ -217,10 +212,7 @@ describeOnServer("a filter of a search", (database) => {
     expect(await found(translate(new Operation("and", [recent, active])) ?? {})).toEqual(["adubo"]);
     const other = new Operation("not", [new Operation("or", [recent, active])]);
     expect(await found(translate(other) ?? {})).toEqual(["corda", "nada", "pedra", "regador", "saco"]);
-    const greater = new Operation("and", [
-      new Comparison("ne", "grupo", "vasos"),
-      new Comparison("lt", "ano", 2024),
-    ]);
+    const greater = new Operation("and", [new Comparison("ne", "grupo", "vasos"), new Comparison("lt", "ano", 2024)]);
     expect(await found(translate(greater) ?? {})).toEqual(["saco"]);
   });
 
@@ -234,9 +226,10 @@ describeOnServer("a filter of a search", (database) => {
     });
     statements.length = 0;
     for (const mode of ["vector", "text", "hybrid"] as const)
-      await expect(
-        index.similar("loja", { mode, filter: { grupo: { $foo: "a" } } as never }),
-      ).rejects.toMatchObject({ option: "filter.grupo.$foo", code: "INVALID_ARGUMENT" });
+      await expect(index.similar("loja", { mode, filter: { grupo: { $foo: "a" } } as never })).rejects.toMatchObject({
+        option: "filter.grupo.$foo",
+        code: "INVALID_ARGUMENT",
+      });
     expect(statements).toEqual([]);
   });
 
@@ -273,20 +266,7 @@ function openOnce(database: TestDatabase): () => TestIndex {
 /** A filter with keys and values of {@link ROWS}, and others. */
 function anyFilter(): fc.Arbitrary<Filter> {
   const key = fc.constantFrom("grupo", "ano", "ativo", "tags", "dia", "autor.nome", "tags.0", "outra");
-  const value = fc.constantFrom(
-    "plantas",
-    "vasos",
-    "Ana",
-    "terra",
-    "2025",
-    "",
-    7,
-    2024,
-    2025,
-    -1,
-    true,
-    false,
-  );
+  const value = fc.constantFrom("plantas", "vasos", "Ana", "terra", "2025", "", 7, 2024, 2025, -1, true, false);
   const values = fc.array(value, { minLength: 1, maxLength: 4 });
   const range = fc
     .tuple(value, value)

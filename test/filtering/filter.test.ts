@@ -61,10 +61,7 @@ describe("searchCondition", () => {
   });
 
   it("keeps the values of both of two keys that are stored as the same key", () => {
-    expect(searchCondition([], { "a\0": 1, "a\uFFFD": 2 })?.values).toEqual([
-      '{"a\uFFFD":1}',
-      '{"a\uFFFD":2}',
-    ]);
+    expect(searchCondition([], { "a\0": 1, "a\uFFFD": 2 })?.values).toEqual(['{"a\uFFFD":1}', '{"a\uFFFD":2}']);
   });
 
   it.each<[string, unknown, string, string]>([
@@ -76,12 +73,7 @@ describe("searchCondition", () => {
     ["an empty object", {}, "filter", EMPTY],
     ["inherited keys only", Object.create({ grupo: "a" }), "filter", EMPTY],
     ["a symbol as a key", { grupo: "a", [Symbol("or")]: [] }, "filter", "must not have symbols as keys"],
-    [
-      "a symbol as an operator",
-      { ano: { [Symbol("gt")]: 1 } },
-      "filter.ano",
-      "must not have symbols as keys",
-    ],
+    ["a symbol as an operator", { ano: { [Symbol("gt")]: 1 } }, "filter.ano", "must not have symbols as keys"],
     ["null as a value", { grupo: null }, "filter.grupo", NOT_A_VALUE],
     ["undefined as a value", { grupo: undefined }, "filter.grupo", NOT_A_VALUE],
     ["NaN", { ano: NaN }, "filter.ano", NOT_A_VALUE],
@@ -90,12 +82,7 @@ describe("searchCondition", () => {
     ["a list as a value", { grupo: ["a"] }, "filter.grupo", NOT_A_VALUE],
     ["a boxed string", { grupo: Object("a") as unknown }, "filter.grupo", NOT_A_VALUE],
     ["an invalid date", { dia: new Date(NaN) }, "filter.dia", "must be a valid Date"],
-    [
-      "an object that passes for a date",
-      { dia: Object.create(Date.prototype) as unknown },
-      "filter.dia",
-      NOT_A_VALUE,
-    ],
+    ["an object that passes for a date", { dia: Object.create(Date.prototype) as unknown }, "filter.dia", NOT_A_VALUE],
     ["a value with toJSON", { grupo: { toJSON: () => "a" } }, "filter.grupo", NOT_A_VALUE],
     [
       "a filter that inherits toJSON",
@@ -111,12 +98,7 @@ describe("searchCondition", () => {
     ["a list in a list", { grupo: { notIn: [["a"]] } }, "filter.grupo.notIn[0]", NOT_A_VALUE],
     ["an empty in", { grupo: { in: [] } }, "filter.grupo.in", "must not be empty"],
     ["an empty notIn", { grupo: { $nin: [] } }, "filter.grupo.$nin", "must not be empty"],
-    [
-      "an empty arrayContains",
-      { tags: { arrayContains: [] } },
-      "filter.tags.arrayContains",
-      "must not be empty",
-    ],
+    ["an empty arrayContains", { tags: { arrayContains: [] } }, "filter.tags.arrayContains", "must not be empty"],
     ["a string instead of a list", { grupo: { in: "a" } }, "filter.grupo.in", "must be a list"],
     ["a string for exists", { grupo: { exists: "false" } }, "filter.grupo.exists", "must be true or false"],
     ["a number for a pattern", { grupo: { like: 1 } }, "filter.grupo.like", "must be a string"],

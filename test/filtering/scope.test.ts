@@ -33,14 +33,11 @@ describe("compileScope", () => {
     },
   );
 
-  it.each([null, "grupo", 7, true, [], ["suporte"], () => true])(
-    "refuses %j, which is not an object",
-    (filter) => {
-      expect(() => compileScope(filter as never, "selection.filter")).toThrow(
-        new InvalidArgumentError("selection.filter", "must be an object of metadata keys and values"),
-      );
-    },
-  );
+  it.each([null, "grupo", 7, true, [], ["suporte"], () => true])("refuses %j, which is not an object", (filter) => {
+    expect(() => compileScope(filter as never, "selection.filter")).toThrow(
+      new InvalidArgumentError("selection.filter", "must be an object of metadata keys and values"),
+    );
+  });
 
   it.each([
     ["null", null],

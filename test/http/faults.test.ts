@@ -2,16 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { AbortError, DatabaseError, EmbeddingError, InvalidArgumentError } from "../../src/errors.js";
 import { bearerToken, similarityHandler, type SimilarityHandlerOptions } from "../../src/http/handler.js";
-import {
-  FakeIndex,
-  hit,
-  jsonRequest,
-  post,
-  send,
-  untilAborted,
-  type Answer,
-  type Search,
-} from "../support/http.js";
+import { FakeIndex, hit, jsonRequest, post, send, untilAborted, type Answer, type Search } from "../support/http.js";
 
 /** A search that fails. */
 function failing(error: Error): FakeIndex {
@@ -32,13 +23,10 @@ async function listen(
 }
 
 describe("an invalid option of a search", () => {
-  it.each(["query", "k", "strategy"])(
-    "answers 400 with the problem if it is the caller's: %s",
-    async (option) => {
-      const answer = await post(failing(new InvalidArgumentError(option, "must be another")), { query: "a" });
-      expect(answer).toMatchObject({ status: 400, body: { error: `${option} must be another` } });
-    },
-  );
+  it.each(["query", "k", "strategy"])("answers 400 with the problem if it is the caller's: %s", async (option) => {
+    const answer = await post(failing(new InvalidArgumentError(option, "must be another")), { query: "a" });
+    expect(answer).toMatchObject({ status: 400, body: { error: `${option} must be another` } });
+  });
 
   it.each(["filter", "filter.grupo", "filter.$and[0].ano.gt"])(
     "does not reveal what the host filters by: %s",

@@ -1,13 +1,7 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import {
-  AbortError,
-  DatabaseError,
-  EmbeddingError,
-  InvalidArgumentError,
-  SchemaError,
-} from "../../src/errors.js";
+import { AbortError, DatabaseError, EmbeddingError, InvalidArgumentError, SchemaError } from "../../src/errors.js";
 import {
   bearerToken,
   similarityHandler,
@@ -15,16 +9,7 @@ import {
   type SimilarityHandlerOptions,
 } from "../../src/http/handler.js";
 import type { ChunkHit } from "../../src/types.js";
-import {
-  FakeIndex,
-  failWith,
-  hit,
-  jsonRequest,
-  post,
-  send,
-  training,
-  untilAborted,
-} from "../support/http.js";
+import { FakeIndex, failWith, hit, jsonRequest, post, send, training, untilAborted } from "../support/http.js";
 import { answeredStatuses, describedStatuses, isDescribedRequest } from "../support/openapi.js";
 
 setFlagsFromString("--expose-gc");
@@ -202,11 +187,7 @@ describe("authorization", () => {
   async function statusWith(authorization: string | undefined): Promise<number> {
     const headers = new Headers({ "content-type": "application/json" });
     if (authorization !== undefined) headers.set("authorization", authorization);
-    const answer = await send(
-      new FakeIndex(),
-      { ...jsonRequest('{"query":"frete"}'), headers },
-      { authorize },
-    );
+    const answer = await send(new FakeIndex(), { ...jsonRequest('{"query":"frete"}'), headers }, { authorize });
     return answer.status;
   }
 
@@ -315,11 +296,7 @@ describe("a filter in a request", () => {
     [{ conta: 9007199254740992 }, "filter.conta must be a number up to 2^53 - 1"],
   ])("answers 400 to %j, without a search", async (filter, error) => {
     const index = new FakeIndex();
-    const answer = await post(
-      index,
-      { query: "frete", filter },
-      { allowFilter: true, search: { filter: { a: 1 } } },
-    );
+    const answer = await post(index, { query: "frete", filter }, { allowFilter: true, search: { filter: { a: 1 } } });
     expect(answer).toMatchObject({ status: 400, body: { error: expect.stringContaining(error) as string } });
     expect(index.calls).toEqual([]);
   });
@@ -361,10 +338,7 @@ describe("the host's search options", () => {
 
   it("are not revealed by an error about the combined filters", async () => {
     const index = new FakeIndex(() => {
-      throw new InvalidArgumentError(
-        "filter.$and[0].segredo",
-        "exceeds the limit: a filter has at most 1000 values",
-      );
+      throw new InvalidArgumentError("filter.$and[0].segredo", "exceeds the limit: a filter has at most 1000 values");
     });
     const search = { filter: { segredo: 1 } };
     const answer = await post(index, { query: "frete", filter: { ano: 1 } }, { search, allowFilter: true });
@@ -377,11 +351,7 @@ describe("an invalid body", () => {
     ["has no query", "{}", "query must be a string"],
     ["has a query that is a number", '{"query":5}', "query must be a string"],
     ["has a query that is null", '{"query":null}', "query must be a string"],
-    [
-      "has an unknown key",
-      '{"query":"frete","efSearch":900}',
-      "key other than query, k, strategy, mode, filter",
-    ],
+    ["has an unknown key", '{"query":"frete","efSearch":900}', "key other than query, k, strategy, mode, filter"],
     ["has __proto__ as a key", '{"query":"frete","__proto__":{"k":900}}', "key other than"],
     ["is an array", '["frete"]', "The body must be an object"],
     ["is null", "null", "The body must be an object"],
@@ -509,11 +479,7 @@ describe("the size of a body", () => {
 
   it("is refused even if content-length understates it", async () => {
     const headers = { "content-type": "application/json", "content-length": "5" };
-    const answer = await send(
-      new FakeIndex(),
-      { method: "POST", headers, body: bodyOf(101) },
-      { maxBodyBytes: 100 },
-    );
+    const answer = await send(new FakeIndex(), { method: "POST", headers, body: bodyOf(101) }, { maxBodyBytes: 100 });
     expect(answer).toMatchObject(tooLarge);
   });
 

@@ -107,9 +107,7 @@ describe("a body that cannot be read", () => {
     const response = await handler(request);
     expect(response.status).toBe(500);
     expect(await response.json()).toEqual({ error: "The search failed" });
-    expect(told).toEqual([
-      new Error("The body was read before the handler: mount it before any body parser"),
-    ]);
+    expect(told).toEqual([new Error("The body was read before the handler: mount it before any body parser")]);
   });
 
   it("leaves no listener on the request's signal", async () => {

@@ -43,8 +43,7 @@ describeOnEach("asRetriever", (database) => {
       documents.map(({ metadata }) => metadata.trainingIndex.trainingId);
     const both = await retriever.batch(["desconto no Pix", "o frete"]);
     expect(both.map(idsOf)).toEqual([["pix"], ["frete"]]);
-    for await (const streamed of await retriever.stream("o frete"))
-      expect(idsOf(streamed)).toEqual(["frete"]);
+    for await (const streamed of await retriever.stream("o frete")) expect(idsOf(streamed)).toEqual(["frete"]);
     const context = await retriever.pipe((documents) => formatContext(documents)).invoke("Pix");
     expect(context).toBe("[1] pix - financeiro\nNo Pix há desconto.");
   });
@@ -155,9 +154,7 @@ describeOnEach("asRetriever", (database) => {
   it("validates the options of a call as it does its own, and reports errors to its callbacks", async () => {
     const { index, embeddings } = await openTestIndex(database);
     const errors: unknown[] = [];
-    const callbacks = [
-      BaseCallbackHandler.fromMethods({ handleRetrieverError: (error) => void errors.push(error) }),
-    ];
+    const callbacks = [BaseCallbackHandler.fromMethods({ handleRetrieverError: (error) => void errors.push(error) })];
     embeddings.embedQuery = expect.unreachable;
     for (const [option, value] of [
       ["k", 0],

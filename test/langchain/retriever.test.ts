@@ -153,10 +153,7 @@ describe("TrainingRetriever", () => {
   it("passes on what the index throws, and tells the callbacks", async () => {
     const failure = new DatabaseError("sem conexão", { code: "CONNECTION_FAILED", retryable: true });
     const handler = new RecordingHandler();
-    const retriever = new TrainingRetriever(
-      { similar: () => Promise.reject(failure) },
-      { callbacks: [handler] },
-    );
+    const retriever = new TrainingRetriever({ similar: () => Promise.reject(failure) }, { callbacks: [handler] });
     await expect(retriever.invoke("Olá")).rejects.toBe(failure);
     await awaitAllCallbacks();
     expect(handler.events[1]).toBe(failure);
@@ -164,10 +161,7 @@ describe("TrainingRetriever", () => {
 
   it("answers several questions with batch, in their order", async () => {
     const answers = await new TrainingRetriever(new RecordingIndex()).batch(["Um?", "Dois?"]);
-    expect(answers.map((documents) => documents[0]?.pageContent)).toEqual([
-      "Um? Resposta um.",
-      "Dois? Resposta um.",
-    ]);
+    expect(answers.map((documents) => documents[0]?.pageContent)).toEqual(["Um? Resposta um.", "Dois? Resposta um."]);
   });
 
   it("can be piped into another step", async () => {
@@ -181,8 +175,7 @@ describe("TrainingRetriever", () => {
 
   it("streams its documents as one piece", async () => {
     const pieces: DocumentInterface[][] = [];
-    for await (const piece of await new TrainingRetriever(new RecordingIndex()).stream("Olá!"))
-      pieces.push(piece);
+    for await (const piece of await new TrainingRetriever(new RecordingIndex()).stream("Olá!")) pieces.push(piece);
     expect(pieces.map((documents) => documents.map(({ id }) => id))).toEqual([["c0", "c1"]]);
   });
 
@@ -317,9 +310,7 @@ describe("a call of a TrainingRetriever", () => {
       const index = new RecordingIndex();
       await expect(new TrainingRetriever(index).invoke(input as never)).rejects.toMatchObject({
         option: "input",
-        message: expect.stringContaining(
-          "RunnableLambda.from(({ question }) => question).pipe(retriever)",
-        ) as string,
+        message: expect.stringContaining("RunnableLambda.from(({ question }) => question).pipe(retriever)") as string,
       });
       expect(index.asked).toEqual([]);
     },
@@ -329,9 +320,7 @@ describe("a call of a TrainingRetriever", () => {
     const index = new RecordingIndex();
     const retriever = new TrainingRetriever(index, { filter: { grupo: "suporte" } });
     await retriever.invoke("Olá", { configurable: { trainings: { filter: { grupo: "vendas" } } } });
-    expect(index.asked).toStrictEqual([
-      ["Olá", { filter: { $and: [{ grupo: "suporte" }, { grupo: "vendas" }] } }],
-    ]);
+    expect(index.asked).toStrictEqual([["Olá", { filter: { $and: [{ grupo: "suporte" }, { grupo: "vendas" }] } }]]);
     await retriever.invoke("Olá", { configurable: { trainings: { filter: undefined } } });
     await new TrainingRetriever(index).invoke("Olá", { configurable: { trainings: { filter: { ano: 1 } } } });
     expect(index.asked.slice(1)).toStrictEqual([
@@ -373,14 +362,11 @@ describe("a call of a TrainingRetriever", () => {
       },
     });
     const runId = "6b1f3c5e-0d0a-4c5b-9d3a-1f2e3d4c5b6a";
-    await new TrainingRetriever(new RecordingIndex(), { callbacks: [handler], metadata: { bot: 1 } }).invoke(
-      "Olá",
-      {
-        runId,
-        runName: "busca",
-        metadata: { conversa: 2 },
-      },
-    );
+    await new TrainingRetriever(new RecordingIndex(), { callbacks: [handler], metadata: { bot: 1 } }).invoke("Olá", {
+      runId,
+      runName: "busca",
+      metadata: { conversa: 2 },
+    });
     await awaitAllCallbacks();
     expect(runs).toEqual([
       {

@@ -1,9 +1,4 @@
-import {
-  type BasicTranslator,
-  Comparison,
-  Operation,
-  StructuredQuery,
-} from "@langchain/core/structured_query";
+import { type BasicTranslator, Comparison, Operation, StructuredQuery } from "@langchain/core/structured_query";
 import { InvalidArgumentError, TrainingTranslator } from "langchain-training-index";
 import { describe, expect, it } from "vitest";
 
@@ -28,10 +23,7 @@ describe("TrainingTranslator", () => {
     const query = new StructuredQuery("loja", new Operation("and", [new Operation("not", [either]), recent]));
     expect(translator.visitStructuredQuery(query)).toEqual({
       filter: {
-        $and: [
-          { $not: { $or: [{ ano: { $gte: 2024 } }, { grupo: { $eq: "vasos" } }] } },
-          { ano: { $gte: 2024 } },
-        ],
+        $and: [{ $not: { $or: [{ ano: { $gte: 2024 } }, { grupo: { $eq: "vasos" } }] } }, { ano: { $gte: 2024 } }],
       },
     });
   });

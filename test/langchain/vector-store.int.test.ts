@@ -6,10 +6,7 @@ import { openServerPool } from "../support/contract.js";
 import { describeOnEach, requireServerUrl } from "../support/databases.js";
 import { FIVE_PARAGRAPHS, openTestIndex } from "../support/index.js";
 
-function document(
-  pageContent: string,
-  fields: { id?: string; metadata?: Record<string, unknown> } = {},
-): Document {
+function document(pageContent: string, fields: { id?: string; metadata?: Record<string, unknown> } = {}): Document {
   return new Document({ pageContent, metadata: {}, ...fields });
 }
 
@@ -23,9 +20,7 @@ describeOnEach("the vector store, in LangChain's standard tests", (database) => 
   it("adds documents, returns their ids, and does not change its arguments", async () => {
     const { vectorStore } = (await openTestIndex(database)).index;
     const originals = [document("foo", { metadata: { id: 1 } }), document("bar", { metadata: { id: 2 } })];
-    const given = structuredClone(
-      originals.map(({ id, pageContent, metadata }) => ({ id, pageContent, metadata })),
-    );
+    const given = structuredClone(originals.map(({ id, pageContent, metadata }) => ({ id, pageContent, metadata })));
     const ids = await vectorStore.addDocuments(originals);
     expect(ids).toHaveLength(2);
     expect(await vectorStore.similaritySearch("bar", 2)).toEqual([
@@ -38,9 +33,7 @@ describeOnEach("the vector store, in LangChain's standard tests", (database) => 
   it("deletes one document, several, and ignores unknown ids", async () => {
     const { vectorStore } = (await openTestIndex(database)).index;
     const ids = ["1", "2", "3"];
-    expect(
-      await vectorStore.addDocuments([document("foo"), document("bar"), document("baz")], { ids }),
-    ).toEqual(ids);
+    expect(await vectorStore.addDocuments([document("foo"), document("bar"), document("baz")], { ids })).toEqual(ids);
     await vectorStore.delete({ ids: ["1"] });
     expect((await vectorStore.similaritySearch("foo", 3)).map(({ id }) => id).sort()).toEqual(["2", "3"]);
     await vectorStore.delete({ ids: ["1", "2", "4"] });
@@ -69,10 +62,7 @@ describeOnEach("the vector store, in LangChain's standard tests", (database) => 
 
   it("returns documents by id, in the order of the ids, without missing ones", async () => {
     const { vectorStore } = (await openTestIndex(database)).index;
-    const [first, second] = await vectorStore.addDocuments([
-      document("foo"),
-      document("bar", { id: "zwei" }),
-    ]);
+    const [first, second] = await vectorStore.addDocuments([document("foo"), document("bar", { id: "zwei" })]);
     expect(second).toBe("zwei");
     expect(await vectorStore.getByIds(["zwei", "missing", first ?? ""])).toEqual([
       document("bar", { id: "zwei" }),
@@ -85,20 +75,14 @@ describeOnEach("the vector store, in LangChain's standard tests", (database) => 
 describeOnEach("the vector store", (database) => {
   it("gives nearer documents higher scores, consistent with the distance", async () => {
     const { vectorStore } = (await openTestIndex(database)).index;
-    await vectorStore.addDocuments([
-      document("o prazo de entrega", { id: "1" }),
-      document("pagamento", { id: "2" }),
-    ]);
+    await vectorStore.addDocuments([document("o prazo de entrega", { id: "1" }), document("pagamento", { id: "2" })]);
     const scored = await vectorStore.similaritySearchWithScore("o prazo de entrega", 2);
     expect(scored.map(([{ id }]) => id)).toEqual(["1", "2"]);
     expect(scored[0]?.[1]).toBeCloseTo(1, 5);
     expect(scored[1]?.[1]).toBeLessThan(0.5);
     const vector = await vectorStore.embeddings.embedQuery("o prazo de entrega");
     expect(await vectorStore.similaritySearchVectorWithScore(vector, 2)).toEqual(scored);
-    for (const [, { similarity, distance }] of await vectorStore.similaritySearchVectorWithScores(
-      vector,
-      2,
-    )) {
+    for (const [, { similarity, distance }] of await vectorStore.similaritySearchVectorWithScores(vector, 2)) {
       expect(similarity).toBe(1 - distance);
     }
   });
@@ -126,10 +110,7 @@ describeOnEach("the vector store", (database) => {
     const texts = ["prazo de entrega", "prazo de entrega.", "prazo de entrega!", "prazo de troca"];
     await vectorStore.addDocuments(texts.map((text, place) => document(text, { id: `${place}` })));
     const found = await vectorStore.maxMarginalRelevanceSearch("prazo de entrega", { k: 2, lambda: 0.3 });
-    expect(found.map(({ pageContent }) => pageContent)).toEqual([
-      expect.stringContaining("entrega"),
-      "prazo de troca",
-    ]);
+    expect(found.map(({ pageContent }) => pageContent)).toEqual([expect.stringContaining("entrega"), "prazo de troca"]);
     expect(found[0]?.metadata).toEqual({});
     const retriever = vectorStore.asRetriever({ k: 2, searchType: "mmr", searchKwargs: { lambda: 0.3 } });
     expect(await retriever.invoke("prazo de entrega")).toEqual(found);
@@ -156,9 +137,7 @@ describeOnEach("the vector store", (database) => {
       document("foo", { metadata: { bot: 2 } }),
     ]);
     await vectorStore.delete({ filter: { bot: 1 } });
-    expect((await vectorStore.similaritySearch("foo", 5)).map(({ metadata }) => metadata)).toEqual([
-      { bot: 2 },
-    ]);
+    expect((await vectorStore.similaritySearch("foo", 5)).map(({ metadata }) => metadata)).toEqual([{ bot: 2 }]);
   });
 
   it("reads the chunks of all trainings, and refuses to delete one out of a longer training", async () => {
@@ -187,11 +166,7 @@ describeOnEach("the vector store", (database) => {
     const store = index.vectorStore;
     expect(store).toBe(index.vectorStore);
     expect(store).toBeInstanceOf(TrainingVectorStore);
-    for (const method of [
-      "ensureTableInDatabase",
-      "ensureCollectionTableInDatabase",
-      "createHnswIndex",
-    ] as const) {
+    for (const method of ["ensureTableInDatabase", "ensureCollectionTableInDatabase", "createHnswIndex"] as const) {
       await expect(store[method]()).rejects.toMatchObject({ option: method });
     }
     for (const method of ["initialize", "fromTexts", "fromDocuments"] as const) {
@@ -206,8 +181,7 @@ describeOnEach("an unmodified PGVectorStore of @langchain/community", (database)
   it("reads the chunk table", async () => {
     const { index, embeddings, schema } = await openTestIndex(database);
     // PGVectorStore needs pgvector on the search_path, and a role that may read the tables.
-    const pool =
-      database.name === "server" ? openServerPool({ connectionString: requireServerUrl() }) : database.pool;
+    const pool = database.name === "server" ? openServerPool({ connectionString: requireServerUrl() }) : database.pool;
     await index.upsertTraining({
       id: "a",
       content: "O prazo de entrega é de três dias.",

@@ -47,10 +47,9 @@ describeOnEach("migrate", (database) => {
   it("builds the HNSW index for cosine distance with the given parameters", async () => {
     const { owner: pool } = database;
     const schema = await migratedSchema(database, { hnsw: { m: 8, efConstruction: 32 } });
-    const { rows } = await pool.query<{ definition: string }>(
-      "SELECT pg_get_indexdef($1::regclass) AS definition",
-      [`${schema}.chunk_1_embedding`],
-    );
+    const { rows } = await pool.query<{ definition: string }>("SELECT pg_get_indexdef($1::regclass) AS definition", [
+      `${schema}.chunk_1_embedding`,
+    ]);
     expect(rows[0]?.definition).toMatch(/USING hnsw \(embedding (public\.)?vector_cosine_ops\)/);
     expect(rows[0]?.definition).toMatch(/m='?8'?, ef_construction='?32'?/);
   });
@@ -146,9 +145,7 @@ describeOnEach("migrate", (database) => {
       expect((await migrationStatus(pool, { schema })).vectorIndex).toBe("valid");
       // The parameters of the first rebuild are recorded and used by the second.
       const described = await describeSchema(pool, schema);
-      expect(described.find((line) => line.includes("chunk_1_embedding"))).toMatch(
-        /m='?4'?, ef_construction='?16'?/,
-      );
+      expect(described.find((line) => line.includes("chunk_1_embedding"))).toMatch(/m='?4'?, ef_construction='?16'?/);
     }
   });
 
@@ -235,10 +232,9 @@ describeOnEach("the foreign key to the host's table", (database) => {
     const schema = await migratedSchema(database, { idType: "integer" });
     await migrate(owner, { schema, trainings: { table: host } });
     await migrate(owner, { schema, trainings: { table: host } });
-    const { rows } = await pool.query(
-      "SELECT FROM pg_constraint WHERE conrelid = $1::regclass AND contype = 'f'",
-      [`${schema}.training`],
-    );
+    const { rows } = await pool.query("SELECT FROM pg_constraint WHERE conrelid = $1::regclass AND contype = 'f'", [
+      `${schema}.training`,
+    ]);
     expect(rows).toHaveLength(1);
   });
 
@@ -287,13 +283,7 @@ describeOnServer("a fresh database", () => {
       version: 0,
       latest: 5,
       damaged: [],
-      pending: [
-        "trainings and chunks",
-        "recorded index",
-        "replaced version",
-        "text search",
-        "ids in byte order",
-      ],
+      pending: ["trainings and chunks", "recorded index", "replaced version", "text search", "ids in byte order"],
       extension: undefined,
       idType: undefined,
       dimensions: undefined,
@@ -321,9 +311,7 @@ describeOnServer("a fresh database", () => {
     const withoutExtension = await migrate(pool).catch((error: unknown) => error);
     expect(withoutExtension).toBeInstanceOf(SchemaError);
     expect(withoutExtension).toMatchObject({ code: "INSUFFICIENT_PRIVILEGE" });
-    expect((withoutExtension as Error).message).toContain(
-      'CREATE EXTENSION IF NOT EXISTS vector WITH SCHEMA "public"',
-    );
+    expect((withoutExtension as Error).message).toContain('CREATE EXTENSION IF NOT EXISTS vector WITH SCHEMA "public"');
 
     await owner.query("CREATE EXTENSION vector");
     const withoutSchema = await migrate(pool).catch((error: unknown) => error);

@@ -3,8 +3,7 @@ import { InvalidArgumentError } from "../../src/errors.js";
 import { planMigration, type MigrateOptions } from "../../src/migrations/options.js";
 import type { VectorIndexType } from "../../src/schema/vector-index.js";
 
-const refusal = (option: string, problem: string): InvalidArgumentError =>
-  new InvalidArgumentError(option, problem);
+const refusal = (option: string, problem: string): InvalidArgumentError => new InvalidArgumentError(option, problem);
 
 describe("planMigration", () => {
   it("fills in every default", () => {
@@ -134,14 +133,11 @@ describe("planMigration", () => {
     );
   });
 
-  it.each([0, 16_001, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, "1024"])(
-    "refuses %s dimensions",
-    (dimensions) => {
-      expect(() => planMigration({ dimensions: dimensions as never })).toThrow(
-        refusal("dimensions", "must be an integer from 1 to 2000"),
-      );
-    },
-  );
+  it.each([0, 16_001, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, "1024"])("refuses %s dimensions", (dimensions) => {
+    expect(() => planMigration({ dimensions: dimensions as never })).toThrow(
+      refusal("dimensions", "must be an integer from 1 to 2000"),
+    );
+  });
 
   it.each([
     [2, 4],
@@ -192,9 +188,7 @@ describe("planMigration", () => {
   it.each([{ m: 32, efConstruction: 63 }, { m: 33, efConstruction: 64 }, { efConstruction: 31 }])(
     "refuses %j, as pgvector does",
     (hnsw) => {
-      expect(() => planMigration({ hnsw })).toThrow(
-        refusal("hnsw.efConstruction", "must be at least twice hnsw.m"),
-      );
+      expect(() => planMigration({ hnsw })).toThrow(refusal("hnsw.efConstruction", "must be at least twice hnsw.m"));
     },
   );
 
@@ -207,18 +201,10 @@ describe("planMigration", () => {
   ])("refuses invalid names as %s", (option, withName) => {
     expect(() => planMigration(withName(""))).toThrow(refusal(option, "must be a non-empty string"));
     expect(() => planMigration(withName(7 as never))).toThrow(refusal(option, "must be a non-empty string"));
-    expect(() => planMigration(withName("a\0"))).toThrow(
-      refusal(option, "must not hold NUL or a lone surrogate"),
-    );
-    expect(() => planMigration(withName("\ud800"))).toThrow(
-      refusal(option, "must not hold NUL or a lone surrogate"),
-    );
-    expect(() => planMigration(withName("ã".repeat(32)))).toThrow(
-      refusal(option, "must not be longer than 63 bytes"),
-    );
-    expect(() => planMigration(withName("a".repeat(64)))).toThrow(
-      refusal(option, "must not be longer than 63 bytes"),
-    );
+    expect(() => planMigration(withName("a\0"))).toThrow(refusal(option, "must not hold NUL or a lone surrogate"));
+    expect(() => planMigration(withName("\ud800"))).toThrow(refusal(option, "must not hold NUL or a lone surrogate"));
+    expect(() => planMigration(withName("ã".repeat(32)))).toThrow(refusal(option, "must not be longer than 63 bytes"));
+    expect(() => planMigration(withName("a".repeat(64)))).toThrow(refusal(option, "must not be longer than 63 bytes"));
   });
 
   it("accepts names of 63 bytes", () => {

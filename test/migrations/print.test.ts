@@ -75,9 +75,7 @@ describe("migrationSql", () => {
   });
 
   it("records each migration that it prints", () => {
-    const records = statementsOf(migrationSql()).filter((statement) =>
-      statement.includes("(version, name, breaking)"),
-    );
+    const records = statementsOf(migrationSql()).filter((statement) => statement.includes("(version, name, breaking)"));
     expect(records).toEqual([
       `INSERT INTO "training_index".migration (version, name, breaking) VALUES (1, 'trainings and chunks', true)`,
       `INSERT INTO "training_index".migration (version, name, breaking) VALUES (2, 'recorded index', false)`,
@@ -161,18 +159,15 @@ describe("migrationSql", () => {
     expect(sql).not.toContain("CREATE");
   });
 
-  it.each<VectorIndexType>(["halfvec", "bit"])(
-    "refuses to change the index into one of type %s",
-    (vectorIndex) => {
-      expect(() => migrationSql({ from: 1, vectorIndex })).toThrow(
-        new InvalidArgumentError(
-          "vectorIndex",
-          'can only be "vector" with from: 1, because that version has such an index: print and run the statements without ' +
-            "vectorIndex, then run migrate(pool, { vectorIndex }) to change it",
-        ),
-      );
-    },
-  );
+  it.each<VectorIndexType>(["halfvec", "bit"])("refuses to change the index into one of type %s", (vectorIndex) => {
+    expect(() => migrationSql({ from: 1, vectorIndex })).toThrow(
+      new InvalidArgumentError(
+        "vectorIndex",
+        'can only be "vector" with from: 1, because that version has such an index: print and run the statements without ' +
+          "vectorIndex, then run migrate(pool, { vectorIndex }) to change it",
+      ),
+    );
+  });
 
   it("creates a foreign key only for a host's table", () => {
     expect(migrationSql({ idType: "integer", trainings: { table: "treino" } })).toContain(

@@ -14,9 +14,7 @@ describeOnServer("migrate, in many processes", (database) => {
     const children = Array.from({ length: PROCESSES }, () => new MigratingProcess(schema));
     await Promise.all(children.map((child) => child.next()));
     for (const child of children) child.start();
-    const results = await Promise.all(
-      children.map(async (child) => JSON.parse(await child.next()) as MigrateResult),
-    );
+    const results = await Promise.all(children.map(async (child) => JSON.parse(await child.next()) as MigrateResult));
     expect(results.map(({ version }) => version)).toEqual(Array.from(results, () => 5));
     expect(results.filter(({ applied }) => applied.length > 0)).toHaveLength(1);
     expect(results.filter(({ vectorIndex }) => vectorIndex === "built")).toHaveLength(1);

@@ -68,9 +68,7 @@ async function poolWith(settings: Record<string, string>, url = requireServerUrl
     await pool.end();
     const cleaner = new pg.Client({ connectionString: url });
     await cleaner.connect();
-    await cleaner.query(
-      `REASSIGN OWNED BY ${role} TO CURRENT_USER; DROP OWNED BY ${role}; DROP ROLE ${role}`,
-    );
+    await cleaner.query(`REASSIGN OWNED BY ${role} TO CURRENT_USER; DROP OWNED BY ${role}; DROP ROLE ${role}`);
     await cleaner.end();
   });
   return pool;
@@ -146,28 +144,23 @@ describeOnServer("settings of a role", (database) => {
 
   it("are refused by a migration if they make it read-only", async () => {
     const pool = await poolWith({ default_transaction_read_only: "on" });
-    await expect(migrate(pool, { schema: uniqueName() })).rejects.toThrow(
-      /default_transaction_read_only is on/,
-    );
+    await expect(migrate(pool, { schema: uniqueName() })).rejects.toThrow(/default_transaction_read_only is on/);
   });
 
-  it.each(["LATIN1", "SQL_ASCII"])(
-    "do not include the database's encoding: %s is refused",
-    async (encoding) => {
-      const name = uniqueName("database");
-      const owner = openServerPool({ connectionString: requireServerUrl() });
-      await owner.query(`CREATE DATABASE ${name} ENCODING '${encoding}' LOCALE 'C' TEMPLATE template0`);
-      const url = new URL(requireServerUrl());
-      url.pathname = `/${name}`;
-      const pool = new pg.Pool({ connectionString: url.href });
-      try {
-        await expect(migrate(pool)).rejects.toThrow(`The encoding of the database is ${encoding}`);
-      } finally {
-        await pool.end();
-        await owner.query(`DROP DATABASE ${name} WITH (FORCE)`);
-      }
-    },
-  );
+  it.each(["LATIN1", "SQL_ASCII"])("do not include the database's encoding: %s is refused", async (encoding) => {
+    const name = uniqueName("database");
+    const owner = openServerPool({ connectionString: requireServerUrl() });
+    await owner.query(`CREATE DATABASE ${name} ENCODING '${encoding}' LOCALE 'C' TEMPLATE template0`);
+    const url = new URL(requireServerUrl());
+    url.pathname = `/${name}`;
+    const pool = new pg.Pool({ connectionString: url.href });
+    try {
+      await expect(migrate(pool)).rejects.toThrow(`The encoding of the database is ${encoding}`);
+    } finally {
+      await pool.end();
+      await owner.query(`DROP DATABASE ${name} WITH (FORCE)`);
+    }
+  });
 });
 
 describeOnServer("timeouts of a role", (database) => {
@@ -240,9 +233,7 @@ describeOnServer("timeouts of a role", (database) => {
     await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT");
     await client.query(`SELECT FROM ${schema}.chunk_1`);
     try {
-      await expect(migrate(pooled, { schema, vectorIndex: "halfvec" })).rejects.toThrow(
-        /statement_timeout \(500 ms\)/,
-      );
+      await expect(migrate(pooled, { schema, vectorIndex: "halfvec" })).rejects.toThrow(/statement_timeout \(500 ms\)/);
     } finally {
       await client.query("COMMIT");
       client.release();
@@ -259,9 +250,7 @@ describeOnServer("pgvector that another application creates at the same time", (
       ...others.map((other) => other.query("CREATE EXTENSION IF NOT EXISTS vector")),
       ...Array.from({ length: 4 }, (_, place) => migrate(pool, { schema: `of_${place}` })),
     ]);
-    expect(results.slice(others.length)).toMatchObject(
-      Array.from({ length: 4 }, () => ({ status: "fulfilled" })),
-    );
+    expect(results.slice(others.length)).toMatchObject(Array.from({ length: 4 }, () => ({ status: "fulfilled" })));
     await Promise.all(others.map((other) => other.end()));
   });
 
@@ -276,9 +265,7 @@ describeOnServer("pgvector that another application creates at the same time", (
         return {
           query: (text: string, values?: unknown[]) =>
             text.startsWith("CREATE EXTENSION") && failures-- > 0
-              ? Promise.reject(
-                  Object.assign(new Error("tuple concurrently updated"), { code, severity: "ERROR" }),
-                )
+              ? Promise.reject(Object.assign(new Error("tuple concurrently updated"), { code, severity: "ERROR" }))
               : query(text, values),
           release: (error?: Error | boolean) => {
             client.release(error);

@@ -71,9 +71,7 @@ describeOnServer("the type of the vector index", (database) => {
     const schema = await migratedSchema(database, { vectorIndex, hnsw: OTHER_HNSW });
     expect(await recordOf(owner, schema)).toEqual({ type: vectorIndex, next: null, ...OTHER_HNSW });
     expect(await vectorIndexes(owner, schema)).toEqual([expect.stringMatching(DEFINITIONS[vectorIndex])]);
-    expect(await vectorIndexes(owner, schema)).toEqual([
-      expect.stringMatching(/m='8', ef_construction='40'/),
-    ]);
+    expect(await vectorIndexes(owner, schema)).toEqual([expect.stringMatching(/m='8', ef_construction='40'/)]);
     expect(await migrationStatus(owner, { schema })).toMatchObject({
       vectorIndex: "valid",
       vectorIndexType: vectorIndex,
@@ -93,28 +91,23 @@ describeOnServer("the type of the vector index", (database) => {
   it.each<[VectorIndexType, number]>([
     ["halfvec", 3072],
     ["bit", 8192],
-  ])(
-    "can be %s for vectors with too many dimensions for type vector: %d",
-    async (vectorIndex, dimensions) => {
-      const { owner } = database;
-      const schema = await migratedSchema(database, { vectorIndex, dimensions });
-      await owner.query(
-        `INSERT INTO ${schema}.training (id, ticket, content_ticket, barrier, metadata) VALUES ('a', 1, 1, 1, '{}')`,
-      );
-      await owner.query(
-        `INSERT INTO ${schema}.chunk_1 (training_id, id, content, metadata, content_hash, embedding)
+  ])("can be %s for vectors with too many dimensions for type vector: %d", async (vectorIndex, dimensions) => {
+    const { owner } = database;
+    const schema = await migratedSchema(database, { vectorIndex, dimensions });
+    await owner.query(
+      `INSERT INTO ${schema}.training (id, ticket, content_ticket, barrier, metadata) VALUES ('a', 1, 1, 1, '{}')`,
+    );
+    await owner.query(
+      `INSERT INTO ${schema}.chunk_1 (training_id, id, content, metadata, content_hash, embedding)
         SELECT 'a', 'a', 'A garantia é de um ano.', '{}', '', array_agg(1)::public.vector FROM generate_series(1, $1)`,
-        [dimensions],
-      );
-      expect(await migrate(owner, { schema })).toMatchObject({ vectorIndex: "kept" });
-      const refused = await migrate(owner, { schema, vectorIndex: "vector" }).catch(
-        (error: unknown) => error,
-      );
-      expect(refused).toMatchObject({ code: "INVALID_ARGUMENT", option: "vectorIndex" });
-      expect((refused as Error).message).toContain(`has ${dimensions}: ${vectorIndex} can hold them`);
-      expect(await vectorIndexes(owner, schema)).toHaveLength(1);
-    },
-  );
+      [dimensions],
+    );
+    expect(await migrate(owner, { schema })).toMatchObject({ vectorIndex: "kept" });
+    const refused = await migrate(owner, { schema, vectorIndex: "vector" }).catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: "INVALID_ARGUMENT", option: "vectorIndex" });
+    expect((refused as Error).message).toContain(`has ${dimensions}: ${vectorIndex} can hold them`);
+    expect(await vectorIndexes(owner, schema)).toHaveLength(1);
+  });
 
   it("is recorded in a schema of version 1, with the parameters of the existing index", async () => {
     const { owner } = database;
@@ -267,9 +260,7 @@ describeOnServer("a change of the vector index", (database) => {
   it("is started by the next process if the one that claimed it was killed", async () => {
     const { owner } = database;
     const schema = await migratedSchema(database);
-    await owner.query(
-      `UPDATE ${schema}.profile SET vector_index_claimed_at = clock_timestamp() - interval '4 s'`,
-    );
+    await owner.query(`UPDATE ${schema}.profile SET vector_index_claimed_at = clock_timestamp() - interval '4 s'`);
     expect(await migrate(owner, { schema, vectorIndex: "bit" })).toMatchObject({ vectorIndex: "built" });
     const { rows } = await owner.query(`SELECT vector_index_claimed_at AS claim FROM ${schema}.profile`);
     expect(rows).toEqual([{ claim: null }]);
@@ -354,10 +345,7 @@ describeOnServer("a build of the vector index", (database) => {
       expect.stringMatching(/^(?!.*INVALID)CREATE INDEX chunk_1_embedding_bit/),
     ]);
     // The host's own setting is restored.
-    expect(await tableOptions(pool, "training_index")).toEqual([
-      "parallel_workers=2",
-      "toast_tuple_target=8160",
-    ]);
+    expect(await tableOptions(pool, "training_index")).toEqual(["parallel_workers=2", "toast_tuple_target=8160"]);
   });
 
   it("does not block searches and writes", async () => {

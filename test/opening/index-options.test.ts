@@ -2,8 +2,7 @@ import { describe, expect, it } from "vitest";
 import { InvalidArgumentError } from "../../src/errors.js";
 import { checkIndexOptions } from "../../src/opening/index-options.js";
 
-const refusal = (option: string, problem: string): InvalidArgumentError =>
-  new InvalidArgumentError(option, problem);
+const refusal = (option: string, problem: string): InvalidArgumentError => new InvalidArgumentError(option, problem);
 
 describe("checkIndexOptions", () => {
   const embed = (): never => {

@@ -9,9 +9,7 @@ const bytes = (hex: string): Buffer => Buffer.from(hex.replaceAll(" ", ""), "hex
 
 describe("encodeVector", () => {
   it("writes what vector_recv reads: dimensions, an unused field, big-endian floats", () => {
-    expect(encodeVector(Float32Array.of(1, -2.5, 0.1))).toEqual(
-      bytes("0003 0000 3f800000 c0200000 3dcccccd"),
-    );
+    expect(encodeVector(Float32Array.of(1, -2.5, 0.1))).toEqual(bytes("0003 0000 3f800000 c0200000 3dcccccd"));
   });
 
   it("writes the dimensions in two bytes", () => {
@@ -36,9 +34,7 @@ describe("encodeVector", () => {
       fc.property(components, (vector) => {
         const encoded = encodeVector(vector);
         expect(encoded).toHaveLength(4 + 4 * vector.length);
-        expect(Array.from(vector, (_, index) => encoded.readFloatBE(4 + 4 * index))).toEqual(
-          Array.from(vector),
-        );
+        expect(Array.from(vector, (_, index) => encoded.readFloatBE(4 + 4 * index))).toEqual(Array.from(vector));
       }),
     );
   });
@@ -109,10 +105,7 @@ describe("encodeTextArray", () => {
 
 describe("decodeVector", () => {
   it("reads pgvector's binary format from base64 with Postgres's line breaks", () => {
-    const vector = Float32Array.from(
-      { length: 100 },
-      (_, place) => (place % 2 ? -1 : 1) * 3e-5 * 10 ** (place / 10),
-    );
+    const vector = Float32Array.from({ length: 100 }, (_, place) => (place % 2 ? -1 : 1) * 3e-5 * 10 ** (place / 10));
     const base64 = encodeVector(vector).toString("base64").replace(/.{76}/g, "$&\n");
     expect(decodeVector(base64)).toEqual(vector);
     expect(decodeVector(encodeVector(new Float32Array([1, -2.5, 1e20, 0])).toString("base64"))).toEqual(

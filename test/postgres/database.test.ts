@@ -141,9 +141,9 @@ describe("inTransaction", () => {
 
   it("discards the client with an Error even if ROLLBACK rejects with something else", async () => {
     const client = new RecordingClient({ ROLLBACK: "conexão perdida" as never });
-    await expect(
-      inTransaction(poolOf(client), () => Promise.reject(new Error("do chamador"))),
-    ).rejects.toThrow("do chamador");
+    await expect(inTransaction(poolOf(client), () => Promise.reject(new Error("do chamador")))).rejects.toThrow(
+      "do chamador",
+    );
     expect(client.releases).toEqual([new Error("conexão perdida")]);
   });
 

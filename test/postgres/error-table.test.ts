@@ -6,8 +6,7 @@ import { isNameNotKept, isSchemaChange, translateError } from "../../src/postgre
 const serverError = (code: string, fields: object = {}): Error =>
   Object.assign(new Error("mensagem traduzida"), { severity: "ERROR", code, ...fields });
 /** A network error, as Node throws it. */
-const nodeError = (code: string, error = new Error("segredo.exemplo:5432")): Error =>
-  Object.assign(error, { code });
+const nodeError = (code: string, error = new Error("segredo.exemplo:5432")): Error => Object.assign(error, { code });
 
 describe("errors of the network and of pg", () => {
   it.each<[Error, boolean, RegExp]>([
@@ -35,11 +34,7 @@ describe("errors of the network and of pg", () => {
     [nodeError("CERT_HAS_EXPIRED"), false, /certificate/],
     [new Error("The server does not support SSL connections"), false, /leave out ssl/],
     [new Error("There was an error establishing an SSL connection"), false, /SSL/],
-    [
-      new Error("SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string"),
-      false,
-      /no password is set/,
-    ],
+    [new Error("SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string"), false, /no password is set/],
     [new Error("Cannot use a pool after calling end on the pool"), false, /pool has been ended/],
     [new Error("Client was closed and is not queryable"), false, /client has been ended/],
     [new Error("Client has encountered a connection error and is not queryable"), true, /broke/],
@@ -71,9 +66,7 @@ describe("errors of the network and of pg", () => {
 
 describe("errors of the server", () => {
   it("distinguish a row-level security policy from a missing privilege, whatever the server's language", () => {
-    const policy = translateError(
-      serverError("42501", { routine: "ExecWithCheckOptions", table: "training" }),
-    );
+    const policy = translateError(serverError("42501", { routine: "ExecWithCheckOptions", table: "training" }));
     expect(policy).toMatchObject({ name: "DatabaseError", code: "DATABASE_FAILED", retryable: false });
     expect(policy.message).toMatch(/row-level security policy of table training/);
     const right = translateError(serverError("42501", { routine: "aclcheck_error", table: "training" }));
@@ -104,10 +97,6 @@ describe("errors of the server", () => {
   });
 
   it("reveal a prepared statement that the connection has lost", () => {
-    expect(["26000", "42P05", "42P01"].map((code) => isNameNotKept(serverError(code)))).toEqual([
-      true,
-      true,
-      false,
-    ]);
+    expect(["26000", "42P05", "42P01"].map((code) => isNameNotKept(serverError(code)))).toEqual([true, true, false]);
   });
 });

@@ -30,41 +30,36 @@ describeOnServer("an idle connection that is ended", () => {
   it.each([
     [
       "the examples",
-      () =>
-        'import { scriptEnvironment } from "../tooling/environment.js";\nconst { pool } = scriptEnvironment();',
+      () => 'import { scriptEnvironment } from "../tooling/environment.js";\nconst { pool } = scriptEnvironment();',
     ],
     ["README.md", () => poolOf("README.md")],
     ["README.pt-BR.md", () => poolOf("README.pt-BR.md")],
-  ])(
-    "does not end the program of %s, which continues with another",
-    { timeout: 60_000 },
-    async (_name, poolCode) => {
-      const file = `test/${uniqueName(".idle")}.ts`;
-      onTestFinished(() => rm(file));
-      await writeFile(file, `${await poolCode()}\n${BODY}`);
-      const { PATH = "", HOME = "" } = process.env;
-      const child = spawn(process.execPath, ["--import", "tsx", file], {
-        env: { PATH, HOME, DATABASE_URL: requireServerUrl() },
-      });
-      onTestFinished(() => void child.kill());
-      let errors = "";
-      child.stderr.on("data", (data: Buffer) => (errors += data.toString()));
-      const lines = createInterface({ input: child.stdout });
-      const ended = once(child, "exit");
-      const nextLine = async (): Promise<string> => {
-        const line = await Promise.race([once(lines, "line"), ended.then(() => [""])]);
-        return String(line[0]);
-      };
-      const first = await nextLine();
-      await terminate(first);
-      child.stdin.write("again\n");
-      const second = await nextLine();
-      expect(second, errors).toMatch(/^\d+$/);
-      expect(second).not.toBe(first);
-      expect(await ended).toEqual([0, null]);
-      expect(errors).toMatch(/idle connection|conexão ociosa/i);
-    },
-  );
+  ])("does not end the program of %s, which continues with another", { timeout: 60_000 }, async (_name, poolCode) => {
+    const file = `test/${uniqueName(".idle")}.ts`;
+    onTestFinished(() => rm(file));
+    await writeFile(file, `${await poolCode()}\n${BODY}`);
+    const { PATH = "", HOME = "" } = process.env;
+    const child = spawn(process.execPath, ["--import", "tsx", file], {
+      env: { PATH, HOME, DATABASE_URL: requireServerUrl() },
+    });
+    onTestFinished(() => void child.kill());
+    let errors = "";
+    child.stderr.on("data", (data: Buffer) => (errors += data.toString()));
+    const lines = createInterface({ input: child.stdout });
+    const ended = once(child, "exit");
+    const nextLine = async (): Promise<string> => {
+      const line = await Promise.race([once(lines, "line"), ended.then(() => [""])]);
+      return String(line[0]);
+    };
+    const first = await nextLine();
+    await terminate(first);
+    child.stdin.write("again\n");
+    const second = await nextLine();
+    expect(second, errors).toMatch(/^\d+$/);
+    expect(second).not.toBe(first);
+    expect(await ended).toEqual([0, null]);
+    expect(errors).toMatch(/idle connection|conexão ociosa/i);
+  });
 });
 
 /** Terminates a connection, and waits until it has ended. */

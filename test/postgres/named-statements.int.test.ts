@@ -79,8 +79,7 @@ describeOnServer("the statement of a search", (database) => {
     const index = await openWith(test, pool);
     const hits = await index.similar("a loja 7", { filter });
     expect(hits).toHaveLength(1);
-    for (let round = 0; round < 12; round++)
-      expect(await index.similar("a loja 7", { filter })).toEqual(hits);
+    for (let round = 0; round < 12; round++) expect(await index.similar("a loja 7", { filter })).toEqual(hits);
     const [prepared, ...others] = await preparedOn(pool, test.schema);
     expect(others).toEqual([]);
     expect(Number(prepared?.generic_plans)).toBeGreaterThan(0);

@@ -15,8 +15,7 @@ it("prepares at most 50 statements, and runs the others unprepared", async () =>
     },
   };
   const statements = new NamedStatements(boundedPool(pool as never));
-  const run = (place: number): Promise<unknown> =>
-    statements.query(`SELECT ${place}`, [], { keepsPlan: true });
+  const run = (place: number): Promise<unknown> => statements.query(`SELECT ${place}`, [], { keepsPlan: true });
   for (let place = 0; place < 60; place++) await run(place);
   expect(new Set(names.slice(0, 50)).size).toBe(50);
   expect(names.slice(0, 50)).not.toContain(undefined);

@@ -66,9 +66,7 @@ async function run(pool: pg.Pool, schema: string): Promise<void> {
     onIndexProgress: () => undefined,
   });
   expect(await collect(bulk)).toMatchObject([{ id: 4, status: "indexed" }]);
-  expect(await index.deleteTrainings({ filter: { grupo: "g" } })).toMatchObject([
-    { id: 1, status: "deleted" },
-  ]);
+  expect(await index.deleteTrainings({ filter: { grupo: "g" } })).toMatchObject([{ id: 1, status: "deleted" }]);
   expect(await index.deleteTraining(2)).toMatchObject({ status: "deleted", removed: 1 });
   await new Promise((resolve) => setTimeout(resolve, 20));
   expect(await index.prune({ olderThanMs: 1 })).toBe(3);

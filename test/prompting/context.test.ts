@@ -79,9 +79,7 @@ describe("formatContext", () => {
 
   it("leaves out everything after a passage that does not fit", () => {
     const short = { content: "a", metadata: {} };
-    expect(
-      formatContext([delivery, { content: "x".repeat(500), metadata: {} }, short], { maxChars: 200 }),
-    ).toBe(first);
+    expect(formatContext([delivery, { content: "x".repeat(500), metadata: {} }, short], { maxChars: 200 })).toBe(first);
   });
 
   it("cuts the first passage if it is too long by itself", () => {
@@ -217,9 +215,7 @@ describe("formatContext of hits", () => {
   });
 
   it("does not repeat the overlap of chunks", () => {
-    expect(formatContext([chunkAt(1), chunkAt(2, 10)])).toBe(
-      "[1] t1\nPrazo de três dias. Trocas em trinta dias.",
-    );
+    expect(formatContext([chunkAt(1), chunkAt(2, 10)])).toBe("[1] t1\nPrazo de três dias. Trocas em trinta dias.");
     expect(formatContext([chunkAt(2, 10), chunkAt(2, 10), chunkAt(1)])).toBe(
       "[1] t2\nPrazo de três dias. Trocas em trinta dias.",
     );
@@ -261,9 +257,7 @@ describe("formatContext of hits", () => {
       end: 63,
       neighbors: { before: 1, after: 1 },
     };
-    expect(formatContext([widened, chunkAt(3), chunkAt(2)])).toBe(
-      `[1] t1\n${TEXT.slice(0, 63)}\n${TEXT.slice(64)}`,
-    );
+    expect(formatContext([widened, chunkAt(3), chunkAt(2)])).toBe(`[1] t1\n${TEXT.slice(0, 63)}\n${TEXT.slice(64)}`);
   });
 
   it("does the same for the documents of a retriever", () => {
@@ -307,9 +301,7 @@ describe("formatContext of hits", () => {
         for (const { start = 0, end = 0 } of citations) {
           expect(text.replace(/\s/g, " ")).toContain(TEXT.slice(start, end));
         }
-        expect(citations.flatMap(({ chunkIds }) => chunkIds).sort()).toEqual(
-          order.map((p) => `a${p}`).sort(),
-        );
+        expect(citations.flatMap(({ chunkIds }) => chunkIds).sort()).toEqual(order.map((p) => `a${p}`).sort());
       }),
     );
   });

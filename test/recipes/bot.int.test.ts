@@ -7,11 +7,7 @@ import { Redis } from "ioredis";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { answerQuestion, HAND_OVER_TEXT } from "../../examples/bot/answer.js";
 import { conversationHandler, webhookApp } from "../../examples/bot/app.js";
-import {
-  messageUpsert,
-  startEvolutionServer,
-  type EvolutionServer,
-} from "../../examples/bot/evolution-server.js";
+import { messageUpsert, startEvolutionServer, type EvolutionServer } from "../../examples/bot/evolution-server.js";
 import { readMessage, sendText } from "../../examples/bot/evolution.js";
 import { openGatherer, type Conversation } from "../../examples/bot/gather.js";
 import { describeOnServer, uniqueName } from "../support/databases.js";

@@ -44,8 +44,7 @@ function run(script: string[], env: Record<string, string>): Running {
     let hasEnded = false;
     void ended.then(() => (hasEnded = true));
     await until(() => lines.includes(line) || hasEnded);
-    if (!lines.includes(line))
-      throw new Error(`It ended without ${JSON.stringify(line)}:\n${lines.join("\n")}`);
+    if (!lines.includes(line)) throw new Error(`It ended without ${JSON.stringify(line)}:\n${lines.join("\n")}`);
   };
   return { process: child, lines, printed, ended };
 }
@@ -123,12 +122,7 @@ describeOnServer("recipe bullmq, as processes", (database) => {
     await until(() => ollama.inputs().length === 1);
     worker.process.kill("SIGTERM");
     expect(await worker.ended).toBe(0);
-    expect(worker.lines).toEqual([
-      "waiting for jobs",
-      "SIGTERM: taking no more jobs",
-      "saved: training a",
-      "stopped",
-    ]);
+    expect(worker.lines).toEqual(["waiting for jobs", "SIGTERM: taking no more jobs", "saved: training a", "stopped"]);
     expect(await index.similar("Quando abre?")).toHaveLength(1);
   });
 

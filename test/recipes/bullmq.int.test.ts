@@ -139,9 +139,7 @@ describeOnServer("recipe bullmq", (database) => {
     expect(await putBack(queues, ({ job }) => job.id === "a")).toBe(1);
     await untilIdle(queues);
     expect(await readDeadLetters(queues)).toEqual([]);
-    expect(await chunksOf(test)).toMatchObject([
-      { content: "Abrimos às oito.", metadata: { grupo: "loja" } },
-    ]);
+    expect(await chunksOf(test)).toMatchObject([{ content: "Abrimos às oito.", metadata: { grupo: "loja" } }]);
   });
 
   it("a job with a persistent transient failure is a dead letter after the last attempt; later versions supersede it", async () => {
@@ -178,9 +176,7 @@ describeOnServer("recipe bullmq", (database) => {
     await new Promise((resolve) => dying.once("failed", resolve));
     await dying.close();
     expect(await trainings.getFailedCount()).toBe(1);
-    await Promise.all(
-      [start(index), start(index), start(index)].map(({ worker }) => worker.waitUntilReady()),
-    );
+    await Promise.all([start(index), start(index), start(index)].map(({ worker }) => worker.waitUntilReady()));
     await untilIdle(queues);
     expect(await readDeadLetters(queues)).toMatchObject([{ reason: "out of memory", job: { id: "a" } }]);
     expect(await collectDeadLetters(queues)).toEqual([]);

@@ -194,9 +194,7 @@ describe("npm run example -- faiss-import", () => {
     const output = await run();
     const [first = "", again = ""] = output.split("A second import embeds nothing:");
     expect(first).toMatch(/│ 7 +│ indexed +│ 2 +│ 2 +│/);
-    expect(first).toContain(
-      "NOT IMPORTED: row 7 (trocas), document 1: is not JSON; it may have been cut off",
-    );
+    expect(first).toContain("NOT IMPORTED: row 7 (trocas), document 1: is not JSON; it may have been cut off");
     expect(again.match(/│ unchanged/g)).toHaveLength(5);
     expect(again).toMatch(/Quanto custa o frete\?\n0\.\d{3} O frete custa R\$ 12,00/);
     expect(output).toContain("5/5 rows");

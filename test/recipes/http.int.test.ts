@@ -41,10 +41,7 @@ describeOnServer("the recipe http", (database) => {
     const options = { modes: MODES, search: { neighbors: { after: 1 } }, allowFilter: true };
     const handler = similarityHandler(await openShop(), options);
     const filter = { grupo: { in: ["entregas", "trocas"] } };
-    const choices = [
-      { strategy: "trainings" },
-      ...MODES.map((mode) => ({ mode, strategy: "chunks", filter })),
-    ];
+    const choices = [{ strategy: "trainings" }, ...MODES.map((mode) => ({ mode, strategy: "chunks", filter }))];
     for (const choice of choices) {
       const body = JSON.stringify({ query: "prazo de entrega", ...choice });
       const headers = { "content-type": "application/json" };
@@ -93,9 +90,7 @@ describeOnServer("the recipe http", (database) => {
         ask(url, { query: "frete" }, { headers: { "content-type": "text/plain" } }),
         ask(url, { query: "frete" }, { headers: { "content-encoding": "gzip" } }),
       ]);
-      expect(responses.map(({ status }) => status)).toEqual([
-        400, 400, 400, 400, 405, 405, 405, 405, 413, 415, 415,
-      ]);
+      expect(responses.map(({ status }) => status)).toEqual([400, 400, 400, 400, 405, 405, 405, 405, 413, 415, 415]);
       for (const response of responses) checkAgainstDescription(response, await response.text());
       const head = await bodyless("HEAD");
       expect([head.status, head.headers.get("allow")]).toEqual([405, "POST"]);
@@ -182,9 +177,7 @@ describeOnServer("the recipe http", (database) => {
     app.all(SIMILARITY_PATH, (request, response) => void listener(request, response));
     const url = await serve(createServer(app));
     expect((await ask(url, { query: "frete" })).status).toBe(500);
-    expect(told).toEqual([
-      new Error("The body was read before the handler: mount it before any body parser"),
-    ]);
+    expect(told).toEqual([new Error("The body was read before the handler: mount it before any body parser")]);
   });
 });
 
@@ -205,43 +198,39 @@ describe("npm run example -- http", () => {
     expect(stdout).toContain('"treinamento_id": "entregas"');
   });
 
-  it(
-    "answers the curl commands of its README, of docs/http.md and of its output",
-    { timeout: MINUTE },
-    async () => {
-      const server = spawn(process.execPath, ["--import", "tsx", "examples/run.ts", "http", "--serve"], {
-        env: { ...process.env, PORT: "0", DATABASE_URL: "", ORACULO_TOKEN: undefined },
-        stdio: ["ignore", "pipe", "inherit"],
-      });
-      onTestFinished(() => void server.kill());
-      let output = "";
-      server.stdout.on("data", (data: Buffer) => (output += data.toString()));
-      await until(() => /^curl .*\n/m.test(output) || server.exitCode !== null);
-      const [, address = ""] = /listening on (http:\/\/localhost:\d+)/.exec(output) ?? [];
-      const answers: Record<string, unknown>[][] = [];
-      for (const curl of [
-        ...(await blocksOf("examples/http/README.md", "bash", "curl")),
-        ...(await blocksOf("docs/http.md", "bash", "curl")),
-        /^curl .*$/m.exec(output)?.[0] ?? "",
-      ]) {
-        const { stdout } = await run("sh", ["-c", curl.replace("http://localhost:3000", address)]);
-        answers.push((JSON.parse(stdout) as { results: Record<string, unknown>[] }).results);
-      }
-      expect(answers).toHaveLength(3);
-      for (const [best] of answers) expect(best).toMatchObject({ treinamento_id: "entregas" });
-      // The README shows the actual answer, with a shortened text.
-      const [shown = ""] = await blocksOf("examples/http/README.md", "json");
-      const { results } = JSON.parse(shown) as { results: Record<string, unknown>[] };
-      const beginning = String(results[0]?.["chunk_text"]).replace(/ \.\.\.$/, "");
-      const whole = {
-        ...results[0],
-        score: expect.closeTo(Number(results[0]?.["score"]), 3) as unknown,
-        chunk_text: expect.stringContaining(beginning) as unknown,
-      };
-      expect(answers[0]).toEqual([whole]);
-      server.kill("SIGTERM");
-      const [code] = (await once(server, "exit")) as [number | null];
-      expect(code).toBe(0);
-    },
-  );
+  it("answers the curl commands of its README, of docs/http.md and of its output", { timeout: MINUTE }, async () => {
+    const server = spawn(process.execPath, ["--import", "tsx", "examples/run.ts", "http", "--serve"], {
+      env: { ...process.env, PORT: "0", DATABASE_URL: "", ORACULO_TOKEN: undefined },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    onTestFinished(() => void server.kill());
+    let output = "";
+    server.stdout.on("data", (data: Buffer) => (output += data.toString()));
+    await until(() => /^curl .*\n/m.test(output) || server.exitCode !== null);
+    const [, address = ""] = /listening on (http:\/\/localhost:\d+)/.exec(output) ?? [];
+    const answers: Record<string, unknown>[][] = [];
+    for (const curl of [
+      ...(await blocksOf("examples/http/README.md", "bash", "curl")),
+      ...(await blocksOf("docs/http.md", "bash", "curl")),
+      /^curl .*$/m.exec(output)?.[0] ?? "",
+    ]) {
+      const { stdout } = await run("sh", ["-c", curl.replace("http://localhost:3000", address)]);
+      answers.push((JSON.parse(stdout) as { results: Record<string, unknown>[] }).results);
+    }
+    expect(answers).toHaveLength(3);
+    for (const [best] of answers) expect(best).toMatchObject({ treinamento_id: "entregas" });
+    // The README shows the actual answer, with a shortened text.
+    const [shown = ""] = await blocksOf("examples/http/README.md", "json");
+    const { results } = JSON.parse(shown) as { results: Record<string, unknown>[] };
+    const beginning = String(results[0]?.["chunk_text"]).replace(/ \.\.\.$/, "");
+    const whole = {
+      ...results[0],
+      score: expect.closeTo(Number(results[0]?.["score"]), 3) as unknown,
+      chunk_text: expect.stringContaining(beginning) as unknown,
+    };
+    expect(answers[0]).toEqual([whole]);
+    server.kill("SIGTERM");
+    const [code] = (await once(server, "exit")) as [number | null];
+    expect(code).toBe(0);
+  });
 });

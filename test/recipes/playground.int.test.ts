@@ -120,9 +120,7 @@ describe.skipIf(!hasChromium)("the playground, in Chromium", () => {
     const before = await content.inputValue();
     await content.fill(`${before}\n\nO xilofone de brinde vai no primeiro pacote.`);
     await page.getByRole("button", { name: "Salvar" }).click();
-    await saved
-      .filter({ hasText: /clube: indexed; trechos \d+, vetorizados [12], reaproveitados \d+/ })
-      .waitFor();
+    await saved.filter({ hasText: /clube: indexed; trechos \d+, vetorizados [12], reaproveitados \d+/ }).waitFor();
     await page.getByLabel("Modo").selectOption("text");
     expect(await search(page, "xilofone")).toEqual(["clube"]);
 

@@ -101,9 +101,7 @@ class Writer {
 
   /** One of few texts of one to three chunks, so that an edit often restores an earlier one. */
   #text(): string {
-    return Array.from({ length: 1 + this.#below(3) }, () => paragraph(`Assunto ${this.#below(12)}`)).join(
-      "\n\n",
-    );
+    return Array.from({ length: 1 + this.#below(3) }, () => paragraph(`Assunto ${this.#below(12)}`)).join("\n\n");
   }
 
   #below(limit: number): number {

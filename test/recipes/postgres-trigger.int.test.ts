@@ -27,10 +27,7 @@ describeOnServer("Recipe postgres-trigger: what a write enqueues", () => {
     const { pool } = await openHost();
     await inHostTransaction(pool, "COMMIT", async (client) => {
       const id = await insertTraining(client as pg.PoolClient, TEXT);
-      await client.query(
-        "UPDATE oraculo_treinamento SET conteudo = 'Entregamos em dois dias.' WHERE id = $1",
-        [id],
-      );
+      await client.query("UPDATE oraculo_treinamento SET conteudo = 'Entregamos em dois dias.' WHERE id = $1", [id]);
       await client.query("DELETE FROM oraculo_treinamento WHERE id = $1", [id]);
       expect(await readJobs(pool)).toEqual([]);
     });
@@ -157,9 +154,7 @@ describeOnServer("Recipe postgres-trigger: deployment", () => {
     for (let count = 0; count < 3; count++) await insertTraining(pool, TEXT);
     await pool.query("SELECT training_trigger.enqueue_all()");
     await pool.query("UPDATE oraculo_treinamento SET conteudo = 'Outro texto.' WHERE id = 3");
-    const { rows } = await pool.query(
-      "SELECT key FROM graphile_worker.jobs ORDER BY priority, run_at LIMIT 1",
-    );
+    const { rows } = await pool.query("SELECT key FROM graphile_worker.jobs ORDER BY priority, run_at LIMIT 1");
     expect(rows).toEqual([{ key: "training:3" }]);
   });
 
@@ -204,13 +199,9 @@ describeOnServer("Recipe postgres-trigger: deployment", () => {
 describeOnServer("npm run example -- postgres-trigger", () => {
   it("runs to its end", async () => {
     const { PATH = "", HOME = "" } = process.env;
-    const { stdout } = await promisify(execFile)(
-      "npm",
-      ["--silent", "run", "example", "--", "postgres-trigger"],
-      {
-        env: { PATH, HOME, DATABASE_URL: requireServerUrl() },
-      },
-    );
+    const { stdout } = await promisify(execFile)("npm", ["--silent", "run", "example", "--", "postgres-trigger"], {
+      env: { PATH, HOME, DATABASE_URL: requireServerUrl() },
+    });
     expect(stdout).toMatch(/│ 5 +│ clube +│ sim +│ não +│ 1 +│\n.*\n +waiting jobs: 1\n +COMMIT/);
     expect(stdout).toContain("found: O Clube Girassol custa R$ 89,00 por mês");
     expect(stdout).toContain("trainings that can be found: [ 1, 3, 5 ]");

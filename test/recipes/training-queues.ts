@@ -1,11 +1,7 @@
 import type { TrainingIndex } from "langchain-training-index";
 import { onTestFinished } from "vitest";
 import { openQueues, type TrainingQueues } from "../../examples/bullmq/queues.js";
-import {
-  startWorker,
-  type TrainingWorker,
-  type TrainingWorkerOptions,
-} from "../../examples/bullmq/worker.js";
+import { startWorker, type TrainingWorker, type TrainingWorkerOptions } from "../../examples/bullmq/worker.js";
 import { redisServer } from "../../examples/support/servers.js";
 import { useContainer } from "../support/containers.js";
 import { uniqueName } from "../support/databases.js";

@@ -56,9 +56,10 @@ describeOnServer("Ids", (database) => {
     expect(await vectorStore.addDocuments([{ ...document, id: UUID }])).toEqual([UUID]);
     expect(await vectorStore.getByIds([capitals])).toMatchObject([{ id: UUID }]);
     expect(await vectorStore.getByIds([UUID])).toHaveLength(1);
-    expect(
-      await failureOf(vectorStore.addDocuments([document, document], { ids: [UUID, capitals] })),
-    ).toMatchObject({ code: "INVALID_ARGUMENT", option: "ids[1]" });
+    expect(await failureOf(vectorStore.addDocuments([document, document], { ids: [UUID, capitals] }))).toMatchObject({
+      code: "INVALID_ARGUMENT",
+      option: "ids[1]",
+    });
     const documents = [{ ...document, id: capitals }];
     expect(await index.upsertTraining({ id: capitals, documents, split: false })).toMatchObject({
       id: capitals,

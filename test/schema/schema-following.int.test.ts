@@ -97,19 +97,14 @@ describeOnServer("a process that keeps running while its schema changes", (datab
     const { index, pool, schema } = test;
     await index.upsertTraining({ id: "a", content: "a loja" });
     await recreate(database, test, { idType: "bigint" });
-    const failure = await index
-      .upsertTraining({ id: "a", content: "a loja" })
-      .catch((error: unknown) => error);
+    const failure = await index.upsertTraining({ id: "a", content: "a loja" }).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(SchemaError);
     expect((failure as Error).message).toContain("its ids are bigint now, and were text");
     expect(await index.upsertTraining({ id: 1, content: "a loja" })).toMatchObject({ status: "indexed" });
     expect(await index.similar("a loja")).toMatchObject([{ trainingId: 1 }]);
 
     await recreate(database, test, { dimensions: 32 });
-    for (const call of [
-      () => index.similar("a loja"),
-      () => index.upsertTraining({ id: 1, content: "a loja" }),
-    ]) {
+    for (const call of [() => index.similar("a loja"), () => index.upsertTraining({ id: 1, content: "a loja" })]) {
       await expect(call()).rejects.toBeInstanceOf(SchemaError);
     }
     await recreate(database, test);
@@ -200,11 +195,8 @@ describeOnServer("a host's key that changes its type", (database) => {
 describeOnServer("a schema with other dimensions", (database) => {
   it("can be changed to the model's with the call in the error, as long as it holds no vectors", async () => {
     const { pool, owner, schema, index } = await openTestIndex(database);
-    const open = (): Promise<TrainingIndex> =>
-      TrainingIndex.initialize(new CountingEmbeddings(32), { pool, schema });
-    await owner.query(
-      `UPDATE ${schema}.profile SET model = NULL, query_prefix = NULL, document_prefix = NULL`,
-    );
+    const open = (): Promise<TrainingIndex> => TrainingIndex.initialize(new CountingEmbeddings(32), { pool, schema });
+    await owner.query(`UPDATE ${schema}.profile SET model = NULL, query_prefix = NULL, document_prefix = NULL`);
     const failure = open();
     await expect(failure).rejects.toThrow(`run migrate(pool, { schema: "${schema}", dimensions: 32 })`);
     await expect(failure).rejects.not.toThrow(/holds vectors of another/);

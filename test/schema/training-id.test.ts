@@ -32,16 +32,8 @@ describe("encodeTrainingId", () => {
   });
 
   it.each<[IdType, unknown, string]>([
-    [
-      "text",
-      7,
-      'is a number, but this index stores ids as text: pass a string, or migrate with idType "bigint"',
-    ],
-    [
-      "uuid",
-      7n,
-      'is a bigint, but this index stores ids as uuid: pass a string, or migrate with idType "bigint"',
-    ],
+    ["text", 7, 'is a number, but this index stores ids as text: pass a string, or migrate with idType "bigint"'],
+    ["uuid", 7n, 'is a bigint, but this index stores ids as uuid: pass a string, or migrate with idType "bigint"'],
     ["text", undefined, "must be a string"],
     ["text", null, "must be a string"],
     ["uuid", {}, "must be a string"],
@@ -56,13 +48,11 @@ describe("encodeTrainingId", () => {
     ["uuid", `${UUID}\n`, "must be a uuid"],
     ["uuid", UUID.replaceAll("-", ""), "must be a uuid"],
     ["uuid", UUID.replace("a", "g"), "must be a uuid"],
-    ...["007", "+7", "1e3", " 7", "7 ", "-0", "", "7.0", "0x7", "seven"].map(
-      (id): [IdType, string, string] => [
-        "integer",
-        id,
-        'is not an integer, but this index stores ids as integer: pass a number, a bigint, or its digits as Postgres writes them, such as "7"',
-      ],
-    ),
+    ...["007", "+7", "1e3", " 7", "7 ", "-0", "", "7.0", "0x7", "seven"].map((id): [IdType, string, string] => [
+      "integer",
+      id,
+      'is not an integer, but this index stores ids as integer: pass a number, a bigint, or its digits as Postgres writes them, such as "7"',
+    ]),
     ["integer", "2147483648", "is out of the range of integer"],
     ["bigint", "9223372036854775808", "is out of the range of bigint"],
     ["integer", 1.5, "must be a safe integer, a bigint, or a string of digits"],
@@ -77,9 +67,7 @@ describe("encodeTrainingId", () => {
     ["bigint", 9_223_372_036_854_775_808n, "is out of the range of bigint"],
     ["bigint", -9_223_372_036_854_775_809n, "is out of the range of bigint"],
   ])("with %s ids, refuses %s", (idType, id, problem) => {
-    expect(() => encodeTrainingId(id as never, idType, "ids[3]")).toThrow(
-      new InvalidArgumentError("ids[3]", problem),
-    );
+    expect(() => encodeTrainingId(id as never, idType, "ids[3]")).toThrow(new InvalidArgumentError("ids[3]", problem));
   });
 });
 

@@ -11,9 +11,7 @@ function foundOf(vectors: readonly ArrayLike<number>[]): FoundChunk[] {
 
 function vectorsOf(count: number, dimensions: number, seed: number): number[][] {
   const random = randomOf(seed);
-  return Array.from({ length: count }, () =>
-    Array.from({ length: dimensions }, () => Math.fround(random() - 0.5)),
-  );
+  return Array.from({ length: count }, () => Array.from({ length: dimensions }, () => Math.fround(random() - 0.5)));
 }
 
 async function placesOf(...args: Parameters<typeof chooseDiverse>): Promise<number[]> {
@@ -41,12 +39,7 @@ describe("chooseDiverse", () => {
     let turns = 0;
     const ticking = setInterval(() => (turns += 1), 1);
     delay.enable();
-    const chosen = await placesOf(
-      query,
-      foundOf(vectors.map((vector) => Float32Array.from(vector))),
-      600,
-      0.5,
-    );
+    const chosen = await placesOf(query, foundOf(vectors.map((vector) => Float32Array.from(vector))), 600, 0.5);
     delay.disable();
     clearInterval(ticking);
     expect(new Set(chosen).size).toBe(600);

@@ -2,8 +2,7 @@ import { describe, expect, it } from "vitest";
 import { InvalidArgumentError } from "../../src/errors.js";
 import { checkGivenVector, checkQuery } from "../../src/searching/query.js";
 
-const refusal = (option: string, problem: string): InvalidArgumentError =>
-  new InvalidArgumentError(option, problem);
+const refusal = (option: string, problem: string): InvalidArgumentError => new InvalidArgumentError(option, problem);
 
 describe("checkQuery", () => {
   it("accepts a question", () => {
@@ -26,10 +25,7 @@ describe("checkQuery", () => {
     "refuses %j, and shows the right call",
     (query) => {
       expect(() => checkQuery(query as never, 3)).toThrow(
-        refusal(
-          "query",
-          "must be a text, or a vector as a list of numbers, before the options: similar(query, { k })",
-        ),
+        refusal("query", "must be a text, or a vector as a list of numbers, before the options: similar(query, { k })"),
       );
     },
   );
@@ -66,31 +62,15 @@ describe("checkGivenVector", () => {
     ["no dimensions", [], "0 dimensions; this index stores 3"],
     ["NaN", [1, Number.NaN, 3], "NaN, infinity or components too large to compare"],
     ["infinity", [1, Number.NEGATIVE_INFINITY, 3], "NaN, infinity or components too large to compare"],
-    [
-      "components that are infinite at 32 bits",
-      [1, 1e39, 3],
-      "NaN, infinity or components too large to compare",
-    ],
-    [
-      "squares that are infinite at 32 bits",
-      [1, -1e20, 3],
-      "NaN, infinity or components too large to compare",
-    ],
+    ["components that are infinite at 32 bits", [1, 1e39, 3], "NaN, infinity or components too large to compare"],
+    ["squares that are infinite at 32 bits", [1, -1e20, 3], "NaN, infinity or components too large to compare"],
     ["a string", [1, "dois", 3], "a component that is not a number"],
     ["a number as a string", [1, "2", 3], "a component that is not a number"],
     ["null", [1, null, 3], "a component that is not a number"],
     ["a hole", new Array(3), "a component that is not a number"],
     ["zeros", [0, -0, 0], "zeros or components too small to compare: no direction"],
-    [
-      "components that are zero at 32 bits",
-      [0, 1e-50, 0],
-      "zeros or components too small to compare: no direction",
-    ],
-    [
-      "squares that are zero at 32 bits",
-      [0, 1e-25, 0],
-      "zeros or components too small to compare: no direction",
-    ],
+    ["components that are zero at 32 bits", [0, 1e-50, 0], "zeros or components too small to compare: no direction"],
+    ["squares that are zero at 32 bits", [0, 1e-25, 0], "zeros or components too small to compare: no direction"],
   ])("refuses a vector with %s", (_name, vector, problem) => {
     expect(() => checkGivenVector(vector as number[], 3, "vectors[7]")).toThrow(
       refusal("vectors[7]", `must be a usable vector, but has ${problem}`),

@@ -110,9 +110,7 @@ describeOnEach("perTraining", (database) => {
 
   it("applies in modes text and hybrid too, and keeps the best chunks of each training", async () => {
     const { index } = await openTestIndex(database, {}, PORTUGUESE);
-    const documents = chunksOf(
-      ...Array.from({ length: 120 }, (_, place) => `frete frete frete grátis ${place}`),
-    );
+    const documents = chunksOf(...Array.from({ length: 120 }, (_, place) => `frete frete frete grátis ${place}`));
     await index.upsertTraining({ id: "fretes", documents, split: false });
     await index.upsertTraining({ id: "prazo", content: "O frete chega em três dias." });
     await index.upsertTraining({ id: "preco", content: "Qual é o valor do frete para o norte?" });
@@ -199,8 +197,7 @@ describeOnEach("neighbors", (database) => {
       const { position } = hit;
       expect(hit.neighbors).toEqual({ before: Math.min(position, 1), after: Math.min(last - position, 2) });
       expect(hit.chunk).toEqual({ content: alone?.content, start: alone?.start, end: alone?.end });
-      const textOf = (place: number): string | undefined =>
-        chunks.find((chunk) => chunk.position === place)?.content;
+      const textOf = (place: number): string | undefined => chunks.find((chunk) => chunk.position === place)?.content;
       const first = chunks.find((chunk) => chunk.position === Math.max(position - 1, 0));
       expect(hit.start).toBe(first?.start);
       expect(hit.content).toHaveLength(hit.end - hit.start);

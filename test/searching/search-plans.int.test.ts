@@ -127,9 +127,7 @@ describeOnServer("a search among 10,000 chunks of 1,024 dimensions", (database) 
       expect(none.hits).toEqual([]);
     }
     // The places of a few chunks are found without a scan of all trainings.
-    expect((await findWithPlan({ k: 200 })).plan).not.toMatch(
-      /Seq Scan on (?:chunk_1|indexed_1)(?! any_chunk)/,
-    );
+    expect((await findWithPlan({ k: 200 })).plan).not.toMatch(/Seq Scan on (?:chunk_1|indexed_1)(?! any_chunk)/);
     expect((await findWithPlan({ k: 5, filter: { tenth: 3 }, efSearch: 100 })).plan).toMatch(BY_VECTOR_INDEX);
     expect((await findWithPlan({ k: 5, filter: { tenth: 3, half: 1 } })).hits).toHaveLength(5);
 
@@ -229,9 +227,7 @@ describeOnServer("a filter whose rows the vector index scan does not reach", (da
     const random = new ClusteredVectors(DIMENSIONS, 1, 3);
     await test.index.vectorStore.addVectors(
       documents.map((_, place) =>
-        random
-          .next()
-          .map((component, index) => component / 10 + (near[index] ?? 0) * (place % 2 === 1 ? -1 : 1)),
+        random.next().map((component, index) => component / 10 + (near[index] ?? 0) * (place % 2 === 1 ? -1 : 1)),
       ),
       documents,
     );

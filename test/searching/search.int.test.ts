@@ -32,24 +32,13 @@ describeOnEach("similar", (database) => {
     expect(distances).toEqual([...distances].sort((left, right) => left - right));
     for (const { score, distance } of hits) expect(score).toBe(1 - distance);
     expect(Object.keys(hits[0] ?? {}).sort()).toEqual(
-      [
-        "trainingId",
-        "chunkId",
-        "position",
-        "start",
-        "end",
-        "content",
-        "metadata",
-        "score",
-        "distance",
-      ].sort(),
+      ["trainingId", "chunkId", "position", "start", "end", "content", "metadata", "score", "distance"].sort(),
     );
   });
 
   it("returns k chunks, five by default", async () => {
     const { index } = await openTestIndex(database);
-    for (let place = 0; place < 7; place++)
-      await index.upsertTraining({ id: `t${place}`, content: `loja ${place}` });
+    for (let place = 0; place < 7; place++) await index.upsertTraining({ id: `t${place}`, content: `loja ${place}` });
     expect(await index.similar("loja")).toHaveLength(5);
     expect(await index.similar("loja", { k: 2 })).toHaveLength(2);
     expect(await index.similar("loja", { k: 1000 })).toHaveLength(7);
@@ -95,18 +84,15 @@ describeOnEach("similar", (database) => {
     expect(hits.map(({ trainingId }) => trainingId).sort()).toEqual(expected);
   });
 
-  it.each([0, -1, 1.5, 10_000, NaN, "5"])(
-    "refuses %j for k and for efSearch, naming the option",
-    async (value) => {
-      const { index } = await openTestIndex(database);
-      for (const option of ["k", "efSearch"]) {
-        const failure = await index.similar("x", { [option]: value }).catch((error: unknown) => error);
-        expect(failure).toBeInstanceOf(InvalidArgumentError);
-        expect(failure).toMatchObject({ option, message: `${option} must be an integer from 1 to 1000` });
-      }
-      expect(() => index.asRetriever({ k: value as number })).toThrow(InvalidArgumentError);
-    },
-  );
+  it.each([0, -1, 1.5, 10_000, NaN, "5"])("refuses %j for k and for efSearch, naming the option", async (value) => {
+    const { index } = await openTestIndex(database);
+    for (const option of ["k", "efSearch"]) {
+      const failure = await index.similar("x", { [option]: value }).catch((error: unknown) => error);
+      expect(failure).toBeInstanceOf(InvalidArgumentError);
+      expect(failure).toMatchObject({ option, message: `${option} must be an integer from 1 to 1000` });
+    }
+    expect(() => index.asRetriever({ k: value as number })).toThrow(InvalidArgumentError);
+  });
 
   it.each([
     ["", "must not be empty or blank"],

@@ -48,9 +48,7 @@ describeOnServer("mode text, on a large table", (database) => {
     const fused = await opened.similar("raridade comum", { ...search, mode: "hybrid" });
     expect(fused.map(({ chunkId }) => chunkId).sort()).toEqual(ids);
     for (const { chunkId, textScore, distance, fusedScore } of fused) {
-      const [inText, inVector] = [byText, byVector].map((hits) =>
-        hits.findIndex((hit) => hit.chunkId === chunkId),
-      );
+      const [inText, inVector] = [byText, byVector].map((hits) => hits.findIndex((hit) => hit.chunkId === chunkId));
       expect(textScore).toBe(byText[inText ?? -1]?.textScore);
       expect(distance).toBe(byVector[inVector ?? -1]?.distance);
       expect(fusedScore).toBeCloseTo(1 / (61 + (inText ?? NaN)) + 1 / (61 + (inVector ?? NaN)), 12);
@@ -82,8 +80,7 @@ describeOnServer("mode text, on a large table", (database) => {
       }
     }
     for (const { values = [] } of recording.statements) {
-      for (const value of values)
-        if (typeof value === "string") expect(value.length).toBeLessThanOrEqual(20_000);
+      for (const value of values) if (typeof value === "string") expect(value.length).toBeLessThanOrEqual(20_000);
     }
   });
 });

@@ -107,9 +107,7 @@ describeOnEach("mode text", (database) => {
     expect(await find({ grupo: "a" })).toEqual(["entregas"]);
     expect(await find({ grupo: "z" })).toEqual([]);
     const scoped = await TrainingIndex.initialize(embeddings, { pool, schema, filter: { grupo: "b" } });
-    expect((await scoped.similar("dias", { mode: "text" })).map(({ trainingId }) => trainingId)).toEqual([
-      "trocas",
-    ]);
+    expect((await scoped.similar("dias", { mode: "text" })).map(({ trainingId }) => trainingId)).toEqual(["trocas"]);
   });
 
   it("follows an edit and a delete", async () => {
@@ -137,10 +135,9 @@ describeOnEach("mode text", (database) => {
     const random = randomOf(7);
     const words = ["girassol", "orquidea", "vaso", "terra", "adubo", "luz", "agua", "poda"];
     const texts = Array.from({ length: 120 }, () =>
-      Array.from(
-        { length: 3 + Math.floor(random() * 30) },
-        () => words[Math.floor(random() ** 2 * words.length)],
-      ).join(" "),
+      Array.from({ length: 3 + Math.floor(random() * 30) }, () => words[Math.floor(random() ** 2 * words.length)]).join(
+        " ",
+      ),
     );
     const trainings = texts.map((content, place) => ({ id: place.toString(), content }));
     for await (const { status } of test.index.upsertTrainings(trainings)) expect(status).toBe("indexed");
@@ -321,9 +318,7 @@ function bm25(texts: string[][], question: string[]): number[] {
       const times = words.filter((other) => other === word).length;
       const found = texts.filter((other) => other.includes(word)).length;
       const weight = Math.log(1 + (texts.length - found + 0.5) / (found + 0.5));
-      return (
-        score + (weight * times * 2.2) / (times + 1.2 * (0.25 + (0.75 * (lengths[place] ?? 0)) / average))
-      );
+      return score + (weight * times * 2.2) / (times + 1.2 * (0.25 + (0.75 * (lengths[place] ?? 0)) / average));
     }, 0),
   );
 }

@@ -66,11 +66,7 @@ describe("compareChunks", () => {
   });
 
   it("keeps a row even if a vector for its text is given", () => {
-    const { copied, added, kept } = compareChunks(
-      [training("t", chunk("um"))],
-      [row("t", "a", "um")],
-      vectorsOf("um"),
-    );
+    const { copied, added, kept } = compareChunks([training("t", chunk("um"))], [row("t", "a", "um")], vectorsOf("um"));
     expect([copied, added, shown(kept)]).toEqual([[], [], ["t/a: um"]]);
   });
 
@@ -217,11 +213,7 @@ describe("compareChunks", () => {
 
   it("copies a text whose row a new text replaces", () => {
     const planned = training("t", chunk("dois", "a"), chunk("um", "b"));
-    const { copied, added, kept, removed } = compareChunks(
-      [planned],
-      [row("t", "a", "um")],
-      vectorsOf("dois"),
-    );
+    const { copied, added, kept, removed } = compareChunks([planned], [row("t", "a", "um")], vectorsOf("dois"));
     expect(shown(copied)).toEqual(["t/b: um"]);
     expect(shown(added)).toEqual(["t/a: dois"]);
     expect([kept, removed]).toEqual([[], []]);
@@ -262,8 +254,7 @@ describe("compareChunks", () => {
   });
 
   it("refuses a text with neither a given vector nor a row", () => {
-    const call = (): unknown =>
-      compareChunks([training("t", chunk("dois"))], [row("t", "a", "um")], vectorsOf());
+    const call = (): unknown => compareChunks([training("t", chunk("dois"))], [row("t", "a", "um")], vectorsOf());
     expect(call).toThrow(StalePreparation);
   });
 

@@ -1,11 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { NoticeCode, Notify } from "../../src/calls/notices.js";
-import {
-  translateError,
-  type DatabaseClient,
-  type DatabasePool,
-  type Queryable,
-} from "../../src/postgres/database.js";
+import { translateError, type DatabaseClient, type DatabasePool, type Queryable } from "../../src/postgres/database.js";
 import { write, writeEach } from "../../src/storing/write-transaction.js";
 
 const rejected = (code: string): Error =>

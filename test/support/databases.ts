@@ -54,11 +54,7 @@ export function uniqueName(prefix = "test"): string {
   return `${prefix}_${randomBytes(6).toString("hex")}`;
 }
 
-function describeOn(
-  name: TestDatabase["name"],
-  title: string,
-  suite: (database: TestDatabase) => void,
-): void {
+function describeOn(name: TestDatabase["name"], title: string, suite: (database: TestDatabase) => void): void {
   describe.skipIf(name === "server" && connectionSetup === undefined)(title, () => {
     const pools: Partial<Record<"pool" | "owner", pg.Pool>> = {};
     beforeAll(() => {

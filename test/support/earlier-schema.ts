@@ -6,10 +6,7 @@ import { uniqueName, type TestDatabase } from "./databases.js";
 import { DIMENSIONS, dropAtEnd } from "./index.js";
 
 /** A schema as the first version of the library created it. */
-export async function schemaAtVersionOne(
-  { owner }: TestDatabase,
-  options: MigrateOptions = {},
-): Promise<string> {
+export async function schemaAtVersionOne({ owner }: TestDatabase, options: MigrateOptions = {}): Promise<string> {
   const schema = uniqueName();
   dropAtEnd(owner, schema);
   const plan = planMigration({ dimensions: DIMENSIONS, ...options, schema });

@@ -6,16 +6,13 @@ export function matches(metadata: Metadata, filter: Filter): boolean {
   return Object.entries(filter).every(([key, given]) => {
     if (/^\$?and$/.test(key) && Array.isArray(given))
       return (given as Filter[]).every((part) => matches(metadata, part));
-    if (/^\$?or$/.test(key) && Array.isArray(given))
-      return (given as Filter[]).some((part) => matches(metadata, part));
+    if (/^\$?or$/.test(key) && Array.isArray(given)) return (given as Filter[]).some((part) => matches(metadata, part));
     if (/^\$?not$/.test(key) && Array.isArray(given))
       return !(given as Filter[]).some((part) => matches(metadata, part));
     if (/^\$?not$/.test(key) && isObject(given)) return !matches(metadata, given);
     const value = valueAt(metadata, key);
     if (!isObject(given)) return value === scalarOf(given);
-    return Object.entries(given).every(([operator, operand]) =>
-      meets(value, operator.replace(/^\$/, ""), operand),
-    );
+    return Object.entries(given).every(([operator, operand]) => meets(value, operator.replace(/^\$/, ""), operand));
   });
 }
 
@@ -67,8 +64,7 @@ function valueAt(metadata: Metadata, key: string): unknown {
   return key
     .split(".")
     .reduce<unknown>(
-      (value, step) =>
-        isObject(value) && Object.hasOwn(value, step) ? (value as Metadata)[step] : undefined,
+      (value, step) => (isObject(value) && Object.hasOwn(value, step) ? (value as Metadata)[step] : undefined),
       metadata,
     );
 }

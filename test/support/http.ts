@@ -57,11 +57,7 @@ export interface Answer {
 }
 
 /** Sends a request to a handler on `index`. */
-export async function send(
-  index: HttpIndex,
-  init: RequestInit,
-  options?: SimilarityHandlerOptions,
-): Promise<Answer> {
+export async function send(index: HttpIndex, init: RequestInit, options?: SimilarityHandlerOptions): Promise<Answer> {
   const response = await similarityHandler(index, options)(new Request("http://localhost/x", init));
   const text = await response.text();
   checkAgainstDescription(response, text, options);

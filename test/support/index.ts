@@ -1,10 +1,5 @@
 import { HashingEmbeddings } from "langchain-training-index/testing";
-import {
-  TrainingIndex,
-  type ChunkHit,
-  type Queryable,
-  type TrainingIndexOptions,
-} from "langchain-training-index";
+import { TrainingIndex, type ChunkHit, type Queryable, type TrainingIndexOptions } from "langchain-training-index";
 import { migrate, type MigrateOptions } from "langchain-training-index/migrations";
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import type pg from "pg";
@@ -100,9 +95,7 @@ export async function storedRows(
 /** All chunks of a training, in reading order. */
 export async function chunksOf({ index }: TestIndex, id = "a"): Promise<ChunkHit[]> {
   const hits = await index.similar("loja", { k: 1000 });
-  return hits
-    .filter(({ trainingId }) => trainingId === id)
-    .sort((left, right) => left.position - right.position);
+  return hits.filter(({ trainingId }) => trainingId === id).sort((left, right) => left.position - right.position);
 }
 
 /** Runs `body` in a transaction as a host would. */

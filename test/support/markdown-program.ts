@@ -12,9 +12,7 @@ const run = promisify(execFile);
 /** The code blocks of a page in one language, in order. */
 export async function codeBlocks(readme: string, language: string): Promise<string[]> {
   const text = await readFile(readme, "utf8");
-  return [...text.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, "gms"))].map(
-    ([, code = ""]) => code,
-  );
+  return [...text.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, "gms"))].map(([, code = ""]) => code);
 }
 
 /**
@@ -34,10 +32,7 @@ export function expectLines(output: string, promised: readonly string[]): void {
       ? (printed: string): boolean => printed.startsWith(line.slice(0, -4))
       : (printed: string): boolean => printed === line;
     const found = lines.findIndex((printed, place) => place >= next && isIt(printed));
-    expect(
-      found,
-      `${JSON.stringify(line)} in what was printed from line ${next} on:\n${output}`,
-    ).toBeGreaterThan(-1);
+    expect(found, `${JSON.stringify(line)} in what was printed from line ${next} on:\n${output}`).toBeGreaterThan(-1);
     next = found + 1;
   }
 }

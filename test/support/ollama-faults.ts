@@ -61,8 +61,7 @@ export const RUNNER_FAILURES = {
   nan: failure(400, "embedding contains NaN or Inf values"),
 } as const satisfies Partial<Record<FaultKind, Answer>>;
 
-const BAD_GATEWAY =
-  "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>nginx/1.27.0</body></html>";
+const BAD_GATEWAY = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>nginx/1.27.0</body></html>";
 
 /** The answer of a proxy while Ollama is down. */
 export function proxyAnswer({ status = 502, type = "text/html", body = BAD_GATEWAY }: Fault): Answer {
@@ -87,9 +86,7 @@ export class Faults {
 
   /** The fault of this kind for a request with these texts. Counts the request. */
   take(kind: FaultKind, texts: readonly string[]): Fault | undefined {
-    const found = this.#faults.find(
-      (fault) => fault.kind === kind && (fault.times ?? 1) > 0 && isFor(fault, texts),
-    );
+    const found = this.#faults.find((fault) => fault.kind === kind && (fault.times ?? 1) > 0 && isFor(fault, texts));
     if (found?.times !== undefined) found.times -= 1;
     return found;
   }

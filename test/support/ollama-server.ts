@@ -140,9 +140,7 @@ export async function startOllamaServer(options: OllamaServerOptions = {}): Prom
   const disturb = (vectors: number[][], texts: readonly string[]): number[][] => {
     const zeros = faults.take("zeros", texts);
     const some = zeros
-      ? vectors.map((vector, index) =>
-          texts[index]?.includes(zeros.marker ?? "") ? vector.map(() => 0) : vector,
-        )
+      ? vectors.map((vector, index) => (texts[index]?.includes(zeros.marker ?? "") ? vector.map(() => 0) : vector))
       : vectors;
     const short = faults.take("short", texts) ? some.slice(1) : some;
     return faults.take("shuffled", texts) ? short.reverse() : short;

@@ -18,9 +18,7 @@ interface Description {
   paths: Record<string, { post: { responses: Record<string, DescribedResponse> } }>;
 }
 
-const description = parse(
-  readFileSync(new URL("../../docs/openapi.yaml", import.meta.url), "utf8"),
-) as Description;
+const description = parse(readFileSync(new URL("../../docs/openapi.yaml", import.meta.url), "utf8")) as Description;
 const { responses } = description.paths["/oraculo/similarity"]?.post ?? { responses: {} };
 
 // OpenAPI has keywords that JSON Schema does not (`example`, `components`, ...).
@@ -46,16 +44,7 @@ export function checkAgainstDescription(
   expect(Object.keys(described?.content ?? {})).toEqual([type]);
   // The description uses the default field names.
   if (status === 200 && (fields ?? toResult)) return;
-  const validate = validatorAt(
-    "paths",
-    "/oraculo/similarity",
-    "post",
-    "responses",
-    status,
-    "content",
-    type,
-    "schema",
-  );
+  const validate = validatorAt("paths", "/oraculo/similarity", "post", "responses", status, "content", type, "schema");
   expect(validate(JSON.parse(text)), ajv.errorsText(validate.errors)).toBe(true);
 }
 
@@ -64,8 +53,7 @@ function checkHeaders(headers: Headers, described: Record<string, DescribedHeade
   for (const [name, { required = false, schema }] of Object.entries(described)) {
     const value = headers.get(name);
     if (required) expect(value, name).not.toBeNull();
-    if (value !== null)
-      expect(ajv.validate(schema, /^\d+$/.test(value) ? Number(value) : value), name).toBe(true);
+    if (value !== null) expect(ajv.validate(schema, /^\d+$/.test(value) ? Number(value) : value), name).toBe(true);
   }
   const named = Object.keys(described).map((name) => name.toLowerCase());
   const others = [...headers.keys()].filter((name) => !named.includes(name) && !TRANSPORT_HEADERS.has(name));

@@ -79,15 +79,7 @@ export class TableReporter implements Reporter {
       const { columns, cases, passed, failed, skipped } = line;
       const result = failed > 0 ? results[1] : passed > 0 ? results[0] : "not tested";
       const names = head.map((_, place) => columns[place] ?? "");
-      table.push([
-        ...names,
-        Math.max(...cases.values()),
-        passed + failed + skipped,
-        passed,
-        failed,
-        skipped,
-        result,
-      ]);
+      table.push([...names, Math.max(...cases.values()), passed + failed + skipped, passed, failed, skipped, result]);
     }
     console.log(`\n${title}:\n${table.toString()}`);
   }

@@ -4,9 +4,7 @@ export function paragraph(topic: string): string {
 }
 
 /** A text of five chunks, one for each paragraph. */
-export const FIVE_PARAGRAPHS = ["Entregas", "Trocas", "Pagamentos", "Garantia", "Horários"]
-  .map(paragraph)
-  .join("\n\n");
+export const FIVE_PARAGRAPHS = ["Entregas", "Trocas", "Pagamentos", "Garantia", "Horários"].map(paragraph).join("\n\n");
 
 /** A training of one chunk. */
 export function smallTraining(id: string): { id: string; content: string } {

@@ -21,12 +21,7 @@ export function expectTyped(error: TrainingIndexError, expected: object): void {
   expect(error.message).not.toBe("");
   expect(typeof error.retryable).toBe("boolean");
   expect(Object.keys(error)).not.toContain("cause"); // the cause may contain secrets, so it must not be serialized
-  const texts = [
-    error.message,
-    String(error),
-    JSON.stringify(error),
-    error.stack?.split("\n    at ")[0] ?? "",
-  ];
+  const texts = [error.message, String(error), JSON.stringify(error), error.stack?.split("\n    at ")[0] ?? ""];
   for (const text of texts) {
     for (const secret of SECRETS) expect(text).not.toContain(secret);
   }

@@ -13,8 +13,7 @@ const VOCABULARY_SIZE = 30_522;
 const UNKNOWN = "[UNK]";
 
 const vocabulary = new Set((createRequire(import.meta.url)(FILE) as string[]).map(bertSpelling));
-if (vocabulary.size !== VOCABULARY_SIZE)
-  throw new Error(`${FILE} is not the vocabulary of bert-base-uncased`);
+if (vocabulary.size !== VOCABULARY_SIZE) throw new Error(`${FILE} is not the vocabulary of bert-base-uncased`);
 const longestPiece = Math.max(...[...vocabulary].map((piece) => piece.length));
 
 function bertSpelling(piece: string): string {

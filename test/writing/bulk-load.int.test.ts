@@ -93,9 +93,7 @@ describeOnEach("a first load", (database) => {
     const test = await openLoadable(database, { dimensions });
     await fillWithNoise(test, { count: 600, dimensions, m: 4, efConstruction: 16 });
     const results = await collect(load(test, TRAININGS));
-    expect(results.map(({ id, status }) => `${id} ${status}`)).toEqual(
-      TRAININGS.map(({ id }) => `${id} indexed`),
-    );
+    expect(results.map(({ id, status }) => `${id} ${status}`)).toEqual(TRAININGS.map(({ id }) => `${id} indexed`));
     expect(await indexStateOf(test)).toBe("valid");
     expect(await planOfSearch(test, dimensions)).toMatch(/Index Scan using chunk_1_embedding on chunk_1/);
     const [hit] = await test.index.similar("a loja t7");
@@ -124,9 +122,7 @@ describeOnEach("a first load", (database) => {
       seen += 1;
       if (seen % 100 !== 1) continue;
       expect(await indexStateOf(test)).toBe("missing");
-      expect(await test.index.similar(`a loja ${id.toString()}`, { k: 1 })).toMatchObject([
-        { trainingId: id },
-      ]);
+      expect(await test.index.similar(`a loja ${id.toString()}`, { k: 1 })).toMatchObject([{ trainingId: id }]);
     }
     expect(seen).toBe(COUNT);
   });
@@ -356,10 +352,7 @@ describeOnServer("a first load", (database) => {
     const embeddings = new CountingEmbeddings();
     const index = await TrainingIndex.initialize(embeddings, { pool, schema });
     const before = await migrationStatus(owner, { schema });
-    for (const prepare of [
-      () => Promise.resolve(),
-      () => owner.query(`DROP INDEX ${schema}.chunk_1_embedding`),
-    ]) {
+    for (const prepare of [() => Promise.resolve(), () => owner.query(`DROP INDEX ${schema}.chunk_1_embedding`)]) {
       await prepare();
       const failure = await failureOf(collect(load({ index, schema, owner }, TRAININGS, {}, pool)));
       expect(failure).toMatchObject({ code: "INSUFFICIENT_PRIVILEGE" });

@@ -7,19 +7,16 @@ import { openTestIndex, smallTraining } from "../support/index.js";
 const THREE = ["a", "b", "c"].map(smallTraining);
 
 describeOnServer("a run over many trainings", (database) => {
-  it.each(["upsertTrainings", "bulkLoad"] as const)(
-    "of %s can be awaited any number of times",
-    async (method) => {
-      if (method === "bulkLoad" && database.owner !== database.pool) return;
-      const { index, embeddings } = await openTestIndex(database);
-      const run = method === "bulkLoad" ? index.bulkLoad(THREE) : index.upsertTrainings(THREE);
-      const [summary, again] = await Promise.all([run, run]);
-      expect(summary).toEqual({ indexed: 3, unchanged: 0, superseded: 0, failed: { count: 0, first: [] } });
-      expect(again).toBe(summary);
-      expect(embeddings.texts).toHaveLength(3);
-      expect(await index.upsertTrainings(THREE)).toMatchObject({ unchanged: 3 });
-    },
-  );
+  it.each(["upsertTrainings", "bulkLoad"] as const)("of %s can be awaited any number of times", async (method) => {
+    if (method === "bulkLoad" && database.owner !== database.pool) return;
+    const { index, embeddings } = await openTestIndex(database);
+    const run = method === "bulkLoad" ? index.bulkLoad(THREE) : index.upsertTrainings(THREE);
+    const [summary, again] = await Promise.all([run, run]);
+    expect(summary).toEqual({ indexed: 3, unchanged: 0, superseded: 0, failed: { count: 0, first: [] } });
+    expect(again).toBe(summary);
+    expect(embeddings.texts).toHaveLength(3);
+    expect(await index.upsertTrainings(THREE)).toMatchObject({ unchanged: 3 });
+  });
 
   it("does nothing before its first use, which decides between iterating and awaiting", async () => {
     const { index, embeddings } = await openTestIndex(database);
@@ -95,9 +92,7 @@ describeOnServer("a run over many trainings", (database) => {
       error: { code: "INVALID_ARGUMENT", option: "trainings[41].content" },
     });
     expect(seen.at(-1)).toEqual({ trainings: 44, failed: 3, embedded: 41, reused: 0, total: 41 });
-    const { rows } = await pool.query<{ last: string }>(
-      `SELECT max(ticket)::text AS last FROM ${schema}.training`,
-    );
+    const { rows } = await pool.query<{ last: string }>(`SELECT max(ticket)::text AS last FROM ${schema}.training`);
     expect(Number(rows[0]?.last)).toBe(42);
     const summary = await index.upsertTrainings(trainings, { onFailure: "continue" });
     expect(summary).toMatchObject({ indexed: 0, unchanged: 41, failed: { count: 3 } });

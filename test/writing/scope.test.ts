@@ -3,8 +3,7 @@ import { InvalidArgumentError } from "../../src/errors.js";
 import { normalizeTraining } from "../../src/chunking/training-input.js";
 import { requireScope } from "../../src/writing/scope.js";
 
-const refusal = (option: string, problem: string): InvalidArgumentError =>
-  new InvalidArgumentError(option, problem);
+const refusal = (option: string, problem: string): InvalidArgumentError => new InvalidArgumentError(option, problem);
 
 describe("requireScope", () => {
   const scope = ['{"ativo":true,"grupo":"suporte"}', '{"nivel":2}'];
@@ -37,10 +36,7 @@ describe("requireScope", () => {
     const documents = [{ pageContent: "a" }, { pageContent: "b", metadata: { nivel: 3 } }];
     const training = normalizeTraining({ id: "1", documents, metadata: meeting }, "text");
     expect(() => requireScope(training, scope)).toThrow(
-      refusal(
-        "training.documents[1].metadata",
-        'must have the same value of "nivel" as the filter of this index',
-      ),
+      refusal("training.documents[1].metadata", 'must have the same value of "nivel" as the filter of this index'),
     );
   });
 

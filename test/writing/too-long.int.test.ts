@@ -3,13 +3,7 @@ import { EmbeddingError, TrainingIndex, type IndexingProgress } from "langchain-
 import { expect, it } from "vitest";
 import { failureOf, chunksWithOffsets } from "../support/contract.js";
 import { describeOnServer, type TestDatabase } from "../support/databases.js";
-import {
-  CountingEmbeddings,
-  DIMENSIONS,
-  migratedSchema,
-  storedRows,
-  type TestIndex,
-} from "../support/index.js";
+import { CountingEmbeddings, DIMENSIONS, migratedSchema, storedRows, type TestIndex } from "../support/index.js";
 
 /** An embedder that reports each text that is too long for it. */
 class NarrowEmbeddings extends CountingEmbeddings {
@@ -53,10 +47,7 @@ async function openNarrow(
   return { index, embeddings, pool, owner, schema };
 }
 
-const SENTENCES = Array.from(
-  { length: 60 },
-  (_, place) => `${place}. A loja ${place} atende no dia ${place}.`,
-);
+const SENTENCES = Array.from({ length: 60 }, (_, place) => `${place}. A loja ${place} atende no dia ${place}.`);
 const CONTENT = SENTENCES.join(" ");
 
 describeOnServer("a chunk that is too long for the model", (database) => {

@@ -71,13 +71,8 @@ describeOnServer("batches of trainings", (database) => {
   it("with a common id are not processed concurrently, and the later version is stored", async () => {
     const test = await openTestIndex(database);
     const later = [{ id: "a0", content: "a loja mudou" }, ...batchOf("b").slice(1)];
-    const results = await collect(
-      test.index.upsertTrainings([...batchOf("a"), ...later], { concurrency: 4 }),
-    );
-    expect(results.filter(({ id }) => id === "a0").map(({ status }) => status)).toEqual([
-      "indexed",
-      "indexed",
-    ]);
+    const results = await collect(test.index.upsertTrainings([...batchOf("a"), ...later], { concurrency: 4 }));
+    expect(results.filter(({ id }) => id === "a0").map(({ status }) => status)).toEqual(["indexed", "indexed"]);
     const [nearest] = await test.index.similar("a loja mudou", { k: 1 });
     expect(nearest).toMatchObject({ trainingId: "a0", content: "a loja mudou" });
   });

@@ -1,14 +1,7 @@
 import type { Training, UpsertResult } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { describeOnEach } from "../support/databases.js";
-import {
-  FIVE_PARAGRAPHS,
-  chunksOf,
-  openTestIndex,
-  paragraph,
-  smallTraining,
-  storedRows,
-} from "../support/index.js";
+import { FIVE_PARAGRAPHS, chunksOf, openTestIndex, paragraph, smallTraining, storedRows } from "../support/index.js";
 
 describeOnEach("upsertTraining", (database) => {
   it("stores one chunk for each part, with its place in the text", async () => {
@@ -43,9 +36,7 @@ describeOnEach("upsertTraining", (database) => {
     expect(await test.index.upsertTraining(training)).toMatchObject({ chunks: 3, embedded: 3 });
     const joined = "A loja abre às oito.\n\nA loja fecha às seis.\n\nA loja não abre aos domingos.\n\n  ";
     const chunks = await chunksOf(test);
-    expect(chunks.map(({ start, end }) => joined.slice(start, end))).toEqual(
-      chunks.map(({ content }) => content),
-    );
+    expect(chunks.map(({ start, end }) => joined.slice(start, end))).toEqual(chunks.map(({ content }) => content));
     expect(chunks.map(({ metadata }) => metadata)).toEqual([
       { grupo: "loja", origem: "treinamento", pagina: 1 },
       { grupo: "loja", origem: "documento", pagina: 2 },
@@ -129,9 +120,7 @@ describeOnEach("upsertTraining", (database) => {
     expect(chunk?.content).toBe("A loja\ufffd abre \ufffdàs oito. 🌻");
     expect(content.slice(chunk?.start, chunk?.end)).toBe(content);
     expect(chunk?.metadata).toEqual({ "no\ufffdme": "val\ufffdor" });
-    expect(await test.index.similar("loja \0\ud800", { filter: { "no\0me": "val\udc00or" } })).toHaveLength(
-      1,
-    );
+    expect(await test.index.similar("loja \0\ud800", { filter: { "no\0me": "val\udc00or" } })).toHaveLength(1);
   });
 
   it("reports its progress in chunks", async () => {
@@ -139,18 +128,13 @@ describeOnEach("upsertTraining", (database) => {
     const seen: unknown[] = [];
     await index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
     const edited = `${FIVE_PARAGRAPHS}\n\n${paragraph("Clube")}`;
-    await index.upsertTraining(
-      { id: "a", content: edited },
-      { onProgress: (progress) => seen.push(progress) },
-    );
+    await index.upsertTraining({ id: "a", content: edited }, { onProgress: (progress) => seen.push(progress) });
     expect(seen).toEqual([{ embedded: 1, reused: 5, total: 6 }]);
   });
 
   it("stores a text of a megabyte", async () => {
     const test = await openTestIndex(database);
-    const content = Array.from({ length: 1100 }, (_, place) => `${place} ${paragraph("Entregas")}`).join(
-      "\n\n",
-    );
+    const content = Array.from({ length: 1100 }, (_, place) => `${place} ${paragraph("Entregas")}`).join("\n\n");
     expect(content.length).toBeGreaterThan(700_000);
     expect(await test.index.upsertTraining({ id: "a", content })).toMatchObject({
       chunks: 1100,

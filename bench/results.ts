@@ -57,6 +57,14 @@ export interface WriteFigure {
 /** A change to a training of 200 chunks. */
 export type Change = "one paragraph edited" | "repeated unchanged" | "deleted";
 
+/** How long a new process takes to import a module: medians. */
+export interface ImportFigure {
+  /** The built main entry of this library. */
+  entryMilliseconds: number;
+  /** `@langchain/core/retrievers`, which the main entry needs. */
+  baselineMilliseconds: number;
+}
+
 /** One contender's figures for one change: medians of the rounds. */
 export interface EditFigure {
   change: Change;
@@ -120,5 +128,6 @@ export interface Results {
   edits: EditFigure[];
   memory: MemoryFigure[];
   stream: StreamFigure | null;
+  imports: ImportFigure | null;
   thresholds: Threshold[];
 }

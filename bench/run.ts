@@ -15,6 +15,7 @@ import { loadEnvFile } from "../tooling/env-file.js";
 import { drawChart } from "./chart.js";
 import { ChunkSource, clustersFor, DIMENSIONS } from "./data.js";
 import { SEEDED } from "./figures.js";
+import { measureImports } from "./imports.js";
 import { describeMachine, describePackages } from "./machine.js";
 import { measureStream, MemoryLog } from "./memory.js";
 import { readOptions, type BenchOptions, type Part } from "./options.js";
@@ -57,6 +58,10 @@ async function measureParts(bench: Bench): Promise<void> {
   if (options.parts.has("stream")) {
     progress(`streaming ${options.streamMegabytes} MB through upsertTrainings`);
     results.stream = await measureStream(server, options.streamMegabytes);
+  }
+  if (options.parts.has("imports")) {
+    progress("cold imports");
+    results.imports = await measureImports();
   }
   if (options.parts.has("real")) {
     const dataset = await readRealDataset();
@@ -106,6 +111,7 @@ async function emptyResults(server: BenchServer, { allAtEverySize, chunkCounts }
     edits: [],
     memory: [],
     stream: null,
+    imports: null,
     thresholds: [],
   };
 }

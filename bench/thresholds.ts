@@ -21,6 +21,12 @@ export function checkThresholds(results: Results): Threshold[] {
     ...writeThresholds(results),
     ...editThresholds(results),
     atMost("peak memory of the stream", "MB", results.stream?.peakResidentMegabytes, 300),
+    atMost(
+      "cold import of the main entry against @langchain/core/retrievers",
+      "x",
+      ratio(results.imports?.entryMilliseconds, results.imports?.baselineMilliseconds),
+      1.25,
+    ),
   ];
 }
 

@@ -159,7 +159,7 @@ const mutations: Mutation[] = [
   {
     name: "settings local to their statement",
     noticedBy: ["c08"],
-    file: "searching/search-sql.ts",
+    file: "searching/vector-search-sql.ts",
     from: "set_config('hnsw.ef_search', $2, true)",
     to: "set_config('hnsw.ef_search', $2, false)",
   },
@@ -222,7 +222,7 @@ const mutations: Mutation[] = [
   {
     name: "the recorded model",
     noticedBy: ["c09"],
-    file: "opening/open-index.ts",
+    file: "opening/model-mismatch.ts",
     from: 'describeDifference("model", recorded?.model, profile.model),',
     to: "",
   },

@@ -40,11 +40,11 @@ export type { RetrieverSearch } from "./searching/narrowed-search.js";
 export type { PreparedTraining } from "./writing/prepared-training.js";
 export {
   TrainingRetriever,
-  type RetrievedMetadata,
   type RetrieverConfigurable,
   type SearchableIndex,
   type TrainingRetrieverOptions,
 } from "./langchain/retriever.js";
+export { type RetrievedMetadata } from "./langchain/hit-document.js";
 export type { AnySearchOptions, SimilarOptions } from "./searching/search-options.js";
 export type { Splitter } from "./chunking/splitter.js";
 export type { DatabaseClient, DatabasePool, Queryable, QueryResult } from "./calls/host-database.js";

@@ -9,7 +9,7 @@ import {
 import type { Chunker } from "./chunker.js";
 import { LineFeedText, withLineFeeds } from "./line-endings.js";
 import type { TextSpan } from "./splitter.js";
-import type { Piece } from "./pieces.js";
+import type { Piece } from "./join-pieces.js";
 import { isBlank, skipBlank } from "../text.js";
 import type { NormalizedTraining } from "./training-input.js";
 

@@ -58,7 +58,7 @@ export class OllamaRequester {
       deadline: () => Math.min(deadline, (this.#unreachableSince ?? Infinity) + this.#timeouts.unreachableBudgetMs),
       canRetry: (error, attempts) => {
         if (!failureOf(error)?.retryable) return false;
-        // The caller splits a request of several texts: one may be at fault, or the machine is too slow for all of them.
+        // Not retried as it is: the caller splits it, since one text may be at fault, or the machine too slow for so many.
         return !(error instanceof TextFailure && texts.length > 1 && attempts >= error.attempts);
       },
       onRetry: (error) => {

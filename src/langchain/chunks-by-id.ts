@@ -2,8 +2,7 @@ import { InvalidArgumentError } from "../errors.js";
 import type { Metadata } from "../types.js";
 import { query, type Queryable } from "../postgres/database.js";
 import type { Scope } from "../filtering/scope.js";
-import type { Layout } from "../schema/layout.js";
-import { findPartsOfTrainings, readChunksById } from "../searching/search-sql.js";
+import { namesOf, type Layout } from "../schema/layout.js";
 
 /** A chunk without its position and offsets. */
 export interface ChunkById {
@@ -43,4 +42,18 @@ export async function refuseChunkIds(
     `ids[${ids.indexOf(part.id)}]`,
     "is the id of a chunk, not of a training: delete the whole training by its own id",
   );
+}
+
+/** Reads chunks by id. $1 chunk ids, $2 metadata that each must contain. */
+function readChunksById(layout: Layout): string {
+  return `
+SELECT id, content, metadata::text AS metadata FROM ${namesOf(layout).chunk}
+WHERE id = ANY ($1::text[]) AND metadata @> ALL ($2::jsonb[])`;
+}
+
+/** Finds a chunk whose id is not that of its training. $1 chunk ids, $2 metadata that it must contain. */
+function findPartsOfTrainings(layout: Layout): string {
+  return `
+SELECT id FROM ${namesOf(layout).chunk}
+WHERE id = ANY ($1::text[]) AND id <> training_id::text AND metadata @> ALL ($2::jsonb[]) LIMIT 1`;
 }

@@ -1,5 +1,5 @@
 import { parseCallbackConfigArg, type CallbackManagerForRetrieverRun } from "@langchain/core/callbacks/manager";
-import { Document } from "@langchain/core/documents";
+import type { Document } from "@langchain/core/documents";
 import { BaseRetriever, type BaseRetrieverInput } from "@langchain/core/retrievers";
 import { ensureConfig, type RunnableConfig } from "@langchain/core/runnables";
 import { checkOptions, isPromise, namesOfProperties } from "../calls/checks.js";
@@ -7,8 +7,8 @@ import { InvalidArgumentError } from "../errors.js";
 import { definedOf, narrowSearch, RETRIEVER_SEARCH, type RetrieverSearch } from "../searching/narrowed-search.js";
 import { DEFAULT_EF_SEARCH } from "../searching/search-options.js";
 import { checkSearch, type AnySearchOptions, type SimilarOptions } from "../searching/search-options.js";
-import { PLACE_KEY } from "../text.js";
-import type { Hit, Metadata, RetrievedPlace, SearchMode } from "../types.js";
+import type { Hit, SearchMode } from "../types.js";
+import { toDocument, type RetrievedMetadata } from "./hit-document.js";
 
 /** The part of a `TrainingIndex` that a retriever needs. */
 export interface SearchableIndex {
@@ -33,18 +33,6 @@ const RETRIEVER_OPTIONS = [
 
 /** The key of a config's `configurable` that holds the options of one call. */
 const CALL_KEY = "trainings";
-
-/** Metadata of a retrieved document: the chunk's own, and under `trainingIndex` its score and where it comes from. */
-export type RetrievedMetadata = Metadata & { [PLACE_KEY]: RetrievedPlace };
-
-/** Converts a hit to a LangChain document, whose `id` is the chunk's. */
-export function toDocument({ content, metadata, ...place }: Hit): Document<RetrievedMetadata> {
-  return new Document({
-    id: place.chunkId,
-    pageContent: content,
-    metadata: { ...metadata, [PLACE_KEY]: place },
-  });
-}
 
 /**
  * Picks the search options from a retriever's options.

@@ -1,7 +1,7 @@
 import { checkList, isObject } from "../calls/checks.js";
 import { InvalidArgumentError } from "../errors.js";
 import { PLACE_KEY } from "../text.js";
-import { joinPieces, type Piece } from "../chunking/pieces.js";
+import { joinPieces, type Piece } from "../chunking/join-pieces.js";
 import type { ChunkPassage, Metadata, RetrievedPlace, TrainingId } from "../types.js";
 
 /** A passage for a prompt: a hit of `similar`, or a document from a retriever. */

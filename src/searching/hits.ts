@@ -1,4 +1,4 @@
-import { joinPieces, type Piece } from "../chunking/pieces.js";
+import { joinPieces, type Piece } from "../chunking/join-pieces.js";
 import type { ChunkHit, ChunkPassage, Metadata } from "../types.js";
 import { decodeVector } from "../postgres/codec.js";
 import type { HostNumber } from "../postgres/database.js";

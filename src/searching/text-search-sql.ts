@@ -2,17 +2,15 @@
 import { quoteLiteral } from "../postgres/identifiers.js";
 import { chunkTable, namesOf, type Layout } from "../schema/layout.js";
 import { lexemesOf, type TextSearchLanguage } from "../schema/lexemes.js";
+import { distanceOf, nearestChunks, type SearchShape } from "./vector-search-sql.js";
 import {
-  distanceOf,
   IN_READING_ORDER,
   limitPerTraining,
-  nearestChunks,
   withPositions,
   withContent,
   type Neighbors,
   type Page,
-  type SearchShape,
-} from "./search-sql.js";
+} from "./page-sql.js";
 import { VisibleChunks } from "./visible-chunks.js";
 
 /** The layout of a schema with text search. */

@@ -15,7 +15,7 @@ import {
   type ExamineLimit,
 } from "./scan.js";
 import { cached, cacheOf, planKeyOf } from "./search-cache.js";
-import type { SearchPlan } from "./search-sql.js";
+import type { SearchPlan } from "./vector-search-sql.js";
 import type { SearchPage, SearchTarget, VectorSearch } from "./vector-search.js";
 import { isLarge, type SchemaState } from "../schema/known-schema.js";
 import {
@@ -79,8 +79,8 @@ export async function searchTextOnly(
 }
 
 /**
- * The chunks that are best by vector and words together, best first. One statement, one round trip; one more if either
- * search found fewer chunks than it contributes: each is widened on its own.
+ * The chunks that are best by vector and words together, best first, in one statement and one round trip. If the vector search
+ * or the text search may have missed candidates, the statement runs once more, with that search examining all chunks.
  */
 export async function searchHybrid(target: SearchTarget, search: HybridSearch): Promise<HybridHit[]> {
   const layout = requireTextSearch(target.state);

@@ -5,15 +5,8 @@ import type { HostNumber } from "../postgres/database.js";
 import { toHit, type HitRow } from "./hits.js";
 import { namesOf, type Layout } from "../schema/layout.js";
 import { examineNearest, widenUntilFull, scanFor, notifyMissingIndex, type ExaminedRow } from "./scan.js";
-import {
-  distanceOf,
-  FIRST_CONDITION_PARAMETER,
-  limitPerTraining,
-  nearestChunks,
-  withPositions,
-  withContent,
-  type SearchShape,
-} from "./search-sql.js";
+import { distanceOf, FIRST_CONDITION_PARAMETER, nearestChunks, type SearchShape } from "./vector-search-sql.js";
+import { limitPerTraining, withPositions, withContent } from "./page-sql.js";
 import type { SearchTarget, VectorSearch } from "./vector-search.js";
 import { decodeTrainingId } from "../schema/training-id.js";
 import { VisibleChunks } from "./visible-chunks.js";

@@ -15,7 +15,8 @@ import {
   type Scan,
 } from "./scan.js";
 import { cached, cacheOf, learnPlan, planKeyOf } from "./search-cache.js";
-import { searchChunks, type Neighbors, type SearchPlan } from "./search-sql.js";
+import { searchChunks, type SearchPlan } from "./vector-search-sql.js";
+import type { Neighbors } from "./page-sql.js";
 import { isLarge, type SchemaState } from "../schema/known-schema.js";
 
 /** The options that all kinds of searches have. */

@@ -1,5 +1,5 @@
 /** Reads the stored chunks and texts that a preparation compares the new version with. */
-import type { Piece } from "../chunking/pieces.js";
+import type { Piece } from "../chunking/join-pieces.js";
 import { groupBy, type StoredChunk } from "./chunk-difference.js";
 import { query, type Queryable } from "../postgres/database.js";
 import type { Layout } from "../schema/layout.js";

@@ -27,7 +27,7 @@ export interface Version {
   further: IdentifiedChunk[][];
 }
 
-/** @throws {@link StalePreparation} for a text that has neither a given nor a stored vector */
+/** @throws {@link StalePreparation}, after which the training is prepared again, if another call deleted a vector to be reused */
 export function compareVersions(
   trainings: readonly PlannedTraining[],
   stored: readonly StoredChunk[],
@@ -43,7 +43,8 @@ export function compareVersions(
 /**
  * The statement that replaces stored versions by new ones.
  *
- * @param replaced - the content tickets of the versions that may be replaced, by key; `null` if none may be stored
+ * @param replaced - by key, the ticket of the call that stored the version that may be replaced. With `null` the training
+ * is admitted only if no version of it is stored
  */
 export function swapStatement(
   { layout, scope, claim, vectorOid }: WriteTarget,

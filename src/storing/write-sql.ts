@@ -18,8 +18,8 @@ SELECT ${nextTicket(layout)} AS ticket, (SELECT max(${newestTicketOf("t")})::tex
 }
 
 /**
- * $1 the scope, $2... the values of a condition. A ticket for a call that starts now on the living trainings that meet
- * both, their ids as a JSON array, and their newest stored ticket.
+ * For a delete by filter: takes its ticket, and finds the trainings that it deletes. Returns the ticket, the ids as a JSON
+ * array, and the newest ticket that is stored with them, see {@link takeTicket}. $1 the scope, $2... the condition's values.
  */
 export function takeTicketOfMatching(layout: Layout, condition: Condition): string {
   return `

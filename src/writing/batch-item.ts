@@ -62,7 +62,10 @@ export class BatchItem {
     this.#storedHashes = new Set();
   }
 
-  /** Records the stored chunks. They are read after the state, so they belong to its version or to a later one. */
+  /**
+   * Records the stored chunks, which were read after the state of the training. If another call stored a version in between,
+   * the fence does not admit this one, and it is prepared again.
+   */
   observeChunks(chunks: readonly StoredChunk[]): void {
     const contentTicket = this.#state?.content_ticket;
     this.#stored = contentTicket == null ? undefined : { contentTicket, chunks };

@@ -6,11 +6,11 @@ import { describe, expect, it } from "vitest";
 import { DatabaseError } from "../../src/errors.js";
 import type { RetrieverSearch } from "../../src/searching/narrowed-search.js";
 import {
-  toDocument,
   TrainingRetriever,
   type SearchableIndex,
   type TrainingRetrieverOptions,
 } from "../../src/langchain/retriever.js";
+import { toDocument } from "../../src/langchain/hit-document.js";
 import type { SimilarOptions } from "../../src/searching/search-options.js";
 import type { ChunkHit, SearchMode } from "../../src/types.js";
 

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { citedContext, formatContext, type Passage } from "../../src/prompting/context.js";
 import { InvalidArgumentError } from "../../src/errors.js";
-import { toDocument } from "../../src/langchain/retriever.js";
+import { toDocument } from "../../src/langchain/hit-document.js";
 import type { ChunkHit } from "../../src/types.js";
 
 const delivery = {

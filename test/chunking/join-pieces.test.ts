@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { joinPieces, type Piece } from "../../src/chunking/pieces.js";
+import { joinPieces, type Piece } from "../../src/chunking/join-pieces.js";
 
 const TEXT = "O prazo é de três dias.\n\nO frete custa doze reais. Trocas em até trinta dias.";
 

@@ -1,5 +1,6 @@
 import { namesOf, type Layout } from "../schema/layout.js";
 import { indexedForm, indexOperator, type VectorIndexType } from "../schema/vector-index.js";
+import { limitPerTraining, withContent, withPositions, type Neighbors, type Page } from "./page-sql.js";
 import { VisibleChunks } from "./visible-chunks.js";
 
 /**
@@ -29,34 +30,8 @@ export interface SearchShape {
   candidates: number;
 }
 
-/** Which of the found chunks to return. */
-export interface Page {
-  /** `undefined` for all. */
-  k?: number | undefined;
-  /** The most chunks of one training; `undefined` for no limit. */
-  perTraining: number | undefined;
-}
-
-/** How many chunks before and after each found one to return with it. */
-export interface Neighbors {
-  before: number;
-  after: number;
-}
-
-/** What a statement returns of each chunk, besides its content, metadata and place. */
-export interface Selection {
-  /** Expressions over `c`, each with a comma before it. */
-  columns: string;
-  /** Expressions over `c`, optionally followed by {@link IN_READING_ORDER}. */
-  order: string;
-  neighbors: Neighbors | undefined;
-}
-
 /** Number of the condition's first parameter: after the vector and `hnsw.ef_search`. */
 export const FIRST_CONDITION_PARAMETER = 3;
-
-/** Orders equally good chunks by training, and by position within each. */
-export const IN_READING_ORDER = "c.training_id, i.place";
 
 /** Columns that the returned page needs of a chunk. */
 const PAGE_COLUMNS = ["training_id", "id", "content", "metadata", "embedding"];
@@ -90,71 +65,6 @@ export function searchChunks(
   return `
 WITH nearest AS MATERIALIZED (${nearestChunks(chunks, shape)}
 )${withPositions(chunks, source, { columns: `, c.distance::text AS distance, c.examined::text AS examined${embedding}`, order, neighbors })}`;
-}
-
-/**
- * The best chunks of the page with at most `perTraining` of each training, and in `examined` the number of chunks that the
- * source has. Without `perTraining` it is the source itself, which then has no more chunks than the page.
- *
- * @param source - the name of a materialized table expression with the ids and the columns of `order`
- */
-export function limitPerTraining(source: string, order: string, { k, perTraining }: Page): string {
-  if (perTraining === undefined) return source;
-  return `(
-  SELECT *, (SELECT count(*) FROM ${source}) AS examined FROM (
-    SELECT *, row_number() OVER (PARTITION BY training_id ORDER BY ${order}, id) AS place_in_training
-    FROM ${source}) found
-  WHERE place_in_training <= ${perTraining}
-  ORDER BY ${order}, training_id, id
-  LIMIT ${k ?? "ALL"})`;
-}
-
-/**
- * Adds content and metadata to chunks known by their ids. Searches sort, join and count with ids, ranks and distances only,
- * and read the rest for the returned page. OFFSET 0 keeps it a lookup by key.
- *
- * @param source - a name, or a statement in parentheses
- */
-export function withContent(chunks: VisibleChunks, source: string, withEmbedding = false): string {
-  const columns = `content, metadata${withEmbedding ? ", embedding" : ""}`;
-  return `(SELECT found.*, whole.* FROM ${source} found CROSS JOIN LATERAL (
-    ${chunks.select(columns, "training_id = found.training_id AND id = found.id")} OFFSET 0) whole)`;
-}
-
-/**
- * Adds each chunk's position and offsets in its training.
- *
- * Without OFFSET 0, Postgres would search the training's chunk ids for the chunk once per column made from its place, and
- * the planner would read all trainings instead of the few that were found.
- */
-export function withPositions(chunks: VisibleChunks, source: string, { columns, order, neighbors }: Selection): string {
-  const { indexed } = namesOf(chunks.layout);
-  const around = neighbors ? surroundings(chunks, neighbors) : { column: "", join: "" };
-  return `
-SELECT c.training_id::text AS key, c.id, c.content, c.metadata::text AS metadata,
-  (i.place - 1)::text AS position, i.starts[i.place]::text AS start, i.ends[i.place]::text AS "end"${around.column}${columns}
-FROM ${source} c
-CROSS JOIN LATERAL (
-  SELECT chunk_ids, starts, ends, array_position(chunk_ids, c.id) AS place
-  FROM ${indexed} WHERE training_id = c.training_id OFFSET 0
-) i${around.join}
-ORDER BY ${order}`;
-}
-
-/**
- * Each found chunk and its visible neighbors, in reading order: `[position, start, end, content]` as JSON.
- */
-function surroundings(chunks: VisibleChunks, { before, after }: Neighbors): { column: string; join: string } {
-  return {
-    column: ", s.surroundings",
-    join: `
-CROSS JOIN LATERAL (
-  SELECT json_agg(json_build_array(place - 1, i.starts[place], i.ends[place], n.content) ORDER BY place)::text AS surroundings
-  FROM generate_series(i.place - ${before}, i.place + ${after}) AS place
-  CROSS JOIN LATERAL (
-    ${chunks.select("content", "training_id = c.training_id AND id = i.chunk_ids[place]")} OFFSET 0) n
-) s`,
-  };
 }
 
 /**
@@ -208,18 +118,4 @@ const SCAN_SETTINGS = `(SELECT set_config('hnsw.ef_search', $2, true) || set_con
 export function distanceOf(layout: Layout, vector = "embedding"): string {
   const names = namesOf(layout);
   return `${vector} ${names.distance} $1::${names.vector}`;
-}
-
-/** Reads chunks by id. $1 chunk ids, $2 metadata that each must contain. */
-export function readChunksById(layout: Layout): string {
-  return `
-SELECT id, content, metadata::text AS metadata FROM ${namesOf(layout).chunk}
-WHERE id = ANY ($1::text[]) AND metadata @> ALL ($2::jsonb[])`;
-}
-
-/** Finds a chunk whose id is not that of its training. $1 chunk ids, $2 metadata that it must contain. */
-export function findPartsOfTrainings(layout: Layout): string {
-  return `
-SELECT id FROM ${namesOf(layout).chunk}
-WHERE id = ANY ($1::text[]) AND id <> training_id::text AND metadata @> ALL ($2::jsonb[]) LIMIT 1`;
 }

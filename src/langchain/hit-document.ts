@@ -1,0 +1,15 @@
+import { Document } from "@langchain/core/documents";
+import { PLACE_KEY } from "../text.js";
+import type { Hit, Metadata, RetrievedPlace } from "../types.js";
+
+/** Metadata of a retrieved document: the chunk's own, and under `trainingIndex` its score and where it comes from. */
+export type RetrievedMetadata = Metadata & { [PLACE_KEY]: RetrievedPlace };
+
+/** Converts a hit to a LangChain document, whose `id` is the chunk's. */
+export function toDocument({ content, metadata, ...place }: Hit): Document<RetrievedMetadata> {
+  return new Document({
+    id: place.chunkId,
+    pageContent: content,
+    metadata: { ...metadata, [PLACE_KEY]: place },
+  });
+}

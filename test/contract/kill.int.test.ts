@@ -3,6 +3,7 @@ import { HashingEmbeddings } from "langchain-training-index/testing";
 import { TrainingIndex } from "langchain-training-index";
 import type pg from "pg";
 import { expect, it } from "vitest";
+import { bundleProgram } from "../support/bundle.js";
 import { describeOnServer, requireConnectionSetup, type TestDatabase } from "../support/databases.js";
 import { migratedSchema } from "../support/index.js";
 import { DIMENSIONS, EDITED, ID, ORIGINAL } from "./kill-content.js";
@@ -21,12 +22,14 @@ interface Killed {
   points: number;
 }
 
-function runChild(call: KilledCall, schema: string, killAt: number): Promise<Killed> {
-  const child = new URL("kill-child.ts", import.meta.url).pathname;
+let program: Promise<string> | undefined;
+
+async function runChild(call: KilledCall, schema: string, killAt: number): Promise<Killed> {
+  const child = await (program ??= bundleProgram(new URL("kill-child.ts", import.meta.url)));
   const { PATH = "", HOME = "" } = process.env;
   const env = { PATH, HOME, DATABASE_URL: requireConnectionSetup().url };
   return new Promise((resolve, reject) => {
-    const arguments_ = ["--import", "tsx", child, call, schema, `${killAt}`];
+    const arguments_ = [child, call, schema, `${killAt}`];
     execFile(process.execPath, arguments_, { env }, (error: ExecFileException | null, stdout, stderr) => {
       if (!error) resolve({ point: undefined, points: Number(stdout) });
       else if (error.signal === "SIGKILL") resolve({ point: stdout, points: NaN });

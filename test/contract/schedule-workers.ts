@@ -1,6 +1,7 @@
 /** The workers of a test, each in its own process, and their calls. */
 import { fork, type ChildProcess } from "node:child_process";
 import { onTestFinished } from "vitest";
+import { bundleProgram } from "../support/bundle.js";
 import { requireConnectionSetup } from "../support/databases.js";
 import { gateOf } from "../support/index.js";
 import type { Command, Outcome, Report, Work } from "./schedule-worker.js";
@@ -44,6 +45,8 @@ export class WorkerCall {
   }
 }
 
+let program: Promise<string> | undefined;
+
 export class ScheduleWorkers {
   readonly #sends: ((command: Command) => void)[] = [];
   readonly #calls = new Map<number, WorkerCall>();
@@ -74,16 +77,10 @@ export class ScheduleWorkers {
   }
 
   async #startProcess(schema: string): Promise<void> {
-    const { PATH = "", HOME = "", CHILD_TSCONFIG } = process.env;
-    const child = fork(new URL("schedule-child.ts", import.meta.url).pathname, [schema], {
-      execArgv: ["--import", "tsx"],
-      env: {
-        PATH,
-        HOME,
-        DATABASE_URL: requireConnectionSetup().url,
-        // Set by `scripts/contract-mutations.ts` to run changed sources.
-        ...(CHILD_TSCONFIG === undefined ? {} : { TSX_TSCONFIG_PATH: CHILD_TSCONFIG }),
-      },
+    const { PATH = "", HOME = "" } = process.env;
+    const child = fork(await (program ??= bundleProgram(new URL("schedule-child.ts", import.meta.url))), [schema], {
+      execArgv: [],
+      env: { PATH, HOME, DATABASE_URL: requireConnectionSetup().url },
     });
     onTestFinished(() => disconnect(child));
     await new Promise<void>((resolve, reject) => {

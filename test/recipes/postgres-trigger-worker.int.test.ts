@@ -124,7 +124,7 @@ describeOnServer("Recipe postgres-trigger: the worker", () => {
     host.embeddings.before = async () => {
       await host.index.deleteTraining(id);
     };
-    await expect(indexTraining(host.pool, host.index, id)).rejects.toThrow("was overtaken");
+    await expect(indexTraining(host.pool, host.index, id)).rejects.toThrow("a later call has replaced it");
     expect(await readFlags(host.pool)).toEqual({ [id]: false });
     host.embeddings.before = () => undefined;
     await runWaitingJobs(host);

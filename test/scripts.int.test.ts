@@ -47,8 +47,9 @@ describe("npm start, with no configuration", () => {
       const failure = await npm(["start"], { ENV_FILE: file, ...env }).catch((error: unknown) => error);
       return (failure as { stderr: string }).stderr;
     };
-    expect(await failureWith({})).toContain("DATABASE_URL must be an address");
-    expect(await failureWith({ DATABASE_URL: "" })).toContain("HNSW_M must be a whole number");
+    const [fromFile, overridden] = await Promise.all([failureWith({}), failureWith({ DATABASE_URL: "" })]);
+    expect(fromFile).toContain("DATABASE_URL must be an address");
+    expect(overridden).toContain("HNSW_M must be a whole number");
   });
 
   it("names an invalid variable without its value", { timeout: MINUTE }, async () => {
@@ -134,34 +135,6 @@ describe("npm run eval", () => {
     expect(output).toMatch(/seconds to index +│ \d+\.\d/);
   });
 
-  it("accepts a file in the format of SQuAD", { timeout: MINUTE }, async () => {
-    const folder = await mkdtemp("/tmp/training-index-eval-");
-    onTestFinished(() => rm(folder, { recursive: true }));
-    const [first, second] = ["🌻 O girassol precisa de sol direto.", "🌻🌻 A orquídea prefere luz indireta."] as const;
-    const ask = (context: string, question: string, text: string): unknown => ({
-      id: question,
-      question,
-      // Offsets count code points, as in Python.
-      answers: [{ text, answer_start: Array.from(context.slice(0, context.indexOf(text))).length }],
-    });
-    const paragraphs = [
-      { context: first, qas: [ask(first, "Do que precisa o girassol?", "sol direto")] },
-      {
-        context: second,
-        qas: [
-          ask(second, "Que luz prefere a orquídea?", "luz indireta"),
-          { id: "x", question: "Por quê?", answers: [] },
-        ],
-      },
-    ];
-    const file = join(folder, "squad.json");
-    await writeFile(file, JSON.stringify({ version: "1.1", data: [{ title: "Flores", paragraphs }] }));
-    const output = await npm(["run", "eval", "--", file, "--split", "passages"]);
-    expect(output).toMatch(/R@1 +│ 1\.000 +│ 1\.000 +│ 1\.000/);
-    expect(output).toMatch(/questions +│ 2/);
-    expect(await npm(["run", "eval", "--", file])).toMatch(/MRR@10 +│ 1\.000 +│ 1\.000 +│ 1\.000/);
-  });
-
   it.each([
     [[], "usage: npm run eval -- SET"],
     [["/nowhere"], "There is no file or folder /nowhere"],
@@ -191,6 +164,35 @@ describeOnServer("npm run eval", () => {
     });
     expect(output).toMatch(/R@1 +│ 1\.000 +│ 1\.000 +│ 1\.000/);
     expect(output).toMatch(/chunks +│ 2/);
+  });
+
+  it("accepts a file in the format of SQuAD", { timeout: MINUTE }, async () => {
+    const folder = await mkdtemp("/tmp/training-index-eval-");
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const [first, second] = ["🌻 O girassol precisa de sol direto.", "🌻🌻 A orquídea prefere luz indireta."] as const;
+    const ask = (context: string, question: string, text: string): unknown => ({
+      id: question,
+      question,
+      // Offsets count code points, as in Python.
+      answers: [{ text, answer_start: Array.from(context.slice(0, context.indexOf(text))).length }],
+    });
+    const paragraphs = [
+      { context: first, qas: [ask(first, "Do que precisa o girassol?", "sol direto")] },
+      {
+        context: second,
+        qas: [
+          ask(second, "Que luz prefere a orquídea?", "luz indireta"),
+          { id: "x", question: "Por quê?", answers: [] },
+        ],
+      },
+    ];
+    const file = join(folder, "squad.json");
+    await writeFile(file, JSON.stringify({ version: "1.1", data: [{ title: "Flores", paragraphs }] }));
+    const env = { DATABASE_URL: requireServerUrl() };
+    const output = await npm(["run", "eval", "--", file, "--split", "passages"], env);
+    expect(output).toMatch(/R@1 +│ 1\.000 +│ 1\.000 +│ 1\.000/);
+    expect(output).toMatch(/questions +│ 2/);
+    expect(await npm(["run", "eval", "--", file], env)).toMatch(/MRR@10 +│ 1\.000 +│ 1\.000 +│ 1\.000/);
   });
 });
 

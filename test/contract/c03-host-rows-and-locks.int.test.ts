@@ -1,19 +1,19 @@
 import type { UpsertResult } from "langchain-training-index";
-import type { DatabasePool, Queryable, TrainingIndex } from "langchain-training-index";
+import type { Queryable, TrainingIndex } from "langchain-training-index";
 import type pg from "pg";
 import { expect, it } from "vitest";
 import {
   collect,
   countRows,
   holdEmbedding,
-  hookedPool,
+  observedPool,
   hostTable,
   openAgain,
   openServerPool,
   untilWaiting,
   wholeText,
 } from "../support/contract.js";
-import { describeOnServer, type TestDatabase } from "../support/databases.js";
+import { describeOnServer, requireConnectionSetup, type TestDatabase } from "../support/databases.js";
 import {
   FIVE_PARAGRAPHS,
   gateOf,
@@ -75,22 +75,15 @@ describeOnServer("C3 Deletes stay", (database) => {
 /** An index on its own connections, with a list of its failed statements and transactions. */
 async function openWatched(test: TestIndex): Promise<{ index: TrainingIndex; failed: string[] }> {
   const failed: string[] = [];
-  const inner = openServerPool();
-  const hooked = hookedPool(inner, (text) => {
-    if (text === "ROLLBACK") failed.push(text);
-  });
-  const pool: DatabasePool = {
-    connect: () => hooked.connect(),
-    // Single statements: the library retries a failed one, so the caller would not see the failure.
-    query: async (text, values) => {
-      try {
-        return await inner.query(text, values);
-      } catch (error) {
-        failed.push(String(error));
-        throw error;
-      }
+  // Rows in the order in which they are given, unless a statement orders its locks. PgBouncer refuses such options.
+  const isDirect = requireConnectionSetup().name === "server database";
+  const nestedLoops = { options: "-c enable_hashjoin=off -c enable_mergejoin=off -c enable_seqscan=off" };
+  const pool = observedPool(openServerPool(isDirect ? nestedLoops : {}), {
+    before: (text) => {
+      if (text === "ROLLBACK") failed.push(text);
     },
-  };
+    onFailure: (error) => failed.push(String(error)),
+  });
   return { index: await openAgain(test, pool), failed };
 }
 

@@ -49,6 +49,34 @@ export async function openAgain(
   return TrainingIndex.initialize(embeddings, { pool, schema });
 }
 
+/**
+ * A pool whose clients tell of every statement, also of single ones, for which the library takes a client too.
+ *
+ * @param hooks - `before` a statement runs, and after it failed, which the library may hide by running it again
+ */
+export function observedPool(
+  pool: pg.Pool,
+  { before, onFailure }: { before?: (text: string) => Promise<void> | void; onFailure?: (error: unknown) => void },
+): DatabasePool {
+  const observe = (client: pg.PoolClient): DatabaseClient =>
+    new Proxy<DatabaseClient>(client, {
+      get: (target, property) => {
+        const value: unknown = Reflect.get(target, property);
+        if (property !== "query") return typeof value === "function" ? (value.bind(target) as unknown) : value;
+        return async (statement: string | { text: string }, values?: unknown[]) => {
+          await before?.(typeof statement === "string" ? statement : statement.text);
+          try {
+            return await target.query(statement as string, values);
+          } catch (error) {
+            onFailure?.(error);
+            throw error;
+          }
+        };
+      },
+    });
+  return { query: (text, values) => pool.query(text, values), connect: async () => observe(await pool.connect()) };
+}
+
 /** The pool, with a hook before each statement of a transaction. */
 export function hookedPool(
   pool: pg.Pool,

@@ -1,10 +1,11 @@
 import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { median } from "./statistics.js";
 import type { ImportFigure } from "./results.js";
 
 const run = promisify(execFile);
-const ROOT = new URL("..", import.meta.url).pathname;
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const BASELINE = "@langchain/core/retrievers";
 const ENTRY = "langchain-training-index";
 const ROUNDS = 15;

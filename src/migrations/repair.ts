@@ -103,7 +103,7 @@ async function restoreProfile(client: Queryable, schema: string, names: Names): 
         `INSERT INTO ${names.profile} (${columns}, text_search) VALUES (${FIRST_PROFILE_ID}, 'active', ` +
         `${row?.dimensions ?? "<dimensions>"}, '<model>', '<query prefix>', '<document prefix>', 'vector', ` +
         `${DEFAULT_HNSW.m}, ${DEFAULT_HNSW.efConstruction}, <the language of text search, or NULL>). Otherwise restore it from a ` +
-        "backup, or drop the schema, migrate, and index the trainings anew",
+        "backup, or drop the schema, migrate, and index the trainings again",
     );
   }
   if (row.lexemes !== "0") await run(client, `ALTER TABLE ${names.chunk} DROP COLUMN lexemes`);

@@ -5,8 +5,8 @@ import { query, type Queryable } from "./database.js";
 import { isNameNotKept, isSchemaChange, translateError } from "./error-table.js";
 
 /**
- * The highest number of named statements. A connection keeps each one until it closes, and each shape of a filter makes a
- * new statement: a host's users may think of any number of them.
+ * The highest number of named statements; after a schema change the count starts again. A connection keeps each one until it
+ * closes, and each shape of a filter makes a new statement: a host's users may think of any number of them.
  */
 const MAX_NAMES = 50;
 

@@ -188,10 +188,10 @@ describe("planEdit", () => {
           texts.map((text) => text.join(" ").replaceAll("\n", () => stream.next().value));
         const { chunks: stored } = await planChunks(normalized(given(before)), small);
         const training = normalized(given(after));
-        const { chunks: anew } = await planChunks(training, small);
-        expectWhole(anew, training);
-        expect(anew.map(({ hash }) => hash)).toEqual(stored.map(({ hash }) => hash));
-        if (stored.length > 0) expect(await planEdit(training, stored, small)).toEqual(anew);
+        const { chunks: fresh } = await planChunks(training, small);
+        expectWhole(fresh, training);
+        expect(fresh.map(({ hash }) => hash)).toEqual(stored.map(({ hash }) => hash));
+        if (stored.length > 0) expect(await planEdit(training, stored, small)).toEqual(fresh);
       }),
       { numRuns: 500 },
     );

@@ -9,7 +9,7 @@ import {
 import pg from "pg";
 import { expect, it, onTestFinished } from "vitest";
 import { freshDatabase } from "../support/contract.js";
-import { describeOnServer, uniqueName } from "../support/databases.js";
+import { describeOnEach, describeOnServer, uniqueName } from "../support/databases.js";
 import { DIMENSIONS, dropAtEnd, gateOf, migratedSchema, until } from "../support/index.js";
 import { schemaAtVersionOne } from "../support/earlier-schema.js";
 import { recordingPool } from "../support/recording-pool.js";
@@ -65,7 +65,7 @@ async function invalidate(pool: pg.Pool, schema: string, type: VectorIndexType):
 const TYPES: VectorIndexType[] = ["vector", "halfvec", "bit"];
 const OTHER_HNSW = { m: 8, efConstruction: 40 };
 
-describeOnServer("the type of the vector index", (database) => {
+describeOnEach("the type of the vector index", (database) => {
   it.each(TYPES)("is %s in a fresh schema, and is recorded there", async (vectorIndex) => {
     const { owner } = database;
     const schema = await migratedSchema(database, { vectorIndex, hnsw: OTHER_HNSW });
@@ -164,7 +164,7 @@ describeOnServer("the type of the vector index", (database) => {
   });
 });
 
-describeOnServer("a change of the vector index", (database) => {
+describeOnEach("a change of the vector index", (database) => {
   it("builds the new one, records it, and drops the old one, in every direction", async () => {
     const { owner } = database;
     const schema = await migratedSchema(database, { hnsw: OTHER_HNSW });

@@ -3,6 +3,12 @@ import { boundedPool } from "../../src/postgres/bounded-database.js";
 import { NamedStatements } from "../../src/postgres/named-statements.js";
 
 const noop = (): void => undefined;
+/** The error of Postgres for a prepared statement whose tables have changed. */
+const SCHEMA_CHANGE = Object.assign(new Error("cached plan must not change result type"), {
+  severity: "ERROR",
+  code: "0A000",
+  routine: "RevalidateCachedQuery",
+});
 
 it("prepares at most 50 statements, and runs the others unprepared", async () => {
   const names: (string | undefined)[] = [];
@@ -27,17 +33,12 @@ it("prepares at most 50 statements, and runs the others unprepared", async () =>
 
 it("repeats a statement if the schema has changed since it was prepared, and uses new names afterwards", async () => {
   const names: (string | undefined)[] = [];
-  const cause = Object.assign(new Error("cached plan must not change result type"), {
-    severity: "ERROR",
-    code: "0A000",
-    routine: "RevalidateCachedQuery",
-  });
   let isStale = true;
   const query = (statement: string | { name: string }): Promise<unknown> => {
     names.push(typeof statement === "string" ? undefined : statement.name);
     if (!isStale || typeof statement === "string") return Promise.resolve({ rows: ["found"] });
     isStale = false;
-    return Promise.reject(cause);
+    return Promise.reject(SCHEMA_CHANGE);
   };
   const client = { query, release: noop, on: noop, removeListener: noop };
   const notices: unknown[] = [];
@@ -49,4 +50,24 @@ it("repeats a statement if the schema has changed since it was prepared, and use
   expect(names).toEqual([names[0], undefined, expect.any(String)]);
   expect(names[2]).not.toBe(names[0]);
   expect(notices).toEqual([]);
+});
+
+it("starts to count its names again after a schema change, which makes the earlier ones useless", async () => {
+  const names: (string | undefined)[] = [];
+  let failure: Error | undefined;
+  const query = (statement: string | { name: string }): Promise<unknown> => {
+    names.push(typeof statement === "string" ? undefined : statement.name);
+    return failure && typeof statement !== "string" ? Promise.reject(failure) : Promise.resolve({ rows: [] });
+  };
+  const client = { query, release: noop, on: noop, removeListener: noop };
+  const pool = boundedPool({ totalCount: 1, query, connect: () => Promise.resolve(client) } as never);
+  const statements = new NamedStatements(pool);
+  const run = (place: number): Promise<unknown> => statements.query(`SELECT ${place}`, [], { keepsPlan: true });
+  for (let place = 0; place <= 50; place++) await run(place);
+  expect(names.at(-1)).toBeUndefined(); // the limit is reached
+  failure = SCHEMA_CHANGE;
+  await run(0);
+  failure = undefined;
+  await run(50);
+  expect(names.at(-1)).toEqual(expect.any(String));
 });

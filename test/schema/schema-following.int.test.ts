@@ -65,6 +65,44 @@ describeOnServer("a process that keeps running while its schema changes", (datab
     expect(statements).toHaveLength(1);
   });
 
+  it("answers with nothing in a single statement, too, in all modes", async () => {
+    const { schema, index: writer } = await openTestIndex(database, {}, { textSearch: "simple" });
+    await writer.upsertTraining({ id: "a", content: "garantia" });
+    const { pool, statements } = recordingPool(database.pool);
+    const index = await TrainingIndex.initialize(new CountingEmbeddings(), { pool, schema });
+    for (const mode of ["vector", "text"] as const) {
+      statements.length = 0;
+      expect(await index.similar("garantia", { mode, filter: { grupo: "nenhum" } })).toEqual([]);
+      expect(statements).toHaveLength(1);
+    }
+  });
+
+  it("reports a profile row that is gone, whether or not something would be found", async () => {
+    const { index, owner, schema } = await openTestIndex(database);
+    await index.upsertTraining({ id: "a", content: "a loja" });
+    await owner.query(`DELETE FROM ${schema}.profile`);
+    for (const filter of [undefined, { grupo: "nenhum" }]) {
+      await expect(index.similar("a loja", { filter })).rejects.toMatchObject({ code: "SCHEMA_DAMAGED" });
+    }
+  });
+
+  it("searches the recreated schema in a host's transaction, which stays usable", async () => {
+    const test = await openTestIndex(database);
+    await test.index.upsertTraining({ id: "a", content: "a loja" });
+    const client = await database.pool.connect();
+    try {
+      await client.query("BEGIN");
+      expect(await test.index.similar("a loja", { client })).toMatchObject([{ trainingId: "a" }]);
+      await client.query("COMMIT; BEGIN");
+      await recreate(database, test);
+      expect(await test.index.similar("a loja", { client })).toEqual([]);
+      expect((await client.query("SELECT 1 AS one")).rows).toEqual([{ one: 1 }]);
+    } finally {
+      await client.query("ROLLBACK");
+      client.release();
+    }
+  });
+
   it("finds what is stored after TRUNCATE, in all modes", async () => {
     const test = await openTestIndex(database, {}, { textSearch: "portuguese" });
     const { index, owner, schema } = test;

@@ -219,10 +219,9 @@ describeOnServer("C5 Idempotent", (database) => {
     const duplicates = await Promise.all(Array.from({ length: 10 }, () => test.index.prepareTraining(TRAINING)));
     await duplicates.shift()?.commit();
     const before = (await storedRows(test)).map(({ version }) => version);
-    let isInTransaction = false;
     const pool = observedPool(test.pool, {
-      before: async (text) => {
-        if (text.startsWith("BEGIN")) isInTransaction = true; // whose locks a duplicate would wait for
+      before: async (text, { isInTransaction }) => {
+        // A duplicate would wait for the locks of a transaction.
         if (text.includes("UPDATE") && !isInTransaction) await duplicates.shift()?.commit();
       },
     });

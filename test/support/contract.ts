@@ -49,22 +49,25 @@ export async function openAgain(
   return TrainingIndex.initialize(embeddings, { pool, schema });
 }
 
-/**
- * A pool whose clients tell of every statement, also of single ones, for which the library takes a client too.
- *
- * @param hooks - `before` a statement runs, and after it failed, which the library may hide by running it again
- */
-export function observedPool(
-  pool: pg.Pool,
-  { before, onFailure }: { before?: (text: string) => Promise<void> | void; onFailure?: (error: unknown) => void },
-): DatabasePool {
-  const observe = (client: pg.PoolClient): DatabaseClient =>
-    new Proxy<DatabaseClient>(client, {
+/** What is called around each statement of an {@link observedPool}. */
+interface StatementHooks {
+  before?: (text: string, on: { client: pg.PoolClient; isInTransaction: boolean }) => Promise<void> | void;
+  /** The library may hide a failure by running the statement again. */
+  onFailure?: (error: unknown) => void;
+}
+
+/** A pool with hooks around every statement, also around single ones, for which the library takes a client too. */
+export function observedPool(pool: pg.Pool, { before, onFailure }: StatementHooks): DatabasePool {
+  const observe = (client: pg.PoolClient): DatabaseClient => {
+    let isInTransaction = false;
+    return new Proxy<DatabaseClient>(client, {
       get: (target, property) => {
         const value: unknown = Reflect.get(target, property);
         if (property !== "query") return typeof value === "function" ? (value.bind(target) as unknown) : value;
         return async (statement: string | { text: string }, values?: unknown[]) => {
-          await before?.(typeof statement === "string" ? statement : statement.text);
+          const text = typeof statement === "string" ? statement : statement.text;
+          isInTransaction ||= text.startsWith("BEGIN");
+          await before?.(text, { client, isInTransaction });
           try {
             return await target.query(statement as string, values);
           } catch (error) {
@@ -74,6 +77,7 @@ export function observedPool(
         };
       },
     });
+  };
   return { query: (text, values) => pool.query(text, values), connect: async () => observe(await pool.connect()) };
 }
 
@@ -82,27 +86,9 @@ export function hookedPool(
   pool: pg.Pool,
   before: (text: string, client: pg.PoolClient) => Promise<void> | void,
 ): DatabasePool {
-  return {
-    query: (text, values) => pool.query(text, values),
-    connect: async (): Promise<DatabaseClient> => {
-      const client = await pool.connect();
-      let isInTransaction = false;
-      return new Proxy<DatabaseClient>(client, {
-        get: (target, property) => {
-          if (property === "query") {
-            return async (text: string, values?: unknown[]) => {
-              // Single statements take a client too; the hook skips them.
-              isInTransaction ||= typeof text === "string" && text.startsWith("BEGIN");
-              if (isInTransaction) await before(text, client);
-              return target.query(text, values);
-            };
-          }
-          const value: unknown = Reflect.get(target, property);
-          return typeof value === "function" ? (value.bind(target) as unknown) : value;
-        },
-      });
-    },
-  };
+  return observedPool(pool, {
+    before: (text, { client, isInTransaction }) => (isInTransaction ? before(text, client) : undefined),
+  });
 }
 
 /** Held requests to the embedder. */

@@ -77,7 +77,7 @@ export default defineConfig({
     ],
     coverage: {
       provider: "v8",
-      include: ["src/**"],
+      include: ["src/**/*.ts"],
       reporter: ["text-summary", "html"],
       thresholds: { lines: 90, functions: 90, statements: 90, branches: 85 },
     },

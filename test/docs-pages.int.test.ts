@@ -30,6 +30,10 @@ describe.runIf(inject("serverUrl") !== undefined).each(SERVER_PAGES)("the code o
         .replace(/^(?!.*\bimport pg\b)/s, 'import pg from "pg";\n'),
     );
     expectLines(output, promisedOutput((await codeBlocks(pathOf(page), "ts")).join("\n")));
+    expect(
+      globalThis,
+      "or the next program in this process finds an index on a pool that has ended",
+    ).not.toHaveProperty("trainingIndex");
   });
 });
 

@@ -49,7 +49,8 @@ export async function runPage(page: string, databaseUrl: string): Promise<string
 }
 
 /**
- * As {@link runPage}, in this process: without the seconds that it takes to start one and to load the packages.
+ * As {@link runPage}, in this process: without the seconds that it takes to start one and to load the packages. What the
+ * program puts into `globalThis` is removed, so that the next one begins without it.
  *
  * @param rewrite - changes the program before it runs
  */
@@ -64,11 +65,15 @@ export async function runPageHere(
       printed.push(format(...values));
     });
     for (const [name, value] of Object.entries(variables)) vi.stubEnv(name, value);
+    const globalsBefore = new Set(Object.getOwnPropertyNames(globalThis));
     try {
       await import(/* @vite-ignore */ pathToFileURL(file).href);
     } finally {
       log.mockRestore();
       vi.unstubAllEnvs();
+      for (const name of Object.getOwnPropertyNames(globalThis)) {
+        if (!globalsBefore.has(name)) Reflect.deleteProperty(globalThis, name);
+      }
     }
     return `${printed.join("\n")}\n`;
   });

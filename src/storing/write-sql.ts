@@ -58,11 +58,17 @@ FROM unnest($1::${layout.idType}[], $2::numeric[], $4::bigint[]) WITH ORDINALITY
 ${stateTables(layout)}`;
 }
 
+/**
+ * `stored_chunks` counts by the whole key of each chunk. By the training's id alone, Postgres expects many rows in a table that
+ * was never analyzed, and compiles the statement (JIT) for longer than it runs: loads then took a third longer.
+ */
 function stateColumns(layout: Layout, scope: string): string {
   return `(${contentTicketOf("t")})::text AS content_ticket,
   ((${meets("t", scope)} OR t.deleted_at IS NOT NULL) IS NOT FALSE)::text AS in_scope,
   encode(i.fingerprint, 'hex') AS fingerprint, cardinality(i.chunk_ids)::text AS chunks,
-  (SELECT count(*) FROM ${namesOf(layout).chunk} c WHERE c.training_id = i.training_id)::text AS stored_chunks`;
+  (SELECT count(*) FROM unnest(i.chunk_ids) AS listed (id)
+    WHERE EXISTS (SELECT FROM ${namesOf(layout).chunk} c WHERE c.training_id = i.training_id AND c.id = listed.id))::text
+    AS stored_chunks`;
 }
 
 function stateTables(layout: Layout): string {

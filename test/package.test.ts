@@ -264,6 +264,26 @@ describe("a program that loads the library by import and by require", () => {
   );
 });
 
+describe("the main entry", () => {
+  it(
+    "loads neither pg, nor the text splitters, nor the Ollama client: a call that needs them does, or the host has",
+    async () => {
+      const loaded = await runScript(
+        "commonjs",
+        `const before = new Set(Object.keys(require.cache));
+        await load("${NAME}");
+        print(Object.keys(require.cache).filter((path) => !before.has(path)));`,
+      );
+      const paths = loaded as string[];
+      expect(paths.join()).toContain(join(NAME, "dist", "index.cjs"));
+      expect(paths.filter((path) => /node_modules.(pg|@langchain.(textsplitters|ollama)|ollama)\b/.test(path))).toEqual(
+        [],
+      );
+    },
+    NODE_TIMEOUT,
+  );
+});
+
 describe("the entry migrations", () => {
   it(
     "loads no package at all, so that a deployment needs no LangChain",

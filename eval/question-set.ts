@@ -66,7 +66,8 @@ export async function readQuestionSet(source: string, split: Split): Promise<Que
   return {
     trainings: passages.map(({ id, title, text }) => ({
       id,
-      documents: [{ pageContent: text, metadata: { title } }],
+      documents: [{ pageContent: text }],
+      metadata: { title },
       split: false,
     })),
     questions,

@@ -142,8 +142,8 @@ function findCycles(starts: Iterable<string>, nextOf: (place: string) => readonl
 /** What surrounds the library. Each imports the library, and from the others only `tooling/`. */
 const SURROUNDINGS = ["bench", "eval", "examples", "scripts", "test", "tooling"];
 
-/** Tests that import the examples which they test. */
-const EXAMPLE_TESTS = "test/recipes/";
+/** Tests that import what they test from there. */
+const TESTS_OF: Readonly<Record<string, string>> = { examples: "test/recipes/", eval: "test/eval/" };
 
 /** The imports that lead from one of {@link SURROUNDINGS} to another, except those that are allowed. */
 function importsBetweenSurroundings(): string[] {
@@ -152,7 +152,7 @@ function importsBetweenSurroundings(): string[] {
     rootOf(from) === rootOf(to) ||
     rootOf(to) === "tooling" ||
     !SURROUNDINGS.includes(rootOf(to)) ||
-    (from.startsWith(EXAMPLE_TESTS) && rootOf(to) === "examples");
+    (rootOf(from) === "test" && from.startsWith(TESTS_OF[rootOf(to)] ?? "test/none/"));
   return SURROUNDINGS.flatMap(readSources).flatMap(({ path, imports }) =>
     imports
       .filter(({ target }) => target !== undefined && !isAllowed(path, target))
@@ -216,7 +216,7 @@ describe("the folders of src", () => {
   });
 
   it("are mirrored by the folders of test", () => {
-    const others = ["conformance", "contract", "recipes", "support"];
+    const others = ["conformance", "contract", "eval", "recipes", "support"];
     const tested = readdirSync(join(ROOT, "test"), { withFileTypes: true })
       .filter((entry) => entry.isDirectory() && !others.includes(entry.name))
       .map(({ name }) => `src/${name}`);
@@ -249,7 +249,7 @@ describe("the folders of src", () => {
 });
 
 describe("tests, bench, eval and examples", () => {
-  it("do not import each other, except tests that import the example they test", () => {
+  it("do not import each other, except tests that import the examples or the evaluation they test", () => {
     expect(importsBetweenSurroundings()).toEqual([]);
   });
 });

@@ -246,9 +246,9 @@ export class TrainingIndex {
   async similar<Mode extends SearchMode = "vector", Strategy extends SearchStrategy = "chunks">(
     query: string | ArrayLike<number>,
     options: SimilarOptions<Mode, Strategy> = {},
-  ): Promise<{ chunks: Hit<Mode>; trainings: TrainingHit }[Strategy][]> {
+  ): Promise<{ chunks: Hit<Mode>; trainings: TrainingHit<Mode> }[Strategy][]> {
     const hits = await this.#parts.searcher.find(query, options);
-    return hits as { chunks: Hit<Mode>; trainings: TrainingHit }[Strategy][];
+    return hits as { chunks: Hit<Mode>; trainings: TrainingHit<Mode> }[Strategy][];
   }
 
   /**

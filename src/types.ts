@@ -184,43 +184,70 @@ export interface ChunkPassage {
   chunk?: { content: string; start: number; end: number } | undefined;
 }
 
-/** A chunk that a search by vector found. */
-export interface ChunkHit extends ChunkPassage {
-  /** The cosine similarity, `1 - distance`: 1 for the same direction, 0 for unrelated; higher is better. */
+/** The scores of a search by vector. */
+export interface VectorScores {
+  /** The order of the hits, and what `minScore` applies to: the similarity. */
   score: number;
-  /** pgvector's cosine distance, 0 to 2, lower is better. */
+  /** The cosine similarity, `1 - distance`: 1 for the same direction, 0 for unrelated; higher is better. */
+  similarity: number;
+  /** pgvector's cosine distance, 0 to 2; lower is better. */
   distance: number;
 }
 
-/** A chunk that a search by words found. */
-export interface TextHit extends ChunkPassage {
-  /** BM25 over the words that chunk and question share: above 0; higher is better. Comparable only within one search. */
-  textScore: number;
+/** The scores of a search by words. */
+export interface TextScores {
+  /** The order of the hits, and what `minScore` applies to: the coverage. */
+  score: number;
+  /**
+   * How well the chunk covers the question's words, 0 to 1; higher is better: its BM25 as a share of the highest that any text
+   * could reach for this question. Words of the question that no chunk has count too, so scores of questions can be compared.
+   */
+  coverage: number;
 }
 
-/** A chunk that a hybrid search found by its vector, its words, or both. */
-export interface HybridHit extends ChunkPassage {
-  /** As in {@link ChunkHit}; `undefined` if the question could not be embedded. */
-  score: number | undefined;
-  /** As in {@link ChunkHit}; `undefined` if the question could not be embedded. */
+/** The scores of a hybrid search. */
+export interface HybridScores {
+  /**
+   * The order of the hits, and what `minScore` applies to: the sum of similarity and coverage by their weights. If the question
+   * could not be embedded (`onTextOnly`), it has the coverage's part only.
+   */
+  score: number;
+  /** As in {@link VectorScores}; `undefined` if the question could not be embedded. */
+  similarity: number | undefined;
+  /** As in {@link VectorScores}; `undefined` if the question could not be embedded. */
   distance: number | undefined;
-  /** As in {@link TextHit}; `undefined` for a chunk that was not among the best by words. */
-  textScore: number | undefined;
-  /** The order of the hits: `weight / (60 + rank)`, summed over both searches. */
-  fusedScore: number;
+  /** As in {@link TextScores}; 0 for a chunk with none of the question's words. */
+  coverage: number;
 }
+
+/** The scores of a hit, by mode. `score` is absolute: the same chunk has the same score whatever else is found. */
+export type Scores<Mode extends SearchMode = SearchMode> = {
+  vector: VectorScores;
+  text: TextScores;
+  hybrid: HybridScores;
+}[Mode];
+
+/** A chunk that a search by vector found. */
+export interface ChunkHit extends ChunkPassage, VectorScores {}
+
+/** A chunk that a search by words found. */
+export interface TextHit extends ChunkPassage, TextScores {}
+
+/** A chunk that a hybrid search found by its vector, its words, or both. */
+export interface HybridHit extends ChunkPassage, HybridScores {}
 
 /**
  * The source and scores of a retriever's document: the fields of a hit other than `content` and `metadata`. Stored under
  * the key `trainingIndex` of the document's metadata.
  */
 export type RetrievedPlace = Omit<ChunkPassage, "content" | "metadata"> &
-  Partial<Pick<HybridHit, "score" | "distance" | "textScore" | "fusedScore">>;
+  Pick<HybridScores, "score"> &
+  Partial<Omit<HybridScores, "score">>;
 
 /**
  * - `vector`: by meaning: the chunks whose vectors are nearest to the question's.
  * - `text`: by words, ignoring inflection and accents; embeds nothing.
- * - `hybrid`: by both, fused by rank.
+ * - `hybrid`: by both: every candidate of either search gets a score of both.
  */
 export type SearchMode = "vector" | "text" | "hybrid";
 
@@ -231,24 +258,17 @@ export type Hit<Mode extends SearchMode = SearchMode> = {
   hybrid: HybridHit;
 }[Mode];
 
-/** A training that a search with strategy `trainings` found. */
-export interface TrainingHit {
+/** A training that a search with strategy `trainings` found, by mode. Its scores are those of its best chunk. */
+export type TrainingHit<Mode extends SearchMode = SearchMode> = Scores<Mode> & {
   trainingId: TrainingId;
   /** The training's own metadata. If the search's filter excludes it, only the entries that the best chunk shares. */
   metadata: Metadata;
-  /** `1 - distance`; higher is better. */
-  score: number;
-  /**
-   * pgvector's cosine distance between the query and the mean vector of the training's chunks that match the filter, 0 to
-   * 2; lower is better.
-   */
-  distance: number;
-  /** The training's chunks nearest to the query, nearest first: at most `perTraining`, default 3. */
-  chunks: ChunkHit[];
-}
+  /** The training's best chunks, best first: at most `perTraining`, default 3. */
+  chunks: Hit<Mode>[];
+};
 
 /**
  * - `chunks`: the best chunks, possibly several of one training.
- * - `trainings`: each training once, ranked by the mean of its vectors.
+ * - `trainings`: each training once, ranked by its best chunk.
  */
 export type SearchStrategy = "chunks" | "trainings";

@@ -19,8 +19,8 @@ const HIT_FIELDS: ReadonlySet<string> = new Set(
     chunk: true,
     score: true,
     distance: true,
-    textScore: true,
-    fusedScore: true,
+    similarity: true,
+    coverage: true,
     chunks: true,
   } satisfies Record<HitField, true>),
 );

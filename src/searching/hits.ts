@@ -1,5 +1,6 @@
+import { namesOfProperties } from "../calls/checks.js";
 import { joinPieces, type Piece } from "../chunking/join-pieces.js";
-import type { ChunkHit, ChunkPassage, Metadata } from "../types.js";
+import type { ChunkPassage, Hit, HybridScores, Metadata, Scores, SearchMode, TrainingHit } from "../types.js";
 import { decodeVector } from "../postgres/codec.js";
 import type { HostNumber } from "../postgres/database.js";
 import type { Layout } from "../schema/layout.js";
@@ -16,6 +17,8 @@ export interface PassageRow {
   end: HostNumber;
   /** JSON: `[position, start, end, content]` of the chunk and its visible neighbors. Only if neighbors were asked for. */
   surroundings?: string | null;
+  /** The metadata of the chunk's training. Only with strategy `trainings`. */
+  training_metadata?: string;
 }
 
 /** A row that also has the distance from the query vector. */
@@ -25,31 +28,65 @@ export interface HitRow extends PassageRow {
   embedding?: string;
 }
 
-/** A hit, with the chunk's vector if the statement returned it. */
-export interface FoundChunk {
-  hit: ChunkHit;
+/** A hit, with what else its row may have. */
+export interface Found<Mode extends SearchMode = SearchMode> {
+  hit: Hit<Mode>;
+  /** The metadata of its training, with strategy `trainings`. */
+  trainingMetadata?: Metadata | undefined;
+}
+
+/** A hit of a search by vector, with the chunk's vector if the statement returned it. */
+export interface FoundChunk extends Found<"vector"> {
   embedding: ArrayLike<number> | undefined;
 }
 
 /** Converts a row to a hit and its vector. */
 export function toFound(row: HitRow, layout: Layout): FoundChunk {
+  const distance = Number(row.distance);
+  const similarity = 1 - distance;
   return {
-    hit: toHit(row, layout),
+    hit: Object.assign(toPassage(row, layout), { score: similarity, similarity, distance }),
+    trainingMetadata: metadataOfTraining(row),
     embedding: row.embedding === undefined ? undefined : decodeVector(row.embedding),
   };
 }
+
+/** The metadata of the training of a row's chunk; `undefined` if the statement did not return it. */
+export function metadataOfTraining({ training_metadata }: PassageRow): Metadata | undefined {
+  return training_metadata === undefined ? undefined : (JSON.parse(training_metadata) as Metadata);
+}
+
+/** The trainings of the hits, in the order of their best ones. */
+export function toTrainingHits(found: readonly Found[]): TrainingHit[] {
+  const trainings = new Map<ChunkPassage["trainingId"], TrainingHit>();
+  for (const { hit, trainingMetadata = {} } of found) {
+    const { trainingId } = hit;
+    const training = trainings.get(trainingId);
+    if (training) (training.chunks as Hit[]).push(hit);
+    else
+      trainings.set(trainingId, {
+        ...scoresOf(hit),
+        trainingId,
+        metadata: trainingMetadata,
+        chunks: [hit],
+      } as TrainingHit);
+  }
+  return [...trainings.values()];
+}
+
+function scoresOf(hit: Hit): Scores {
+  return Object.fromEntries(Object.entries(hit).filter(([name]) => SCORES.has(name))) as unknown as Scores;
+}
+
+const SCORES: ReadonlySet<string> = new Set(
+  namesOfProperties<HybridScores>({ score: true, similarity: true, distance: true, coverage: true }),
+);
 
 /** Nearest first; ties by training id, then by position, so that the order is deterministic. */
 export function byDistance({ hit: left }: FoundChunk, { hit: right }: FoundChunk): number {
   if (left.distance !== right.distance) return left.distance - right.distance;
   if (left.trainingId !== right.trainingId) return left.trainingId < right.trainingId ? -1 : 1;
   return left.position - right.position;
-}
-
-/** Converts a row to a hit. */
-export function toHit(row: HitRow, layout: Layout): ChunkHit {
-  const distance = Number(row.distance);
-  return Object.assign(toPassage(row, layout), { score: 1 - distance, distance });
 }
 
 /** Converts a row to the fields that hits of every mode have. */

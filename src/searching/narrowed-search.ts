@@ -36,11 +36,10 @@ export function narrowSearch(
 ): RetrieverSearch {
   checkNames(asked, RETRIEVER_SEARCH, "a call of a retriever", path);
   checkSearch(asked, { scope: [], efSearch }); // before Math.min, which turns numeric strings into numbers
-  if (asked.mode === "text" && (own.minScore ?? own.maxDistance) !== undefined) {
-    const threshold = own.minScore === undefined ? "maxDistance" : "minScore";
+  if (asked.mode === "text" && own.maxDistance !== undefined) {
     throw new InvalidArgumentError(
       `${path}.mode`,
-      `cannot be "text": the retriever has a ${threshold}, which that mode cannot apply`,
+      'cannot be "text": the retriever has a maxDistance, which that mode cannot apply',
     );
   }
   return definedOf({

@@ -1,13 +1,26 @@
 import { namesOf } from "../schema/layout.js";
+import type { SearchStrategy } from "../types.js";
 import type { VisibleChunks } from "./visible-chunks.js";
 
 /** Which of the found chunks to return. */
 export interface Page {
-  /** `undefined` for all. */
-  k?: number | undefined;
+  strategy: SearchStrategy;
+  /** How many chunks, or with strategy `trainings` how many trainings. */
+  k: number;
   /** The most chunks of one training; `undefined` for no limit. */
   perTraining: number | undefined;
 }
+
+/** Whether the page is what a search finds first. If not, it must examine more chunks than it returns. */
+export function isFirstFound({ strategy, perTraining }: Page): boolean {
+  return strategy === "chunks" && perTraining === undefined;
+}
+
+/** Best chunks of each training that strategy `trainings` returns by default. */
+const DEFAULT_CHUNKS_PER_TRAINING = 3;
+
+/** The column that chunks are ordered by. */
+export type PageOrder = "distance" | "score DESC";
 
 /** How many chunks before and after each found one to return with it. */
 export interface Neighbors {
@@ -28,20 +41,42 @@ export interface Selection {
 export const IN_READING_ORDER = "c.training_id, i.place";
 
 /**
- * The best chunks of the page with at most `perTraining` of each training, and in `examined` the number of chunks that the
- * source has. Without `perTraining` it is the source itself, which then has no more chunks than the page.
+ * The chunks of the page with their content, and in `examined` the number of chunks that the source has. With strategy
+ * `trainings`: the best chunks of the best trainings, with `training_metadata`.
  *
- * @param source - the name of a materialized table expression with the ids and the columns of `order`
+ * @param source - the name of a materialized table expression with the ids and the column of `order`; unless more chunks are
+ *   examined than returned, it has the chunks of the page only
  */
-export function limitPerTraining(source: string, order: string, { k, perTraining }: Page): string {
-  if (perTraining === undefined) return source;
-  return `(
-  SELECT *, (SELECT count(*) FROM ${source}) AS examined FROM (
-    SELECT *, row_number() OVER (PARTITION BY training_id ORDER BY ${order}, id) AS place_in_training
-    FROM ${source}) found
+export function pageOf(
+  chunks: VisibleChunks,
+  source: string,
+  order: PageOrder,
+  page: Page,
+  withEmbedding = false,
+): string {
+  if (isFirstFound(page)) return withContent(chunks, source, withEmbedding);
+  const { strategy, k, perTraining } = page;
+  const ranked = `
+    SELECT *, (SELECT count(*) FROM ${source}) AS examined,
+      row_number() OVER (PARTITION BY training_id ORDER BY ${order}, id) AS place_in_training,
+      ${order === "distance" ? "min(distance)" : "-max(score)"} OVER (PARTITION BY training_id) AS order_of_training
+    FROM ${source}`;
+  if (strategy === "chunks") {
+    const limited = `(SELECT * FROM (${ranked}) found
   WHERE place_in_training <= ${perTraining}
   ORDER BY ${order}, training_id, id
-  LIMIT ${k ?? "ALL"})`;
+  LIMIT ${k})`;
+    return withContent(chunks, limited, withEmbedding);
+  }
+  const trainings = `(SELECT * FROM (
+    SELECT *, dense_rank() OVER (ORDER BY order_of_training, training_id) AS place_of_training FROM (${ranked}) found) placed
+  WHERE place_of_training <= ${k} AND place_in_training <= ${perTraining ?? DEFAULT_CHUNKS_PER_TRAINING})`;
+  return `(SELECT n.*, ${chunks.metadataOfTraining("n")} AS training_metadata FROM ${withContent(chunks, trainings)} n)`;
+}
+
+/** Columns of the page that its rows need besides those of each search. */
+export function pageColumns({ strategy }: Page): string {
+  return strategy === "trainings" ? ", c.training_metadata::text AS training_metadata" : "";
 }
 
 /**
@@ -50,7 +85,7 @@ export function limitPerTraining(source: string, order: string, { k, perTraining
  *
  * @param source - a name, or a statement in parentheses
  */
-export function withContent(chunks: VisibleChunks, source: string, withEmbedding = false): string {
+function withContent(chunks: VisibleChunks, source: string, withEmbedding = false): string {
   const columns = `content, metadata${withEmbedding ? ", embedding" : ""}`;
   return `(SELECT found.*, whole.* FROM ${source} found CROSS JOIN LATERAL (
     ${chunks.select(columns, "training_id = found.training_id AND id = found.id")} OFFSET 0) whole)`;

@@ -1,6 +1,7 @@
 import type { Notify } from "../calls/notices.js";
 import type { Condition } from "../filtering/condition.js";
 import { DATA_EXCEPTION, sqlStateOf, type HostNumber } from "../postgres/database.js";
+import type { Page } from "./page-sql.js";
 import type { SearchPlan, SearchShape } from "./vector-search-sql.js";
 import { isLarge, type SchemaState } from "../schema/known-schema.js";
 
@@ -125,6 +126,11 @@ export async function widenUntilFull<Row>(
     if (examinedAll || isFull(rows)) return rows;
   }
   return (await examine(undefined)).rows;
+}
+
+/** Whether rows fill a page. */
+export function isFull({ strategy, k }: Page, rows: readonly { key: string }[]): boolean {
+  return (strategy === "chunks" ? rows.length : new Set(rows.map(({ key }) => key)).size) >= k;
 }
 
 /** A row that says how many chunks its statement examined. */

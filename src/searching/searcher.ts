@@ -6,16 +6,15 @@ import type { Notify } from "../calls/notices.js";
 import { checkQuery } from "./query.js";
 import { checkSearch, type AnySearchOptions, type CheckedSearch } from "./search-options.js";
 import type { Scope } from "../filtering/scope.js";
-import type { FoundChunk } from "./hits.js";
+import { toTrainingHits, type Found, type FoundChunk } from "./hits.js";
 import { CurrentStatements } from "./current-statements.js";
 import { hostClient } from "../postgres/host-client.js";
 import { NamedStatements } from "../postgres/named-statements.js";
 import { searchByVector, type SearchTarget } from "./vector-search.js";
 import type { KnownSchema, SchemaState } from "../schema/known-schema.js";
 import { requireTextSearch, searchHybrid, searchText, searchTextOnly } from "./text-search.js";
-import { searchTrainings } from "./training-search.js";
 import { withTimeLimit } from "../calls/time-limit.js";
-import type { Hit, HybridHit, TrainingHit } from "../types.js";
+import type { Hit, TrainingHit } from "../types.js";
 
 /** Dependencies of a {@link Searcher}. */
 export interface SearcherParts {
@@ -63,10 +62,10 @@ export class Searcher {
     return withTimeLimit(options, async (signal) => {
       const { client, onTextOnly } = options;
       const call = { client, signal, onTextOnly };
-      if (checked.mode !== "vector") return this.#findByWords(query, checked, call);
-      if (checked.strategy === "trainings") return this.#findTrainings(query, checked, call);
-      const found = await this.#findChunks(query, checked, call);
-      return found.map(({ hit }) => hit);
+      const find =
+        checked.mode === "vector" ? this.#findChunks(query, checked, call) : this.#findByWords(query, checked, call);
+      const found = await find;
+      return checked.strategy === "trainings" ? toTrainingHits(found) : found.map(({ hit }) => hit);
     });
   }
 
@@ -86,29 +85,26 @@ export class Searcher {
     return mmr ? chooseDiverse(vector, near, k, mmr.lambda, call.signal) : near;
   }
 
-  async #findTrainings(query: Query, checked: CheckedSearch, call: CallOptions): Promise<TrainingHit[]> {
-    const vector = await this.#vectorOf(query, call.signal);
-    const hits = await this.#read(call, (target) => searchTrainings(target, { ...checked, vector }));
-    return hits.filter((hit) => meetsThresholds(hit, checked));
-  }
-
-  async #findByWords(query: Query, checked: CheckedSearch, call: CallOptions): Promise<Hit[]> {
+  async #findByWords(query: Query, checked: CheckedSearch, call: CallOptions): Promise<Found[]> {
     const question = checkQuery(query, this.#parts.dimensions);
     if (typeof question !== "string") {
       throw new InvalidArgumentError("query", `must be a text in mode ${checked.mode}: a vector has no words`);
     }
     const search = { ...checked, question };
     await this.#requireTextSearch(call);
-    if (checked.mode === "hybrid") return this.#findByBoth(search, call);
+    const found = checked.mode === "hybrid" ? this.#findByBoth(search, call) : this.#findByText(search, call);
+    return (await found).filter(({ hit }) => meetsThresholds(hit, checked));
+  }
+
+  async #findByText(search: CheckedSearch & { question: string }, call: CallOptions): Promise<Found<"text">[]> {
     return this.#read(call, (target) => searchText(target, search));
   }
 
-  async #findByBoth(search: CheckedSearch & { question: string }, call: CallOptions): Promise<HybridHit[]> {
+  async #findByBoth(search: CheckedSearch & { question: string }, call: CallOptions): Promise<Found<"hybrid">[]> {
     const { signal, onTextOnly } = call;
     try {
       const vector = await this.#vectorOf(search.question, signal);
-      const hits = await this.#read(call, (target) => searchHybrid(target, { ...search, vector }));
-      return hits.filter((hit) => meetsThresholds(hit, search));
+      return await this.#read(call, (target) => searchHybrid(target, { ...search, vector }));
     } catch (error) {
       if (!onTextOnly || !EmbeddingError.is(error) || signal?.aborted) throw error;
       this.#parts.notify({
@@ -168,7 +164,7 @@ export class Searcher {
 }
 
 function meetsThresholds(
-  { score = 1, distance = 0 }: { score: number | undefined; distance: number | undefined },
+  { score, distance = 0 }: { score: number; distance?: number | undefined },
   { minScore, maxDistance }: CheckedSearch,
 ): boolean {
   return score >= minScore && distance <= maxDistance;

@@ -1,16 +1,8 @@
-/** Statements of text search: BM25 over the lexemes of the chunks, and its fusion with vector search. */
+/** Statements of text search: BM25 over the lexemes of the chunks. */
 import { quoteLiteral } from "../postgres/identifiers.js";
 import { chunkTable, namesOf, type Layout } from "../schema/layout.js";
 import { lexemesOf, type TextSearchLanguage } from "../schema/lexemes.js";
-import { distanceOf, nearestChunks, type SearchShape } from "./vector-search-sql.js";
-import {
-  IN_READING_ORDER,
-  limitPerTraining,
-  withPositions,
-  withContent,
-  type Neighbors,
-  type Page,
-} from "./page-sql.js";
+import { IN_READING_ORDER, pageColumns, pageOf, withPositions, type Neighbors, type Page } from "./page-sql.js";
 import { VisibleChunks } from "./visible-chunks.js";
 
 /** The layout of a schema with text search. */
@@ -35,8 +27,6 @@ export interface TextSearchShape {
 
 /** Number of the condition's first parameter in a text search: after the question. */
 const FIRST_TEXT_CONDITION_PARAMETER = 2;
-/** The same in a hybrid search: after the vector, `hnsw.ef_search` and the question. */
-const FIRST_HYBRID_CONDITION_PARAMETER = 4;
 
 /** BM25's usual parameters, k1 and b. @see https://www.staff.city.ac.uk/~sbrp622/papers/foundations_bm25_review.pdf §3.5 */
 const SATURATION = 1.2;
@@ -55,7 +45,8 @@ const MAX_QUESTION_WORDS = 128;
 const MAX_COUNTED = 10_000;
 
 /** Columns that say how many chunks matched, and how many of the question's words were left out. */
-const WORD_SEARCH_COLUMNS = ", (SELECT count(*) FROM matching) AS matched, (SELECT left_out FROM chosen) AS left_out";
+export const WORD_SEARCH_COLUMNS =
+  ", (SELECT count(*) FROM matching) AS matched, (SELECT left_out FROM chosen) AS left_out";
 
 /** Finds the chunks that best match a question's words, best first. $1 question, $2... the condition's parameters. */
 export function matchingChunks(
@@ -65,74 +56,43 @@ export function matchingChunks(
   neighbors: Neighbors | undefined,
 ): string {
   const chunks = new VisibleChunks(layout, shape.condition, FIRST_TEXT_CONDITION_PARAMETER);
-  const order = "text_score DESC";
   return `
-WITH ${ranking(layout, chunks, shape, "$1")}
-${withPositions(chunks, withContent(chunks, limitPerTraining("matching", order, page)), {
-  columns: `, c.text_score::text AS text_score${WORD_SEARCH_COLUMNS}`,
-  order: `c.${order}, ${IN_READING_ORDER}`,
+WITH ${ranking(layout, chunks, shape, "$1")},
+found AS MATERIALIZED (SELECT training_id, id, ${coverageOf("bm25")} AS score FROM matching)
+${withPositions(chunks, pageOf(chunks, "found", "score DESC", page), {
+  columns: `, c.score::text AS score${WORD_SEARCH_COLUMNS}${pageColumns(page)}`,
+  order: `c.score DESC, ${IN_READING_ORDER}`,
   neighbors,
 })}`;
 }
 
-/** What the fusion of both searches depends on. */
-export interface FusionShape {
-  page: Page;
-  /** Of each search. */
-  weights: { vector: number; text: number };
-  neighbors: Neighbors | undefined;
-}
-
-/** The rank constant of reciprocal rank fusion. @see https://plg.uwaterloo.ca/~gvcormac/cormacksigir09-rrf.pdf */
-export const RANK_CONSTANT = 60;
-
 /**
- * Finds the best chunks of both searches. A chunk's score is the sum of weight / (60 + rank) over the searches that found
- * it. Each row says how many chunks either search found (`near` and `matched`), so that each can be widened on its own.
- *
- * $1 vector, $2 ef_search as text, $3 question, $4... the condition's parameters.
+ * SQL of a chunk's BM25 as a share of the highest that any text could reach for the question: a text that repeats each of its
+ * words without end. Words that no chunk has are the rarest and weigh most. So a question with such words, misspelled ones for
+ * example, is covered less by every chunk.
  */
-export function fusedChunks(
-  layout: TextLayout,
-  nearest: SearchShape,
-  matching: TextSearchShape,
-  { page, weights, neighbors }: FusionShape,
-): string {
-  const chunks = new VisibleChunks(layout, matching.condition, FIRST_HYBRID_CONDITION_PARAMETER);
-  const share = (rank: string, weight: number): string =>
-    `coalesce(${weight}::float8 / (${RANK_CONSTANT} + ${rank}), 0)`;
-  const distance = chunks.select(distanceOf(layout), "training_id = t.training_id AND id = t.id");
-  return `
-WITH ${ranking(layout, chunks, matching, "$3")},
-nearest AS MATERIALIZED (${nearestChunks(chunks, nearest)}
-),
-by_vector AS (SELECT *, row_number() OVER (ORDER BY distance, training_id, id) AS rank FROM nearest),
-by_text AS (SELECT *, row_number() OVER (ORDER BY text_score DESC, training_id, id) AS rank FROM matching),
-fused AS MATERIALIZED (
-  SELECT coalesce(v.training_id, t.training_id) AS training_id, coalesce(v.id, t.id) AS id,
-    coalesce(v.distance, (${distance})) AS distance, t.text_score,
-    ${share("v.rank", weights.vector)} + ${share("t.rank", weights.text)} AS fused_score
-  FROM by_vector v FULL JOIN by_text t ON t.training_id = v.training_id AND t.id = v.id
-  ORDER BY fused_score DESC, distance, training_id, id
-  LIMIT ${(page.perTraining === undefined ? page.k : undefined) ?? "ALL"}
-)
-${withPositions(chunks, withContent(chunks, limitPerTraining("fused", "fused_score DESC, distance", page)), {
-  columns: `, c.distance::text AS distance, c.text_score::text AS text_score, c.fused_score::text AS fused_score,
-    (SELECT count(*) FROM nearest)::text AS near${WORD_SEARCH_COLUMNS}`,
-  order: `c.fused_score DESC, c.distance, ${IN_READING_ORDER}`,
-  neighbors,
-})}`;
+export function coverageOf(bm25: string): string {
+  return `coalesce(${bm25} / (SELECT ${SATURATION + 1} * sum(weight) FROM word), 0)`;
+}
+
+/** SQL of the BM25 of a chunk's lexemes for the question; `NULL` if it has none of the question's words. */
+export function bm25Of(lexemes: string): string {
+  return `(SELECT sum(w.weight * times * ${SATURATION + 1} / (times + ${SATURATION} * (${1 - LENGTH_NORMALIZATION}
+      + ${LENGTH_NORMALIZATION} * length(${lexemes}) / (SELECT average_length FROM sample))))
+    FROM unnest(ts_filter(setweight(${lexemes}, 'A', (SELECT lexemes FROM question)), '{a}')) AS u
+    CROSS JOIN LATERAL (SELECT cardinality(u.positions) AS times) t
+    JOIN word w ON w.lexeme = u.lexeme)`;
 }
 
 /**
- * Common table expressions that end with `matching`: the ids of the best chunks by BM25, with `text_score`.
+ * Common table expressions that end with `matching`: the ids of the best chunks by BM25, with `bm25`.
  *
  * Unnesting lexemes takes most of the time, so only the question's are unnested. OFFSET 0 keeps Postgres from counting a
  * word again for each use of its count.
  *
  * @param question - the parameter that holds the question
  */
-function ranking(
+export function ranking(
   layout: TextLayout,
   chunks: VisibleChunks,
   { limit, samplePercent, hasManyChunks, onlyRareWords }: TextSearchShape,
@@ -168,18 +128,11 @@ chosen AS MATERIALIZED (
       WINDOW rarest AS (ORDER BY found, lexeme ROWS UNBOUNDED PRECEDING)) w) w
 ),
 matching AS MATERIALIZED (
-  SELECT c.training_id, c.id, s.text_score
-  FROM (${chunks.select("training_id, id, lexemes", "lexemes @@ (SELECT query FROM chosen)", "may find rows")}
-    ${hasManyChunks ? `LIMIT ${MAX_RANKED}` : "OFFSET 0"}) c
-  CROSS JOIN sample
-  CROSS JOIN LATERAL (
-    SELECT sum(w.weight * times * ${SATURATION + 1} / (times + ${SATURATION} * (${1 - LENGTH_NORMALIZATION}
-      + ${LENGTH_NORMALIZATION} * length(c.lexemes) / average_length))) AS text_score
-    FROM unnest(ts_filter(setweight(c.lexemes, 'A', (SELECT lexemes FROM question)), '{a}')) AS u
-    CROSS JOIN LATERAL (SELECT cardinality(u.positions) AS times) t
-    JOIN word w ON w.lexeme = u.lexeme
-  ) s
-  ORDER BY s.text_score DESC, c.training_id, c.id
+  SELECT training_id, id, bm25
+  FROM (SELECT training_id, id, ${bm25Of("c.lexemes")} AS bm25
+    FROM (${chunks.select("training_id, id, lexemes", "lexemes @@ (SELECT query FROM chosen)", "may find rows")}
+      ${hasManyChunks ? `LIMIT ${MAX_RANKED}` : "OFFSET 0"}) c OFFSET 0) c
+  ORDER BY bm25 DESC, training_id, id
   LIMIT ${limit ?? "ALL"}
 )`;
 }

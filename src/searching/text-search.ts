@@ -1,11 +1,10 @@
 import { InvalidArgumentError } from "../errors.js";
 import { mapInTurns } from "../calls/turns.js";
-import type { HybridHit, TextHit } from "../types.js";
 import { encodeVector } from "../postgres/codec.js";
 import type { HostNumber } from "../postgres/database.js";
-import { toHit, toPassage, type HitRow, type PassageRow } from "./hits.js";
+import { metadataOfTraining, toFound, toPassage, type Found, type HitRow, type PassageRow } from "./hits.js";
 import {
-  MAX_EF_SEARCH,
+  isFull,
   orExact,
   widenUntilFull,
   scanFor,
@@ -18,13 +17,9 @@ import { cached, cacheOf, planKeyOf } from "./search-cache.js";
 import type { SearchPlan } from "./vector-search-sql.js";
 import type { SearchPage, SearchTarget, VectorSearch } from "./vector-search.js";
 import { isLarge, type SchemaState } from "../schema/known-schema.js";
-import {
-  fusedChunks,
-  matchingChunks,
-  RANK_CONSTANT,
-  type TextLayout,
-  type TextSearchShape,
-} from "./text-search-sql.js";
+import { scoredChunks } from "./hybrid-search-sql.js";
+import { isFirstFound } from "./page-sql.js";
+import { matchingChunks, type TextLayout, type TextSearchShape } from "./text-search-sql.js";
 
 /** A text search with checked arguments. */
 export interface TextSearch extends SearchPage {
@@ -33,7 +28,7 @@ export interface TextSearch extends SearchPage {
 
 /** A hybrid search with checked arguments. */
 export interface HybridSearch extends VectorSearch, TextSearch {
-  /** The weight of each search in the fusion. */
+  /** The weight of each search in the score; their sum is 1. */
   weights: { vector: number; text: number };
 }
 
@@ -41,8 +36,11 @@ export interface HybridSearch extends VectorSearch, TextSearch {
 const MAX_PAGES_TO_COUNT_WORDS = 2000;
 /** Enough to estimate the average length of chunks to within a few percent. */
 const SAMPLE_PAGES = 500;
-/** Least number of chunks that each search contributes to the fusion: lower ranks hardly affect the result. */
-const FUSION_DEPTH = 50;
+/**
+ * Least number of candidates of each search in a hybrid search. It does not depend on `k` up to here, so a larger `k` only adds
+ * hits.
+ */
+const MIN_CANDIDATES = 50;
 
 /** The part of a question that is searched for words, in UTF-16 units: far beyond any real one, parsed in a few ms. */
 const MAX_QUESTION_LENGTH = 20_000;
@@ -53,7 +51,7 @@ const MAX_QUESTION_LENGTH = 20_000;
  *
  * @throws {@link InvalidArgumentError} for a schema without text search
  */
-export async function searchText(target: SearchTarget, search: TextSearch): Promise<TextHit[]> {
+export async function searchText(target: SearchTarget, search: TextSearch): Promise<Found<"text">[]> {
   const layout = requireTextSearch(target.state);
   const { k, condition, neighbors } = search;
   const question = wordsOf(search);
@@ -61,20 +59,24 @@ export async function searchText(target: SearchTarget, search: TextSearch): Prom
     text: matchingChunks(layout, words, search, neighbors),
     values: [question, ...(condition?.values ?? [])],
   }));
-  return mapInTurns(rows, (row) => ({ ...toPassage(row, layout), textScore: Number(row.text_score) }));
+  return mapInTurns(rows, (row) => {
+    const score = Number(row.score);
+    return {
+      hit: Object.assign(toPassage(row, layout), { score, coverage: score }),
+      trainingMetadata: metadataOfTraining(row),
+    };
+  });
 }
 
 /** As {@link searchText}, with the hits of a hybrid search: the fallback when there is no vector. */
 export async function searchTextOnly(
   target: SearchTarget,
   search: TextSearch & Pick<HybridSearch, "weights">,
-): Promise<HybridHit[]> {
-  const hits = await searchText(target, search);
-  return hits.map((hit, index) => ({
-    ...hit,
-    score: undefined,
-    distance: undefined,
-    fusedScore: search.weights.text / (RANK_CONSTANT + index + 1),
+): Promise<Found<"hybrid">[]> {
+  const found = await searchText(target, search);
+  return found.map(({ hit, trainingMetadata }) => ({
+    hit: { ...hit, score: search.weights.text * hit.coverage, similarity: undefined, distance: undefined },
+    trainingMetadata,
   }));
 }
 
@@ -82,34 +84,32 @@ export async function searchTextOnly(
  * The chunks that are best by vector and words together, best first, in one statement and one round trip. If the vector search
  * or the text search may have missed candidates, the statement runs once more, with that search examining all chunks.
  */
-export async function searchHybrid(target: SearchTarget, search: HybridSearch): Promise<HybridHit[]> {
+export async function searchHybrid(target: SearchTarget, search: HybridSearch): Promise<Found<"hybrid">[]> {
   const layout = requireTextSearch(target.state);
   const { k, condition, weights, neighbors } = search;
   const [vector, question] = [encodeVector(search.vector), wordsOf(search)];
-  const depth = Math.min(Math.max(2 * k, FUSION_DEPTH), MAX_EF_SEARCH);
+  const depth = Math.max(k, MIN_CANDIDATES);
   const rows = await findPage<HybridRow>(target, search, depth, { hasVector: true }, (halves, state) => {
     const { words, plan } = halves;
     const { shape, efSearch } = scanFor(search, target.dimensions, { limit: words.limit, plan }, state);
     return {
-      text: fusedChunks(layout, shape, words, { page: search, weights, neighbors }),
+      text: scoredChunks(layout, shape, words, { page: search, weights, neighbors }),
       values: [vector, efSearch, question, ...(condition?.values ?? [])],
     };
   });
-  return mapInTurns(rows, (row) => ({
-    ...toHit(row, layout),
-    textScore: row.text_score === null ? undefined : Number(row.text_score),
-    fusedScore: Number(row.fused_score),
-  }));
+  return mapInTurns(rows, (row) => {
+    const { hit, trainingMetadata } = toFound(row, layout);
+    const scores = { score: Number(row.score), coverage: Number(row.coverage) };
+    return { hit: Object.assign(hit, scores), trainingMetadata };
+  });
 }
 
 interface TextRow extends PassageRow, HalvesRow {
-  text_score: HostNumber;
+  score: HostNumber;
 }
 
-interface HybridRow extends HitRow, HalvesRow {
-  /** `null` for a chunk that was found by its vector alone. */
-  text_score: HostNumber | null;
-  fused_score: HostNumber;
+interface HybridRow extends HitRow, TextRow {
+  coverage: HostNumber;
 }
 
 /** A row that also says how many chunks each half of the search found. */
@@ -130,15 +130,14 @@ interface Halves {
 
 type StatementOf = (halves: Halves, state: SchemaState) => { text: string; values: unknown[] };
 
-/** Runs a statement; with `perTraining`, again with a higher limit while its chunks belong to too few trainings. */
-async function findPage<Row extends HalvesRow>(
+/** Runs a statement; if trainings count, again with a higher limit while its chunks belong to too few of them. */
+async function findPage<Row extends PassageRow & HalvesRow>(
   target: SearchTarget,
   search: TextSearch,
   depth: number,
   { hasVector }: { hasVector: boolean },
   statement: StatementOf,
 ): Promise<Row[]> {
-  const { k, perTraining } = search;
   const { state } = target;
   if (hasVector) notifyMissingIndex(target.notify, state);
   const examine = (limit: ExamineLimit): Promise<Examined<Row>> => {
@@ -146,8 +145,8 @@ async function findPage<Row extends HalvesRow>(
     const plan = usesIndex ? "planner's" : "exact";
     return examineByHalves(target, search, state, { words: wordsShape(search, state, limit), plan }, statement);
   };
-  if (perTraining === undefined) return (await examine(depth)).rows;
-  return widenUntilFull(k, examine, (rows) => rows.length >= k);
+  if (isFirstFound(search)) return (await examine(depth)).rows;
+  return widenUntilFull(search.k, examine, (rows) => isFull(search, rows));
 }
 
 function wordsShape({ condition }: TextSearch, { pages }: SchemaState, limit: ExamineLimit): TextSearchShape {

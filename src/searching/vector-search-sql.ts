@@ -1,6 +1,6 @@
 import { namesOf, type Layout } from "../schema/layout.js";
 import { indexedForm, indexOperator, type VectorIndexType } from "../schema/vector-index.js";
-import { limitPerTraining, withContent, withPositions, type Neighbors, type Page } from "./page-sql.js";
+import { isFirstFound, pageColumns, pageOf, withPositions, type Neighbors, type Page } from "./page-sql.js";
 import { VisibleChunks } from "./visible-chunks.js";
 
 /**
@@ -53,7 +53,7 @@ export function searchChunks(
   // The binary form is decoded ten times faster than the text form. As base64, because `pg` corrupts binary results.
   const embedding = withEmbedding ? `, encode(${extension}.vector_send(c.embedding), 'base64') AS embedding` : "";
   const order = "c.distance";
-  if (page.perTraining === undefined) {
+  if (isFirstFound(page)) {
     const source = `(${nearestChunks(chunks, shape, PAGE_COLUMNS)}\n)`;
     return withPositions(chunks, source, {
       columns: `, c.distance::text AS distance${embedding}`,
@@ -61,10 +61,10 @@ export function searchChunks(
       neighbors,
     });
   }
-  const source = withContent(chunks, limitPerTraining("nearest", "distance", page), withEmbedding);
+  const columns = `, c.distance::text AS distance, c.examined::text AS examined${embedding}${pageColumns(page)}`;
   return `
 WITH nearest AS MATERIALIZED (${nearestChunks(chunks, shape)}
-)${withPositions(chunks, source, { columns: `, c.distance::text AS distance, c.examined::text AS examined${embedding}`, order, neighbors })}`;
+)${withPositions(chunks, pageOf(chunks, "nearest", "distance", page, withEmbedding), { columns, order, neighbors })}`;
 }
 
 /**

@@ -6,6 +6,7 @@ import { byDistance, toFound, type FoundChunk, type HitRow } from "./hits.js";
 import type { CurrentStatements } from "./current-statements.js";
 import {
   examineNearest,
+  isFull,
   orExact,
   widenUntilFull,
   scanFor,
@@ -16,14 +17,11 @@ import {
 } from "./scan.js";
 import { cached, cacheOf, learnPlan, planKeyOf } from "./search-cache.js";
 import { searchChunks, type SearchPlan } from "./vector-search-sql.js";
-import type { Neighbors } from "./page-sql.js";
+import { isFirstFound, type Neighbors, type Page } from "./page-sql.js";
 import { isLarge, type SchemaState } from "../schema/known-schema.js";
 
 /** The options that all kinds of searches have. */
-export interface SearchPage {
-  k: number;
-  /** At most this many chunks of one training. */
-  perTraining: number | undefined;
+export interface SearchPage extends Page {
   neighbors: Neighbors | undefined;
   condition: Condition | undefined;
 }
@@ -59,7 +57,7 @@ export async function searchByVector(
 ): Promise<FoundChunk[]> {
   const { state, notify } = target;
   notifyMissingIndex(notify, state);
-  const find = search.perTraining === undefined ? nearestChunks : nearestOfTrainings;
+  const find = isFirstFound(search) ? nearestChunks : nearestOfTrainings;
   const rows = await find(target, search, withEmbedding);
   return (await mapInTurns(rows, (row) => toFound(row, state.layout))).sort(byDistance);
 }
@@ -103,13 +101,13 @@ async function nearestChunks(
   return run("exact");
 }
 
-/** Finds the nearest chunks with at most `perTraining` of each training. */
+/** Finds the nearest chunks with a limit for each training, or of the nearest trainings. */
 async function nearestOfTrainings(
   { statements, state, dimensions, notify }: SearchTarget,
   search: VectorSearch,
   withEmbedding: boolean,
 ): Promise<HitRow[]> {
-  const { k, condition, neighbors } = search;
+  const { condition, neighbors, k } = search;
   const vector = encodeVector(search.vector);
   return widenUntilFull(
     k,
@@ -122,6 +120,6 @@ async function nearestOfTrainings(
           { keepsPlan: false },
         );
       }),
-    (rows) => rows.length >= k,
+    (rows) => isFull(search, rows),
   );
 }

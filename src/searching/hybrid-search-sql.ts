@@ -1,0 +1,67 @@
+/** The statement of hybrid search: scores the candidates of vector search and text search by both. */
+import {
+  IN_READING_ORDER,
+  isFirstFound,
+  pageColumns,
+  pageOf,
+  withPositions,
+  type Neighbors,
+  type Page,
+} from "./page-sql.js";
+import {
+  bm25Of,
+  coverageOf,
+  ranking,
+  WORD_SEARCH_COLUMNS,
+  type TextLayout,
+  type TextSearchShape,
+} from "./text-search-sql.js";
+import { distanceOf, nearestChunks, type SearchShape } from "./vector-search-sql.js";
+import { VisibleChunks } from "./visible-chunks.js";
+
+/** Number of the condition's first parameter: after the vector, `hnsw.ef_search` and the question. */
+const FIRST_CONDITION_PARAMETER = 4;
+
+/** What a hybrid search returns of its candidates. */
+export interface HybridPage {
+  page: Page;
+  /** Their sum is 1. */
+  weights: { vector: number; text: number };
+  neighbors: Neighbors | undefined;
+}
+
+/**
+ * Finds the best chunks by vector and words. Candidates are the best of each search. Each one gets the score of the other search
+ * as well, so a score does not depend on what else was found. Each row says how many chunks either search found (`near` and
+ * `matched`), so that each can be widened on its own.
+ *
+ * $1 vector, $2 ef_search as text, $3 question, $4... the condition's parameters.
+ */
+export function scoredChunks(
+  layout: TextLayout,
+  nearest: SearchShape,
+  matching: TextSearchShape,
+  { page, weights, neighbors }: HybridPage,
+): string {
+  const chunks = new VisibleChunks(layout, matching.condition, FIRST_CONDITION_PARAMETER);
+  const ofChunk = (column: string): string => chunks.select(column, "training_id = c.training_id AND id = c.id");
+  return `
+WITH ${ranking(layout, chunks, matching, "$3")},
+nearest AS MATERIALIZED (${nearestChunks(chunks, nearest)}
+),
+found AS MATERIALIZED (
+  SELECT training_id, id, distance, coverage, ${weights.vector} * (1 - distance) + ${weights.text} * coverage AS score
+  FROM (SELECT training_id, id, distance, ${coverageOf("bm25")} AS coverage
+    FROM (SELECT training_id, id, coalesce(distance, (${ofChunk(distanceOf(layout))})) AS distance,
+        coalesce(bm25, (${ofChunk(bm25Of("lexemes"))})) AS bm25
+      FROM (SELECT training_id, id, n.distance, m.bm25
+        FROM nearest n FULL JOIN matching m USING (training_id, id)) c OFFSET 0) c OFFSET 0) c
+  ORDER BY score DESC, training_id, id${isFirstFound(page) ? `\n  LIMIT ${page.k}` : ""}
+)
+${withPositions(chunks, pageOf(chunks, "found", "score DESC", page), {
+  columns: `, c.distance::text AS distance, c.coverage::text AS coverage, c.score::text AS score,
+    (SELECT count(*) FROM nearest)::text AS near${WORD_SEARCH_COLUMNS}${pageColumns(page)}`,
+  order: `c.score DESC, ${IN_READING_ORDER}`,
+  neighbors,
+})}`;
+}

@@ -95,12 +95,15 @@ export function bm25Of(lexemes: string): string {
 export function ranking(
   layout: TextLayout,
   chunks: VisibleChunks,
-  { limit, samplePercent, hasManyChunks, onlyRareWords }: TextSearchShape,
+  { limit, samplePercent, hasManyChunks, onlyRareWords, condition }: TextSearchShape,
   question: string,
 ): string {
   const { chunk } = namesOf(layout);
   const [known, found] = hasManyChunks ? estimatedChunks(layout) : ["", countedChunks(layout, undefined)];
   const isChosen = onlyRareWords ? `total <= ${MAX_CANDIDATES} OR total - found < ${limit ?? MAX_CANDIDATES}` : "true";
+  // The common words of a question are in most chunks: under a filter, only the filter's index is of use.
+  const finds = onlyRareWords || !hasManyChunks || condition === undefined;
+  const matches = finds ? IS_CHOSEN : `CASE WHEN ${IS_CHOSEN} THEN true ELSE false END`;
   return `question AS MATERIALIZED (
   SELECT array_agg(lexeme) AS lexemes FROM (
     SELECT lexeme FROM unnest(${lexemesOf(layout.textSearch, question)})
@@ -130,12 +133,14 @@ chosen AS MATERIALIZED (
 matching AS MATERIALIZED (
   SELECT training_id, id, bm25
   FROM (SELECT training_id, id, ${bm25Of("c.lexemes")} AS bm25
-    FROM (${chunks.select("training_id, id, lexemes", "lexemes @@ (SELECT query FROM chosen)", "may find rows")}
+    FROM (${chunks.select("training_id, id, lexemes", matches, "may find rows")}
       ${hasManyChunks ? `LIMIT ${MAX_RANKED}` : "OFFSET 0"}) c OFFSET 0) c
   ORDER BY bm25 DESC, training_id, id
   LIMIT ${limit ?? "ALL"}
 )`;
 }
+
+const IS_CHOSEN = "lexemes @@ (SELECT query FROM chosen)";
 
 /** SQL that counts the chunks with the word `w`, up to a limit. */
 function countedChunks(layout: TextLayout, limit: number | undefined): string {

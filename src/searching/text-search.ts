@@ -34,13 +34,19 @@ export interface HybridSearch extends VectorSearch, TextSearch {
 
 /** In a table with more pages, common words are not counted: the planner's statistics say how common they are. */
 const MAX_PAGES_TO_COUNT_WORDS = 2000;
-/** Enough to estimate the average length of chunks to within a few percent. */
+/** At least that many pages are sampled: enough to estimate the average length of chunks to within a few percent. */
 const SAMPLE_PAGES = 500;
 /**
  * Least number of candidates of each search in a hybrid search. It does not depend on `k` up to here, so a larger `k` only adds
  * hits.
  */
 const MIN_CANDIDATES = 50;
+
+/**
+ * Chunks with the question's rare words that are enough for a hybrid search. Others can be among the nearest chunks, which are
+ * scored by all words.
+ */
+const MIN_MATCHES_BESIDE_VECTORS = 10;
 
 /** The part of a question that is searched for words, in UTF-16 units: far beyond any real one, parsed in a few ms. */
 const MAX_QUESTION_LENGTH = 20_000;
@@ -154,10 +160,15 @@ function wordsShape({ condition }: TextSearch, { pages }: SchemaState, limit: Ex
   return {
     limit,
     condition: condition?.text,
-    samplePercent: pages <= SAMPLE_PAGES ? 100 : (100 * SAMPLE_PAGES) / pages,
+    samplePercent: samplePercentOf(pages),
     hasManyChunks,
     onlyRareWords: hasManyChunks && limit !== undefined,
   };
+}
+
+/** Changes only when a table doubles: each percentage makes another statement. */
+function samplePercentOf(pages: number): number {
+  return 100 / 2 ** Math.max(0, Math.floor(Math.log2(pages / SAMPLE_PAGES)));
 }
 
 /**
@@ -173,9 +184,11 @@ async function examineByHalves<Row extends HalvesRow>(
   statement: StatementOf,
 ): Promise<Examined<Row>> {
   const { limit } = words;
+  // A prepared plan does not know the filter's values.
+  const keepsPlan = statements.areKept && isLarge(state) && condition === undefined;
   const run = (halves: Halves): Promise<Row[]> => {
     const { text, values } = statement(halves, state);
-    return statements.query<Row>(text, values, { keepsPlan: false });
+    return statements.query<Row>(text, values, { keepsPlan });
   };
   const isShort = (found: HostNumber | undefined): boolean => limit === undefined || Number(found ?? 0) < limit;
   const examinedAll = ([row]: Row[]): boolean => isShort(row?.near) && isShort(row?.matched);
@@ -188,7 +201,9 @@ async function examineByHalves<Row extends HalvesRow>(
   const gaveUp = ran !== "exact" && isShort(row?.near);
   // Without rows nothing says whether words were left out: assume so if there is a filter.
   const leftOut = row ? Number(row.left_out) > 0 : condition !== undefined;
-  const missedWords = words.onlyRareWords && leftOut && isShort(row?.matched);
+  const isVectorSearch = row?.near !== undefined;
+  const enough = isVectorSearch ? MIN_MATCHES_BESIDE_VECTORS : (limit ?? 0);
+  const missedWords = words.onlyRareWords && leftOut && Number(row?.matched ?? 0) < enough;
   if (!gaveUp && !missedWords) return { rows, examinedAll: examinedAll(rows) };
 
   if (gaveUp) {

@@ -66,6 +66,21 @@ describeOnServer("the statement of a search", (database) => {
     expect(plan).toContain("(embedding <=> $1)");
   });
 
+  it.each(["text", "hybrid"] as const)("is planned once in mode %s, too, unless it has a filter", async (mode) => {
+    const test = await openTestIndex(database, {}, { dimensions: 1024, textSearch: "portuguese" });
+    const documents = Array.from({ length: 150 }, (_, place) => ({ pageContent: `a loja ${place}` }));
+    await test.index.upsertTraining({ id: "a", documents, split: false });
+    const pool = openSession();
+    const index = await openWith(test, pool);
+    for (let round = 0; round < 12; round++) await index.similar(`a loja ${round}`, { mode });
+    const [prepared, ...others] = await preparedOn(pool, test.schema);
+    expect(others).toEqual([]);
+    expect(Number(prepared?.generic_plans)).toBeGreaterThan(0);
+    // A prepared plan would not know how many chunks the filter's values match.
+    await index.similar("a loja", { mode, filter: { lugar: 1 } });
+    expect(await preparedOn(pool, test.schema)).toHaveLength(1);
+  });
+
   it("is prepared with a filter, too; a narrow one uses the metadata index (search-plans tests a wide one)", async () => {
     const filter = { lugar: 7 };
     const test = await openTestIndex(database, {}, { dimensions: 1024 });

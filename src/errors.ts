@@ -43,6 +43,7 @@ export type ErrorCode =
   | "EMBEDDING_INVALID"
   | "TEXT_TOO_LONG"
   | "MODEL_MISSING"
+  | "RERANK_FAILED"
   | "DATABASE_FAILED"
   | "CONNECTION_FAILED"
   | "CONFLICT"

@@ -36,7 +36,8 @@ export type {
   UpsertManyOptions,
   UpsertOptions,
 } from "./writing/write-options.js";
-export type { RetrieverSearch } from "./searching/narrowed-search.js";
+export type { RetrieverCallSearch, RetrieverSearch } from "./searching/narrowed-search.js";
+export type { DocumentCompressor, Reranker, RerankOptions } from "./searching/rerank.js";
 export type { PreparedTraining } from "./writing/prepared-training.js";
 export {
   TrainingRetriever,
@@ -64,20 +65,24 @@ export type {
   FilterValue,
   Hit,
   HybridHit,
+  HybridScores,
   IdType,
   IndexingProgress,
   LogicalFilter,
   Metadata,
   MetadataFilter,
   PythonDocument,
+  Reranked,
   RetrievedPlace,
   Revision,
   RunProgress,
   RunSummary,
+  Scores,
   SearchMode,
   SearchStrategy,
   SupersededReason,
   TextHit,
+  TextScores,
   TextTraining,
   Training,
   TrainingDocument,
@@ -86,6 +91,7 @@ export type {
   TrainingSelection,
   UpsertResult,
   UpsertStatus,
+  VectorScores,
 } from "./types.js";
 export { TrainingTranslator } from "./langchain/training-translator.js";
 export type { AddOptions } from "./langchain/vector-store-names.js";

@@ -227,20 +227,27 @@ export type Scores<Mode extends SearchMode = SearchMode> = {
   hybrid: HybridScores;
 }[Mode];
 
+/** What hits of every mode can have besides their passage and the scores of their mode. */
+export interface Reranked {
+  /** Only with the option `rerank`: the reranker's own score, if it gives one. */
+  rerankScore?: number | undefined;
+}
+
 /** A chunk that a search by vector found. */
-export interface ChunkHit extends ChunkPassage, VectorScores {}
+export interface ChunkHit extends Reranked, ChunkPassage, VectorScores {}
 
 /** A chunk that a search by words found. */
-export interface TextHit extends ChunkPassage, TextScores {}
+export interface TextHit extends Reranked, ChunkPassage, TextScores {}
 
 /** A chunk that a hybrid search found by its vector, its words, or both. */
-export interface HybridHit extends ChunkPassage, HybridScores {}
+export interface HybridHit extends Reranked, ChunkPassage, HybridScores {}
 
 /**
  * The source and scores of a retriever's document: the fields of a hit other than `content` and `metadata`. Stored under
  * the key `trainingIndex` of the document's metadata.
  */
 export type RetrievedPlace = Omit<ChunkPassage, "content" | "metadata"> &
+  Reranked &
   Pick<HybridScores, "score"> &
   Partial<Omit<HybridScores, "score">>;
 

@@ -87,6 +87,7 @@ describe("npm run example", () => {
       "pg-boss",
       "playground",
       "postgres-trigger",
+      "rerank",
       "retriever",
       "start",
       "transaction",
@@ -98,6 +99,7 @@ describe("npm run example", () => {
   it.each([
     ["migration-sql", 'CREATE TABLE "training_index".chunk_1'],
     ["playground", "200 <title>Treinamentos</title>"],
+    ["rerank", "3  0.485  pagamentos"],
     ["retriever", "No Pix há cinco por cento de desconto [1]."],
     ["transaction", "after the host's DELETE: []"],
     ["vector-store", "left: [ 'boleto', 'frete' ]"],

@@ -6,12 +6,14 @@
  * |---|---|
  * | `EXACT_SEARCH` | a search compared all chunks: the vector index is missing or damaged, or its scan ended before it found enough |
  * | `TEXT_ONLY` | a hybrid search used words alone: the question could not be embedded |
+ * | `NOT_RERANKED` | hits are in the order of the search: the reranker failed |
  * | `UNNAMED_STATEMENT` | a pooler does not keep prepared statements: Postgres plans every statement again |
  * | `RETRY` | work is retried after a transient failure |
  * | `SLOW_EMBEDDER` | the embedder has not answered for a while; the call still waits |
  * | `REPAIRED` | the library found and fixed a fault in the schema |
  */
-export type NoticeCode = "EXACT_SEARCH" | "TEXT_ONLY" | "UNNAMED_STATEMENT" | "RETRY" | "SLOW_EMBEDDER" | "REPAIRED";
+export type NoticeCode =
+  "EXACT_SEARCH" | "TEXT_ONLY" | "NOT_RERANKED" | "UNNAMED_STATEMENT" | "RETRY" | "SLOW_EMBEDDER" | "REPAIRED";
 
 /** One fallback that the library took. */
 export interface Notice {

@@ -4,7 +4,7 @@
  *
  * @module langchain-training-index/http
  */
-import { AbortError, DatabaseError, EmbeddingError, InvalidArgumentError, orAbort } from "../errors.js";
+import { AbortError, EmbeddingError, InvalidArgumentError, orAbort, TrainingIndexError } from "../errors.js";
 import { isPromise } from "../calls/checks.js";
 import { checkHandlerOptions, type HandlerSettings, type SimilarityHandlerOptions } from "./handler-options.js";
 import { checkMethod, HttpError, parseBody, readBody, type RequestedSearch } from "./request.js";
@@ -159,7 +159,7 @@ function limitTime(caller: AbortSignal, timeoutMs: number): { signal: AbortSigna
 function toFailure(error: unknown): HttpError {
   const code = (error as { code?: unknown } | undefined)?.code;
   if (AbortError.is(error) || code === "TIMEOUT") return new HttpError(504, "The search took too long");
-  if ((EmbeddingError.is(error) || DatabaseError.is(error)) && error.retryable) {
+  if (TrainingIndexError.is(error) && error.retryable) {
     const headers = { "Retry-After": RETRY_AFTER_SECONDS.toString() };
     return new HttpError(503, "The search is not available at the moment", headers);
   }

@@ -4,7 +4,13 @@ import { BaseRetriever, type BaseRetrieverInput } from "@langchain/core/retrieve
 import { ensureConfig, type RunnableConfig } from "@langchain/core/runnables";
 import { checkOptions, isPromise, namesOfProperties } from "../calls/checks.js";
 import { InvalidArgumentError } from "../errors.js";
-import { definedOf, narrowSearch, RETRIEVER_SEARCH, type RetrieverSearch } from "../searching/narrowed-search.js";
+import {
+  definedOf,
+  narrowSearch,
+  RETRIEVER_SEARCH,
+  type RetrieverCallSearch,
+  type RetrieverSearch,
+} from "../searching/narrowed-search.js";
 import { DEFAULT_EF_SEARCH } from "../searching/search-options.js";
 import { checkSearch, type AnySearchOptions, type SimilarOptions } from "../searching/search-options.js";
 import type { Hit, SearchMode } from "../types.js";
@@ -21,7 +27,7 @@ export interface TrainingRetrieverOptions extends BaseRetrieverInput, RetrieverS
 /** The `configurable` of a call. A {@link TrainingRetriever} reads `trainings` only; other keys are for other runnables. */
 export type RetrieverConfigurable = Record<string, unknown> & {
   /** Options of this call. They can only narrow those of the retriever. */
-  trainings?: RetrieverSearch | undefined;
+  trainings?: RetrieverCallSearch | undefined;
 };
 
 /** The option names of a {@link TrainingRetriever}. */

@@ -13,8 +13,13 @@ import type { Filter, SearchMode } from "../types.js";
 /** Search options of a retriever: those of `similar`, except the ones that belong to a single call. */
 export type RetrieverSearch = Omit<SimilarOptions<SearchMode>, "signal" | "client" | "strategy">;
 
+/** Search options of one call of a retriever. The reranker is the host's code: no call can bring another. */
+export type RetrieverCallSearch = Omit<RetrieverSearch, "rerank">;
+
 /** The option names of {@link RetrieverSearch}. */
 export const RETRIEVER_SEARCH = SEARCH_OPTIONS.filter((name) => !["signal", "client", "strategy"].includes(name));
+
+const CALL_SEARCH = RETRIEVER_SEARCH.filter((name) => name !== "rerank");
 
 /**
  * Merges the options of one call into those of the retriever. A call's options can come from a client, so they can only
@@ -30,11 +35,11 @@ export const RETRIEVER_SEARCH = SEARCH_OPTIONS.filter((name) => !["signal", "cli
  */
 export function narrowSearch(
   own: RetrieverSearch,
-  asked: RetrieverSearch,
+  asked: RetrieverCallSearch,
   efSearch: number,
   path: string,
 ): RetrieverSearch {
-  checkNames(asked, RETRIEVER_SEARCH, "a call of a retriever", path);
+  checkNames(asked, CALL_SEARCH, "a call of a retriever", path);
   checkSearch(asked, { scope: [], efSearch }); // before Math.min, which turns numeric strings into numbers
   if (asked.mode === "text" && own.maxDistance !== undefined) {
     throw new InvalidArgumentError(

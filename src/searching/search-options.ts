@@ -4,6 +4,13 @@ import { checkCall } from "../calls/call-options.js";
 import { MAX_EF_SEARCH } from "./scan.js";
 import type { Condition } from "../filtering/condition.js";
 import type { Queryable } from "../postgres/database.js";
+import {
+  checkRerank,
+  type CheckedRerank,
+  type DocumentCompressor,
+  type RerankOptions,
+  type Reranker,
+} from "./rerank.js";
 import type { Scope } from "../filtering/scope.js";
 import { searchCondition } from "../filtering/filter.js";
 import type { Filter, SearchMode, SearchStrategy } from "../types.js";
@@ -81,6 +88,13 @@ export interface SimilarOptions<Mode extends SearchMode = "vector", Strategy ext
    */
   mmr?: { fetchK?: number | undefined; lambda?: number | undefined } | undefined;
   /**
+   * Puts the `from` best hits (default 30) into a better order and returns the `k` best of them: a function
+   * `(question, hits, { signal }) => hits`, a LangChain document compressor, or `{ by, from, onFailure, timeoutMs }`. It sees
+   * the hits that meet the thresholds, with their neighbors. If it fails, so does the call, unless `onFailure` is `continue`.
+   * Strategy `chunks` only, for a query that is a text, and not together with `mmr`.
+   */
+  rerank?: Reranker | DocumentCompressor | RerankOptions | undefined;
+  /**
    * Candidates that the HNSW scan keeps, 1 to 1000. More find more of the true nearest chunks, and take longer. Default:
    * the index's own (40 unless it was opened with another); raised to `k` where that is higher.
    *
@@ -123,6 +137,7 @@ export const SEARCH_OPTIONS = namesOfProperties<AnySearchOptions>({
   perTraining: true,
   neighbors: true,
   mmr: true,
+  rerank: true,
   efSearch: true,
   rerankFactor: true,
   client: true,
@@ -150,6 +165,7 @@ export interface CheckedSearch {
   perTraining: number | undefined;
   neighbors: { before: number; after: number } | undefined;
   mmr: { fetchK: number; lambda: number } | undefined;
+  rerank: CheckedRerank | undefined;
 }
 
 const searchStrategies: readonly SearchStrategy[] = ["chunks", "trainings"];
@@ -179,6 +195,7 @@ export function checkSearch(options: AnySearchOptions, defaults: { scope: Scope;
       options.perTraining === undefined ? undefined : checkInteger("perTraining", options.perTraining, 1, MAX_K),
     neighbors: checkNeighbors(options.neighbors),
     mmr: checkMarginalRelevance(options.mmr, k, mode === "vector" && strategy === "chunks"),
+    rerank: checkReranking(options),
   };
 }
 
@@ -229,6 +246,16 @@ function checkMarginalRelevance(mmr: AnySearchOptions["mmr"], k: number, isAllow
     fetchK: Math.max(checkInteger("mmr.fetchK", fetchK, 1, MAX_K), k),
     lambda: checkNumber("mmr.lambda", lambda, 0, 1),
   };
+}
+
+function checkReranking({ rerank, strategy, mmr }: AnySearchOptions): CheckedRerank | undefined {
+  if (rerank !== undefined && strategy === "trainings") {
+    throw new InvalidArgumentError("rerank", 'works with strategy "chunks" only');
+  }
+  if (rerank !== undefined && mmr !== undefined) {
+    throw new InvalidArgumentError("rerank", "cannot be combined with mmr: both choose the order of the hits");
+  }
+  return checkRerank(rerank, MAX_K);
 }
 
 function checkWeights(weights: AnySearchOptions["weights"]): CheckedSearch["weights"] {

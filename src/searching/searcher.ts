@@ -13,6 +13,7 @@ import { NamedStatements } from "../postgres/named-statements.js";
 import { searchByVector, type SearchTarget } from "./vector-search.js";
 import type { KnownSchema, SchemaState } from "../schema/known-schema.js";
 import { requireTextSearch, searchHybrid, searchText, searchTextOnly } from "./text-search.js";
+import { reranked, type CheckedRerank } from "./rerank.js";
 import { withTimeLimit } from "../calls/time-limit.js";
 import type { Hit, TrainingHit } from "../types.js";
 
@@ -62,11 +63,31 @@ export class Searcher {
     return withTimeLimit(options, async (signal) => {
       const { client, onTextOnly } = options;
       const call = { client, signal, onTextOnly };
-      const find =
-        checked.mode === "vector" ? this.#findChunks(query, checked, call) : this.#findByWords(query, checked, call);
-      const found = await find;
+      const { rerank } = checked;
+      if (rerank) return this.#findReranked(query, { ...checked, rerank }, call);
+      const found = await this.#find(query, checked, call);
       return checked.strategy === "trainings" ? toTrainingHits(found) : found.map(({ hit }) => hit);
     });
+  }
+
+  async #find(query: Query, checked: CheckedSearch, call: CallOptions): Promise<Found[]> {
+    return checked.mode === "vector" ? this.#findChunks(query, checked, call) : this.#findByWords(query, checked, call);
+  }
+
+  async #findReranked(
+    query: Query,
+    checked: CheckedSearch & { rerank: CheckedRerank },
+    call: CallOptions,
+  ): Promise<Hit[]> {
+    const question = checkQuery(query, this.#parts.dimensions);
+    if (typeof question !== "string") {
+      throw new InvalidArgumentError("query", "must be a text with rerank: a vector has no words");
+    }
+    const { k, rerank } = checked;
+    const found = await this.#find(query, { ...checked, k: Math.max(k, rerank.from) }, call);
+    const { notify } = this.#parts;
+    const best = await reranked(question, found, { k, rerank, signal: call.signal, notify });
+    return best.map(({ hit }) => hit);
   }
 
   /** As {@link find} in mode `vector`, with the vectors of the chunks if MMR needed them. */

@@ -38,6 +38,12 @@ const VALUES: { [Name in keyof Required<Options>]: readonly Options[Name][] } = 
   perTraining: [1, 1000],
   neighbors: [{ before: 1, after: 1 }, { before: 50 }],
   mmr: [{ lambda: 0, fetchK: 1000 }],
+  rerank: [
+    (_question, hits) => {
+      expect(JSON.stringify(hits)).not.toContain(SECRET);
+      return hits;
+    },
+  ],
   efSearch: [1, 1000],
   rerankFactor: [100],
   client: [undefined], // the entry "similar in the host's transaction" passes one

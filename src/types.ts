@@ -236,11 +236,24 @@ export interface Reranked {
 /** A chunk that a search by vector found. */
 export interface ChunkHit extends Reranked, ChunkPassage, VectorScores {}
 
+/** A part of a text, in UTF-16 units. */
+export interface TextRange {
+  start: number;
+  /** Exclusive. */
+  end: number;
+}
+
+/** What hits found by words can have besides. */
+export interface Highlighted {
+  /** Only with the option `matches`: where the question's words are in `content`, in reading order. */
+  matches?: TextRange[] | undefined;
+}
+
 /** A chunk that a search by words found. */
-export interface TextHit extends Reranked, ChunkPassage, TextScores {}
+export interface TextHit extends Reranked, Highlighted, ChunkPassage, TextScores {}
 
 /** A chunk that a hybrid search found by its vector, its words, or both. */
-export interface HybridHit extends Reranked, ChunkPassage, HybridScores {}
+export interface HybridHit extends Reranked, Highlighted, ChunkPassage, HybridScores {}
 
 /**
  * The source and scores of a retriever's document: the fields of a hit other than `content` and `metadata`. Stored under
@@ -248,6 +261,7 @@ export interface HybridHit extends Reranked, ChunkPassage, HybridScores {}
  */
 export type RetrievedPlace = Omit<ChunkPassage, "content" | "metadata"> &
   Reranked &
+  Highlighted &
   Pick<HybridScores, "score"> &
   Partial<Omit<HybridScores, "score">>;
 

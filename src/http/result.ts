@@ -22,6 +22,7 @@ const HIT_FIELDS: ReadonlySet<string> = new Set(
     similarity: true,
     coverage: true,
     rerankScore: true,
+    matches: true,
     chunks: true,
   } satisfies Record<HitField, true>),
 );

@@ -1,19 +1,13 @@
 /** The statement of hybrid search: scores the candidates of vector search and text search by both. */
-import {
-  IN_READING_ORDER,
-  isFirstFound,
-  pageColumns,
-  pageOf,
-  withPositions,
-  type Neighbors,
-  type Page,
-} from "./page-sql.js";
+import { IN_READING_ORDER, isFirstFound, pageColumns, pageOf, withPositions } from "./page-sql.js";
 import {
   bm25Of,
   coverageOf,
+  matchedWords,
   ranking,
   WORD_SEARCH_COLUMNS,
   type TextLayout,
+  type TextPage,
   type TextSearchShape,
 } from "./text-search-sql.js";
 import { distanceOf, nearestChunks, type SearchShape } from "./vector-search-sql.js";
@@ -23,11 +17,9 @@ import { VisibleChunks } from "./visible-chunks.js";
 const FIRST_CONDITION_PARAMETER = 4;
 
 /** What a hybrid search returns of its candidates. */
-export interface HybridPage {
-  page: Page;
+export interface HybridPage extends TextPage {
   /** Their sum is 1. */
   weights: { vector: number; text: number };
-  neighbors: Neighbors | undefined;
 }
 
 /**
@@ -41,8 +33,9 @@ export function scoredChunks(
   layout: TextLayout,
   nearest: SearchShape,
   matching: TextSearchShape,
-  { page, weights, neighbors }: HybridPage,
+  page: HybridPage,
 ): string {
+  const { weights, neighbors, matches } = page;
   const chunks = new VisibleChunks(layout, matching.condition, FIRST_CONDITION_PARAMETER);
   const ofChunk = (column: string): string => chunks.select(column, "training_id = c.training_id AND id = c.id");
   return `
@@ -60,7 +53,7 @@ found AS MATERIALIZED (
 )
 ${withPositions(chunks, pageOf(chunks, "found", "score DESC", page), {
   columns: `, c.distance::text AS distance, c.coverage::text AS coverage, c.score::text AS score,
-    (SELECT count(*) FROM nearest)::text AS near${WORD_SEARCH_COLUMNS}${pageColumns(page)}`,
+    (SELECT count(*) FROM nearest)::text AS near${WORD_SEARCH_COLUMNS}${pageColumns(page)}${matches ? matchedWords(chunks) : ""}`,
   order: `c.score DESC, ${IN_READING_ORDER}`,
   neighbors,
 })}`;

@@ -88,6 +88,11 @@ export interface SimilarOptions<Mode extends SearchMode = "vector", Strategy ext
    */
   mmr?: { fetchK?: number | undefined; lambda?: number | undefined } | undefined;
   /**
+   * Modes `text` and `hybrid` only: `true` returns in `matches` where the question's words are in each hit's content, for
+   * highlighting, in whatever form they are there. Default `false`.
+   */
+  matches?: boolean | undefined;
+  /**
    * Puts the `from` best hits (default 30) into a better order and returns the `k` best of them: a function
    * `(question, hits, { signal }) => hits`, a LangChain document compressor, or `{ by, from, onFailure, timeoutMs }`. It sees
    * the hits that meet the thresholds, with their neighbors. If it fails, so does the call, unless `onFailure` is `continue`.
@@ -137,6 +142,7 @@ export const SEARCH_OPTIONS = namesOfProperties<AnySearchOptions>({
   perTraining: true,
   neighbors: true,
   mmr: true,
+  matches: true,
   rerank: true,
   efSearch: true,
   rerankFactor: true,
@@ -165,6 +171,7 @@ export interface CheckedSearch {
   perTraining: number | undefined;
   neighbors: { before: number; after: number } | undefined;
   mmr: { fetchK: number; lambda: number } | undefined;
+  matches: boolean;
   rerank: CheckedRerank | undefined;
 }
 
@@ -195,6 +202,7 @@ export function checkSearch(options: AnySearchOptions, defaults: { scope: Scope;
       options.perTraining === undefined ? undefined : checkInteger("perTraining", options.perTraining, 1, MAX_K),
     neighbors: checkNeighbors(options.neighbors),
     mmr: checkMarginalRelevance(options.mmr, k, mode === "vector" && strategy === "chunks"),
+    matches: checkMatches(options.matches, mode),
     rerank: checkReranking(options),
   };
 }
@@ -246,6 +254,16 @@ function checkMarginalRelevance(mmr: AnySearchOptions["mmr"], k: number, isAllow
     fetchK: Math.max(checkInteger("mmr.fetchK", fetchK, 1, MAX_K), k),
     lambda: checkNumber("mmr.lambda", lambda, 0, 1),
   };
+}
+
+function checkMatches(matches: unknown, mode: SearchMode): boolean {
+  if (matches !== undefined && typeof matches !== "boolean") {
+    throw new InvalidArgumentError("matches", "must be true or false");
+  }
+  if (matches && mode === "vector") {
+    throw new InvalidArgumentError("matches", 'works with modes "text" and "hybrid" only: a vector has no words');
+  }
+  return matches ?? false;
 }
 
 function checkReranking({ rerank, strategy, mmr }: AnySearchOptions): CheckedRerank | undefined {

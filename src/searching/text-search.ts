@@ -17,6 +17,8 @@ import { cached, cacheOf, planKeyOf } from "./search-cache.js";
 import type { SearchPlan } from "./vector-search-sql.js";
 import type { SearchPage, SearchTarget, VectorSearch } from "./vector-search.js";
 import { isLarge, type SchemaState } from "../schema/known-schema.js";
+import type { ChunkPassage, Highlighted } from "../types.js";
+import { placesOf } from "./matches.js";
 import { scoredChunks } from "./hybrid-search-sql.js";
 import { isFirstFound } from "./page-sql.js";
 import { matchingChunks, type TextLayout, type TextSearchShape } from "./text-search-sql.js";
@@ -24,6 +26,8 @@ import { matchingChunks, type TextLayout, type TextSearchShape } from "./text-se
 /** A text search with checked arguments. */
 export interface TextSearch extends SearchPage {
   question: string;
+  /** Whether hits say where the question's words are in them. */
+  matches: boolean;
 }
 
 /** A hybrid search with checked arguments. */
@@ -59,16 +63,16 @@ const MAX_QUESTION_LENGTH = 20_000;
  */
 export async function searchText(target: SearchTarget, search: TextSearch): Promise<Found<"text">[]> {
   const layout = requireTextSearch(target.state);
-  const { k, condition, neighbors } = search;
+  const { k, condition } = search;
   const question = wordsOf(search);
   const rows = await findPage<TextRow>(target, search, k, { hasVector: false }, ({ words }) => ({
-    text: matchingChunks(layout, words, search, neighbors),
+    text: matchingChunks(layout, words, search),
     values: [question, ...(condition?.values ?? [])],
   }));
   return mapInTurns(rows, (row) => {
     const score = Number(row.score);
     return {
-      hit: Object.assign(toPassage(row, layout), { score, coverage: score }),
+      hit: withMatches(Object.assign(toPassage(row, layout), { score, coverage: score }), row),
       trainingMetadata: metadataOfTraining(row),
     };
   });
@@ -92,26 +96,34 @@ export async function searchTextOnly(
  */
 export async function searchHybrid(target: SearchTarget, search: HybridSearch): Promise<Found<"hybrid">[]> {
   const layout = requireTextSearch(target.state);
-  const { k, condition, weights, neighbors } = search;
+  const { k, condition } = search;
   const [vector, question] = [encodeVector(search.vector), wordsOf(search)];
   const depth = Math.max(k, MIN_CANDIDATES);
   const rows = await findPage<HybridRow>(target, search, depth, { hasVector: true }, (halves, state) => {
     const { words, plan } = halves;
     const { shape, efSearch } = scanFor(search, target.dimensions, { limit: words.limit, plan }, state);
     return {
-      text: scoredChunks(layout, shape, words, { page: search, weights, neighbors }),
+      text: scoredChunks(layout, shape, words, search),
       values: [vector, efSearch, question, ...(condition?.values ?? [])],
     };
   });
   return mapInTurns(rows, (row) => {
     const { hit, trainingMetadata } = toFound(row, layout);
     const scores = { score: Number(row.score), coverage: Number(row.coverage) };
-    return { hit: Object.assign(hit, scores), trainingMetadata };
+    return { hit: withMatches(Object.assign(hit, scores), row), trainingMetadata };
   });
+}
+
+function withMatches<Hit extends ChunkPassage>(hit: Hit, { matched_words }: TextRow): Hit & Highlighted {
+  if (matched_words === undefined) return hit;
+  const words = JSON.parse(matched_words ?? "[]") as string[];
+  return Object.assign(hit, { matches: placesOf(words, hit.content) });
 }
 
 interface TextRow extends PassageRow, HalvesRow {
   score: HostNumber;
+  /** JSON; `null` if the chunk has none. Only if they were asked for. */
+  matched_words?: string | null;
 }
 
 interface HybridRow extends HitRow, TextRow {

@@ -38,6 +38,7 @@ const VALUES: { [Name in keyof Required<Options>]: readonly Options[Name][] } = 
   perTraining: [1, 1000],
   neighbors: [{ before: 1, after: 1 }, { before: 50 }],
   mmr: [{ lambda: 0, fetchK: 1000 }],
+  matches: [true],
   rerank: [
     (_question, hits) => {
       expect(JSON.stringify(hits)).not.toContain(SECRET);

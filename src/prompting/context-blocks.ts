@@ -2,16 +2,17 @@ import { checkList, isObject } from "../calls/checks.js";
 import { InvalidArgumentError } from "../errors.js";
 import { PLACE_KEY } from "../text.js";
 import { joinPieces, type Piece } from "../chunking/join-pieces.js";
-import type { ChunkPassage, Metadata, RetrievedPlace, TrainingId } from "../types.js";
+import type { ChunkPassage, Highlighted, Metadata, RetrievedPlace, TextRange, TrainingId } from "../types.js";
 
 /** A passage for a prompt: a hit of `similar`, or a document from a retriever. */
 export type Passage =
-  | (Pick<ChunkPassage, "content" | "metadata"> & Partial<ChunkPassage>)
+  | (Pick<ChunkPassage, "content" | "metadata"> & Partial<ChunkPassage> & Highlighted)
   | { pageContent: string; metadata: Metadata & { [PLACE_KEY]?: RetrievedPlace } };
 
 /** Where a passage comes from. */
 type Place = Pick<ChunkPassage, "trainingId" | "chunkId" | "position" | "start" | "end"> &
-  Partial<Pick<ChunkPassage, "neighbors">>;
+  Partial<Pick<ChunkPassage, "neighbors">> &
+  Highlighted;
 
 /** One or more passages that form one text in the prompt. */
 export interface Block {
@@ -29,6 +30,8 @@ export interface Source {
   end: number;
   /** Ids of all chunks that were found in it, best first. */
   chunkIds: string[];
+  /** Where the question's words are in the training's content, in its order; `undefined` if the hits do not say. */
+  matches: TextRange[] | undefined;
   /** Positions of the first and the last chunk. */
   first: number;
   last: number;
@@ -89,10 +92,18 @@ function joinBlocks(better: Block, worse: Block): Block {
       start,
       end,
       chunkIds: [...new Set([better, worse].flatMap(({ source }) => source?.chunkIds ?? []))],
+      matches: joinMatches(first.source.matches, second.source.matches),
       first: Math.min(first.source.first, second.source.first),
       last: Math.max(first.source.last, second.source.last),
     },
   };
+}
+
+/** The matches of both, those in an overlap once. */
+function joinMatches(left: TextRange[] | undefined, right: TextRange[] | undefined): TextRange[] | undefined {
+  if (!left || !right) return left ?? right;
+  const byStart = new Map([...left, ...right].map((match) => [match.start, match]));
+  return [...byStart.values()].sort((one, other) => one.start - other.start);
 }
 
 function pieceOf({ content, source: { start, end } }: Block & { source: Source }): Piece {
@@ -105,8 +116,9 @@ function toBlock(passage: Passage | null | undefined, index: number): Block {
     return { content, metadata, source: undefined };
   }
   const { trainingId, chunkId, position, start, end, neighbors = { before: 0, after: 0 } } = place;
+  const matches = place.matches?.map((match) => ({ start: start + match.start, end: start + match.end }));
   const [first, last] = [position - neighbors.before, position + neighbors.after];
-  return { content, metadata, source: { trainingId, start, end, chunkIds: [chunkId], first, last } };
+  return { content, metadata, source: { trainingId, start, end, chunkIds: [chunkId], matches, first, last } };
 }
 
 function readPassage(

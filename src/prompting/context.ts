@@ -2,7 +2,7 @@ import { checkFunction, checkOptions, isObject, namesOfProperties } from "../cal
 import { addPassage, blocksOf, type Block, type Passage } from "./context-blocks.js";
 import { InvalidArgumentError } from "../errors.js";
 import { runHostCode } from "../calls/host-code.js";
-import type { Metadata, TrainingId } from "../types.js";
+import type { Metadata, TextRange, TrainingId } from "../types.js";
 
 export type { Passage } from "./context-blocks.js";
 
@@ -39,6 +39,11 @@ export interface Citation {
   chunkIds: string[];
   /** The metadata of its best chunk. */
   metadata: Metadata;
+  /**
+   * Where the question's words are in the training's content, in UTF-16 units and in its order. Only if the hits were searched
+   * with the option `matches`.
+   */
+  matches?: TextRange[] | undefined;
 }
 
 /** The text for a prompt, and the passages that its numbers refer to. */
@@ -121,8 +126,9 @@ function write(blocks: readonly Block[], header: NonNullable<FormatContextOption
 }
 
 function toCitation({ metadata, source }: Block, index: number): Citation {
-  const { trainingId, start, end, chunkIds = [] } = source ?? {};
-  return { number: index + 1, trainingId, start, end, chunkIds, metadata };
+  const { trainingId, start, end, chunkIds = [], matches } = source ?? {};
+  const citation = { number: index + 1, trainingId, start, end, chunkIds, metadata };
+  return matches ? { ...citation, matches } : citation;
 }
 
 function defaultHeader({ metadata }: { metadata: Metadata }): string {
@@ -141,9 +147,11 @@ function cut({ text, citations }: CitedContext, fits: (text: string) => boolean)
   return {
     text: text.slice(0, kept),
     citations: citations.map((citation) => {
-      const { start, end } = citation;
+      const { start, end, matches } = citation;
       if (start === undefined || end === undefined) return citation;
-      return { ...citation, end: Math.max(start, end - (text.length - kept)) };
+      const cutAt = Math.max(start, end - (text.length - kept));
+      const shorter = { ...citation, end: cutAt };
+      return matches ? { ...shorter, matches: matches.filter((match) => match.end <= cutAt) } : shorter;
     }),
   };
 }

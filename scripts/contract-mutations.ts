@@ -159,7 +159,7 @@ const mutations: Mutation[] = [
   {
     name: "settings local to their statement",
     noticedBy: ["c08"],
-    file: "searching/vector-search-sql.ts",
+    file: "search-sql/vector-search-sql.ts",
     from: "set_config('hnsw.ef_search', $2, true)",
     to: "set_config('hnsw.ef_search', $2, false)",
   },
@@ -236,7 +236,7 @@ const mutations: Mutation[] = [
   {
     name: "the filter on what is returned with a hit: neighbors, texts and means are read without it",
     noticedBy: ["c10"],
-    file: "searching/visible-chunks.ts",
+    file: "search-sql/visible-chunks.ts",
     from: 'if (this.#condition === undefined) return "";',
     to: 'if (this.#condition === undefined || use === "tests rows") return "";',
   },

@@ -1,8 +1,8 @@
 import type { Notify } from "../calls/notices.js";
 import type { Condition } from "../filtering/condition.js";
 import { DATA_EXCEPTION, sqlStateOf, type HostNumber } from "../postgres/database.js";
-import type { Page } from "./page-sql.js";
-import type { SearchPlan, SearchShape } from "./vector-search-sql.js";
+import type { Page } from "../search-sql/page-sql.js";
+import type { SearchPlan, SearchShape } from "../search-sql/vector-search-sql.js";
 import { isLarge, type SchemaState } from "../schema/known-schema.js";
 
 /** The upper limit that pgvector sets for `hnsw.ef_search`. */

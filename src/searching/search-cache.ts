@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Condition } from "../filtering/condition.js";
 import type { SchemaState } from "../schema/schema-state.js";
-import type { SearchPlan } from "./vector-search-sql.js";
+import type { SearchPlan } from "../search-sql/vector-search-sql.js";
 
 /** What searches keep for a schema. It goes when the schema is looked at again, which is at most a minute later. */
 export interface SearchCache {

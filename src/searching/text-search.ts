@@ -14,14 +14,14 @@ import {
   type ExamineLimit,
 } from "./scan.js";
 import { cached, cacheOf, planKeyOf } from "./search-cache.js";
-import type { SearchPlan } from "./vector-search-sql.js";
+import type { SearchPlan } from "../search-sql/vector-search-sql.js";
 import type { SearchPage, SearchTarget, VectorSearch } from "./vector-search.js";
 import { isLarge, type SchemaState } from "../schema/known-schema.js";
 import type { ChunkPassage, Highlighted } from "../types.js";
 import { placesOf } from "./matches.js";
-import { scoredChunks } from "./hybrid-search-sql.js";
-import { isFirstFound } from "./page-sql.js";
-import { matchingChunks, type TextLayout, type TextSearchShape } from "./text-search-sql.js";
+import { scoredChunks } from "../search-sql/hybrid-search-sql.js";
+import { isFirstFound } from "../search-sql/page-sql.js";
+import { matchingChunks, type TextLayout, type TextSearchShape } from "../search-sql/text-search-sql.js";
 
 /** A text search with checked arguments. */
 export interface TextSearch extends SearchPage {

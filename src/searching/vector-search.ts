@@ -16,8 +16,8 @@ import {
   type Scan,
 } from "./scan.js";
 import { cached, cacheOf, learnPlan, planKeyOf } from "./search-cache.js";
-import { searchChunks, type SearchPlan } from "./vector-search-sql.js";
-import { isFirstFound, type Neighbors, type Page } from "./page-sql.js";
+import { searchChunks, type SearchPlan } from "../search-sql/vector-search-sql.js";
+import { isFirstFound, type Neighbors, type Page } from "../search-sql/page-sql.js";
 import { isLarge, type SchemaState } from "../schema/known-schema.js";
 
 /** The options that all kinds of searches have. */

@@ -26,7 +26,7 @@ export const RETRIEVER_SEARCH = SEARCH_OPTIONS.filter((name) => !["signal", "cli
  * @param efSearch - the index's default `efSearch`
  * @param path - where `asked` is in the arguments, for errors
  * @throws {@link InvalidArgumentError} for options that `similar` refuses, and for mode `text` if the retriever has a
- * threshold, which that mode cannot apply
+ * `maxDistance`, which that mode cannot apply
  */
 export function narrowSearch(
   own: RetrieverSearch,

@@ -21,13 +21,12 @@ export interface SimilarityHandlerOptions {
   /** Whether requests may have a `filter`, which is ANDed with that of `search`. Default `false`. */
   allowFilter?: boolean | undefined;
   /**
-   * The modes that requests may ask for with strategy `chunks`; the first is the default. Default: the `mode` of `search`,
-   * else `["vector"]`.
+   * The modes that requests may ask for; the first is the default. Default: the `mode` of `search`, else `["vector"]`.
    */
   modes?: readonly SearchMode[] | undefined;
   /**
    * The strategies that requests may ask for; the first is the default. Default: the `strategy` of `search`, else
-   * `["chunks", "trainings"]`. Strategy `trainings` always searches by vector, so it needs the embedder whatever `modes` are.
+   * `["chunks", "trainings"]`.
    */
   strategies?: readonly SearchStrategy[] | undefined;
   /**
@@ -127,9 +126,7 @@ export function checkHandlerOptions(options: SimilarityHandlerOptions): HandlerS
 
 /** One search for each mode and strategy that a request can choose. */
 function allowedSearches({ modes, strategies, search, maxK: k }: HandlerSettings): AnySearchOptions[] {
-  return strategies.flatMap((strategy) =>
-    (strategy === "trainings" ? DEFAULT_MODES : modes).map((mode) => ({ ...search, mode, strategy, k })),
-  );
+  return strategies.flatMap((strategy) => modes.map((mode) => ({ ...search, mode, strategy, k })));
 }
 
 function checkResult({ fields, toResult }: SimilarityHandlerOptions): SimilarityHandlerOptions["toResult"] {

@@ -141,11 +141,7 @@ export function parseBody(
   }
   if (filter !== undefined && !allowFilter) throw new HttpError(400, "filter is not allowed here");
   const strategy = oneOf("strategy", choices["strategy"], strategies) ?? strategies[0];
-  // Strategy `trainings` always searches by vector, whatever the default mode is.
-  const mode = oneOf("mode", choices["mode"], modes) ?? (strategy === "trainings" ? "vector" : modes[0]);
-  if (strategy === "trainings" && mode !== "vector") {
-    throw new HttpError(400, 'strategy "trainings" works with mode "vector" only');
-  }
+  const mode = oneOf("mode", choices["mode"], modes) ?? modes[0];
   return { query, search: { k: k as number, filter: checkFilter(filter), mode, strategy } };
 }
 

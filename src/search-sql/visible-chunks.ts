@@ -6,7 +6,7 @@ export type ConditionUse = "may find rows" | "tests rows";
 
 /**
  * The chunks that a search may see: those that match both the index's filter and the search's. Every search statement reads
- * chunks through this class, so whatever is returned with a hit (neighbors, the best chunks of a training, its mean) passes
+ * chunks through this class, so whatever is returned with a hit (neighbors, the other chunks of a training) passes
  * the same filter as the hit itself.
  */
 export class VisibleChunks {

@@ -69,7 +69,7 @@ export function toTrainingHits(found: readonly Found[]): TrainingHit[] {
         trainingId,
         metadata: trainingMetadata,
         chunks: [hit],
-      } as TrainingHit);
+      });
   }
   return [...trainings.values()];
 }

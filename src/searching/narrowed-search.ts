@@ -31,7 +31,7 @@ const CALL_SEARCH = RETRIEVER_SEARCH.filter((name) => name !== "rerank");
  * @param efSearch - the index's default `efSearch`
  * @param path - where `asked` is in the arguments, for errors
  * @throws {@link InvalidArgumentError} for options that `similar` refuses, and for mode `text` if the retriever has a
- * threshold, which that mode cannot apply
+ * `maxDistance`, which that mode cannot apply
  */
 export function narrowSearch(
   own: RetrieverSearch,

@@ -53,13 +53,15 @@ describeOnEach("the filter and limits of a host", (database) => {
       allowFilter: true,
       modes: ["vector", "text", "hybrid"],
     });
-    for (const choice of [{}, { mode: "text" }, { mode: "hybrid" }, { strategy: "trainings" }]) {
+    const modes = ["vector", "text", "hybrid"];
+    const choices = [{}, ...modes.flatMap((mode) => [{ mode }, { mode, strategy: "trainings" }])];
+    for (const choice of choices) {
       expect(await ask(handler, { query: "entrega", k: 50, ...choice })).toEqual({
         status: 200,
         ids: ["t0", "t1"],
       });
       // Filters are ANDed before the mode applies, so all of them are tried in the default mode only.
-      for (const filter of "mode" in choice || "strategy" in choice ? WIDER.slice(0, 2) : WIDER) {
+      for (const filter of "mode" in choice ? WIDER.slice(0, 2) : WIDER) {
         const { status, ids } = await ask(handler, { query: "entrega", k: 50, filter, ...choice });
         expect(status).toBe(200);
         expect(
@@ -91,6 +93,9 @@ describeOnEach("the filter and limits of a host", (database) => {
       { maxDistance: 2 },
       ...WIDER.map((filter) => ({ filter })),
       { mode: "hybrid", k: 100 },
+      { mode: "hybrid", weights: { vector: 0 }, k: 100 },
+      { mode: "text", k: 100 },
+      { mode: "text", minScore: -1 },
       {
         k: 100,
         minScore: -1,
@@ -108,12 +113,29 @@ describeOnEach("the filter and limits of a host", (database) => {
         JSON.stringify(trainings),
       ).toEqual([]);
     }
-    const byWords = retriever.invoke("entrega 1", { configurable: { trainings: { mode: "text" } } });
+    const near = index.asRetriever({ filter: OWN, maxDistance: (best?.distance ?? 0) + 1e-6 });
+    const byWords = near.invoke("entrega 1", { configurable: { trainings: { mode: "text" } } });
     await expect(byWords).rejects.toMatchObject({ option: "configurable.trainings.mode" });
     // Other keys of `configurable` belong to the host or LangGraph and are ignored.
     const others = { k: 100, mode: "chat", minScore: -1, filter: { bot: "outra" } };
     expect(await retriever.invoke("entrega 1", { configurable: others })).toHaveLength(1);
   });
+
+  it.each(["vector", "text", "hybrid"] as const)(
+    "cannot be widened in mode %s: its minScore is a lower limit of that mode's score",
+    async (mode) => {
+      const index = await openShops(database);
+      const all = await index.similar("entrega 1", { mode, filter: OWN });
+      expect(all).toHaveLength(2);
+      const [best, second] = all;
+      expect(best?.score).toBeGreaterThan(second?.score ?? NaN);
+      const retriever = index.asRetriever({ filter: OWN, minScore: best?.score });
+      for (const trainings of [{ mode }, { mode, minScore: -1 }, { mode, k: 100, perTraining: 100 }]) {
+        const found = await retriever.invoke("entrega 1", { configurable: { trainings } });
+        expect(found.map(({ id }) => id)).toEqual([best?.chunkId]);
+      }
+    },
+  );
 
   it("cannot be lost by a misspelled option", async () => {
     const index = await openShops(database);

@@ -124,8 +124,8 @@ describe("onError", () => {
 describe("the host's search options", () => {
   it.each([
     ["minScore", { search: { minScore: 5 } }],
-    ["minScore", { search: { minScore: 0.5 }, modes: ["vector", "text"] }],
-    ["minScore", { search: { minScore: 0.5, onTextOnly: () => undefined } }],
+    ["maxDistance", { search: { maxDistance: 0.5 }, modes: ["vector", "text"] }],
+    ["maxDistance", { search: { maxDistance: 0.5, onTextOnly: () => undefined } }],
     ["mmr", { search: { mmr: {} } }],
     ["mmr", { search: { mmr: {} }, strategies: ["chunks"], modes: ["vector", "hybrid"] }],
     ["neighbors.before", { search: { neighbors: { before: -1 } } }],
@@ -139,6 +139,19 @@ describe("the host's search options", () => {
     expect(() => similarityHandler(new FakeIndex(), options as never)).toThrow(
       expect.objectContaining({ name: "InvalidArgumentError", option }) as Error,
     );
+  });
+
+  it("may have a minScore in every mode and strategy, and with onTextOnly", async () => {
+    const index = new FakeIndex();
+    const search = { minScore: 0.5, onTextOnly: () => undefined };
+    const modes = ["vector", "text", "hybrid"] as const;
+    for (const mode of modes) {
+      for (const strategy of ["chunks", "trainings"]) {
+        expect((await post(index, { query: "frete", mode, strategy }, { search, modes })).status).toBe(200);
+      }
+    }
+    expect(index.calls).toHaveLength(6);
+    for (const { options } of index.calls) expect(options).toMatchObject(search);
   });
 
   it("are copied, so later changes to the host's object have no effect", async () => {
@@ -171,20 +184,19 @@ describe("strategies", () => {
     expect((await post(index, { query: "frete" }, options)).status).toBe(200);
     expect((await post(index, { query: "frete", strategy: "chunks" }, options)).status).toBe(200);
     expect(index.calls.map(({ options: { strategy, mode } }) => [strategy, mode])).toEqual([
-      ["trainings", "vector"],
+      ["trainings", "hybrid"],
       ["chunks", "hybrid"],
     ]);
   });
 
-  it.each(["text", "hybrid"] as const)("do not include trainings in mode %s", async (mode) => {
+  it("never reach the embedder if the host allows mode text only", async () => {
     const index = new FakeIndex();
-    const options: SimilarityHandlerOptions = { modes: ["vector", "text", "hybrid"] };
-    const answer = await post(index, { query: "frete", strategy: "trainings", mode }, options);
-    expect(answer).toMatchObject({
-      status: 400,
-      body: { error: 'strategy "trainings" works with mode "vector" only' },
-    });
-    expect(index.calls).toEqual([]);
+    const options: SimilarityHandlerOptions = { modes: ["text"] };
+    for (const body of [{}, { strategy: "chunks" }, { strategy: "trainings" }]) {
+      expect((await post(index, { query: "frete", ...body }, options)).status).toBe(200);
+    }
+    expect(index.calls.map(({ options: { mode } }) => mode)).toEqual(["text", "text", "text"]);
+    expect((await post(index, { query: "frete", strategy: "trainings", mode: "vector" }, options)).status).toBe(400);
   });
 });
 

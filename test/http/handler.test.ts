@@ -18,7 +18,7 @@ const collectGarbage = runInNewContext("gc") as () => void;
 
 describe("a search over HTTP", () => {
   it("answers with the index's complete hits, in its order", async () => {
-    const second = { ...hit, chunkId: "c2", score: 0.5, distance: 0.5 };
+    const second = { ...hit, chunkId: "c2", score: 0.5, similarity: 0.5, distance: 0.5 };
     const index = new FakeIndex(() => [hit, second]);
     const answer = await post(index, { query: "prazo de entrega?" });
     expect(answer.status).toBe(200);
@@ -122,14 +122,21 @@ describe("the fields of an answer", () => {
     const body = { query: "frete", strategy: "trainings" };
     const answer = await post(new FakeIndex(() => [training]), body, { fields });
     expect(answer.body).toEqual({
-      results: [{ treinamento_id: "9007199254740993", score: 0.7, chunk_text: "Entregamos em 3 dias úteis" }],
+      results: [{ treinamento_id: "9007199254740993", score: 0.83, chunk_text: "Entregamos em 3 dias úteis" }],
     });
   });
 
   it("are left out if a hit does not have them", async () => {
-    const found = { palavras: "textScore", id: "trainingId" } as const;
+    const found = { palavras: "coverage", sentido: "similarity", id: "trainingId" } as const;
     const answer = await post(new FakeIndex(), { query: "frete" }, { fields: found });
-    expect(answer.body).toEqual({ results: [{ id: "manual-7" }] });
+    expect(answer.body).toEqual({ results: [{ sentido: 0.83, id: "manual-7" }] });
+  });
+
+  it.each(["textScore", "fusedScore"])("cannot be %s, which hits do not have", (field) => {
+    const fields = { pontos: field as "score" };
+    expect(() => similarityHandler(new FakeIndex(), { fields })).toThrow(
+      expect.objectContaining({ option: "fields.pontos" }),
+    );
   });
 });
 
@@ -165,14 +172,21 @@ describe("strategy and mode in a request", () => {
     expect(index.calls).toEqual([]);
   });
 
-  it("are limited to those that the host allows, the first by default; trainings are always searched by vector", async () => {
+  it("are limited to those that the host allows, the first by default, with both strategies", async () => {
     const index = new FakeIndex();
     const options: SimilarityHandlerOptions = { modes: ["hybrid", "text"] };
-    for (const body of [{}, { mode: "text" }, { strategy: "trainings" }]) {
-      expect((await post(index, { query: "frete", ...body }, options)).status).toBe(200);
+    for (const strategy of ["chunks", "trainings"]) {
+      for (const body of [{}, { mode: "text" }]) {
+        expect((await post(index, { query: "frete", strategy, ...body }, options)).status).toBe(200);
+      }
+      expect((await post(index, { query: "frete", strategy, mode: "vector" }, options)).status).toBe(400);
     }
-    expect(index.calls.map(({ options: { mode } }) => mode)).toEqual(["hybrid", "text", "vector"]);
-    expect((await post(index, { query: "frete", mode: "vector" }, options)).status).toBe(400);
+    expect(index.calls.map(({ options: { mode, strategy } }) => [mode, strategy])).toEqual([
+      ["hybrid", "chunks"],
+      ["text", "chunks"],
+      ["hybrid", "trainings"],
+      ["text", "trainings"],
+    ]);
   });
 
   it("are combined with the host's own options", async () => {

@@ -35,6 +35,7 @@ describeOnEach("asRetriever", (database) => {
           start: 0,
           end: 19,
           score: hit?.score,
+          similarity: hit?.similarity,
           distance: hit?.distance,
         },
       },

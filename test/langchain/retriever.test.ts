@@ -16,7 +16,7 @@ import type { ChunkHit, SearchMode } from "../../src/types.js";
 
 function hit(content: string, position = 0): ChunkHit {
   const place = { trainingId: "entregas", chunkId: `c${position}`, position, start: 0, end: content.length };
-  return { ...place, content, metadata: { tag: "entregas" }, score: 0.75, distance: 0.25 };
+  return { ...place, content, metadata: { tag: "entregas" }, score: 0.75, similarity: 0.75, distance: 0.25 };
 }
 
 /** An index that records its calls and returns the question in its hits. */
@@ -68,6 +68,7 @@ describe("toDocument", () => {
         start: 0,
         end: 23,
         score: 0.75,
+        similarity: 0.75,
         distance: 0.25,
       },
     });
@@ -272,8 +273,9 @@ describe("a call of a TrainingRetriever", () => {
     ["configurable.trainings", {}, null],
     ["configurable.trainings", {}, [{ k: 1 }]],
     ["configurable.trainings", {}, "k"],
-    ["configurable.trainings.mode", { minScore: 0.5 }, { mode: "text" }],
     ["configurable.trainings.mode", { maxDistance: 0.5 }, { mode: "text" }],
+    ["configurable.trainings.mode", { maxDistance: 0.5, minScore: 0.5 }, { mode: "text" }],
+    ["maxDistance", {}, { mode: "text", maxDistance: 0.5 }],
     ["minScore", { minScore: 0.5 }, { minScore: "0.9" }],
     ["minScore", { minScore: 0.5 }, { minScore: Number.NaN }],
     ["k", { k: 3 }, { k: "2" }],
@@ -281,6 +283,14 @@ describe("a call of a TrainingRetriever", () => {
     ["filter.$where", {}, { filter: { $where: "1 = 1" } }],
   ])("refuses %s", async (option, made, trainings) => {
     await expect(askedFor(made, trainings)).rejects.toMatchObject({ option, code: "INVALID_ARGUMENT" });
+  });
+
+  it("keeps the retriever's minScore in every mode", async () => {
+    for (const mode of ["vector", "text", "hybrid"] as const) {
+      expect(await askedFor({ minScore: 0.5 }, { mode })).toMatchObject({ mode, minScore: 0.5 });
+      expect(await askedFor({ minScore: 0.5 }, { mode, minScore: 0.1 })).toMatchObject({ minScore: 0.5 });
+      expect(await askedFor({ minScore: 0.5 }, { mode, minScore: 0.9 })).toMatchObject({ minScore: 0.9 });
+    }
   });
 
   it("ignores other keys in configurable, and undefined options", async () => {

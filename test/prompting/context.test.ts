@@ -33,7 +33,7 @@ describe("formatContext", () => {
     const metadata = { tag: "entregas", start: "08:00", trainingId: "x", position: 9 };
     const hit: ChunkHit = {
       ...{ trainingId: "a", chunkId: "a0", position: 0, start: 0, end: 3, content: "abc" },
-      ...{ metadata, score: 1, distance: 0 },
+      ...{ metadata, score: 1, similarity: 1, distance: 0 },
     };
     expect(citedContext([toDocument(hit)]).citations).toEqual([
       { number: 1, trainingId: "a", start: 0, end: 3, chunkIds: ["a0"], metadata },
@@ -202,6 +202,7 @@ function chunkAt(position: number, overlap = 0, trainingId: string | number = "a
     content: TEXT.slice(start, end),
     metadata: { tag: `t${position}` },
     score: 1,
+    similarity: 1,
     distance: 0,
   };
 }

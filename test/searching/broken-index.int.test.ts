@@ -23,7 +23,10 @@ const SEARCHES: [name: string, options: Options][] = [
   ["with a limit for each training", { perTraining: 2 }],
   ["for trainings", { strategy: "trainings" }],
 ];
-const HYBRID: [name: string, options: Options] = ["by vector and words", { mode: "hybrid" }];
+const HYBRID: typeof SEARCHES = [
+  ["by vector and words", { mode: "hybrid" }],
+  ["by vector and words for trainings", { mode: "hybrid", strategy: "trainings" }],
+];
 
 /** Chunks on more than a hundred pages; half of them lie near {@link NEAR}, the others far away. */
 async function openLarge(
@@ -95,9 +98,9 @@ describeOnServer("a vector index full of deleted chunks", (database) => {
     const settings = "-c hnsw.max_scan_tuples=1 -c enable_seqscan=off -c enable_sort=off";
     const index = await openWith(test, settings, (notice) => notices.push(notice));
     const exact = await openWith(test, "-c enable_indexscan=off");
-    const expected = await findAll(exact, [...SEARCHES, HYBRID], []);
+    const expected = await findAll(exact, [...SEARCHES, ...HYBRID], []);
     for (let round = 0; round < 3; round++) {
-      for (const [name, { ids, codes }] of await findAll(index, [...SEARCHES, HYBRID], notices)) {
+      for (const [name, { ids, codes }] of await findAll(index, [...SEARCHES, ...HYBRID], notices)) {
         expect(ids, name).toHaveLength(5);
         expect(ids, name).toEqual(expected.get(name)?.ids);
         // Some searches remember that a filter makes the scan give up, and avoid it in later rounds.
@@ -116,11 +119,11 @@ describeOnServer("a corrupt vector index", (database) => {
     const notices: Notice[] = [];
     const settings = "-c enable_seqscan=off -c enable_sort=off -c test.is_broken=true";
     const broken = await openWith(test, settings, (notice) => notices.push(notice));
-    for (const [name, { codes, messages }] of await findAll(broken, [...SEARCHES, HYBRID], notices)) {
+    for (const [name, { codes, messages }] of await findAll(broken, [...SEARCHES, ...HYBRID], notices)) {
       expect(codes, name).toContain("EXACT_SEARCH");
       expect(messages, name).toContain("REINDEX");
     }
-    for (const [name, options] of [...SEARCHES, HYBRID]) {
+    for (const [name, options] of [...SEARCHES, ...HYBRID]) {
       const query = options.mode === "hybrid" ? "a loja" : NEAR;
       const hits = await broken.similar(query, options);
       expect(hits, name).toEqual(await exact.similar(query, options));
@@ -192,7 +195,7 @@ describeOnServer("a large table without a vector index", (database) => {
     await test.owner.query(`DROP INDEX ${test.schema}.chunk_1_embedding`);
     const notices: Notice[] = [];
     const index = await openWith(test, "", (notice) => notices.push(notice));
-    for (const [name, { ids, codes, messages }] of await findAll(index, [...SEARCHES, HYBRID], notices)) {
+    for (const [name, { ids, codes, messages }] of await findAll(index, [...SEARCHES, ...HYBRID], notices)) {
       expect(ids, name).toHaveLength(5);
       expect(codes, name).toEqual(["EXACT_SEARCH"]);
       expect(messages, name).toContain("migrate");

@@ -22,7 +22,7 @@ const SHOP = [
 ];
 
 describeOnEach("similar", (database) => {
-  it("returns the nearest chunks, nearest first, with score and distance", async () => {
+  it("returns the nearest chunks, nearest first, with score, similarity and distance", async () => {
     const { index } = await openTestIndex(database);
     for (const training of SHOP) await index.upsertTraining(training);
     const hits = await index.similar("Qual é o prazo de entrega?");
@@ -30,9 +30,21 @@ describeOnEach("similar", (database) => {
     expect(hits).toHaveLength(3);
     const distances = hits.map(({ distance }) => distance);
     expect(distances).toEqual([...distances].sort((left, right) => left - right));
-    for (const { score, distance } of hits) expect(score).toBe(1 - distance);
+    for (const { score, similarity, distance } of hits)
+      expect([score, similarity]).toEqual([1 - distance, 1 - distance]);
     expect(Object.keys(hits[0] ?? {}).sort()).toEqual(
-      ["trainingId", "chunkId", "position", "start", "end", "content", "metadata", "score", "distance"].sort(),
+      [
+        "trainingId",
+        "chunkId",
+        "position",
+        "start",
+        "end",
+        "content",
+        "metadata",
+        "score",
+        "similarity",
+        "distance",
+      ].sort(),
     );
   });
 

@@ -2,6 +2,8 @@ import {
   EmbeddingError,
   InvalidArgumentError,
   TrainingIndex,
+  type Hit,
+  type HybridHit,
   type Notice,
   type TextHit,
 } from "langchain-training-index";
@@ -9,7 +11,7 @@ import { migrate, migrationSql, migrationStatus } from "langchain-training-index
 import { expect, it } from "vitest";
 import { describeOnEach, uniqueName } from "../support/databases.js";
 import { dropAtEnd, openTestIndex, type TestIndex } from "../support/index.js";
-import { randomOf } from "../../tooling/random.js";
+import { GARDEN_QUESTION, openGarden } from "../support/garden.js";
 import { recordingPool } from "../support/recording-pool.js";
 
 const PORTUGUESE = { textSearch: "portuguese" } as const;
@@ -58,12 +60,12 @@ describeOnEach("mode text", (database) => {
     expect(await found("Em quantos dias entregam no Brasil?")).toEqual(["entregas", "trocas"]);
   });
 
-  it("embeds nothing, and returns each chunk's textScore", async () => {
+  it("embeds nothing, and returns each chunk's score and coverage", async () => {
     const { index, embeddings } = await openShop(database);
     embeddings.embedQuery = () => expect.unreachable();
     const hits = await index.similar("dias de troca", { mode: "text" });
     expect(hits.map(({ trainingId }) => trainingId)).toEqual(["trocas", "entregas"]);
-    const [best, second] = hits.map(({ textScore }) => textScore);
+    const [best, second] = hits.map(({ coverage }) => coverage);
     expect(best).toBeGreaterThan(second ?? Infinity);
     expect(second).toBeGreaterThan(0);
     expect(hits[0]).toEqual({
@@ -74,7 +76,8 @@ describeOnEach("mode text", (database) => {
       end: SHOP[2]?.content.length,
       content: SHOP[2]?.content,
       metadata: { grupo: "b" },
-      textScore: best,
+      score: best,
+      coverage: best,
     });
   });
 
@@ -130,30 +133,58 @@ describeOnEach("mode text", (database) => {
     expect(await found("primeira")).toEqual(["longo"]);
   });
 
-  it("ranks as BM25 does", async () => {
-    const test = await openTestIndex(database, {}, PORTUGUESE);
-    const random = randomOf(7);
-    const words = ["girassol", "orquidea", "vaso", "terra", "adubo", "luz", "agua", "poda"];
-    const texts = Array.from({ length: 120 }, () =>
-      Array.from({ length: 3 + Math.floor(random() * 30) }, () => words[Math.floor(random() ** 2 * words.length)]).join(
-        " ",
-      ),
-    );
-    const trainings = texts.map((content, place) => ({ id: place.toString(), content }));
-    for await (const { status } of test.index.upsertTrainings(trainings)) expect(status).toBe("indexed");
-    const question = ["poda", "agua", "girassol"];
-    const hits = await test.index.similar(question.join(" "), { mode: "text", k: 20 });
-    const expected = bm25(
-      texts.map((text) => text.split(" ")),
-      question,
-    );
-    const byPlace = new Map(expected.map((score, place) => [place.toString(), score]));
-    for (const { trainingId, textScore } of hits)
-      expect(textScore).toBeCloseTo(byPlace.get(String(trainingId)) ?? NaN, 6);
-    const best = [...expected].sort((left, right) => right - left).slice(0, 20);
-    expect(hits.map(({ textScore }) => Number(textScore.toFixed(6)))).toEqual(
-      best.map((score) => Number(score.toFixed(6))),
-    );
+  it("ranks as BM25 does, and scores by its share of the highest BM25", async () => {
+    const { index, scoresFor } = await openGarden(database);
+    for (const question of ["poda agua girassol", "luz", "poda xilofone vaso xadrez"]) {
+      const expected = await scoresFor(question);
+      const hits = await index.similar(question, { mode: "text", k: 20 });
+      for (const { trainingId, score, coverage } of hits) {
+        expect(coverage).toBeCloseTo(expected.get(String(trainingId))?.coverage ?? NaN, 6);
+        expect(score).toBe(coverage);
+      }
+      const best = [...expected.values()].map(({ coverage }) => coverage).sort((left, right) => right - left);
+      expect(hits.map(({ coverage }) => coverage.toFixed(6))).toEqual(
+        best.slice(0, 20).map((coverage) => coverage.toFixed(6)),
+      );
+    }
+  });
+
+  it("covers a question less if it has a word that no chunk has", async () => {
+    const { index } = await openShop(database);
+    const coverageOf = async (question: string): Promise<number> => {
+      const [hit] = await index.similar(question, { mode: "text", k: 1 });
+      expect(hit?.trainingId).toBe("trocas");
+      return hit?.coverage ?? NaN;
+    };
+    const whole = await coverageOf("troca em sete dias");
+    const missing = await coverageOf("troca em sete dias de xilofone");
+    expect(missing).toBeLessThan(whole);
+    expect(await coverageOf("troca em sete dias de xilofone quântico")).toBeLessThan(missing);
+    // Stop words are no words of the question, and a repetition is no other word.
+    expect(await coverageOf("a troca em até os sete dias, sete dias?")).toBeCloseTo(whole, 12);
+  });
+
+  it("has no coverage above 1, even of a text that repeats the question's words", async () => {
+    const { index } = await openShop(database);
+    for (const [id, times] of [
+      ["uma", 1],
+      ["muitas", 250],
+      ["demais", 5_000],
+    ] as const) {
+      const documents = [{ pageContent: "xilofone quântico ".repeat(times) }];
+      await index.upsertTraining({ id, documents, split: false });
+    }
+    for (const mode of ["text", "hybrid"] as const) {
+      const hits: Hit<"text" | "hybrid">[] = await index.similar("xilofone quântico", { mode });
+      const coverages = new Map(hits.map(({ trainingId, coverage }) => [trainingId, coverage]));
+      for (const id of ["muitas", "demais"]) {
+        expect(coverages.get(id)).toBeGreaterThan(0.98);
+        expect(coverages.get(id)).toBeLessThanOrEqual(1);
+      }
+      expect(coverages.get("uma")).toBeGreaterThan(0.4);
+      expect(coverages.get("uma")).toBeLessThan(0.7);
+      for (const { score } of hits) expect(score).toBeLessThanOrEqual(1);
+    }
   });
 
   it.each(["text", "hybrid"] as const)("refuses queries without words in mode %s", async (mode) => {
@@ -187,27 +218,121 @@ describeOnEach("mode text", (database) => {
 });
 
 describeOnEach("mode hybrid", (database) => {
-  it("fuses both searches by rank, and returns the separate scores too", async () => {
-    const { index } = await openShop(database);
-    const question = "Em quantos dias entregam?";
-    const byVector = await index.similar(question);
-    const byText = await index.similar(question, { mode: "text" });
-    const hits = await index.similar(question, { mode: "hybrid" });
-    expect(hits).toHaveLength(SHOP.length);
-    const fused = (id: unknown): number =>
-      [byVector, byText]
-        .map((found) => found.findIndex(({ trainingId }) => trainingId === id))
-        .reduce((sum, place) => sum + (place < 0 ? 0 : 1 / (61 + place)), 0);
-    for (const { trainingId, fusedScore, score, textScore } of hits) {
-      expect(fusedScore).toBeCloseTo(fused(trainingId), 12);
-      expect(score).toBe(byVector.find((hit) => hit.trainingId === trainingId)?.score);
-      expect(textScore).toBe(byText.find((hit) => hit.trainingId === trainingId)?.textScore);
+  it("scores every candidate by similarity and coverage, and orders by their weighted sum", async () => {
+    const { index, scoresFor } = await openGarden(database);
+    const byVector = await index.similar(GARDEN_QUESTION, { k: 50 });
+    const byText = await index.similar(GARDEN_QUESTION, { mode: "text", k: 50 });
+    const candidates = new Set([...byVector, ...byText].map(({ trainingId }) => String(trainingId)));
+    expect(candidates.size).toBeGreaterThan(55);
+    const expected = await scoresFor(GARDEN_QUESTION);
+    for (const [weights, vector, text] of [
+      [undefined, 0.35, 0.65],
+      [{ vector: 1, text: 1 }, 0.5, 0.5],
+      [{ vector: 3, text: 1 }, 0.75, 0.25],
+    ] as const) {
+      const hits = await index.similar(GARDEN_QUESTION, { mode: "hybrid", weights, k: 50 });
+      for (const { trainingId, score, similarity, distance, coverage } of hits) {
+        const scores = expected.get(String(trainingId));
+        expect(similarity).toBeCloseTo(scores?.similarity ?? NaN, 5);
+        expect(coverage).toBeCloseTo(scores?.coverage ?? NaN, 6);
+        expect(similarity).toBe(1 - (distance ?? NaN));
+        expect(score).toBeCloseTo(vector * (similarity ?? NaN) + text * coverage, 14);
+      }
+      const best = [...candidates]
+        .map((id) => vector * (expected.get(id)?.similarity ?? NaN) + text * (expected.get(id)?.coverage ?? NaN))
+        .sort((left, right) => right - left);
+      expect(hits).toHaveLength(50);
+      for (const [place, { score }] of hits.entries()) expect(score).toBeCloseTo(best[place] ?? NaN, 5);
     }
-    const scores = hits.map(({ fusedScore }) => fusedScore);
-    expect(scores).toEqual([...scores].sort((left, right) => right - left));
   });
 
-  it("weights the two searches", async () => {
+  it("gives a hit that only one search found the score that the other mode gives it", async () => {
+    const { index } = await openGarden(database);
+    const rankOf = (hits: Hit[], id: string): number => hits.findIndex(({ chunkId }) => chunkId === id);
+    const isCandidate = (rank: number): boolean => rank >= 0 && rank < 50;
+    const seen = { byVectorOnly: 0, byTextOnly: 0, withoutWords: 0 };
+    for (const question of [GARDEN_QUESTION, "poda"]) {
+      const byVector = await index.similar(question, { k: 1000 });
+      const byText = await index.similar(question, { mode: "text", k: 1000 });
+      expect(byText.length).toBeLessThan(byVector.length);
+      for (const weights of [undefined, { text: 0 }, { vector: 0 }]) {
+        for (const hit of await index.similar(question, { mode: "hybrid", weights, k: 50 })) {
+          const [inVector, inText] = [rankOf(byVector, hit.chunkId), rankOf(byText, hit.chunkId)];
+          expect(isCandidate(inVector) || isCandidate(inText)).toBe(true);
+          expect(hit.distance).toBe(byVector[inVector]?.distance);
+          expect(hit.similarity).toBe(byVector[inVector]?.similarity);
+          expect(hit.coverage).toBe(inText < 0 ? 0 : byText[inText]?.coverage);
+          if (!isCandidate(inVector)) seen.byTextOnly += 1;
+          else if (inText < 0) seen.withoutWords += 1;
+          else if (!isCandidate(inText)) seen.byVectorOnly += 1;
+        }
+      }
+    }
+    for (const [what, times] of Object.entries(seen)) expect(times, what).toBeGreaterThan(0);
+  });
+
+  it("gives a chunk the same score whatever else is found: with another k, filter, or limit per training", async () => {
+    const { index } = await openGarden(database);
+    const all = await index.similar(GARDEN_QUESTION, { mode: "hybrid", k: 120 });
+    expect(all).toHaveLength(120);
+    const scores = new Map(all.map(({ chunkId, score }) => [chunkId, score]));
+    for (const options of [
+      { k: 5 },
+      { k: 50 },
+      { k: 5, filter: { parte: 1 } },
+      { k: 50, filter: { parte: 0 } },
+      { k: 10, perTraining: 1 },
+      { k: 10, minScore: 0.2 },
+    ]) {
+      const hits = await index.similar(GARDEN_QUESTION, { mode: "hybrid", ...options });
+      expect(hits.length, JSON.stringify(options)).toBeGreaterThan(2);
+      for (const { chunkId, score } of hits) expect(score).toBe(scores.get(chunkId));
+    }
+  });
+
+  it.each(["vector", "text", "hybrid"] as const)(
+    "adds hits with a larger k, and changes none: mode %s",
+    { timeout: 120_000 },
+    async (mode) => {
+      const { index } = await openGarden(database);
+      for (const question of [GARDEN_QUESTION, "vaso xilofone"]) {
+        for (const filter of [undefined, { parte: 1 }]) {
+          const all: Hit[] = await index.similar(question, { mode, k: 50, filter });
+          for (let k = 1; k < 50; k += 1) {
+            const hits: Hit[] = await index.similar(question, { mode, k, filter });
+            expect(hits).toEqual(all.slice(0, k));
+          }
+        }
+      }
+    },
+  );
+
+  it("divides weights by their sum; one that is left out keeps its default", async () => {
+    const { index } = await openGarden(database);
+    const find = async (weights?: { vector?: number | undefined; text?: number | undefined }): Promise<HybridHit[]> =>
+      index.similar(GARDEN_QUESTION, { mode: "hybrid", weights, k: 20 });
+    const byDefault = await find();
+    for (const same of [{}, { vector: 0.35 }, { text: 0.65 }, { vector: 0.35, text: 0.65 }, { vector: undefined }])
+      expect(await find(same), JSON.stringify(same)).toEqual(byDefault);
+    for (const [weights, vector, text] of [
+      [{ vector: 7, text: 13 }, 0.35, 0.65],
+      [{ vector: 1000, text: 1000 }, 0.5, 0.5],
+      [{ vector: 1e-9, text: 1e-9 }, 0.5, 0.5],
+      [{ vector: 2 }, 2 / 2.65, 0.65 / 2.65],
+      [{ text: 2 }, 0.35 / 2.35, 2 / 2.35],
+      [{ vector: 0 }, 0, 1],
+      [{ text: 0 }, 1, 0],
+    ] as const) {
+      const hits = await find(weights);
+      expect(hits).toHaveLength(20);
+      for (const { score, similarity, coverage } of hits)
+        expect(score, JSON.stringify(weights)).toBeCloseTo(vector * (similarity ?? NaN) + text * coverage, 14);
+      const scores = hits.map(({ score }) => score);
+      expect(scores).toEqual([...scores].sort((left, right) => right - left));
+    }
+  });
+
+  it("orders as the one mode does if the other one has no weight", async () => {
     const { index } = await openShop(database);
     const question = "dias de troca";
     const ids = async (weights: { vector?: number; text?: number }): Promise<unknown[]> =>
@@ -215,7 +340,16 @@ describeOnEach("mode hybrid", (database) => {
     const byVector = await index.similar(question);
     expect(await ids({ text: 0 })).toEqual(byVector.map(({ trainingId }) => trainingId));
     expect((await ids({ vector: 0 })).slice(0, 2)).toEqual(["trocas", "entregas"]);
-    for (const weights of [{ text: -1 }, { vector: NaN }, { vector: 0, text: 0 }, null, { text: "1" }]) {
+    for (const weights of [
+      { text: -1 },
+      { text: 1001 },
+      { vector: NaN },
+      { vector: 0, text: 0 },
+      null,
+      { text: "1" },
+      { text: null },
+      { words: 1 },
+    ]) {
       await expect(
         index.similar(question, { mode: "hybrid", weights: weights as { text: number } }),
       ).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
@@ -239,11 +373,23 @@ describeOnEach("mode hybrid", (database) => {
       schema,
       onNotice: (notice) => notices.push(notice),
     });
-    const hits = await telling.similar("troca", { mode: "hybrid", onTextOnly: (error) => told.push(error) });
+    const search = { mode: "hybrid", onTextOnly: (error: Error) => told.push(error) } as const;
+    const hits = await telling.similar("troca", search);
     expect(told).toEqual([expect.any(EmbeddingError)]);
     expect(notices).toMatchObject([{ code: "TEXT_ONLY", cause: told[0] }]);
-    expect(hits).toMatchObject([{ trainingId: "trocas", score: undefined, distance: undefined }]);
-    expect(hits[0]?.fusedScore).toBeCloseTo(1 / 61, 12);
+    expect(hits).toMatchObject([{ trainingId: "trocas", similarity: undefined, distance: undefined }]);
+    const [byText] = await telling.similar("troca", { mode: "text" });
+    expect(byText?.coverage).toBeGreaterThan(0);
+    for (const [weights, text] of [
+      [undefined, 0.65],
+      [{ vector: 1, text: 3 }, 0.75],
+      [{ vector: 0 }, 1],
+      [{ text: 0 }, 0],
+    ] as const) {
+      const [hit] = await telling.similar("troca", { ...search, weights });
+      expect(hit?.coverage).toBe(byText?.coverage);
+      expect(hit?.score).toBe(text * (byText?.coverage ?? NaN));
+    }
   });
 
   it("is one round trip, as is mode text", async () => {
@@ -260,12 +406,26 @@ describeOnEach("mode hybrid", (database) => {
   it("serves a retriever", async () => {
     const { index } = await openShop(database);
     const [document] = await index.asRetriever({ mode: "hybrid", k: 1 }).invoke("Quando aceitam trocas?");
+    const [hit] = await index.similar("Quando aceitam trocas?", { mode: "hybrid", k: 1 });
     expect(document).toMatchObject({
       pageContent: SHOP[2]?.content,
       metadata: {
-        trainingIndex: { trainingId: "trocas", textScore: expect.any(Number) as number, fusedScore: 2 / 61 },
+        trainingIndex: {
+          trainingId: "trocas",
+          score: hit?.score,
+          similarity: hit?.similarity,
+          distance: hit?.distance,
+          coverage: hit?.coverage,
+        },
       },
     });
+    expect(hit?.coverage).toBeGreaterThan(0);
+    for (const { metadata } of await index.asRetriever({ mode: "text" }).invoke("Quando aceitam trocas?")) {
+      const { score, coverage } = metadata.trainingIndex;
+      expect(score).toBe(coverage);
+      expect(metadata.trainingIndex).not.toHaveProperty("similarity");
+      expect(metadata.trainingIndex).not.toHaveProperty("distance");
+    }
   });
 });
 
@@ -308,17 +468,3 @@ describeOnEach("textSearch of migrate", (database) => {
     await expect(asked).rejects.toMatchObject({ code: "INVALID_ARGUMENT", option: "textSearch" });
   });
 });
-
-/** Textbook BM25, with the number of distinct words as the length of a text. */
-function bm25(texts: string[][], question: string[]): number[] {
-  const lengths = texts.map((words) => new Set(words).size);
-  const average = lengths.reduce((sum, length) => sum + length, 0) / texts.length;
-  return texts.map((words, place) =>
-    question.reduce((score, word) => {
-      const times = words.filter((other) => other === word).length;
-      const found = texts.filter((other) => other.includes(word)).length;
-      const weight = Math.log(1 + (texts.length - found + 0.5) / (found + 0.5));
-      return score + (weight * times * 2.2) / (times + 1.2 * (0.25 + (0.75 * (lengths[place] ?? 0)) / average));
-    }, 0),
-  );
-}

@@ -15,15 +15,17 @@ export const hit: ChunkHit = {
   content: "Entregamos em 3 dias úteis",
   metadata: { grupo: "entrega", page: 4 },
   score: 0.83,
+  similarity: 0.83,
   distance: 0.17,
 };
 
 /** A found training, with an id that a JavaScript number cannot represent. */
-export const training: TrainingHit = {
+export const training: TrainingHit<"vector"> = {
   trainingId: 9_007_199_254_740_993n,
   metadata: { grupo: "entrega" },
-  score: 0.7,
-  distance: 0.3,
+  score: 0.83,
+  similarity: 0.83,
+  distance: 0.17,
   chunks: [{ ...hit, trainingId: 9_007_199_254_740_993n }],
 };
 

@@ -2,6 +2,7 @@ import { TrainingIndex, type Hit, type Queryable, type SimilarOptions } from "la
 import { expect, it } from "vitest";
 import { describeOnEach, type TestDatabase } from "../support/databases.js";
 import { CountingEmbeddings, FIVE_PARAGRAPHS, inHostTransaction, openTestIndex } from "../support/index.js";
+import { GARDEN_QUESTION, openGarden } from "../support/garden.js";
 import { openWith, towards } from "../support/placed-vectors.js";
 import { recordingPool, type Statement } from "../support/recording-pool.js";
 
@@ -37,10 +38,8 @@ describeOnEach("minScore and maxDistance", (database) => {
     for (const border of borders) expect(await index.similar(towards(0), border)).toHaveLength(2);
   });
 
-  it("apply to a training's mean, to the vector part of mode hybrid, and in a retriever", async () => {
+  it("apply to the distance of mode hybrid, and in a retriever", async () => {
     const { index } = await openWith(database, trainings, PORTUGUESE);
-    const found = await index.similar(towards(0), { strategy: "trainings", minScore: 0.9 });
-    expect(found.map(({ trainingId }) => trainingId)).toEqual(["perto"]);
     const hits = await index.similar("longe", { mode: "hybrid", maxDistance: 0.9 });
     for (const { distance } of hits) expect(distance).toBeLessThanOrEqual(0.9);
     const all = await index.similar("longe", { mode: "hybrid" });
@@ -48,10 +47,58 @@ describeOnEach("minScore and maxDistance", (database) => {
     expect(await index.asRetriever({ minScore: 1 }).invoke("girassol")).toEqual([]);
   });
 
-  it("are refused in mode text, whose scores are not similarities", async () => {
+  it.each(["vector", "text", "hybrid"] as const)(
+    "leave out what scores less in mode %s, in similar and in a retriever",
+    async (mode) => {
+      const { index } = await openGarden(database);
+      const all: Hit[] = await index.similar(GARDEN_QUESTION, { mode, k: 50 });
+      expect(all).toHaveLength(50);
+      const scores = all.map(({ score }) => score);
+      expect(scores).toEqual([...scores].sort((left, right) => right - left));
+      for (const border of [0, 7, 20]) {
+        const minScore = scores[border] ?? NaN;
+        const expected = all.filter(({ score }) => score >= minScore);
+        expect(await index.similar(GARDEN_QUESTION, { mode, k: 50, minScore })).toEqual(expected);
+        const documents = await index.asRetriever({ mode, k: 50, minScore }).invoke(GARDEN_QUESTION);
+        expect(documents.map(({ id }) => id)).toEqual(expected.map(({ chunkId }) => chunkId));
+      }
+      expect(await index.similar(GARDEN_QUESTION, { mode, minScore: 1 })).toEqual([]);
+    },
+  );
+
+  it("apply without the embedder: minScore to the part of the score that the words have", async () => {
+    const { index, embeddings } = await openGarden(database);
+    const byText = await index.similar(GARDEN_QUESTION, { mode: "text", k: 50 });
+    embeddings.embedQuery = () => Promise.reject(new Error("connect ECONNREFUSED"));
+    for (const [weights, ofText] of [
+      [undefined, 0.65],
+      [{ vector: 1, text: 1 }, 0.5],
+    ] as const) {
+      const search = { mode: "hybrid", k: 50, weights, onTextOnly: () => undefined } as const;
+      const minScore = ofText * (byText[9]?.coverage ?? NaN);
+      const expected = byText.filter(({ coverage }) => ofText * coverage >= minScore);
+      const hits = await index.similar(GARDEN_QUESTION, { ...search, minScore });
+      expect(hits.map(({ chunkId }) => chunkId)).toEqual(expected.map(({ chunkId }) => chunkId));
+      for (const [place, { score, coverage, similarity }] of hits.entries()) {
+        expect(coverage).toBe(byText[place]?.coverage);
+        expect(score).toBe(ofText * coverage);
+        expect(similarity).toBeUndefined();
+      }
+      expect(expected.length).toBeLessThan(50);
+      expect(await index.similar(GARDEN_QUESTION, { ...search, minScore: ofText })).toEqual([]);
+    }
+  });
+
+  it.each([
+    ["mode text", { mode: "text" }],
+    ["mode text and strategy trainings", { mode: "text", strategy: "trainings" }],
+    ["onTextOnly", { mode: "hybrid", onTextOnly: () => undefined }],
+  ] as const)("maxDistance is refused with %s, where hits may have no distance", async (_name, options) => {
     const { index } = await openTestIndex(database, {}, PORTUGUESE);
-    const refused = index.similar("loja", { mode: "text", minScore: 0.5 });
-    await expect(refused).rejects.toMatchObject({ code: "INVALID_ARGUMENT", option: "minScore" });
+    const refused = index.similar("loja", { ...options, maxDistance: 2 });
+    await expect(refused).rejects.toMatchObject({ code: "INVALID_ARGUMENT", option: "maxDistance" });
+    await expect(refused).rejects.toThrow("use minScore");
+    expect(await index.similar("loja", { ...options, minScore: 0.5 })).toEqual([]);
   });
 
   it("do not cause a second statement if a filter and a threshold leave few hits", async () => {
@@ -89,6 +136,7 @@ describeOnEach("perTraining", (database) => {
       expect(await find({ perTraining: 1, filter: { parte: 1 } })).toEqual(["a", "b", "c", "d", "e"]);
       const found = await index.similar(towards(0), { strategy: "trainings", k: 5 });
       expect(found.map(({ trainingId }) => trainingId)).toEqual(["a", "b", "c", "d", "e"]);
+      for (const { chunks } of found.slice(1)) expect(chunks.length).toBeGreaterThan(0);
     },
   );
 
@@ -163,8 +211,12 @@ describeOnEach("a search that sorts, joins or counts its candidates", (database)
     ["nearest", { perTraining: 2 }],
     ["nearest", { strategy: "trainings" }],
     ["nearest", { mode: "hybrid" }],
-    ["fused", { mode: "hybrid" }],
+    ["found", { mode: "hybrid" }],
+    ["found", { mode: "hybrid", perTraining: 2 }],
+    ["found", { mode: "hybrid", strategy: "trainings" }],
     ["matching", { mode: "text", perTraining: 2 }],
+    ["found", { mode: "text", perTraining: 2 }],
+    ["found", { mode: "text", strategy: "trainings" }],
   ] as [expression: string, options: SimilarOptions][])(
     "keeps no texts in %s before it knows the page, with %j",
     async (expression, options) => {
@@ -232,7 +284,10 @@ describeOnEach("neighbors", (database) => {
       index.similar("dois", { ...wide, mode: "hybrid" }),
       index.similar("dois", { ...wide, perTraining: 1, minScore: 0.5 }),
       index.similar("dois", { ...wide, mmr: {} }),
-      index.similar("dois", { ...wide, strategy: "trainings" }).then(([hit]) => hit?.chunks ?? []),
+      ...(["vector", "text", "hybrid"] as const).map(
+        async (mode): Promise<Hit[]> =>
+          (await index.similar("dois", { ...wide, mode, strategy: "trainings" }))[0]?.chunks ?? [],
+      ),
     ];
     for (const [hit] of await Promise.all(searches)) expect(hit?.content).toBe("um\n\ndois\n\ntrês");
     expect(recording.statements).toHaveLength(searches.length);
@@ -302,6 +357,7 @@ describeOnEach("mmr", (database) => {
       "metadata",
       "position",
       "score",
+      "similarity",
       "start",
       "trainingId",
     ]);
@@ -323,6 +379,8 @@ describeOnEach("client", (database) => {
     { mode: "text" },
     { mode: "hybrid" },
     { strategy: "trainings" },
+    { strategy: "trainings", mode: "text" },
+    { strategy: "trainings", mode: "hybrid" },
     { perTraining: 1 },
   ] as SimilarOptions[])("sees uncommitted writes of the host's transaction, with %j", async (options) => {
     const { index, pool } = await openTestIndex(database, {}, PORTUGUESE);

@@ -1,4 +1,4 @@
-import { TrainingIndex, type TextHit } from "langchain-training-index";
+import { TrainingIndex, type Hit, type TextHit } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { describeOnServer } from "../support/databases.js";
 import { openTestIndex } from "../support/index.js";
@@ -45,14 +45,23 @@ describeOnServer("mode text, on a large table", (database) => {
     const byVector = await opened.similar("raridade comum", search);
     const ids = Array.from({ length: 12 }, (_, place) => (place * 500 + 3).toString()).sort();
     for (const hits of [byText, byVector]) expect(hits.map(({ chunkId }) => chunkId).sort()).toEqual(ids);
-    const fused = await opened.similar("raridade comum", { ...search, mode: "hybrid" });
-    expect(fused.map(({ chunkId }) => chunkId).sort()).toEqual(ids);
-    for (const { chunkId, textScore, distance, fusedScore } of fused) {
-      const [inText, inVector] = [byText, byVector].map((hits) => hits.findIndex((hit) => hit.chunkId === chunkId));
-      expect(textScore).toBe(byText[inText ?? -1]?.textScore);
-      expect(distance).toBe(byVector[inVector ?? -1]?.distance);
-      expect(fusedScore).toBeCloseTo(1 / (61 + (inText ?? NaN)) + 1 / (61 + (inVector ?? NaN)), 12);
+    const byBoth = await opened.similar("raridade comum", { ...search, mode: "hybrid" });
+    expect(byBoth.map(({ chunkId }) => chunkId).sort()).toEqual(ids);
+    for (const { chunkId, score, similarity, distance, coverage } of byBoth) {
+      const isIt = (hit: { chunkId: string }): boolean => hit.chunkId === chunkId;
+      expect(coverage).toBe(byText.find(isIt)?.coverage);
+      expect(coverage).toBeGreaterThan(0);
+      expect(distance).toBe(byVector.find(isIt)?.distance);
+      expect(score).toBeCloseTo(0.35 * (similarity ?? NaN) + 0.65 * coverage, 14);
     }
+    // A hit that the vectors found has the coverage of all words, although only the rare ones were searched for.
+    const covered = new Map((await find(1000)).map(({ chunkId, coverage }) => [chunkId, coverage]));
+    const question = { mode: "hybrid", weights: { text: 0 }, k: 50 } as const;
+    const nearest = await opened.similar("raridade incomum comum", question);
+    const known = nearest.filter(({ chunkId }) => covered.has(chunkId));
+    expect(known.length).toBeGreaterThan(0);
+    for (const { chunkId, coverage } of known) expect(coverage).toBeCloseTo(covered.get(chunkId) ?? NaN, 12);
+    for (const { coverage } of nearest) expect(coverage).toBeGreaterThan(0);
     // One statement per search.
     recording.statements.length = 0;
     await find(5);
@@ -72,11 +81,14 @@ describeOnServer("mode text, on a large table", (database) => {
     recording.statements.length = 0;
     for (const mode of ["text", "hybrid"] as const) {
       const [hit] = await index.similar(`troca ${words}`, { mode });
-      expect(hit).toMatchObject({ trainingId: "trocas", textScore: expect.any(Number) as number });
+      expect(hit).toMatchObject({ trainingId: "trocas", coverage: expect.any(Number) as number });
+      // One of 128 words, of which the others are in no chunk.
+      expect(hit?.coverage).toBeGreaterThan(0);
+      expect(hit?.coverage).toBeLessThan(0.01);
       // After more distinct words than are searched for, and after more text than is read for words.
       for (const question of [`${words.slice(0, 10_000)} troca`, `${"a de o que ".repeat(2_000)} troca`]) {
-        const found = await index.similar(question, { mode });
-        expect(found.map(({ textScore }) => textScore)).toEqual(mode === "text" ? [] : [undefined]);
+        const found: Hit<"text" | "hybrid">[] = await index.similar(question, { mode });
+        expect(found.map(({ coverage }) => coverage)).toEqual(mode === "text" ? [] : [0]);
       }
     }
     for (const { values = [] } of recording.statements) {

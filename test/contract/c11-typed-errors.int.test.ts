@@ -237,6 +237,15 @@ const FAILURES: Record<ErrorCode, Failure> = {
     cause: true,
     provoke: async (test) => (await openOnOllama(test, { models: [] })).upsertTraining(TRAINING),
   },
+  RERANK_FAILED: {
+    class: TrainingIndexError,
+    retryable: true,
+    cause: true,
+    provoke: async ({ index }) => {
+      await index.upsertTraining(TRAINING);
+      return index.similar("loja", { rerank: ([hit]) => Promise.reject(new Error(SECRET + String(hit))) });
+    },
+  },
   DATABASE_FAILED: {
     class: DatabaseError,
     retryable: false,

@@ -7,13 +7,13 @@ import {
   type SearchMode,
   type SearchStrategy,
   type SimilarOptions,
+  type TrainingDocument,
   type TrainingHit,
 } from "langchain-training-index";
 import { similarityHandler } from "langchain-training-index/http";
 import { expect, it } from "vitest";
 import { describeOnServer, type TestDatabase } from "../support/databases.js";
 import { inHostTransaction, openTestIndex, type TestIndex } from "../support/index.js";
-import { openWith, towards } from "../support/placed-vectors.js";
 
 type Options = SimilarOptions<SearchMode, SearchStrategy>;
 
@@ -21,15 +21,13 @@ type Options = SimilarOptions<SearchMode, SearchStrategy>;
 const SECRET = "segredo";
 const VISIBLE = { bot: "a" };
 const QUESTION = "a loja";
+const MODES: readonly SearchMode[] = ["vector", "text", "hybrid"];
 
 /** Values of every option of a search; a new option has to be added here. */
 const VALUES: { [Name in keyof Required<Options>]: readonly Options[Name][] } = {
   strategy: ["chunks", "trainings"],
-  mode: ["vector", "text", "hybrid"],
-  weights: [
-    { vector: 0, text: 1 },
-    { vector: 1, text: 0 },
-  ],
+  mode: MODES,
+  weights: [{ vector: 0, text: 1 }, { vector: 1, text: 0 }, { vector: 1 }],
   onTextOnly: [() => undefined],
   k: [1, 1000],
   filter: [{ grupo: "x" }, { nota: { ne: "outra" } }],
@@ -153,6 +151,7 @@ describeOnServer("C10 No leak, no injection", (database) => {
       const { embeddings, index, pool, schema } = test;
       const scoped = await TrainingIndex.initialize(embeddings, { pool, schema, filter: VISIBLE });
       const refused: Options[] = [];
+      const answered = new Set<string>();
       let answers = 0;
       for (const search of allSearches()) {
         const { filter } = search;
@@ -167,6 +166,7 @@ describeOnServer("C10 No leak, no injection", (database) => {
             expect(text, JSON.stringify(options)).not.toContain(SECRET);
             expect(answer.length, JSON.stringify(options)).toBeGreaterThan(0);
             answers += 1;
+            answered.add(`${search.strategy} by ${search.mode}`);
           } catch (error) {
             if (!(error instanceof InvalidArgumentError)) throw error;
             refused.push(search);
@@ -174,6 +174,9 @@ describeOnServer("C10 No leak, no injection", (database) => {
         }
       }
       expect(answers).toBeGreaterThan(100);
+      for (const strategy of VALUES.strategy) {
+        for (const mode of MODES) expect(answered).toContain(`${strategy} by ${mode}`);
+      }
       // Some options are refused with a mode or strategy. No value may be refused with all of them.
       for (const [option, values] of Object.entries(VALUES)) {
         for (const value of values) {
@@ -189,14 +192,17 @@ describeOnServer("C10 No leak, no injection", (database) => {
   it("a hybrid search without its embedder returns nothing that a filter excludes", async () => {
     const { index, embeddings } = await openMixed(database);
     embeddings.embedQuery = () => Promise.reject(new Error("connect ECONNREFUSED"));
-    const hits = await index.similar(QUESTION, {
+    const search = {
       mode: "hybrid",
       filter: VISIBLE,
       neighbors: { before: 50, after: 50 },
       onTextOnly: () => undefined,
-    });
+    } as const;
+    const hits = await index.similar(QUESTION, search);
     expect(hits).toHaveLength(5);
-    expect(JSON.stringify(hits)).not.toContain(SECRET);
+    const trainings = await index.similar(QUESTION, { ...search, strategy: "trainings", perTraining: 50 });
+    expect(trainings).toHaveLength(3);
+    expect(JSON.stringify([hits, trainings])).not.toContain(SECRET);
   });
 
   it.each([
@@ -249,34 +255,42 @@ describeOnServer("C10 No leak, no injection", (database) => {
     for (const { content, start, end } of hits) expect(content).toHaveLength(end - start);
   });
 
-  it("the mean of a training is that of its chunks that match the filter", async () => {
-    const { index } = await openWith(database, {
-      a: [towards(0), towards(9)],
-      b: [towards(0, 0.5), towards(9)],
+  it.each(MODES)("a training is ranked by its best chunk that matches the filter: mode %s", async (mode) => {
+    const { index } = await openTestIndex(database, {}, { textSearch: "portuguese" });
+    const chunk = (pageContent: string, parte: number): TrainingDocument => ({ pageContent, metadata: { parte } });
+    await index.upsertTraining({
+      id: "a",
+      documents: [chunk("o frete grátis do pix", 0), chunk("o prazo do frete", 1)],
+      split: false,
     });
+    await index.upsertTraining({ id: "b", documents: [chunk("o frete, o frete e o pix", 1)], split: false });
     const find = async (filter?: Filter): Promise<TrainingHit[]> =>
-      index.similar(towards(0), { strategy: "trainings", filter });
-    expect((await find())[0]?.distance).toBeGreaterThan(0.2);
-    const hits = await find({ parte: 0 });
-    expect(hits.map(({ trainingId }) => trainingId)).toEqual(["a", "b"]);
-    for (const { chunks, distance } of hits) {
-      expect(chunks).toHaveLength(1);
-      expect(distance).toBeCloseTo(chunks[0]?.distance ?? NaN, 6);
+      index.similar("frete grátis do pix", { strategy: "trainings", mode, filter });
+    const [whole] = await find();
+    expect(whole?.trainingId).toBe("a");
+    const hits = await find({ parte: 1 });
+    expect(hits.map(({ trainingId }) => trainingId)).toEqual(["b", "a"]);
+    expect(hits[1]?.score).toBeLessThan(whole?.score ?? NaN);
+    for (const { chunks, score } of hits) {
+      expect(chunks).toMatchObject([{ metadata: { parte: 1 }, score }]);
     }
   });
 
-  it("if the filter excludes a training's own metadata, only the part shared with the found chunk is returned", async () => {
-    const { index } = await openMixed(database);
-    const hits = await index.similar(QUESTION, { strategy: "trainings", filter: VISIBLE });
-    const metadata = new Map(hits.map((hit) => [hit.trainingId, hit.metadata]));
-    expect(metadata).toEqual(
-      new Map([
-        ["alternada", { grupo: "x" }],
-        ["cercada", { grupo: "x" }],
-        ["livre", { bot: "a", grupo: "x", nota: "livre" }],
-      ]),
-    );
-    const [whole] = await index.similar(QUESTION, { strategy: "trainings", k: 1, filter: { bot: "b" } });
-    expect(whole?.metadata).toEqual({ bot: "b", grupo: "x", nota: SECRET });
-  });
+  it.each(MODES)(
+    "if the filter excludes a training's own metadata, only the part shared with the found chunk is returned: mode %s",
+    async (mode) => {
+      const { index } = await openMixed(database);
+      const hits: TrainingHit[] = await index.similar(QUESTION, { strategy: "trainings", mode, filter: VISIBLE });
+      const metadata = new Map(hits.map((hit) => [hit.trainingId, hit.metadata]));
+      expect(metadata).toEqual(
+        new Map([
+          ["alternada", { grupo: "x" }],
+          ["cercada", { grupo: "x" }],
+          ["livre", { bot: "a", grupo: "x", nota: "livre" }],
+        ]),
+      );
+      const [whole] = await index.similar(QUESTION, { strategy: "trainings", mode, k: 1, filter: { bot: "b" } });
+      expect(whole?.metadata).toEqual({ bot: "b", grupo: "x", nota: SECRET });
+    },
+  );
 });

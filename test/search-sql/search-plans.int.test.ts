@@ -182,6 +182,46 @@ describeOnServer("a compact vector index", (database) => {
     },
   );
 
+  it.each(["halfvec", "bit"] as const)(
+    "of type %s gives hybrid hits the similarity of the full vectors, whichever search found them",
+    async (vectorIndex) => {
+      const { index, schema } = await openFilled(database, 500, (place) => ({ half: place % 2 }), {
+        vectorIndex,
+        textSearch: "portuguese",
+      });
+      const embeddings = new CountingEmbeddings(1024);
+      // The number of a chunk is a rare word of its text; the vector index does not find it for that.
+      const question = "prazo da loja 123 321 77";
+      const { rows } = await database.owner.query<{ id: string; distance: number }>(
+        `SELECT id, embedding OPERATOR(public.<=>) $1::public.vector AS distance FROM ${schema}.chunk_1`,
+        [JSON.stringify(await embeddings.embedQuery(question))],
+      );
+      const distances = new Map(rows.map(({ id, distance }) => [id, distance]));
+      expect(distances.size).toBe(500);
+      const byText = await index.similar(question, { mode: "text", k: 1000 });
+      const covered = new Map(byText.map(({ chunkId, coverage }) => [chunkId, coverage]));
+      for (const filter of [undefined, { half: 1 }]) {
+        for (const weights of [undefined, { text: 0 }, { vector: 0 }]) {
+          const hits = await index.similar(question, { mode: "hybrid", k: 50, weights, filter });
+          expect(hits).toHaveLength(50);
+          for (const { chunkId, similarity, distance, coverage } of hits) {
+            expect(distance).toBe(distances.get(chunkId));
+            expect(similarity).toBe(1 - (distance ?? NaN));
+            expect(coverage).toBeCloseTo(covered.get(chunkId) ?? NaN, 12);
+          }
+        }
+        const trainings = await index.similar(question, { mode: "hybrid", strategy: "trainings", filter });
+        expect(trainings).toHaveLength(5);
+        for (const { chunks, similarity, distance } of trainings) {
+          expect(similarity).toBe(chunks[0]?.similarity);
+          expect(distance).toBe(distances.get(chunks[0]?.chunkId ?? ""));
+        }
+      }
+      const best = await index.similar(question, { mode: "hybrid", k: 3 });
+      expect(best.map(({ content }) => content.split(" ")[0]).sort()).toEqual(["123", "321", "77"]);
+    },
+  );
+
   it("of type bit finds more of the true neighbours with more candidates", async () => {
     const { index, vectors } = await openFilled(database, 500, () => ({}), { vectorIndex: "bit" });
     const found = { few: 0, many: 0 };

@@ -27,41 +27,32 @@ async function ask(method, path, body) {
 async function search() {
   const query = element("query").value;
   const strategy = element("strategy").value;
-  // Strategy `trainings` searches by vector only.
-  const mode = strategy === "trainings" ? "vector" : element("mode").value;
+  const mode = element("mode").value;
   element("hits").replaceChildren();
   element("found").textContent = "";
   try {
     const { results } = await ask("POST", "oraculo/similarity", { query, mode, strategy });
     element("found").textContent = text("found", results.length);
-    const best = Math.max(...results.map(scoreOf), 0);
-    element("hits").append(...results.map((hit) => hitItem(hit, best)));
+    element("hits").append(...results.map(hitItem));
   } catch (error) {
     element("found").textContent = error.message;
   }
 }
 
-/** The score that hits are ordered by. */
-function scoreOf({ fusedScore, score, textScore }) {
-  return fusedScore ?? score ?? textScore;
-}
-
-function hitItem(hit, best) {
+function hitItem(hit) {
   const training = trainings.find(({ id }) => id === hit.trainingId);
   const passages = hit.chunks ?? [hit];
   const parts = [
     ["score", hit.score],
-    ["textScore", hit.textScore],
-    ["fusedScore", hit.fusedScore],
+    ["similarity", hit.similarity],
+    ["coverage", hit.coverage],
   ];
   const scores = parts
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => `${name} ${value.toFixed(3)}`)
     .join(", ");
-  // A similarity is meaningful by itself; other scores are shown relative to the best hit.
-  const share = hit.fusedScore === undefined && hit.score !== undefined ? hit.score : scoreOf(hit) / best;
   const bar = make("div");
-  bar.style.width = `${Math.max(0, Math.min(1, share)) * 100}%`;
+  bar.style.width = `${Math.max(0, hit.score) * 100}%`;
   const { tag = "", grupo = "" } = hit.metadata;
   return make(
     "li",

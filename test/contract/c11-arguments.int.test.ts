@@ -156,7 +156,9 @@ function wrongSearch(option: string, options: Record<string, unknown>): WrongCal
 const WRONG_SEARCHES: WrongCall[] = [
   ...[-1.1, 1.1, NaN, "0.5", null].flatMap((minScore) => wrongSearch("minScore", { minScore })),
   ...[-0.1, 2.1, NaN, "1"].flatMap((maxDistance) => wrongSearch("maxDistance", { maxDistance })),
-  ...wrongSearch("minScore", { minScore: 0.5, onTextOnly: () => undefined }),
+  ...wrongSearch("minScore", { mode: "text", minScore: 1.1 }),
+  ...wrongSearch("maxDistance", { mode: "text", maxDistance: 0.5 }),
+  ...wrongSearch("maxDistance", { mode: "hybrid", maxDistance: 0.5, onTextOnly: () => undefined }),
   ...[0, 1.5, 1001, "1", null].flatMap((perTraining) => wrongSearch("perTraining", { perTraining })),
   ...[2, "1", null].flatMap((neighbors) => wrongSearch("neighbors", { neighbors })),
   ...[-1, 0.5, 51, "1"].flatMap((before) => wrongSearch("neighbors.before", { neighbors: { before } })),

@@ -107,9 +107,17 @@ describe.skipIf(!hasChromium)("the playground, in Chromium", () => {
     }
     expect(await page.locator("#hits li").first().textContent()).toContain("A Floricultura Girassol entrega");
     await page.getByLabel("Resultado").selectOption("trainings");
-    const found = await search(page, "Qual é o frete de plantas com mais de um metro de altura?");
-    expect(new Set(found).size).toBe(found.length);
-    expect(found).toContain("entregas");
+    for (const [mode, scores] of [
+      ["hybrid", /score \d\.\d{3}, similarity \d\.\d{3}, coverage \d\.\d{3}/],
+      ["vector", /score (\d\.\d{3}), similarity \1(?!, coverage)/],
+      ["text", /score (\d\.\d{3}), coverage \1/],
+    ] as const) {
+      await page.getByLabel("Modo").selectOption(mode);
+      const found = await search(page, "Qual é o frete de plantas com mais de um metro de altura?");
+      expect(new Set(found).size).toBe(found.length);
+      expect(found[0]).toBe("entregas");
+      expect(await page.locator("#hits li").first().textContent()).toMatch(scores);
+    }
   });
 
   it("edits, finalises and deletes, and shows how many chunks each save embedded and reused", async () => {

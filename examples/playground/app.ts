@@ -20,7 +20,7 @@ export function playgroundApp(pool: pg.Pool, index: TrainingIndex): Hono {
       context.body(await readFile(new URL(file, import.meta.url), "utf8"), 200, { "Content-Type": type }),
     );
   }
-  const handler = similarityHandler(index, { modes: ["vector", "text", "hybrid"] });
+  const handler = similarityHandler(index, { modes: ["vector", "text", "hybrid"], search: { matches: true } });
   app.all("/oraculo/similarity", (context) => handler(context.req.raw));
   app.get("/treinamentos", async (context) => context.json(await listTrainings(pool)));
   app.put("/treinamentos/:id", async (context) => {

@@ -64,17 +64,29 @@ function hitItem(hit) {
   );
 }
 
-/** The whole training, with the found passages marked. */
+/** The whole training, with the found passages marked, and in them the question's words. */
 function markedText(content, passages) {
   const paragraph = make("p");
   let place = 0;
-  for (const { start, end } of [...passages].sort((left, right) => left.start - right.start)) {
+  for (const { start, end, matches = [] } of [...passages].sort((left, right) => left.start - right.start)) {
     paragraph.append(content.slice(place, Math.max(place, start)));
-    paragraph.append(make("mark", { textContent: content.slice(Math.max(place, start), end) }));
+    paragraph.append(make("mark", {}, ...withWords(content, Math.max(place, start), end, start, matches)));
     place = Math.max(place, end);
   }
   paragraph.append(content.slice(place));
   return paragraph;
+}
+
+/** A part of a training. `matches` are places in the passage, which begins at `start`. */
+function withWords(content, from, end, start, matches) {
+  const parts = [];
+  let place = from;
+  for (const match of matches.filter((match) => start + match.start >= from)) {
+    parts.push(content.slice(place, start + match.start));
+    place = start + match.end;
+    parts.push(make("b", { textContent: content.slice(start + match.start, place) }));
+  }
+  return [...parts, content.slice(place, end)];
 }
 
 async function change(method, training) {

@@ -202,7 +202,7 @@ export function checkSearch(options: AnySearchOptions, defaults: { scope: Scope;
       options.perTraining === undefined ? undefined : checkInteger("perTraining", options.perTraining, 1, MAX_K),
     neighbors: checkNeighbors(options.neighbors),
     mmr: checkMarginalRelevance(options.mmr, k, mode === "vector" && strategy === "chunks"),
-    matches: checkMatches(options.matches, mode),
+    matches: checkMatches(options.matches),
     rerank: checkReranking(options),
   };
 }
@@ -256,14 +256,9 @@ function checkMarginalRelevance(mmr: AnySearchOptions["mmr"], k: number, isAllow
   };
 }
 
-function checkMatches(matches: unknown, mode: SearchMode): boolean {
-  if (matches !== undefined && typeof matches !== "boolean") {
-    throw new InvalidArgumentError("matches", "must be true or false");
-  }
-  if (matches && mode === "vector") {
-    throw new InvalidArgumentError("matches", 'works with modes "text" and "hybrid" only: a vector has no words');
-  }
-  return matches ?? false;
+function checkMatches(matches: unknown = false): boolean {
+  if (typeof matches !== "boolean") throw new InvalidArgumentError("matches", "must be true or false");
+  return matches;
 }
 
 function checkReranking({ rerank, strategy, mmr }: AnySearchOptions): CheckedRerank | undefined {

@@ -84,7 +84,7 @@ function withWords(content, from, end, start, matches) {
   for (const match of matches.filter((match) => start + match.start >= from)) {
     parts.push(content.slice(place, start + match.start));
     place = start + match.end;
-    parts.push(make("b", { textContent: content.slice(start + match.start, place) }));
+    parts.push(make("em", { textContent: content.slice(start + match.start, place) }));
   }
   return [...parts, content.slice(place, end)];
 }

@@ -102,7 +102,7 @@ describe.skipIf(!hasChromium)("the playground, in Chromium", () => {
         "entregas",
       );
       expect(await page.locator("#hits mark").first().textContent()).toContain("frete");
-      const words = await page.locator("#hits mark b").allTextContents();
+      const words = await page.locator("#hits mark em").allTextContents();
       expect(words.some((word) => /^frete$/i.test(word))).toBe(mode !== "vector");
       const bar = await page.locator("#hits .bar > div").first().boundingBox();
       expect(bar?.width).toBeGreaterThan(20);

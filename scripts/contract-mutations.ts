@@ -234,7 +234,7 @@ const mutations: Mutation[] = [
     to: "ELSE true END",
   },
   {
-    name: "the filter on what is returned with a hit: neighbors, texts and means are read without it",
+    name: "the filter on what is returned with a hit: neighbors, texts and the scores of the other search are read without it",
     noticedBy: ["c10"],
     file: "search-sql/visible-chunks.ts",
     from: 'if (this.#condition === undefined) return "";',

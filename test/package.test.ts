@@ -113,11 +113,11 @@ describe("the tarball", () => {
       "THIRD_PARTY_LICENSES.md",
       "bench/chart.svg",
     ];
-    const isPage = (path: string): boolean => /^(?:docs|examples|tooling)\/|^src\/\w+\/README\.md$/.test(path);
+    const isPage = (path: string): boolean => /^(?:docs|examples|tooling)\/|^src\/[\w-]+\/README\.md$/.test(path);
     expect(files).toContain("package.json");
     const others = files.filter((path) => !papers.includes(path) && !isPage(path));
     expect(others.filter((path) => !path.startsWith("dist/"))).toEqual([]);
-    const pages = files.filter((path) => /^src\/\w+\/README\.md$/.test(path));
+    const pages = files.filter((path) => /^src\/[\w-]+\/README\.md$/.test(path));
     const sources = files.filter((path) => /(^|\/)(src|test)\/|\.test\./.test(path));
     expect(sources.filter((path) => !pages.includes(path))).toEqual([]);
   });

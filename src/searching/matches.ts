@@ -12,12 +12,12 @@ const SPECIAL = /[\\^$.*+?()[\]{}|/]/g;
  * @param words - with or without accents
  */
 export function placesOf(words: readonly string[], text: string): TextRange[] {
-  if (words.length === 0) return [];
+  // A word of marks only folds to nothing, which would be everywhere. The longest first: a compound rather than its parts.
+  const longestFirst = [...new Set(words.map((word) => fold(word).folded))]
+    .filter((word) => word !== "")
+    .sort((left, right) => right.length - left.length);
+  if (longestFirst.length === 0) return [];
   const { folded, places } = fold(text);
-  // The longest first: a compound rather than its parts.
-  const longestFirst = [...new Set(words.map((word) => fold(word).folded))].sort(
-    (left, right) => right.length - left.length,
-  );
   const any = longestFirst.map((word) => word.replaceAll(SPECIAL, "\\$&")).join("|");
   const found = folded.matchAll(new RegExp(`(?<![\\p{L}\\p{N}])(?:${any})(?![\\p{L}\\p{N}])`, "gu"));
   return Array.from(found, ({ 0: word, index }) => ({

@@ -243,7 +243,7 @@ const FAILURES: Record<ErrorCode, Failure> = {
     cause: true,
     provoke: async ({ index }) => {
       await index.upsertTraining(TRAINING);
-      return index.similar("loja", { rerank: ([hit]) => Promise.reject(new Error(SECRET + String(hit))) });
+      return index.similar("loja", { rerank: () => Promise.reject(new Error(SECRET)) });
     },
   },
   DATABASE_FAILED: {

@@ -22,6 +22,7 @@ describe("the places of words in a text", () => {
     [["c++", "(x)"], "c++ (x) cxx", "[c++] [(x)] cxx"],
     [["x"], "", ""],
     [[], "texto", "texto"],
+    [["\u093f"], "texto, \u0939\u093f", "texto, \u0939\u093f"],
   ])("%j in %j", (words, text, expected) => {
     expect(marked(words, text)).toBe(expected);
   });

@@ -1,6 +1,14 @@
 import { namesOf, type Layout } from "../schema/layout.js";
 import { indexedForm, indexOperator, type VectorIndexType } from "../schema/vector-index.js";
-import { isFirstFound, pageColumns, pageOf, withPositions, type Neighbors, type Page } from "./page-sql.js";
+import {
+  IN_READING_ORDER,
+  isFirstFound,
+  pageColumns,
+  pageOf,
+  withPositions,
+  type Neighbors,
+  type Page,
+} from "./page-sql.js";
 import { VisibleChunks } from "./visible-chunks.js";
 
 /**
@@ -37,8 +45,13 @@ export const FIRST_CONDITION_PARAMETER = 3;
 const PAGE_COLUMNS = ["training_id", "id", "content", "metadata", "embedding"];
 
 /**
- * Finds the nearest chunks. Chunks at the same distance are in no particular order: ordering them here would slow every
- * search by a few percent.
+ * A search that returns fewer chunks reads up to this many if they are equally near, to choose among them. A text may be in
+ * thousands of trainings.
+ */
+const MAX_EQUALLY_NEAR = 150;
+
+/**
+ * Finds the nearest chunks.
  *
  * $1 vector, $2 ef_search as text, $3... the condition's parameters.
  */
@@ -52,7 +65,7 @@ export function searchChunks(
   const { extension } = namesOf(layout);
   // The binary form is decoded ten times faster than the text form. As base64, because `pg` corrupts binary results.
   const embedding = withEmbedding ? `, encode(${extension}.vector_send(c.embedding), 'base64') AS embedding` : "";
-  const order = "c.distance";
+  const order = `c.distance, ${IN_READING_ORDER}`;
   if (isFirstFound(page)) {
     const source = `(${nearestChunks(chunks, shape, PAGE_COLUMNS)}\n)`;
     return withPositions(chunks, source, {
@@ -68,7 +81,8 @@ WITH nearest AS MATERIALIZED (${nearestChunks(chunks, shape)}
 }
 
 /**
- * The nearest chunks with their `distance`, nearest first.
+ * The nearest chunks with their `distance`, nearest first. Of equally near ones those of the first trainings, so that a
+ * higher limit only adds chunks.
  *
  * The settings apply to this scan, not to the session: the subquery is a one-time filter, evaluated before the first row,
  * and `true` makes them local to the transaction, which without a host's client is this statement. `iterative_scan` continues
@@ -88,27 +102,24 @@ export function nearestChunks(
     .join(` ${indexOperator(type, names)} `);
   const visible = (selected: string): string => `
   ${chunks.select(selected, SCAN_SETTINGS, plan === "by vector" ? "tests rows" : "may find rows")}`;
-  const limited = (rows: string, order: string, count: number | undefined): string => `${rows}
-  ORDER BY ${order}
-  LIMIT ${count ?? "ALL"}`;
   const kept = columns.join(", ");
   const found = `${kept}, ${distanceOf(chunks.layout)} AS distance`;
+  const nearest = (rows: string): string => `
+  SELECT ${kept}, distance FROM (${rows}) n
+  ORDER BY distance, training_id, id
+  LIMIT ${limit ?? "ALL"}`;
   // OFFSET 0 keeps the planner from using the vector index for the order, and from computing the distance twice.
-  if (plan === "exact")
-    return limited(
-      `
-  SELECT ${kept}, distance FROM (${visible(found)} OFFSET 0) n`,
-      "distance",
-      limit,
-    );
-  if (type === "vector") return limited(visible(found), indexedOrder, limit);
-  const nearest = limited(visible([...new Set([...columns, "embedding"])].join(", ")), indexedOrder, candidates);
-  return limited(
-    `
-  SELECT ${found} FROM (${nearest}) n`,
-    "distance",
-    limit,
-  );
+  if (plan === "exact" || limit === undefined) return nearest(`${visible(found)} OFFSET 0`);
+  // The Hamming distances of bits are small whole numbers: many chunks have the same one.
+  if (type === "bit") {
+    const candidate = [...new Set([...columns, "embedding"])].join(", ");
+    return nearest(`SELECT ${found} FROM (${visible(candidate)}
+  ORDER BY ${indexedOrder}
+  LIMIT ${candidates}) n`);
+  }
+  return nearest(`SELECT * FROM (${visible(found)}
+  ORDER BY ${indexedOrder}
+  FETCH FIRST ${limit} ROWS WITH TIES) n LIMIT ${Math.max(limit, MAX_EQUALLY_NEAR)}`);
 }
 
 const SCAN_SETTINGS = `(SELECT set_config('hnsw.ef_search', $2, true) || set_config('hnsw.iterative_scan', 'strict_order', true))

@@ -82,13 +82,6 @@ const SCORES: ReadonlySet<string> = new Set(
   namesOfProperties<HybridScores>({ score: true, similarity: true, distance: true, coverage: true }),
 );
 
-/** Nearest first; ties by training id, then by position, so that the order is deterministic. */
-export function byDistance({ hit: left }: FoundChunk, { hit: right }: FoundChunk): number {
-  if (left.distance !== right.distance) return left.distance - right.distance;
-  if (left.trainingId !== right.trainingId) return left.trainingId < right.trainingId ? -1 : 1;
-  return left.position - right.position;
-}
-
 /** Converts a row to the fields that hits of every mode have. */
 export function toPassage(row: PassageRow, { idType }: Layout): ChunkPassage {
   const passage: ChunkPassage = {

@@ -2,7 +2,7 @@ import type { Condition } from "../filtering/condition.js";
 import { encodeVector } from "../postgres/codec.js";
 import type { Notify } from "../calls/notices.js";
 import { mapInTurns } from "../calls/turns.js";
-import { byDistance, toFound, type FoundChunk, type HitRow } from "./hits.js";
+import { toFound, type FoundChunk, type HitRow } from "./hits.js";
 import type { CurrentStatements } from "./current-statements.js";
 import {
   examineNearest,
@@ -59,7 +59,7 @@ export async function searchByVector(
   notifyMissingIndex(notify, state);
   const find = isFirstFound(search) ? nearestChunks : nearestOfTrainings;
   const rows = await find(target, search, withEmbedding);
-  return (await mapInTurns(rows, (row) => toFound(row, state.layout))).sort(byDistance);
+  return mapInTurns(rows, (row) => toFound(row, state.layout));
 }
 
 /** The longest condition, in characters, whose statement is cached. */

@@ -69,6 +69,26 @@ describeOnEach("similar", (database) => {
     );
   });
 
+  it.each([
+    ["compared", 150],
+    ["found by the vector index", 4000],
+  ])(
+    "adds hits with a larger k, and changes none, even if many chunks are equally near: %s",
+    async (_, chunks) => {
+      const { index } = await openTestIndex(database);
+      const texts = ["aberta hoje", "fechada hoje", "aberta amanhã"];
+      const ids = Array.from({ length: chunks }, (_, place) => `t${(place * 7919) % chunks}`);
+      const trainings = ids.map((id, place) => ({ id, content: texts[place % 3] ?? "" }));
+      for await (const { status } of index.upsertTrainings(trainings)) expect(status).toBe("indexed");
+      const found = async (k: number): Promise<unknown[]> =>
+        (await index.similar("aberta", { k })).map(({ trainingId, distance }) => [trainingId, distance]);
+      const all = await found(40);
+      expect(all).toHaveLength(40);
+      for (let k = 1; k < 40; k += 1) expect(await found(k)).toEqual(all.slice(0, k));
+    },
+    120_000,
+  );
+
   it("searches with a given vector, and embeds nothing", async () => {
     const { index, embeddings } = await openTestIndex(database);
     for (const training of SHOP) await index.upsertTraining(training);

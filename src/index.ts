@@ -46,6 +46,8 @@ export {
   type TrainingRetrieverOptions,
 } from "./langchain/retriever.js";
 export { type RetrievedMetadata } from "./langchain/hit-document.js";
+export { TrainingTool, type TrainingToolArtifact, type TrainingToolInput } from "./langchain/tool.js";
+export type { ToolFieldValues, TrainingToolOptions, TrainingToolRuntime } from "./langchain/tool-options.js";
 export type { AnySearchOptions, SimilarOptions } from "./searching/search-options.js";
 export type { Splitter } from "./chunking/splitter.js";
 export type { DatabaseClient, DatabasePool, Queryable, QueryResult } from "./calls/host-database.js";

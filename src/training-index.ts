@@ -1,18 +1,17 @@
 import { inspect, type InspectOptions } from "node:util";
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import { BULK_LOAD_OPTIONS, checkBulkLoad, type BulkLoadOptions } from "./writing/bulk-load.js";
-import { InvalidArgumentError } from "./errors.js";
 import { checkIterable, isObject } from "./calls/checks.js";
 import { openParts, shownParts, type IndexParts } from "./opening/index-parts.js";
 import type { IndexingRun, OnFailure, ResultOf } from "./writing/indexing-run.js";
 import { constructorRefused, type TrainingIndexOptions } from "./opening/index-options.js";
 import {
+  checkPrune,
   checkSelection,
   checkUpsertMany,
   DELETE_MANY_OPTIONS,
   DELETE_OPTIONS,
   PREPARE_OPTIONS,
-  PRUNE_OPTIONS,
   UPSERT_MANY_OPTIONS,
   UPSERT_OPTIONS,
   type DeleteOptions,
@@ -23,6 +22,8 @@ import {
 import { checkCall } from "./calls/call-options.js";
 import { onlyResult, PreparedTraining } from "./writing/prepared-training.js";
 import { retrieverSearch, TrainingRetriever, type TrainingRetrieverOptions } from "./langchain/retriever.js";
+import { TrainingTool } from "./langchain/tool.js";
+import { checkToolOptions, type TrainingToolOptions } from "./langchain/tool-options.js";
 import type { SimilarOptions } from "./searching/search-options.js";
 import { compileFilter } from "./filtering/filter.js";
 import { decodeTrainingId, encodeTrainingId, encodeTrainingIds } from "./schema/training-id.js";
@@ -43,9 +44,6 @@ import type {
 } from "./types.js";
 import { vectorStoreOperations } from "./langchain/vector-store-operations.js";
 import { TrainingVectorStore } from "./langchain/vector-store.js";
-
-/** 1000 years. At about 7000 years the cut-off would be before the earliest timestamp of Postgres. */
-const MAX_AGE_MS = 1000 * 365 * 24 * 60 * 60 * 1000;
 
 /**
  * Keeps the vectors of trainings in step with their texts, and finds the passages that answer a question.
@@ -224,11 +222,8 @@ export class TrainingIndex {
    * @throws {@link DatabaseError} | {@link AbortError}
    */
   async prune(options: PruneOptions): Promise<number> {
-    checkCall(options, PRUNE_OPTIONS, "prune");
+    checkPrune(options);
     const { olderThanMs, client } = options;
-    if (!(Number.isFinite(olderThanMs) && olderThanMs > 0 && olderThanMs <= MAX_AGE_MS)) {
-      throw new InvalidArgumentError("olderThanMs", "must be milliseconds, above 0 and at most 1000 years");
-    }
     return withTimeLimit(options, (signal) => this.#parts.remover.prune(olderThanMs, { client, signal }));
   }
 
@@ -263,6 +258,21 @@ export class TrainingIndex {
     const { searcher } = this.#parts;
     searcher.check(retrieverSearch(options));
     return new TrainingRetriever(this, options, searcher.efSearch);
+  }
+
+  /**
+   * Makes a LangChain tool that searches this index, for agents. Filter and bounds are the host's: the model can only narrow.
+   * @typeParam Context - the type of the run's context, for a `filter` that reads it
+   * @example
+   * ```ts
+   * const tool = index.asTool({ name: "search_trainings", description: "Finds passages of the shop's texts.", k: 4 });
+   * ```
+   * @throws {@link InvalidArgumentError} at the call, for an invalid option
+   */
+  asTool<Context = Record<string, unknown>>(options: TrainingToolOptions<Context>): TrainingTool<Context> {
+    const { searcher } = this.#parts;
+    searcher.check(checkToolOptions(options).search);
+    return new TrainingTool(this, options, searcher.efSearch);
   }
 
   /** This index as a LangChain vector store, over the same rows and with the same filter. Always the same object. */

@@ -31,6 +31,7 @@ const EXPORTS = {
     "TrainingIndex",
     "TrainingIndexError",
     "TrainingRetriever",
+    "TrainingTool",
     "TrainingTranslator",
     "TrainingVectorStore",
     "citedContext",

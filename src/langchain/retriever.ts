@@ -31,7 +31,7 @@ export type RetrieverConfigurable = Record<string, unknown> & {
 };
 
 /** The option names of a {@link TrainingRetriever}. */
-const RETRIEVER_OPTIONS = [
+export const RETRIEVER_OPTIONS = [
   ...RETRIEVER_SEARCH,
   "strategy", // accepted, but only as `chunks`
   ...namesOfProperties<BaseRetrieverInput>({ callbacks: true, tags: true, metadata: true, verbose: true }),

@@ -18,7 +18,8 @@ export interface FormatContextOptions {
   header?: ((passage: { content: string; metadata: Metadata }) => string) | undefined;
 }
 
-const FORMAT_OPTIONS = namesOfProperties<FormatContextOptions>({
+/** The option names of {@link citedContext}. */
+export const FORMAT_OPTIONS = namesOfProperties<FormatContextOptions>({
   maxChars: true,
   maxTokens: true,
   countTokens: true,

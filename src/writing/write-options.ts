@@ -6,6 +6,8 @@ import type { IndexingProgress, Revision, RunProgress, TrainingSelection } from 
 
 /** For comparison: `pg.Pool` has 10 clients by default, and Postgres 100 connections. */
 const MAX_CONCURRENCY = 32;
+/** 1000 years. At about 7000 years the cut-off would be before the earliest timestamp of Postgres. */
+const MAX_AGE_MS = 1000 * 365 * 24 * 60 * 60 * 1000;
 
 /** Options of `upsertTraining`. */
 export interface UpsertOptions {
@@ -129,7 +131,7 @@ export const PREPARE_OPTIONS = namesOfProperties<Omit<UpsertOptions, "client">>(
 /** Names of the options of `commit`. */
 export const COMMIT_OPTIONS = namesOfProperties<CommitOptions>({ signal: true, timeoutMs: true });
 /** Names of the options of `prune`. */
-export const PRUNE_OPTIONS = namesOfProperties<PruneOptions>({
+const PRUNE_OPTIONS = namesOfProperties<PruneOptions>({
   olderThanMs: true,
   client: true,
   signal: true,
@@ -173,4 +175,13 @@ export function checkSelection<Selection extends { ids?: unknown; filter?: unkno
     );
   }
   return selection;
+}
+
+/** Checks the options of `prune`. @throws {@link InvalidArgumentError} */
+export function checkPrune(options: PruneOptions): void {
+  checkCall(options, PRUNE_OPTIONS, "prune");
+  const { olderThanMs } = options;
+  if (!(Number.isFinite(olderThanMs) && olderThanMs > 0 && olderThanMs <= MAX_AGE_MS)) {
+    throw new InvalidArgumentError("olderThanMs", "must be milliseconds, above 0 and at most 1000 years");
+  }
 }

@@ -1,6 +1,7 @@
 import { checkFunction, checkInteger, checkNames, checkOptions, namesOfProperties } from "../calls/checks.js";
 import { InvalidArgumentError } from "../errors.js";
 import type { RequestLimits } from "./request.js";
+import type { RequestSearch } from "./request-search.js";
 import { checkFields, pickFields, type HitField } from "./result.js";
 import { MAX_K } from "../searching/search-options.js";
 import { checkSearch, DEFAULT_K, SEARCH_OPTIONS, type AnySearchOptions } from "../searching/search-options.js";
@@ -36,6 +37,12 @@ export interface SimilarityHandlerOptions {
    */
   search?: Omit<AnySearchOptions, "signal" | "client"> | undefined;
   /**
+   * Options of one request, such as the filter of its tenant: called after `authorize` and before the body is read. They narrow
+   * `search`: filters are ANDed, the stricter threshold applies, and bounds get smaller. The request can only narrow them further.
+   * If the function throws, or returns no object or a filter that is `undefined`, the request is answered with 500.
+   */
+  options?: ((request: Request) => RequestSearch | Promise<RequestSearch>) | undefined;
+  /**
    * Decides, before the body is read, whether a request is served; otherwise it is answered with 401. `bearerToken` makes
    * one. Default: all requests are served.
    */
@@ -47,6 +54,11 @@ export interface SimilarityHandlerOptions {
   onError?: ((error: unknown, request: Request) => void) | undefined;
   /** The largest request body, in bytes. Default 65,536. */
   maxBodyBytes?: number | undefined;
+  /**
+   * How many searches may run at the same time, in this handler; further requests are answered with 429. Default: no limit, so
+   * that they wait for a client of the pool.
+   */
+  maxConcurrent?: number | undefined;
   /** How long a request may take from its headers to the hits, in milliseconds. Default 30,000. */
   timeoutMs?: number | undefined;
 }
@@ -59,9 +71,11 @@ const HANDLER_OPTIONS = namesOfProperties<SimilarityHandlerOptions>({
   modes: true,
   strategies: true,
   search: true,
+  options: true,
   authorize: true,
   onError: true,
   maxBodyBytes: true,
+  maxConcurrent: true,
   timeoutMs: true,
 });
 /** Without the options that belong to a single request. */
@@ -72,9 +86,11 @@ export interface HandlerSettings extends RequestLimits {
   /** Without the options that requests choose. */
   search: Omit<AnySearchOptions, "k" | "mode" | "strategy">;
   toResult: SimilarityHandlerOptions["toResult"];
+  options: SimilarityHandlerOptions["options"];
   authorize: SimilarityHandlerOptions["authorize"];
   onError: SimilarityHandlerOptions["onError"];
   maxBodyBytes: number;
+  maxConcurrent: number;
   timeoutMs: number;
 }
 
@@ -100,6 +116,7 @@ export function checkHandlerOptions(options: SimilarityHandlerOptions): HandlerS
   const maxK = checkInteger("maxK", options.maxK ?? k ?? DEFAULT_MAX_K, 1, MAX_K);
   // A string is truthy whatever it says: "false" would allow filters.
   if (typeof allowFilter !== "boolean") throw new InvalidArgumentError("allowFilter", "must be true or false");
+  checkFunction("options", options.options);
   checkFunction("authorize", options.authorize);
   checkFunction("onError", options.onError);
   const settings: HandlerSettings = {
@@ -107,6 +124,7 @@ export function checkHandlerOptions(options: SimilarityHandlerOptions): HandlerS
     strategies: [...strategies],
     search: { ...search },
     allowFilter,
+    options: options.options,
     authorize: options.authorize,
     onError: options.onError,
     toResult: checkResult(options),
@@ -118,6 +136,10 @@ export function checkHandlerOptions(options: SimilarityHandlerOptions): HandlerS
       1,
       Number.MAX_SAFE_INTEGER,
     ),
+    maxConcurrent:
+      options.maxConcurrent === undefined
+        ? Infinity
+        : checkInteger("maxConcurrent", options.maxConcurrent, 1, Number.MAX_SAFE_INTEGER),
     timeoutMs: checkInteger("timeoutMs", options.timeoutMs ?? DEFAULT_TIMEOUT_MS, 1, MAX_TIMEOUT_MS),
   };
   for (const search of allowedSearches(settings)) checkSearch(search, { scope: [], efSearch: MAX_K });

@@ -8,12 +8,15 @@ import { AbortError, EmbeddingError, InvalidArgumentError, orAbort, TrainingInde
 import { isPromise } from "../calls/checks.js";
 import { checkHandlerOptions, type HandlerSettings, type SimilarityHandlerOptions } from "./handler-options.js";
 import { checkMethod, HttpError, parseBody, readBody, type RequestedSearch } from "./request.js";
+import { settingsFor } from "./request-search.js";
+import { SearchSlots } from "./search-slots.js";
 import { allOf } from "../searching/narrowed-search.js";
 import type { AnySearchOptions } from "../searching/search-options.js";
 import type { Hit, TrainingHit } from "../types.js";
 
 export { bearerToken } from "./authorization.js";
 export type { SimilarityHandlerOptions } from "./handler-options.js";
+export type { RequestSearch } from "./request-search.js";
 export type { HitField } from "./result.js";
 
 /** The part of a `TrainingIndex` that the handler needs. */
@@ -35,6 +38,7 @@ const CALLERS_OPTION = /^(?:query|k|strategy)(?!\w)/;
  * | 400 | the body, or a value in it, is invalid |
  * | 401 | `authorize` refused the request |
  * | 405, 413, 415 | not POST; body too large; not uncompressed JSON in UTF-8 |
+ * | 429 | `maxConcurrent` searches are running; `Retry-After` says when to try again |
  * | 503 | the embedder or the database is down; `Retry-After` says when to try again |
  * | 504 | the request took longer than `timeoutMs`, or the caller disconnected |
  * | 500 | anything else |
@@ -74,10 +78,11 @@ export function similarityHandler(
     );
   }
   const settings = checkHandlerOptions(options);
+  const slots = new SearchSlots(settings.maxConcurrent);
   return async (request) => {
     const limit = limitTime(request.signal, settings.timeoutMs);
     try {
-      const results = await orAbort(() => answer(index, request, settings, limit.signal), limit.signal);
+      const results = await orAbort(() => answer({ index, slots, settings }, request, limit.signal), limit.signal);
       return respond(200, { results });
     } catch (error) {
       const refusal = error instanceof HttpError ? error : toFailure(error);
@@ -90,18 +95,17 @@ export function similarityHandler(
 }
 
 async function answer(
-  index: HttpIndex,
+  { index, slots, settings }: { index: HttpIndex; slots: SearchSlots; settings: HandlerSettings },
   request: Request,
-  settings: HandlerSettings,
   signal: AbortSignal,
 ): Promise<unknown[]> {
   checkMethod(request);
   if (settings.authorize && !(await settings.authorize(request))) {
     throw new HttpError(401, "Authorization is required", { "WWW-Authenticate": "Bearer" });
   }
-  const requested = parseBody(await readBody(request, settings.maxBodyBytes, signal), settings);
-  const hits = await find(index, requested, { ...settings.search, signal });
-  const { toResult } = settings;
+  const { search, maxBodyBytes, toResult, ...limits } = await settingsFor(request, settings);
+  const requested = parseBody(await readBody(request, maxBodyBytes, signal), limits);
+  const hits = await slots.run(() => find(index, requested, { ...search, signal }));
   return toResult ? hits.map((hit) => toResult(hit)) : hits;
 }
 

@@ -37,8 +37,9 @@ async function openShops(database: TestDatabase): Promise<TrainingIndex> {
 async function ask(
   handler: (request: Request) => Promise<Response>,
   body: object,
+  own: Record<string, string> = {},
 ): Promise<{ status: number; ids: unknown[] }> {
-  const headers = { "Content-Type": "application/json" };
+  const headers = { "Content-Type": "application/json", ...own };
   const request = new Request("http://localhost/", { method: "POST", headers, body: JSON.stringify(body) });
   const response = await handler(request);
   const { results = [] } = (await response.json()) as { results?: { trainingId: unknown }[] };
@@ -81,6 +82,29 @@ describeOnEach("the filter and limits of a host", (database) => {
     expect((await ask(distant, { query: "entrega 1", k: 2 })).status).toBe(400);
     for (const key of ["minScore", "maxDistance", "neighbors", "efSearch", "filters", "search", "client"])
       expect((await ask(handler, { query: "entrega", [key]: 1 })).status, key).toBe(400);
+  });
+
+  it("are those of a request's tenant, whatever the request's body says", async () => {
+    const index = await openShops(database);
+    const handler = similarityHandler(index, {
+      search: { filter: { ano: 1 } },
+      options: ({ headers }) => ({ filter: { bot: headers.get("x-bot") ?? "" }, k: 2 }),
+      allowFilter: true,
+      modes: ["vector", "text", "hybrid"],
+    });
+    for (const mode of ["vector", "text", "hybrid"]) {
+      for (const filter of [undefined, ...WIDER]) {
+        const { status, ids } = await ask(handler, { query: "entrega", mode, filter }, { "x-bot": "outra" });
+        expect(status).toBe(200);
+        expect(
+          ids.filter((id) => id !== "t3" && id !== "t4"),
+          JSON.stringify(filter),
+        ).toEqual([]);
+        if (filter === undefined) expect(ids).toEqual(["t3", "t4"]);
+      }
+    }
+    expect((await ask(handler, { query: "entrega", k: 3 }, { "x-bot": "outra" })).status).toBe(400);
+    expect((await ask(handler, { query: "entrega" })).ids).toEqual([]);
   });
 
   it("cannot be widened by the configuration of a retriever call", async () => {

@@ -9,7 +9,18 @@ import {
   type SimilarityHandlerOptions,
 } from "../../src/http/handler.js";
 import type { ChunkHit } from "../../src/types.js";
-import { FakeIndex, failWith, hit, jsonRequest, post, send, training, untilAborted } from "../support/http.js";
+import {
+  FakeIndex,
+  failWith,
+  hit,
+  jsonRequest,
+  post,
+  send,
+  sendTo,
+  training,
+  untilAborted,
+  type Answer,
+} from "../support/http.js";
 import { answeredStatuses, describedStatuses, isDescribedRequest } from "../support/openapi.js";
 
 setFlagsFromString("--expose-gc");
@@ -254,6 +265,9 @@ describe("options of the handler", () => {
     ["fields", { fields: { texto: "content" }, toResult: () => ({}) }],
     ["toResult", { toResult: "content" }],
     ["authorize", { authorize: "Bearer segredo" }],
+    ["options", { options: { filter: { grupo: "a" } } }],
+    ["maxConcurrent", { maxConcurrent: 0 }],
+    ["maxConcurrent", { maxConcurrent: "5" }],
     ["search", { search: 5 }],
     ["search.filters", { search: { filters: { grupo: "a" } } }],
     ["search.client", { search: { client: {} } }],
@@ -645,6 +659,44 @@ describe("a search that fails", () => {
 });
 
 // Last in the file: it checks the statuses that the tests above have caused.
+describe("maxConcurrent", () => {
+  it("answers 429 to a search that finds no free slot, and serves the next one when a slot is free", async () => {
+    const release: (() => void)[] = [];
+    const index = new FakeIndex(async () => {
+      await new Promise<void>((resolve) => release.push(resolve));
+      return [hit];
+    });
+    const handler = similarityHandler(index, { maxConcurrent: 2 });
+    const ask = (): Promise<Answer> => sendTo(handler, jsonRequest('{"query":"frete"}'));
+    const served = [ask(), ask()];
+    await vi.waitFor(() => {
+      expect(release).toHaveLength(2);
+    });
+    const refused = await ask();
+    expect(refused).toMatchObject({ status: 429, body: { error: "Too many searches at the moment" } });
+    expect(refused.headers.get("retry-after")).toBe("1");
+    expect((await sendTo(handler, jsonRequest("{}"))).status).toBe(400);
+    release.shift()?.();
+    await served[0];
+    const next = ask();
+    await vi.waitFor(() => {
+      expect(release).toHaveLength(2);
+    });
+    for (const free of release) free();
+    expect((await Promise.all([...served, next])).map(({ status }) => status)).toEqual([200, 200, 200]);
+  });
+
+  it("frees the slot of a search that fails", async () => {
+    const failing = new FakeIndex(() => {
+      throw new Error("segredo");
+    });
+    const handler = similarityHandler(failing, { maxConcurrent: 1 });
+    for (let call = 0; call < 3; call++) {
+      expect((await sendTo(handler, jsonRequest('{"query":"frete"}'))).status).toBe(500);
+    }
+  });
+});
+
 describe("docs/openapi.yaml", () => {
   it.each([
     { query: "frete" },

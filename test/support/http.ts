@@ -59,8 +59,17 @@ export interface Answer {
 }
 
 /** Sends a request to a handler on `index`. */
-export async function send(index: HttpIndex, init: RequestInit, options?: SimilarityHandlerOptions): Promise<Answer> {
-  const response = await similarityHandler(index, options)(new Request("http://localhost/x", init));
+export function send(index: HttpIndex, init: RequestInit, options?: SimilarityHandlerOptions): Promise<Answer> {
+  return sendTo(similarityHandler(index, options), init, options);
+}
+
+/** Sends a request to a handler that was made with these options. */
+export async function sendTo(
+  handler: (request: Request) => Promise<Response>,
+  init: RequestInit,
+  options?: SimilarityHandlerOptions,
+): Promise<Answer> {
+  const response = await handler(new Request("http://localhost/x", init));
   const text = await response.text();
   checkAgainstDescription(response, text, options);
   return { status: response.status, body: JSON.parse(text), text, headers: response.headers };

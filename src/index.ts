@@ -32,6 +32,7 @@ export type { TrainingIndexOptions } from "./opening/index-options.js";
 export type {
   CommitOptions,
   DeleteOptions,
+  PrepareOptions,
   PruneOptions,
   UpsertManyOptions,
   UpsertOptions,
@@ -48,6 +49,8 @@ export {
 export { type RetrievedMetadata } from "./langchain/hit-document.js";
 export { TrainingTool, type TrainingToolArtifact, type TrainingToolInput } from "./langchain/tool.js";
 export type { ToolFieldValues, TrainingToolOptions, TrainingToolRuntime } from "./langchain/tool-options.js";
+export type { FoundHit } from "./searching/hits.js";
+export type { MarginalRelevance } from "./searching/marginal-relevance.js";
 export type { AnySearchOptions, SimilarOptions } from "./searching/search-options.js";
 export type { Splitter } from "./chunking/splitter.js";
 export type { DatabaseClient, DatabasePool, Queryable, QueryResult } from "./calls/host-database.js";

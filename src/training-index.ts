@@ -15,6 +15,7 @@ import {
   UPSERT_MANY_OPTIONS,
   UPSERT_OPTIONS,
   type DeleteOptions,
+  type PrepareOptions,
   type PruneOptions,
   type UpsertManyOptions,
   type UpsertOptions,
@@ -24,6 +25,7 @@ import { onlyResult, PreparedTraining } from "./writing/prepared-training.js";
 import { retrieverSearch, TrainingRetriever, type TrainingRetrieverOptions } from "./langchain/retriever.js";
 import { TrainingTool } from "./langchain/tool.js";
 import { checkToolOptions, type TrainingToolOptions } from "./langchain/tool-options.js";
+import type { FoundHit } from "./searching/hits.js";
 import type { SimilarOptions } from "./searching/search-options.js";
 import { compileFilter } from "./filtering/filter.js";
 import { decodeTrainingId, encodeTrainingId, encodeTrainingIds } from "./schema/training-id.js";
@@ -33,11 +35,10 @@ import { requireScope } from "./writing/scope.js";
 import { bulkLoadRun, upsertRun } from "./writing/training-runs.js";
 import type {
   DeleteResult,
-  Hit,
+  Metadata,
   SearchMode,
   SearchStrategy,
   Training,
-  TrainingHit,
   TrainingId,
   TrainingSelection,
   UpsertResult,
@@ -55,7 +56,7 @@ import { TrainingVectorStore } from "./langchain/vector-store.js";
  * const index = await TrainingIndex.initialize(ollamaEmbeddings(), { pool });
  * ```
  */
-export class TrainingIndex {
+export class TrainingIndex<OwnMetadata extends object = Metadata> {
   readonly #parts: IndexParts;
   #vectorStore: TrainingVectorStore | undefined;
 
@@ -67,11 +68,15 @@ export class TrainingIndex {
   /**
    * Opens an index on a schema that `migrate` has created. The first write records the embedding model; later indexes and
    * writes must use the same one. A schema without chunks accepts any model.
+   * @typeParam OwnMetadata - the type of your metadata, for hits and writes; stored metadata is not checked against it
    * @throws {@link InvalidArgumentError} for an invalid or unknown option
    * @throws {@link SchemaError} if the schema is missing or outdated, or holds vectors of another model
    * @throws {@link DatabaseError} if Postgres cannot be reached
    */
-  static async initialize(embeddings: EmbeddingsInterface, options: TrainingIndexOptions): Promise<TrainingIndex> {
+  static async initialize<OwnMetadata extends object = Metadata>(
+    embeddings: EmbeddingsInterface,
+    options: TrainingIndexOptions,
+  ): Promise<TrainingIndex<OwnMetadata>> {
     return new TrainingIndex(await openParts(embeddings, options));
   }
 
@@ -94,7 +99,7 @@ export class TrainingIndex {
    * @throws {@link DatabaseError} if Postgres fails; the stored version is unchanged
    * @throws {@link AbortError} if the signal fires
    */
-  async upsertTraining(training: Training, options: UpsertOptions = {}): Promise<UpsertResult> {
+  async upsertTraining(training: Training<OwnMetadata>, options: UpsertOptions = {}): Promise<UpsertResult> {
     const normalized = this.#normalize(training);
     checkCall(options, UPSERT_OPTIONS, "upsertTraining");
     return withTimeLimit(options, async (signal) => {
@@ -114,7 +119,7 @@ export class TrainingIndex {
    * ```
    * @throws as {@link upsertTraining}
    */
-  async prepareTraining(training: Training, options: Omit<UpsertOptions, "client"> = {}): Promise<PreparedTraining> {
+  async prepareTraining(training: Training<OwnMetadata>, options: PrepareOptions = {}): Promise<PreparedTraining> {
     const normalized = this.#normalize(training);
     checkCall(options, PREPARE_OPTIONS, "prepareTraining");
     const batch = await withTimeLimit(options, (signal) =>
@@ -138,7 +143,7 @@ export class TrainingIndex {
    * throws as {@link upsertTraining}, and rethrows errors of the iterable unchanged
    */
   upsertTrainings<Chosen extends OnFailure = "throw">(
-    trainings: Iterable<Training> | AsyncIterable<Training>,
+    trainings: Iterable<Training<OwnMetadata>> | AsyncIterable<Training<OwnMetadata>>,
     options: UpsertManyOptions & { onFailure?: Chosen | undefined } = {},
   ): IndexingRun<ResultOf<Chosen>> {
     checkUpsertMany(options, UPSERT_MANY_OPTIONS, "upsertTrainings");
@@ -159,7 +164,7 @@ export class TrainingIndex {
    * {@link SchemaError} if the role does not own the tables
    */
   bulkLoad<Chosen extends OnFailure = "throw">(
-    trainings: Iterable<Training> | AsyncIterable<Training>,
+    trainings: Iterable<Training<OwnMetadata>> | AsyncIterable<Training<OwnMetadata>>,
     options: UpsertManyOptions & BulkLoadOptions & { onFailure?: Chosen | undefined } = {},
   ): IndexingRun<ResultOf<Chosen>> {
     checkUpsertMany(options, [...UPSERT_MANY_OPTIONS, ...BULK_LOAD_OPTIONS], "bulkLoad");
@@ -208,10 +213,8 @@ export class TrainingIndex {
     const distinct = [...new Set(keys)];
     const outcomes = await withTimeLimit(options, (signal) => remover.remove(distinct, { ...options, signal }));
     const byKey = new Map(distinct.map((key, index) => [key, outcomes[index]]));
-    return ids.map((id, index) => {
-      const { status, removed } = byKey.get(keys[index] ?? "") ?? { status: "absent", removed: 0 };
-      return { id, status, removed };
-    });
+    const absent = { status: "absent", removed: 0 } as const;
+    return ids.map((id, index) => ({ id, ...(byKey.get(keys[index] ?? "") ?? absent) }));
   }
 
   /**
@@ -241,9 +244,8 @@ export class TrainingIndex {
   async similar<Mode extends SearchMode = "vector", Strategy extends SearchStrategy = "chunks">(
     query: string | ArrayLike<number>,
     options: SimilarOptions<Mode, Strategy> = {},
-  ): Promise<{ chunks: Hit<Mode>; trainings: TrainingHit<Mode> }[Strategy][]> {
-    const hits = await this.#parts.searcher.find(query, options);
-    return hits as { chunks: Hit<Mode>; trainings: TrainingHit<Mode> }[Strategy][];
+  ): Promise<FoundHit<Mode, Strategy, OwnMetadata>[]> {
+    return (await this.#parts.searcher.find(query, options)) as FoundHit<Mode, Strategy, OwnMetadata>[];
   }
 
   /**
@@ -254,7 +256,7 @@ export class TrainingIndex {
    * ```
    * @throws {@link InvalidArgumentError} at the call, for an invalid option
    */
-  asRetriever(options: TrainingRetrieverOptions = {}): TrainingRetriever {
+  asRetriever(options: TrainingRetrieverOptions = {}): TrainingRetriever<OwnMetadata> {
     const { searcher } = this.#parts;
     searcher.check(retrieverSearch(options));
     return new TrainingRetriever(this, options, searcher.efSearch);
@@ -262,7 +264,6 @@ export class TrainingIndex {
 
   /**
    * Makes a LangChain tool that searches this index, for agents. Filter and bounds are the host's: the model can only narrow.
-   * @typeParam Context - the type of the run's context, for a `filter` that reads it
    * @example
    * ```ts
    * const tool = index.asTool({ name: "search_trainings", description: "Finds passages of the shop's texts.", k: 4 });
@@ -291,7 +292,7 @@ export class TrainingIndex {
     ));
   }
 
-  #normalize = (training: Training, option?: string): NormalizedTraining => {
+  #normalize = (training: Training<object>, option?: string): NormalizedTraining => {
     const { layout, scope, header } = this.#parts;
     return requireScope(normalizeTraining(training, layout.idType, option, header), scope, option);
   };

@@ -43,17 +43,17 @@ export type TrainingDocument =
   | PythonDocument
   | string;
 
-interface TrainingBase {
+interface TrainingBase<OwnMetadata extends object = Metadata> {
   /** The host's id. A training with the same id is replaced. */
   id: TrainingId;
   /** Stored with every chunk, so that filters can match it. Default `{}`. */
-  metadata?: Metadata | undefined;
+  metadata?: OwnMetadata | undefined;
   /** See {@link Revision}. Without one, the call that started later wins. */
   revision?: Revision | undefined;
 }
 
 /** A training with one text, which the index's splitter splits. Blank content has no chunks. */
-export interface TextTraining extends TrainingBase {
+export interface TextTraining<OwnMetadata extends object = Metadata> extends TrainingBase<OwnMetadata> {
   content: string;
   documents?: undefined;
   split?: undefined;
@@ -63,7 +63,7 @@ export interface TextTraining extends TrainingBase {
  * A training with several documents. Its content is their texts, joined by blank lines: offsets refer to that content.
  * A document's metadata overrides the training's, key by key.
  */
-export interface DocumentsTraining extends TrainingBase {
+export interface DocumentsTraining<OwnMetadata extends object = Metadata> extends TrainingBase<OwnMetadata> {
   content?: undefined;
   documents: readonly TrainingDocument[];
   /** `false` stores each document as one chunk, with the document's id as `chunkId` if it has one. Default `true`. */
@@ -71,7 +71,8 @@ export interface DocumentsTraining extends TrainingBase {
 }
 
 /** A training to store, see `upsertTraining`. */
-export type Training = TextTraining | DocumentsTraining;
+export type Training<OwnMetadata extends object = Metadata> =
+  TextTraining<OwnMetadata> | DocumentsTraining<OwnMetadata>;
 
 /** The progress of a call, in chunks. */
 export interface IndexingProgress {
@@ -160,7 +161,7 @@ export type TrainingSelection =
   { ids: readonly TrainingId[]; filter?: undefined } | { ids?: undefined; filter: Filter };
 
 /** A chunk that a search found; with the option `neighbors`, the passage around it. */
-export interface ChunkPassage {
+export interface ChunkPassage<OwnMetadata extends object = Metadata> {
   trainingId: TrainingId;
   chunkId: string;
   /** Position of the chunk in its training, from 0. */
@@ -174,7 +175,7 @@ export interface ChunkPassage {
   end: number;
   /** The text of the chunk; with the option `neighbors`, of the chunk and its neighbors. */
   content: string;
-  metadata: Metadata;
+  metadata: OwnMetadata;
   /**
    * Only with the option `neighbors`: how many chunks before and after this one are part of the passage. The passage stops
    * at a chunk that the filter excludes.
@@ -234,7 +235,8 @@ export interface Reranked {
 }
 
 /** A chunk that a search by vector found. */
-export interface ChunkHit extends Reranked, ChunkPassage, VectorScores {}
+export interface ChunkHit<OwnMetadata extends object = Metadata>
+  extends Reranked, ChunkPassage<OwnMetadata>, VectorScores {}
 
 /** A part of a text, in UTF-16 units. */
 export interface TextRange {
@@ -250,10 +252,12 @@ export interface Highlighted {
 }
 
 /** A chunk that a search by words found. */
-export interface TextHit extends Reranked, Highlighted, ChunkPassage, TextScores {}
+export interface TextHit<OwnMetadata extends object = Metadata>
+  extends Reranked, Highlighted, ChunkPassage<OwnMetadata>, TextScores {}
 
 /** A chunk that a hybrid search found by its vector, its words, or both. */
-export interface HybridHit extends Reranked, Highlighted, ChunkPassage, HybridScores {}
+export interface HybridHit<OwnMetadata extends object = Metadata>
+  extends Reranked, Highlighted, ChunkPassage<OwnMetadata>, HybridScores {}
 
 /**
  * The source and scores of a retriever's document: the fields of a hit other than `content` and `metadata`. Stored under
@@ -273,19 +277,19 @@ export type RetrievedPlace = Omit<ChunkPassage, "content" | "metadata"> &
 export type SearchMode = "vector" | "text" | "hybrid";
 
 /** A hit of `similar` with strategy `chunks`, by mode. */
-export type Hit<Mode extends SearchMode = SearchMode> = {
-  vector: ChunkHit;
-  text: TextHit;
-  hybrid: HybridHit;
+export type Hit<Mode extends SearchMode = SearchMode, OwnMetadata extends object = Metadata> = {
+  vector: ChunkHit<OwnMetadata>;
+  text: TextHit<OwnMetadata>;
+  hybrid: HybridHit<OwnMetadata>;
 }[Mode];
 
 /** A training that a search with strategy `trainings` found, by mode. Its scores are those of its best chunk. */
-export type TrainingHit<Mode extends SearchMode = SearchMode> = Scores<Mode> & {
+export type TrainingHit<Mode extends SearchMode = SearchMode, OwnMetadata extends object = Metadata> = Scores<Mode> & {
   trainingId: TrainingId;
   /** The training's own metadata. If the search's filter excludes it, only the entries that the best chunk shares. */
-  metadata: Metadata;
+  metadata: OwnMetadata;
   /** The training's best chunks, best first: at most `perTraining`, default 3. */
-  chunks: Hit<Mode>[];
+  chunks: Hit<Mode, OwnMetadata>[];
 };
 
 /**

@@ -59,12 +59,12 @@ export interface Source {
  * @throws {@link InvalidArgumentError} naming the part at fault, also if a getter of it throws
  */
 export function normalizeTraining(
-  training: Training,
+  training: Training<object>,
   idType: IdType,
   option = "training",
   headerOf?: TrainingHeader,
 ): NormalizedTraining {
-  return runHostCode(option, () => readTraining(training, idType, option, headerOf));
+  return runHostCode(option, () => readTraining(training as Training, idType, option, headerOf));
 }
 
 function readTraining(

@@ -12,7 +12,8 @@ import { settingsFor } from "./request-search.js";
 import { SearchSlots } from "./search-slots.js";
 import { allOf } from "../searching/narrowed-search.js";
 import type { AnySearchOptions } from "../searching/search-options.js";
-import type { Hit, TrainingHit } from "../types.js";
+import type { FoundHit } from "../searching/hits.js";
+import type { Hit, SearchMode, SearchStrategy, TrainingHit } from "../types.js";
 
 export { bearerToken } from "./authorization.js";
 export type { SimilarityHandlerOptions } from "./handler-options.js";
@@ -21,7 +22,7 @@ export type { HitField } from "./result.js";
 
 /** The part of a `TrainingIndex` that the handler needs. */
 export interface HttpIndex {
-  similar(query: string, options?: AnySearchOptions): Promise<(Hit | TrainingHit)[]>;
+  similar(query: string, options?: AnySearchOptions): Promise<FoundHit<SearchMode, SearchStrategy, object>[]>;
 }
 
 /** An exhausted pool, or a model that is being loaded, recovers within a few seconds. */
@@ -116,11 +117,9 @@ async function find(
   options: AnySearchOptions,
 ): Promise<(Hit | TrainingHit)[]> {
   try {
-    return await index.similar(query, {
-      ...options,
-      ...search,
-      filter: allOf(options.filter, search.filter),
-    });
+    const filter = allOf(options.filter, search.filter);
+    const hits = await index.similar(query, { ...options, ...search, filter });
+    return hits as FoundHit<SearchMode, SearchStrategy>[]; // stored metadata is any JSON object, whatever type the host gives it
   } catch (error) {
     if (InvalidArgumentError.is(error) && CALLERS_OPTION.test(error.option)) {
       throw new HttpError(400, error.message);

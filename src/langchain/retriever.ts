@@ -13,12 +13,12 @@ import {
 } from "../searching/narrowed-search.js";
 import { DEFAULT_EF_SEARCH } from "../searching/search-options.js";
 import { checkSearch, type AnySearchOptions, type SimilarOptions } from "../searching/search-options.js";
-import type { Hit, SearchMode } from "../types.js";
+import type { Hit, Metadata, SearchMode } from "../types.js";
 import { toDocument, type RetrievedMetadata } from "./hit-document.js";
 
 /** The part of a `TrainingIndex` that a retriever needs. */
-export interface SearchableIndex {
-  similar(query: string, options?: SimilarOptions<SearchMode>): Promise<Hit[]>;
+export interface SearchableIndex<OwnMetadata extends object = Metadata> {
+  similar(query: string, options?: SimilarOptions): Promise<Hit<SearchMode, OwnMetadata>[]>;
 }
 
 /** Options of {@link TrainingRetriever}: those of a search, and LangChain's `callbacks`, `tags`, `metadata`, `verbose`. */
@@ -78,13 +78,15 @@ export function retrieverSearch(options: TrainingRetrieverOptions): RetrieverSea
  * });
  * ```
  */
-export class TrainingRetriever extends BaseRetriever<RetrievedMetadata> {
+export class TrainingRetriever<OwnMetadata extends object = Metadata> extends BaseRetriever<
+  RetrievedMetadata<OwnMetadata>
+> {
   static override lc_name(): string {
     return "TrainingRetriever";
   }
 
   override lc_namespace = ["langchain_training_index", "retrievers"];
-  readonly #index: SearchableIndex;
+  readonly #index: SearchableIndex<OwnMetadata>;
   readonly #options: RetrieverSearch;
 
   readonly #efSearch: number;
@@ -93,7 +95,11 @@ export class TrainingRetriever extends BaseRetriever<RetrievedMetadata> {
    * @param efSearch - the index's default `efSearch`, which caps that of calls. Default 40
    * @throws {@link InvalidArgumentError} for anything but a `TrainingIndex`, and for an unknown or unusable option
    */
-  constructor(index: SearchableIndex, options: TrainingRetrieverOptions = {}, efSearch: number = DEFAULT_EF_SEARCH) {
+  constructor(
+    index: SearchableIndex<OwnMetadata>,
+    options: TrainingRetrieverOptions = {},
+    efSearch: number = DEFAULT_EF_SEARCH,
+  ) {
     if (typeof (index as SearchableIndex | undefined)?.similar !== "function") {
       throw new InvalidArgumentError(
         "index",
@@ -117,7 +123,7 @@ export class TrainingRetriever extends BaseRetriever<RetrievedMetadata> {
   override async invoke(
     input: string,
     options?: RunnableConfig<RetrieverConfigurable>,
-  ): Promise<Document<RetrievedMetadata>[]> {
+  ): Promise<Document<RetrievedMetadata<OwnMetadata>>[]> {
     if (typeof input !== "string") {
       throw new InvalidArgumentError(
         "input",
@@ -137,7 +143,7 @@ export class TrainingRetriever extends BaseRetriever<RetrievedMetadata> {
     query: string,
     _runManager?: CallbackManagerForRetrieverRun,
     config: RunnableConfig = {},
-  ): Promise<Document<RetrievedMetadata>[]> {
+  ): Promise<Document<RetrievedMetadata<OwnMetadata>>[]> {
     const { configurable, signal } = config;
     const asked = (configurable as RetrieverConfigurable | undefined)?.[CALL_KEY];
     const search =
@@ -145,17 +151,17 @@ export class TrainingRetriever extends BaseRetriever<RetrievedMetadata> {
         ? this.#options
         : narrowSearch(this.#options, asked, this.#efSearch, `configurable.${CALL_KEY}`);
     const hits = await this.#index.similar(query, { ...search, ...definedOf({ signal }) });
-    return hits.map(toDocument);
+    return hits.map((hit) => toDocument(hit));
   }
 }
 
 /** One call of a retriever. Keeps the call's config, which LangChain's `invoke` does not pass on. */
-class RetrieverCall extends BaseRetriever<RetrievedMetadata> {
+class RetrieverCall<OwnMetadata extends object> extends BaseRetriever<RetrievedMetadata<OwnMetadata>> {
   override lc_namespace: string[];
-  readonly #retriever: TrainingRetriever;
+  readonly #retriever: TrainingRetriever<OwnMetadata>;
   readonly #config: RunnableConfig;
 
-  constructor(retriever: TrainingRetriever, config: RunnableConfig) {
+  constructor(retriever: TrainingRetriever<OwnMetadata>, config: RunnableConfig) {
     const { callbacks, tags, metadata, verbose } = retriever;
     super(definedOf({ callbacks, tags, metadata, verbose }));
     this.lc_namespace = retriever.lc_namespace;
@@ -171,7 +177,7 @@ class RetrieverCall extends BaseRetriever<RetrievedMetadata> {
   override _getRelevantDocuments(
     query: string,
     runManager?: CallbackManagerForRetrieverRun,
-  ): Promise<Document<RetrievedMetadata>[]> {
+  ): Promise<Document<RetrievedMetadata<OwnMetadata>>[]> {
     return this.#retriever._getRelevantDocuments(query, runManager, this.#config);
   }
 }

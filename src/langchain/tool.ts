@@ -15,7 +15,7 @@ import { DatabaseError, EmbeddingError, InvalidArgumentError } from "../errors.j
 import { compileFilter } from "../filtering/filter.js";
 import { citedContext, type Citation } from "../prompting/context.js";
 import { allOf, definedOf } from "../searching/narrowed-search.js";
-import type { Filter } from "../types.js";
+import type { Filter, Metadata } from "../types.js";
 import type { RetrievedMetadata } from "./hit-document.js";
 import { TrainingRetriever, type SearchableIndex } from "./retriever.js";
 import {
@@ -32,9 +32,9 @@ export interface TrainingToolInput {
 }
 
 /** The `artifact` of a tool message: what the model does not read. */
-export interface TrainingToolArtifact {
+export interface TrainingToolArtifact<OwnMetadata extends object = Metadata> {
   /** The documents that were found, best first, as a retriever returns them. */
-  documents: Document<RetrievedMetadata>[];
+  documents: Document<RetrievedMetadata<OwnMetadata>>[];
   /** The passage behind each number of the message's text. */
   citations: Citation[];
 }
@@ -76,7 +76,7 @@ export class TrainingTool<Context = Record<string, unknown>>
   readonly schema: JsonSchema7Type;
   readonly returnDirect = false;
   readonly responseFormat = "content_and_artifact";
-  readonly #index: SearchableIndex;
+  readonly #index: SearchableIndex<object>;
   readonly #settings: CheckedTool<Context>;
   readonly #efSearch: number;
   #tool: Promise<LoadedTool> | undefined;
@@ -85,7 +85,7 @@ export class TrainingTool<Context = Record<string, unknown>>
    * @param efSearch - the index's default `efSearch`, which caps that of calls
    * @throws {@link InvalidArgumentError} for an unknown or unusable option
    */
-  constructor(index: SearchableIndex, options: TrainingToolOptions<Context>, efSearch: number) {
+  constructor(index: SearchableIndex<object>, options: TrainingToolOptions<Context>, efSearch: number) {
     super();
     this.#settings = checkToolOptions(options);
     this.#index = index;
@@ -150,7 +150,7 @@ export class TrainingTool<Context = Record<string, unknown>>
     { query, ...chosen }: TrainingToolInput,
     runManager: CallbackManagerForToolRun | undefined,
     config: ToolRunnableConfig,
-  ): Promise<[content: string, artifact: TrainingToolArtifact]> {
+  ): Promise<[content: string, artifact: TrainingToolArtifact<object>]> {
     const { search, fieldNames, format, emptyText } = this.#settings;
     const choices = fieldNames.flatMap((name): Filter[] => {
       const value = chosen[name];

@@ -6,8 +6,8 @@ import type { ChunkPassage, Highlighted, Metadata, RetrievedPlace, TextRange, Tr
 
 /** A passage for a prompt: a hit of `similar`, or a document from a retriever. */
 export type Passage =
-  | (Pick<ChunkPassage, "content" | "metadata"> & Partial<ChunkPassage> & Highlighted)
-  | { pageContent: string; metadata: Metadata & { [PLACE_KEY]?: RetrievedPlace } };
+  | (Pick<ChunkPassage<object>, "content" | "metadata"> & Partial<ChunkPassage<object>> & Highlighted)
+  | { pageContent: string; metadata: object & { [PLACE_KEY]?: RetrievedPlace } };
 
 /** Where a passage comes from. */
 type Place = Pick<ChunkPassage, "trainingId" | "chunkId" | "position" | "start" | "end"> &

@@ -1,10 +1,26 @@
 import { namesOfProperties } from "../calls/checks.js";
 import { joinPieces, type Piece } from "../chunking/join-pieces.js";
-import type { ChunkPassage, Hit, HybridScores, Metadata, Scores, SearchMode, TrainingHit } from "../types.js";
+import type {
+  ChunkPassage,
+  Hit,
+  HybridScores,
+  Metadata,
+  Scores,
+  SearchMode,
+  SearchStrategy,
+  TrainingHit,
+} from "../types.js";
 import { decodeVector } from "../postgres/codec.js";
 import type { HostNumber } from "../postgres/database.js";
 import type { Layout } from "../schema/layout.js";
 import { decodeTrainingId } from "../schema/training-id.js";
+
+/** What `similar` finds, by mode and strategy. */
+export type FoundHit<
+  Mode extends SearchMode = SearchMode,
+  Strategy extends SearchStrategy = "chunks",
+  OwnMetadata extends object = Metadata,
+> = { chunks: Hit<Mode, OwnMetadata>; trainings: TrainingHit<Mode, OwnMetadata> }[Strategy];
 
 /** A row of a search statement: a chunk and its place in its training. */
 export interface PassageRow {

@@ -2,6 +2,14 @@ import { throwIfAborted } from "../errors.js";
 import type { FoundChunk } from "./hits.js";
 import { Turns } from "../calls/turns.js";
 
+/** Options of a search with MMR. */
+export interface MarginalRelevance {
+  /** Number of candidates, 1 to 1000, raised to `k`. Default 20. */
+  fetchK?: number | undefined;
+  /** Weight of relevance (1) against diversity (0). Default 0.5. */
+  lambda?: number | undefined;
+}
+
 /** Similarities computed between two checks of the clock: about 0.1 ms at 1,024 dimensions. */
 const SIMILARITIES_PER_CLOCK_CHECK = 100;
 

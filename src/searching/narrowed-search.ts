@@ -8,10 +8,10 @@ import {
   SEARCH_OPTIONS,
   type SimilarOptions,
 } from "./search-options.js";
-import type { Filter, SearchMode } from "../types.js";
+import type { Filter } from "../types.js";
 
 /** Search options of a retriever: those of `similar`, except the ones that belong to a single call. */
-export type RetrieverSearch = Omit<SimilarOptions<SearchMode>, "signal" | "client" | "strategy">;
+export type RetrieverSearch = Omit<SimilarOptions, "signal" | "client" | "strategy">;
 
 /** Search options of one call of a retriever. The reranker is the host's code: no call can bring another. */
 export type RetrieverCallSearch = Omit<RetrieverSearch, "rerank">;

@@ -3,6 +3,7 @@ import { InvalidArgumentError } from "../errors.js";
 import { checkCall } from "../calls/call-options.js";
 import { MAX_EF_SEARCH } from "./scan.js";
 import type { Condition } from "../filtering/condition.js";
+import type { MarginalRelevance } from "./marginal-relevance.js";
 import type { Queryable } from "../postgres/database.js";
 import {
   checkRerank,
@@ -35,8 +36,16 @@ const MAX_NEIGHBORS = 50;
 export const DEFAULT_FETCH_K = 20;
 const DEFAULT_LAMBDA = 0.5;
 
-/** Options of one search with `similar`. All are optional. */
-export interface SimilarOptions<Mode extends SearchMode = "vector", Strategy extends SearchStrategy = "chunks"> {
+/** A value that only some modes or strategies take. */
+type OnlyWith<Chosen, Required, Value> = Chosen extends Required ? Value : never;
+
+/**
+ * Options of one search with `similar`. All are optional. As the type of a variable it takes every mode, and strategy `chunks`;
+ * name them to get the fields of that mode's hits: `SimilarOptions<"hybrid">`, `SimilarOptions<"text", "trainings">`.
+ *
+ * Combinations of options with a mode or a strategy that can never work do not compile.
+ */
+export interface SimilarOptions<Mode extends SearchMode = SearchMode, Strategy extends SearchStrategy = "chunks"> {
   /** What to return: `chunks` (default), or `trainings`: each training once, with its best chunks. */
   strategy?: Strategy | undefined;
   /**
@@ -69,7 +78,7 @@ export interface SimilarOptions<Mode extends SearchMode = "vector", Strategy ext
    * As `minScore`, by cosine distance, 0 to 2: drops chunks that are farther away. Refused in mode `text`, which has no
    * distances, and together with `onTextOnly`. Default: none.
    */
-  maxDistance?: number | undefined;
+  maxDistance?: OnlyWith<Mode, "vector" | "hybrid", number> | undefined;
   /**
    * Returns at most this many chunks of each training, 1 to 1000, and fills the page with chunks of other trainings.
    * Default: no limit. With strategy `trainings`: how many of its best chunks each hit has, default 3.
@@ -86,7 +95,7 @@ export interface SimilarOptions<Mode extends SearchMode = "vector", Strategy ext
    * relevance, among the `fetchK` nearest (1 to 1000, default 20, raised to `k`), and returns them in the order chosen.
    * `lambda` weighs relevance (1) against diversity (0), default 0.5.
    */
-  mmr?: { fetchK?: number | undefined; lambda?: number | undefined } | undefined;
+  mmr?: OnlyWith<Mode, "vector", OnlyWith<Strategy, "chunks", MarginalRelevance>> | undefined;
   /**
    * Modes `text` and `hybrid` only: `true` returns in `matches` where the question's words are in each hit's content, for
    * highlighting, in whatever form they are there. Default `false`.
@@ -98,7 +107,7 @@ export interface SimilarOptions<Mode extends SearchMode = "vector", Strategy ext
    * the hits that meet the thresholds, with their neighbors. If it fails, so does the call, unless `onFailure` is `continue`.
    * Strategy `chunks` only, for a query that is a text, and not together with `mmr`.
    */
-  rerank?: Reranker | DocumentCompressor | RerankOptions | undefined;
+  rerank?: OnlyWith<Strategy, "chunks", Reranker | DocumentCompressor | RerankOptions> | undefined;
   /**
    * Candidates that the HNSW scan keeps, 1 to 1000. More find more of the true nearest chunks, and take longer. Default:
    * the index's own (40 unless it was opened with another); raised to `k` where that is higher.
@@ -155,7 +164,7 @@ const NEIGHBORS = namesOfProperties<NonNullable<AnySearchOptions["neighbors"]>>(
   before: true,
   after: true,
 });
-const MMR = namesOfProperties<NonNullable<AnySearchOptions["mmr"]>>({ fetchK: true, lambda: true });
+const MMR = namesOfProperties<MarginalRelevance>({ fetchK: true, lambda: true });
 
 /** A search's options, checked, with every default filled in. */
 export interface CheckedSearch {

@@ -17,8 +17,8 @@ interface RunParts {
   indexer: Indexer;
 }
 
-type Trainings = Iterable<Training> | AsyncIterable<Training>;
-type Normalize = (training: Training, option: string) => NormalizedTraining;
+type Trainings = Iterable<Training<object>> | AsyncIterable<Training<object>>;
+type Normalize = (training: Training<object>, option: string) => NormalizedTraining;
 type RunOptions<Chosen extends OnFailure> = UpsertManyOptions & { onFailure?: Chosen | undefined };
 
 /** A run that upserts trainings; the options have been checked. */
@@ -72,7 +72,7 @@ async function* normalizeEach(
       entry = normalize(training, `trainings[${index++}]`);
     } catch (error) {
       if (!continuesOnFailure) throw error;
-      entry = { id: (training as Training | null | undefined)?.id, status: "failed", error };
+      entry = { id: (training as Training<object> | null | undefined)?.id, status: "failed", error };
     }
     yield entry;
   }

@@ -29,6 +29,9 @@ export interface UpsertOptions {
   onProgress?: ((progress: IndexingProgress) => void) | undefined;
 }
 
+/** Options of `prepareTraining`: its `commit` takes the client. */
+export type PrepareOptions = Omit<UpsertOptions, "client">;
+
 /** Options of `upsertTrainings`. */
 export interface UpsertManyOptions {
   /**
@@ -123,7 +126,7 @@ export const UPSERT_MANY_OPTIONS = namesOfProperties<UpsertManyOptions>({
 });
 
 /** Names of the options of `prepareTraining`. */
-export const PREPARE_OPTIONS = namesOfProperties<Omit<UpsertOptions, "client">>({
+export const PREPARE_OPTIONS = namesOfProperties<PrepareOptions>({
   signal: true,
   timeoutMs: true,
   onProgress: true,

@@ -168,7 +168,7 @@ const WRONG_SEARCHES: WrongCall[] = [
   ...wrongSearch("mmr.lambda", { mmr: { lambda: 2 } }),
   ...wrongSearch("strategy", { strategy: "documents" }),
   ...wrongSearch("mode", { mode: "bm25" }),
-  ["mmr", (index) => index.similar("loja", { strategy: "trainings", mmr: {} })],
+  ["mmr", (index) => index.similar("loja", { strategy: "trainings", mmr: {} as never })],
   ["strategy", (index) => index.asRetriever({ strategy: "trainings" } as never)],
   ["strategy", (index) => new TrainingRetriever(index, { strategy: "trainings" } as never)],
   ["client", (index) => index.similar("loja", { client: {} as never })],

@@ -78,7 +78,7 @@ describe("options of one request", () => {
   });
 
   it("answer 500 without details if the function throws, and 503 for an outage of its own", async () => {
-    const failing = async (error: unknown): Promise<unknown> => {
+    const failing = async (error: Error): Promise<unknown> => {
       const options = (): Promise<RequestSearch> => Promise.reject(error);
       return post(new FakeIndex(), { query: "frete" }, { options });
     };

@@ -20,7 +20,7 @@ interface FilledIndex {
   /** More vectors from the same clusters. */
   vectors: ClusteredVectors;
   /** Searches, and returns the hits with Postgres's plan. */
-  findWithPlan: (options: SimilarOptions) => Promise<{ hits: ChunkHit[]; plan: string }>;
+  findWithPlan: (options: SimilarOptions<"vector">) => Promise<{ hits: ChunkHit[]; plan: string }>;
 }
 
 /** Fills a schema without its vector index and builds the index afterwards, which takes a third of the time. */

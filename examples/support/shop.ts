@@ -1,0 +1,41 @@
+import { AIMessage, fakeModel, type BaseMessage } from "langchain";
+import { TrainingIndex } from "langchain-training-index";
+import { embeddedPool } from "langchain-training-index/embedded";
+import { migrate } from "langchain-training-index/migrations";
+import { HashingEmbeddings } from "langchain-training-index/testing";
+import { trainings, type SampleTraining } from "./trainings.js";
+
+/** An index of the sample trainings on the embedded database, and the function that closes it. */
+export async function openShop(): Promise<{
+  index: TrainingIndex<SampleTraining["metadata"]>;
+  close: () => Promise<void>;
+}> {
+  const pool = embeddedPool();
+  await migrate(pool, { textSearch: "portuguese" });
+  const index = await TrainingIndex.initialize<SampleTraining["metadata"]>(new HashingEmbeddings(), { pool });
+  await index.upsertTrainings(trainings);
+  return { index, close: () => pool.end() };
+}
+
+/** One answer of a scripted model: a text, made of the prompt where it is a function, or the call of a tool. */
+type ScriptedAnswer = string | ((prompt: string) => string) | { tool: string; args: Record<string, unknown> };
+
+/** A chat model that gives these answers, one at each call, so that an example needs no model. */
+export function scriptedModel(...answers: ScriptedAnswer[]): ReturnType<typeof fakeModel> {
+  return answers.reduce((model, answer) => {
+    if (typeof answer === "object") return model.respondWithTools([{ name: answer.tool, args: answer.args }]);
+    return model.respond((messages: BaseMessage[]) => {
+      const prompt = messages.map(({ text }) => text).join("\n");
+      return new AIMessage(typeof answer === "string" ? answer : answer(prompt));
+    });
+  }, fakeModel());
+}
+
+/** An answer that cites the passage with these words, if the prompt has it. */
+export function citing(words: string, answer: string): (prompt: string) => string {
+  return (prompt) => {
+    const passage = prompt.split("\n---\n").find((text) => text.includes(words));
+    const [, number] = /\[(\d+)\](?![\s\S]*\[\d+\])/.exec(passage ?? "") ?? [];
+    return number === undefined ? "Não sei." : `${answer} [${number}].`;
+  };
+}

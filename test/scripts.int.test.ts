@@ -79,10 +79,13 @@ describe("npm run example", () => {
   it("lists the examples", { timeout: MINUTE }, async () => {
     const lines = (await npm(["run", "example"])).trim().split("\n");
     expect(lines.map((line) => line.split(" ")[0])).toEqual([
+      "agent",
       "bot",
       "bullmq",
+      "conversation",
       "faiss-import",
       "http",
+      "langgraph",
       "migration-sql",
       "pg-boss",
       "playground",
@@ -91,17 +94,40 @@ describe("npm run example", () => {
       "retriever",
       "start",
       "transaction",
+      "two-step-rag",
       "vector-store",
     ]);
     for (const line of lines) expect(line).toMatch(/^\S+ +\S.+[.:]$/);
   });
 
   it.each([
+    [
+      "agent",
+      `financeiro: No Pix há cinco por cento de desconto [1].
+  success: [1] pagamentos 0-309
+jardinagem: Não sei.
+  error: 
+  success: [1] cuidados 0-385`,
+    ],
+    [
+      "conversation",
+      `E a partir de quanto não pago?
+  searched: Em que valor de compra o frete é grátis?
+  Em compras acima de R$ 150,00 o frete é grátis [2].`,
+    ],
+    [
+      "langgraph",
+      `ai: No Pix há cinco por cento de desconto [1].
+human: A loja abre aos sábados?
+ai: Aos sábados a loja abre das 8 às 13 horas [1].
+[1] horarios 0-280`,
+    ],
     ["migration-sql", 'CREATE TABLE "training_index".chunk_1'],
     ["playground", "200 <title>Treinamentos</title>"],
     ["rerank", "3  0.485  pagamentos"],
     ["retriever", "No Pix há cinco por cento de desconto [1]."],
     ["transaction", "after the host's DELETE: []"],
+    ["two-step-rag", "No Pix há cinco por cento de desconto [1]."],
     ["vector-store", "left: [ 'boleto', 'frete' ]"],
   ])("runs %s to its end", { timeout: MINUTE }, async (name, expected) => {
     expect(await npm(["run", "example", "--", name])).toContain(expected);
@@ -110,7 +136,7 @@ describe("npm run example", () => {
   it("lists the examples if the given one does not exist", { timeout: MINUTE }, async () => {
     await expect(npm(["run", "example", "--", "../package"])).rejects.toMatchObject({
       code: 2,
-      stderr: expect.stringContaining("transaction, vector-store") as unknown,
+      stderr: expect.stringContaining("two-step-rag, vector-store") as unknown,
     });
   });
 });

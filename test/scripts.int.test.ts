@@ -86,6 +86,7 @@ describe("npm run example", () => {
       "faiss-import",
       "http",
       "langgraph",
+      "mcp",
       "migration-sql",
       "pg-boss",
       "playground",
@@ -121,6 +122,13 @@ jardinagem: Não sei.
 human: A loja abre aos sábados?
 ai: Aos sábados a loja abre das 8 às 13 horas [1].
 [1] horarios 0-280`,
+    ],
+    [
+      "mcp",
+      `stdio: search_trainings
+  found: [1] pagamentos - financeiro
+  {"sources":[{"number":1,"start":0,"end":309,"trainingId":"pagamentos"}]}
+  refused: Received tool input did not match expected schema`,
     ],
     ["migration-sql", 'CREATE TABLE "training_index".chunk_1'],
     ["playground", "200 <title>Treinamentos</title>"],

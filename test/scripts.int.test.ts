@@ -137,7 +137,7 @@ ai: Aos sábados a loja abre das 8 às 13 horas [1].
     ["transaction", "after the host's DELETE: []"],
     ["two-step-rag", "No Pix há cinco por cento de desconto [1]."],
     ["vector-store", "left: [ 'boleto', 'frete' ]"],
-  ])("runs %s to its end", { timeout: MINUTE }, async (name, expected) => {
+  ])("runs %s to its end", { timeout: 2 * MINUTE }, async (name, expected) => {
     expect(await npm(["run", "example", "--", name])).toContain(expected);
   });
 

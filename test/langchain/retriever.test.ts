@@ -12,7 +12,7 @@ import {
 } from "../../src/langchain/retriever.js";
 import { toDocument } from "../../src/langchain/hit-document.js";
 import type { SimilarOptions } from "../../src/searching/search-options.js";
-import type { ChunkHit, SearchMode } from "../../src/types.js";
+import type { ChunkHit } from "../../src/types.js";
 
 function hit(content: string, position = 0): ChunkHit {
   const place = { trainingId: "entregas", chunkId: `c${position}`, position, start: 0, end: content.length };
@@ -21,9 +21,9 @@ function hit(content: string, position = 0): ChunkHit {
 
 /** An index that records its calls and returns the question in its hits. */
 class RecordingIndex implements SearchableIndex {
-  readonly asked: [string, SimilarOptions<SearchMode> | undefined][] = [];
+  readonly asked: [string, SimilarOptions | undefined][] = [];
 
-  similar(query: string, options?: SimilarOptions<SearchMode>): Promise<ChunkHit[]> {
+  similar(query: string, options?: SimilarOptions): Promise<ChunkHit[]> {
     this.asked.push([query, options]);
     return Promise.resolve([hit(`${query} Resposta um.`, 0), hit(`${query} Resposta dois.`, 1)]);
   }

@@ -21,6 +21,7 @@ const HIT_FIELDS: ReadonlySet<string> = new Set(
     distance: true,
     similarity: true,
     coverage: true,
+    corrections: true,
     chunks: true,
   } satisfies Record<HitField, true>),
 );

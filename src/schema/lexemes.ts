@@ -44,14 +44,26 @@ export type TextSearchLanguage = (typeof textSearchLanguages)[number];
  * The indexed characters of a text, chosen so that they fit a `tsvector`, which holds at most 1 MB. A longer chunk, which
  * only `split: false` allows, is found only by the words in its first part.
  */
-const MAX_CHARACTERS = 100_000;
+export const MAX_INDEXED_CHARACTERS = 100_000;
 
 const ACCENTED = "ÁÀÂÃÄÅáàâãäåÇçÉÈÊËéèêëÍÌÎÏíìîïÑñÓÒÔÕÖóòôõöÚÙÛÜúùûüÝýÿ";
 const PLAIN = "AAAAAAaaaaaaCcEEEEeeeeIIIIiiiiNnOOOOOoooooUUUUuuuuYyy";
 
-/** Normalizes to NFC first: texts from PDFs often have the accent as a separate character after its letter. */
-function withoutAccents(text: string): string {
-  return `translate(normalize(left(${text}, ${MAX_CHARACTERS}), NFC), '${ACCENTED}', '${PLAIN}')`;
+const PLAIN_LETTERS = new Map(Array.from(ACCENTED, (letter, index) => [letter, PLAIN[index] ?? letter]));
+const ANY_ACCENTED = new RegExp(`[${ACCENTED}]`, "g");
+
+/** A text in NFC without the accents that {@link lexemesOf} removes. */
+export function foldAccents(text: string): string {
+  return text.replace(ANY_ACCENTED, (letter) => PLAIN_LETTERS.get(letter) ?? letter);
+}
+
+/**
+ * SQL for the indexed part of a text, without accents.
+ *
+ * Normalizes to NFC first: texts from PDFs often have the accent as a separate character after its letter.
+ */
+export function withoutAccents(text: string): string {
+  return `translate(normalize(left(${text}, ${MAX_INDEXED_CHARACTERS}), NFC), '${ACCENTED}', '${PLAIN}')`;
 }
 
 /** Corrections for word forms that a language's stemmer does not unify. */

@@ -79,7 +79,7 @@ function scoresOf(hit: Hit): Scores {
 }
 
 const SCORES: ReadonlySet<string> = new Set(
-  namesOfProperties<HybridScores>({ score: true, similarity: true, distance: true, coverage: true }),
+  namesOfProperties<HybridScores>({ score: true, similarity: true, distance: true, coverage: true, corrections: true }),
 );
 
 /** Nearest first; ties by training id, then by position, so that the order is deterministic. */

@@ -2,12 +2,13 @@
  * How many errors turn one word into another: letters that are missing, added or wrong, and neighboring letters that are swapped
  * (optimal string alignment).
  *
+ * @param left - in UTF-16 units, as `right`
  * @param most - counting stops above it
  * @returns the number of errors, or `Infinity` if it is more than `most`
  */
 export function editDistance(left: string, right: string, most: number): number {
-  const [from, to] = [Array.from(left), Array.from(right)];
-  if (Math.abs(from.length - to.length) > most) return Infinity;
+  if (Math.abs(left.length - right.length) > most) return Infinity;
+  const [from, to] = [left.split(""), right.split("")];
   let beforeLast: number[] = [];
   let last = [0, ...to.map((_, index) => index + 1)];
   for (const [row, letter] of from.entries()) {

@@ -10,7 +10,8 @@ const MIN_LETTERS_OF_LONG_WORD = 8;
 const LETTERS_OF_END = 6;
 
 const TOKEN = /[\p{L}\p{M}\p{N}]+/gu;
-const DIGIT = /\p{N}/u;
+/** Digits, and letters of more than one UTF-16 unit, which no language of text search has. */
+const NOT_CORRECTED = /[\p{N}\u{10000}-\u{10FFFF}]/u;
 
 /**
  * The different words of a text that typing errors can be corrected in, or to, in the order of the text. A token with a digit
@@ -20,16 +21,15 @@ export function wordsOf(text: string): Set<string> {
   const words = new Set<string>();
   const tokens = foldAccents(text.slice(0, MAX_INDEXED_CHARACTERS).normalize("NFC").toLowerCase()).match(TOKEN) ?? [];
   for (const token of tokens) {
-    if (words.has(token) || token.length < MIN_LETTERS || DIGIT.test(token)) continue;
-    const letters = lettersOf(token).length;
-    if (letters >= MIN_LETTERS && letters <= MAX_LETTERS) words.add(token);
+    if (token.length < MIN_LETTERS || token.length > MAX_LETTERS || words.has(token)) continue;
+    if (!NOT_CORRECTED.test(token)) words.add(token);
   }
   return words;
 }
 
 /** How many errors a word may have. */
 export function maxErrorsIn(word: string): number {
-  return lettersOf(word).length < MIN_LETTERS_OF_LONG_WORD ? 1 : 2;
+  return isLong(word) ? 2 : 1;
 }
 
 /**
@@ -39,29 +39,31 @@ export function maxErrorsIn(word: string): number {
  * @see https://github.com/wolfgarbe/SymSpell on symmetric deletes
  */
 export function fragmentsOf(word: string): string[] {
-  const letters = lettersOf(word);
-  return [...new Set(letters.length < MIN_LETTERS_OF_LONG_WORD ? wholeFragments(letters) : endFragments(letters))];
+  return [...new Set(isLong(word) ? endFragments(word) : wholeFragments(word))];
 }
 
 /** As {@link fragmentsOf}, for a word with an error: with a letter too many or too few it may be of the other kind. */
 export function fragmentsOfTyped(word: string): string[] {
-  const letters = lettersOf(word);
-  const mayBeEither = Math.abs(letters.length - MIN_LETTERS_OF_LONG_WORD + 0.5) < 1;
-  return mayBeEither ? [...new Set([...wholeFragments(letters), ...endFragments(letters)])] : fragmentsOf(word);
+  const mayBeEither = word.length === MIN_LETTERS_OF_LONG_WORD || word.length === MIN_LETTERS_OF_LONG_WORD - 1;
+  return mayBeEither ? [...new Set([...wholeFragments(word), ...endFragments(word)])] : fragmentsOf(word);
 }
 
-function wholeFragments(letters: readonly string[]): string[] {
-  return [letters.join(""), ...letters.map((_, index) => letters.toSpliced(index, 1).join(""))];
+function isLong(word: string): boolean {
+  return word.length >= MIN_LETTERS_OF_LONG_WORD;
 }
 
-/** Marked, so that the ends of words do not match each other or short words. */
-function endFragments(letters: readonly string[]): string[] {
+function wholeFragments(word: string): string[] {
+  return [word, ...withoutOneLetter(word)];
+}
+
+/** Marked, so that the beginnings, the ends and short words do not match each other. Ends have the same length, so none is whole. */
+function endFragments(word: string): string[] {
   return [
-    ...wholeFragments(letters.slice(0, LETTERS_OF_END)).map((fragment) => `^${fragment}`),
-    ...wholeFragments(letters.slice(-LETTERS_OF_END)).map((fragment) => `${fragment}$`),
+    ...withoutOneLetter(word.slice(0, LETTERS_OF_END)).map((fragment) => `^${fragment}`),
+    ...withoutOneLetter(word.slice(-LETTERS_OF_END)).map((fragment) => `${fragment}$`),
   ];
 }
 
-function lettersOf(word: string): string[] {
-  return Array.from(word);
+function withoutOneLetter(word: string): string[] {
+  return Array.from({ length: word.length }, (_, index) => word.slice(0, index) + word.slice(index + 1));
 }

@@ -197,8 +197,8 @@ export interface VectorScores {
 /** What a search by words says of the question's words. */
 export interface WordScores {
   /**
-   * The words of the question that no chunk has, and the words of this hit that they were read as; left out if there are none, or
-   * with `typos: false`. In lower case and without accents: `{ word: "prazzo", readAs: ["prazo"] }`.
+   * The words of the question that no chunk has, in its order, and the words of this hit that they were read as; left out if there
+   * are none, or with `typos: false`. In lower case and without accents: `{ word: "prazzo", readAs: ["prazo"] }`.
    */
   corrections?: { word: string; readAs: string[] }[] | undefined;
 }
@@ -209,7 +209,8 @@ export interface TextScores extends WordScores {
   score: number;
   /**
    * How well the chunk covers the question's words, 0 to 1; higher is better: its BM25 as a share of the highest that any text
-   * could reach for this question. Words of the question that no chunk has count too, so scores of questions can be compared.
+   * could reach for this question. Words of the question that no chunk has count too, so scores of questions can be compared. A
+   * corrected word counts less than one without an error.
    */
   coverage: number;
 }

@@ -57,7 +57,7 @@ export function wordSearchColumns(chunks: VisibleChunks, { corrects }: TextSearc
   return `, (SELECT count(*) FROM matching) AS matched, (SELECT left_out FROM chosen) AS left_out,
   ${
     corrects
-      ? `(SELECT json_agg(json_build_array(typed, word))::text FROM reading WHERE (${ownLexemes}) @@ query) AS readings`
+      ? `(SELECT json_agg(json_build_array(typed, word) ORDER BY place)::text FROM reading WHERE (${ownLexemes}) @@ query) AS readings`
       : "(SELECT json_agg(lexeme)::text FROM word WHERE found = 0) AS unknown"
   }`;
 }

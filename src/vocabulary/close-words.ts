@@ -9,6 +9,8 @@ import { fragmentsOfTyped, maxErrorsIn, wordsOf } from "./words.js";
 /** A word of a question, and a word of the index that it may stand for. */
 export interface CloseWord {
   typed: string;
+  /** Orders the words as in the question. */
+  place: number;
   word: string;
   /** The number of errors between them. */
   errors: number;
@@ -48,13 +50,13 @@ export async function findCloseWords(
     encodeTextArray(typed.map((word) => String(maxErrorsIn(word)))),
     unknown === undefined ? null : encodeTextArray(unknown),
   ]);
-  return rows.flatMap((row) => closestOf(row.typed, JSON.parse(row.words) as string[]));
+  return rows.flatMap((row) => closestOf(row.typed, typed.indexOf(row.typed), JSON.parse(row.words) as string[]));
 }
 
-function closestOf(typed: string, words: readonly string[]): CloseWord[] {
+function closestOf(typed: string, place: number, words: readonly string[]): CloseWord[] {
   const most = maxErrorsIn(typed);
   return words
-    .map((word) => ({ typed, word, errors: editDistance(typed, word, most) }))
+    .map((word) => ({ typed, place, word, errors: editDistance(typed, word, most) }))
     .filter(({ errors }) => errors <= most)
     .sort((left, right) => left.errors - right.errors || (left.word < right.word ? -1 : 1))
     .slice(0, MAX_CLOSE);

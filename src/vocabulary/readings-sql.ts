@@ -22,21 +22,21 @@ export interface ReadingsSql {
 
 /**
  * The common table expression `reading`: for each question's word that no chunk has, the closest words that a visible chunk has
- * (`typed`, `word`), with the `lexeme` they are searched by, the lexeme that they replace (`asked`), and their weight. A word
+ * (`typed` at its `place` in the question, `word`), with the `lexeme` they are searched by, the lexeme that they replace (`asked`), and their weight. A word
  * of hidden or deleted chunks is no reading, though it is listed: so a search reveals nothing about them.
  */
 export function readings({ language, closeWords, selectVisible, found }: ReadingsSql): string {
   return `reading AS MATERIALIZED (
-  SELECT typed, word, asked, lexeme, query, found, ln(1 + (greatest(chunks, found) - found + 0.5) / (found + 0.5)) AS weight
+  SELECT typed, place, word, asked, lexeme, query, found, ln(1 + (greatest(chunks, found) - found + 0.5) / (found + 0.5)) AS weight
   FROM (
     SELECT w.*, ${found}::float8 AS found
     FROM (
       SELECT w.*, rank() OVER (PARTITION BY typed ORDER BY errors) AS closeness,
-        row_number() OVER (PARTITION BY typed ORDER BY errors, word) AS place
+        row_number() OVER (PARTITION BY typed ORDER BY errors, word) AS nth
       FROM (
         SELECT g.*, l.lexeme, ${queryOf("l.lexeme")} AS query
         FROM (SELECT g.*, (tsvector_to_array(${lexemesOf(language, "g.typed")}))[1] AS asked
-          FROM json_to_recordset(${closeWords}::json) AS g (typed text, word text, errors integer) OFFSET 0) g
+          FROM json_to_recordset(${closeWords}::json) AS g (typed text, place integer, word text, errors integer) OFFSET 0) g
         JOIN word unknown ON unknown.lexeme = g.asked AND unknown.found = 0
         CROSS JOIN LATERAL unnest(tsvector_to_array(${lexemesOf(language, "g.word")})) AS l (lexeme)
         OFFSET 0
@@ -45,7 +45,7 @@ export function readings({ language, closeWords, selectVisible, found }: Reading
         WHERE strpos(lower(${withoutAccents("c.content")}), w.word) > 0)
       OFFSET 0
     ) w
-    WHERE closeness = 1 AND place <= ${MAX_READINGS}
+    WHERE closeness = 1 AND nth <= ${MAX_READINGS}
     OFFSET 0
   ) w CROSS JOIN sample
 )`;

@@ -194,19 +194,29 @@ export interface VectorScores {
   distance: number;
 }
 
+/** What a search by words says of the question's words. */
+export interface WordScores {
+  /**
+   * The words of the question that no chunk has, in its order, and the words of this hit that they were read as; left out if there
+   * are none, or with `typos: false`. In lower case and without accents: `{ word: "prazzo", readAs: ["prazo"] }`.
+   */
+  corrections?: { word: string; readAs: string[] }[] | undefined;
+}
+
 /** The scores of a search by words. */
-export interface TextScores {
+export interface TextScores extends WordScores {
   /** The order of the hits, and what `minScore` applies to: the coverage. */
   score: number;
   /**
    * How well the chunk covers the question's words, 0 to 1; higher is better: its BM25 as a share of the highest that any text
-   * could reach for this question. Words of the question that no chunk has count too, so scores of questions can be compared.
+   * could reach for this question. Words of the question that no chunk has count too, so scores of questions can be compared. A
+   * corrected word counts less than one without an error.
    */
   coverage: number;
 }
 
 /** The scores of a hybrid search. */
-export interface HybridScores {
+export interface HybridScores extends WordScores {
   /**
    * The order of the hits, and what `minScore` applies to: the sum of similarity and coverage by their weights. If the question
    * could not be embedded (`onTextOnly`), it has the coverage's part only.

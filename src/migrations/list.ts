@@ -4,6 +4,7 @@ import { createVectorIndex } from "../schema/vector-index-sql.js";
 import { hostReference } from "./host-table.js";
 import type { MigrationPlan } from "./options.js";
 import { plainIndexes } from "./plain-indexes.js";
+import { createWordTable, wordIndexes } from "../vocabulary/word-table.js";
 import { addTextSearch, PENDING_KILOBYTES } from "./text-search.js";
 
 /** One step from one layout of the schema to the next. A published one is never changed. */
@@ -25,6 +26,7 @@ export const migrations: readonly Migration[] = [
   { version: 3, name: "replaced version", breaking: false, statements: replacedVersion },
   { version: 4, name: "text search", breaking: false, statements: textSearch },
   { version: 5, name: "ids in byte order", breaking: false, statements: idsInByteOrder },
+  { version: 6, name: "words", breaking: false, statements: wordsOfChunks },
 ];
 
 function trainingsAndChunks(plan: MigrationPlan): string[] {
@@ -135,5 +137,17 @@ function idsInByteOrder({ names, idType }: MigrationPlan): string[] {
     `ALTER TABLE ${names.training} ${inByteOrder("id")}`,
     `ALTER TABLE ${names.indexed} ${inByteOrder("training_id")}`,
     `ALTER TABLE ${names.chunk} ${inByteOrder("training_id")}, ${inByteOrder("id")}`,
+  ];
+}
+
+/**
+ * Adds the words of the chunks, for the correction of typing errors, and when those of all stored chunks were added: NULL until
+ * `migrate` has done so. In a schema without text search the table stays empty.
+ */
+function wordsOfChunks({ names }: MigrationPlan): string[] {
+  return [
+    createWordTable(names),
+    ...Object.values(wordIndexes).map((create) => create(names)),
+    `ALTER TABLE ${names.profile} ADD COLUMN words_filled_at timestamptz`,
   ];
 }

@@ -11,10 +11,11 @@ import {
   type Catalog,
 } from "../schema/catalog.js";
 import { inTransaction, query, sqlStateOf, type DatabasePool, type Queryable } from "../postgres/database.js";
-import { FIRST_PROFILE_ID, SCHEMA_VERSION } from "../schema/layout.js";
+import { FIRST_PROFILE_ID, SCHEMA_VERSION, type Layout } from "../schema/layout.js";
 import { refuseReadOnly, refuseSettings } from "../postgres/settings.js";
 import { liftTimeouts } from "../postgres/timeouts.js";
 import { MAX_DIMENSIONS } from "../schema/vector-index.js";
+import { fillWords } from "../vocabulary/stored-words.js";
 import { installExtension, migrationTableStatement, recordStatement, schemaStatement } from "./bootstrap.js";
 import { applyChange, targetOptions, type StoredOptions } from "./change.js";
 import { ensureForeignKey, readHostIdType, readReferencedIdType } from "./host-table.js";
@@ -78,6 +79,10 @@ const PAUSE_MS = 50;
  * If the process is killed during the build, the next call completes it. Statements have no time limit, because a build
  * can take hours.
  *
+ * Where text search is new, or was added before version 6, it then reads all chunks once and adds their words to the table of
+ * words, in short transactions of their own. Until then typing errors are corrected only to the words added so far. If the
+ * process is killed, the next call does it again.
+ *
  * @example
  * ```ts
  * import pg from "pg";
@@ -104,6 +109,7 @@ export async function migrate(pool: DatabasePool, options: MigrateOptions = {}):
       const { plan, applied, repaired } = await inTransaction(bounded, (client) =>
         migrateInOrder(client, schema, options),
       );
+      await fillWords(bounded, await readLayout(bounded, plan));
       const vectorIndex = applied.length > 0 && applied[0] === 1 ? "built" : await ensureVectorIndex(bounded, plan);
       return {
         schema,
@@ -117,6 +123,12 @@ export async function migrate(pool: DatabasePool, options: MigrateOptions = {}):
       await sleep(attempt * PAUSE_MS);
     }
   }
+}
+
+/** The layout of the migrated schema, with the stored language of text search. */
+async function readLayout(database: Queryable, { schema, extensionSchema, idType }: MigrationPlan): Promise<Layout> {
+  const { textSearch } = await requireActiveProfile(database, schema);
+  return { schema, extensionSchema, idType, profileId: FIRST_PROFILE_ID, textSearch };
 }
 
 async function migrateInOrder(

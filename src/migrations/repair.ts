@@ -5,6 +5,8 @@ import { FIRST_PROFILE_ID, namesOf, type Names } from "../schema/layout.js";
 import type { TextSearchLanguage } from "../schema/lexemes.js";
 import { DEFAULT_HNSW } from "./options.js";
 import { plainIndexes } from "./plain-indexes.js";
+import { forgetFilling } from "../vocabulary/stored-words.js";
+import { createWordTable, wordIndexes } from "../vocabulary/word-table.js";
 import { run } from "./run.js";
 import { indexLexemes, PENDING_KILOBYTES, storeLexemes } from "./text-search.js";
 
@@ -21,6 +23,14 @@ const REPAIRS: Readonly<Record<string, (names: Names) => string[]>> = {
   "column profile.vector_index_claimed_at": ({ profile }) => [
     `ALTER TABLE ${profile} ADD COLUMN vector_index_claimed_at timestamptz`,
   ],
+  "column profile.words_filled_at": ({ profile }) => [`ALTER TABLE ${profile} ADD COLUMN words_filled_at timestamptz`],
+  // All words can be read from the chunks again, which `migrate` then does.
+  "table word": (names) => recreateWords(names),
+  "column word.word": (names) => recreateWords(names),
+  "column word.fragments": (names) => recreateWords(names),
+  "column word.offered_at": (names) => recreateWords(names),
+  "index word_word": (names) => recreateWordIndex(names, "word_word"),
+  "index word_fragments": (names) => recreateWordIndex(names, "word_fragments"),
   "primary key training": ({ training }) => [`ALTER TABLE ${training} ADD PRIMARY KEY (id)`],
   "primary key profile": ({ profile }) => [`ALTER TABLE ${profile} ADD PRIMARY KEY (id)`],
   "primary key indexed_1": ({ indexed }) => [`ALTER TABLE ${indexed} ADD PRIMARY KEY (training_id)`],
@@ -76,6 +86,19 @@ function lexemeRepairs(language: TextSearchLanguage): Record<string, (names: Nam
 
 function foreignKey(table: string, { training }: Names): string {
   return `ALTER TABLE ${table} ADD FOREIGN KEY (training_id) REFERENCES ${training} ON DELETE CASCADE`;
+}
+
+function recreateWords(names: Names): string[] {
+  return [
+    `DROP TABLE IF EXISTS ${names.word}`,
+    createWordTable(names),
+    ...Object.values(wordIndexes).map((create) => create(names)),
+    forgetFilling(names, FIRST_PROFILE_ID),
+  ];
+}
+
+function recreateWordIndex(names: Names, name: keyof typeof wordIndexes): string[] {
+  return [`DROP INDEX IF EXISTS ${names.schema}.${name}`, wordIndexes[name](names)];
 }
 
 /** Drops first: an invalid index, left by a failed build, may still have the name. */

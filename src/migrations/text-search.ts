@@ -2,6 +2,7 @@ import { requireActiveProfile } from "../schema/catalog.js";
 import type { Queryable } from "../postgres/database.js";
 import { FIRST_PROFILE_ID, type Names } from "../schema/layout.js";
 import { lexemesOf, type TextSearchLanguage } from "../schema/lexemes.js";
+import { forgetFilling } from "../vocabulary/stored-words.js";
 import type { MigrateOptions, MigrationPlan } from "./options.js";
 import { run } from "./run.js";
 
@@ -51,5 +52,6 @@ export async function ensureTextSearch(
   if (stored !== undefined) for (const statement of removeTextSearch(names)) await run(client, statement);
   if (textSearch !== undefined) {
     for (const statement of addTextSearch(names, textSearch)) await run(client, statement);
+    await run(client, forgetFilling(names, FIRST_PROFILE_ID)); // chunks were stored without text search
   }
 }

@@ -20,6 +20,7 @@ import { claimOf } from "../storing/profile-claim.js";
 import { KnownSchema } from "../schema/known-schema.js";
 import { checkSequence } from "../storing/ticket-sequence.js";
 import type { WriteTarget } from "../storing/write-target.js";
+import { OfferedWords } from "../vocabulary/offered-words.js";
 import type { TrainingHeader } from "../chunking/training-input.js";
 
 /** The parts of an open index. */
@@ -98,6 +99,7 @@ export async function openParts(embeddings: EmbeddingsInterface, options: Traini
       target,
       embedder,
       chunker,
+      offeredWords: new OfferedWords({ statements, knownSchema }),
       ticketOrder,
       notify,
     }),

@@ -16,6 +16,9 @@ import {
 import { cached, cacheOf, planKeyOf } from "./search-cache.js";
 import type { SearchPlan } from "../search-sql/vector-search-sql.js";
 import type { SearchPage, SearchTarget, VectorSearch } from "./vector-search.js";
+import type { WordScores } from "../types.js";
+import { correctableWords, findCloseWords, type Read } from "../vocabulary/close-words.js";
+import { correctionsOf } from "../vocabulary/corrections.js";
 import { isLarge, type SchemaState } from "../schema/known-schema.js";
 import type { ChunkPassage, Highlighted } from "../types.js";
 import { placesOf } from "./matches.js";
@@ -28,6 +31,8 @@ export interface TextSearch extends SearchPage {
   question: string;
   /** Whether hits say where the question's words are in them. */
   matches: boolean;
+  /** Whether words that no chunk has are read as close ones. */
+  typos: boolean;
 }
 
 /** A hybrid search with checked arguments. */
@@ -57,7 +62,7 @@ const MAX_QUESTION_LENGTH = 20_000;
 
 /**
  * The chunks that match a question's words, best first. One statement, one round trip; one more if the filter excludes most
- * of the chunks with the question's rare words.
+ * of the chunks with the question's rare words, and two more if no chunk has one of the words and others are close to it.
  *
  * @throws {@link InvalidArgumentError} for a schema without text search
  */
@@ -65,14 +70,15 @@ export async function searchText(target: SearchTarget, search: TextSearch): Prom
   const layout = requireTextSearch(target.state);
   const { k, condition } = search;
   const question = wordsOf(search);
-  const rows = await findPage<TextRow>(target, search, k, { hasVector: false }, ({ words }) => ({
-    text: matchingChunks(layout, words, search),
-    values: [question, ...(condition?.values ?? [])],
-  }));
-  return mapInTurns(rows, (row) => {
+  const find = (closeWords: CloseWords): Promise<TextRow[]> =>
+    findPage(target, { ...search, closeWords }, k, { hasVector: false }, ({ words }) => ({
+      text: matchingChunks(layout, words, search),
+      values: [question, ...closeWords, ...(condition?.values ?? [])],
+    }));
+  return mapInTurns(await findCorrected(target, search, find), (row) => {
     const score = Number(row.score);
     return {
-      hit: withMatches(Object.assign(toPassage(row, layout), { score, coverage: score }), row),
+      hit: withMatches(Object.assign(toPassage(row, layout), { score, coverage: score, ...correctionsOfRow(row) }), row),
       trainingMetadata: metadataOfTraining(row),
     };
   });
@@ -99,17 +105,18 @@ export async function searchHybrid(target: SearchTarget, search: HybridSearch): 
   const { k, condition } = search;
   const [vector, question] = [encodeVector(search.vector), wordsOf(search)];
   const depth = Math.max(k, MIN_CANDIDATES);
-  const rows = await findPage<HybridRow>(target, search, depth, { hasVector: true }, (halves, state) => {
-    const { words, plan } = halves;
-    const { shape, efSearch } = scanFor(search, target.dimensions, { limit: words.limit, plan }, state);
-    return {
-      text: scoredChunks(layout, shape, words, search),
-      values: [vector, efSearch, question, ...(condition?.values ?? [])],
-    };
-  });
-  return mapInTurns(rows, (row) => {
+  const find = (closeWords: CloseWords): Promise<HybridRow[]> =>
+    findPage(target, { ...search, closeWords }, depth, { hasVector: true }, (halves, state) => {
+      const { words, plan } = halves;
+      const { shape, efSearch } = scanFor(search, target.dimensions, { limit: words.limit, plan }, state);
+      return {
+        text: scoredChunks(layout, shape, words, search),
+        values: [vector, efSearch, question, ...closeWords, ...(condition?.values ?? [])],
+      };
+    });
+  return mapInTurns(await findCorrected(target, search, find), (row) => {
     const { hit, trainingMetadata } = toFound(row, layout);
-    const scores = { score: Number(row.score), coverage: Number(row.coverage) };
+    const scores = { score: Number(row.score), coverage: Number(row.coverage), ...correctionsOfRow(row) };
     return { hit: withMatches(Object.assign(hit, scores), row), trainingMetadata };
   });
 }
@@ -124,6 +131,10 @@ interface TextRow extends PassageRow, HalvesRow {
   score: HostNumber;
   /** JSON; `null` if the chunk has none. Only if they were asked for. */
   matched_words?: string | null;
+  /** JSON: the lexemes of the question that no chunk has. Only if the statement does not correct. */
+  unknown?: string | null;
+  /** JSON: `[typed, word]` for each word that a word of the question was read as and the hit has. Only if it corrects. */
+  readings?: string | null;
 }
 
 interface HybridRow extends HitRow, TextRow {
@@ -146,12 +157,39 @@ interface Halves {
   plan: SearchPlan;
 }
 
+/** The parameter that holds the close words, as JSON; none if the statement does not correct. */
+type CloseWords = [] | [json: string];
+
+/**
+ * Searches without correcting anything, and once more if no chunk has one of the question's words and others are close to it. So
+ * a question without errors costs nothing more.
+ */
+async function findCorrected<Row extends TextRow>(
+  { state, statements }: SearchTarget,
+  search: TextSearch,
+  find: (closeWords: CloseWords) => Promise<Row[]>,
+): Promise<Row[]> {
+  const rows = await find([]);
+  const [row] = rows;
+  const unknown = row ? (JSON.parse(row.unknown ?? "[]") as string[]) : undefined;
+  const typed = search.typos && unknown?.length !== 0 ? correctableWords(wordsOf(search)) : [];
+  if (typed.length === 0) return rows;
+  const read: Read = (text, values) => statements.query(text, values, { keepsPlan: false });
+  const closeWords = await findCloseWords(read, requireTextSearch(state), typed, unknown);
+  return closeWords.length === 0 ? rows : find([JSON.stringify(closeWords)]);
+}
+
+function correctionsOfRow({ readings, content }: TextRow): Pick<WordScores, "corrections"> {
+  const corrections = correctionsOf(readings, content);
+  return corrections === undefined ? {} : { corrections };
+}
+
 type StatementOf = (halves: Halves, state: SchemaState) => { text: string; values: unknown[] };
 
 /** Runs a statement; if trainings count, again with a higher limit while its chunks belong to too few of them. */
 async function findPage<Row extends PassageRow & HalvesRow>(
   target: SearchTarget,
-  search: TextSearch,
+  search: TextSearch & { closeWords: CloseWords },
   depth: number,
   { hasVector }: { hasVector: boolean },
   statement: StatementOf,
@@ -167,7 +205,11 @@ async function findPage<Row extends PassageRow & HalvesRow>(
   return widenUntilFull(search.k, examine, (rows) => isFull(search, rows));
 }
 
-function wordsShape({ condition }: TextSearch, { pages }: SchemaState, limit: ExamineLimit): TextSearchShape {
+function wordsShape(
+  { condition, closeWords }: TextSearch & { closeWords: CloseWords },
+  { pages }: SchemaState,
+  limit: ExamineLimit,
+): TextSearchShape {
   const hasManyChunks = pages > MAX_PAGES_TO_COUNT_WORDS;
   return {
     limit,
@@ -175,6 +217,7 @@ function wordsShape({ condition }: TextSearch, { pages }: SchemaState, limit: Ex
     samplePercent: samplePercentOf(pages),
     hasManyChunks,
     onlyRareWords: hasManyChunks && limit !== undefined,
+    corrects: closeWords.length > 0,
   };
 }
 

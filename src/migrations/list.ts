@@ -4,8 +4,8 @@ import { createVectorIndex } from "../schema/vector-index-sql.js";
 import { hostReference } from "./host-table.js";
 import type { MigrationPlan } from "./options.js";
 import { plainIndexes } from "./plain-indexes.js";
-import { createWordTable, wordIndexes } from "../vocabulary/word-table.js";
-import { addTextSearch, PENDING_KILOBYTES } from "./text-search.js";
+import { createWordTable, grantAsOnChunks, wordIndexes } from "../words/word-table.js";
+import { addGeneratedLexemes, PENDING_KILOBYTES, storeLexemes } from "./text-search.js";
 
 /** One step from one layout of the schema to the next. A published one is never changed. */
 export interface Migration {
@@ -121,7 +121,7 @@ function recordedVectorIndex({ names, vectorIndex, hnsw }: MigrationPlan): strin
 function textSearch({ names, textSearch: language }: MigrationPlan): string[] {
   return [
     `ALTER TABLE ${names.profile} ADD COLUMN text_search text`,
-    ...(language === undefined ? [] : addTextSearch(names, language)),
+    ...(language === undefined ? [] : addGeneratedLexemes(names, language)),
   ];
 }
 
@@ -141,13 +141,15 @@ function idsInByteOrder({ names, idType }: MigrationPlan): string[] {
 }
 
 /**
- * Adds the words of the chunks, for the correction of typing errors, and when those of all stored chunks were added: NULL until
- * `migrate` has done so. In a schema without text search the table stays empty.
+ * Adds the words of the chunks, for the correction of typing errors, and lets writes store the lexemes. `words_filled_at` is NULL
+ * until `migrate` has stored both for the chunks of older versions. In a schema without text search the table stays empty.
  */
 function wordsOfChunks({ names }: MigrationPlan): string[] {
   return [
     createWordTable(names),
     ...Object.values(wordIndexes).map((create) => create(names)),
+    grantAsOnChunks(names),
+    storeLexemes(names),
     `ALTER TABLE ${names.profile} ADD COLUMN words_filled_at timestamptz`,
   ];
 }

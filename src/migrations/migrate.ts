@@ -15,7 +15,7 @@ import { FIRST_PROFILE_ID, SCHEMA_VERSION, type Layout } from "../schema/layout.
 import { refuseReadOnly, refuseSettings } from "../postgres/settings.js";
 import { liftTimeouts } from "../postgres/timeouts.js";
 import { MAX_DIMENSIONS } from "../schema/vector-index.js";
-import { fillWords } from "../vocabulary/stored-words.js";
+import { fillWords } from "../words/stored-words.js";
 import { installExtension, migrationTableStatement, recordStatement, schemaStatement } from "./bootstrap.js";
 import { applyChange, targetOptions, type StoredOptions } from "./change.js";
 import { ensureForeignKey, readHostIdType, readReferencedIdType } from "./host-table.js";

@@ -2,13 +2,12 @@ import { damagedSchema, nameOf, readDamage, type Part } from "../schema/damage.j
 import { query, type HostNumber, type Queryable } from "../postgres/database.js";
 import { quoteLiteral } from "../postgres/identifiers.js";
 import { FIRST_PROFILE_ID, namesOf, type Names } from "../schema/layout.js";
-import type { TextSearchLanguage } from "../schema/lexemes.js";
 import { DEFAULT_HNSW } from "./options.js";
 import { plainIndexes } from "./plain-indexes.js";
-import { forgetFilling } from "../vocabulary/stored-words.js";
-import { createWordTable, wordIndexes } from "../vocabulary/word-table.js";
+import { forgetFilling } from "../words/stored-words.js";
+import { createWordTable, grantAsOnChunks, wordIndexes } from "../words/word-table.js";
 import { run } from "./run.js";
-import { indexLexemes, PENDING_KILOBYTES, storeLexemes } from "./text-search.js";
+import { addLexemes, addLexemesTrigger, dropLexemes, indexLexemes, PENDING_KILOBYTES } from "./text-search.js";
 
 /** More tickets than calls in progress can have taken without storing them. */
 const MAX_UNSTORED_TICKETS = 1_000_000;
@@ -65,7 +64,7 @@ export async function repair(client: Queryable, schema: string, version: number)
   const isProfile = (part: Part): boolean => nameOf(part) === "rows of profile";
   const repairs: Readonly<Record<string, (names: Names) => string[]>> = {
     ...REPAIRS,
-    ...(active?.textSearch === undefined ? {} : lexemeRepairs(active.textSearch)),
+    ...(active?.textSearch === undefined ? {} : LEXEME_REPAIRS),
   };
   const lost = missing.filter((part) => !repairs[nameOf(part)] && !isProfile(part));
   if (lost.length > 0) throw damagedSchema(schema, missing);
@@ -77,12 +76,15 @@ export async function repair(client: Queryable, schema: string, version: number)
   return missing.map(nameOf);
 }
 
-function lexemeRepairs(language: TextSearchLanguage): Record<string, (names: Names) => string[]> {
-  return {
-    "column chunk_1.lexemes": (names) => [storeLexemes(names, language)],
-    "index chunk_1_lexemes": (names) => [`DROP INDEX IF EXISTS ${names.schema}.chunk_1_lexemes`, indexLexemes(names)],
-  };
-}
+/** In a schema with text search. `migrate` then stores the lexemes again. */
+const LEXEME_REPAIRS: Readonly<Record<string, (names: Names) => string[]>> = {
+  "column chunk_1.lexemes": (names) => [
+    addLexemes(names),
+    ...addLexemesTrigger(names),
+    forgetFilling(names, FIRST_PROFILE_ID),
+  ],
+  "index chunk_1_lexemes": (names) => [`DROP INDEX IF EXISTS ${names.schema}.chunk_1_lexemes`, indexLexemes(names)],
+};
 
 function foreignKey(table: string, { training }: Names): string {
   return `ALTER TABLE ${table} ADD FOREIGN KEY (training_id) REFERENCES ${training} ON DELETE CASCADE`;
@@ -93,6 +95,7 @@ function recreateWords(names: Names): string[] {
     `DROP TABLE IF EXISTS ${names.word}`,
     createWordTable(names),
     ...Object.values(wordIndexes).map((create) => create(names)),
+    grantAsOnChunks(names),
     forgetFilling(names, FIRST_PROFILE_ID),
   ];
 }
@@ -129,7 +132,7 @@ async function restoreProfile(client: Queryable, schema: string, names: Names): 
         "backup, or drop the schema, migrate, and index the trainings again",
     );
   }
-  if (row.lexemes !== "0") await run(client, `ALTER TABLE ${names.chunk} DROP COLUMN lexemes`);
+  if (row.lexemes !== "0") for (const statement of dropLexemes(names)) await run(client, statement);
   await run(
     client,
     `INSERT INTO ${names.profile} (${columns}) VALUES (${FIRST_PROFILE_ID}, 'active', ${Number(row.dimensions)},

@@ -3,7 +3,7 @@ import { IN_READING_ORDER, isFirstFound, pageColumns, pageOf, withPositions } fr
 import {
   bm25Of,
   coverageOf,
-  matchedWords,
+  matchedPositions,
   ranking,
   wordSearchColumns,
   type TextLayout,
@@ -55,7 +55,7 @@ found AS MATERIALIZED (
 ${withPositions(chunks, pageOf(chunks, "found", "score DESC", page), {
   columns: `, c.distance::text AS distance, c.coverage::text AS coverage, c.score::text AS score,
     (SELECT count(*) FROM nearest)::text AS near${wordSearchColumns(chunks, matching)}${pageColumns(page)}${
-      matches ? matchedWords(chunks, matching) : ""
+      matches ? matchedPositions(chunks, matching) : ""
     }`,
   order: `c.score DESC, ${IN_READING_ORDER}`,
   neighbors,

@@ -1,9 +1,9 @@
 /** Statements of text search: BM25 over the lexemes of the chunks. */
 import { quoteLiteral } from "../postgres/identifiers.js";
 import { chunkTable, namesOf, type Layout } from "../schema/layout.js";
-import { lexemesOf, withoutMarks, type TextSearchLanguage } from "../schema/lexemes.js";
-import { queryOf } from "../vocabulary/close-words.js";
-import { CORRECTED_SHARE, readings } from "../vocabulary/readings-sql.js";
+import { lexemesOf, type TextSearchLanguage } from "../schema/lexemes.js";
+import { queryOf } from "../words/close-words.js";
+import { CORRECTED_SHARE, readings } from "../words/readings-sql.js";
 import { IN_READING_ORDER, pageColumns, pageOf, withPositions, type Neighbors, type Page } from "./page-sql.js";
 import { VisibleChunks } from "./visible-chunks.js";
 
@@ -62,35 +62,28 @@ export function wordSearchColumns(chunks: VisibleChunks, { corrects }: TextSearc
   }`;
 }
 
-/** Kinds of tokens that have no lexeme, and so no position: white space, tags, protocols, entities. @see `ts_token_type('default')` */
-const UNINDEXED_TOKENS = "12, 13, 14, 21";
-
 /**
- * SQL of the words of a found chunk that are the question's, or that words of it are read as, as JSON; a column of the page. The positions of its lexemes lead to
- * the words, so that none is stemmed again.
+ * SQL of the positions in a found chunk that have words of the question, or words that those are read as, as JSON; a column of the
+ * page. The words themselves are found in the content, so none is stemmed again.
  */
-export function matchedWords(chunks: VisibleChunks, { corrects }: TextSearchShape): string {
+export function matchedPositions(chunks: VisibleChunks, { corrects }: TextSearchShape): string {
   const lexemes = chunks.select("lexemes", "training_id = c.training_id AND id = c.id");
   const asked = corrects
     ? "(SELECT lexemes || ARRAY(SELECT lexeme FROM reading) FROM question)"
     : "(SELECT lexemes FROM question)";
-  return `, (SELECT json_agg(DISTINCT token) FROM (
-      SELECT token, row_number() OVER (ORDER BY place) AS position
-      FROM ts_parse('default', ${withoutMarks("c.content")}) WITH ORDINALITY AS p (kind, token, place)
-      WHERE kind NOT IN (${UNINDEXED_TOKENS})) t
-    WHERE position IN (SELECT unnest(positions)
-      FROM unnest(ts_filter(setweight((${lexemes}), 'A', ${asked}), '{a}'))))::text AS matched_words`;
+  return `, (SELECT json_agg(position) FROM (SELECT unnest(positions) AS position
+      FROM unnest(ts_filter(setweight((${lexemes}), 'A', ${asked}), '{a}'))) p)::text AS matched_positions`;
 }
 
 /** What a text search returns of the chunks that it found. */
 export interface TextPage extends Page {
   neighbors: Neighbors | undefined;
-  /** Whether to return the words of each chunk that are the question's. */
+  /** Whether to return the positions of the question's words in each chunk. */
   matches: boolean;
 }
 
 /**
- * Finds the chunks that best match a question's words, best first. $1 question, if it corrects $2 close words, then the condition's
+ * Finds the chunks that best match a question's words, best first. $1 the question's words, if it corrects $2 close words, then the condition's
  * parameters.
  */
 export function matchingChunks(layout: TextLayout, shape: TextSearchShape, page: TextPage): string {
@@ -102,7 +95,7 @@ WITH ${ranking(layout, chunks, shape, { question: "$1", closeWords: "$2" })},
 found AS MATERIALIZED (SELECT training_id, id, ${coverageOf("bm25", shape)} AS score FROM matching)
 ${withPositions(chunks, pageOf(chunks, "found", "score DESC", page), {
   columns: `, c.score::text AS score${wordSearchColumns(chunks, shape)}${pageColumns(page)}${
-    matches ? matchedWords(chunks, shape) : ""
+    matches ? matchedPositions(chunks, shape) : ""
   }`,
   order: `c.score DESC, ${IN_READING_ORDER}`,
   neighbors,

@@ -17,8 +17,10 @@ import { cached, cacheOf, planKeyOf } from "./search-cache.js";
 import type { SearchPlan } from "../search-sql/vector-search-sql.js";
 import type { SearchPage, SearchTarget, VectorSearch } from "./vector-search.js";
 import type { WordScores } from "../types.js";
-import { correctableWords, findCloseWords, type Read } from "../vocabulary/close-words.js";
-import { correctionsOf } from "../vocabulary/corrections.js";
+import { correctableWords, findCloseWords, type Read } from "../words/close-words.js";
+import { correctionsOf } from "../words/corrections.js";
+import { joinWords, wordsOfQuestion, wordsOfText } from "../words/searched-words.js";
+import { withSynonyms } from "../words/synonyms.js";
 import { isLarge, type SchemaState } from "../schema/known-schema.js";
 import type { ChunkPassage, Highlighted } from "../types.js";
 import { placesOf } from "./matches.js";
@@ -69,16 +71,21 @@ const MAX_QUESTION_LENGTH = 20_000;
 export async function searchText(target: SearchTarget, search: TextSearch): Promise<Found<"text">[]> {
   const layout = requireTextSearch(target.state);
   const { k, condition } = search;
-  const question = wordsOf(search);
+  const asked = askedText(target, layout, search);
+  const question = joinWords(wordsOfQuestion(asked, layout.textSearch));
   const find = (closeWords: CloseWords): Promise<TextRow[]> =>
     findPage(target, { ...search, closeWords }, k, { hasVector: false }, ({ words }) => ({
       text: matchingChunks(layout, words, search),
       values: [question, ...closeWords, ...(condition?.values ?? [])],
     }));
-  return mapInTurns(await findCorrected(target, search, find), (row) => {
+  return mapInTurns(await findCorrected(target, layout, search.typos ? asked : undefined, find), (row) => {
     const score = Number(row.score);
     return {
-      hit: withMatches(Object.assign(toPassage(row, layout), { score, coverage: score, ...correctionsOfRow(row) }), row),
+      hit: withMatches(
+        Object.assign(toPassage(row, layout), { score, coverage: score, ...correctionsOfRow(row) }),
+        row,
+        layout,
+      ),
       trainingMetadata: metadataOfTraining(row),
     };
   });
@@ -103,7 +110,8 @@ export async function searchTextOnly(
 export async function searchHybrid(target: SearchTarget, search: HybridSearch): Promise<Found<"hybrid">[]> {
   const layout = requireTextSearch(target.state);
   const { k, condition } = search;
-  const [vector, question] = [encodeVector(search.vector), wordsOf(search)];
+  const asked = askedText(target, layout, search);
+  const [vector, question] = [encodeVector(search.vector), joinWords(wordsOfQuestion(asked, layout.textSearch))];
   const depth = Math.max(k, MIN_CANDIDATES);
   const find = (closeWords: CloseWords): Promise<HybridRow[]> =>
     findPage(target, { ...search, closeWords }, depth, { hasVector: true }, (halves, state) => {
@@ -114,23 +122,31 @@ export async function searchHybrid(target: SearchTarget, search: HybridSearch): 
         values: [vector, efSearch, question, ...closeWords, ...(condition?.values ?? [])],
       };
     });
-  return mapInTurns(await findCorrected(target, search, find), (row) => {
+  return mapInTurns(await findCorrected(target, layout, search.typos ? asked : undefined, find), (row) => {
     const { hit, trainingMetadata } = toFound(row, layout);
     const scores = { score: Number(row.score), coverage: Number(row.coverage), ...correctionsOfRow(row) };
-    return { hit: withMatches(Object.assign(hit, scores), row), trainingMetadata };
+    return { hit: withMatches(Object.assign(hit, scores), row, layout), trainingMetadata };
   });
 }
 
-function withMatches<Hit extends ChunkPassage>(hit: Hit, { matched_words }: TextRow): Hit & Highlighted {
-  if (matched_words === undefined) return hit;
-  const words = JSON.parse(matched_words ?? "[]") as string[];
-  return Object.assign(hit, { matches: placesOf(words, hit.content) });
+/** Adds the places of the question's words to a hit, if they were asked for. In a widened passage its neighbors have some too. */
+function withMatches<Hit extends ChunkPassage>(hit: Hit, row: TextRow, { textSearch }: TextLayout): Hit & Highlighted {
+  const { matched_positions: positions, content } = row;
+  if (positions === undefined) return hit;
+  const words = wordsOfText(content, textSearch);
+  const found = (JSON.parse(positions ?? "[]") as number[]).flatMap((position) => words[position - 1] ?? []);
+  return Object.assign(hit, {
+    matches: placesOf(
+      found.map(({ start, end }) => content.slice(start, end)),
+      hit.content,
+    ),
+  });
 }
 
 interface TextRow extends PassageRow, HalvesRow {
   score: HostNumber;
-  /** JSON; `null` if the chunk has none. Only if they were asked for. */
-  matched_words?: string | null;
+  /** JSON: the positions of the question's words in the chunk; `null` if it has none. Only if they were asked for. */
+  matched_positions?: string | null;
   /** JSON: the lexemes of the question that no chunk has. Only if the statement does not correct. */
   unknown?: string | null;
   /** JSON: `[typed, word]` for each word that a word of the question was read as and the hit has. Only if it corrects. */
@@ -163,19 +179,22 @@ type CloseWords = [] | [json: string];
 /**
  * Searches without correcting anything, and once more if no chunk has one of the question's words and others are close to it. So
  * a question without errors costs nothing more.
+ *
+ * @param question - `undefined` to correct nothing
  */
 async function findCorrected<Row extends TextRow>(
-  { state, statements }: SearchTarget,
-  search: TextSearch,
+  { statements }: SearchTarget,
+  layout: TextLayout,
+  question: string | undefined,
   find: (closeWords: CloseWords) => Promise<Row[]>,
 ): Promise<Row[]> {
   const rows = await find([]);
   const [row] = rows;
   const unknown = row ? (JSON.parse(row.unknown ?? "[]") as string[]) : undefined;
-  const typed = search.typos && unknown?.length !== 0 ? correctableWords(wordsOf(search)) : [];
+  const typed = question !== undefined && unknown?.length !== 0 ? correctableWords(question, layout.textSearch) : [];
   if (typed.length === 0) return rows;
   const read: Read = (text, values) => statements.query(text, values, { keepsPlan: false });
-  const closeWords = await findCloseWords(read, requireTextSearch(state), typed, unknown);
+  const closeWords = await findCloseWords(read, layout, typed, unknown);
   return closeWords.length === 0 ? rows : find([JSON.stringify(closeWords)]);
 }
 
@@ -270,9 +289,9 @@ async function examineByHalves<Row extends HalvesRow>(
   return { rows: all, examinedAll: examinedAll(all) };
 }
 
-/** The part of a question that is searched. A surrogate pair cut in two becomes U+FFFD, which is in no word. */
-function wordsOf({ question }: TextSearch): string {
-  return question.slice(0, MAX_QUESTION_LENGTH).toWellFormed();
+/** The part of a question that is searched, with its synonyms. A surrogate pair cut in two becomes U+FFFD, which is in no word. */
+function askedText({ synonyms }: SearchTarget, { textSearch }: TextLayout, { question }: TextSearch): string {
+  return withSynonyms(question.slice(0, MAX_QUESTION_LENGTH).toWellFormed(), textSearch, synonyms);
 }
 
 /** The layout with text search. @throws {@link InvalidArgumentError} for a schema without it */

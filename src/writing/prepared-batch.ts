@@ -25,7 +25,7 @@ import type { WriteTarget } from "../storing/write-target.js";
 import { write, writeEach, writeStatement } from "../storing/write-transaction.js";
 import * as sql from "../storing/write-sql.js";
 import type { IndexingProgress, UpsertResult } from "../types.js";
-import { offerWithin, type OfferedWords } from "../vocabulary/offered-words.js";
+import { offerWithin, type OfferedWords } from "../words/offered-words.js";
 
 /** Dependencies of a {@link PreparedBatch}. */
 export interface BatchParts {

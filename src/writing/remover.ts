@@ -10,7 +10,7 @@ import type { KnownSchema } from "../schema/known-schema.js";
 import type { Layout } from "../schema/layout.js";
 import type { WriteTarget } from "../storing/write-target.js";
 import * as sql from "../storing/write-sql.js";
-import { pruneWords } from "../vocabulary/stored-words.js";
+import { pruneWords } from "../words/stored-words.js";
 import type { TicketOrder } from "./ticket-order.js";
 import { write, writeEach, writeStatement } from "../storing/write-transaction.js";
 

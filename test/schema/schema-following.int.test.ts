@@ -1,7 +1,7 @@
 import { SchemaError, TrainingIndex } from "langchain-training-index";
 import { migrate } from "langchain-training-index/migrations";
 import { expect, it } from "vitest";
-import { addTextSearch } from "../../src/migrations/text-search.js";
+import { addTextSearch, removeTextSearch } from "../../src/migrations/text-search.js";
 import { namesOf } from "../../src/schema/layout.js";
 import { freshDatabase, hostTable } from "../support/contract.js";
 import { describeOnServer, grantRights, type TestDatabase } from "../support/databases.js";
@@ -16,7 +16,7 @@ const MANY = Array.from({ length: 150 }, (_, place) => ({
 /** The statements that `migrate` runs for another language; a host may run them in its own transaction. */
 function changeLanguage(schema: string): string[] {
   const names = namesOf({ schema, extensionSchema: "public", profileId: 1 });
-  return [`ALTER TABLE ${names.chunk} DROP COLUMN lexemes`, ...addTextSearch(names, "portuguese")];
+  return [...removeTextSearch(names), ...addTextSearch(names, "portuguese")];
 }
 
 /** Drops the schema and migrates it again. */

@@ -1,4 +1,4 @@
-import { wordsOf } from "./words.js";
+import { wordsOf } from "./correctable-words.js";
 
 /** A word of a question that no chunk has, and what it was read as. */
 export interface ReadWord {

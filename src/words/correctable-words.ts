@@ -1,5 +1,5 @@
 /** The words of a text, as typing errors are corrected: whole words, lower case, without accents. */
-import { foldAccents, MAX_INDEXED_CHARACTERS } from "../schema/lexemes.js";
+import { plainWordsOf } from "./searched-words.js";
 
 /** Shorter words have too many neighbors. Longer ones are hardly words. */
 const MIN_LETTERS = 4;
@@ -9,7 +9,6 @@ const MIN_LETTERS_OF_LONG_WORD = 8;
 /** How many letters at each end of a long word its fragments are made of. */
 const LETTERS_OF_END = 6;
 
-const TOKEN = /[\p{L}\p{M}\p{N}]+/gu;
 /** Digits, and letters of more than one UTF-16 unit, which no language of text search has. */
 const NOT_CORRECTED = /[\p{N}\u{10000}-\u{10FFFF}]/u;
 
@@ -19,10 +18,9 @@ const NOT_CORRECTED = /[\p{N}\u{10000}-\u{10FFFF}]/u;
  */
 export function wordsOf(text: string): Set<string> {
   const words = new Set<string>();
-  const tokens = foldAccents(text.slice(0, MAX_INDEXED_CHARACTERS).normalize("NFC").toLowerCase()).match(TOKEN) ?? [];
-  for (const token of tokens) {
-    if (token.length < MIN_LETTERS || token.length > MAX_LETTERS || words.has(token)) continue;
-    if (!NOT_CORRECTED.test(token)) words.add(token);
+  for (const word of plainWordsOf(text)) {
+    if (word.length < MIN_LETTERS || word.length > MAX_LETTERS || words.has(word)) continue;
+    if (!NOT_CORRECTED.test(word)) words.add(word);
   }
   return words;
 }

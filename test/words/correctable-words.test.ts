@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { randomOf } from "../../tooling/random.js";
-import { editDistance } from "../../src/vocabulary/edit-distance.js";
-import { fragmentsOf, fragmentsOfTyped, maxErrorsIn, wordsOf } from "../../src/vocabulary/words.js";
+import { editDistance } from "../../src/words/edit-distance.js";
+import { fragmentsOf, fragmentsOfTyped, maxErrorsIn, wordsOf } from "../../src/words/correctable-words.js";
 
 const LETTERS = "abcdeiorst";
 

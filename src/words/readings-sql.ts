@@ -1,5 +1,5 @@
 /** SQL for the words that a search reads the unknown words of its question as. */
-import { lexemesOf, withoutAccents, type TextSearchLanguage } from "../schema/lexemes.js";
+import { lexemesOf, plainTextOf, type TextSearchLanguage } from "../schema/lexemes.js";
 import { queryOf } from "./close-words.js";
 
 /** A corrected word counts less than the same word without an error. */
@@ -42,7 +42,7 @@ export function readings({ language, closeWords, selectVisible, found }: Reading
         OFFSET 0
       ) w
       WHERE EXISTS (SELECT FROM (${selectVisible("content", "lexemes @@ w.query")} LIMIT ${MAX_SEARCHED_CHUNKS}) c
-        WHERE strpos(lower(${withoutAccents("c.content")}), w.word) > 0)
+        WHERE strpos(${plainTextOf("c.content")}, w.word) > 0)
       OFFSET 0
     ) w
     WHERE closeness = 1 AND nth <= ${MAX_READINGS}

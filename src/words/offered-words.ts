@@ -5,7 +5,7 @@ import type { NamedStatements } from "../postgres/named-statements.js";
 import type { KnownSchema } from "../schema/known-schema.js";
 import type { Layout } from "../schema/layout.js";
 import { fragmentsLiteral, insertWords } from "./word-table.js";
-import { fragmentsOf, wordsOf } from "./words.js";
+import { fragmentsOf, wordsOf } from "./correctable-words.js";
 
 /** Words in one statement. */
 const INSERT_LIMITS = { items: 2000, size: Infinity };

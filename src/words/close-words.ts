@@ -3,8 +3,9 @@ import { encodeTextArray } from "../postgres/codec.js";
 import { namesOf, type Layout } from "../schema/layout.js";
 import { lexemesOf, type TextSearchLanguage } from "../schema/lexemes.js";
 import { editDistance } from "./edit-distance.js";
+import { isStopWord } from "./stop-words.js";
 import { fragmentsLiteral } from "./word-table.js";
-import { fragmentsOfTyped, maxErrorsIn, wordsOf } from "./words.js";
+import { fragmentsOfTyped, maxErrorsIn, wordsOf } from "./correctable-words.js";
 
 /** A word of a question, and a word of the index that it may stand for. */
 export interface CloseWord {
@@ -29,8 +30,8 @@ const MAX_CLOSE = 50;
 export type Read = <Row>(text: string, values: unknown[]) => Promise<Row[]>;
 
 /** The words of a question that may be corrected if no chunk has them. */
-export function correctableWords(question: string): string[] {
-  return [...wordsOf(question)].slice(0, MAX_TYPED);
+export function correctableWords(question: string, language: TextSearchLanguage): string[] {
+  return [...wordsOf(question)].filter((word) => !isStopWord(word, language)).slice(0, MAX_TYPED);
 }
 
 /**

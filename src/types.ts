@@ -196,10 +196,7 @@ export interface VectorScores {
 
 /** What a search by words says of the question's words. */
 export interface WordScores {
-  /**
-   * The words of the question that no chunk has, in its order, and the words of this hit that they were read as; left out if there
-   * are none, or with `typos: false`. In lower case and without accents: `{ word: "prazzo", readAs: ["prazo"] }`.
-   */
+  /** Words of the question that no chunk has, and what they were read as: `{ word: "prazzo", readAs: ["prazo"] }`. */
   corrections?: { word: string; readAs: string[] }[] | undefined;
 }
 
@@ -209,8 +206,7 @@ export interface TextScores extends WordScores {
   score: number;
   /**
    * How well the chunk covers the question's words, 0 to 1; higher is better: its BM25 as a share of the highest that any text
-   * could reach for this question. Words of the question that no chunk has count too, so scores of questions can be compared. A
-   * corrected word counts less than one without an error.
+   * could reach for this question. Words of the question that no chunk has count too, so scores of questions can be compared.
    */
   coverage: number;
 }
@@ -222,11 +218,10 @@ export interface HybridScores extends WordScores {
    * could not be embedded (`onTextOnly`), it has the coverage's part only.
    */
   score: number;
-  /** As in {@link VectorScores}; `undefined` if the question could not be embedded. */
+  /** As in {@link VectorScores}, as is `distance`; both `undefined` if the question could not be embedded. */
   similarity: number | undefined;
-  /** As in {@link VectorScores}; `undefined` if the question could not be embedded. */
   distance: number | undefined;
-  /** As in {@link TextScores}; 0 for a chunk with none of the question's words. */
+  /** As in {@link TextScores}; 0 without any of the question's words. */
   coverage: number;
 }
 
@@ -246,10 +241,9 @@ export interface Reranked {
 /** A chunk that a search by vector found. */
 export interface ChunkHit extends Reranked, ChunkPassage, VectorScores {}
 
-/** A part of a text, in UTF-16 units. */
+/** A part of a text, in UTF-16 units, without the unit at `end`. */
 export interface TextRange {
   start: number;
-  /** Exclusive. */
   end: number;
 }
 

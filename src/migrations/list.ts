@@ -4,7 +4,7 @@ import { createVectorIndex } from "../schema/vector-index-sql.js";
 import { hostReference } from "./host-table.js";
 import type { MigrationPlan } from "./options.js";
 import { plainIndexes } from "./plain-indexes.js";
-import { createWordTable, grantAsOnChunks, wordIndexes } from "../words/word-table.js";
+import { createWordTable, wordIndexes } from "../words/word-table.js";
 import { addGeneratedLexemes, PENDING_KILOBYTES, storeLexemes } from "./text-search.js";
 
 /** One step from one layout of the schema to the next. A published one is never changed. */
@@ -144,12 +144,11 @@ function idsInByteOrder({ names, idType }: MigrationPlan): string[] {
  * Adds the words of the chunks, for the correction of typing errors, and lets writes store the lexemes. `words_filled_at` is NULL
  * until `migrate` has stored both for the chunks of older versions. In a schema without text search the table stays empty.
  */
-function wordsOfChunks({ names }: MigrationPlan): string[] {
+function wordsOfChunks({ names, textSearch: language }: MigrationPlan): string[] {
   return [
     createWordTable(names),
     ...Object.values(wordIndexes).map((create) => create(names)),
-    grantAsOnChunks(names),
-    storeLexemes(names),
+    ...(language === undefined ? [] : storeLexemes(names)),
     `ALTER TABLE ${names.profile} ADD COLUMN words_filled_at timestamptz`,
   ];
 }

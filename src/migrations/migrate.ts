@@ -8,6 +8,7 @@ import {
   refuseNewerSchema,
   requireActiveProfile,
   requireExtension,
+  type ActiveProfile,
   type Catalog,
 } from "../schema/catalog.js";
 import { inTransaction, query, sqlStateOf, type DatabasePool, type Queryable } from "../postgres/database.js";
@@ -31,9 +32,12 @@ import {
 } from "./options.js";
 import { repair } from "./repair.js";
 import { run } from "./run.js";
-import { ensureTextSearch } from "./text-search.js";
+import { ensureTextSearch, grantWords } from "./text-search.js";
 import { ensureVectorIndex } from "./vector-index.js";
 import { recordVectorIndex, refuseOtherParameters, requestedHnsw, requestedIndexType } from "./vector-index-record.js";
+
+/** The version that added the table of words. */
+const VERSION_WITH_WORDS = 6;
 
 /** The result of {@link migrate}. */
 export interface MigrateResult {
@@ -157,6 +161,7 @@ async function migrateInOrder(
     for (const statement of migration.statements(plan)) await run(client, statement);
     await run(client, recordStatement(migration, plan.names));
   }
+  if (applied && pending.some(({ version }) => version === VERSION_WITH_WORDS)) await grantWords(client, plan.names);
   if (stored) await applyChange(client, catalog, stored, plan);
   await ensureForeignKey(client, plan);
   if (applied) {
@@ -164,6 +169,11 @@ async function migrateInOrder(
     await ensureTextSearch(client, options, plan);
   }
   return { plan, applied: pending.map(({ version }) => version), repaired };
+}
+
+/** The language in which text search is stored, which {@link ensureTextSearch} changes after the migrations. */
+function textSearchOf({ textSearch }: ActiveProfile, options: MigrateOptions): Pick<MigrateOptions, "textSearch"> {
+  return { textSearch: textSearch ?? options.textSearch };
 }
 
 /** Plans the migration from the options and from what is already in the database. */
@@ -203,7 +213,7 @@ async function planFor(
   }
   const hnsw = requestedHnsw(catalog, options);
   const plan = planMigration(
-    { ...options, ...target, vectorIndex: catalog.vectorIndex.type, hnsw },
+    { ...options, ...target, vectorIndex: catalog.vectorIndex.type, hnsw, ...textSearchOf(active, options) },
     { extensionSchema: extension.schema },
   );
   refuseOtherParameters(catalog, options, plan);

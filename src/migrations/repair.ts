@@ -5,9 +5,9 @@ import { FIRST_PROFILE_ID, namesOf, type Names } from "../schema/layout.js";
 import { DEFAULT_HNSW } from "./options.js";
 import { plainIndexes } from "./plain-indexes.js";
 import { forgetFilling } from "../words/stored-words.js";
-import { createWordTable, grantAsOnChunks, wordIndexes } from "../words/word-table.js";
+import { createWordTable, wordIndexes } from "../words/word-table.js";
 import { run } from "./run.js";
-import { addLexemes, addLexemesTrigger, dropLexemes, indexLexemes, PENDING_KILOBYTES } from "./text-search.js";
+import { addLexemes, addLexemesTrigger, dropLexemes, grantWords, indexLexemes, PENDING_KILOBYTES } from "./text-search.js";
 
 /** More tickets than calls in progress can have taken without storing them. */
 const MAX_UNSTORED_TICKETS = 1_000_000;
@@ -73,6 +73,7 @@ export async function repair(client: Queryable, schema: string, version: number)
     if (!missing.some((part) => nameOf(part) === name)) continue;
     for (const statement of statements(names)) await run(client, statement);
   }
+  if (missing.some((part) => nameOf(part) === "table word")) await grantWords(client, names);
   return missing.map(nameOf);
 }
 
@@ -95,7 +96,6 @@ function recreateWords(names: Names): string[] {
     `DROP TABLE IF EXISTS ${names.word}`,
     createWordTable(names),
     ...Object.values(wordIndexes).map((create) => create(names)),
-    grantAsOnChunks(names),
     forgetFilling(names, FIRST_PROFILE_ID),
   ];
 }

@@ -1,10 +1,10 @@
 import { requireActiveProfile } from "../schema/catalog.js";
-import type { Queryable } from "../postgres/database.js";
+import { query, type Queryable } from "../postgres/database.js";
 import { dollarQuoted } from "../postgres/identifiers.js";
 import { FIRST_PROFILE_ID, type Names } from "../schema/layout.js";
 import { lexemesOf, textSearchLanguages, withoutAccents, type TextSearchLanguage } from "../schema/lexemes.js";
 import { forgetFilling } from "../words/stored-words.js";
-import type { MigrateOptions, MigrationPlan } from "./options.js";
+import { planMigration, type MigrateOptions, type MigrationPlan } from "./options.js";
 import { run } from "./run.js";
 
 /**
@@ -60,14 +60,9 @@ END`;
   ];
 }
 
-/** Makes lexemes that Postgres generates a column that writes fill, without rewriting the table; in a schema with text search. */
-export function storeLexemes(names: Names): string {
-  const statements = [`ALTER TABLE ${names.chunk} ALTER COLUMN lexemes DROP EXPRESSION`, ...addLexemesTrigger(names)];
-  return `DO ${dollarQuoted(`BEGIN
-IF EXISTS (SELECT FROM ${names.profile} WHERE text_search IS NOT NULL) THEN
-${statements.map((statement) => `${statement};`).join("\n")}
-END IF;
-END`)}`;
+/** The statements that make lexemes which Postgres generates a column that writes fill, without rewriting the table. */
+export function storeLexemes(names: Names): string[] {
+  return [`ALTER TABLE ${names.chunk} ALTER COLUMN lexemes DROP EXPRESSION`, ...addLexemesTrigger(names)];
 }
 
 /** The statements that add text search to a schema. `migrate` then stores the lexemes of its chunks. */
@@ -103,13 +98,26 @@ export function dropLexemes({ schema, chunk }: Names): string[] {
 export async function ensureTextSearch(
   client: Queryable,
   options: MigrateOptions,
-  { schema, names, textSearch }: MigrationPlan,
+  { schema, names }: MigrationPlan,
 ): Promise<void> {
   if (options.textSearch === undefined) return;
+  const { textSearch } = planMigration(options);
   const stored = (await requireActiveProfile(client, schema)).textSearch;
   if (stored === textSearch) return;
   if (stored !== undefined) for (const statement of removeTextSearch(names)) await run(client, statement);
   if (textSearch !== undefined) {
     for (const statement of addTextSearch(names, textSearch)) await run(client, statement);
   }
+}
+
+/** Gives the roles that may use the chunks the same rights on the table of words, which is younger than their grants. */
+export async function grantWords(client: Queryable, { chunk, word }: Names): Promise<void> {
+  const grants = await query<{ privilege: string; role: string }>(
+    client,
+    `SELECT a.privilege_type::text AS privilege, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS role
+    FROM pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl) a
+    WHERE c.oid = $1::regclass AND a.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE') AND a.grantee <> c.relowner`,
+    [chunk],
+  );
+  for (const { privilege, role } of grants) await run(client, `GRANT ${privilege} ON ${word} TO ${role}`);
 }

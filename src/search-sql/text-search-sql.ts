@@ -132,6 +132,9 @@ export function bm25Of(lexemes: string, { corrects }: Pick<TextSearchShape, "cor
 /**
  * Common table expressions that end with `matching`: the ids of the best chunks by BM25, with `bm25`.
  *
+ * A compound that no chunk has does not count, as its parts do, nor do unknown parts of one that chunks have: `e-mail` and `email` are the
+ * same word.
+ *
  * Unnesting lexemes takes most of the time, so only the question's are unnested. OFFSET 0 keeps Postgres from counting a
  * word again for each use of its count.
  *
@@ -155,24 +158,28 @@ export function ranking(
     selectVisible: (column, where) => chunks.select(column, where),
     found: countedChunks(layout, hasManyChunks ? MAX_COUNTED : undefined),
   });
+  const lineOf = (number: number): string => `split_part(${question}, E'\\n', ${number})`;
   return `question AS MATERIALIZED (
-  SELECT array_agg(lexeme) AS lexemes FROM (
-    SELECT lexeme FROM unnest(${lexemesOf(layout.textSearch, question)})
-    ORDER BY positions[1], lexeme LIMIT ${MAX_QUESTION_WORDS}) first
+  SELECT array_agg(lexeme) AS lexemes, array_agg(numbers[place]) AS compounds
+  FROM (SELECT lexeme, positions[1] AS place FROM unnest(${lexemesOf(layout.textSearch, lineOf(1))})
+      ORDER BY place, lexeme LIMIT ${MAX_QUESTION_WORDS}) first,
+    (SELECT string_to_array(${lineOf(2)}, ' ')::integer[] AS numbers OFFSET 0) n
 ),
 sample AS MATERIALIZED (
   SELECT count(*) * ${100 / samplePercent}::float8 AS chunks, coalesce(avg(length(lexemes)), 1)::float8 AS average_length
   FROM ${chunk} TABLESAMPLE SYSTEM (${samplePercent}) REPEATABLE (0)
 ),
-${known}word AS MATERIALIZED (
+${known}counted AS MATERIALIZED (
+  SELECT w.lexeme, w.query, w.compound, ${found}::float8 AS found
+  FROM question CROSS JOIN LATERAL (
+    SELECT lexeme, compound, ${queryOf("lexeme")} AS query
+    FROM unnest(lexemes, compounds) AS n (lexeme, compound) OFFSET 0
+  ) w OFFSET 0
+),
+word AS MATERIALIZED (
   SELECT lexeme, query, found, ln(1 + (greatest(chunks, found) - found + 0.5) / (found + 0.5)) AS weight
-  FROM (
-    SELECT w.lexeme, w.query, ${found}::float8 AS found
-    FROM question CROSS JOIN LATERAL (
-      SELECT lexeme, ${queryOf("lexeme")} AS query
-      FROM unnest(lexemes) AS lexeme OFFSET 0
-    ) w OFFSET 0
-  ) w CROSS JOIN sample
+  FROM counted w CROSS JOIN sample
+  WHERE found > 0 OR compound = 0 OR compound > 0 AND NOT EXISTS (SELECT FROM counted j WHERE j.compound = -w.compound AND j.found > 0)
 ),
 ${corrects ? `${reading},\n` : ""}chosen AS MATERIALIZED (
   SELECT (string_agg(query::text, ' | ') FILTER (WHERE is_chosen))::tsquery AS query,

@@ -52,8 +52,7 @@ export interface SimilarOptions<Mode extends SearchMode = "vector", Strategy ext
   weights?: { vector?: number | undefined; text?: number | undefined } | undefined;
   /**
    * Modes `text` and `hybrid`: whether words of the question that no chunk has are read as the closest words of the chunks that
-   * the search may see. Such a word counts less than one without an error. Words that the index has, and numbers and codes, are
-   * never changed. See {@link WordScores.corrections}. Default `true`.
+   * the search may see. They count less; numbers and codes are never changed. See {@link WordScores.corrections}. Default `true`.
    */
   typos?: boolean | undefined;
   /**

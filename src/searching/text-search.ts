@@ -2,7 +2,7 @@ import { InvalidArgumentError } from "../errors.js";
 import { mapInTurns } from "../calls/turns.js";
 import { encodeVector } from "../postgres/codec.js";
 import type { HostNumber } from "../postgres/database.js";
-import { metadataOfTraining, toFound, toPassage, type Found, type HitRow, type PassageRow } from "./hits.js";
+import { metadataOfTraining, toFound, toPassage, type Found, type PassageRow } from "./hits.js";
 import {
   isFull,
   orExact,
@@ -16,14 +16,11 @@ import {
 import { cached, cacheOf, planKeyOf } from "./search-cache.js";
 import type { SearchPlan } from "../search-sql/vector-search-sql.js";
 import type { SearchPage, SearchTarget, VectorSearch } from "./vector-search.js";
-import type { WordScores } from "../types.js";
 import { correctableWords, findCloseWords, type Read } from "../words/close-words.js";
-import { correctionsOf } from "../words/corrections.js";
-import { joinWords, wordsOfQuestion, wordsOfText } from "../words/searched-words.js";
+import { questionOf } from "../words/searched-words.js";
 import { withSynonyms } from "../words/synonyms.js";
 import { isLarge, type SchemaState } from "../schema/known-schema.js";
-import type { ChunkPassage, Highlighted } from "../types.js";
-import { placesOf } from "./matches.js";
+import { correctionsOfRow, withMatches, type HalvesRow, type HybridRow, type TextRow } from "./text-rows.js";
 import { scoredChunks } from "../search-sql/hybrid-search-sql.js";
 import { isFirstFound } from "../search-sql/page-sql.js";
 import { matchingChunks, type TextLayout, type TextSearchShape } from "../search-sql/text-search-sql.js";
@@ -72,7 +69,7 @@ export async function searchText(target: SearchTarget, search: TextSearch): Prom
   const layout = requireTextSearch(target.state);
   const { k, condition } = search;
   const asked = askedText(target, layout, search);
-  const question = joinWords(wordsOfQuestion(asked, layout.textSearch));
+  const question = questionOf(asked, layout.textSearch);
   const find = (closeWords: CloseWords): Promise<TextRow[]> =>
     findPage(target, { ...search, closeWords }, k, { hasVector: false }, ({ words }) => ({
       text: matchingChunks(layout, words, search),
@@ -84,7 +81,6 @@ export async function searchText(target: SearchTarget, search: TextSearch): Prom
       hit: withMatches(
         Object.assign(toPassage(row, layout), { score, coverage: score, ...correctionsOfRow(row) }),
         row,
-        layout,
       ),
       trainingMetadata: metadataOfTraining(row),
     };
@@ -111,7 +107,7 @@ export async function searchHybrid(target: SearchTarget, search: HybridSearch): 
   const layout = requireTextSearch(target.state);
   const { k, condition } = search;
   const asked = askedText(target, layout, search);
-  const [vector, question] = [encodeVector(search.vector), joinWords(wordsOfQuestion(asked, layout.textSearch))];
+  const [vector, question] = [encodeVector(search.vector), questionOf(asked, layout.textSearch)];
   const depth = Math.max(k, MIN_CANDIDATES);
   const find = (closeWords: CloseWords): Promise<HybridRow[]> =>
     findPage(target, { ...search, closeWords }, depth, { hasVector: true }, (halves, state) => {
@@ -125,46 +121,8 @@ export async function searchHybrid(target: SearchTarget, search: HybridSearch): 
   return mapInTurns(await findCorrected(target, layout, search.typos ? asked : undefined, find), (row) => {
     const { hit, trainingMetadata } = toFound(row, layout);
     const scores = { score: Number(row.score), coverage: Number(row.coverage), ...correctionsOfRow(row) };
-    return { hit: withMatches(Object.assign(hit, scores), row, layout), trainingMetadata };
+    return { hit: withMatches(Object.assign(hit, scores), row), trainingMetadata };
   });
-}
-
-/** Adds the places of the question's words to a hit, if they were asked for. In a widened passage its neighbors have some too. */
-function withMatches<Hit extends ChunkPassage>(hit: Hit, row: TextRow, { textSearch }: TextLayout): Hit & Highlighted {
-  const { matched_positions: positions, content } = row;
-  if (positions === undefined) return hit;
-  const words = wordsOfText(content, textSearch);
-  const found = (JSON.parse(positions ?? "[]") as number[]).flatMap((position) => words[position - 1] ?? []);
-  return Object.assign(hit, {
-    matches: placesOf(
-      found.map(({ start, end }) => content.slice(start, end)),
-      hit.content,
-    ),
-  });
-}
-
-interface TextRow extends PassageRow, HalvesRow {
-  score: HostNumber;
-  /** JSON: the positions of the question's words in the chunk; `null` if it has none. Only if they were asked for. */
-  matched_positions?: string | null;
-  /** JSON: the lexemes of the question that no chunk has. Only if the statement does not correct. */
-  unknown?: string | null;
-  /** JSON: `[typed, word]` for each word that a word of the question was read as and the hit has. Only if it corrects. */
-  readings?: string | null;
-}
-
-interface HybridRow extends HitRow, TextRow {
-  coverage: HostNumber;
-}
-
-/** A row that also says how many chunks each half of the search found. */
-interface HalvesRow {
-  /** Chunks found by their vectors; absent in mode `text`. */
-  near?: HostNumber;
-  /** Chunks found by their words. */
-  matched: HostNumber;
-  /** Common words of the question that were not searched. */
-  left_out: HostNumber;
 }
 
 /** How a statement searches: by words, and by vector. */
@@ -196,11 +154,6 @@ async function findCorrected<Row extends TextRow>(
   const read: Read = (text, values) => statements.query(text, values, { keepsPlan: false });
   const closeWords = await findCloseWords(read, layout, typed, unknown);
   return closeWords.length === 0 ? rows : find([JSON.stringify(closeWords)]);
-}
-
-function correctionsOfRow({ readings, content }: TextRow): Pick<WordScores, "corrections"> {
-  const corrections = correctionsOf(readings, content);
-  return corrections === undefined ? {} : { corrections };
 }
 
 type StatementOf = (halves: Halves, state: SchemaState) => { text: string; values: unknown[] };

@@ -112,7 +112,7 @@ function columnsOf({ textSearch }: Layout, rows: readonly IdentifiedChunk[]): Bu
     rows.map(({ chunk }) => chunk.content),
     rows.map(({ chunk }) => chunk.metadata),
     rows.map(({ chunk }) => `\\x${chunk.hash}`),
-    ...(textSearch === undefined ? [] : [rows.map(({ chunk }) => joinWords(wordsOfText(chunk.content, textSearch)))]),
+    ...(textSearch === undefined ? [] : [rows.map(({ chunk }) => joinWords(wordsOfText(chunk.content)))]),
   ].map(encodeTextArray);
 }
 

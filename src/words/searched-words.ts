@@ -7,6 +7,8 @@ export interface SearchedWord {
   /** Where it is in the text, in UTF-16 units. Other words may be in the same place: a compound and its parts. */
   start: number;
   end: number;
+  /** Whether it joins what is written in parts. */
+  isJoined?: true;
 }
 
 /** A run of letters and digits, with characters in it that cannot be seen: soft hyphens, and those without a width. */
@@ -46,13 +48,28 @@ const BYTES_BESIDES_WORD = 8;
  * The words of a stored text, in the order of the text; a compound comes after its parts. Codes and long numbers are followed by
  * their beginnings, so that a part that a question begins with finds them.
  */
-export function wordsOfText(text: string, language: TextSearchLanguage): SearchedWord[] {
-  return searchedWords(text, language, true);
+export function wordsOfText(text: string): SearchedWord[] {
+  return fitting(withCompounds(indexedPart(text), true));
 }
 
-/** The words of a question. */
-export function wordsOfQuestion(question: string, language: TextSearchLanguage): SearchedWord[] {
-  return searchedWords(question, language, false);
+/**
+ * The words of a question as a search takes them: in one line the words as of {@link joinWords}, in the next one a number for each. Words
+ * with the same number are a compound (negative) and its parts (positive), 0 is for other words.
+ */
+export function questionOf(question: string, language: TextSearchLanguage): string {
+  const words = fitting(withCompounds(indexedPart(question), false)).filter(({ word }) => !isStopWord(word, language));
+  const joined = words.filter(({ isJoined }) => isJoined).sort((left, right) => left.start - right.start);
+  const regions: { end: number; start: number }[] = [];
+  for (const { start, end } of joined) {
+    const last = regions.at(-1);
+    if (last && start < last.end) last.end = Math.max(last.end, end);
+    else regions.push({ start, end });
+  }
+  const numbers = words.map(({ start, end, isJoined }) => {
+    const number = 1 + regions.findIndex((region) => region.start <= start && end <= region.end);
+    return isJoined ? -number : number;
+  });
+  return `${joinWords(words)}\n${numbers.join(" ")}`;
 }
 
 /**
@@ -73,16 +90,17 @@ function indexedPart(text: string): string {
   return text.slice(0, MAX_INDEXED_CHARACTERS).replace(MARKUP, (markup) => " ".repeat(markup.length));
 }
 
-function searchedWords(text: string, language: TextSearchLanguage, withPrefixes: boolean): SearchedWord[] {
-  const words: SearchedWord[] = [];
+/** The first words, as many as fit a `tsvector`. */
+function fitting(words: Iterable<SearchedWord>): SearchedWord[] {
+  const fit: SearchedWord[] = [];
   let bytes = 0;
-  for (const found of withCompounds(indexedPart(text), withPrefixes)) {
-    if (found.word.length > MAX_WORD || isStopWord(found.word, language)) continue;
+  for (const found of words) {
+    if (found.word.length > MAX_WORD) continue;
     bytes += Buffer.byteLength(found.word) + BYTES_BESIDES_WORD;
     if (bytes > MAX_BYTES) break;
-    words.push(found);
+    fit.push(found);
   }
-  return words;
+  return fit;
 }
 
 function* withCompounds(text: string, withPrefixes: boolean): Generator<SearchedWord> {
@@ -129,7 +147,7 @@ function compoundOf(parts: readonly SearchedWord[]): SearchedWord | undefined {
   const last = parts.at(-1);
   if (!first || !last || first === last) return undefined;
   const word = parts.map((part) => part.word).join("");
-  return word.length > MAX_COMPOUND ? undefined : { word, start: first.start, end: last.end };
+  return word.length > MAX_COMPOUND ? undefined : { word, start: first.start, end: last.end, isJoined: true };
 }
 
 function* prefixesOf({ word, start, end }: SearchedWord): Generator<SearchedWord> {
@@ -146,7 +164,7 @@ function* phoneNumbersOf(text: string): Generator<SearchedWord> {
   for (const { 0: number, 1: country, 2: area = "", 3: exchange = "", 4: line = "", index } of text.matchAll(
     PHONE_NUMBER,
   )) {
-    const place = { start: index, end: index + number.length };
+    const place = { start: index, end: index + number.length, isJoined: true as const };
     const word = area + exchange + line;
     if (word !== number) yield { word, ...place };
     if (country !== undefined) yield { word: country + word, ...place };

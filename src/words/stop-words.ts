@@ -5,7 +5,7 @@ import type { TextSearchLanguage } from "../schema/lexemes.js";
  * when it looks: `não` and `nao` would count as words.
  *
  * Made from the files `tsearch_data/*.stop` of Postgres 17: those of their words that differ once {@link foldAccents} has removed
- * the accents. Left out: Italian `farò` and Swedish `är`, which look like `faro` and `år` then.
+ * the accents. Left out because they are other words without them: Portuguese `são` (`São Paulo`), Italian `farò` and Swedish `är`.
  */
 const UNACCENTED_STOP_WORDS: Partial<Record<TextSearchLanguage, string>> = {
   danish: "nar ogsa pa sadan",
@@ -25,7 +25,7 @@ const UNACCENTED_STOP_WORDS: Partial<Record<TextSearchLanguage, string>> = {
   italian: "avra avro fara perche piu sara saro stara staro",
   norwegian: "a bade bae hja na nar ogsa pa sa sann",
   portuguese:
-    "ate eramos estao estavamos estiveramos estivessemos foramos fossemos ha hao houveramos houverao houveriamos houvessemos ja nao sao " +
+    "ate eramos estao estavamos estiveramos estivessemos foramos fossemos ha hao houveramos houverao houveriamos houvessemos ja nao " +
     "sera serao seriamos so tambem tera terao teriamos tinhamos tiveramos tivessemos voce voces",
   spanish:
     "eramos estabamos estais estan estara estaran estaras estare estareis estaria estariais estariamos estarian estarias esteis esten " +

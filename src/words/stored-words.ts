@@ -39,7 +39,7 @@ export async function fillWords(database: Queryable, layout: Layout): Promise<vo
       rows.map(({ key }) => key),
       rows.map(({ id }) => id),
       rows.map(({ hash }) => hash),
-      rows.map(({ content }) => joinWords(wordsOfText(content, textSearch))),
+      rows.map(({ content }) => joinWords(wordsOfText(content))),
     ];
     await query(database, store, columns.map(encodeTextArray));
     await offerWithin(

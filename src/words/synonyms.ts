@@ -20,7 +20,7 @@ export type Synonyms = Readonly<Record<string, string>>;
  * ```
  */
 export const portugueseSynonyms: Synonyms = Object.freeze({
-  ...{ c: "com", cm: "com", d: "de", n: "não", ñ: "não", naum: "não", num: "não", p: "para", q: "que", oq: "o que" },
+  ...{ n: "não", naum: "não", q: "que", oq: "o que" },
   ...{ vc: "você", vcs: "vocês", vce: "você", ce: "você", cmg: "comigo", ctg: "contigo", ngm: "ninguém", alg: "algum" },
   ...{ pq: "porque", pk: "porque", qdo: "quando", qnd: "quando", qndo: "quando", ond: "onde", kd: "cadê", qm: "quem" },
   ...{

@@ -4,7 +4,6 @@
  * A word may be listed twice: with a unique constraint, a host's open transaction would make every other write of the same new
  * word wait. Nothing locks a row, except the deletes of a clean-up.
  */
-import { dollarQuoted, quoteLiteral } from "../postgres/identifiers.js";
 import { namesOf, type Layout, type Names } from "../schema/layout.js";
 
 /** As for the other GIN indexes: every search scans the pending list. */
@@ -17,19 +16,6 @@ export function createWordTable({ word }: Pick<Names, "word">): string {
   fragments text[] NOT NULL,
   offered_at timestamptz NOT NULL DEFAULT now()
 )`;
-}
-
-/** The statement that gives the roles that may use the chunks the same rights on the words. Whoever owns the chunks has all rights. */
-export function grantAsOnChunks({ chunk, word }: Pick<Names, "chunk" | "word">): string {
-  return `DO ${dollarQuoted(`DECLARE
-  granted record;
-BEGIN
-  FOR granted IN SELECT privilege_type, CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END AS role
-    FROM pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl)
-    WHERE c.oid = ${quoteLiteral(chunk)}::regclass AND privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE') AND grantee <> c.relowner LOOP
-    EXECUTE pg_catalog.format('GRANT %s ON %s TO %s', granted.privilege_type, ${quoteLiteral(word)}, granted.role);
-  END LOOP;
-END`)}`;
 }
 
 /** The statements that create the indexes of the table, by index name. */

@@ -21,7 +21,7 @@ describeOnServer("a schema with a missing part", (database) => {
     ["index word_fragments", "DROP INDEX {}.word_fragments", false],
     ["column profile.words_filled_at", "ALTER TABLE {}.profile DROP COLUMN words_filled_at", true],
     ["index chunk_1_lexemes", "DROP INDEX {}.chunk_1_lexemes", false],
-    ["column chunk_1.lexemes, index chunk_1_lexemes", "ALTER TABLE {}.chunk_1 DROP COLUMN lexemes", true],
+    ["column chunk_1.lexemes, index chunk_1_lexemes", "ALTER TABLE {}.chunk_1 DROP COLUMN lexemes CASCADE", true],
     ["column training.replaced_ticket", "ALTER TABLE {}.training DROP COLUMN replaced_ticket", true],
     ["column profile.vector_index_next", "ALTER TABLE {}.profile DROP COLUMN vector_index_next", true],
     [

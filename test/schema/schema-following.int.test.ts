@@ -16,7 +16,11 @@ const MANY = Array.from({ length: 150 }, (_, place) => ({
 /** The statements that `migrate` runs for another language; a host may run them in its own transaction. */
 function changeLanguage(schema: string): string[] {
   const names = namesOf({ schema, extensionSchema: "public", profileId: 1 });
-  return [...removeTextSearch(names), ...addTextSearch(names, "portuguese")];
+  return [
+    ...removeTextSearch(names),
+    ...addTextSearch(names, "portuguese"),
+    `UPDATE ${names.chunk} SET lexemes = to_tsvector('portuguese', content)`,
+  ];
 }
 
 /** Drops the schema and migrates it again. */

@@ -36,6 +36,7 @@ const EXPORTS = {
     "citedContext",
     "configFromEnv",
     "formatContext",
+    "portugueseSynonyms",
   ],
   "./migrations": ["migrate", "migrationSql", "migrationStatus"],
   "./ollama": ["ProfiledOllamaEmbeddings", "embeddingProfiles", "ollamaEmbeddings"],

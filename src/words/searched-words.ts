@@ -12,13 +12,15 @@ export interface SearchedWord {
 }
 
 /** A run of letters and digits, with characters in it that cannot be seen: soft hyphens, and those without a width. */
-export const TOKEN = /[\p{L}\p{M}\p{N}][\p{L}\p{M}\p{N}\u00AD\u200B-\u200D\u2060\uFEFF]*/gu;
+export const TOKEN = /[\p{L}\p{N}][\p{L}\p{M}\p{N}\u00AD\u200B-\u200D\u2060\uFEFF]*/gu;
 /** What is no letter or digit after compatible characters were unified. The parser of Postgres would end the word there. */
 const NO_LETTER_OR_DIGIT = /[^\p{L}\p{M}\p{Nd}]/gu;
 const HAS_DIGIT = /\p{Nd}/u;
 const HAS_LETTER = /\p{L}/u;
 const DIGIT_AT_END = /\p{Nd}$/u;
 const DIGIT_AT_START = /^\p{Nd}/u;
+/** Postgres' parser takes the beginning of `9e9a` for a number. */
+const SCIENTIFIC_NUMBER = /^(\d+e\d+)(\D.*)$/su;
 
 /** Tags and entities of HTML are no words. */
 const MARKUP = /<\/?[a-z][^<>]*>|&(?:[a-z]+|#\d+|#x[\da-f]+);/giu;
@@ -98,7 +100,9 @@ function fitting(words: Iterable<SearchedWord>): SearchedWord[] {
     if (found.word.length > MAX_WORD) continue;
     bytes += Buffer.byteLength(found.word) + BYTES_BESIDES_WORD;
     if (bytes > MAX_BYTES) break;
-    fit.push(found);
+    const [, number, rest] = SCIENTIFIC_NUMBER.exec(found.word) ?? [];
+    if (number === undefined || rest === undefined) fit.push(found);
+    else fit.push({ ...found, word: number }, { ...found, word: rest });
   }
   return fit;
 }
@@ -154,8 +158,9 @@ function* prefixesOf({ word, start, end }: SearchedWord): Generator<SearchedWord
   if (word.length > MAX_CODE || !HAS_DIGIT.test(word)) return;
   const hasLetter = HAS_LETTER.test(word);
   if (!hasLetter && word.length < MIN_DIGITS_WITH_PREFIXES) return;
-  for (let length = hasLetter ? MIN_PREFIX : MIN_PREFIX_OF_DIGITS; length < word.length; length++) {
-    yield { word: word.slice(0, length), start, end };
+  const characters = Array.from(word);
+  for (let length = hasLetter ? MIN_PREFIX : MIN_PREFIX_OF_DIGITS; length < characters.length; length++) {
+    yield { word: characters.slice(0, length).join(""), start, end };
   }
 }
 

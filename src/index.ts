@@ -103,3 +103,4 @@ export type {
 export { TrainingTranslator } from "./langchain/training-translator.js";
 export type { AddOptions } from "./langchain/vector-store-names.js";
 export { TrainingVectorStore, type VectorStoreSelection } from "./langchain/vector-store.js";
+export { portugueseSynonyms, type Synonyms } from "./words/synonyms.js";

@@ -219,7 +219,8 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
 
   /**
    * Removes tombstones, the rows that deletes leave so that an upsert which started earlier cannot restore the training.
-   * Choose an age that exceeds any upsert's duration. Needed only if many trainings are deleted for good.
+   * Choose an age that exceeds any upsert's duration. Also deletes the words that no chunk has any more from the words that typing
+   * errors are corrected to, except with a `client`. Needed only if many trainings are deleted for good.
    * @returns the number of tombstones that were removed
    * @throws {@link InvalidArgumentError} unless `olderThanMs` is a positive number of at most 1000 years
    * @throws {@link DatabaseError} | {@link AbortError}

@@ -195,8 +195,14 @@ export interface VectorScores {
   distance: number;
 }
 
+/** What a search by words says of the question's words. */
+export interface WordScores {
+  /** Words of the question that no chunk has, and what they were read as: `{ word: "prazzo", readAs: ["prazo"] }`. */
+  corrections?: { word: string; readAs: string[] }[] | undefined;
+}
+
 /** The scores of a search by words. */
-export interface TextScores {
+export interface TextScores extends WordScores {
   /** The order of the hits, and what `minScore` applies to: the coverage. */
   score: number;
   /**
@@ -207,17 +213,16 @@ export interface TextScores {
 }
 
 /** The scores of a hybrid search. */
-export interface HybridScores {
+export interface HybridScores extends WordScores {
   /**
    * The order of the hits, and what `minScore` applies to: the sum of similarity and coverage by their weights. If the question
    * could not be embedded (`onTextOnly`), it has the coverage's part only.
    */
   score: number;
-  /** As in {@link VectorScores}; `undefined` if the question could not be embedded. */
+  /** As in {@link VectorScores}, as is `distance`; both `undefined` if the question could not be embedded. */
   similarity: number | undefined;
-  /** As in {@link VectorScores}; `undefined` if the question could not be embedded. */
   distance: number | undefined;
-  /** As in {@link TextScores}; 0 for a chunk with none of the question's words. */
+  /** As in {@link TextScores}; 0 without any of the question's words. */
   coverage: number;
 }
 
@@ -238,10 +243,9 @@ export interface Reranked {
 export interface ChunkHit<OwnMetadata extends object = Metadata>
   extends Reranked, ChunkPassage<OwnMetadata>, VectorScores {}
 
-/** A part of a text, in UTF-16 units. */
+/** A part of a text, in UTF-16 units, without the unit at `end`. */
 export interface TextRange {
   start: number;
-  /** Exclusive. */
   end: number;
 }
 

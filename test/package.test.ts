@@ -37,6 +37,7 @@ const EXPORTS = {
     "citedContext",
     "configFromEnv",
     "formatContext",
+    "portugueseSynonyms",
   ],
   "./migrations": ["migrate", "migrationSql", "migrationStatus"],
   "./ollama": ["ProfiledOllamaEmbeddings", "embeddingProfiles", "ollamaEmbeddings"],

@@ -23,6 +23,7 @@ const HIT_FIELDS: ReadonlySet<string> = new Set(
     coverage: true,
     rerankScore: true,
     matches: true,
+    corrections: true,
     chunks: true,
   } satisfies Record<HitField, true>),
 );

@@ -4,7 +4,8 @@ import { createVectorIndex } from "../schema/vector-index-sql.js";
 import { hostReference } from "./host-table.js";
 import type { MigrationPlan } from "./options.js";
 import { plainIndexes } from "./plain-indexes.js";
-import { addTextSearch, PENDING_KILOBYTES } from "./text-search.js";
+import { createWordTable, wordIndexes } from "../words/word-table.js";
+import { addGeneratedLexemes, PENDING_KILOBYTES, storeLexemes } from "./text-search.js";
 
 /** One step from one layout of the schema to the next. A published one is never changed. */
 export interface Migration {
@@ -25,6 +26,7 @@ export const migrations: readonly Migration[] = [
   { version: 3, name: "replaced version", breaking: false, statements: replacedVersion },
   { version: 4, name: "text search", breaking: false, statements: textSearch },
   { version: 5, name: "ids in byte order", breaking: false, statements: idsInByteOrder },
+  { version: 6, name: "words", breaking: false, statements: wordsOfChunks },
 ];
 
 function trainingsAndChunks(plan: MigrationPlan): string[] {
@@ -119,7 +121,7 @@ function recordedVectorIndex({ names, vectorIndex, hnsw }: MigrationPlan): strin
 function textSearch({ names, textSearch: language }: MigrationPlan): string[] {
   return [
     `ALTER TABLE ${names.profile} ADD COLUMN text_search text`,
-    ...(language === undefined ? [] : addTextSearch(names, language)),
+    ...(language === undefined ? [] : addGeneratedLexemes(names, language)),
   ];
 }
 
@@ -135,5 +137,18 @@ function idsInByteOrder({ names, idType }: MigrationPlan): string[] {
     `ALTER TABLE ${names.training} ${inByteOrder("id")}`,
     `ALTER TABLE ${names.indexed} ${inByteOrder("training_id")}`,
     `ALTER TABLE ${names.chunk} ${inByteOrder("training_id")}, ${inByteOrder("id")}`,
+  ];
+}
+
+/**
+ * Adds the words of the chunks, for the correction of typing errors, and lets writes store the lexemes. `words_filled_at` is NULL
+ * until `migrate` has stored both for the chunks of older versions. In a schema without text search the table stays empty.
+ */
+function wordsOfChunks({ names, textSearch: language }: MigrationPlan): string[] {
+  return [
+    createWordTable(names),
+    ...Object.values(wordIndexes).map((create) => create(names)),
+    ...(language === undefined ? [] : storeLexemes(names)),
+    `ALTER TABLE ${names.profile} ADD COLUMN words_filled_at timestamptz`,
   ];
 }

@@ -8,13 +8,15 @@ import {
   refuseNewerSchema,
   requireActiveProfile,
   requireExtension,
+  type ActiveProfile,
   type Catalog,
 } from "../schema/catalog.js";
 import { inTransaction, query, sqlStateOf, type DatabasePool, type Queryable } from "../postgres/database.js";
-import { FIRST_PROFILE_ID, SCHEMA_VERSION } from "../schema/layout.js";
+import { FIRST_PROFILE_ID, SCHEMA_VERSION, type Layout } from "../schema/layout.js";
 import { refuseReadOnly, refuseSettings } from "../postgres/settings.js";
 import { liftTimeouts } from "../postgres/timeouts.js";
 import { MAX_DIMENSIONS } from "../schema/vector-index.js";
+import { fillWords } from "../words/stored-words.js";
 import { installExtension, migrationTableStatement, recordStatement, schemaStatement } from "./bootstrap.js";
 import { applyChange, targetOptions, type StoredOptions } from "./change.js";
 import { ensureForeignKey, readHostIdType, readReferencedIdType } from "./host-table.js";
@@ -30,9 +32,12 @@ import {
 } from "./options.js";
 import { repair } from "./repair.js";
 import { run } from "./run.js";
-import { ensureTextSearch } from "./text-search.js";
+import { ensureTextSearch, grantWords } from "./text-search.js";
 import { ensureVectorIndex } from "./vector-index.js";
 import { recordVectorIndex, refuseOtherParameters, requestedHnsw, requestedIndexType } from "./vector-index-record.js";
+
+/** The version that added the table of words. */
+const VERSION_WITH_WORDS = 6;
 
 /** The result of {@link migrate}. */
 export interface MigrateResult {
@@ -78,6 +83,10 @@ const PAUSE_MS = 50;
  * If the process is killed during the build, the next call completes it. Statements have no time limit, because a build
  * can take hours.
  *
+ * Where text search is new, or was added before version 6, it then reads all chunks once and adds their words to the table of
+ * words, in short transactions of their own. Until then typing errors are corrected only to the words added so far. If the
+ * process is killed, the next call does it again.
+ *
  * @example
  * ```ts
  * import pg from "pg";
@@ -104,6 +113,7 @@ export async function migrate(pool: DatabasePool, options: MigrateOptions = {}):
       const { plan, applied, repaired } = await inTransaction(bounded, (client) =>
         migrateInOrder(client, schema, options),
       );
+      await fillWords(bounded, await readLayout(bounded, plan));
       const vectorIndex = applied.length > 0 && applied[0] === 1 ? "built" : await ensureVectorIndex(bounded, plan);
       return {
         schema,
@@ -117,6 +127,12 @@ export async function migrate(pool: DatabasePool, options: MigrateOptions = {}):
       await sleep(attempt * PAUSE_MS);
     }
   }
+}
+
+/** The layout of the migrated schema, with the stored language of text search. */
+async function readLayout(database: Queryable, { schema, extensionSchema, idType }: MigrationPlan): Promise<Layout> {
+  const { textSearch } = await requireActiveProfile(database, schema);
+  return { schema, extensionSchema, idType, profileId: FIRST_PROFILE_ID, textSearch };
 }
 
 async function migrateInOrder(
@@ -145,6 +161,7 @@ async function migrateInOrder(
     for (const statement of migration.statements(plan)) await run(client, statement);
     await run(client, recordStatement(migration, plan.names));
   }
+  if (applied && pending.some(({ version }) => version === VERSION_WITH_WORDS)) await grantWords(client, plan.names);
   if (stored) await applyChange(client, catalog, stored, plan);
   await ensureForeignKey(client, plan);
   if (applied) {
@@ -152,6 +169,11 @@ async function migrateInOrder(
     await ensureTextSearch(client, options, plan);
   }
   return { plan, applied: pending.map(({ version }) => version), repaired };
+}
+
+/** The language in which text search is stored, which {@link ensureTextSearch} changes after the migrations. */
+function textSearchOf({ textSearch }: ActiveProfile, options: MigrateOptions): Pick<MigrateOptions, "textSearch"> {
+  return { textSearch: textSearch ?? options.textSearch };
 }
 
 /** Plans the migration from the options and from what is already in the database. */
@@ -191,7 +213,7 @@ async function planFor(
   }
   const hnsw = requestedHnsw(catalog, options);
   const plan = planMigration(
-    { ...options, ...target, vectorIndex: catalog.vectorIndex.type, hnsw },
+    { ...options, ...target, vectorIndex: catalog.vectorIndex.type, hnsw, ...textSearchOf(active, options) },
     { extensionSchema: extension.schema },
   );
   refuseOtherParameters(catalog, options, plan);

@@ -53,7 +53,7 @@ export interface MigrateOptions {
   /**
    * The language of text search, which the search modes `text` and `hybrid` need; `false` for none. It makes writes
    * slower and takes extra space. Default `false`. On an existing schema `migrate` adds it, changes the language, or
-   * with `false` removes it. That rewrites the chunk table and all its indexes, while writes and searches wait.
+   * with `false` removes it. The words of existing chunks are stored in batches, while writes and searches continue.
    */
   textSearch?: TextSearchLanguage | false | undefined;
   /**

@@ -2,11 +2,12 @@ import { damagedSchema, nameOf, readDamage, type Part } from "../schema/damage.j
 import { query, type HostNumber, type Queryable } from "../postgres/database.js";
 import { quoteLiteral } from "../postgres/identifiers.js";
 import { FIRST_PROFILE_ID, namesOf, type Names } from "../schema/layout.js";
-import type { TextSearchLanguage } from "../schema/lexemes.js";
 import { DEFAULT_HNSW } from "./options.js";
 import { plainIndexes } from "./plain-indexes.js";
+import { forgetFilling } from "../words/stored-words.js";
+import { createWordTable, wordIndexes } from "../words/word-table.js";
 import { run } from "./run.js";
-import { indexLexemes, PENDING_KILOBYTES, storeLexemes } from "./text-search.js";
+import { addLexemes, addLexemesTrigger, dropLexemes, grantWords, indexLexemes, PENDING_KILOBYTES } from "./text-search.js";
 
 /** More tickets than calls in progress can have taken without storing them. */
 const MAX_UNSTORED_TICKETS = 1_000_000;
@@ -21,6 +22,14 @@ const REPAIRS: Readonly<Record<string, (names: Names) => string[]>> = {
   "column profile.vector_index_claimed_at": ({ profile }) => [
     `ALTER TABLE ${profile} ADD COLUMN vector_index_claimed_at timestamptz`,
   ],
+  "column profile.words_filled_at": ({ profile }) => [`ALTER TABLE ${profile} ADD COLUMN words_filled_at timestamptz`],
+  // All words can be read from the chunks again, which `migrate` then does.
+  "table word": (names) => recreateWords(names),
+  "column word.word": (names) => recreateWords(names),
+  "column word.fragments": (names) => recreateWords(names),
+  "column word.offered_at": (names) => recreateWords(names),
+  "index word_word": (names) => recreateWordIndex(names, "word_word"),
+  "index word_fragments": (names) => recreateWordIndex(names, "word_fragments"),
   "primary key training": ({ training }) => [`ALTER TABLE ${training} ADD PRIMARY KEY (id)`],
   "primary key profile": ({ profile }) => [`ALTER TABLE ${profile} ADD PRIMARY KEY (id)`],
   "primary key indexed_1": ({ indexed }) => [`ALTER TABLE ${indexed} ADD PRIMARY KEY (training_id)`],
@@ -55,7 +64,7 @@ export async function repair(client: Queryable, schema: string, version: number)
   const isProfile = (part: Part): boolean => nameOf(part) === "rows of profile";
   const repairs: Readonly<Record<string, (names: Names) => string[]>> = {
     ...REPAIRS,
-    ...(active?.textSearch === undefined ? {} : lexemeRepairs(active.textSearch)),
+    ...(active?.textSearch === undefined ? {} : LEXEME_REPAIRS),
   };
   const lost = missing.filter((part) => !repairs[nameOf(part)] && !isProfile(part));
   if (lost.length > 0) throw damagedSchema(schema, missing);
@@ -64,18 +73,35 @@ export async function repair(client: Queryable, schema: string, version: number)
     if (!missing.some((part) => nameOf(part) === name)) continue;
     for (const statement of statements(names)) await run(client, statement);
   }
+  if (missing.some((part) => nameOf(part) === "table word")) await grantWords(client, names);
   return missing.map(nameOf);
 }
 
-function lexemeRepairs(language: TextSearchLanguage): Record<string, (names: Names) => string[]> {
-  return {
-    "column chunk_1.lexemes": (names) => [storeLexemes(names, language)],
-    "index chunk_1_lexemes": (names) => [`DROP INDEX IF EXISTS ${names.schema}.chunk_1_lexemes`, indexLexemes(names)],
-  };
-}
+/** In a schema with text search. `migrate` then stores the lexemes again. */
+const LEXEME_REPAIRS: Readonly<Record<string, (names: Names) => string[]>> = {
+  "column chunk_1.lexemes": (names) => [
+    addLexemes(names),
+    ...addLexemesTrigger(names),
+    forgetFilling(names, FIRST_PROFILE_ID),
+  ],
+  "index chunk_1_lexemes": (names) => [`DROP INDEX IF EXISTS ${names.schema}.chunk_1_lexemes`, indexLexemes(names)],
+};
 
 function foreignKey(table: string, { training }: Names): string {
   return `ALTER TABLE ${table} ADD FOREIGN KEY (training_id) REFERENCES ${training} ON DELETE CASCADE`;
+}
+
+function recreateWords(names: Names): string[] {
+  return [
+    `DROP TABLE IF EXISTS ${names.word}`,
+    createWordTable(names),
+    ...Object.values(wordIndexes).map((create) => create(names)),
+    forgetFilling(names, FIRST_PROFILE_ID),
+  ];
+}
+
+function recreateWordIndex(names: Names, name: keyof typeof wordIndexes): string[] {
+  return [`DROP INDEX IF EXISTS ${names.schema}.${name}`, wordIndexes[name](names)];
 }
 
 /** Drops first: an invalid index, left by a failed build, may still have the name. */
@@ -106,7 +132,7 @@ async function restoreProfile(client: Queryable, schema: string, names: Names): 
         "backup, or drop the schema, migrate, and index the trainings again",
     );
   }
-  if (row.lexemes !== "0") await run(client, `ALTER TABLE ${names.chunk} DROP COLUMN lexemes`);
+  if (row.lexemes !== "0") for (const statement of dropLexemes(names)) await run(client, statement);
   await run(
     client,
     `INSERT INTO ${names.profile} (${columns}) VALUES (${FIRST_PROFILE_ID}, 'active', ${Number(row.dimensions)},

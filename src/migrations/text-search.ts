@@ -1,8 +1,10 @@
 import { requireActiveProfile } from "../schema/catalog.js";
-import type { Queryable } from "../postgres/database.js";
+import { query, type Queryable } from "../postgres/database.js";
+import { dollarQuoted } from "../postgres/identifiers.js";
 import { FIRST_PROFILE_ID, type Names } from "../schema/layout.js";
-import { lexemesOf, type TextSearchLanguage } from "../schema/lexemes.js";
-import type { MigrateOptions, MigrationPlan } from "./options.js";
+import { lexemesOf, textSearchLanguages, withoutAccents, type TextSearchLanguage } from "../schema/lexemes.js";
+import { forgetFilling } from "../words/stored-words.js";
+import { planMigration, type MigrateOptions, type MigrationPlan } from "./options.js";
 import { run } from "./run.js";
 
 /**
@@ -11,10 +13,24 @@ import { run } from "./run.js";
  */
 export const PENDING_KILOBYTES = 64;
 
-/** The statement that adds the column of each chunk's lexemes. */
-export function storeLexemes(names: Names, language: TextSearchLanguage): string {
-  return `ALTER TABLE ${names.chunk}
-  ADD COLUMN lexemes tsvector GENERATED ALWAYS AS (${lexemesOf(language, "content")}) STORED`;
+/** The statements that created text search in version 4, whose lexemes Postgres made itself from the text. */
+export function addGeneratedLexemes(names: Names, language: TextSearchLanguage): string[] {
+  return [
+    `ALTER TABLE ${names.chunk}
+  ADD COLUMN lexemes tsvector GENERATED ALWAYS AS (${lexemesOfContent(language, "content")}) STORED`,
+    indexLexemes(names),
+    setLanguage(names, language),
+  ];
+}
+
+/** The lexemes of a text as version 4 made them: by the parser of Postgres, which knows paths, hosts and signed numbers. */
+function lexemesOfContent(language: TextSearchLanguage, content: string): string {
+  return lexemesOf(language, withoutAccents(content));
+}
+
+/** The statement that adds the column of each chunk's lexemes, which writes fill. */
+export function addLexemes({ chunk }: Names): string {
+  return `ALTER TABLE ${chunk} ADD COLUMN lexemes tsvector`;
 }
 
 /** The statement that creates the index on the lexemes. */
@@ -23,19 +39,58 @@ export function indexLexemes(names: Names): string {
   WITH (gin_pending_list_limit = ${PENDING_KILOBYTES})`;
 }
 
-/** The statements that add text search. They rewrite the chunk table with all its indexes: quick for an empty one. */
-export function addTextSearch(names: Names, language: TextSearchLanguage): string[] {
+/**
+ * The statements after which a chunk that is stored without lexemes gets those of its text as in version 4: by a process with an older
+ * version of this library, or by hand.
+ */
+export function addLexemesTrigger(names: Names): string[] {
+  const languages = textSearchLanguages.filter((language) => language !== "simple");
+  const branches = languages.map((language) => `WHEN '${language}' THEN ${lexemesOfContent(language, "NEW.content")}`);
+  const body = `BEGIN
+  NEW.lexemes := CASE (SELECT text_search FROM ${names.profile} WHERE id = ${FIRST_PROFILE_ID})
+    ${branches.join("\n    ")}
+    ELSE ${lexemesOfContent("simple", "NEW.content")} END;
+  RETURN NEW;
+END`;
   return [
-    storeLexemes(names, language),
-    indexLexemes(names),
-    `UPDATE ${names.profile} SET text_search = '${language}' WHERE id = ${FIRST_PROFILE_ID}`,
+    `CREATE OR REPLACE FUNCTION ${names.schema}.store_lexemes() RETURNS trigger LANGUAGE plpgsql AS ${dollarQuoted(body)}`,
+    `DROP TRIGGER IF EXISTS store_lexemes ON ${names.chunk}`,
+    `CREATE TRIGGER store_lexemes BEFORE INSERT ON ${names.chunk} FOR EACH ROW WHEN (NEW.lexemes IS NULL)
+  EXECUTE FUNCTION ${names.schema}.store_lexemes()`,
   ];
 }
 
-function removeTextSearch(names: Names): string[] {
+/** The statements that make lexemes which Postgres generates a column that writes fill, without rewriting the table. */
+export function storeLexemes(names: Names): string[] {
+  return [`ALTER TABLE ${names.chunk} ALTER COLUMN lexemes DROP EXPRESSION`, ...addLexemesTrigger(names)];
+}
+
+/** The statements that add text search to a schema. `migrate` then stores the lexemes of its chunks. */
+export function addTextSearch(names: Names, language: TextSearchLanguage): string[] {
   return [
-    `ALTER TABLE ${names.chunk} DROP COLUMN lexemes`,
-    `UPDATE ${names.profile} SET text_search = NULL WHERE id = ${FIRST_PROFILE_ID}`,
+    addLexemes(names),
+    indexLexemes(names),
+    ...addLexemesTrigger(names),
+    setLanguage(names, language),
+    forgetFilling(names, FIRST_PROFILE_ID),
+  ];
+}
+
+function setLanguage({ profile }: Names, language: TextSearchLanguage): string {
+  return `UPDATE ${profile} SET text_search = '${language}' WHERE id = ${FIRST_PROFILE_ID}`;
+}
+
+/** The statements that remove text search. */
+export function removeTextSearch(names: Names): string[] {
+  return [...dropLexemes(names), `UPDATE ${names.profile} SET text_search = NULL WHERE id = ${FIRST_PROFILE_ID}`];
+}
+
+/** The statements that drop the lexemes, with their index and trigger. */
+export function dropLexemes({ schema, chunk }: Names): string[] {
+  return [
+    `DROP TRIGGER IF EXISTS store_lexemes ON ${chunk}`,
+    `DROP FUNCTION IF EXISTS ${schema}.store_lexemes`,
+    `ALTER TABLE ${chunk} DROP COLUMN lexemes`,
   ];
 }
 
@@ -43,13 +98,26 @@ function removeTextSearch(names: Names): string[] {
 export async function ensureTextSearch(
   client: Queryable,
   options: MigrateOptions,
-  { schema, names, textSearch }: MigrationPlan,
+  { schema, names }: MigrationPlan,
 ): Promise<void> {
   if (options.textSearch === undefined) return;
+  const { textSearch } = planMigration(options);
   const stored = (await requireActiveProfile(client, schema)).textSearch;
   if (stored === textSearch) return;
   if (stored !== undefined) for (const statement of removeTextSearch(names)) await run(client, statement);
   if (textSearch !== undefined) {
     for (const statement of addTextSearch(names, textSearch)) await run(client, statement);
   }
+}
+
+/** Gives the roles that may use the chunks the same rights on the table of words, which is younger than their grants. */
+export async function grantWords(client: Queryable, { chunk, word }: Names): Promise<void> {
+  const grants = await query<{ privilege: string; role: string }>(
+    client,
+    `SELECT a.privilege_type::text AS privilege, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS role
+    FROM pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl) a
+    WHERE c.oid = $1::regclass AND a.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE') AND a.grantee <> c.relowner`,
+    [chunk],
+  );
+  for (const { privilege, role } of grants) await run(client, `GRANT ${privilege} ON ${word} TO ${role}`);
 }

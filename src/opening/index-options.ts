@@ -7,6 +7,7 @@ import type { TrainingHeader } from "../chunking/training-input.js";
 import type { EmbeddingProfile, OllamaProfile } from "../embedding/profiles.js";
 import { InvalidArgumentError } from "../errors.js";
 import type { EqualityFilter } from "../types.js";
+import type { Synonyms } from "../words/synonyms.js";
 
 /** Options of `TrainingIndex.initialize`. */
 export interface TrainingIndexOptions {
@@ -40,6 +41,12 @@ export interface TrainingIndexOptions {
    * prefixes given here before the texts.
    */
   profile?: (Partial<EmbeddingProfile> & { model: string }) | undefined;
+  /**
+   * What words of a question are read as in modes `text` and `hybrid`: each key, a single word, is replaced by its value. A value that
+   * names the word again keeps it: `{ vc: "você", celular: "celular telefone" }`. Case and accents do not matter; texts are stored as
+   * they are. Default: {@link portugueseSynonyms} if the language of text search is Portuguese, else none.
+   */
+  synonyms?: Synonyms | undefined;
   /** Called for each fallback that the index takes, for a log or a metric. What it throws is ignored. */
   onNotice?: ((notice: Notice) => void) | undefined;
 }
@@ -52,6 +59,7 @@ const INDEX_OPTIONS = namesOfProperties<TrainingIndexOptions>({
   splitter: true,
   header: true,
   profile: true,
+  synonyms: true,
   onNotice: true,
 });
 const INDEX_HNSW = namesOfProperties<NonNullable<TrainingIndexOptions["hnsw"]>>({ efSearch: true });

@@ -20,6 +20,8 @@ import { claimOf } from "../storing/profile-claim.js";
 import { KnownSchema } from "../schema/known-schema.js";
 import { checkSequence } from "../storing/ticket-sequence.js";
 import type { WriteTarget } from "../storing/write-target.js";
+import { OfferedWords } from "../words/offered-words.js";
+import { compileSynonyms } from "../words/synonyms.js";
 import type { TrainingHeader } from "../chunking/training-input.js";
 
 /** The parts of an open index. */
@@ -55,6 +57,7 @@ export async function openParts(embeddings: EmbeddingsInterface, options: Traini
   const efSearch = checkInteger("hnsw.efSearch", options.hnsw?.efSearch ?? DEFAULT_EF_SEARCH, 1, MAX_K);
   const splitter = checkSplitter(options.splitter);
   const header = checkFunction("header", options.header);
+  const synonyms = compileSynonyms(options.synonyms);
   const notify = notifier(checkFunction("onNotice", options.onNotice));
 
   const open = await openIndex(embeddings, pool, schema, options.profile, notify);
@@ -98,11 +101,12 @@ export async function openParts(embeddings: EmbeddingsInterface, options: Traini
       target,
       embedder,
       chunker,
+      offeredWords: new OfferedWords({ statements, knownSchema }),
       ticketOrder,
       notify,
     }),
     remover: new Remover({ pool, target, ticketOrder, notify, knownSchema }),
-    searcher: new Searcher({ statements, knownSchema, dimensions, embedder, scope, efSearch, notify }),
+    searcher: new Searcher({ statements, knownSchema, dimensions, embedder, scope, efSearch, synonyms, notify }),
     knownSchema,
     notify,
   };

@@ -29,3 +29,10 @@ export function quoteIdentifier(name: string, option: string): string {
 export function quoteLiteral(name: string): string {
   return `${name.includes("\\") ? "E" : ""}'${name.replace(/[\\']/g, "$&$&")}'`;
 }
+
+/** A text in dollar quotes, for the body of a function. The text may be anything, a hostile name in it included. */
+export function dollarQuoted(text: string): string {
+  let tag = "$body$";
+  for (let number = 1; text.includes(tag); number++) tag = `$body${number}$`;
+  return `${tag}${text}${tag}`;
+}

@@ -23,6 +23,7 @@ const COLUMNS: Readonly<Record<string, readonly (string | readonly [column: stri
     ...(["vector_index", "vector_index_next", "vector_index_claimed_at"] as const).map((name) => [name, 2] as const),
     ...(["hnsw_m", "hnsw_ef_construction"] as const).map((name) => [name, 2] as const),
     ["text_search", 4],
+    ["words_filled_at", 6],
   ],
   indexed_1: ["training_id", "fingerprint", "splitter", "chunk_ids", "starts", "ends"],
   chunk_1: ["training_id", "id", "content", "metadata", "content_hash", "embedding"],
@@ -30,6 +31,15 @@ const COLUMNS: Readonly<Record<string, readonly (string | readonly [column: stri
 };
 
 const INDEXES = ["training_deleted", "profile_active", "chunk_1_id", "chunk_1_metadata"];
+/** The parts of the table of words, since version 6. */
+const WORDS: readonly Part[] = [
+  { kind: "table", name: "word" },
+  { kind: "column", name: "word.word" },
+  { kind: "column", name: "word.fragments" },
+  { kind: "column", name: "word.offered_at" },
+  { kind: "index", name: "word_word" },
+  { kind: "index", name: "word_fragments" },
+];
 /** The parts that only a schema with text search has. */
 const TEXT_SEARCH: readonly Part[] = [
   { kind: "column", name: "chunk_1.lexemes" },
@@ -94,6 +104,7 @@ function missingParts(parts: ReadonlySet<string>, version: number): Part[] {
     ...keyed("primary key", ["training", "profile", "indexed_1", "chunk_1"]),
     ...keyed("foreign key", ["indexed_1", "chunk_1"]),
     ...indexes.map((name): Part => ({ kind: "index", name })),
+    ...(known < 6 ? [] : WORDS.filter(({ kind }) => kind === "table" || !lacks({ kind: "table", name: "word" }))),
   ].filter(lacks);
 }
 

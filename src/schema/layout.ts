@@ -9,7 +9,7 @@ export const DEFAULT_SCHEMA = "training_index";
 export const FIRST_PROFILE_ID = 1;
 
 /** The schema version that this library's statements are written for: the last one in `migrations/list.ts`. */
-export const SCHEMA_VERSION = 5;
+export const SCHEMA_VERSION = 6;
 
 /** The names and types that SQL statements are written with: where the index lives, and how ids are stored. */
 export interface Layout {
@@ -33,6 +33,8 @@ export interface Names {
   training: string;
   indexed: string;
   chunk: string;
+  /** The words of the chunks. */
+  word: string;
   /** The type `vector`. */
   vector: string;
   /** The type `halfvec`. */
@@ -70,6 +72,7 @@ function makeNames({ schema, extensionSchema, profileId }: Omit<Layout, "idType"
     training: `${own}.training`,
     indexed: `${own}.${indexedTable(profileId)}`,
     chunk: `${own}.${chunkTable(profileId)}`,
+    word: `${own}.word`,
     vector: `${extension}.vector`,
     halfvec: `${extension}.halfvec`,
     binaryQuantize: `${extension}.binary_quantize`,

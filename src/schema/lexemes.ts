@@ -66,12 +66,9 @@ export function withoutAccents(text: string): string {
   return `translate(normalize(left(${text}, ${MAX_INDEXED_CHARACTERS}), NFC), '${ACCENTED}', '${PLAIN}')`;
 }
 
-/**
- * SQL for a text without any marks, to find its words as {@link lexemesOf} counts them: letters with and without an accent are
- * letters. It takes a quarter of the time of `translate`, which reads its list of letters for each character.
- */
-export function withoutMarks(text: string): string {
-  return `regexp_replace(normalize(left(${text}, ${MAX_INDEXED_CHARACTERS}), NFD), E'[\\\\u0300-\\\\u036f]', '', 'g')`;
+/** SQL for the indexed part of a text in lower case, with its compounds in one word: to find a word that was found in it before. */
+export function plainTextOf(text: string): string {
+  return `lower(regexp_replace(${withoutAccents(text)}, E'[-\\u2010\\u2011''\\u2019_\\u00ad\\u200b-\\u200d\\u2060\\ufeff]', '', 'g'))`;
 }
 
 /** Corrections for word forms that a language's stemmer does not unify. */
@@ -82,14 +79,12 @@ const UNIFY_FORMS: Partial<Record<TextSearchLanguage, (text: string) => string>>
 };
 
 /**
- * SQL for the lexemes of a text. The expression is immutable, so that a generated column can store it.
+ * SQL for the lexemes of words without accents, in texts and questions alike, since people often omit accents in questions. This
+ * needs no extension, unlike `unaccent`.
  *
- * Accents are removed before stemming, in texts and questions alike, since people often omit them in questions. This needs
- * no extension, unlike `unaccent`.
- *
- * @param text - an SQL expression for the text
+ * @param words - an SQL expression for words with a space between them, each of letters and digits only: Postgres' parser would
+ *   take `débito/crédito` for the path of a file
  */
-export function lexemesOf(language: TextSearchLanguage, text: string): string {
-  const plain = withoutAccents(text);
-  return `to_tsvector('pg_catalog.${language}'::regconfig, ${UNIFY_FORMS[language]?.(plain) ?? plain})`;
+export function lexemesOf(language: TextSearchLanguage, words: string): string {
+  return `to_tsvector('pg_catalog.${language}'::regconfig, ${UNIFY_FORMS[language]?.(words) ?? words})`;
 }

@@ -3,9 +3,9 @@ import { IN_READING_ORDER, isFirstFound, pageColumns, pageOf, withPositions } fr
 import {
   bm25Of,
   coverageOf,
-  matchedWords,
+  matchedPositions,
   ranking,
-  WORD_SEARCH_COLUMNS,
+  wordSearchColumns,
   type TextLayout,
   type TextPage,
   type TextSearchShape,
@@ -13,7 +13,7 @@ import {
 import { distanceOf, nearestChunks, type SearchShape } from "./vector-search-sql.js";
 import { VisibleChunks } from "./visible-chunks.js";
 
-/** Number of the condition's first parameter: after the vector, `hnsw.ef_search` and the question. */
+/** Number of the condition's first parameter: after the vector, `hnsw.ef_search`, the question, and the close words if there are any. */
 const FIRST_CONDITION_PARAMETER = 4;
 
 /** What a hybrid search returns of its candidates. */
@@ -27,7 +27,7 @@ export interface HybridPage extends TextPage {
  * as well, so a score does not depend on what else was found. Each row says how many chunks either search found (`near` and
  * `matched`), so that each can be widened on its own.
  *
- * $1 vector, $2 ef_search as text, $3 question, $4... the condition's parameters.
+ * $1 vector, $2 ef_search as text, $3 question, if it corrects $4 close words, then the condition's parameters.
  */
 export function scoredChunks(
   layout: TextLayout,
@@ -36,24 +36,27 @@ export function scoredChunks(
   page: HybridPage,
 ): string {
   const { weights, neighbors, matches } = page;
-  const chunks = new VisibleChunks(layout, matching.condition, FIRST_CONDITION_PARAMETER);
+  const firstParameter = FIRST_CONDITION_PARAMETER + (matching.corrects ? 1 : 0);
+  const chunks = new VisibleChunks(layout, matching.condition, firstParameter);
   const ofChunk = (column: string): string => chunks.select(column, "training_id = c.training_id AND id = c.id");
   return `
-WITH ${ranking(layout, chunks, matching, "$3")},
+WITH ${ranking(layout, chunks, matching, { question: "$3", closeWords: "$4" })},
 nearest AS MATERIALIZED (${nearestChunks(chunks, nearest)}
 ),
 found AS MATERIALIZED (
   SELECT training_id, id, distance, coverage, ${weights.vector} * (1 - distance) + ${weights.text} * coverage AS score
-  FROM (SELECT training_id, id, distance, ${coverageOf("bm25")} AS coverage
+  FROM (SELECT training_id, id, distance, ${coverageOf("bm25", matching)} AS coverage
     FROM (SELECT training_id, id, coalesce(distance, (${ofChunk(distanceOf(layout))})) AS distance,
-        coalesce(bm25, (${ofChunk(bm25Of("lexemes"))})) AS bm25
+        coalesce(bm25, (${ofChunk(bm25Of("lexemes", matching))})) AS bm25
       FROM (SELECT training_id, id, n.distance, m.bm25
         FROM nearest n FULL JOIN matching m USING (training_id, id)) c OFFSET 0) c OFFSET 0) c
   ORDER BY score DESC, training_id, id${isFirstFound(page) ? `\n  LIMIT ${page.k}` : ""}
 )
 ${withPositions(chunks, pageOf(chunks, "found", "score DESC", page), {
   columns: `, c.distance::text AS distance, c.coverage::text AS coverage, c.score::text AS score,
-    (SELECT count(*) FROM nearest)::text AS near${WORD_SEARCH_COLUMNS}${pageColumns(page)}${matches ? matchedWords(chunks) : ""}`,
+    (SELECT count(*) FROM nearest)::text AS near${wordSearchColumns(chunks, matching)}${pageColumns(page)}${
+      matches ? matchedPositions(chunks, matching) : ""
+    }`,
   order: `c.score DESC, ${IN_READING_ORDER}`,
   neighbors,
 })}`;

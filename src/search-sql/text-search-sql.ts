@@ -1,7 +1,9 @@
 /** Statements of text search: BM25 over the lexemes of the chunks. */
 import { quoteLiteral } from "../postgres/identifiers.js";
 import { chunkTable, namesOf, type Layout } from "../schema/layout.js";
-import { lexemesOf, withoutMarks, type TextSearchLanguage } from "../schema/lexemes.js";
+import { lexemesOf, type TextSearchLanguage } from "../schema/lexemes.js";
+import { queryOf } from "../words/close-words.js";
+import { CORRECTED_SHARE, readings } from "../words/readings-sql.js";
 import { IN_READING_ORDER, pageColumns, pageOf, withPositions, type Neighbors, type Page } from "./page-sql.js";
 import { VisibleChunks } from "./visible-chunks.js";
 
@@ -23,9 +25,11 @@ export interface TextSearchShape {
   hasManyChunks: boolean;
   /** Whether to search for the question's rare words only, or for all of them. */
   onlyRareWords: boolean;
+  /** Whether words of the question that no chunk has are read as close words of the index, which are then bound. */
+  corrects: boolean;
 }
 
-/** Number of the condition's first parameter in a text search: after the question. */
+/** Number of the condition's first parameter in a text search: after the question, and the close words if there are any. */
 const FIRST_TEXT_CONDITION_PARAMETER = 2;
 
 /** BM25's usual parameters, k1 and b. @see https://www.staff.city.ac.uk/~sbrp622/papers/foundations_bm25_review.pdf §3.5 */
@@ -44,43 +48,55 @@ const MAX_QUESTION_WORDS = 128;
 /** Counting stops here. A word missing from the planner's statistics is rare, unless the table was never analyzed. */
 const MAX_COUNTED = 10_000;
 
-/** Columns that say how many chunks matched, and how many of the question's words were left out. */
-export const WORD_SEARCH_COLUMNS =
-  ", (SELECT count(*) FROM matching) AS matched, (SELECT left_out FROM chosen) AS left_out";
-
-/** Kinds of tokens that have no lexeme, and so no position: white space, tags, protocols, entities. @see `ts_token_type('default')` */
-const UNINDEXED_TOKENS = "12, 13, 14, 21";
+/**
+ * Columns that say how many chunks matched, how many of the question's words were left out, which of them no chunk has, and for
+ * each hit what such words were read as.
+ */
+export function wordSearchColumns(chunks: VisibleChunks, { corrects }: TextSearchShape): string {
+  const ownLexemes = chunks.select("lexemes", "training_id = c.training_id AND id = c.id");
+  return `, (SELECT count(*) FROM matching) AS matched, (SELECT left_out FROM chosen) AS left_out,
+  ${
+    corrects
+      ? `(SELECT json_agg(json_build_array(typed, word) ORDER BY place)::text FROM reading WHERE (${ownLexemes}) @@ query) AS readings`
+      : "(SELECT json_agg(lexeme)::text FROM word WHERE found = 0) AS unknown"
+  }`;
+}
 
 /**
- * SQL of the words of a found chunk that are the question's, as JSON; a column of the page. The positions of its lexemes lead to
- * the words, so that none is stemmed again.
+ * SQL of the positions in a found chunk that have words of the question, or words that those are read as, as JSON; a column of the
+ * page. The words themselves are found in the content, so none is stemmed again.
  */
-export function matchedWords(chunks: VisibleChunks): string {
+export function matchedPositions(chunks: VisibleChunks, { corrects }: TextSearchShape): string {
   const lexemes = chunks.select("lexemes", "training_id = c.training_id AND id = c.id");
-  return `, (SELECT json_agg(DISTINCT token) FROM (
-      SELECT token, row_number() OVER (ORDER BY place) AS position
-      FROM ts_parse('default', ${withoutMarks("c.content")}) WITH ORDINALITY AS p (kind, token, place)
-      WHERE kind NOT IN (${UNINDEXED_TOKENS})) t
-    WHERE position IN (SELECT unnest(positions)
-      FROM unnest(ts_filter(setweight((${lexemes}), 'A', (SELECT lexemes FROM question)), '{a}'))))::text AS matched_words`;
+  const asked = corrects
+    ? "(SELECT lexemes || ARRAY(SELECT lexeme FROM reading) FROM question)"
+    : "(SELECT lexemes FROM question)";
+  return `, (SELECT json_agg(position) FROM (SELECT unnest(positions) AS position
+      FROM unnest(ts_filter(setweight((${lexemes}), 'A', ${asked}), '{a}'))) p)::text AS matched_positions`;
 }
 
 /** What a text search returns of the chunks that it found. */
 export interface TextPage extends Page {
   neighbors: Neighbors | undefined;
-  /** Whether to return the words of each chunk that are the question's. */
+  /** Whether to return the positions of the question's words in each chunk. */
   matches: boolean;
 }
 
-/** Finds the chunks that best match a question's words, best first. $1 question, $2... the condition's parameters. */
+/**
+ * Finds the chunks that best match a question's words, best first. $1 the question's words, if it corrects $2 close words, then the condition's
+ * parameters.
+ */
 export function matchingChunks(layout: TextLayout, shape: TextSearchShape, page: TextPage): string {
   const { neighbors, matches } = page;
-  const chunks = new VisibleChunks(layout, shape.condition, FIRST_TEXT_CONDITION_PARAMETER);
+  const firstParameter = FIRST_TEXT_CONDITION_PARAMETER + (shape.corrects ? 1 : 0);
+  const chunks = new VisibleChunks(layout, shape.condition, firstParameter);
   return `
-WITH ${ranking(layout, chunks, shape, "$1")},
-found AS MATERIALIZED (SELECT training_id, id, ${coverageOf("bm25")} AS score FROM matching)
+WITH ${ranking(layout, chunks, shape, { question: "$1", closeWords: "$2" })},
+found AS MATERIALIZED (SELECT training_id, id, ${coverageOf("bm25", shape)} AS score FROM matching)
 ${withPositions(chunks, pageOf(chunks, "found", "score DESC", page), {
-  columns: `, c.score::text AS score${WORD_SEARCH_COLUMNS}${pageColumns(page)}${matches ? matchedWords(chunks) : ""}`,
+  columns: `, c.score::text AS score${wordSearchColumns(chunks, shape)}${pageColumns(page)}${
+    matches ? matchedPositions(chunks, shape) : ""
+  }`,
   order: `c.score DESC, ${IN_READING_ORDER}`,
   neighbors,
 })}`;
@@ -88,35 +104,47 @@ ${withPositions(chunks, pageOf(chunks, "found", "score DESC", page), {
 
 /**
  * SQL of a chunk's BM25 as a share of the highest that any text could reach for the question: a text that repeats each of its
- * words without end. Words that no chunk has are the rarest and weigh most. So a question with such words, misspelled ones for
- * example, is covered less by every chunk.
+ * words without end. Words that no chunk has are the rarest and weigh most, unless they are read as another word. So a question
+ * with such words is covered less by every chunk.
  */
-export function coverageOf(bm25: string): string {
-  return `coalesce(${bm25} / (SELECT ${SATURATION + 1} * sum(weight) FROM word), 0)`;
+export function coverageOf(bm25: string, { corrects }: Pick<TextSearchShape, "corrects">): string {
+  const weight = corrects
+    ? "coalesce((SELECT max(r.weight) FROM reading r WHERE r.asked = word.lexeme), weight)"
+    : "weight";
+  return `coalesce(${bm25} / (SELECT ${SATURATION + 1} * sum(${weight}) FROM word), 0)`;
 }
 
 /** SQL of the BM25 of a chunk's lexemes for the question; `NULL` if it has none of the question's words. */
-export function bm25Of(lexemes: string): string {
-  return `(SELECT sum(w.weight * times * ${SATURATION + 1} / (times + ${SATURATION} * (${1 - LENGTH_NORMALIZATION}
-      + ${LENGTH_NORMALIZATION} * length(${lexemes}) / (SELECT average_length FROM sample))))
-    FROM unnest(ts_filter(setweight(${lexemes}, 'A', (SELECT lexemes FROM question)), '{a}')) AS u
+export function bm25Of(lexemes: string, { corrects }: Pick<TextSearchShape, "corrects">): string {
+  const scored = (asked: string, score: string, from: string): string => `SELECT ${score}
+    FROM unnest(ts_filter(setweight(${lexemes}, 'A', (SELECT ${asked})), '{a}')) AS u
     CROSS JOIN LATERAL (SELECT cardinality(u.positions) AS times) t
-    JOIN word w ON w.lexeme = u.lexeme)`;
+    JOIN ${from} w ON w.lexeme = u.lexeme`;
+  const score = `w.weight * times * ${SATURATION + 1} / (times + ${SATURATION} * (${1 - LENGTH_NORMALIZATION}
+      + ${LENGTH_NORMALIZATION} * length(${lexemes}) / (SELECT average_length FROM sample)))`;
+  const exact = `(${scored("lexemes FROM question", `sum(${score})`, "word")})`;
+  if (!corrects) return exact;
+  // Of the words that one word is read as, the best one counts.
+  const best = scored("array_agg(lexeme) FROM reading", `max(${score}) AS best`, "reading");
+  return `nullif(coalesce(${exact}, 0) + coalesce((SELECT ${CORRECTED_SHARE} * sum(best) FROM (${best} GROUP BY w.asked) r), 0), 0)`;
 }
 
 /**
  * Common table expressions that end with `matching`: the ids of the best chunks by BM25, with `bm25`.
  *
+ * A compound that no chunk has does not count, as its parts do, nor do unknown parts of one that chunks have: `e-mail` and `email` are the
+ * same word.
+ *
  * Unnesting lexemes takes most of the time, so only the question's are unnested. OFFSET 0 keeps Postgres from counting a
  * word again for each use of its count.
  *
- * @param question - the parameter that holds the question
+ * @param parameters - those that hold the question, and the close words if it corrects
  */
 export function ranking(
   layout: TextLayout,
   chunks: VisibleChunks,
-  { limit, samplePercent, hasManyChunks, onlyRareWords, condition }: TextSearchShape,
-  question: string,
+  { limit, samplePercent, hasManyChunks, onlyRareWords, condition, corrects }: TextSearchShape,
+  { question, closeWords }: { question: string; closeWords: string },
 ): string {
   const { chunk } = namesOf(layout);
   const [known, found] = hasManyChunks ? estimatedChunks(layout) : ["", countedChunks(layout, undefined)];
@@ -124,35 +152,45 @@ export function ranking(
   // The common words of a question are in most chunks: under a filter, only the filter's index is of use.
   const finds = onlyRareWords || !hasManyChunks || condition === undefined;
   const matches = finds ? IS_CHOSEN : `CASE WHEN ${IS_CHOSEN} THEN true ELSE false END`;
+  const reading = readings({
+    language: layout.textSearch,
+    closeWords,
+    selectVisible: (column, where) => chunks.select(column, where),
+    found: countedChunks(layout, hasManyChunks ? MAX_COUNTED : undefined),
+  });
+  const lineOf = (number: number): string => `split_part(${question}, E'\\n', ${number})`;
   return `question AS MATERIALIZED (
-  SELECT array_agg(lexeme) AS lexemes FROM (
-    SELECT lexeme FROM unnest(${lexemesOf(layout.textSearch, question)})
-    ORDER BY positions[1], lexeme LIMIT ${MAX_QUESTION_WORDS}) first
+  SELECT array_agg(lexeme) AS lexemes, array_agg(numbers[place]) AS compounds
+  FROM (SELECT lexeme, positions[1] AS place FROM unnest(${lexemesOf(layout.textSearch, lineOf(1))})
+      ORDER BY place, lexeme LIMIT ${MAX_QUESTION_WORDS}) first,
+    (SELECT string_to_array(${lineOf(2)}, ' ')::integer[] AS numbers OFFSET 0) n
 ),
 sample AS MATERIALIZED (
   SELECT count(*) * ${100 / samplePercent}::float8 AS chunks, coalesce(avg(length(lexemes)), 1)::float8 AS average_length
   FROM ${chunk} TABLESAMPLE SYSTEM (${samplePercent}) REPEATABLE (0)
 ),
-${known}word AS MATERIALIZED (
-  SELECT lexeme, query, found, ln(1 + (greatest(chunks, found) - found + 0.5) / (found + 0.5)) AS weight
-  FROM (
-    SELECT w.lexeme, w.query, ${found}::float8 AS found
-    FROM question CROSS JOIN LATERAL (
-      SELECT lexeme, ('''' || replace(replace(lexeme, E'\\\\', E'\\\\\\\\'), '''', '''''') || '''')::tsquery AS query
-      FROM unnest(lexemes) AS lexeme OFFSET 0
-    ) w OFFSET 0
-  ) w CROSS JOIN sample
+${known}counted AS MATERIALIZED (
+  SELECT w.lexeme, w.query, w.compound, ${found}::float8 AS found
+  FROM question CROSS JOIN LATERAL (
+    SELECT lexeme, compound, ${queryOf("lexeme")} AS query
+    FROM unnest(lexemes, compounds) AS n (lexeme, compound) OFFSET 0
+  ) w OFFSET 0
 ),
-chosen AS MATERIALIZED (
+word AS MATERIALIZED (
+  SELECT lexeme, query, found, ln(1 + (greatest(chunks, found) - found + 0.5) / (found + 0.5)) AS weight
+  FROM counted w CROSS JOIN sample
+  WHERE found > 0 OR compound = 0 OR compound > 0 AND NOT EXISTS (SELECT FROM counted j WHERE j.compound = -w.compound AND j.found > 0)
+),
+${corrects ? `${reading},\n` : ""}chosen AS MATERIALIZED (
   SELECT (string_agg(query::text, ' | ') FILTER (WHERE is_chosen))::tsquery AS query,
     count(*) FILTER (WHERE NOT is_chosen) AS left_out
   FROM (SELECT query, ${isChosen} AS is_chosen
-    FROM (SELECT query, found, sum(found) OVER rarest AS total FROM word WHERE found > 0
+    FROM (SELECT query, found, sum(found) OVER rarest AS total FROM ${corrects ? ANY_WORD : "word WHERE found > 0"}
       WINDOW rarest AS (ORDER BY found, lexeme ROWS UNBOUNDED PRECEDING)) w) w
 ),
 matching AS MATERIALIZED (
   SELECT training_id, id, bm25
-  FROM (SELECT training_id, id, ${bm25Of("c.lexemes")} AS bm25
+  FROM (SELECT training_id, id, ${bm25Of("c.lexemes", { corrects })} AS bm25
     FROM (${chunks.select("training_id, id, lexemes", matches, "may find rows")}
       ${hasManyChunks ? `LIMIT ${MAX_RANKED}` : "OFFSET 0"}) c OFFSET 0) c
   ORDER BY bm25 DESC, training_id, id
@@ -161,6 +199,9 @@ matching AS MATERIALIZED (
 }
 
 const IS_CHOSEN = "lexemes @@ (SELECT query FROM chosen)";
+/** Words of the question that chunks have, and those that others are read as. */
+const ANY_WORD = `(SELECT lexeme, query, found FROM word WHERE found > 0
+        UNION SELECT lexeme, query, found FROM reading) w`;
 
 /** SQL that counts the chunks with the word `w`, up to a limit. */
 function countedChunks(layout: TextLayout, limit: number | undefined): string {

@@ -95,7 +95,7 @@ function scoresOf(hit: Hit): Scores {
 }
 
 const SCORES: ReadonlySet<string> = new Set(
-  namesOfProperties<HybridScores>({ score: true, similarity: true, distance: true, coverage: true }),
+  namesOfProperties<HybridScores>({ score: true, similarity: true, distance: true, coverage: true, corrections: true }),
 );
 
 /** Converts a row to the fields that hits of every mode have. */

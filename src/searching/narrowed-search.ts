@@ -24,7 +24,7 @@ const CALL_SEARCH = RETRIEVER_SEARCH.filter((name) => name !== "rerank");
 /**
  * Merges the options of one call into those of the retriever. A call's options can come from a client, so they can only
  * narrow: filters are ANDed, the stricter threshold applies, and a bound is capped at the retriever's, or at the default of
- * `similar` if the retriever sets none. How hits are ranked (`mode`, `weights`, `mmr`) is up to the call.
+ * `similar` if the retriever sets none. How hits are ranked (`mode`, `weights`, `typos`, `mmr`) is up to the call.
  *
  * @param own - the retriever's options
  * @param asked - the call's options
@@ -49,7 +49,7 @@ export function narrowSearch(
   }
   return definedOf({
     ...own,
-    ...definedOf({ mode: asked.mode }),
+    ...definedOf({ mode: asked.mode, typos: asked.typos }),
     weights: asked.weights ? { ...own.weights, ...definedOf(asked.weights) } : own.weights,
     onTextOnly: callBoth(own.onTextOnly, asked.onTextOnly),
     filter: allOf(own.filter, asked.filter),

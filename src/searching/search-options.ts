@@ -60,6 +60,11 @@ export interface SimilarOptions<Mode extends SearchMode = SearchMode, Strategy e
    */
   weights?: { vector?: number | undefined; text?: number | undefined } | undefined;
   /**
+   * Modes `text` and `hybrid`: whether words of the question that no chunk has are read as the closest words of the chunks that
+   * the search may see. They count less; numbers and codes are never changed. See {@link WordScores.corrections}. Default `true`.
+   */
+  typos?: boolean | undefined;
+  /**
    * Mode `hybrid` only: if the embedder fails, the search is answered by words alone, and this is called with the error.
    * Without it the error is thrown. The index's `onNotice` is called as well.
    */
@@ -143,6 +148,7 @@ export const SEARCH_OPTIONS = namesOfProperties<AnySearchOptions>({
   strategy: true,
   mode: true,
   weights: true,
+  typos: true,
   onTextOnly: true,
   k: true,
   filter: true,
@@ -175,6 +181,7 @@ export interface CheckedSearch {
   rerankFactor: number;
   condition: Condition | undefined;
   weights: { vector: number; text: number };
+  typos: boolean;
   minScore: number;
   maxDistance: number;
   perTraining: number | undefined;
@@ -206,6 +213,7 @@ export function checkSearch(options: AnySearchOptions, defaults: { scope: Scope;
     rerankFactor: checkInteger("rerankFactor", options.rerankFactor ?? DEFAULT_RERANK_FACTOR, 1, MAX_RERANK_FACTOR),
     condition: searchCondition(defaults.scope, options.filter),
     weights: checkWeights(options.weights),
+    typos: checkTypos(options.typos),
     ...checkThreshold(options, mode),
     perTraining:
       options.perTraining === undefined ? undefined : checkInteger("perTraining", options.perTraining, 1, MAX_K),
@@ -218,6 +226,12 @@ export function checkSearch(options: AnySearchOptions, defaults: { scope: Scope;
 
 function checkOneOf<T extends string>(option: string, value: T, known: readonly T[]): void {
   if (!known.includes(value)) throw new InvalidArgumentError(option, `must be one of ${known.join(", ")}`);
+}
+
+function checkTypos(typos: unknown): boolean {
+  if (typos !== undefined && typeof typos !== "boolean")
+    throw new InvalidArgumentError("typos", "must be true or false");
+  return typos ?? true;
 }
 
 function checkThreshold(

@@ -16,6 +16,7 @@ import { requireTextSearch, searchHybrid, searchText, searchTextOnly } from "./t
 import { reranked, type CheckedRerank } from "./rerank.js";
 import { withTimeLimit } from "../calls/time-limit.js";
 import type { Hit, TrainingHit } from "../types.js";
+import type { CompiledSynonyms } from "../words/synonyms.js";
 
 /** Dependencies of a {@link Searcher}. */
 export interface SearcherParts {
@@ -27,6 +28,7 @@ export interface SearcherParts {
   scope: Scope;
   /** The index's default `efSearch`. */
   efSearch: number;
+  synonyms: CompiledSynonyms | undefined;
   /** Notifies the host of a fallback. */
   notify: Notify;
 }
@@ -163,12 +165,13 @@ export class Searcher {
    * @param find - called again if the known schema turns out to be outdated
    */
   async #read<T>({ client, signal }: CallOptions, find: (target: SearchTarget) => Promise<T>): Promise<T> {
-    const { knownSchema, dimensions, statements, notify } = this.#parts;
+    const { knownSchema, dimensions, statements, synonyms, notify } = this.#parts;
     const findBy = (named: NamedStatements, state: SchemaState): Promise<T> =>
       find({
         statements: new CurrentStatements(named, state),
         state,
         dimensions,
+        synonyms,
         notify,
       });
     // Calls share one read of the catalogs: a signal ends the wait for it, but not the read.

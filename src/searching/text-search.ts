@@ -2,7 +2,7 @@ import { InvalidArgumentError } from "../errors.js";
 import { mapInTurns } from "../calls/turns.js";
 import { encodeVector } from "../postgres/codec.js";
 import type { HostNumber } from "../postgres/database.js";
-import { metadataOfTraining, toFound, toPassage, type Found, type HitRow, type PassageRow } from "./hits.js";
+import { metadataOfTraining, toFound, toPassage, type Found, type PassageRow } from "./hits.js";
 import {
   isFull,
   orExact,
@@ -16,9 +16,11 @@ import {
 import { cached, cacheOf, planKeyOf } from "./search-cache.js";
 import type { SearchPlan } from "../search-sql/vector-search-sql.js";
 import type { SearchPage, SearchTarget, VectorSearch } from "./vector-search.js";
+import { correctableWords, findCloseWords, type Read } from "../words/close-words.js";
+import { questionOf } from "../words/searched-words.js";
+import { withSynonyms } from "../words/synonyms.js";
 import { isLarge, type SchemaState } from "../schema/known-schema.js";
-import type { ChunkPassage, Highlighted } from "../types.js";
-import { placesOf } from "./matches.js";
+import { correctionsOfRow, withMatches, type HalvesRow, type HybridRow, type TextRow } from "./text-rows.js";
 import { scoredChunks } from "../search-sql/hybrid-search-sql.js";
 import { isFirstFound } from "../search-sql/page-sql.js";
 import { matchingChunks, type TextLayout, type TextSearchShape } from "../search-sql/text-search-sql.js";
@@ -28,6 +30,8 @@ export interface TextSearch extends SearchPage {
   question: string;
   /** Whether hits say where the question's words are in them. */
   matches: boolean;
+  /** Whether words that no chunk has are read as close ones. */
+  typos: boolean;
 }
 
 /** A hybrid search with checked arguments. */
@@ -57,22 +61,27 @@ const MAX_QUESTION_LENGTH = 20_000;
 
 /**
  * The chunks that match a question's words, best first. One statement, one round trip; one more if the filter excludes most
- * of the chunks with the question's rare words.
+ * of the chunks with the question's rare words, and two more if no chunk has one of the words and others are close to it.
  *
  * @throws {@link InvalidArgumentError} for a schema without text search
  */
 export async function searchText(target: SearchTarget, search: TextSearch): Promise<Found<"text">[]> {
   const layout = requireTextSearch(target.state);
   const { k, condition } = search;
-  const question = wordsOf(search);
-  const rows = await findPage<TextRow>(target, search, k, { hasVector: false }, ({ words }) => ({
-    text: matchingChunks(layout, words, search),
-    values: [question, ...(condition?.values ?? [])],
-  }));
-  return mapInTurns(rows, (row) => {
+  const asked = askedText(target, layout, search);
+  const question = questionOf(asked, layout.textSearch);
+  const find = (closeWords: CloseWords): Promise<TextRow[]> =>
+    findPage(target, { ...search, closeWords }, k, { hasVector: false }, ({ words }) => ({
+      text: matchingChunks(layout, words, search),
+      values: [question, ...closeWords, ...(condition?.values ?? [])],
+    }));
+  return mapInTurns(await findCorrected(target, layout, search.typos ? asked : undefined, find), (row) => {
     const score = Number(row.score);
     return {
-      hit: withMatches(Object.assign(toPassage(row, layout), { score, coverage: score }), row),
+      hit: withMatches(
+        Object.assign(toPassage(row, layout), { score, coverage: score, ...correctionsOfRow(row) }),
+        row,
+      ),
       trainingMetadata: metadataOfTraining(row),
     };
   });
@@ -97,47 +106,23 @@ export async function searchTextOnly(
 export async function searchHybrid(target: SearchTarget, search: HybridSearch): Promise<Found<"hybrid">[]> {
   const layout = requireTextSearch(target.state);
   const { k, condition } = search;
-  const [vector, question] = [encodeVector(search.vector), wordsOf(search)];
+  const asked = askedText(target, layout, search);
+  const [vector, question] = [encodeVector(search.vector), questionOf(asked, layout.textSearch)];
   const depth = Math.max(k, MIN_CANDIDATES);
-  const rows = await findPage<HybridRow>(target, search, depth, { hasVector: true }, (halves, state) => {
-    const { words, plan } = halves;
-    const { shape, efSearch } = scanFor(search, target.dimensions, { limit: words.limit, plan }, state);
-    return {
-      text: scoredChunks(layout, shape, words, search),
-      values: [vector, efSearch, question, ...(condition?.values ?? [])],
-    };
-  });
-  return mapInTurns(rows, (row) => {
+  const find = (closeWords: CloseWords): Promise<HybridRow[]> =>
+    findPage(target, { ...search, closeWords }, depth, { hasVector: true }, (halves, state) => {
+      const { words, plan } = halves;
+      const { shape, efSearch } = scanFor(search, target.dimensions, { limit: words.limit, plan }, state);
+      return {
+        text: scoredChunks(layout, shape, words, search),
+        values: [vector, efSearch, question, ...closeWords, ...(condition?.values ?? [])],
+      };
+    });
+  return mapInTurns(await findCorrected(target, layout, search.typos ? asked : undefined, find), (row) => {
     const { hit, trainingMetadata } = toFound(row, layout);
-    const scores = { score: Number(row.score), coverage: Number(row.coverage) };
+    const scores = { score: Number(row.score), coverage: Number(row.coverage), ...correctionsOfRow(row) };
     return { hit: withMatches(Object.assign(hit, scores), row), trainingMetadata };
   });
-}
-
-function withMatches<Hit extends ChunkPassage>(hit: Hit, { matched_words }: TextRow): Hit & Highlighted {
-  if (matched_words === undefined) return hit;
-  const words = JSON.parse(matched_words ?? "[]") as string[];
-  return Object.assign(hit, { matches: placesOf(words, hit.content) });
-}
-
-interface TextRow extends PassageRow, HalvesRow {
-  score: HostNumber;
-  /** JSON; `null` if the chunk has none. Only if they were asked for. */
-  matched_words?: string | null;
-}
-
-interface HybridRow extends HitRow, TextRow {
-  coverage: HostNumber;
-}
-
-/** A row that also says how many chunks each half of the search found. */
-interface HalvesRow {
-  /** Chunks found by their vectors; absent in mode `text`. */
-  near?: HostNumber;
-  /** Chunks found by their words. */
-  matched: HostNumber;
-  /** Common words of the question that were not searched. */
-  left_out: HostNumber;
 }
 
 /** How a statement searches: by words, and by vector. */
@@ -146,12 +131,37 @@ interface Halves {
   plan: SearchPlan;
 }
 
+/** The parameter that holds the close words, as JSON; none if the statement does not correct. */
+type CloseWords = [] | [json: string];
+
+/**
+ * Searches without correcting anything, and once more if no chunk has one of the question's words and others are close to it. So
+ * a question without errors costs nothing more.
+ *
+ * @param question - `undefined` to correct nothing
+ */
+async function findCorrected<Row extends TextRow>(
+  { statements }: SearchTarget,
+  layout: TextLayout,
+  question: string | undefined,
+  find: (closeWords: CloseWords) => Promise<Row[]>,
+): Promise<Row[]> {
+  const rows = await find([]);
+  const [row] = rows;
+  const unknown = row ? (JSON.parse(row.unknown ?? "[]") as string[]) : undefined;
+  const typed = question !== undefined && unknown?.length !== 0 ? correctableWords(question, layout.textSearch) : [];
+  if (typed.length === 0) return rows;
+  const read: Read = (text, values) => statements.query(text, values, { keepsPlan: false });
+  const closeWords = await findCloseWords(read, layout, typed, unknown);
+  return closeWords.length === 0 ? rows : find([JSON.stringify(closeWords)]);
+}
+
 type StatementOf = (halves: Halves, state: SchemaState) => { text: string; values: unknown[] };
 
 /** Runs a statement; if trainings count, again with a higher limit while its chunks belong to too few of them. */
 async function findPage<Row extends PassageRow & HalvesRow>(
   target: SearchTarget,
-  search: TextSearch,
+  search: TextSearch & { closeWords: CloseWords },
   depth: number,
   { hasVector }: { hasVector: boolean },
   statement: StatementOf,
@@ -167,7 +177,11 @@ async function findPage<Row extends PassageRow & HalvesRow>(
   return widenUntilFull(search.k, examine, (rows) => isFull(search, rows));
 }
 
-function wordsShape({ condition }: TextSearch, { pages }: SchemaState, limit: ExamineLimit): TextSearchShape {
+function wordsShape(
+  { condition, closeWords }: TextSearch & { closeWords: CloseWords },
+  { pages }: SchemaState,
+  limit: ExamineLimit,
+): TextSearchShape {
   const hasManyChunks = pages > MAX_PAGES_TO_COUNT_WORDS;
   return {
     limit,
@@ -175,6 +189,7 @@ function wordsShape({ condition }: TextSearch, { pages }: SchemaState, limit: Ex
     samplePercent: samplePercentOf(pages),
     hasManyChunks,
     onlyRareWords: hasManyChunks && limit !== undefined,
+    corrects: closeWords.length > 0,
   };
 }
 
@@ -227,9 +242,9 @@ async function examineByHalves<Row extends HalvesRow>(
   return { rows: all, examinedAll: examinedAll(all) };
 }
 
-/** The part of a question that is searched. A surrogate pair cut in two becomes U+FFFD, which is in no word. */
-function wordsOf({ question }: TextSearch): string {
-  return question.slice(0, MAX_QUESTION_LENGTH).toWellFormed();
+/** The part of a question that is searched, with its synonyms. A surrogate pair cut in two becomes U+FFFD, which is in no word. */
+function askedText({ synonyms }: SearchTarget, { textSearch }: TextLayout, { question }: TextSearch): string {
+  return withSynonyms(question.slice(0, MAX_QUESTION_LENGTH).toWellFormed(), textSearch, synonyms);
 }
 
 /** The layout with text search. @throws {@link InvalidArgumentError} for a schema without it */

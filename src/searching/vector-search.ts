@@ -18,6 +18,7 @@ import {
 import { cached, cacheOf, learnPlan, planKeyOf } from "./search-cache.js";
 import { searchChunks, type SearchPlan } from "../search-sql/vector-search-sql.js";
 import { isFirstFound, type Neighbors, type Page } from "../search-sql/page-sql.js";
+import type { CompiledSynonyms } from "../words/synonyms.js";
 import { isLarge, type SchemaState } from "../schema/known-schema.js";
 
 /** The options that all kinds of searches have. */
@@ -40,6 +41,8 @@ export interface SearchTarget {
   dimensions: number;
   /** The schema that the statements are written for. */
   state: SchemaState;
+  /** `undefined` for those of the language. */
+  synonyms: CompiledSynonyms | undefined;
   /** Tells the host of a fallback. */
   notify: Notify;
 }

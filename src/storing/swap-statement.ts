@@ -9,6 +9,8 @@ import {
 } from "./chunk-difference.js";
 import { encodeTextArray, encodeVectorArray } from "../postgres/codec.js";
 import * as sql from "./swap-sql.js";
+import type { Layout } from "../schema/layout.js";
+import { joinWords, wordsOfText } from "../words/searched-words.js";
 import type { WriteTarget } from "./write-target.js";
 
 /** An SQL text and its bound values. */
@@ -71,16 +73,16 @@ export function swapStatement(
       trainings.map(({ chunks }) => arrayLiteral(chunks.map(({ end }) => end.toString()))),
       scope,
       claim,
-      ...columnsOf(first),
       vectorsOf(first, vectors, vectorOid),
-      ...(replaces ? replacedValues(difference) : []),
+      ...columnsOf(layout, first),
+      ...(replaces ? replacedValues(layout, difference) : []),
     ],
   };
 }
 
-function replacedValues({ copied, removed, metadataChanged }: Difference): unknown[] {
+function replacedValues(layout: Layout, { copied, removed, metadataChanged }: Difference): unknown[] {
   return [
-    ...columnsOf(copied),
+    ...columnsOf(layout, copied),
     removed.map(({ key }) => key),
     removed.map(({ id }) => id),
     metadataChanged.map(({ key }) => key),
@@ -98,18 +100,19 @@ export function insertStatement(
 ): Statement {
   return {
     text: sql.insertChunks(layout, { overwrites: difference.replaced.length > 0 }),
-    values: [...columnsOf(rows), vectorsOf(rows, vectors, vectorOid)],
+    values: [vectorsOf(rows, vectors, vectorOid), ...columnsOf(layout, rows)],
   };
 }
 
-/** All columns of the chunk table except the vector, as text arrays. */
-function columnsOf(rows: readonly IdentifiedChunk[]): Buffer[] {
+/** All columns of the chunk table except the vector, as text arrays; those of the lexemes are the words. */
+function columnsOf({ textSearch }: Layout, rows: readonly IdentifiedChunk[]): Buffer[] {
   return [
     rows.map(({ key }) => key),
     rows.map(({ id }) => id),
     rows.map(({ chunk }) => chunk.content),
     rows.map(({ chunk }) => chunk.metadata),
     rows.map(({ chunk }) => `\\x${chunk.hash}`),
+    ...(textSearch === undefined ? [] : [rows.map(({ chunk }) => joinWords(wordsOfText(chunk.content)))]),
   ].map(encodeTextArray);
 }
 

@@ -77,6 +77,11 @@ export class BatchItem {
     return this.#storedHashes.has(hash);
   }
 
+  /** The texts of its chunks that no stored chunk has. */
+  get newTexts(): string[] {
+    return this.chunks.filter(({ hash }) => !this.hasStored(hash)).map(({ content }) => content);
+  }
+
   /** The outcome if a newer version is stored: then there is nothing to do. */
   get superseded(): SwapOutcome | undefined {
     const reason = this.#state?.superseded_by ?? undefined;

@@ -25,6 +25,7 @@ import type { WriteTarget } from "../storing/write-target.js";
 import { write, writeEach, writeStatement } from "../storing/write-transaction.js";
 import * as sql from "../storing/write-sql.js";
 import type { IndexingProgress, UpsertResult } from "../types.js";
+import { offerWithin, type OfferedWords } from "../words/offered-words.js";
 
 /** Dependencies of a {@link PreparedBatch}. */
 export interface BatchParts {
@@ -34,6 +35,7 @@ export interface BatchParts {
   target: WriteTarget;
   embedder: Embedder;
   chunker: Chunker;
+  offeredWords: OfferedWords;
 }
 
 /** Options of {@link PreparedBatch} and of its preparation. */
@@ -209,11 +211,14 @@ export class PreparedBatch {
         if (outcome) outcomes.set(item, outcome);
       }
     };
+    const newTexts = current.filter((item) => !outcomes.has(item)).flatMap((item) => item.newTexts);
+    if (!client) await this.#parts.offeredWords.offer(newTexts, limits.signal);
     if (!client && !isClaiming)
       await swapRemaining((planned) => trySingleStatementSwap(connection, target, planned, this.#vectors));
     await swapRemaining((planned) =>
       write(pool, client, connection.notify, async (database) => {
         if (!client && isClaiming) await claimLocked(database, target);
+        if (client) await offerWithin(database, target.layout, newTexts);
         return swap(database, target, planned, this.#vectors);
       }),
     );

@@ -10,6 +10,7 @@ import type { KnownSchema } from "../schema/known-schema.js";
 import type { Layout } from "../schema/layout.js";
 import type { WriteTarget } from "../storing/write-target.js";
 import * as sql from "../storing/write-sql.js";
+import { pruneWords } from "../words/stored-words.js";
 import type { TicketOrder } from "./ticket-order.js";
 import { write, writeEach, writeStatement } from "../storing/write-transaction.js";
 
@@ -83,7 +84,11 @@ export class Remover {
     return keys.map((key, index) => ({ key, outcome: outcomes[index] ?? ABSENT }));
   }
 
-  /** Deletes tombstones older than this. @returns their number */
+  /**
+   * Deletes tombstones older than this and, without a host's client, words that no chunk has any more.
+   *
+   * @returns the number of tombstones
+   */
   async prune(olderThanMs: number, { client, signal }: RemoveOptions): Promise<number> {
     const limits = { signal };
     const boundedClient = client && hostClient(client, limits);
@@ -92,7 +97,16 @@ export class Remover {
     const pruneIn = (): ReturnType<typeof prune> =>
       writeStatement(this.#pool.within(limits), boundedClient, this.#notify, prune);
     const pruned = await this.#follow(pruneIn, client);
+    if (!client) await this.#follow(() => this.#pruneWords(signal), client);
     return Number(pruned[0]?.pruned ?? 0);
+  }
+
+  async #pruneWords(signal: AbortSignal | undefined): Promise<void> {
+    const pool = this.#pool.within({ signal });
+    await pruneWords(
+      (text, values) => writeStatement(pool, undefined, this.#notify, (database) => query(database, text, values)),
+      this.#target.layout,
+    );
   }
 
   async #takeTicket<Taken extends TakenTicket>(

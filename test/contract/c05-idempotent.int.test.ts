@@ -197,6 +197,7 @@ describeOnEach("C5 Idempotent", (database) => {
         ["migration", 0],
         ["profile", 0],
         ["training", 1],
+        ["word", 0],
       ]);
     });
   });

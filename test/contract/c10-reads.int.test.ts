@@ -37,6 +37,7 @@ const VALUES: { [Name in keyof Required<Options>]: readonly Options[Name][] } = 
   neighbors: [{ before: 1, after: 1 }, { before: 50 }],
   mmr: [{ lambda: 0, fetchK: 1000 }],
   matches: [true],
+  typos: [false],
   rerank: [
     (_question, hits) => {
       expect(JSON.stringify(hits)).not.toContain(SECRET);

@@ -16,8 +16,12 @@ describeOnServer("a schema with a missing part", (database) => {
     ["index training_deleted", "DROP INDEX {}.training_deleted", false],
     ["index chunk_1_id", "DROP INDEX {}.chunk_1_id", false],
     ["index chunk_1_metadata", "DROP INDEX {}.chunk_1_metadata", false],
+    ["table word", "DROP TABLE {}.word", true],
+    ["column word.fragments, index word_fragments", "ALTER TABLE {}.word DROP COLUMN fragments", true],
+    ["index word_fragments", "DROP INDEX {}.word_fragments", false],
+    ["column profile.words_filled_at", "ALTER TABLE {}.profile DROP COLUMN words_filled_at", true],
     ["index chunk_1_lexemes", "DROP INDEX {}.chunk_1_lexemes", false],
-    ["column chunk_1.lexemes, index chunk_1_lexemes", "ALTER TABLE {}.chunk_1 DROP COLUMN lexemes", true],
+    ["column chunk_1.lexemes, index chunk_1_lexemes", "ALTER TABLE {}.chunk_1 DROP COLUMN lexemes CASCADE", true],
     ["column training.replaced_ticket", "ALTER TABLE {}.training DROP COLUMN replaced_ticket", true],
     ["column profile.vector_index_next", "ALTER TABLE {}.profile DROP COLUMN vector_index_next", true],
     [

@@ -31,12 +31,12 @@ describeOnEach("migrate", (database) => {
     dropAtEnd(database.owner, schema);
     expect(await migrate(pool, { schema })).toEqual({
       schema,
-      version: 5,
-      applied: [1, 2, 3, 4, 5],
+      version: 6,
+      applied: [1, 2, 3, 4, 5, 6],
       vectorIndex: "built",
     });
     const made = await describeSchema(pool, schema);
-    expect(await migrate(pool, { schema })).toEqual({ schema, version: 5, applied: [], vectorIndex: "kept" });
+    expect(await migrate(pool, { schema })).toEqual({ schema, version: 6, applied: [], vectorIndex: "kept" });
     expect(await describeSchema(pool, schema)).toEqual(made);
     // Postgres prints the type with its schema if that is not on the search_path.
     expect(made.map((line) => line.replace("public.vector", "vector"))).toContain(
@@ -61,7 +61,14 @@ describeOnEach("migrate", (database) => {
     const results = await Promise.all(Array.from({ length: 20 }, () => migrate(pool, { schema })));
     expect(results.filter(({ applied }) => applied.length > 0)).toHaveLength(1);
     const { rows } = await pool.query(`SELECT version FROM ${schema}.migration ORDER BY version`);
-    expect(rows).toEqual([{ version: 1 }, { version: 2 }, { version: 3 }, { version: 4 }, { version: 5 }]);
+    expect(rows).toEqual([
+      { version: 1 },
+      { version: 2 },
+      { version: 3 },
+      { version: 4 },
+      { version: 5 },
+      { version: 6 },
+    ]);
   });
 
   it("prints the SQL that it runs", async () => {
@@ -85,12 +92,12 @@ describeOnEach("migrate", (database) => {
       return new Map(rows.map(({ name, file }) => [name, file]));
     };
     for (const [idType, expected] of [
-      ["text", ["chunk_1.id", "chunk_1.training_id", "indexed_1.training_id", "training.id"]],
-      ["uuid", ["chunk_1.id"]],
+      ["text", ["chunk_1.id", "chunk_1.training_id", "indexed_1.training_id", "training.id", "word.word"]],
+      ["uuid", ["chunk_1.id", "word.word"]],
     ] as const) {
       const schema = await schemaAtVersionOne(database, { idType });
       const before = await files(schema);
-      expect(await migrate(pool, { schema })).toMatchObject({ applied: [2, 3, 4, 5] });
+      expect(await migrate(pool, { schema })).toMatchObject({ applied: [2, 3, 4, 5, 6] });
       const { rows } = await pool.query<{ name: string }>(
         `SELECT c.relname || '.' || a.attname AS name FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
           WHERE c.relnamespace = $1::regnamespace AND c.relkind = 'r' AND a.attcollation = '"C"'::regcollation ORDER BY 1`,
@@ -273,7 +280,7 @@ describeOnServer("a fresh database", () => {
     const pool = await freshDatabase();
     const schemas = Array.from({ length: 8 }, () => uniqueName());
     const results = await Promise.all(schemas.map((schema) => migrate(pool, { schema })));
-    expect(results.map(({ applied }) => applied)).toEqual(schemas.map(() => [1, 2, 3, 4, 5]));
+    expect(results.map(({ applied }) => applied)).toEqual(schemas.map(() => [1, 2, 3, 4, 5, 6]));
   });
 
   it("has a status before the first migration, and cannot be opened", async () => {
@@ -281,9 +288,16 @@ describeOnServer("a fresh database", () => {
     expect(await migrationStatus(pool)).toEqual({
       schema: "training_index",
       version: 0,
-      latest: 5,
+      latest: 6,
       damaged: [],
-      pending: ["trainings and chunks", "recorded index", "replaced version", "text search", "ids in byte order"],
+      pending: [
+        "trainings and chunks",
+        "recorded index",
+        "replaced version",
+        "text search",
+        "ids in byte order",
+        "words",
+      ],
       extension: undefined,
       idType: undefined,
       dimensions: undefined,

@@ -17,6 +17,7 @@ describe("planMigration", () => {
         training: '"training_index".training',
         indexed: '"training_index".indexed_1',
         chunk: '"training_index".chunk_1',
+        word: '"training_index".word',
         vector: '"public".vector',
         halfvec: '"public".halfvec',
         binaryQuantize: '"public".binary_quantize',

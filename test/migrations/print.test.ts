@@ -65,6 +65,11 @@ describe("migrationSql", () => {
       'ALTER TABLE "training_index".indexed_1 ALTER COLUMN training_id TYPE text COLLATE "C"',
       'ALTER TABLE "training_index".chunk_1 ALTER COLUMN training_id TYPE text COLLATE "C", ALTER COLUMN id TYPE text COLLATE "C"',
       'INSERT INTO "training_index".migration',
+      'CREATE TABLE "training_index".word',
+      'CREATE INDEX word_word ON "training_index".word',
+      'CREATE INDEX word_fragments ON "training_index".word USING gin',
+      'ALTER TABLE "training_index".profile ADD COLUMN words_filled_at timestamptz',
+      'INSERT INTO "training_index".migration',
     ]);
   });
 
@@ -82,6 +87,7 @@ describe("migrationSql", () => {
       `INSERT INTO "training_index".migration (version, name, breaking) VALUES (3, 'replaced version', false)`,
       `INSERT INTO "training_index".migration (version, name, breaking) VALUES (4, 'text search', false)`,
       `INSERT INTO "training_index".migration (version, name, breaking) VALUES (5, 'ids in byte order', false)`,
+      `INSERT INTO "training_index".migration (version, name, breaking) VALUES (6, 'words', false)`,
     ]);
   });
 
@@ -105,6 +111,7 @@ describe("migrationSql", () => {
       '"treinos".profile',
       '"treinos".ticket',
       '"treinos".training',
+      '"treinos".word',
     ]);
     // No table, type or operator class appears without its schema.
     expect(statements).not.toMatch(
@@ -156,7 +163,7 @@ describe("migrationSql", () => {
     const sql = migrationSql({ from: 1, hnsw: { m: 8 } });
     expect(sql).toContain("vector_index text NOT NULL DEFAULT 'vector'");
     expect(sql).toContain("hnsw_m integer NOT NULL DEFAULT 8");
-    expect(sql).not.toContain("CREATE");
+    expect(sql).not.toContain("chunk_1_embedding");
   });
 
   it.each<VectorIndexType>(["halfvec", "bit"])("refuses to change the index into one of type %s", (vectorIndex) => {

@@ -15,16 +15,23 @@ describeOnServer("migrate, in many processes", (database) => {
     await Promise.all(children.map((child) => child.next()));
     for (const child of children) child.start();
     const results = await Promise.all(children.map(async (child) => JSON.parse(await child.next()) as MigrateResult));
-    expect(results.map(({ version }) => version)).toEqual(Array.from(results, () => 5));
+    expect(results.map(({ version }) => version)).toEqual(Array.from(results, () => 6));
     expect(results.filter(({ applied }) => applied.length > 0)).toHaveLength(1);
     expect(results.filter(({ vectorIndex }) => vectorIndex === "built")).toHaveLength(1);
     expect(await migrationStatus(database.owner, { schema })).toMatchObject({
-      version: 5,
+      version: 6,
       pending: [],
       vectorIndex: "valid",
     });
     const { rows } = await database.owner.query(`SELECT version FROM ${schema}.migration ORDER BY version`);
-    expect(rows).toEqual([{ version: 1 }, { version: 2 }, { version: 3 }, { version: 4 }, { version: 5 }]);
+    expect(rows).toEqual([
+      { version: 1 },
+      { version: 2 },
+      { version: 3 },
+      { version: 4 },
+      { version: 5 },
+      { version: 6 },
+    ]);
   });
 
   it("builds one index of another type if twenty start at the same time", { timeout: 180_000 }, async () => {

@@ -114,12 +114,12 @@ describeOnEach("the type of the vector index", (database) => {
     const schema = await schemaAtVersionOne(database, { hnsw: OTHER_HNSW });
     expect(await migrationStatus(owner, { schema })).toMatchObject({
       version: 1,
-      pending: ["recorded index", "replaced version", "text search", "ids in byte order"],
+      pending: ["recorded index", "replaced version", "text search", "ids in byte order", "words"],
       vectorIndex: "valid",
       vectorIndexType: "vector",
     });
     const made = await vectorIndexes(owner, schema);
-    expect(await migrate(owner, { schema })).toMatchObject({ applied: [2, 3, 4, 5], vectorIndex: "kept" });
+    expect(await migrate(owner, { schema })).toMatchObject({ applied: [2, 3, 4, 5, 6], vectorIndex: "kept" });
     expect(await recordOf(owner, schema)).toEqual({ type: "vector", next: null, ...OTHER_HNSW });
     expect(await vectorIndexes(owner, schema)).toEqual(made);
   });
@@ -133,7 +133,7 @@ describeOnEach("the type of the vector index", (database) => {
       const schema = await schemaAtVersionOne(database);
       await owner.query(`DROP INDEX ${schema}.chunk_1_embedding`);
       expect(await migrate(owner, { schema, hnsw })).toMatchObject({
-        applied: [2, 3, 4, 5],
+        applied: [2, 3, 4, 5, 6],
         vectorIndex: "built",
       });
       expect(await recordOf(owner, schema)).toEqual({ type: "vector", next: null, ...recorded });
@@ -144,7 +144,7 @@ describeOnEach("the type of the vector index", (database) => {
     const { owner } = database;
     const schema = await schemaAtVersionOne(database, { hnsw: OTHER_HNSW });
     const options = { schema, vectorIndex: "halfvec" } as const;
-    expect(await migrate(owner, options)).toMatchObject({ applied: [2, 3, 4, 5], vectorIndex: "built" });
+    expect(await migrate(owner, options)).toMatchObject({ applied: [2, 3, 4, 5, 6], vectorIndex: "built" });
     expect(await recordOf(owner, schema)).toEqual({ type: "halfvec", next: null, ...OTHER_HNSW });
     expect(await vectorIndexes(owner, schema)).toEqual([expect.stringMatching(DEFINITIONS.halfvec)]);
   });

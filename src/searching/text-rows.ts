@@ -1,0 +1,53 @@
+/** The rows of searches by words, and what they add to a hit. */
+import type { HostNumber } from "../postgres/database.js";
+import type { ChunkPassage, Highlighted, WordScores } from "../types.js";
+import { correctionsOf } from "../words/corrections.js";
+import { wordsOfText } from "../words/searched-words.js";
+import type { HitRow, PassageRow } from "./hits.js";
+import { placesOf } from "./matches.js";
+
+/** Adds the places of the question's words to a hit, if they were asked for. In a widened passage its neighbors have some too. */
+export function withMatches<Hit extends ChunkPassage>(hit: Hit, row: TextRow): Hit & Highlighted {
+  const { matched_positions: positions, content } = row;
+  if (positions === undefined) return hit;
+  const words = wordsOfText(content);
+  const found = (JSON.parse(positions ?? "[]") as number[]).flatMap((position) => words[position - 1] ?? []);
+  return Object.assign(hit, {
+    matches: placesOf(
+      found.map(({ start, end }) => content.slice(start, end)),
+      hit.content,
+    ),
+  });
+}
+
+/** A row of a search by words. */
+export interface TextRow extends PassageRow, HalvesRow {
+  score: HostNumber;
+  /** JSON: the positions of the question's words in the chunk; `null` if it has none. Only if they were asked for. */
+  matched_positions?: string | null;
+  /** JSON: the lexemes of the question that no chunk has. Only if the statement does not correct. */
+  unknown?: string | null;
+  /** JSON: `[typed, word]` for each word that a word of the question was read as and the hit has. Only if it corrects. */
+  readings?: string | null;
+}
+
+/** A row of a hybrid search. */
+export interface HybridRow extends HitRow, TextRow {
+  coverage: HostNumber;
+}
+
+/** A row that also says how many chunks each half of the search found. */
+export interface HalvesRow {
+  /** Chunks found by their vectors; absent in mode `text`. */
+  near?: HostNumber;
+  /** Chunks found by their words. */
+  matched: HostNumber;
+  /** Common words of the question that were not searched. */
+  left_out: HostNumber;
+}
+
+/** What unknown words of the question were read as in the hit. */
+export function correctionsOfRow({ readings, content }: TextRow): Pick<WordScores, "corrections"> {
+  const corrections = correctionsOf(readings, content);
+  return corrections === undefined ? {} : { corrections };
+}

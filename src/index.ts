@@ -49,6 +49,7 @@ export { type RetrievedMetadata } from "./langchain/hit-document.js";
 export type { AnySearchOptions, SimilarOptions } from "./searching/search-options.js";
 export type { Splitter } from "./chunking/splitter.js";
 export type { DatabaseClient, DatabasePool, Queryable, QueryResult } from "./calls/host-database.js";
+export type { CountOptions, ListOptions, ReadOptions } from "./inspecting/read-options.js";
 export type { IndexProgress } from "./schema/index-progress.js";
 export { TrainingIndex } from "./training-index.js";
 export type { TrainingHeader } from "./chunking/training-input.js";
@@ -81,6 +82,8 @@ export type {
   Scores,
   SearchMode,
   SearchStrategy,
+  StoredCount,
+  StoredTraining,
   SupersededReason,
   TextHit,
   TextRange,

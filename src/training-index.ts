@@ -3,7 +3,7 @@ import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import { BULK_LOAD_OPTIONS, checkBulkLoad, type BulkLoadOptions } from "./writing/bulk-load.js";
 import { InvalidArgumentError } from "./errors.js";
 import { checkIterable, isObject } from "./calls/checks.js";
-import { openParts, shownParts, type IndexParts } from "./opening/index-parts.js";
+import { narrowedParts, openParts, shownParts, type IndexParts } from "./opening/index-parts.js";
 import type { IndexingRun, OnFailure, ResultOf } from "./writing/indexing-run.js";
 import { constructorRefused, type TrainingIndexOptions } from "./opening/index-options.js";
 import {
@@ -23,18 +23,23 @@ import {
 import { checkCall } from "./calls/call-options.js";
 import { onlyResult, PreparedTraining } from "./writing/prepared-training.js";
 import { retrieverSearch, TrainingRetriever, type TrainingRetrieverOptions } from "./langchain/retriever.js";
+import type { CountOptions, ListOptions, ReadOptions } from "./inspecting/read-options.js";
 import type { SimilarOptions } from "./searching/search-options.js";
 import { compileFilter } from "./filtering/filter.js";
 import { decodeTrainingId, encodeTrainingId, encodeTrainingIds } from "./schema/training-id.js";
 import { withTimeLimit } from "./calls/time-limit.js";
 import { encodeRevision, normalizeTraining, type NormalizedTraining } from "./chunking/training-input.js";
-import { requireScope } from "./writing/scope.js";
+import { requireScope, requireWritable } from "./writing/scope.js";
 import { bulkLoadRun, upsertRun } from "./writing/training-runs.js";
 import type {
+  ChunkPassage,
   DeleteResult,
+  Filter,
   Hit,
   SearchMode,
   SearchStrategy,
+  StoredCount,
+  StoredTraining,
   Training,
   TrainingHit,
   TrainingId,
@@ -75,6 +80,23 @@ export class TrainingIndex {
    */
   static async initialize(embeddings: EmbeddingsInterface, options: TrainingIndexOptions): Promise<TrainingIndex> {
     return new TrainingIndex(await openParts(embeddings, options));
+  }
+
+  /**
+   * An index on the same schema and pool that sees less: `filter` is ANDed with the filter of this one, in every read, write
+   * and delete. Asks the database nothing, so it can be made for each request.
+   *
+   * Equality (`{ tenant: "acme" }`) narrows reads and writes, as `filter` of {@link initialize} does. Any other filter, or one
+   * that contradicts the filter of this index, makes an index that only reads; its writes throw.
+   * @example
+   * ```ts
+   * const tenant = index.withFilter({ tenant: "acme" });
+   * const hits = await tenant.similar("Qual é o prazo de entrega?");
+   * ```
+   * @throws {@link InvalidArgumentError} for a filter that is empty or not understood
+   */
+  withFilter(filter: Filter): TrainingIndex {
+    return new TrainingIndex(narrowedParts(this.#parts, filter));
   }
 
   /** The output of `console.log`. Leaves out the pool, whose options may contain a password. */
@@ -143,6 +165,7 @@ export class TrainingIndex {
     trainings: Iterable<Training> | AsyncIterable<Training>,
     options: UpsertManyOptions & { onFailure?: Chosen | undefined } = {},
   ): IndexingRun<ResultOf<Chosen>> {
+    requireWritable(this.#parts.filter);
     checkUpsertMany(options, UPSERT_MANY_OPTIONS, "upsertTrainings");
     checkIterable("trainings", trainings);
     return upsertRun(this.#parts, this.#normalize, trainings, options);
@@ -164,6 +187,7 @@ export class TrainingIndex {
     trainings: Iterable<Training> | AsyncIterable<Training>,
     options: UpsertManyOptions & BulkLoadOptions & { onFailure?: Chosen | undefined } = {},
   ): IndexingRun<ResultOf<Chosen>> {
+    requireWritable(this.#parts.filter);
     checkUpsertMany(options, [...UPSERT_MANY_OPTIONS, ...BULK_LOAD_OPTIONS], "bulkLoad");
     checkBulkLoad(options);
     checkIterable("trainings", trainings);
@@ -180,6 +204,7 @@ export class TrainingIndex {
    * @throws {@link InvalidArgumentError} | {@link DatabaseError} | {@link AbortError}
    */
   async deleteTraining(id: TrainingId, options: DeleteOptions = {}): Promise<DeleteResult> {
+    requireWritable(this.#parts.filter);
     checkCall(options, DELETE_OPTIONS, "deleteTraining");
     const { layout, remover } = this.#parts;
     const key = encodeTrainingId(id, layout.idType, "id");
@@ -199,6 +224,7 @@ export class TrainingIndex {
     options: Omit<DeleteOptions, "revision"> = {},
   ): Promise<DeleteResult[]> {
     const { ids, filter } = checkSelection(selection, "deleteTrainings");
+    requireWritable(this.#parts.filter);
     checkCall(options, DELETE_MANY_OPTIONS, "deleteTrainings");
     const { layout, remover } = this.#parts;
     if (ids === undefined) {
@@ -224,12 +250,69 @@ export class TrainingIndex {
    * @throws {@link DatabaseError} | {@link AbortError}
    */
   async prune(options: PruneOptions): Promise<number> {
+    requireWritable(this.#parts.filter);
     checkCall(options, PRUNE_OPTIONS, "prune");
     const { olderThanMs, client } = options;
     if (!(Number.isFinite(olderThanMs) && olderThanMs > 0 && olderThanMs <= MAX_AGE_MS)) {
       throw new InvalidArgumentError("olderThanMs", "must be milliseconds, above 0 and at most 1000 years");
     }
     return withTimeLimit(options, (signal) => this.#parts.remover.prune(olderThanMs, { client, signal }));
+  }
+
+  /**
+   * Reads a training by its id, without its text.
+   * @example
+   * ```ts
+   * const training = await index.get("frete");
+   * console.log(training?.revision, training?.chunks);
+   * ```
+   * @returns `undefined` if it is not stored, was deleted, or has metadata that the filter of the index excludes
+   * @throws {@link InvalidArgumentError} | {@link DatabaseError} | {@link AbortError}
+   */
+  async get(id: TrainingId, options: ReadOptions = {}): Promise<StoredTraining | undefined> {
+    return this.#parts.reader.get(id, options);
+  }
+
+  /**
+   * Lists the trainings whose own metadata matches, as `deleteTrainings` with the same filter would delete them. Ordered by
+   * id: numbers by value, uuids and texts by bytes.
+   *
+   * Reads page by page while it is iterated, so memory is bounded, and holds no client in between. Each page is a snapshot of
+   * its own: what is written meanwhile may be listed or not, but no training is listed twice. Each iteration reads again.
+   * @example
+   * ```ts
+   * for await (const { id, chunks } of index.list({ filter: { grupo: "loja" } })) console.log(id, chunks);
+   * ```
+   * @throws {@link InvalidArgumentError} at the call; the iteration throws {@link DatabaseError} | {@link AbortError}
+   */
+  list(options: ListOptions = {}): AsyncIterable<StoredTraining> {
+    return this.#parts.reader.list(options);
+  }
+
+  /**
+   * Counts trainings by their own metadata, and chunks by theirs, exactly and in one snapshot. Takes longer the more there is:
+   * {@link status} has an estimate for large indexes.
+   * @example
+   * ```ts
+   * const { trainings, chunks } = await index.count({ filter: { grupo: "loja" } });
+   * ```
+   * @throws {@link InvalidArgumentError} | {@link DatabaseError} | {@link AbortError}
+   */
+  async count(options: CountOptions = {}): Promise<StoredCount> {
+    return this.#parts.reader.count(options);
+  }
+
+  /**
+   * Reads the chunks of a training in reading order, all of one version. Leaves out those that the filter of the index excludes.
+   * @example
+   * ```ts
+   * for (const { position, content } of await index.chunks("frete")) console.log(position, content);
+   * ```
+   * @returns an empty list if the training is not stored or was deleted
+   * @throws {@link InvalidArgumentError} | {@link DatabaseError} | {@link AbortError}
+   */
+  async chunks(id: TrainingId, options: ReadOptions = {}): Promise<ChunkPassage[]> {
+    return this.#parts.reader.chunks(id, options);
   }
 
   /**
@@ -267,13 +350,14 @@ export class TrainingIndex {
 
   /** This index as a LangChain vector store, over the same rows and with the same filter. Always the same object. */
   get vectorStore(): TrainingVectorStore {
-    const { embeddings, pool, layout, profile, knownSchema, scope, indexer, searcher } = this.#parts;
+    const { embeddings, pool, layout, profile, knownSchema, filter, indexer, searcher } = this.#parts;
     return (this.#vectorStore ??= new TrainingVectorStore(
       embeddings,
       pool.host,
       layout,
       vectorStoreOperations({
-        ...{ pool, knownSchema, scope, indexer, searcher },
+        ...{ pool, knownSchema, indexer, searcher },
+        filter: filter.condition,
         dimensions: profile.dimensions,
         normalize: this.#normalize,
         deleteTrainings: (selection) => this.deleteTrainings(selection),
@@ -282,7 +366,8 @@ export class TrainingIndex {
   }
 
   #normalize = (training: Training, option?: string): NormalizedTraining => {
-    const { layout, scope, header } = this.#parts;
-    return requireScope(normalizeTraining(training, layout.idType, option, header), scope, option);
+    const { layout, filter, header } = this.#parts;
+    requireWritable(filter);
+    return requireScope(normalizeTraining(training, layout.idType, option, header), filter.scope, option);
   };
 }

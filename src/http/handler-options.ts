@@ -120,7 +120,7 @@ export function checkHandlerOptions(options: SimilarityHandlerOptions): HandlerS
     ),
     timeoutMs: checkInteger("timeoutMs", options.timeoutMs ?? DEFAULT_TIMEOUT_MS, 1, MAX_TIMEOUT_MS),
   };
-  for (const search of allowedSearches(settings)) checkSearch(search, { scope: [], efSearch: MAX_K });
+  for (const search of allowedSearches(settings)) checkSearch(search, { efSearch: MAX_K });
   return settings;
 }
 

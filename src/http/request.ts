@@ -148,7 +148,7 @@ export function parseBody(
 /** Checked before it is ANDed with the host's, which no error may reveal. @throws {@link HttpError} 400 */
 function checkFilter(filter: unknown): Filter | undefined {
   try {
-    searchCondition([], filter as Filter | undefined);
+    searchCondition(undefined, filter as Filter | undefined);
     return filter as Filter | undefined;
   } catch (error) {
     if (InvalidArgumentError.is(error)) throw new HttpError(400, error.message);

@@ -57,7 +57,7 @@ export function retrieverSearch(options: TrainingRetrieverOptions): RetrieverSea
   const search: RetrieverSearch = Object.fromEntries(
     Object.entries(options).filter(([name]) => RETRIEVER_SEARCH.includes(name)),
   );
-  checkSearch(search, { scope: [], efSearch: DEFAULT_EF_SEARCH });
+  checkSearch(search, { efSearch: DEFAULT_EF_SEARCH });
   return search;
 }
 

@@ -40,7 +40,7 @@ export function narrowSearch(
   path: string,
 ): RetrieverSearch {
   checkNames(asked, CALL_SEARCH, "a call of a retriever", path);
-  checkSearch(asked, { scope: [], efSearch }); // before Math.min, which turns numeric strings into numbers
+  checkSearch(asked, { efSearch }); // before Math.min, which turns numeric strings into numbers
   if (asked.mode === "text" && own.maxDistance !== undefined) {
     throw new InvalidArgumentError(
       `${path}.mode`,

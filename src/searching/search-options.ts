@@ -11,7 +11,6 @@ import {
   type RerankOptions,
   type Reranker,
 } from "./rerank.js";
-import type { Scope } from "../filtering/scope.js";
 import { searchCondition } from "../filtering/filter.js";
 import type { Filter, SearchMode, SearchStrategy } from "../types.js";
 
@@ -182,7 +181,10 @@ const searchModes: readonly SearchMode[] = ["vector", "text", "hybrid"];
  * @param defaults - the index's filter, which applies to every search, and its `efSearch`
  * @throws {@link InvalidArgumentError} naming the option
  */
-export function checkSearch(options: AnySearchOptions, defaults: { scope: Scope; efSearch: number }): CheckedSearch {
+export function checkSearch(
+  options: AnySearchOptions,
+  defaults: { filter?: Condition | undefined; efSearch: number },
+): CheckedSearch {
   checkCall(options, SEARCH_OPTIONS, "similar");
   const { mode = "vector", strategy = "chunks" } = options;
   checkOneOf("mode", mode, searchModes);
@@ -195,7 +197,7 @@ export function checkSearch(options: AnySearchOptions, defaults: { scope: Scope;
     k,
     efSearch: checkInteger("efSearch", options.efSearch ?? defaults.efSearch, 1, MAX_K),
     rerankFactor: checkInteger("rerankFactor", options.rerankFactor ?? DEFAULT_RERANK_FACTOR, 1, MAX_RERANK_FACTOR),
-    condition: searchCondition(defaults.scope, options.filter),
+    condition: searchCondition(defaults.filter, options.filter),
     weights: checkWeights(options.weights),
     ...checkThreshold(options, mode),
     perTraining:

@@ -5,13 +5,12 @@ import { chooseDiverse } from "./marginal-relevance.js";
 import type { Notify } from "../calls/notices.js";
 import { checkQuery } from "./query.js";
 import { checkSearch, type AnySearchOptions, type CheckedSearch } from "./search-options.js";
-import type { Scope } from "../filtering/scope.js";
+import type { Condition } from "../filtering/condition.js";
 import { toTrainingHits, type Found, type FoundChunk } from "./hits.js";
-import { CurrentStatements } from "./current-statements.js";
-import { hostClient } from "../postgres/host-client.js";
-import { NamedStatements } from "../postgres/named-statements.js";
+import { readCurrent } from "./current-statements.js";
+import type { NamedStatements } from "../postgres/named-statements.js";
 import { searchByVector, type SearchTarget } from "./vector-search.js";
-import type { KnownSchema, SchemaState } from "../schema/known-schema.js";
+import type { KnownSchema } from "../schema/known-schema.js";
 import { requireTextSearch, searchHybrid, searchText, searchTextOnly } from "./text-search.js";
 import { reranked, type CheckedRerank } from "./rerank.js";
 import { withTimeLimit } from "../calls/time-limit.js";
@@ -23,8 +22,8 @@ export interface SearcherParts {
   dimensions: number;
   knownSchema: KnownSchema;
   embedder: Embedder;
-  /** The index's own filter, compiled. */
-  scope: Scope;
+  /** The index's own filter, compiled; `undefined` without one. */
+  filter: Condition | undefined;
   /** The index's default `efSearch`. */
   efSearch: number;
   /** Notifies the host of a fallback. */
@@ -156,31 +155,9 @@ export class Searcher {
     requireTextSearch(await orAbort(() => knownSchema.look(client), signal));
   }
 
-  /**
-   * Runs a search against the current schema. With a host's client everything is read through it: the pool may have no
-   * other to spare.
-   *
-   * @param find - called again if the known schema turns out to be outdated
-   */
-  async #read<T>({ client, signal }: CallOptions, find: (target: SearchTarget) => Promise<T>): Promise<T> {
-    const { knownSchema, dimensions, statements, notify } = this.#parts;
-    const findBy = (named: NamedStatements, state: SchemaState): Promise<T> =>
-      find({
-        statements: new CurrentStatements(named, state),
-        state,
-        dimensions,
-        notify,
-      });
-    // Calls share one read of the catalogs: a signal ends the wait for it, but not the read.
-    const found = await knownSchema.follow(
-      (state) =>
-        client
-          ? hostClient(client, { signal }).read((session) => findBy(new NamedStatements(session), state))
-          : findBy(statements.within({ signal }), state),
-      { client, signal },
-    );
-    throwIfAborted(signal);
-    return found;
+  async #read<T>(call: CallOptions, find: (target: SearchTarget) => Promise<T>): Promise<T> {
+    const { dimensions, notify } = this.#parts;
+    return readCurrent(this.#parts, call, (statements, state) => find({ statements, state, dimensions, notify }));
   }
 }
 

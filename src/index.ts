@@ -50,6 +50,7 @@ export type { AnySearchOptions, SimilarOptions } from "./searching/search-option
 export type { Splitter } from "./chunking/splitter.js";
 export type { DatabaseClient, DatabasePool, Queryable, QueryResult } from "./calls/host-database.js";
 export type { CountOptions, ListOptions, ReadOptions } from "./inspecting/read-options.js";
+export type { StoredCount, StoredTraining } from "./inspecting/stored-training.js";
 export type { IndexProgress } from "./schema/index-progress.js";
 export { TrainingIndex } from "./training-index.js";
 export type { TrainingHeader } from "./chunking/training-input.js";
@@ -82,8 +83,6 @@ export type {
   Scores,
   SearchMode,
   SearchStrategy,
-  StoredCount,
-  StoredTraining,
   SupersededReason,
   TextHit,
   TextRange,

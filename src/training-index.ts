@@ -24,6 +24,7 @@ import { checkCall } from "./calls/call-options.js";
 import { onlyResult, PreparedTraining } from "./writing/prepared-training.js";
 import { retrieverSearch, TrainingRetriever, type TrainingRetrieverOptions } from "./langchain/retriever.js";
 import type { CountOptions, ListOptions, ReadOptions } from "./inspecting/read-options.js";
+import type { StoredCount, StoredTraining } from "./inspecting/stored-training.js";
 import type { SimilarOptions } from "./searching/search-options.js";
 import { compileFilter } from "./filtering/filter.js";
 import { decodeTrainingId, encodeTrainingId, encodeTrainingIds } from "./schema/training-id.js";
@@ -38,8 +39,6 @@ import type {
   Hit,
   SearchMode,
   SearchStrategy,
-  StoredCount,
-  StoredTraining,
   Training,
   TrainingHit,
   TrainingId,

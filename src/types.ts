@@ -159,31 +159,6 @@ export interface DeleteResult {
 export type TrainingSelection =
   { ids: readonly TrainingId[]; filter?: undefined } | { ids?: undefined; filter: Filter };
 
-/** A training as it is stored, without its text. */
-export interface StoredTraining {
-  /** As in the results of searches, see {@link TrainingId}. */
-  id: TrainingId;
-  /** The training's own metadata; documents may have overridden it in their chunks. */
-  metadata: Metadata;
-  /**
-   * The highest {@link Revision} that was stored, a `Date` as its milliseconds; `undefined` if the training has none. A
-   * `bigint` if a number could not hold it exactly.
-   */
-  revision: number | bigint | undefined;
-  /** Number of chunks. Through an index with a filter: of those that match it. */
-  chunks: number;
-  /** When the last upsert that was not superseded took effect, by the clock of the server; also one that was `unchanged`. */
-  updatedAt: Date;
-}
-
-/** How much is stored. */
-export interface StoredCount {
-  /** Trainings that are not deleted and whose own metadata matches. */
-  trainings: number;
-  /** Chunks whose metadata matches. */
-  chunks: number;
-}
-
 /** A chunk that a search found; with the option `neighbors`, the passage around it. */
 export interface ChunkPassage {
   trainingId: TrainingId;

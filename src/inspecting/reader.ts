@@ -8,7 +8,7 @@ import type { KnownSchema } from "../schema/known-schema.js";
 import { encodeTrainingId } from "../schema/training-id.js";
 import { readCurrent } from "../searching/current-statements.js";
 import { toPassage, type PassageRow } from "../searching/hits.js";
-import type { ChunkPassage, StoredCount, StoredTraining, TrainingId } from "../types.js";
+import type { ChunkPassage, TrainingId } from "../types.js";
 import {
   checkCount,
   checkList,
@@ -18,7 +18,7 @@ import {
   type ReadOptions,
 } from "./read-options.js";
 import * as sql from "./stored-sql.js";
-import { toStoredTraining, type StoredTrainingRow } from "./stored-training.js";
+import { toStoredTraining, type StoredCount, type StoredTraining, type StoredTrainingRow } from "./stored-training.js";
 
 /** Trainings of one page of a list: enough that round trips do not matter, and few enough for a small heap. */
 const PAGE_SIZE = 500;

@@ -135,6 +135,14 @@ function optionFunctionsOf(
       call: (given) => index.deleteTrainings(given),
     },
     { name: "prune", valid: { olderThanMs: 1e9 }, required: true, call: (given) => index.prune(given) },
+    { name: "get", valid: { signal, timeoutMs: 1000 }, call: (given) => index.get("a", given) },
+    { name: "chunks", valid: { signal, timeoutMs: 1000 }, call: (given) => index.chunks("a", given) },
+    { name: "count", valid: { signal, filter: { ano: 1 } }, call: (given) => index.count(given) },
+    {
+      name: "list",
+      valid: { signal, filter: { ano: 1 }, after: "a", limit: 1 },
+      call: (given) => drain(index.list(given)),
+    },
     {
       name: "similar",
       valid: { ...SEARCH, mode: "vector", strategy: "chunks", signal, rerankFactor: 2 },

@@ -37,6 +37,7 @@ function trainingOf(bot: string, id: string, ano = 0): Training & { id: string }
 
 const READS: [string, (index: TrainingIndex, filter?: Filter) => Promise<{ metadata: object }[]>][] = [
   ["similar", (index, filter) => index.similar("loja", { k: 100, filter })],
+  ["list", (index, filter) => collect(index.list({ filter }))],
   ["a retriever", (index, filter) => index.asRetriever({ k: 100, filter }).invoke("loja")],
   ["similaritySearch", ({ vectorStore }, filter) => vectorStore.similaritySearch("loja", 100, filter)],
   [

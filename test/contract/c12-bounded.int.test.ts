@@ -23,6 +23,10 @@ const CALLS: [string, (index: TrainingIndex, bounds: Bounds) => Promise<unknown>
         .asRetriever(bounds.timeoutMs === undefined ? {} : { timeoutMs: bounds.timeoutMs })
         .invoke("loja", bounds.signal ? { signal: bounds.signal } : {}),
   ],
+  ["a get", (index, bounds) => index.get("a", bounds)],
+  ["a list", (index, bounds) => collect(index.list(bounds))],
+  ["a count", (index, bounds) => index.count(bounds)],
+  ["a read of chunks", (index, bounds) => index.chunks("a", bounds)],
   ["an upsert", (index, bounds) => index.upsertTraining({ id: "a", content: "Outra loja." }, bounds)],
   ["many upserts", (index, bounds) => collect(index.upsertTrainings([smallTraining("a"), smallTraining("b")], bounds))],
   ["a delete", (index, bounds) => index.deleteTraining("a", bounds)],

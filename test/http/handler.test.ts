@@ -1,5 +1,3 @@
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { AbortError, DatabaseError, EmbeddingError, InvalidArgumentError, SchemaError } from "../../src/errors.js";
 import {
@@ -9,12 +7,9 @@ import {
   type SimilarityHandlerOptions,
 } from "../../src/http/handler.js";
 import type { ChunkHit } from "../../src/types.js";
+import { collectGarbage } from "../support/garbage.js";
 import { FakeIndex, failWith, hit, jsonRequest, post, send, training, untilAborted } from "../support/http.js";
 import { answeredStatuses, describedStatuses, isDescribedRequest } from "../support/openapi.js";
-
-setFlagsFromString("--expose-gc");
-/** Forces a garbage collection. */
-const collectGarbage = runInNewContext("gc") as () => void;
 
 describe("a search over HTTP", () => {
   it("answers with the index's complete hits, in its order", async () => {

@@ -50,6 +50,16 @@ export type { AnySearchOptions, SimilarOptions } from "./searching/search-option
 export type { Splitter } from "./chunking/splitter.js";
 export type { DatabaseClient, DatabasePool, Queryable, QueryResult } from "./calls/host-database.js";
 export type { CountOptions, ListOptions, ReadOptions } from "./inspecting/read-options.js";
+export type {
+  IndexStatus,
+  StatusCounts,
+  StatusWarning,
+  StatusWarningCode,
+  TableStatus,
+  VectorIndexStatus,
+  VectorIndexUse,
+} from "./inspecting/index-status.js";
+export type { StatusOptions } from "./inspecting/status.js";
 export type { StoredCount, StoredTraining } from "./inspecting/stored-training.js";
 export type { IndexProgress } from "./schema/index-progress.js";
 export { TrainingIndex } from "./training-index.js";

@@ -24,6 +24,8 @@ import { checkCall } from "./calls/call-options.js";
 import { onlyResult, PreparedTraining } from "./writing/prepared-training.js";
 import { retrieverSearch, TrainingRetriever, type TrainingRetrieverOptions } from "./langchain/retriever.js";
 import type { CountOptions, ListOptions, ReadOptions } from "./inspecting/read-options.js";
+import type { IndexStatus } from "./inspecting/index-status.js";
+import { readStatus, type StatusOptions } from "./inspecting/status.js";
 import type { StoredCount, StoredTraining } from "./inspecting/stored-training.js";
 import type { SimilarOptions } from "./searching/search-options.js";
 import { compileFilter } from "./filtering/filter.js";
@@ -345,6 +347,23 @@ export class TrainingIndex {
     const { searcher } = this.#parts;
     searcher.check(retrieverSearch(options));
     return new TrainingRetriever(this, options, searcher.efSearch);
+  }
+
+  /**
+   * Reports the state of the index for an operator: how much is stored and how large it is, whether searches use the vector
+   * index, versions, what VACUUM has left, and in `warnings` what to do. Only reads, in one or two statements; a role with
+   * `SELECT` is enough, and so is a hot standby. Counts obey the filter of the index; sizes are those of the whole schema.
+   * @example
+   * ```ts
+   * const { counts, vectorIndex, warnings } = await index.status();
+   * for (const { code, message } of warnings) console.warn(code, message);
+   * ```
+   * @throws {@link InvalidArgumentError} | {@link DatabaseError} | {@link AbortError}; {@link SchemaError} if the schema is gone,
+   * damaged, or holds vectors of another model
+   */
+  async status(options: StatusOptions = {}): Promise<IndexStatus> {
+    const { statements, knownSchema, profile, filter, efSearch } = this.#parts;
+    return readStatus({ statements, knownSchema, profile, filter: filter.condition, efSearch }, options);
   }
 
   /** This index as a LangChain vector store, over the same rows and with the same filter. Always the same object. */

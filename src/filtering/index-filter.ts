@@ -1,4 +1,3 @@
-import { InvalidArgumentError } from "../errors.js";
 import { canonicalMetadata } from "../text.js";
 import type { EqualityFilter, Filter, Metadata } from "../types.js";
 import { allOf, type Condition } from "./condition.js";
@@ -32,7 +31,6 @@ export function openingFilter(filter: EqualityFilter | undefined): IndexFilter {
  * @throws {@link InvalidArgumentError}
  */
 export function narrowedFilter(own: IndexFilter, filter: Filter): IndexFilter {
-  if (filter === undefined) throw new InvalidArgumentError("filter", 'must be given: withFilter({ grupo: "loja" })');
   const condition = compileFilter(filter);
   const both = own.condition ? allOf([own.condition, condition]) : condition;
   if (own.readsOnly !== undefined) return { ...own, condition: both };

@@ -37,9 +37,9 @@ const BODY_KEYS = ["query", "k", "strategy", "mode", "filter"];
 const MEDIA_TYPE = /^\s*application\/json\s*(?:;|$)/i;
 const CHARSET = /;\s*charset\s*=\s*"?([^\s;"]*)/i;
 
-/** @throws {@link HttpError} 405 unless the method is POST */
-export function checkMethod({ method }: Request): void {
-  if (method !== "POST") throw new HttpError(405, "Use POST", { Allow: "POST" });
+/** @throws {@link HttpError} 405 unless the method is one of these */
+export function checkMethod({ method }: Request, ...allowed: string[]): void {
+  if (!allowed.includes(method)) throw new HttpError(405, `Use ${allowed[0]}`, { Allow: allowed.join(", ") });
 }
 
 /**

@@ -85,6 +85,21 @@ export interface VectorIndexStatus {
   use: VectorIndexUse;
 }
 
+/** All codes of warnings. */
+export const statusWarningCodes = [
+  "SCHEMA_OUTDATED",
+  "SCHEMA_NEWER",
+  "VECTOR_INDEX_MISSING",
+  "VECTOR_INDEX_INVALID",
+  "VECTOR_INDEX_BUILDING",
+  "VECTOR_INDEX_NOT_CHOSEN",
+  "NEVER_ANALYZED",
+  "DEAD_ROWS",
+  "MANY_TOMBSTONES",
+  "PGVECTOR_OUTDATED",
+  "PGVECTOR_UPDATE_PENDING",
+] as const;
+
 /**
  * What is wrong, as a constant that code can branch on.
  *
@@ -102,18 +117,7 @@ export interface VectorIndexStatus {
  * | `PGVECTOR_OUTDATED` | the version of pgvector has a fault that affects vector indexes |
  * | `PGVECTOR_UPDATE_PENDING` | a newer pgvector is installed on the server than in the database |
  */
-export type StatusWarningCode =
-  | "SCHEMA_OUTDATED"
-  | "SCHEMA_NEWER"
-  | "VECTOR_INDEX_MISSING"
-  | "VECTOR_INDEX_INVALID"
-  | "VECTOR_INDEX_BUILDING"
-  | "VECTOR_INDEX_NOT_CHOSEN"
-  | "NEVER_ANALYZED"
-  | "DEAD_ROWS"
-  | "MANY_TOMBSTONES"
-  | "PGVECTOR_OUTDATED"
-  | "PGVECTOR_UPDATE_PENDING";
+export type StatusWarningCode = (typeof statusWarningCodes)[number];
 
 /** Something that an operator should know. */
 export interface StatusWarning {

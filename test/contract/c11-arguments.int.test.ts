@@ -53,6 +53,7 @@ const WRONG_VALUES: WrongCall[] = [
   ["filter", (index) => index.withFilter({})],
   ["filter", (index) => index.withFilter(undefined as never)],
   ["filter.grupo", (index) => index.withFilter({ grupo: null } as never)],
+  ["counts", (index) => index.status({ counts: 1 as never })],
   ["query", (index) => index.similar(" ")],
   ["query", (index) => index.similar(VECTOR.slice(1))],
   ["query", (index) => index.similar(VECTOR.with(0, NaN))],

@@ -27,6 +27,7 @@ const CALLS: [string, (index: TrainingIndex, bounds: Bounds) => Promise<unknown>
   ["a list", (index, bounds) => collect(index.list(bounds))],
   ["a count", (index, bounds) => index.count(bounds)],
   ["a read of chunks", (index, bounds) => index.chunks("a", bounds)],
+  ["a status", (index, bounds) => index.status(bounds)],
   ["an upsert", (index, bounds) => index.upsertTraining({ id: "a", content: "Outra loja." }, bounds)],
   ["many upserts", (index, bounds) => collect(index.upsertTrainings([smallTraining("a"), smallTraining("b")], bounds))],
   ["a delete", (index, bounds) => index.deleteTraining("a", bounds)],

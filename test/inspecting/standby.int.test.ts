@@ -13,8 +13,8 @@ import { until } from "../support/index.js";
 const STANDBY_PORT = 5433;
 const DIMENSIONS = 16;
 
-/** Copies the server into a standby in the same container, which then follows it. The image trusts its own socket. */
-const START_STANDBY = `pg_basebackup -h /var/run/postgresql -U test -D /tmp/standby -R -X stream -c fast &&
+/** Copies the server into a standby in the same container, which then follows it. */
+const START_STANDBY = `PGPASSWORD=$POSTGRES_PASSWORD pg_basebackup -w -h /var/run/postgresql -U $POSTGRES_USER -D /tmp/standby -R -c fast &&
   pg_ctl -D /tmp/standby -o "-p ${STANDBY_PORT} -c listen_addresses=*" -w -t 60 -l /tmp/standby.log start`;
 
 describe("Reads on a hot standby", () => {

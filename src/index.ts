@@ -48,6 +48,8 @@ export {
 export { type RetrievedMetadata } from "./langchain/hit-document.js";
 export type { AnySearchOptions, SimilarOptions } from "./searching/search-options.js";
 export type { Splitter } from "./chunking/splitter.js";
+export type { TextSearchLanguage } from "./schema/lexemes.js";
+export type { VectorIndexType } from "./schema/vector-index.js";
 export type { DatabaseClient, DatabasePool, Queryable, QueryResult } from "./calls/host-database.js";
 export type { CountOptions, ListOptions, ReadOptions } from "./inspecting/read-options.js";
 export type {

@@ -70,10 +70,11 @@ function countedRows(layout: Layout, condition: string | undefined): string {
   const isExact = condition === undefined ? "s.bytes < $2::bigint" : "$2::bigint IS NOT NULL";
   const either = (counted: string, estimate: string): string =>
     `CASE WHEN ${isExact} THEN (SELECT count(*) FROM ${counted}) ELSE ${estimate} END`;
-  return `SELECT pg_catalog.json_build_object('exact', ${isExact},
+  return `SELECT pg_catalog.json_build_object(
       'trainings', ${either(`${training} WHERE deleted_at IS NULL AND ${matches}`, "greatest(s.trainings - s.tombstones, 0)")},
+      'chunks', ${either(`(${chunks}) visible`, "s.chunks")},
       'tombstones', ${either(`${training} WHERE deleted_at IS NOT NULL AND ${matches}`, "s.tombstones")},
-      'chunks', ${either(`(${chunks}) visible`, "s.chunks")})::text
+      'exact', ${isExact})::text
     FROM (SELECT sum(pg_catalog.pg_relation_size(r.oid)) FILTER (WHERE r.relkind = 'r') AS bytes,
         ${estimated("training")} AS trainings, ${estimated("training_deleted")} AS tombstones,
         ${estimated(chunkTable(layout.profileId))} AS chunks

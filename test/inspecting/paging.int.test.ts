@@ -11,7 +11,7 @@ const TRAININGS = 20_000;
 const TEXT_CHARACTERS = 5_000;
 
 /** Trainings without chunks, written directly: the pages are of trainings. Each hundredth has the grupo `raro`. */
-async function openLarge(test: TestIndex): Promise<{ index: TrainingIndex; statements: Statement[] }> {
+async function openLarge(test: TestIndex): Promise<{ index: TrainingIndex; pages: () => Statement[] }> {
   const { owner, schema, embeddings } = test;
   await owner.query(
     `INSERT INTO ${schema}.training (id, ticket, content_ticket, barrier, metadata)
@@ -24,29 +24,27 @@ async function openLarge(test: TestIndex): Promise<{ index: TrainingIndex; state
   await owner.query(`VACUUM (ANALYZE) ${schema}.training`);
   const { pool, statements } = recordingPool(test.pool);
   const index = await TrainingIndex.initialize(embeddings, { pool, schema });
-  await collect(index.list({ limit: 1 })); // reads the catalogs
-  statements.length = 0;
-  return { index, statements };
+  // Without the reads of the catalogs, which are repeated after some seconds.
+  return { index, pages: () => statements.filter(({ text }) => text.includes("ORDER BY t.id")) };
 }
 
 describeOnServer("A list of many trainings", (database) => {
   it("reads each page by the primary key, and never more than one page at a time", async () => {
     const test = await openTestIndex(database);
-    const { index, statements } = await openLarge(test);
+    const { index, pages } = await openLarge(test);
     let listed = 0;
     let previous = "";
     for await (const { id } of index.list()) {
       expect(String(id) > previous).toBe(true);
       previous = String(id);
       listed += 1;
-      expect(statements.length, "pages are read when they are needed").toBe(Math.ceil(listed / 500));
+      expect(pages().length, "pages are read when they are needed").toBe(Math.ceil(listed / 500));
     }
     expect(listed).toBe(TRAININGS);
     // A last, empty page: the one before was full.
-    expect(statements).toHaveLength(TRAININGS / 500 + 1);
+    expect(pages()).toHaveLength(TRAININGS / 500 + 1);
     const plans: string[] = [];
-    for (const statement of [statements[0], statements[20]])
-      if (statement) plans.push(await explain(test.pool, statement));
+    for (const statement of [pages()[0], pages()[20]]) if (statement) plans.push(await explain(test.pool, statement));
     expect(plans).toHaveLength(2);
     for (const plan of plans) {
       expect(plan).toContain("Index Scan using training_pkey");
@@ -77,12 +75,12 @@ describeOnServer("A list of many trainings", (database) => {
   });
 
   it("under a filter finds all that match, whatever the page size", async () => {
-    const { index, statements } = await openLarge(await openTestIndex(database));
+    const { index, pages } = await openLarge(await openTestIndex(database));
     const rare = await collect(index.list({ filter: { grupo: "raro" } }));
     expect(rare).toHaveLength(TRAININGS / 100);
-    expect(statements).toHaveLength(1);
+    expect(pages()).toHaveLength(1);
     expect(await collect(index.list({ filter: { grupo: "comum" }, limit: 1200 }))).toHaveLength(1200);
-    expect(statements).toHaveLength(4);
+    expect(pages()).toHaveLength(4);
     expect(await index.count({ filter: { grupo: "raro" } })).toEqual({ trainings: TRAININGS / 100, chunks: 0 });
   });
 

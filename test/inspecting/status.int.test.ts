@@ -103,14 +103,15 @@ describeOnServer("The status of an index", (database) => {
     const { pool, statements } = recordingPool(test.pool);
     const { embeddings, schema } = test;
     const index = await TrainingIndex.initialize(embeddings, { pool, schema });
+    // Without the read of the catalogs, which all calls share, and which is repeated after some seconds.
+    const countStatements = (): number => statements.filter(({ text }) => !text.includes("AS chunk_oid")).length;
     statements.length = 0;
     await index.status();
-    expect(statements).toHaveLength(1);
+    expect(countStatements()).toBe(1);
     await fill(test);
-    await index.similar("loja"); // looks at the catalogs
     statements.length = 0;
     expect((await index.status()).vectorIndex.use).toBe("used");
-    expect(statements).toHaveLength(2);
+    expect(countStatements()).toBe(2);
   });
 
   it("says whether searches use the vector index, and otherwise why not", async () => {

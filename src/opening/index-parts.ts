@@ -8,6 +8,7 @@ import { notifier, type Notify } from "../calls/notices.js";
 import { checkIndexOptions, checkSplitter, type TrainingIndexOptions } from "./index-options.js";
 import { DEFAULT_EF_SEARCH, MAX_K } from "../searching/search-options.js";
 import { checkPool } from "../calls/host-database.js";
+import { Reconciler } from "../reconciling/reconciler.js";
 import { Remover } from "../writing/remover.js";
 import { Searcher } from "../searching/searcher.js";
 import { TicketOrder } from "../writing/ticket-order.js";
@@ -34,6 +35,7 @@ export interface IndexParts extends OpenIndex {
   header: TrainingHeader | undefined;
   indexer: Indexer;
   remover: Remover;
+  reconciler: Reconciler;
   searcher: Searcher;
   knownSchema: KnownSchema;
   /** Reports a fallback to the host. */
@@ -83,6 +85,16 @@ export async function openParts(embeddings: EmbeddingsInterface, options: Traini
   const ticketOrder = new TicketOrder();
   const statements = new NamedStatements(pool, notify);
   const { dimensions } = profile;
+  const indexer = new Indexer({
+    pool,
+    connection: { statements, knownSchema, notify },
+    target,
+    embedder,
+    chunker,
+    ticketOrder,
+    notify,
+  });
+  const remover = new Remover({ pool, target, ticketOrder, notify, knownSchema });
   return {
     ...open,
     embeddings,
@@ -92,16 +104,12 @@ export async function openParts(embeddings: EmbeddingsInterface, options: Traini
     },
     scope,
     header,
-    indexer: new Indexer({
-      pool,
-      connection: { statements, knownSchema, notify },
-      target,
-      embedder,
-      chunker,
-      ticketOrder,
-      notify,
+    indexer,
+    remover,
+    reconciler: new Reconciler({
+      ...{ pool, target, knownSchema, indexer, remover, embedder, chunker, ticketOrder, notify, dimensions },
+      hasHeader: header !== undefined,
     }),
-    remover: new Remover({ pool, target, ticketOrder, notify, knownSchema }),
     searcher: new Searcher({ statements, knownSchema, dimensions, embedder, scope, efSearch, notify }),
     knownSchema,
     notify,

@@ -37,6 +37,8 @@ import {
 } from "./reconciling/reconcile-options.js";
 import type { Reconciliation } from "./reconciling/reconciler.js";
 import type { LoadableTraining, TrainingReference, TrainingSource } from "./reconciling/source-items.js";
+import { checkRecall, type RecallOptions } from "./recall/recall-options.js";
+import { measureRecall, type RecallReport } from "./recall/recall.js";
 import { requireScope } from "./writing/scope.js";
 import { bulkLoadRun, upsertRun } from "./writing/training-runs.js";
 import type {
@@ -304,6 +306,22 @@ export class TrainingIndex {
     checkIterable("source", source);
     checkReconcile(options);
     return this.#parts.reconciler.reconcile(source, options, this.#normalize);
+  }
+
+  /**
+   * Measures how many of the truly nearest chunks searches find, for several values of `efSearch`, with stored vectors as
+   * questions. Compares searches as `similar` makes them with exact ones. Ends after about `maxMs`.
+   * @example
+   * ```ts
+   * const { rows, suggestion } = await index.recall({ k: 10, efSearch: [40, 100, 200] });
+   * console.table(rows);
+   * ```
+   * @throws {@link InvalidArgumentError} for an invalid option
+   * @throws {@link DatabaseError} | {@link AbortError}
+   */
+  async recall(options: RecallOptions = {}): Promise<RecallReport> {
+    const { searcher, scope } = this.#parts;
+    return measureRecall(searcher, checkRecall(options, scope));
   }
 
   /**

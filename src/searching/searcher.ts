@@ -101,7 +101,7 @@ export class Searcher {
     const { k, mmr } = checked;
     const vector = await this.#vectorOf(query, call.signal);
     const wanted = { ...checked, k: mmr?.fetchK ?? k, vector };
-    const found = await this.#read(call, (target) => searchByVector(target, wanted, mmr !== undefined));
+    const found = await this.read(call, (target) => searchByVector(target, wanted, mmr !== undefined));
     const near = found.filter(({ hit }) => meetsThresholds(hit, checked));
     return mmr ? chooseDiverse(vector, near, k, mmr.lambda, call.signal) : near;
   }
@@ -118,14 +118,14 @@ export class Searcher {
   }
 
   async #findByText(search: CheckedSearch & { question: string }, call: CallOptions): Promise<Found<"text">[]> {
-    return this.#read(call, (target) => searchText(target, search));
+    return this.read(call, (target) => searchText(target, search));
   }
 
   async #findByBoth(search: CheckedSearch & { question: string }, call: CallOptions): Promise<Found<"hybrid">[]> {
     const { signal, onTextOnly } = call;
     try {
       const vector = await this.#vectorOf(search.question, signal);
-      return await this.#read(call, (target) => searchHybrid(target, { ...search, vector }));
+      return await this.read(call, (target) => searchHybrid(target, { ...search, vector }));
     } catch (error) {
       if (!onTextOnly || !EmbeddingError.is(error) || signal?.aborted) throw error;
       this.#parts.notify({
@@ -136,7 +136,7 @@ export class Searcher {
       runHostCode("onTextOnly", () => {
         onTextOnly(error);
       });
-      return this.#read(call, (target) => searchTextOnly(target, search));
+      return this.read(call, (target) => searchTextOnly(target, search));
     }
   }
 
@@ -162,7 +162,10 @@ export class Searcher {
    *
    * @param find - called again if the known schema turns out to be outdated
    */
-  async #read<T>({ client, signal }: CallOptions, find: (target: SearchTarget) => Promise<T>): Promise<T> {
+  async read<T>(
+    { client, signal }: Pick<CallOptions, "client" | "signal">,
+    find: (target: SearchTarget) => Promise<T>,
+  ): Promise<T> {
     const { knownSchema, dimensions, statements, notify } = this.#parts;
     const findBy = (named: NamedStatements, state: SchemaState): Promise<T> =>
       find({

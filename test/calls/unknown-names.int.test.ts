@@ -134,6 +134,20 @@ function optionFunctionsOf(
       required: true,
       call: (given) => index.deleteTrainings(given),
     },
+    { name: "verify", valid: { sample: 0, signal }, call: (given) => index.verify([], given) },
+    {
+      name: "an item of a source",
+      path: "source[0]",
+      valid: { id: "nothing", revision: 1 },
+      required: true,
+      call: (given) => index.verify([given]),
+    },
+    {
+      name: "reconcile",
+      valid: { dryRun: true, maxDeletes: 0, signal },
+      call: (given) => index.reconcile([], given),
+    },
+    { name: "recall", valid: { k: 3, efSearch: [40], sample: 1 }, call: (given) => index.recall(given) },
     { name: "prune", valid: { olderThanMs: 1e9 }, required: true, call: (given) => index.prune(given) },
     {
       name: "similar",

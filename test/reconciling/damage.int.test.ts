@@ -252,7 +252,9 @@ describeOnEach("damage in the database", (database) => {
   });
 
   it("does not take trainings for damaged that were edited, have documents, line breaks of Windows, or a header", async () => {
-    const { index } = await openTestIndex(database, { header: ({ metadata }) => JSON.stringify(metadata?.["tag"] ?? "") });
+    const { index } = await openTestIndex(database, {
+      header: ({ metadata }) => JSON.stringify(metadata?.["tag"] ?? ""),
+    });
     const source: Training[] = [
       { id: "edited", content: FIVE_PARAGRAPHS.replace("loja", "nova loja"), metadata: { tag: "t" } },
       {

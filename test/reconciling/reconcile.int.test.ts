@@ -1,5 +1,6 @@
 import { TrainingIndex, type Training } from "langchain-training-index";
-import { expect, it } from "vitest";
+import pg from "pg";
+import { expect, it, onTestFinished } from "vitest";
 import { describeOnEach, describeOnServer } from "../support/databases.js";
 import { gateOf, inHostTransaction, openTestIndex } from "../support/index.js";
 
@@ -200,6 +201,24 @@ describeOnEach("verify and reconcile", (database) => {
       [() => index.reconcile([{ id: "a", load: () => ({ id: "b", content: "" }) }]), "source[0].load()"],
     ] as const;
     for (const [call, option] of wrong) await expect(call(), option).rejects.toMatchObject({ option });
+  });
+});
+
+describeOnServer("verify and recall", (database) => {
+  it("need no right to write", async () => {
+    const { index, pool, schema, embeddings } = await openTestIndex(database);
+    await index.upsertTrainings(trainings(5));
+    const { options } = pool as unknown as { options: pg.PoolConfig };
+    const reading = new pg.Pool(options);
+    reading.on("connect", (client) => void client.query("SET default_transaction_read_only = on"));
+    onTestFinished(() => reading.end());
+    const reader = await TrainingIndex.initialize(embeddings, { pool: reading, schema });
+    await expect(reader.upsertTraining({ id: "9", content: "Frete." })).rejects.toMatchObject({ sqlState: "25006" });
+    const source = trainings(6).slice(1);
+    const found = { missing: { ids: ["5"] }, orphaned: { ids: ["0"] } };
+    expect(await reader.verify(source, { sample: 5 })).toMatchObject(found);
+    expect(await reader.reconcile(source, { dryRun: true })).toMatchObject({ ...found, repaired: 0, deleted: 0 });
+    expect((await reader.recall({ k: 2 })).rows).toMatchObject([{ recall: 1 }, {}, {}, {}]);
   });
 });
 

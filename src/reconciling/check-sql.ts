@@ -5,7 +5,10 @@ import { namesOf, type Layout } from "../schema/layout.js";
 export const READ_LAST_TICKET = `
 SELECT (SELECT s.last_value FROM pg_catalog.pg_sequences s WHERE s.schemaname = $1 AND s.sequencename = 'ticket')::text AS ticket`;
 
-/** $1 the id that the page begins after, NULL for the first page, $2 the scope, $3 a ticket, $4 rows of the page. */
+/** Stored trainings that one statement lists. */
+const PAGE_ROWS = 5000;
+
+/** $1 the id that the page begins after, NULL for the first page, $2 the scope, $3 a ticket. */
 export function listStored(layout: Layout): string {
   const { training, indexed } = namesOf(layout);
   return `
@@ -13,7 +16,7 @@ SELECT t.id::text AS key, (t.deleted_at IS NULL AND t.metadata @> ALL ($2::jsonb
   coalesce(t.ticket > $3::bigint, false)::text AS is_newer, coalesce(cardinality(i.chunk_ids), 0)::text AS chunks
 FROM ${training} t LEFT JOIN ${indexed} i ON i.training_id = t.id
 WHERE ($1::${layout.idType} IS NULL OR t.id > $1::${layout.idType})
-ORDER BY t.id LIMIT $4::integer`;
+ORDER BY t.id LIMIT ${PAGE_ROWS}`;
 }
 
 /**

@@ -24,8 +24,6 @@ import { readSchemaProblems } from "./schema-problems.js";
 import type { Read } from "./stored-training.js";
 import { VectorSample } from "./vector-sample.js";
 
-/** Stored trainings that one statement lists. */
-const PAGE_ROWS = 5000;
 /** Orphans that one transaction deletes. */
 const DELETED_AT_ONCE = 500;
 /** The share of the stored trainings that may be deleted by default. */
@@ -147,7 +145,7 @@ export class ReconcileRun {
     const { scope } = this.#parts.target;
     let after: string | null = null;
     for (;;) {
-      const rows: ListedRow[] = await this.#read(sql.listStored, [after, scope, ticket, PAGE_ROWS]);
+      const rows: ListedRow[] = await this.#read(sql.listStored, [after, scope, ticket]);
       const last: ListedRow | undefined = rows.at(-1);
       if (!last) return;
       yield rows;

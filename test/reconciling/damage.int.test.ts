@@ -227,6 +227,33 @@ describeOnEach("damage in the database", (database) => {
     expect(await index.verify()).toMatchObject(ALL_SOUND);
   });
 
+  it("finds leftovers in an index of several pages", async () => {
+    const { index, owner, schema } = await openStored(database);
+    await owner.query(
+      `INSERT INTO ${schema}.training (id, ticket, content_ticket, barrier, metadata, deleted_at)
+        SELECT 'b' || n, 0, 0, 0, '{}', now() FROM generate_series(1, 11000) n`,
+    );
+    const list = "fingerprint, splitter, chunk_ids, starts, ends";
+    await owner.query(
+      `INSERT INTO ${schema}.indexed_1 (training_id, ${list}) SELECT 'b' || n, ${list}
+        FROM ${schema}.indexed_1, unnest(ARRAY[1, 7000, 9999]) n WHERE training_id = 'a'`,
+    );
+    const found = { checked: 3, damaged: { ids: ["b1", "b7000", "b9999"] }, orphaned: { count: 0 } };
+    expect(await index.verify()).toMatchObject(found);
+    expect(await index.reconcile(TRAININGS)).toMatchObject(found);
+    expect(await index.verify(TRAININGS)).toMatchObject(ALL_SOUND);
+  });
+
+  it("finds and repairs a vector with another number of dimensions", async () => {
+    const { index, owner, schema } = await openStored(database);
+    await owner.query(`DROP INDEX ${schema}.chunk_1_embedding`);
+    await owner.query(`ALTER TABLE ${schema}.chunk_1 ALTER COLUMN embedding TYPE public.vector`);
+    await owner.query(`UPDATE S.chunk_1 SET embedding = '[1, 2, 3]' WHERE ${at(1)}`.replaceAll("S.", `${schema}.`));
+    expect((await index.verify()).damaged.problems).toEqual([{ id: "a", kinds: ["dimensions"] }]);
+    await index.reconcile(TRAININGS);
+    expect(await index.verify(TRAININGS, { sample: 100 })).toMatchObject(ALL_SOUND);
+  });
+
   it("finds missing indexes and leftovers of other profiles, and says what to do", async () => {
     const { index, owner, schema } = await openStored(database);
     expect((await index.verify()).schema).toEqual([]);

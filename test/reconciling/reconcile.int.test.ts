@@ -145,6 +145,21 @@ describeOnEach("verify and reconcile", (database) => {
     await expect(ours.reconcile(of("b"))).rejects.toMatchObject({ option: "source[0].metadata" });
   });
 
+  it.each([
+    ["bigint", [1, 2, 2n ** 60n], ["1", 2, 2n ** 60n]],
+    ["uuid", ["A987FBC9-4BED-4078-8F07-9141BA07C9F3"], ["a987fbc9-4bed-4078-8f07-9141ba07c9f3"]],
+  ] as const)("compare ids of type %s", async (idType, ids, again) => {
+    const { index } = await openTestIndex(database, {}, { idType });
+    await index.upsertTrainings(ids.map((id) => ({ id, content: `Frete ${id}.` })));
+    const source = again.map((id) => ({ id, content: `Frete ${String(ids[again.indexOf(id as never)])}.` }));
+    const sound = { checked: ids.length, missing: { count: 0 }, stale: { count: 0 }, orphaned: { count: 0 } };
+    expect(await index.verify(source)).toMatchObject(sound);
+    expect(await index.verify()).toMatchObject({ ...sound, damaged: { count: 0 } });
+    const [first] = ids;
+    expect((await index.verify([{ id: first }])).orphaned.ids).toEqual(ids.slice(1));
+    expect((await index.reconcile(source.slice(1), { maxDeletes: 1 })).deleted).toBe(ids.length === 1 ? 0 : 1);
+  });
+
   it("report their progress", async () => {
     const { index } = await openTestIndex(database);
     await index.upsertTrainings(trainings(150));

@@ -13,7 +13,8 @@ const DEFAULT_EF_SEARCH = [40, 100, 200, 400];
 const MAX_SETTINGS = 20;
 /** The standard error of a recall of 0.95 at k 10 is then about 0.007, if the hits of a question were independent. */
 const DEFAULT_SAMPLE = 100;
-const MAX_SAMPLE = 100_000;
+/** Their vectors are in memory: 40 MB of 1024 dimensions. */
+const MAX_SAMPLE = 10_000;
 const DEFAULT_MAX_MS = 30_000;
 const MAX_MS = 24 * 60 * 60 * 1000;
 /** Above this, answers hardly change. */
@@ -25,7 +26,7 @@ export interface RecallOptions {
   k?: number | undefined;
   /** The values of `efSearch` to measure, 1 to 1000 each. Default 40, 100, 200 and 400. */
   efSearch?: readonly number[] | undefined;
-  /** How many stored vectors to use as questions, chosen at random. Default 100. */
+  /** How many stored vectors to use as questions, chosen at random: 1 to 10,000. Default 100. */
   sample?: number | undefined;
   /** Vector index of type `bit` only: as in `similar`. Default 10. */
   rerankFactor?: number | undefined;

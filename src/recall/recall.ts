@@ -6,6 +6,7 @@ import type { FoundChunk } from "../searching/hits.js";
 import type { Searcher } from "../searching/searcher.js";
 import { searchByVector, searchExactly, type SearchTarget, type VectorSearch } from "../searching/vector-search.js";
 import { encodeTrainingId } from "../schema/training-id.js";
+import type { IdType } from "../types.js";
 import type { CheckedRecall } from "./recall-options.js";
 import { sampleChunks } from "./recall-sql.js";
 
@@ -57,6 +58,9 @@ export async function measureRecall(searcher: Searcher, checked: CheckedRecall):
     const read = <T>(work: (target: SearchTarget) => Promise<T>): Promise<T> => searcher.read({ signal }, work);
     const started = performance.now();
     const questions = await read((target) => readQuestions(target, checked));
+    const { idType, scan } = await read(({ state }) =>
+      Promise.resolve({ idType: state.layout.idType, scan: isLarge(state) ? (state.type ?? "missing") : "small" }),
+    );
     const measures = new Map(
       checked.efSearch.map((efSearch): [number, Measures] => [efSearch, { recalls: [], times: [] }]),
     );
@@ -67,7 +71,7 @@ export async function measureRecall(searcher: Searcher, checked: CheckedRecall):
       const [exact, exactMs] = await timed(() =>
         read((target) => searchExactly(target, searchFor(question, checked, 1))),
       );
-      const nearest = await read((target) => Promise.resolve(withoutItself(exact, question, target, checked.k)));
+      const nearest = withoutItself(exact, question, idType, checked.k);
       const farthest = nearest.at(-1);
       if (farthest === undefined) continue; // the only chunk
       exactTimes.push(exactMs);
@@ -76,7 +80,7 @@ export async function measureRecall(searcher: Searcher, checked: CheckedRecall):
         const find = (): Promise<FoundChunk[]> => read((target) => searchByVector(target, search));
         if (place === 0) await find(); // prepares the statement, and brings the index into memory
         const [found, ms] = await timed(find);
-        const near = await read((target) => Promise.resolve(withoutItself(found, question, target, checked.k)));
+        const near = withoutItself(found, question, idType, checked.k);
         recalls.push(near.filter((distance) => distance <= farthest).length / nearest.length);
         times.push(ms);
       }
@@ -86,7 +90,6 @@ export async function measureRecall(searcher: Searcher, checked: CheckedRecall):
       const recall = recalls.reduce((sum, share) => sum + share, 0) / recalls.length;
       return { efSearch, recall, p50Ms: percentile(times, 0.5), p95Ms: percentile(times, 0.95) };
     });
-    const usesIndex = await read(({ state }) => Promise.resolve(isLarge(state) ? (state.type ?? "missing") : "small"));
     const suggested = rows.find(({ recall }) => recall >= checked.target);
     return {
       rows,
@@ -94,7 +97,7 @@ export async function measureRecall(searcher: Searcher, checked: CheckedRecall):
       questions: exactTimes.length,
       exactP50Ms: exactTimes.length === 0 ? undefined : percentile(exactTimes, 0.5),
       suggestedEfSearch: suggested?.efSearch,
-      suggestion: suggest(rows, suggested, usesIndex, checked),
+      suggestion: suggest(rows, suggested, scan, checked),
     };
   });
 }
@@ -119,15 +122,10 @@ function searchFor(
 }
 
 /** The distances of the `k` nearest chunks other than the question's own. */
-function withoutItself(
-  found: readonly FoundChunk[],
-  { key, id }: Question,
-  { state }: SearchTarget,
-  k: number,
-): number[] {
+function withoutItself(found: readonly FoundChunk[], { key, id }: Question, idType: IdType, k: number): number[] {
   return found
     .filter(({ hit: { trainingId, chunkId } }) => {
-      return chunkId !== id || encodeTrainingId(trainingId, state.layout.idType, "id") !== key;
+      return chunkId !== id || encodeTrainingId(trainingId, idType, "id") !== key;
     })
     .slice(0, k)
     .map(({ hit }) => hit.distance);
@@ -148,12 +146,12 @@ function percentile(values: readonly number[], share: number): number {
 function suggest(
   rows: readonly RecallRow[],
   suggested: RecallRow | undefined,
-  usesIndex: string,
+  scan: string,
   { k, target }: CheckedRecall,
 ): string {
   if (rows.length === 0) return "There are too few chunks to measure";
-  if (usesIndex === "small") return "The index is small: every search compares all chunks, so efSearch has no effect";
-  if (usesIndex === "missing") {
+  if (scan === "small") return "The index is small: every search compares all chunks, so efSearch has no effect";
+  if (scan === "missing") {
     return "There is no vector index that searches can use, so every search compares all chunks: run migrate(pool, { schema })";
   }
   const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
@@ -161,6 +159,6 @@ function suggest(
     const { efSearch, recall } = suggested;
     return `efSearch ${efSearch} finds ${percent(recall)} of the ${k} nearest chunks: initialize(embeddings, { hnsw: { efSearch: ${efSearch} } })`;
   }
-  const wider = usesIndex === "bit" ? "a higher rerankFactor" : "a vector index with a higher m or efConstruction";
+  const wider = scan === "bit" ? "a higher rerankFactor" : "a vector index with a higher m or efConstruction";
   return `No measured efSearch finds ${percent(target)} of the ${k} nearest chunks: measure higher ones, or use ${wider}`;
 }

@@ -36,6 +36,12 @@ export type {
   UpsertManyOptions,
   UpsertOptions,
 } from "./writing/write-options.js";
+export type { DamagedTraining, DamageFinding, DamageKind, Drift, Finding, SchemaProblem } from "./reconciling/drift.js";
+export type { ReconcileOptions, ReconcileProgress, VerifyOptions } from "./reconciling/reconcile-options.js";
+export type { Reconciliation } from "./reconciling/reconciler.js";
+export type { LoadableTraining, TrainingReference, TrainingSource } from "./reconciling/source-items.js";
+export type { RecallOptions } from "./recall/recall-options.js";
+export type { RecallReport, RecallRow } from "./recall/recall.js";
 export type { RetrieverCallSearch, RetrieverSearch } from "./searching/narrowed-search.js";
 export type { DocumentCompressor, Reranker, RerankOptions } from "./searching/rerank.js";
 export type { PreparedTraining } from "./writing/prepared-training.js";

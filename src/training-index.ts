@@ -32,6 +32,17 @@ import { compileFilter } from "./filtering/filter.js";
 import { decodeTrainingId, encodeTrainingId, encodeTrainingIds } from "./schema/training-id.js";
 import { withTimeLimit } from "./calls/time-limit.js";
 import { encodeRevision, normalizeTraining, type NormalizedTraining } from "./chunking/training-input.js";
+import type { Drift } from "./reconciling/drift.js";
+import {
+  checkReconcile,
+  checkVerify,
+  type ReconcileOptions,
+  type VerifyOptions,
+} from "./reconciling/reconcile-options.js";
+import type { Reconciliation } from "./reconciling/reconciler.js";
+import type { LoadableTraining, TrainingReference, TrainingSource } from "./reconciling/source-items.js";
+import { checkRecall, type RecallOptions } from "./recall/recall-options.js";
+import { measureRecall, type RecallReport } from "./recall/recall.js";
 import { requireScope, requireWritable } from "./writing/scope.js";
 import { bulkLoadRun, upsertRun } from "./writing/training-runs.js";
 import type {
@@ -333,6 +344,69 @@ export class TrainingIndex {
   ): Promise<{ chunks: Hit<Mode>; trainings: TrainingHit<Mode> }[Strategy][]> {
     const hits = await this.#parts.searcher.find(query, options);
     return hits as { chunks: Hit<Mode>; trainings: TrainingHit<Mode> }[Strategy][];
+  }
+
+  /**
+   * Compares the index with the host's trainings, and looks for damage in the database. Changes nothing, so it works with
+   * the right to read alone.
+   *
+   * @param source - the host's trainings in any order, each id once: `{ id, revision }`, or whole trainings, whose chunks
+   * are then compared with their texts. Without a source only the rows of the index are checked.
+   * @example
+   * ```ts
+   * const { missing, stale, orphaned, damaged } = await index.verify([{ id: "frete", revision: 7 }]);
+   * ```
+   * @returns what differs. Trainings that are stored or deleted while it runs are left out
+   * @throws {@link InvalidArgumentError} for an invalid option or item, or an id that occurs twice
+   * @throws {@link EmbeddingError} with `sample`, if the embedder fails
+   * @throws {@link DatabaseError} | {@link AbortError}; errors of the source are rethrown unchanged
+   */
+  async verify(source?: TrainingSource<Training | TrainingReference>, options: VerifyOptions = {}): Promise<Drift> {
+    if (source !== undefined) checkIterable("source", source);
+    checkVerify(options);
+    return this.#parts.reconciler.verify(source, options, this.#normalize);
+  }
+
+  /**
+   * Does {@link verify}, stores what is missing, stale or damaged, and at the end deletes trainings that the source does not
+   * have. Repairs are ordered like calls made when this one started: what others store or delete meanwhile stays. A repeat
+   * continues an interrupted run.
+   *
+   * Orphans are deleted only if the source ends without an error and is not empty, and never more than `maxDeletes`. The
+   * source must list everything that the filter of the index covers.
+   *
+   * @param source - whole trainings, or `{ id, revision, load }`, of which only those to repair are loaded
+   * @example
+   * ```ts
+   * const { repaired, deleted } = await index.reconcile([{ id: "frete", content: "O frete custa doze reais." }]);
+   * ```
+   * @throws as {@link verify} and {@link upsertTraining}. What was repaired before stays. {@link InvalidArgumentError} if
+   * there are more orphans than `maxDeletes`: none is deleted
+   */
+  async reconcile(
+    source: TrainingSource<Training | LoadableTraining>,
+    options: ReconcileOptions = {},
+  ): Promise<Reconciliation> {
+    requireWritable(this.#parts.filter);
+    checkIterable("source", source);
+    checkReconcile(options);
+    return this.#parts.reconciler.reconcile(source, options, this.#normalize);
+  }
+
+  /**
+   * Measures how many of the truly nearest chunks searches find, for several values of `efSearch`, with stored vectors as
+   * questions. Compares searches as `similar` makes them with exact ones. Ends after about `maxMs`.
+   * @example
+   * ```ts
+   * const { rows, suggestion } = await index.recall({ k: 10, efSearch: [40, 100, 200] });
+   * console.table(rows);
+   * ```
+   * @throws {@link InvalidArgumentError} for an invalid option
+   * @throws {@link DatabaseError} | {@link AbortError}
+   */
+  async recall(options: RecallOptions = {}): Promise<RecallReport> {
+    const { searcher, filter } = this.#parts;
+    return measureRecall(searcher, checkRecall(options, filter.condition));
   }
 
   /**

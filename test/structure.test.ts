@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const MAX_LINES = 300;
 /** The public class: a method for each job, most of its lines are their documentation. */
-const PUBLIC_CLASS = { path: "src/training-index.ts", maxLines: 600 };
+const PUBLIC_CLASS = { path: "src/training-index.ts", maxLines: 500 };
 
 /** An import or a re-export of one file. */
 interface Import {

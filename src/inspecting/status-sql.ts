@@ -1,4 +1,4 @@
-import { numberedFrom } from "../filtering/condition.js";
+import { optionalFrom } from "../filtering/condition.js";
 import { quoteLiteral } from "../postgres/identifiers.js";
 import { chunkTable, namesOf, type Layout } from "../schema/layout.js";
 import { VisibleChunks } from "../search-sql/visible-chunks.js";
@@ -65,7 +65,7 @@ function later(kind: "vacuum" | "analyze"): string {
  */
 function countedRows(layout: Layout, condition: string | undefined): string {
   const { training } = namesOf(layout);
-  const matches = condition === undefined ? "true" : numberedFrom(FIRST_CONDITION_PARAMETER, condition);
+  const matches = optionalFrom(FIRST_CONDITION_PARAMETER, condition);
   const chunks = new VisibleChunks(layout, condition, FIRST_CONDITION_PARAMETER).select("", "true", "may find rows");
   const isExact = condition === undefined ? "s.bytes < $2::bigint" : "$2::bigint IS NOT NULL";
   const either = (counted: string, estimate: string): string =>

@@ -3,7 +3,7 @@
  * chunk's, as it does in searches. All results are read as text, so that type parsers that the host has set in `pg` do not
  * affect them.
  */
-import { numberedFrom } from "../filtering/condition.js";
+import { optionalFrom } from "../filtering/condition.js";
 import { namesOf, type Layout } from "../schema/layout.js";
 import { VisibleChunks } from "../search-sql/visible-chunks.js";
 
@@ -62,8 +62,7 @@ function visibleChunks(layout: Layout, condition: string | undefined, firstParam
 
 /** A table and the beginning of its WHERE clause: the trainings that are not deleted and match. */
 function visibleTrainings(layout: Layout, condition: string | undefined, firstParameter: number): string {
-  const matches = condition === undefined ? "" : ` AND ${numberedFrom(firstParameter, condition)}`;
-  return `${namesOf(layout).training} WHERE deleted_at IS NULL${matches}`;
+  return `${namesOf(layout).training} WHERE deleted_at IS NULL AND ${optionalFrom(firstParameter, condition)}`;
 }
 
 /** Counts the chunks of the selected trainings only: a LIMIT inside of `trainings` comes first. */

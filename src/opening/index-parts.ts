@@ -9,6 +9,7 @@ import { Reader } from "../inspecting/reader.js";
 import { checkIndexOptions, checkSplitter, type TrainingIndexOptions } from "./index-options.js";
 import { DEFAULT_EF_SEARCH, MAX_K } from "../searching/search-options.js";
 import { checkPool } from "../calls/host-database.js";
+import { Reconciler } from "../reconciling/reconciler.js";
 import { Remover } from "../writing/remover.js";
 import { Searcher } from "../searching/searcher.js";
 import { TicketOrder } from "../writing/ticket-order.js";
@@ -49,6 +50,7 @@ export interface IndexParts extends SharedParts {
   filter: IndexFilter;
   indexer: Indexer;
   remover: Remover;
+  reconciler: Reconciler;
   searcher: Searcher;
   reader: Reader;
 }
@@ -108,7 +110,7 @@ export function narrowedParts(parts: IndexParts, filter: Filter): IndexParts {
 
 /** Makes the parts that depend on the filter. */
 function connect(shared: SharedParts, filter: IndexFilter): IndexParts {
-  const { pool, profile, embedder, knownSchema, statements, chunker, ticketOrder, efSearch, notify } = shared;
+  const { pool, profile, embedder, header, knownSchema, statements, chunker, ticketOrder, efSearch, notify } = shared;
   const { dimensions } = profile;
   const target: WriteTarget = {
     get layout() {
@@ -120,30 +122,44 @@ function connect(shared: SharedParts, filter: IndexFilter): IndexParts {
     scope: filter.scope,
     claim: claimOf(profile),
   };
+  const indexer = new Indexer({
+    pool,
+    connection: { statements, knownSchema, notify },
+    target,
+    embedder,
+    chunker,
+    ticketOrder,
+    notify,
+  });
+  const remover = new Remover({ pool, target, ticketOrder, notify, knownSchema });
   return {
     ...shared,
     get layout() {
       return knownSchema.layout;
     },
     filter,
-    indexer: new Indexer({
-      pool,
-      connection: { statements, knownSchema, notify },
-      target,
-      embedder,
-      chunker,
-      ticketOrder,
-      notify,
-    }),
-    remover: new Remover({ pool, target, ticketOrder, notify, knownSchema }),
-    searcher: new Searcher({
-      statements,
-      knownSchema,
-      dimensions,
-      embedder,
+    indexer,
+    remover,
+    reconciler: new Reconciler({
+      ...{
+        pool,
+        statements,
+        knownSchema,
+        target,
+        indexer,
+        remover,
+        embedder,
+        chunker,
+        ticketOrder,
+        notify,
+        dimensions,
+      },
       filter: filter.condition,
-      efSearch,
-      notify,
+      hasHeader: header !== undefined,
+    }),
+    searcher: new Searcher({
+      ...{ statements, knownSchema, dimensions, embedder, efSearch, notify },
+      filter: filter.condition,
     }),
     reader: new Reader({ statements, knownSchema, filter: filter.condition }),
   };

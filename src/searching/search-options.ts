@@ -27,7 +27,7 @@ const DEFAULT_WEIGHTS = { vector: 0.35, text: 0.65 };
 /** A higher weight would drown out the other search. */
 const MAX_WEIGHT = 1000;
 /** Bounds the work: a hundred times that of a search without re-ranking. */
-const MAX_RERANK_FACTOR = 100;
+export const MAX_RERANK_FACTOR = 100;
 /** More than any prompt needs from one training. */
 const MAX_NEIGHBORS = 50;
 /** LangChain's defaults for an MMR search: number of candidates, and weight of relevance against diversity. */

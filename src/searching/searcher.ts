@@ -100,7 +100,7 @@ export class Searcher {
     const { k, mmr } = checked;
     const vector = await this.#vectorOf(query, call.signal);
     const wanted = { ...checked, k: mmr?.fetchK ?? k, vector };
-    const found = await this.#read(call, (target) => searchByVector(target, wanted, mmr !== undefined));
+    const found = await this.read(call, (target) => searchByVector(target, wanted, mmr !== undefined));
     const near = found.filter(({ hit }) => meetsThresholds(hit, checked));
     return mmr ? chooseDiverse(vector, near, k, mmr.lambda, call.signal) : near;
   }
@@ -117,14 +117,14 @@ export class Searcher {
   }
 
   async #findByText(search: CheckedSearch & { question: string }, call: CallOptions): Promise<Found<"text">[]> {
-    return this.#read(call, (target) => searchText(target, search));
+    return this.read(call, (target) => searchText(target, search));
   }
 
   async #findByBoth(search: CheckedSearch & { question: string }, call: CallOptions): Promise<Found<"hybrid">[]> {
     const { signal, onTextOnly } = call;
     try {
       const vector = await this.#vectorOf(search.question, signal);
-      return await this.#read(call, (target) => searchHybrid(target, { ...search, vector }));
+      return await this.read(call, (target) => searchHybrid(target, { ...search, vector }));
     } catch (error) {
       if (!onTextOnly || !EmbeddingError.is(error) || signal?.aborted) throw error;
       this.#parts.notify({
@@ -135,7 +135,7 @@ export class Searcher {
       runHostCode("onTextOnly", () => {
         onTextOnly(error);
       });
-      return this.#read(call, (target) => searchTextOnly(target, search));
+      return this.read(call, (target) => searchTextOnly(target, search));
     }
   }
 
@@ -155,7 +155,12 @@ export class Searcher {
     requireTextSearch(await orAbort(() => knownSchema.look(client), signal));
   }
 
-  async #read<T>(call: CallOptions, find: (target: SearchTarget) => Promise<T>): Promise<T> {
+  /**
+   * Runs a search against the current schema.
+   *
+   * @param find - called again if the known schema turns out to be outdated
+   */
+  async read<T>(call: Pick<CallOptions, "client" | "signal">, find: (target: SearchTarget) => Promise<T>): Promise<T> {
     const { dimensions, notify } = this.#parts;
     return readCurrent(this.#parts, call, (statements, state) => find({ statements, state, dimensions, notify }));
   }

@@ -42,6 +42,13 @@ export interface PrepareOptions {
   /** Reads go through this client of the host's. */
   client?: Queryable | undefined;
   onProgress?: ((progress: IndexingProgress) => void) | undefined;
+  /** The ticket of a call that prepares many batches. Default: a ticket for each training, taken now. */
+  ticket?: string | undefined;
+  /**
+   * Trainings that are stored again even if they are unchanged, by key, each with the ids of its damaged chunks, whose
+   * vectors are not used.
+   */
+  damaged?: ReadonlyMap<string, ReadonlySet<string>> | undefined;
 }
 
 /** Attempts of a commit while other calls change the same trainings or claim the schema. */

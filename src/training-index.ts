@@ -364,7 +364,7 @@ export class TrainingIndex {
   async verify(source?: TrainingSource<Training | TrainingReference>, options: VerifyOptions = {}): Promise<Drift> {
     if (source !== undefined) checkIterable("source", source);
     checkVerify(options);
-    return this.#parts.reconciler.verify(source, options, this.#normalize);
+    return this.#parts.reconciler.verify(source, options, this.#normalizeInScope);
   }
 
   /**
@@ -457,9 +457,14 @@ export class TrainingIndex {
     ));
   }
 
-  #normalize = (training: Training, option?: string): NormalizedTraining => {
+  #normalizeInScope = (training: Training, option?: string): NormalizedTraining => {
     const { layout, filter, header } = this.#parts;
-    requireWritable(filter);
     return requireScope(normalizeTraining(training, layout.idType, option, header), filter.scope, option);
+  };
+
+  /** For writes. */
+  #normalize = (training: Training, option?: string): NormalizedTraining => {
+    requireWritable(this.#parts.filter);
+    return this.#normalizeInScope(training, option);
   };
 }

@@ -9,7 +9,7 @@ import { compileScope, type Scope } from "./scope.js";
 export interface IndexFilter {
   /** Of all reads; `undefined` without a filter. */
   condition: Condition | undefined;
-  /** What everything that is written must have. Not used if the index only reads. */
+  /** What everything that is written must have. If the index only reads, the part of the filter that is plain equality. */
   scope: Scope;
   /** Why the index only reads; `undefined` for an index that also writes. */
   readsOnly: string | undefined;

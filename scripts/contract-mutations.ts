@@ -125,8 +125,8 @@ const mutations: Mutation[] = [
     name: "the line feeds: the hash is that of the text as given",
     noticedBy: ["c06"],
     file: "chunking/chunk-plan.ts",
-    from: "hash: hashOf(header, withLineFeeds(content), source.vector),",
-    to: "hash: hashOf(header, content, source.vector),",
+    from: "const content = withLineFeeds(given);",
+    to: "const content = given;",
   },
   {
     name: "the line breaks of a kept chunk: those of the previous version",
@@ -260,6 +260,20 @@ const mutations: Mutation[] = [
     file: "inspecting/stored-sql.ts",
     from: "SELECT (SELECT count(*) FROM ${visibleTrainings(layout, condition, 1)})::text AS trainings,",
     to: "SELECT (SELECT count(*) FROM ${visibleTrainings(layout, undefined, 1)})::text AS trainings,",
+  },
+  {
+    name: "the filter of the index on verify",
+    noticedBy: ["c10-tenants"],
+    file: "reconciling/check-sql.ts",
+    from: "(t.deleted_at IS NULL AND ${optionalFrom(3, condition)})::text AS living,",
+    to: "(t.deleted_at IS NULL AND (true OR ${optionalFrom(3, condition)}))::text AS living,",
+  },
+  {
+    name: "the filter of the index on recall",
+    noticedBy: ["c10-tenants"],
+    file: "recall/recall-options.ts",
+    from: "condition: searchCondition(filter, options.filter),",
+    to: "condition: searchCondition(undefined, options.filter),",
   },
   {
     name: "the filter of an index on those that are narrowed from it",

@@ -37,6 +37,8 @@ export interface RecallOptions {
   maxMs?: number | undefined;
   /** Ends the call early with `AbortError`. */
   signal?: AbortSignal | undefined;
+  /** Time limit of the whole call in milliseconds: after it the call fails, where `maxMs` ends it with what it has. Default: none. */
+  timeoutMs?: number | undefined;
 }
 
 const RECALL_OPTIONS = namesOfProperties<RecallOptions>({
@@ -48,6 +50,7 @@ const RECALL_OPTIONS = namesOfProperties<RecallOptions>({
   target: true,
   maxMs: true,
   signal: true,
+  timeoutMs: true,
 });
 
 /** The options of `recall`, checked, with their defaults. */
@@ -61,6 +64,7 @@ export interface CheckedRecall {
   target: number;
   maxMs: number;
   signal: AbortSignal | undefined;
+  timeoutMs: number | undefined;
 }
 
 /**
@@ -85,5 +89,6 @@ export function checkRecall(options: RecallOptions, filter: Condition | undefine
     target: checkNumber("target", options.target ?? DEFAULT_TARGET, 0, 1),
     maxMs: checkInteger("maxMs", options.maxMs ?? DEFAULT_MAX_MS, 1, MAX_MS),
     signal: options.signal,
+    timeoutMs: options.timeoutMs,
   };
 }

@@ -54,7 +54,7 @@ interface Measures {
  * would find it first. A chunk counts as found if it is as near as the k-th nearest, so that equally near ones do not matter.
  */
 export async function measureRecall(searcher: Searcher, checked: CheckedRecall): Promise<RecallReport> {
-  return withTimeLimit({ signal: checked.signal }, async (signal) => {
+  return withTimeLimit(checked, async (signal) => {
     const read = <T>(work: (target: SearchTarget) => Promise<T>): Promise<T> => searcher.read({ signal }, work);
     const started = performance.now();
     const questions = await read((target) => readQuestions(target, checked));

@@ -117,6 +117,21 @@ describeOnServer("C10 No leak, no injection", (database) => {
     expect(await own.count({ filter: { bot: "b" } })).toEqual({ trainings: 0, chunks: 0 });
   });
 
+  it("the filter of an index applies to verify, reconcile and recall", async () => {
+    const { index, own, other } = await openAll();
+    expect(await own.verify()).toMatchObject({ checked: 3 });
+    expect(await own.verify([{ id: "a0" }, { id: "b0" }])).toMatchObject({
+      missing: { ids: ["b0"] },
+      orphaned: { ids: ["a1", "a2"] },
+    });
+    expect((await own.withFilter({ ano: { gte: 1 } }).verify([])).orphaned.ids).toEqual(["a1", "a2"]);
+    expect(await own.recall({ efSearch: [40] })).toMatchObject({ questions: 3 });
+    expect(await own.recall({ filter: { bot: "b" } })).toMatchObject({ questions: 0 });
+    await own.reconcile([trainingOf("a", "a0")], { maxDeletes: 100 });
+    expect(await other.count()).toMatchObject({ trainings: 30 });
+    expect(await index.count()).toMatchObject({ trainings: 31 });
+  });
+
   it("the filter of an index applies to everything that an index narrowed from it does", async () => {
     const { index, own } = await openAll();
     for (const narrowed of [own.withFilter({ grupo: "x" }), own.withFilter({ ano: { gte: 0 } })]) {
@@ -126,6 +141,7 @@ describeOnServer("C10 No leak, no injection", (database) => {
     }
     expect(await own.withFilter({ grupo: "x" }).deleteTraining("b0")).toMatchObject({ status: "absent" });
     expect(await index.get("b0")).toMatchObject({ id: "b0" });
+    expect((await own.withFilter({ grupo: "x" }).verify([])).orphaned.ids).toEqual(["a0", "a1", "a2"]);
     for (const filter of [{ bot: "b" }, { $or: [{ bot: "b" }, { ano: 1 }] }, { not: { bot: "a" } }]) {
       const found = await collect(own.withFilter(filter).list());
       expect(found.every(({ metadata }) => metadata["bot"] === "a")).toBe(true);

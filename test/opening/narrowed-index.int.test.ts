@@ -1,16 +1,12 @@
-import { InvalidArgumentError, type TrainingIndex } from "langchain-training-index";
+import { InvalidArgumentError, type Training, type TrainingIndex } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { collect, failureOf, TOMBSTONE_ONLY, countRows } from "../support/contract.js";
-import { describeOnServer, type TestDatabase } from "../support/databases.js";
-import { openTestIndex, smallTraining, type TestIndex } from "../support/index.js";
+import { describeOnServer } from "../support/databases.js";
+import { sharedIndex, smallTraining, type TestIndex } from "../support/index.js";
 import { recordingPool } from "../support/recording-pool.js";
 
-async function openTenants(database: TestDatabase): Promise<TestIndex> {
-  const test = await openTestIndex(database);
-  for (const tenant of ["a", "b"]) {
-    await test.index.upsertTraining({ id: tenant, content: `A loja ${tenant}.`, metadata: { tenant, ano: 1 } });
-  }
-  return test;
+function trainingOf(tenant: string): Training {
+  return { id: tenant, content: `A loja ${tenant}.`, metadata: { tenant, ano: 1 } };
 }
 
 const WRITES: [string, (index: TrainingIndex) => unknown][] = [
@@ -21,6 +17,8 @@ const WRITES: [string, (index: TrainingIndex) => unknown][] = [
   ["deleteTraining", (index) => index.deleteTraining("a")],
   ["deleteTrainings by id", (index) => index.deleteTrainings({ ids: ["a"] })],
   ["deleteTrainings by filter", (index) => index.deleteTrainings({ filter: { ano: 1 } })],
+  ["reconcile", (index) => index.reconcile([])],
+  ["a dry run of reconcile", (index) => index.reconcile([], { dryRun: true })],
   ["prune", (index) => index.prune({ olderThanMs: 1 })],
   ["addDocuments", ({ vectorStore }) => vectorStore.addDocuments([{ pageContent: "x", metadata: {} }], { ids: ["x"] })],
   ["delete of the vector store", ({ vectorStore }) => vectorStore.delete({ ids: ["a"] })],
@@ -32,8 +30,14 @@ function failing(call: () => unknown): Promise<unknown> {
 }
 
 describeOnServer("withFilter", (database) => {
+  const shared = sharedIndex(database);
+  const openTenants = async (): Promise<TestIndex> => {
+    await shared().index.upsertTrainings([trainingOf("a"), trainingOf("b")]);
+    return shared();
+  };
+
   it("asks the database nothing", async () => {
-    const { embeddings, pool, schema, index } = await openTestIndex(database);
+    const { embeddings, pool, schema, index } = shared();
     const recorded = recordingPool(pool);
     const opened = await (index.constructor as typeof TrainingIndex).initialize(embeddings, {
       pool: recorded.pool,
@@ -45,7 +49,7 @@ describeOnServer("withFilter", (database) => {
   });
 
   it("narrows every read", async () => {
-    const { index } = await openTenants(database);
+    const { index } = await openTenants();
     const tenant = index.withFilter({ tenant: "a" });
     for (const narrowed of [tenant, index.withFilter({ tenant: { in: ["a"] } }), tenant.withFilter({ ano: 1 })]) {
       expect(await narrowed.similar("loja", { k: 10 })).toMatchObject([{ trainingId: "a" }]);
@@ -66,7 +70,7 @@ describeOnServer("withFilter", (database) => {
   });
 
   it("by equality narrows writes and deletes, and tombstones too", async () => {
-    const test = await openTenants(database);
+    const test = await openTenants();
     const tenant = test.index.withFilter({ tenant: "a" }).withFilter({ ano: 1 });
     const metadata = { tenant: "a", ano: 1 };
     expect(await tenant.upsertTraining({ id: "c", content: "Nova.", metadata })).toMatchObject({ status: "indexed" });
@@ -84,7 +88,7 @@ describeOnServer("withFilter", (database) => {
   });
 
   it("orders its calls with those of the index that it was made from", async () => {
-    const { index, embeddings } = await openTestIndex(database);
+    const { index, embeddings } = shared();
     const tenant = index.withFilter({ tenant: "a" });
     const metadata = { tenant: "a" };
     const results = await Promise.all(
@@ -97,8 +101,64 @@ describeOnServer("withFilter", (database) => {
     expect(embeddings.calls).toBeGreaterThan(0);
   });
 
+  it("narrows verify, with any filter", async () => {
+    const { index, owner, schema } = await openTenants();
+    await index.deleteTraining("c");
+    for (const filter of [{ tenant: "a" }, { tenant: { in: ["a"] } }, { $not: { tenant: "b" } }]) {
+      const narrowed = index.withFilter(filter);
+      const nothing = { count: 0 };
+      const sound = { missing: nothing, stale: nothing, orphaned: nothing, damaged: nothing };
+      for (const source of [undefined, [{ id: "a" }], [trainingOf("a")]]) {
+        expect(await narrowed.verify(source), JSON.stringify(filter)).toMatchObject({ ...sound, checked: 1 });
+      }
+      expect(await narrowed.verify([{ id: "b" }])).toMatchObject({ missing: { ids: ["b"] }, orphaned: { ids: ["a"] } });
+      const changed = { id: "a", content: "Outra loja.", metadata: { tenant: "a", ano: 1 } };
+      expect(await narrowed.verify([changed])).toMatchObject({ stale: { ids: ["a"] } });
+    }
+    await owner.query(`DELETE FROM ${schema}.chunk_1`);
+    expect(await index.withFilter({ tenant: { ne: "a" } }).verify()).toMatchObject({ damaged: { ids: ["b"] } });
+    expect((await index.verify()).damaged.ids).toEqual(["a", "b"]);
+  });
+
+  it("narrows what a deleted training has left behind", async () => {
+    const { index, owner, schema } = await openTenants();
+    await owner.query(`UPDATE ${schema}.training SET deleted_at = now()`);
+    const leftover = { damaged: { ids: ["b"], problems: [{ id: "b", kinds: ["leftover"] }] } };
+    for (const filter of [{ tenant: "b" }, { tenant: { gt: "a" } }]) {
+      expect(await index.withFilter(filter).verify()).toMatchObject(leftover);
+    }
+    expect(await index.withFilter({ tenant: "b" }).reconcile([])).toMatchObject(leftover);
+    expect(await index.verify()).toMatchObject({ damaged: { ids: ["a"] } });
+  });
+
+  it("by equality narrows reconcile: trainings of others are neither repaired nor deleted", async () => {
+    const { index } = await openTenants();
+    const tenant = index.withFilter({ tenant: "a" });
+    const changed = { id: "a", content: "Outra loja.", metadata: { tenant: "a", ano: 1 } };
+    expect(await tenant.reconcile([changed])).toMatchObject({ stale: { ids: ["a"] }, repaired: 1, deleted: 0 });
+    expect(await tenant.reconcile([{ ...changed, id: "c" }], { maxDeletes: 1 })).toMatchObject({
+      missing: { ids: ["c"] },
+      deleted: 1,
+    });
+    expect(await failureOf(tenant.reconcile([trainingOf("b")]))).toMatchObject({ option: "source[0].metadata" });
+    expect((await collect(index.list())).map(({ id }) => id)).toEqual(["b", "c"]);
+  });
+
+  it("narrows recall, with any filter", async () => {
+    const { index } = await openTenants();
+    await index.upsertTraining({ ...trainingOf("a"), id: "c" });
+    for (const [filter, questions] of [
+      [{ tenant: "a" }, 2],
+      [{ tenant: { in: ["a", "b"] } }, 3],
+    ] as const) {
+      const report = await index.withFilter(filter).recall({ efSearch: [40] });
+      expect(report).toMatchObject({ questions, rows: [{ recall: 1 }] });
+    }
+    expect(await index.withFilter({ tenant: "a" }).recall({ filter: { tenant: "b" } })).toMatchObject({ questions: 0 });
+  });
+
   it.each(WRITES)("by anything but equality refuses %s, and says why", async (_name, write) => {
-    const { index, embeddings } = await openTenants(database);
+    const { index, embeddings } = await openTenants();
     const calls = embeddings.calls;
     for (const [filter, reason] of [
       [{ ano: { gte: 1 } }, "more than the equality"],

@@ -39,6 +39,8 @@ const SETUPS = [
       ...SENSITIVE,
       "test/searching/{search,text-search,training-search}.int.test.ts",
       "test/langchain/vector-store.int.test.ts",
+      "test/inspecting/reads.int.test.ts",
+      "test/reconciling/reconcile.int.test.ts",
     ],
     // A process that is killed leaves the same behind whoever it was; migrations are the owner's.
     exclude: [...INSENSITIVE, "test/contract/kill.int.test.ts", "test/migrations/processes.int.test.ts"],

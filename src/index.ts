@@ -37,6 +37,12 @@ export type {
   UpsertManyOptions,
   UpsertOptions,
 } from "./writing/write-options.js";
+export type { DamagedTraining, DamageFinding, DamageKind, Drift, Finding, SchemaProblem } from "./reconciling/drift.js";
+export type { ReconcileOptions, ReconcileProgress, VerifyOptions } from "./reconciling/reconcile-options.js";
+export type { Reconciliation } from "./reconciling/reconciler.js";
+export type { LoadableTraining, TrainingReference, TrainingSource } from "./reconciling/source-items.js";
+export type { RecallOptions } from "./recall/recall-options.js";
+export type { RecallReport, RecallRow } from "./recall/recall.js";
 export type { RetrieverCallSearch, RetrieverSearch } from "./searching/narrowed-search.js";
 export type { DocumentCompressor, Reranker, RerankOptions } from "./searching/rerank.js";
 export type { PreparedTraining } from "./writing/prepared-training.js";
@@ -53,13 +59,25 @@ export type { FoundHit } from "./searching/hits.js";
 export type { MarginalRelevance } from "./searching/marginal-relevance.js";
 export type { AnySearchOptions, SimilarOptions } from "./searching/search-options.js";
 export type { Splitter } from "./chunking/splitter.js";
+export type { TextSearchLanguage } from "./schema/lexemes.js";
+export type { VectorIndexType } from "./schema/vector-index.js";
 export type { DatabaseClient, DatabasePool, Queryable, QueryResult } from "./calls/host-database.js";
+export type { CountOptions, ListOptions, ReadOptions } from "./inspecting/read-options.js";
+export type {
+  IndexStatus,
+  StatusCounts,
+  StatusWarning,
+  StatusWarningCode,
+  TableStatus,
+  VectorIndexStatus,
+  VectorIndexUse,
+} from "./inspecting/index-status.js";
+export type { StatusOptions } from "./inspecting/status.js";
+export type { StoredCount, StoredTraining } from "./inspecting/stored-training.js";
 export type { IndexProgress } from "./schema/index-progress.js";
 export { TrainingIndex } from "./training-index.js";
 export type { TrainingHeader } from "./chunking/training-input.js";
 export type {
-  ChunkHit,
-  ChunkPassage,
   DeleteResult,
   DeleteStatus,
   DocumentsTraining,
@@ -68,38 +86,42 @@ export type {
   Filter,
   FilterOperators,
   FilterValue,
-  Hit,
-  Highlighted,
-  HybridHit,
-  HybridScores,
   IdType,
   IndexingProgress,
   LogicalFilter,
   Metadata,
   MetadataFilter,
   PythonDocument,
-  Reranked,
-  RetrievedPlace,
   Revision,
   RunProgress,
   RunSummary,
-  Scores,
-  SearchMode,
-  SearchStrategy,
   SupersededReason,
-  TextHit,
-  TextRange,
-  TextScores,
   TextTraining,
   Training,
   TrainingDocument,
-  TrainingHit,
   TrainingId,
   TrainingSelection,
   UpsertResult,
   UpsertStatus,
-  VectorScores,
 } from "./types.js";
+export type {
+  ChunkHit,
+  ChunkPassage,
+  Hit,
+  Highlighted,
+  HybridHit,
+  HybridScores,
+  Reranked,
+  RetrievedPlace,
+  Scores,
+  SearchMode,
+  SearchStrategy,
+  TextHit,
+  TextRange,
+  TextScores,
+  TrainingHit,
+  VectorScores,
+} from "./hit-types.js";
 export { TrainingTranslator } from "./langchain/training-translator.js";
 export type { AddOptions } from "./langchain/vector-store-names.js";
 export { TrainingVectorStore, type VectorStoreSelection } from "./langchain/vector-store.js";

@@ -75,6 +75,11 @@ export function canonicalMetadata(metadata: unknown, option: string): string {
   return json;
 }
 
+/** Like {@link canonicalMetadata}, for stored metadata. Metadata that was edited by hand may be any JSON: it equals no other. */
+export function canonicalStoredMetadata(metadata: unknown): string {
+  return isPlainObject(metadata) ? canonicalMetadata(metadata, "metadata") : JSON.stringify(metadata);
+}
+
 function canonicalValue(this: unknown, key: string, value: unknown): unknown {
   if (typeof value === "string") return storableText(value);
   if (isInexact(value) || (value === null && isInexact((this as Metadata)[key]))) {

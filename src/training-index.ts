@@ -2,7 +2,7 @@ import { inspect, type InspectOptions } from "node:util";
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import { BULK_LOAD_OPTIONS, checkBulkLoad, type BulkLoadOptions } from "./writing/bulk-load.js";
 import { checkIterable, isObject } from "./calls/checks.js";
-import { openParts, shownParts, type IndexParts } from "./opening/index-parts.js";
+import { narrowedParts, openParts, shownParts, type IndexParts } from "./opening/index-parts.js";
 import type { IndexingRun, OnFailure, ResultOf } from "./writing/indexing-run.js";
 import { constructorRefused, type TrainingIndexOptions } from "./opening/index-options.js";
 import {
@@ -26,23 +26,30 @@ import { retrieverSearch, TrainingRetriever, type TrainingRetrieverOptions } fro
 import { TrainingTool } from "./langchain/tool.js";
 import { checkToolOptions, type TrainingToolOptions } from "./langchain/tool-options.js";
 import type { FoundHit } from "./searching/hits.js";
+import type { CountOptions, ListOptions, ReadOptions } from "./inspecting/read-options.js";
+import type { IndexStatus } from "./inspecting/index-status.js";
+import { readStatus, type StatusOptions } from "./inspecting/status.js";
+import type { StoredCount, StoredTraining } from "./inspecting/stored-training.js";
 import type { SimilarOptions } from "./searching/search-options.js";
 import { compileFilter } from "./filtering/filter.js";
 import { decodeTrainingId, encodeTrainingId, encodeTrainingIds } from "./schema/training-id.js";
 import { withTimeLimit } from "./calls/time-limit.js";
 import { encodeRevision, normalizeTraining, type NormalizedTraining } from "./chunking/training-input.js";
-import { requireScope } from "./writing/scope.js";
+import type { Drift } from "./reconciling/drift.js";
+import {
+  checkReconcile,
+  checkVerify,
+  type ReconcileOptions,
+  type VerifyOptions,
+} from "./reconciling/reconcile-options.js";
+import type { Reconciliation } from "./reconciling/reconciler.js";
+import type { LoadableTraining, TrainingReference, TrainingSource } from "./reconciling/source-items.js";
+import { checkRecall, type RecallOptions } from "./recall/recall-options.js";
+import { measureRecall, type RecallReport } from "./recall/recall.js";
+import { requireScope, requireWritable } from "./writing/scope.js";
 import { bulkLoadRun, upsertRun } from "./writing/training-runs.js";
-import type {
-  DeleteResult,
-  Metadata,
-  SearchMode,
-  SearchStrategy,
-  Training,
-  TrainingId,
-  TrainingSelection,
-  UpsertResult,
-} from "./types.js";
+import type { DeleteResult, Filter, Metadata, Training, TrainingId, TrainingSelection, UpsertResult } from "./types.js";
+import type { ChunkPassage, SearchMode, SearchStrategy } from "./hit-types.js";
 import { vectorStoreOperations } from "./langchain/vector-store-operations.js";
 import { TrainingVectorStore } from "./langchain/vector-store.js";
 
@@ -78,6 +85,23 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
     options: TrainingIndexOptions,
   ): Promise<TrainingIndex<OwnMetadata>> {
     return new TrainingIndex(await openParts(embeddings, options));
+  }
+
+  /**
+   * An index on the same schema and pool that sees less: `filter` is ANDed with the filter of this one, in every read, write
+   * and delete. Asks the database nothing, so it can be made for each request.
+   *
+   * Equality (`{ tenant: "acme" }`) narrows reads and writes, as `filter` of {@link initialize} does. Any other filter, or one
+   * that contradicts the filter of this index, makes an index that only reads; its writes throw.
+   * @example
+   * ```ts
+   * const tenant = index.withFilter({ tenant: "acme" });
+   * const hits = await tenant.similar("Qual é o prazo de entrega?");
+   * ```
+   * @throws {@link InvalidArgumentError} for a filter that is empty or not understood
+   */
+  withFilter(filter: Filter): TrainingIndex {
+    return new TrainingIndex(narrowedParts(this.#parts, filter));
   }
 
   /** The output of `console.log`. Leaves out the pool, whose options may contain a password. */
@@ -146,6 +170,7 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
     trainings: Iterable<Training<OwnMetadata>> | AsyncIterable<Training<OwnMetadata>>,
     options: UpsertManyOptions & { onFailure?: Chosen | undefined } = {},
   ): IndexingRun<ResultOf<Chosen>> {
+    requireWritable(this.#parts.filter);
     checkUpsertMany(options, UPSERT_MANY_OPTIONS, "upsertTrainings");
     checkIterable("trainings", trainings);
     return upsertRun(this.#parts, this.#normalize, trainings, options);
@@ -167,6 +192,7 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
     trainings: Iterable<Training<OwnMetadata>> | AsyncIterable<Training<OwnMetadata>>,
     options: UpsertManyOptions & BulkLoadOptions & { onFailure?: Chosen | undefined } = {},
   ): IndexingRun<ResultOf<Chosen>> {
+    requireWritable(this.#parts.filter);
     checkUpsertMany(options, [...UPSERT_MANY_OPTIONS, ...BULK_LOAD_OPTIONS], "bulkLoad");
     checkBulkLoad(options);
     checkIterable("trainings", trainings);
@@ -183,6 +209,7 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
    * @throws {@link InvalidArgumentError} | {@link DatabaseError} | {@link AbortError}
    */
   async deleteTraining(id: TrainingId, options: DeleteOptions = {}): Promise<DeleteResult> {
+    requireWritable(this.#parts.filter);
     checkCall(options, DELETE_OPTIONS, "deleteTraining");
     const { layout, remover } = this.#parts;
     const key = encodeTrainingId(id, layout.idType, "id");
@@ -202,6 +229,7 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
     options: Omit<DeleteOptions, "revision"> = {},
   ): Promise<DeleteResult[]> {
     const { ids, filter } = checkSelection(selection, "deleteTrainings");
+    requireWritable(this.#parts.filter);
     checkCall(options, DELETE_MANY_OPTIONS, "deleteTrainings");
     const { layout, remover } = this.#parts;
     if (ids === undefined) {
@@ -226,9 +254,66 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
    * @throws {@link DatabaseError} | {@link AbortError}
    */
   async prune(options: PruneOptions): Promise<number> {
+    requireWritable(this.#parts.filter);
     checkPrune(options);
     const { olderThanMs, client } = options;
     return withTimeLimit(options, (signal) => this.#parts.remover.prune(olderThanMs, { client, signal }));
+  }
+
+  /**
+   * Reads a training by its id, without its text.
+   * @example
+   * ```ts
+   * const training = await index.get("frete");
+   * console.log(training?.revision, training?.chunks);
+   * ```
+   * @returns `undefined` if it is not stored, was deleted, or has metadata that the filter of the index excludes
+   * @throws {@link InvalidArgumentError} | {@link DatabaseError} | {@link AbortError}
+   */
+  async get(id: TrainingId, options: ReadOptions = {}): Promise<StoredTraining | undefined> {
+    return this.#parts.reader.get(id, options);
+  }
+
+  /**
+   * Lists the trainings whose own metadata matches, as `deleteTrainings` with the same filter would delete them. Ordered by
+   * id: numbers by value, uuids and texts by bytes.
+   *
+   * Reads page by page while it is iterated, so memory is bounded, and holds no client in between. Each page is a snapshot of
+   * its own: what is written meanwhile may be listed or not, but no training is listed twice. Each iteration reads again.
+   * @example
+   * ```ts
+   * for await (const { id, chunks } of index.list({ filter: { grupo: "loja" } })) console.log(id, chunks);
+   * ```
+   * @throws {@link InvalidArgumentError} at the call; the iteration throws {@link DatabaseError} | {@link AbortError}
+   */
+  list(options: ListOptions = {}): AsyncIterable<StoredTraining> {
+    return this.#parts.reader.list(options);
+  }
+
+  /**
+   * Counts trainings by their own metadata, and chunks by theirs, exactly and in one snapshot. Takes longer the more there is:
+   * {@link status} has an estimate for large indexes.
+   * @example
+   * ```ts
+   * const { trainings, chunks } = await index.count({ filter: { grupo: "loja" } });
+   * ```
+   * @throws {@link InvalidArgumentError} | {@link DatabaseError} | {@link AbortError}
+   */
+  async count(options: CountOptions = {}): Promise<StoredCount> {
+    return this.#parts.reader.count(options);
+  }
+
+  /**
+   * Reads the chunks of a training in reading order, all of one version. Leaves out those that the filter of the index excludes.
+   * @example
+   * ```ts
+   * for (const { position, content } of await index.chunks("frete")) console.log(position, content);
+   * ```
+   * @returns an empty list if the training is not stored or was deleted
+   * @throws {@link InvalidArgumentError} | {@link DatabaseError} | {@link AbortError}
+   */
+  async chunks(id: TrainingId, options: ReadOptions = {}): Promise<ChunkPassage[]> {
+    return this.#parts.reader.chunks(id, options);
   }
 
   /**
@@ -247,6 +332,69 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
     options: SimilarOptions<Mode, Strategy> = {},
   ): Promise<FoundHit<Mode, Strategy, OwnMetadata>[]> {
     return (await this.#parts.searcher.find(query, options)) as FoundHit<Mode, Strategy, OwnMetadata>[];
+  }
+
+  /**
+   * Compares the index with the host's trainings, and looks for damage in the database. Changes nothing, so it works with
+   * the right to read alone.
+   *
+   * @param source - the host's trainings in any order, each id once: `{ id, revision }`, or whole trainings, whose chunks
+   * are then compared with their texts. Without a source only the rows of the index are checked.
+   * @example
+   * ```ts
+   * const { missing, stale, orphaned, damaged } = await index.verify([{ id: "frete", revision: 7 }]);
+   * ```
+   * @returns what differs. Trainings that are stored or deleted while it runs are left out
+   * @throws {@link InvalidArgumentError} for an invalid option or item, or an id that occurs twice
+   * @throws {@link EmbeddingError} with `sample`, if the embedder fails
+   * @throws {@link DatabaseError} | {@link AbortError}; errors of the source are rethrown unchanged
+   */
+  async verify(source?: TrainingSource<Training | TrainingReference>, options: VerifyOptions = {}): Promise<Drift> {
+    if (source !== undefined) checkIterable("source", source);
+    checkVerify(options);
+    return this.#parts.reconciler.verify(source, options, this.#normalizeInScope);
+  }
+
+  /**
+   * Does {@link verify}, stores what is missing, stale or damaged, and at the end deletes trainings that the source does not
+   * have. Repairs are ordered like calls made when this one started: what others store or delete meanwhile stays. A repeat
+   * continues an interrupted run.
+   *
+   * Orphans are deleted only if the source ends without an error and is not empty, and never more than `maxDeletes`. The
+   * source must list everything that the filter of the index covers.
+   *
+   * @param source - whole trainings, or `{ id, revision, load }`, of which only those to repair are loaded
+   * @example
+   * ```ts
+   * const { repaired, deleted } = await index.reconcile([{ id: "frete", content: "O frete custa doze reais." }]);
+   * ```
+   * @throws as {@link verify} and {@link upsertTraining}. What was repaired before stays. {@link InvalidArgumentError} if
+   * there are more orphans than `maxDeletes`: none is deleted
+   */
+  async reconcile(
+    source: TrainingSource<Training | LoadableTraining>,
+    options: ReconcileOptions = {},
+  ): Promise<Reconciliation> {
+    requireWritable(this.#parts.filter);
+    checkIterable("source", source);
+    checkReconcile(options);
+    return this.#parts.reconciler.reconcile(source, options, this.#normalize);
+  }
+
+  /**
+   * Measures how many of the truly nearest chunks searches find, for several values of `efSearch`, with stored vectors as
+   * questions. Compares searches as `similar` makes them with exact ones. Ends after about `maxMs`.
+   * @example
+   * ```ts
+   * const { rows, suggestion } = await index.recall({ k: 10, efSearch: [40, 100, 200] });
+   * console.table(rows);
+   * ```
+   * @throws {@link InvalidArgumentError} for an invalid option
+   * @throws {@link DatabaseError} | {@link AbortError}
+   */
+  async recall(options: RecallOptions = {}): Promise<RecallReport> {
+    const { searcher, filter } = this.#parts;
+    return measureRecall(searcher, checkRecall(options, filter.condition));
   }
 
   /**
@@ -277,15 +425,33 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
     return new TrainingTool(this, options, searcher.efSearch);
   }
 
+  /**
+   * Reports the state of the index for an operator: how much is stored and how large it is, whether searches use the vector
+   * index, versions, what VACUUM has left, and in `warnings` what to do. Only reads, in one or two statements; a role with
+   * `SELECT` is enough, and so is a hot standby. Counts obey the filter of the index; sizes are those of the whole schema.
+   * @example
+   * ```ts
+   * const { counts, vectorIndex, warnings } = await index.status();
+   * for (const { code, message } of warnings) console.warn(code, message);
+   * ```
+   * @throws {@link InvalidArgumentError} | {@link DatabaseError} | {@link AbortError}; {@link SchemaError} if the schema is gone,
+   * damaged, or holds vectors of another model
+   */
+  async status(options: StatusOptions = {}): Promise<IndexStatus> {
+    const { statements, knownSchema, profile, filter, efSearch } = this.#parts;
+    return readStatus({ statements, knownSchema, profile, filter: filter.condition, efSearch }, options);
+  }
+
   /** This index as a LangChain vector store, over the same rows and with the same filter. Always the same object. */
   get vectorStore(): TrainingVectorStore {
-    const { embeddings, pool, layout, profile, knownSchema, scope, indexer, searcher } = this.#parts;
+    const { embeddings, pool, layout, profile, knownSchema, filter, indexer, searcher } = this.#parts;
     return (this.#vectorStore ??= new TrainingVectorStore(
       embeddings,
       pool.host,
       layout,
       vectorStoreOperations({
-        ...{ pool, knownSchema, scope, indexer, searcher },
+        ...{ pool, knownSchema, indexer, searcher },
+        filter: filter.condition,
         dimensions: profile.dimensions,
         normalize: this.#normalize,
         deleteTrainings: (selection) => this.deleteTrainings(selection),
@@ -293,8 +459,14 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
     ));
   }
 
+  #normalizeInScope = (training: Training<object>, option?: string): NormalizedTraining => {
+    const { layout, filter, header } = this.#parts;
+    return requireScope(normalizeTraining(training, layout.idType, option, header), filter.scope, option);
+  };
+
+  /** For writes. */
   #normalize = (training: Training<object>, option?: string): NormalizedTraining => {
-    const { layout, scope, header } = this.#parts;
-    return requireScope(normalizeTraining(training, layout.idType, option, header), scope, option);
+    requireWritable(this.#parts.filter);
+    return this.#normalizeInScope(training, option);
   };
 }

@@ -42,15 +42,20 @@ export async function planChunks(training: NormalizedTraining, chunker: Chunker)
     const spans = training.split ? await chunker.split(text, training.header) : wholeText(text);
     for (const span of spans) chunks.push(planChunk(training, placed, span));
   }
+  return { chunks, fingerprint: fingerprintOf(training.metadata, chunks) };
+}
+
+/** @param metadata - the training's, in canonical JSON */
+export function fingerprintOf(metadata: string, chunks: readonly Omit<PlannedChunk, "vector">[]): string {
   const parts = chunks.map((chunk) => {
-    const { hash, id, start, end, metadata } = chunk;
-    return [hash, id, start, end, metadata, ...lineEndingsOf(chunk)];
+    const { hash, id, start, end, metadata: own } = chunk;
+    return [hash, id, start, end, own, ...lineEndingsOf(chunk)];
   });
-  return { chunks, fingerprint: sha256(JSON.stringify([training.metadata, parts])) };
+  return sha256(JSON.stringify([metadata, parts]));
 }
 
 /** The chunk's hash ignores line endings, but a text with other line endings must get another fingerprint. */
-function lineEndingsOf({ content }: PlannedChunk): string[] {
+function lineEndingsOf({ content }: Pick<PlannedChunk, "content">): string[] {
   return content.includes("\r") ? [sha256(content)] : [];
 }
 
@@ -94,7 +99,7 @@ export function planChunk(
   return {
     content,
     metadata: source.metadata,
-    hash: hashOf(header, withLineFeeds(content), source.vector),
+    hash: hashOf(header, content, source.vector),
     id: split ? undefined : source.id, // a part of a source does not get the source's id
     vector: source.vector,
     start: base + start,
@@ -103,7 +108,7 @@ export function planChunk(
 }
 
 /** The text that is embedded for a chunk: the training's header, then the chunk's text with line feeds. */
-export function embeddedText({ header }: NormalizedTraining, content: string): string {
+export function embeddedText({ header }: Pick<NormalizedTraining, "header">, content: string): string {
   const text = withLineFeeds(content);
   return header === "" ? text : `${header}\n${text}`;
 }
@@ -119,8 +124,12 @@ export function splitChunkInTwo(training: NormalizedTraining, chunk: PlannedChun
   });
 }
 
-/** A text with a header or a given vector must not share a vector with the same text without one. */
-function hashOf(header: string, content: string, vector: Float32Array | undefined): string {
+/**
+ * The hex digest of what is embedded for a chunk, whatever its line breaks. A text with a header or a given vector must not
+ * share a vector with the same text without one.
+ */
+export function hashOf(header: string, given: string, vector?: Float32Array): string {
+  const content = withLineFeeds(given);
   if (vector) return sha256(content, "\0", bytesOf(vector));
   return header === "" ? sha256(content) : sha256(header, "\0\0", content);
 }

@@ -18,6 +18,11 @@ export function numberedFrom(first: number, text: string): string {
   return text.replace(PARAMETER, (_, number: string) => `$${Number(number) + first - 1}`);
 }
 
+/** As {@link numberedFrom}; true without a condition. */
+export function optionalFrom(first: number, text: string | undefined): string {
+  return text === undefined ? "true" : numberedFrom(first, text);
+}
+
 /** @param conditions - at least one */
 export function allOf(conditions: readonly Condition[]): Condition {
   return join(conditions, " AND ");

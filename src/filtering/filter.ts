@@ -2,7 +2,6 @@ import { InvalidArgumentError } from "../errors.js";
 import { storableText } from "../text.js";
 import type { Filter } from "../types.js";
 import { allOf, anyOf, not, type Condition } from "./condition.js";
-import type { Scope } from "./scope.js";
 import { FilterReader, isPlainObject, type Scalar } from "./filter-reader.js";
 import * as metadata from "./metadata-conditions.js";
 import type { Order } from "./metadata-conditions.js";
@@ -10,15 +9,18 @@ import type { Order } from "./metadata-conditions.js";
 /**
  * Combines the filter of the index and the filter of a search into one condition.
  *
- * @param scope - the filter of the index, which always applies
+ * @param own - the filter of the index, which always applies
  * @param option - the name of the search's filter in errors
  * @returns `undefined` if there is no filter
  * @throws {@link InvalidArgumentError} naming the part of the filter that is not understood
  */
-export function searchCondition(scope: Scope, filter: Filter | undefined, option = "filter"): Condition | undefined {
-  const conditions: Condition[] = scope.map((json) => ({ text: "metadata @> $1::jsonb", values: [json] }));
-  if (filter !== undefined) conditions.push(compileFilter(filter, option));
-  return conditions.length === 0 ? undefined : allOf(conditions);
+export function searchCondition(
+  own: Condition | undefined,
+  filter: Filter | undefined,
+  option = "filter",
+): Condition | undefined {
+  const asked = filter === undefined ? undefined : compileFilter(filter, option);
+  return own && asked ? allOf([own, asked]) : (own ?? asked);
 }
 
 /**

@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { InvalidArgumentError } from "../errors.js";
+import { HttpError } from "./request.js";
 
 /** What a header transports unchanged: visible ASCII, with spaces only inside. */
 const TOKEN = /^[!-~](?:[ -~]*[!-~])?$/;
@@ -26,6 +27,19 @@ export function bearerToken(token: string): (request: Request) => boolean {
     const [, given = ""] = AUTHORIZATION.exec(headers.get("authorization") ?? "") ?? [];
     return timingSafeEqual(hashOf(given), expected);
   };
+}
+
+/**
+ * Asks the host's `authorize`.
+ *
+ * @throws {@link HttpError} 401
+ */
+export async function requireAuthorization(
+  request: Request,
+  authorize: ((request: Request) => boolean | Promise<boolean>) | undefined,
+): Promise<void> {
+  if (!authorize || (await authorize(request))) return;
+  throw new HttpError(401, "Authorization is required", { "WWW-Authenticate": "Bearer" });
 }
 
 /** Hashes have equal lengths, which `timingSafeEqual` requires. */

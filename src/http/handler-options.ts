@@ -4,8 +4,9 @@ import type { RequestLimits } from "./request.js";
 import type { RequestSearch } from "./request-search.js";
 import { checkFields, pickFields, type HitField } from "./result.js";
 import { MAX_K } from "../searching/search-options.js";
-import { checkSearch, DEFAULT_K, SEARCH_OPTIONS, type AnySearchOptions } from "../searching/search-options.js";
-import type { Hit, SearchMode, SearchStrategy, TrainingHit } from "../types.js";
+import { DEFAULT_K, SEARCH_OPTIONS, type AnySearchOptions } from "../searching/search-options.js";
+import { checkSearch } from "../searching/checked-search.js";
+import type { Hit, SearchMode, SearchStrategy, TrainingHit } from "../hit-types.js";
 
 /** Options of {@link similarityHandler}. All are optional. */
 export interface SimilarityHandlerOptions {
@@ -142,7 +143,7 @@ export function checkHandlerOptions(options: SimilarityHandlerOptions): HandlerS
         : checkInteger("maxConcurrent", options.maxConcurrent, 1, Number.MAX_SAFE_INTEGER),
     timeoutMs: checkInteger("timeoutMs", options.timeoutMs ?? DEFAULT_TIMEOUT_MS, 1, MAX_TIMEOUT_MS),
   };
-  for (const search of allowedSearches(settings)) checkSearch(search, { scope: [], efSearch: MAX_K });
+  for (const search of allowedSearches(settings)) checkSearch(search, { efSearch: MAX_K });
   return settings;
 }
 

@@ -7,15 +7,19 @@
 import { AbortError, EmbeddingError, InvalidArgumentError, orAbort, TrainingIndexError } from "../errors.js";
 import { isPromise } from "../calls/checks.js";
 import { checkHandlerOptions, type HandlerSettings, type SimilarityHandlerOptions } from "./handler-options.js";
+import { requireAuthorization } from "./authorization.js";
 import { checkMethod, HttpError, parseBody, readBody, type RequestedSearch } from "./request.js";
 import { settingsFor } from "./request-search.js";
 import { SearchSlots } from "./search-slots.js";
+import { limitTime } from "./request-time.js";
+import { refuse, report, respond } from "./response.js";
 import { allOf } from "../searching/narrowed-search.js";
 import type { AnySearchOptions } from "../searching/search-options.js";
 import type { FoundHit } from "../searching/hits.js";
-import type { Hit, SearchMode, SearchStrategy, TrainingHit } from "../types.js";
+import type { Hit, SearchMode, SearchStrategy, TrainingHit } from "../hit-types.js";
 
 export { bearerToken } from "./authorization.js";
+export { healthHandler, type HealthHandlerOptions, type ObservableIndex } from "./health.js";
 export type { SimilarityHandlerOptions } from "./handler-options.js";
 export type { RequestSearch } from "./request-search.js";
 export type { HitField } from "./result.js";
@@ -87,8 +91,8 @@ export function similarityHandler(
       return respond(200, { results });
     } catch (error) {
       const refusal = error instanceof HttpError ? error : toFailure(error);
-      if (error !== refusal && !request.signal.aborted) report(settings, error, request);
-      return respond(refusal.status, { error: refusal.message }, refusal.headers);
+      if (error !== refusal && !request.signal.aborted) report(settings.onError, error, request);
+      return refuse(refusal);
     } finally {
       limit.clear();
     }
@@ -100,10 +104,8 @@ async function answer(
   request: Request,
   signal: AbortSignal,
 ): Promise<unknown[]> {
-  checkMethod(request);
-  if (settings.authorize && !(await settings.authorize(request))) {
-    throw new HttpError(401, "Authorization is required", { "WWW-Authenticate": "Bearer" });
-  }
+  checkMethod(request, "POST");
+  await requireAuthorization(request, settings.authorize);
   const { search, maxBodyBytes, toResult, ...limits } = await settingsFor(request, settings);
   const requested = parseBody(await readBody(request, maxBodyBytes, signal), limits);
   const hits = await slots.run(() => find(index, requested, { ...search, signal }));
@@ -135,29 +137,6 @@ async function find(
   }
 }
 
-/**
- * A signal that fires when the caller disconnects or the time is over. Not `AbortSignal.any`: Node 20 references its timeout
- * only weakly, so that garbage collection can lose it (nodejs/node#57736).
- */
-function limitTime(caller: AbortSignal, timeoutMs: number): { signal: AbortSignal; clear: () => void } {
-  const controller = new AbortController();
-  const abort = (): void => {
-    controller.abort(caller.reason);
-  };
-  const timer = setTimeout(() => {
-    controller.abort(new Error(`the request took longer than ${timeoutMs} ms`));
-  }, timeoutMs);
-  caller.addEventListener("abort", abort, { once: true });
-  if (caller.aborted) abort();
-  return {
-    signal: controller.signal,
-    clear: () => {
-      clearTimeout(timer);
-      caller.removeEventListener("abort", abort);
-    },
-  };
-}
-
 /** What the caller is told of an error that is not about the request. */
 function toFailure(error: unknown): HttpError {
   const code = (error as { code?: unknown } | undefined)?.code;
@@ -167,18 +146,4 @@ function toFailure(error: unknown): HttpError {
     return new HttpError(503, "The search is not available at the moment", headers);
   }
   return new HttpError(500, "The search failed");
-}
-
-function report({ onError }: HandlerSettings, error: unknown, request: Request): void {
-  try {
-    onError?.(error, request);
-  } catch {
-    // The caller gets a response even if logging fails.
-  }
-}
-
-/** Ids that are bigints are written as strings, since JSON has no bigint. */
-function respond(status: number, body: object, headers: Record<string, string> = {}): Response {
-  const json = JSON.stringify(body, (_key, value: unknown) => (typeof value === "bigint" ? value.toString() : value));
-  return new Response(json, { status, headers: { "Content-Type": "application/json", ...headers } });
 }

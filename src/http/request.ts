@@ -1,7 +1,8 @@
 import { AbortError, InvalidArgumentError } from "../errors.js";
 import type { AnySearchOptions } from "../searching/search-options.js";
 import { searchCondition } from "../filtering/filter.js";
-import type { Filter, SearchMode, SearchStrategy } from "../types.js";
+import type { Filter } from "../types.js";
+import type { SearchMode, SearchStrategy } from "../hit-types.js";
 
 /** A request that cannot be served, with the status of the response. */
 export class HttpError extends Error {
@@ -37,9 +38,9 @@ const BODY_KEYS = ["query", "k", "strategy", "mode", "filter"];
 const MEDIA_TYPE = /^\s*application\/json\s*(?:;|$)/i;
 const CHARSET = /;\s*charset\s*=\s*"?([^\s;"]*)/i;
 
-/** @throws {@link HttpError} 405 unless the method is POST */
-export function checkMethod({ method }: Request): void {
-  if (method !== "POST") throw new HttpError(405, "Use POST", { Allow: "POST" });
+/** @throws {@link HttpError} 405 unless the method is one of these */
+export function checkMethod({ method }: Request, ...allowed: string[]): void {
+  if (!allowed.includes(method)) throw new HttpError(405, `Use ${allowed[0]}`, { Allow: allowed.join(", ") });
 }
 
 /**
@@ -148,7 +149,7 @@ export function parseBody(
 /** Checked before it is ANDed with the host's, which no error may reveal. @throws {@link HttpError} 400 */
 function checkFilter(filter: unknown): Filter | undefined {
   try {
-    searchCondition([], filter as Filter | undefined);
+    searchCondition(undefined, filter as Filter | undefined);
     return filter as Filter | undefined;
   } catch (error) {
     if (InvalidArgumentError.is(error)) throw new HttpError(400, error.message);

@@ -1,6 +1,6 @@
 import { isObject } from "../calls/checks.js";
 import { InvalidArgumentError } from "../errors.js";
-import type { ChunkHit, Hit, HybridHit, TextHit, TrainingHit } from "../types.js";
+import type { ChunkHit, Hit, HybridHit, TextHit, TrainingHit } from "../hit-types.js";
 
 /** A field that `fields` can name: any field that hits have, in whatever mode and strategy. */
 export type HitField = keyof ChunkHit | keyof TextHit | keyof HybridHit | keyof TrainingHit;

@@ -1,8 +1,9 @@
 import { InvalidArgumentError } from "../errors.js";
 import type { Metadata } from "../types.js";
 import { query, type Queryable } from "../postgres/database.js";
-import type { Scope } from "../filtering/scope.js";
-import { namesOf, type Layout } from "../schema/layout.js";
+import type { Condition } from "../filtering/condition.js";
+import type { Layout } from "../schema/layout.js";
+import { VisibleChunks } from "../search-sql/visible-chunks.js";
 
 /** A chunk without its position and offsets. */
 export interface ChunkById {
@@ -16,12 +17,13 @@ export async function readById(
   database: Queryable,
   layout: Layout,
   ids: readonly string[],
-  scope: Scope,
+  filter: Condition | undefined,
 ): Promise<ChunkById[]> {
-  const rows = await query<{ id: string; content: string; metadata: string }>(database, readChunksById(layout), [
-    ids,
-    scope,
-  ]);
+  const rows = await query<{ id: string; content: string; metadata: string }>(
+    database,
+    readChunksById(visibleChunks(layout, filter)),
+    [ids, ...(filter?.values ?? [])],
+  );
   const byId = new Map(
     rows.map(({ id, content, metadata }) => [id, { id, content, metadata: JSON.parse(metadata) as Metadata }]),
   );
@@ -33,9 +35,12 @@ export async function refuseChunkIds(
   database: Queryable,
   layout: Layout,
   ids: readonly string[],
-  scope: Scope,
+  filter: Condition | undefined,
 ): Promise<void> {
-  const rows = await query<{ id: string }>(database, findPartsOfTrainings(layout), [ids, scope]);
+  const rows = await query<{ id: string }>(database, findPartOfTraining(visibleChunks(layout, filter)), [
+    ids,
+    ...(filter?.values ?? []),
+  ]);
   const [part] = rows;
   if (!part) return;
   throw new InvalidArgumentError(
@@ -44,16 +49,16 @@ export async function refuseChunkIds(
   );
 }
 
-/** Reads chunks by id. $1 chunk ids, $2 metadata that each must contain. */
-function readChunksById(layout: Layout): string {
-  return `
-SELECT id, content, metadata::text AS metadata FROM ${namesOf(layout).chunk}
-WHERE id = ANY ($1::text[]) AND metadata @> ALL ($2::jsonb[])`;
+function visibleChunks(layout: Layout, filter: Condition | undefined): VisibleChunks {
+  return new VisibleChunks(layout, filter?.text, 2);
 }
 
-/** Finds a chunk whose id is not that of its training. $1 chunk ids, $2 metadata that it must contain. */
-function findPartsOfTrainings(layout: Layout): string {
-  return `
-SELECT id FROM ${namesOf(layout).chunk}
-WHERE id = ANY ($1::text[]) AND id <> training_id::text AND metadata @> ALL ($2::jsonb[]) LIMIT 1`;
+/** Reads chunks by id. $1 chunk ids, $2... the values of the filter. */
+function readChunksById(chunks: VisibleChunks): string {
+  return chunks.select("id, content, metadata::text AS metadata", "id = ANY ($1::text[])");
+}
+
+/** Finds a chunk whose id is not that of its training. $1 chunk ids, $2... the values of the filter. */
+function findPartOfTraining(chunks: VisibleChunks): string {
+  return `${chunks.select("id", "id = ANY ($1::text[]) AND id <> training_id::text")} LIMIT 1`;
 }

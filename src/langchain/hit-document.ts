@@ -1,6 +1,7 @@
 import { Document } from "@langchain/core/documents";
 import { PLACE_KEY } from "../text.js";
-import type { Hit, Metadata, RetrievedPlace, SearchMode } from "../types.js";
+import type { Metadata } from "../types.js";
+import type { Hit, RetrievedPlace, SearchMode } from "../hit-types.js";
 
 /** Metadata of a retrieved document: the chunk's own, and under `trainingIndex` its score and where it comes from. */
 export type RetrievedMetadata<OwnMetadata extends object = Metadata> = OwnMetadata & { [PLACE_KEY]: RetrievedPlace };

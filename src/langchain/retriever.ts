@@ -12,8 +12,10 @@ import {
   type RetrieverSearch,
 } from "../searching/narrowed-search.js";
 import { DEFAULT_EF_SEARCH } from "../searching/search-options.js";
-import { checkSearch, type AnySearchOptions, type SimilarOptions } from "../searching/search-options.js";
-import type { Hit, Metadata, SearchMode } from "../types.js";
+import type { AnySearchOptions, SimilarOptions } from "../searching/search-options.js";
+import { checkSearch } from "../searching/checked-search.js";
+import type { Metadata } from "../types.js";
+import type { Hit, SearchMode } from "../hit-types.js";
 import { toDocument, type RetrievedMetadata } from "./hit-document.js";
 
 /** The part of a `TrainingIndex` that a retriever needs. */
@@ -57,7 +59,7 @@ export function retrieverSearch(options: TrainingRetrieverOptions): RetrieverSea
   const search: RetrieverSearch = Object.fromEntries(
     Object.entries(options).filter(([name]) => RETRIEVER_SEARCH.includes(name)),
   );
-  checkSearch(search, { scope: [], efSearch: DEFAULT_EF_SEARCH });
+  checkSearch(search, { efSearch: DEFAULT_EF_SEARCH });
   return search;
 }
 

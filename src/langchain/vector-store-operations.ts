@@ -5,7 +5,7 @@ import type { Indexer } from "../writing/indexer.js";
 import { checkGivenVector } from "../searching/query.js";
 import type { Searcher } from "../searching/searcher.js";
 import type { DatabasePool } from "../postgres/database.js";
-import type { Scope } from "../filtering/scope.js";
+import type { Condition } from "../filtering/condition.js";
 import { readById, refuseChunkIds } from "./chunks-by-id.js";
 import type { KnownSchema } from "../schema/known-schema.js";
 import { encodeChunkId, encodeTrainingId, encodeTrainingIds } from "../schema/training-id.js";
@@ -19,7 +19,8 @@ export interface VectorStoreParts {
   pool: DatabasePool;
   knownSchema: KnownSchema;
   dimensions: number;
-  scope: Scope;
+  /** The filter of the index. */
+  filter: Condition | undefined;
   indexer: Indexer;
   searcher: Searcher;
   normalize: (training: Training, option: string) => NormalizedTraining;
@@ -31,7 +32,7 @@ const WRITES = { writes: true };
 
 /** The operations of the index that a vector store uses. */
 export function vectorStoreOperations(parts: VectorStoreParts): VectorStoreOperations {
-  const { pool, knownSchema, dimensions, scope, indexer, searcher } = parts;
+  const { pool, knownSchema, dimensions, filter, indexer, searcher } = parts;
   return {
     upsert: async (trainings, vectors) => {
       // Check all before storing the first.
@@ -49,7 +50,7 @@ export function vectorStoreOperations(parts: VectorStoreParts): VectorStoreOpera
     delete: async (selection) => {
       if (selection.ids !== undefined) {
         const ids = encodeTrainingIds(selection.ids, knownSchema.layout.idType);
-        await knownSchema.follow(() => refuseChunkIds(pool, knownSchema.layout, ids, scope), WRITES);
+        await knownSchema.follow(() => refuseChunkIds(pool, knownSchema.layout, ids, filter), WRITES);
       }
       await parts.deleteTrainings(selection);
     },
@@ -67,7 +68,7 @@ export function vectorStoreOperations(parts: VectorStoreParts): VectorStoreOpera
       checkList("ids", ids);
       const { idType } = knownSchema.layout;
       const encoded = Array.from(ids, (id, index) => encodeChunkId(id, idType, `ids[${index}]`));
-      return knownSchema.follow(() => readById(pool, knownSchema.layout, encoded, scope), WRITES);
+      return knownSchema.follow(() => readById(pool, knownSchema.layout, encoded, filter), WRITES);
     },
   };
 }

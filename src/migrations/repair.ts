@@ -7,7 +7,14 @@ import { plainIndexes } from "./plain-indexes.js";
 import { forgetFilling } from "../words/stored-words.js";
 import { createWordTable, wordIndexes } from "../words/word-table.js";
 import { run } from "./run.js";
-import { addLexemes, addLexemesTrigger, dropLexemes, grantWords, indexLexemes, PENDING_KILOBYTES } from "./text-search.js";
+import {
+  addLexemes,
+  addLexemesTrigger,
+  dropLexemes,
+  grantWords,
+  indexLexemes,
+  PENDING_KILOBYTES,
+} from "./text-search.js";
 
 /** More tickets than calls in progress can have taken without storing them. */
 const MAX_UNSTORED_TICKETS = 1_000_000;

@@ -5,14 +5,16 @@ import { Indexer } from "../writing/indexer.js";
 import { openIndex, type OpenIndex } from "./open-index.js";
 import { refuseOtherModel } from "./model-mismatch.js";
 import { notifier, type Notify } from "../calls/notices.js";
+import { Reader } from "../inspecting/reader.js";
 import { checkIndexOptions, checkSplitter, type TrainingIndexOptions } from "./index-options.js";
 import { DEFAULT_EF_SEARCH, MAX_K } from "../searching/search-options.js";
 import { checkPool } from "../calls/host-database.js";
+import { Reconciler } from "../reconciling/reconciler.js";
 import { Remover } from "../writing/remover.js";
 import { Searcher } from "../searching/searcher.js";
 import { TicketOrder } from "../writing/ticket-order.js";
 import { boundedPool, type BoundedPool } from "../postgres/bounded-database.js";
-import { compileScope, type Scope } from "../filtering/scope.js";
+import { narrowedFilter, openingFilter, type IndexFilter } from "../filtering/index-filter.js";
 import { quoteIdentifier } from "../postgres/identifiers.js";
 import { DEFAULT_SCHEMA, type Layout } from "../schema/layout.js";
 import { NamedStatements } from "../postgres/named-statements.js";
@@ -21,25 +23,40 @@ import { KnownSchema } from "../schema/known-schema.js";
 import { checkSequence } from "../storing/ticket-sequence.js";
 import type { WriteTarget } from "../storing/write-target.js";
 import { OfferedWords } from "../words/offered-words.js";
-import { compileSynonyms } from "../words/synonyms.js";
+import { compileSynonyms, type CompiledSynonyms } from "../words/synonyms.js";
 import type { TrainingHeader } from "../chunking/training-input.js";
+import type { Filter } from "../types.js";
 
-/** The parts of an open index. */
-export interface IndexParts extends OpenIndex {
+/** The parts that an index shares with those that are narrowed from it. */
+interface SharedParts extends OpenIndex {
   embeddings: EmbeddingsInterface;
   /** The host's pool, with bounded waits. */
   pool: BoundedPool;
+  header: TrainingHeader | undefined;
+  knownSchema: KnownSchema;
+  statements: NamedStatements;
+  chunker: Chunker;
+  /** Orders the calls of this process, whatever filter their index has. */
+  ticketOrder: TicketOrder;
+  offeredWords: OfferedWords;
+  /** The default `efSearch`. */
+  efSearch: number;
+  synonyms: CompiledSynonyms | undefined;
+  /** Reports a fallback to the host. */
+  notify: Notify;
+}
+
+/** The parts of an open index. */
+export interface IndexParts extends SharedParts {
   /** The current layout; it changes when the schema is migrated. */
   readonly layout: Layout;
   /** The filter of the index, compiled. */
-  scope: Scope;
-  header: TrainingHeader | undefined;
+  filter: IndexFilter;
   indexer: Indexer;
   remover: Remover;
+  reconciler: Reconciler;
   searcher: Searcher;
-  knownSchema: KnownSchema;
-  /** Reports a fallback to the host. */
-  notify: Notify;
+  reader: Reader;
 }
 
 /**
@@ -53,7 +70,7 @@ export async function openParts(embeddings: EmbeddingsInterface, options: Traini
   const pool = boundedPool(checkPool((options as TrainingIndexOptions | undefined)?.pool));
   const schema = options.schema ?? DEFAULT_SCHEMA;
   quoteIdentifier(schema, "schema");
-  const scope = compileScope(options.filter);
+  const filter = openingFilter(options.filter);
   const efSearch = checkInteger("hnsw.efSearch", options.hnsw?.efSearch ?? DEFAULT_EF_SEARCH, 1, MAX_K);
   const splitter = checkSplitter(options.splitter);
   const header = checkFunction("header", options.header);
@@ -61,7 +78,7 @@ export async function openParts(embeddings: EmbeddingsInterface, options: Traini
   const notify = notifier(checkFunction("onNotice", options.onNotice));
 
   const open = await openIndex(embeddings, pool, schema, options.profile, notify);
-  const { profileId, embedder, profile } = open;
+  const { profileId, profile } = open;
   const knownSchema = new KnownSchema({
     database: pool,
     schema,
@@ -72,6 +89,38 @@ export async function openParts(embeddings: EmbeddingsInterface, options: Traini
   });
   await knownSchema.current(); // now, so that the first search is a single statement like later ones
   await checkSequence(pool, knownSchema.layout, notify);
+  const statements = new NamedStatements(pool, notify);
+  const shared: SharedParts = {
+    ...open,
+    embeddings,
+    pool,
+    header,
+    knownSchema,
+    statements,
+    offeredWords: new OfferedWords({ statements, knownSchema }),
+    synonyms,
+    chunker: new Chunker(splitter, profile),
+    ticketOrder: new TicketOrder(),
+    efSearch,
+    notify,
+  };
+  return connect(shared, filter);
+}
+
+/**
+ * The parts of an index that sees less: a further filter is ANDed with its own. Asks the database nothing.
+ *
+ * @throws {@link InvalidArgumentError}
+ */
+export function narrowedParts(parts: IndexParts, filter: Filter): IndexParts {
+  return connect(parts, narrowedFilter(parts.filter, filter));
+}
+
+/** Makes the parts that depend on the filter. */
+function connect(shared: SharedParts, filter: IndexFilter): IndexParts {
+  const { pool, profile, embedder, header, knownSchema, statements, offeredWords, chunker, ticketOrder } = shared;
+  const { efSearch, synonyms, notify } = shared;
+  const { dimensions } = profile;
   const target: WriteTarget = {
     get layout() {
       return knownSchema.layout;
@@ -79,36 +128,50 @@ export async function openParts(embeddings: EmbeddingsInterface, options: Traini
     get vectorOid() {
       return knownSchema.vectorOid;
     },
-    scope,
+    scope: filter.scope,
     claim: claimOf(profile),
   };
-  const chunker = new Chunker(splitter, profile);
-  const ticketOrder = new TicketOrder();
-  const statements = new NamedStatements(pool, notify);
-  const { dimensions } = profile;
-  return {
-    ...open,
-    embeddings,
+  const indexer = new Indexer({
     pool,
+    connection: { statements, knownSchema, notify },
+    target,
+    embedder,
+    chunker,
+    offeredWords,
+    ticketOrder,
+    notify,
+  });
+  const remover = new Remover({ pool, target, ticketOrder, notify, knownSchema });
+  return {
+    ...shared,
     get layout() {
       return knownSchema.layout;
     },
-    scope,
-    header,
-    indexer: new Indexer({
-      pool,
-      connection: { statements, knownSchema, notify },
-      target,
-      embedder,
-      chunker,
-      offeredWords: new OfferedWords({ statements, knownSchema }),
-      ticketOrder,
-      notify,
+    filter,
+    indexer,
+    remover,
+    reconciler: new Reconciler({
+      ...{
+        pool,
+        statements,
+        knownSchema,
+        target,
+        indexer,
+        remover,
+        embedder,
+        chunker,
+        ticketOrder,
+        notify,
+        dimensions,
+      },
+      filter: filter.condition,
+      hasHeader: header !== undefined,
     }),
-    remover: new Remover({ pool, target, ticketOrder, notify, knownSchema }),
-    searcher: new Searcher({ statements, knownSchema, dimensions, embedder, scope, efSearch, synonyms, notify }),
-    knownSchema,
-    notify,
+    searcher: new Searcher({
+      ...{ statements, knownSchema, dimensions, embedder, efSearch, synonyms, notify },
+      filter: filter.condition,
+    }),
+    reader: new Reader({ statements, knownSchema, filter: filter.condition }),
   };
 }
 

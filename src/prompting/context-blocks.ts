@@ -2,7 +2,8 @@ import { checkList, isObject } from "../calls/checks.js";
 import { InvalidArgumentError } from "../errors.js";
 import { PLACE_KEY } from "../text.js";
 import { joinPieces, type Piece } from "../chunking/join-pieces.js";
-import type { ChunkPassage, Highlighted, Metadata, RetrievedPlace, TextRange, TrainingId } from "../types.js";
+import type { Metadata, TrainingId } from "../types.js";
+import type { ChunkPassage, Highlighted, RetrievedPlace, TextRange } from "../hit-types.js";
 
 /** A passage for a prompt: a hit of `similar`, or a document from a retriever. */
 export type Passage =

@@ -2,7 +2,8 @@ import { checkFunction, checkOptions, isObject, namesOfProperties } from "../cal
 import { addPassage, blocksOf, type Block, type Passage } from "./context-blocks.js";
 import { InvalidArgumentError } from "../errors.js";
 import { runHostCode } from "../calls/host-code.js";
-import type { Metadata, TextRange, TrainingId } from "../types.js";
+import type { Metadata, TrainingId } from "../types.js";
+import type { TextRange } from "../hit-types.js";
 
 export type { Passage } from "./context-blocks.js";
 

@@ -1,5 +1,5 @@
 import { namesOf } from "../schema/layout.js";
-import type { SearchStrategy } from "../types.js";
+import type { SearchStrategy } from "../hit-types.js";
 import type { VisibleChunks } from "./visible-chunks.js";
 
 /** Which of the found chunks to return. */

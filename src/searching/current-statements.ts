@@ -1,6 +1,9 @@
-import { sqlStateOf } from "../postgres/database.js";
+import { throwIfAborted } from "../errors.js";
+import { sqlStateOf, type Queryable } from "../postgres/database.js";
+import { hostClient } from "../postgres/host-client.js";
+import { NamedStatements } from "../postgres/named-statements.js";
+import type { KnownSchema } from "../schema/known-schema.js";
 import { namesOf, type Layout } from "../schema/layout.js";
-import type { NamedStatements } from "../postgres/named-statements.js";
 import { SchemaChanged } from "../schema/schema-change.js";
 import { cached, cacheOf } from "./search-cache.js";
 import { versionOf, type SchemaState } from "../schema/schema-state.js";
@@ -52,6 +55,30 @@ export class CurrentStatements {
     const write = (): string => withVersion(text, parameters, layout, chunkOid);
     return text.length < MAX_CACHED_TEXT ? cached(guarded, text, write) : write();
   }
+}
+
+/**
+ * Reads from the current schema. With a host's client everything is read through it: the pool may have no other to spare.
+ *
+ * @param read - called again if the known schema turns out to be outdated
+ */
+export async function readCurrent<T>(
+  { knownSchema, statements }: { knownSchema: KnownSchema; statements: NamedStatements },
+  { client, signal }: { client?: Queryable | undefined; signal?: AbortSignal | undefined },
+  read: (statements: CurrentStatements, state: SchemaState) => Promise<T>,
+): Promise<T> {
+  const readBy = (named: NamedStatements, state: SchemaState): Promise<T> =>
+    read(new CurrentStatements(named, state), state);
+  // Calls share one read of the catalogs: a signal ends the wait for it, but not the read.
+  const found = await knownSchema.follow(
+    (state) =>
+      client
+        ? hostClient(client, { signal }).read((session) => readBy(new NamedStatements(session), state))
+        : readBy(statements.within({ signal }), state),
+    { client, signal },
+  );
+  throwIfAborted(signal);
+  return found;
 }
 
 function withVersion(text: string, parameters: number, layout: Layout, chunkOid: number): string {

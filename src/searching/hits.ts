@@ -1,15 +1,7 @@
 import { namesOfProperties } from "../calls/checks.js";
 import { joinPieces, type Piece } from "../chunking/join-pieces.js";
-import type {
-  ChunkPassage,
-  Hit,
-  HybridScores,
-  Metadata,
-  Scores,
-  SearchMode,
-  SearchStrategy,
-  TrainingHit,
-} from "../types.js";
+import type { Metadata } from "../types.js";
+import type { ChunkPassage, Hit, HybridScores, Scores, SearchMode, SearchStrategy, TrainingHit } from "../hit-types.js";
 import { decodeVector } from "../postgres/codec.js";
 import type { HostNumber } from "../postgres/database.js";
 import type { Layout } from "../schema/layout.js";

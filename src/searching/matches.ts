@@ -1,5 +1,5 @@
 /** Where the question's words are in a hit's content. */
-import type { TextRange } from "../types.js";
+import type { TextRange } from "../hit-types.js";
 
 /** A letter with its marks, so that folding knows the place of each. */
 const LETTER = /\P{M}?\p{M}*/gsu;

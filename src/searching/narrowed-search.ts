@@ -1,13 +1,13 @@
 import { checkNames } from "../calls/checks.js";
 import { InvalidArgumentError } from "../errors.js";
 import {
-  checkSearch,
   DEFAULT_FETCH_K,
   DEFAULT_K,
   DEFAULT_RERANK_FACTOR,
   SEARCH_OPTIONS,
   type SimilarOptions,
 } from "./search-options.js";
+import { checkSearch } from "./checked-search.js";
 import type { Filter } from "../types.js";
 
 /** Search options of a retriever: those of `similar`, except the ones that belong to a single call. */
@@ -40,7 +40,7 @@ export function narrowSearch(
   path: string,
 ): RetrieverSearch {
   checkNames(asked, CALL_SEARCH, "a call of a retriever", path);
-  checkSearch(asked, { scope: [], efSearch }); // before Math.min, which turns numeric strings into numbers
+  checkSearch(asked, { efSearch }); // before Math.min, which turns numeric strings into numbers
   if (asked.mode === "text" && own.maxDistance !== undefined) {
     throw new InvalidArgumentError(
       `${path}.mode`,

@@ -4,7 +4,7 @@ import type { Notify } from "../calls/notices.js";
 import { withTimeLimit } from "../calls/time-limit.js";
 import { InvalidArgumentError, orAbort, throwIfAborted, TrainingIndexError } from "../errors.js";
 import { PLACE_KEY } from "../text.js";
-import type { ChunkPassage, Hit } from "../types.js";
+import type { ChunkPassage, Hit } from "../hit-types.js";
 import type { Found } from "./hits.js";
 
 /**

@@ -45,7 +45,10 @@ export function planKeyOf(...search: [limit: number, candidates: number, conditi
   return createHash("sha1").update(JSON.stringify(search)).digest("base64");
 }
 
-const VECTOR_INDEX_SCAN = /Index Scan using \S*_embedding/;
+/** Whether a plan finds chunks by the vector index. */
+export function usesVectorIndex(plan: string): boolean {
+  return /Index Scan using \S*_embedding/.test(plan);
+}
 
 /**
  * Asks the planner once how it would run a search, and caches the answer. Planning takes about as long as the search: without
@@ -57,7 +60,7 @@ export async function learnPlan(
   explain: () => Promise<string>,
 ): Promise<SearchPlan> {
   return cached(plans, key, () => {
-    const learning = explain().then<SearchPlan>((plan) => (VECTOR_INDEX_SCAN.test(plan) ? "by vector" : "exact"));
+    const learning = explain().then<SearchPlan>((plan) => (usesVectorIndex(plan) ? "by vector" : "exact"));
     learning.catch(() => plans.delete(key));
     return learning;
   });

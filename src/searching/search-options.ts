@@ -1,20 +1,10 @@
-import { checkFunction, checkInteger, checkNames, checkNumber, namesOfProperties } from "../calls/checks.js";
-import { InvalidArgumentError } from "../errors.js";
-import { checkCall } from "../calls/call-options.js";
+import { namesOfProperties } from "../calls/checks.js";
 import { MAX_EF_SEARCH } from "./scan.js";
-import type { Condition } from "../filtering/condition.js";
 import type { MarginalRelevance } from "./marginal-relevance.js";
 import type { Queryable } from "../postgres/database.js";
-import {
-  checkRerank,
-  type CheckedRerank,
-  type DocumentCompressor,
-  type RerankOptions,
-  type Reranker,
-} from "./rerank.js";
-import type { Scope } from "../filtering/scope.js";
-import { searchCondition } from "../filtering/filter.js";
-import type { Filter, SearchMode, SearchStrategy } from "../types.js";
+import type { DocumentCompressor, RerankOptions, Reranker } from "./rerank.js";
+import type { Filter } from "../types.js";
+import type { SearchMode, SearchStrategy } from "../hit-types.js";
 
 /** A scan cannot return more chunks than it has candidates. */
 export const MAX_K = MAX_EF_SEARCH;
@@ -25,16 +15,16 @@ export const DEFAULT_K = 5;
 /** With ten candidates per chunk a `bit` index finds what a `vector` index does (measured: docs/performance.md). */
 export const DEFAULT_RERANK_FACTOR = 10;
 /** The weights that find best on question sets in Portuguese and English (measured: docs/retrieval.md). */
-const DEFAULT_WEIGHTS = { vector: 0.35, text: 0.65 };
+export const DEFAULT_WEIGHTS = { vector: 0.35, text: 0.65 };
 /** A higher weight would drown out the other search. */
-const MAX_WEIGHT = 1000;
+export const MAX_WEIGHT = 1000;
 /** Bounds the work: a hundred times that of a search without re-ranking. */
-const MAX_RERANK_FACTOR = 100;
+export const MAX_RERANK_FACTOR = 100;
 /** More than any prompt needs from one training. */
-const MAX_NEIGHBORS = 50;
+export const MAX_NEIGHBORS = 50;
 /** LangChain's defaults for an MMR search: number of candidates, and weight of relevance against diversity. */
 export const DEFAULT_FETCH_K = 20;
-const DEFAULT_LAMBDA = 0.5;
+export const DEFAULT_LAMBDA = 0.5;
 
 /** A value that only some modes or strategies take. */
 type OnlyWith<Chosen, Required, Value> = Chosen extends Required ? Value : never;
@@ -165,145 +155,3 @@ export const SEARCH_OPTIONS = namesOfProperties<AnySearchOptions>({
   signal: true,
   timeoutMs: true,
 });
-const WEIGHTS = namesOfProperties<NonNullable<AnySearchOptions["weights"]>>({ vector: true, text: true });
-const NEIGHBORS = namesOfProperties<NonNullable<AnySearchOptions["neighbors"]>>({
-  before: true,
-  after: true,
-});
-const MMR = namesOfProperties<MarginalRelevance>({ fetchK: true, lambda: true });
-
-/** A search's options, checked, with every default filled in. */
-export interface CheckedSearch {
-  mode: SearchMode;
-  strategy: SearchStrategy;
-  k: number;
-  efSearch: number;
-  rerankFactor: number;
-  condition: Condition | undefined;
-  weights: { vector: number; text: number };
-  typos: boolean;
-  minScore: number;
-  maxDistance: number;
-  perTraining: number | undefined;
-  neighbors: { before: number; after: number } | undefined;
-  mmr: { fetchK: number; lambda: number } | undefined;
-  matches: boolean;
-  rerank: CheckedRerank | undefined;
-}
-
-const searchStrategies: readonly SearchStrategy[] = ["chunks", "trainings"];
-const searchModes: readonly SearchMode[] = ["vector", "text", "hybrid"];
-
-/**
- * @param defaults - the index's filter, which applies to every search, and its `efSearch`
- * @throws {@link InvalidArgumentError} naming the option
- */
-export function checkSearch(options: AnySearchOptions, defaults: { scope: Scope; efSearch: number }): CheckedSearch {
-  checkCall(options, SEARCH_OPTIONS, "similar");
-  const { mode = "vector", strategy = "chunks" } = options;
-  checkOneOf("mode", mode, searchModes);
-  checkOneOf("strategy", strategy, searchStrategies);
-  checkFunction("onTextOnly", options.onTextOnly);
-  const k = checkInteger("k", options.k ?? DEFAULT_K, 1, MAX_K);
-  return {
-    mode,
-    strategy,
-    k,
-    efSearch: checkInteger("efSearch", options.efSearch ?? defaults.efSearch, 1, MAX_K),
-    rerankFactor: checkInteger("rerankFactor", options.rerankFactor ?? DEFAULT_RERANK_FACTOR, 1, MAX_RERANK_FACTOR),
-    condition: searchCondition(defaults.scope, options.filter),
-    weights: checkWeights(options.weights),
-    typos: checkTypos(options.typos),
-    ...checkThreshold(options, mode),
-    perTraining:
-      options.perTraining === undefined ? undefined : checkInteger("perTraining", options.perTraining, 1, MAX_K),
-    neighbors: checkNeighbors(options.neighbors),
-    mmr: checkMarginalRelevance(options.mmr, k, mode === "vector" && strategy === "chunks"),
-    matches: checkMatches(options.matches),
-    rerank: checkReranking(options),
-  };
-}
-
-function checkOneOf<T extends string>(option: string, value: T, known: readonly T[]): void {
-  if (!known.includes(value)) throw new InvalidArgumentError(option, `must be one of ${known.join(", ")}`);
-}
-
-function checkTypos(typos: unknown): boolean {
-  if (typos !== undefined && typeof typos !== "boolean")
-    throw new InvalidArgumentError("typos", "must be true or false");
-  return typos ?? true;
-}
-
-function checkThreshold(
-  { minScore, maxDistance, onTextOnly }: AnySearchOptions,
-  mode: SearchMode,
-): { minScore: number; maxDistance: number } {
-  if (maxDistance !== undefined && mode === "text") {
-    throw new InvalidArgumentError(
-      "maxDistance",
-      'works with modes "vector" and "hybrid" only: a text search has no distances; use minScore',
-    );
-  }
-  if (maxDistance !== undefined && onTextOnly) {
-    throw new InvalidArgumentError(
-      "maxDistance",
-      "cannot be combined with onTextOnly: hits found by words alone have no distance; use minScore",
-    );
-  }
-  return {
-    minScore: minScore === undefined ? -Infinity : checkNumber("minScore", minScore, -1, 1),
-    maxDistance: maxDistance === undefined ? Infinity : checkNumber("maxDistance", maxDistance, 0, 2),
-  };
-}
-
-function checkNeighbors(neighbors: AnySearchOptions["neighbors"]): CheckedSearch["neighbors"] {
-  if (neighbors === undefined) return undefined;
-  checkNames(neighbors, NEIGHBORS, "similar", "neighbors");
-  const { before = 0, after = 0 } = neighbors;
-  return {
-    before: checkInteger("neighbors.before", before, 0, MAX_NEIGHBORS),
-    after: checkInteger("neighbors.after", after, 0, MAX_NEIGHBORS),
-  };
-}
-
-function checkMarginalRelevance(mmr: AnySearchOptions["mmr"], k: number, isAllowed: boolean): CheckedSearch["mmr"] {
-  if (mmr === undefined) return undefined;
-  if (!isAllowed) {
-    throw new InvalidArgumentError("mmr", 'works with mode "vector" and strategy "chunks" only');
-  }
-  checkNames(mmr, MMR, "similar", "mmr");
-  const { fetchK = DEFAULT_FETCH_K, lambda = DEFAULT_LAMBDA } = mmr;
-  return {
-    fetchK: Math.max(checkInteger("mmr.fetchK", fetchK, 1, MAX_K), k),
-    lambda: checkNumber("mmr.lambda", lambda, 0, 1),
-  };
-}
-
-function checkMatches(matches: unknown = false): boolean {
-  if (typeof matches !== "boolean") throw new InvalidArgumentError("matches", "must be true or false");
-  return matches;
-}
-
-function checkReranking({ rerank, strategy, mmr }: AnySearchOptions): CheckedRerank | undefined {
-  if (rerank !== undefined && strategy === "trainings") {
-    throw new InvalidArgumentError("rerank", 'works with strategy "chunks" only');
-  }
-  if (rerank !== undefined && mmr !== undefined) {
-    throw new InvalidArgumentError("rerank", "cannot be combined with mmr: both choose the order of the hits");
-  }
-  return checkRerank(rerank, MAX_K);
-}
-
-function checkWeights(weights: AnySearchOptions["weights"]): CheckedSearch["weights"] {
-  if (weights === undefined) return DEFAULT_WEIGHTS;
-  checkNames(weights, WEIGHTS, "similar", "weights");
-  const { vector = DEFAULT_WEIGHTS.vector, text = DEFAULT_WEIGHTS.text } = weights;
-  for (const [name, weight] of Object.entries({ vector, text })) {
-    if (!Number.isFinite(weight) || weight < 0 || weight > MAX_WEIGHT) {
-      throw new InvalidArgumentError(`weights.${name}`, `must be a number from 0 to ${MAX_WEIGHT}`);
-    }
-  }
-  const sum = vector + text;
-  if (sum === 0) throw new InvalidArgumentError("weights", "must not both be 0");
-  return { vector: vector / sum, text: text / sum };
-}

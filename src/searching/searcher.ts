@@ -4,18 +4,18 @@ import { runHostCode } from "../calls/host-code.js";
 import { chooseDiverse } from "./marginal-relevance.js";
 import type { Notify } from "../calls/notices.js";
 import { checkQuery } from "./query.js";
-import { checkSearch, type AnySearchOptions, type CheckedSearch } from "./search-options.js";
-import type { Scope } from "../filtering/scope.js";
+import type { AnySearchOptions } from "./search-options.js";
+import { checkSearch, type CheckedSearch } from "./checked-search.js";
+import type { Condition } from "../filtering/condition.js";
 import { toTrainingHits, type Found, type FoundChunk } from "./hits.js";
-import { CurrentStatements } from "./current-statements.js";
-import { hostClient } from "../postgres/host-client.js";
-import { NamedStatements } from "../postgres/named-statements.js";
+import { readCurrent } from "./current-statements.js";
+import type { NamedStatements } from "../postgres/named-statements.js";
 import { searchByVector, type SearchTarget } from "./vector-search.js";
-import type { KnownSchema, SchemaState } from "../schema/known-schema.js";
+import type { KnownSchema } from "../schema/known-schema.js";
 import { requireTextSearch, searchHybrid, searchText, searchTextOnly } from "./text-search.js";
 import { reranked, type CheckedRerank } from "./rerank.js";
 import { withTimeLimit } from "../calls/time-limit.js";
-import type { Hit, TrainingHit } from "../types.js";
+import type { Hit, TrainingHit } from "../hit-types.js";
 import type { CompiledSynonyms } from "../words/synonyms.js";
 
 /** Dependencies of a {@link Searcher}. */
@@ -24,8 +24,8 @@ export interface SearcherParts {
   dimensions: number;
   knownSchema: KnownSchema;
   embedder: Embedder;
-  /** The index's own filter, compiled. */
-  scope: Scope;
+  /** The index's own filter, compiled; `undefined` without one. */
+  filter: Condition | undefined;
   /** The index's default `efSearch`. */
   efSearch: number;
   synonyms: CompiledSynonyms | undefined;
@@ -103,7 +103,7 @@ export class Searcher {
     const { k, mmr } = checked;
     const vector = await this.#vectorOf(query, call.signal);
     const wanted = { ...checked, k: mmr?.fetchK ?? k, vector };
-    const found = await this.#read(call, (target) => searchByVector(target, wanted, mmr !== undefined));
+    const found = await this.read(call, (target) => searchByVector(target, wanted, mmr !== undefined));
     const near = found.filter(({ hit }) => meetsThresholds(hit, checked));
     return mmr ? chooseDiverse(vector, near, k, mmr.lambda, call.signal) : near;
   }
@@ -120,14 +120,14 @@ export class Searcher {
   }
 
   async #findByText(search: CheckedSearch & { question: string }, call: CallOptions): Promise<Found<"text">[]> {
-    return this.#read(call, (target) => searchText(target, search));
+    return this.read(call, (target) => searchText(target, search));
   }
 
   async #findByBoth(search: CheckedSearch & { question: string }, call: CallOptions): Promise<Found<"hybrid">[]> {
     const { signal, onTextOnly } = call;
     try {
       const vector = await this.#vectorOf(search.question, signal);
-      return await this.#read(call, (target) => searchHybrid(target, { ...search, vector }));
+      return await this.read(call, (target) => searchHybrid(target, { ...search, vector }));
     } catch (error) {
       if (!onTextOnly || !EmbeddingError.is(error) || signal?.aborted) throw error;
       this.#parts.notify({
@@ -138,7 +138,7 @@ export class Searcher {
       runHostCode("onTextOnly", () => {
         onTextOnly(error);
       });
-      return this.#read(call, (target) => searchTextOnly(target, search));
+      return this.read(call, (target) => searchTextOnly(target, search));
     }
   }
 
@@ -159,31 +159,15 @@ export class Searcher {
   }
 
   /**
-   * Runs a search against the current schema. With a host's client everything is read through it: the pool may have no
-   * other to spare.
+   * Runs a search against the current schema.
    *
    * @param find - called again if the known schema turns out to be outdated
    */
-  async #read<T>({ client, signal }: CallOptions, find: (target: SearchTarget) => Promise<T>): Promise<T> {
-    const { knownSchema, dimensions, statements, synonyms, notify } = this.#parts;
-    const findBy = (named: NamedStatements, state: SchemaState): Promise<T> =>
-      find({
-        statements: new CurrentStatements(named, state),
-        state,
-        dimensions,
-        synonyms,
-        notify,
-      });
-    // Calls share one read of the catalogs: a signal ends the wait for it, but not the read.
-    const found = await knownSchema.follow(
-      (state) =>
-        client
-          ? hostClient(client, { signal }).read((session) => findBy(new NamedStatements(session), state))
-          : findBy(statements.within({ signal }), state),
-      { client, signal },
+  async read<T>(call: Pick<CallOptions, "client" | "signal">, find: (target: SearchTarget) => Promise<T>): Promise<T> {
+    const { dimensions, synonyms, notify } = this.#parts;
+    return readCurrent(this.#parts, call, (statements, state) =>
+      find({ statements, state, dimensions, synonyms, notify }),
     );
-    throwIfAborted(signal);
-    return found;
   }
 }
 

@@ -1,6 +1,6 @@
 /** The rows of searches by words, and what they add to a hit. */
 import type { HostNumber } from "../postgres/database.js";
-import type { ChunkPassage, Highlighted, WordScores } from "../types.js";
+import type { ChunkPassage, Highlighted, WordScores } from "../hit-types.js";
 import { correctionsOf } from "../words/corrections.js";
 import { wordsOfText } from "../words/searched-words.js";
 import type { HitRow, PassageRow } from "./hits.js";

@@ -65,6 +65,18 @@ export async function searchByVector(
   return mapInTurns(rows, (row) => toFound(row, state.layout));
 }
 
+/** Finds the nearest chunks by comparing all that match the condition, whatever the vector index. */
+export async function searchExactly(
+  { statements, state, dimensions }: SearchTarget,
+  search: VectorSearch,
+): Promise<FoundChunk[]> {
+  const { shape, efSearch } = scanFor(search, dimensions, { limit: search.k, plan: "exact" }, state);
+  const text = searchChunks(state.layout, shape, search, { withEmbedding: false, neighbors: search.neighbors });
+  const values = [encodeVector(search.vector), efSearch, ...(search.condition?.values ?? [])];
+  const rows = await statements.query<HitRow>(text, values, { keepsPlan: false });
+  return mapInTurns(rows, (row) => toFound(row, state.layout));
+}
+
 /** The longest condition, in characters, whose statement is cached. */
 const MAX_CACHED_CONDITION = 1000;
 

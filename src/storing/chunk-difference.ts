@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { PlannedChunk } from "../chunking/chunk-plan.js";
-import { canonicalMetadata } from "../text.js";
+import { canonicalStoredMetadata } from "../text.js";
 
 /** A new version of a training, ready to replace the stored one. */
 export interface PlannedTraining {
@@ -165,7 +165,7 @@ class CanonicalTexts {
   get(text: string): string {
     let canonical = this.#texts.get(text);
     if (canonical === undefined) {
-      canonical = canonicalMetadata(JSON.parse(text), "metadata");
+      canonical = canonicalStoredMetadata(JSON.parse(text));
       this.#texts.set(text, canonical);
     }
     return canonical;

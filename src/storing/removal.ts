@@ -62,3 +62,12 @@ export async function remove(
     return removed === undefined ? { status: "absent", removed: 0 } : { status: "deleted", removed };
   });
 }
+
+/** Deletes what deleted trainings, or ids without a training, still have of chunks. */
+export async function removeLeftovers(
+  database: Queryable,
+  { layout, scope }: WriteTarget,
+  keys: readonly string[],
+): Promise<void> {
+  await query(database, sql.deleteLeftovers(layout), [keys, scope]);
+}

@@ -31,6 +31,12 @@ SELECT ${nextTicket(layout)} AS ticket, max(newest)::text AS newest,
   (json_agg(id::text ORDER BY id))::text AS keys FROM found`;
 }
 
+/** A ticket for a call on any trainings that starts now, and the newest stored ticket, see {@link takeTicket}. */
+export function takeTicketForAll(layout: Layout): string {
+  return `
+SELECT ${nextTicket(layout)} AS ticket, (SELECT max(${newestTicketOf("t")})::text FROM ${namesOf(layout).training} t) AS newest`;
+}
+
 function newestTicketOf(stored: string): string {
   return `greatest(${stored}.ticket, ${stored}.barrier)`;
 }
@@ -142,6 +148,26 @@ RETURNING training_id::text AS key, cardinality(chunk_ids)::text AS chunks`;
 /** $1 ids. */
 export function deleteAllChunks(layout: Layout): string {
   return `DELETE FROM ${namesOf(layout).chunk} WHERE training_id = ANY ($1::${layout.idType}[])`;
+}
+
+/**
+ * $1 ids, $2 the scope. Deletes chunks and lists of chunks that deleted trainings, or ids without a training, still have.
+ * Locks the rows of the trainings, so that one that is being stored again is not touched.
+ */
+export function deleteLeftovers(layout: Layout): string {
+  const { training, indexed, chunk } = namesOf(layout);
+  const ids = `$1::${layout.idType}[]`;
+  const isLeft = (owner: string): string =>
+    `${owner}.training_id = ANY (${ids}) AND (${owner}.training_id = ANY (ARRAY(SELECT id FROM locked))
+    OR NOT EXISTS (SELECT FROM ${training} t WHERE t.id = ${owner}.training_id))`;
+  return `
+WITH locked AS MATERIALIZED (
+  SELECT id FROM ${training} t WHERE id = ANY (${ids}) AND deleted_at IS NOT NULL AND ${meets("t", "$2")}
+  ORDER BY id FOR NO KEY UPDATE
+), deleted AS (
+  DELETE FROM ${chunk} c WHERE ${isLeft("c")}
+)
+DELETE FROM ${indexed} i WHERE ${isLeft("i")}`;
 }
 
 /** $1 the scope, $2 ids, $3... the values of the condition. The living trainings among them that meet both. */

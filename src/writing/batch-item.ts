@@ -37,6 +37,8 @@ export class BatchItem {
   #stored: StoredVersion | undefined;
   #storedHashes: ReadonlySet<string> = new Set();
   #mustRewrite = false;
+  /** Ids of stored chunks whose vectors are not used. */
+  #damagedChunks: ReadonlySet<string> = new Set();
 
   constructor(training: NormalizedTraining, plan: ChunkPlan, splitter: string, state: StoredState | undefined) {
     this.training = training;
@@ -66,7 +68,10 @@ export class BatchItem {
    * Records the stored chunks, which were read after the state of the training. If another call stored a version in between,
    * the fence does not admit this one, and it is prepared again.
    */
-  observeChunks(chunks: readonly StoredChunk[]): void {
+  observeChunks(given: readonly StoredChunk[]): void {
+    const distrusted = new Set(given.filter(({ id }) => this.#damagedChunks.has(id)).map(({ hash }) => hash));
+    // No text has an empty hash. All rows with the hash, because a row can be copied from any other with the same hash.
+    const chunks = given.map((chunk) => (distrusted.has(chunk.hash) ? { ...chunk, hash: "" } : chunk));
     const contentTicket = this.#state?.content_ticket;
     this.#stored = contentTicket == null ? undefined : { contentTicket, chunks };
     this.#storedHashes = new Set(chunks.map(({ hash }) => hash));
@@ -99,6 +104,16 @@ export class BatchItem {
    */
   forceRewrite(): void {
     this.#mustRewrite = true;
+  }
+
+  /**
+   * Stores the training again even if it seems unchanged: its rows are damaged.
+   *
+   * @param damagedChunks - ids of chunks that are embedded again
+   */
+  distrust(damagedChunks: ReadonlySet<string>): void {
+    this.#mustRewrite = true;
+    this.#damagedChunks = damagedChunks;
   }
 
   /** Set if the stored version equals the given one: the input of `touch`, which records this call on it. */

@@ -2,7 +2,8 @@ import { BatchItem, type StoredState } from "./batch-item.js";
 import { planChunks } from "../chunking/chunk-plan.js";
 import { orAbort, throwIfAborted } from "../errors.js";
 import type { Notify } from "../calls/notices.js";
-import { PreparedBatch, type BatchParts, type PrepareOptions } from "./prepared-batch.js";
+import { PreparedBatch } from "./prepared-batch.js";
+import type { BatchParts, PrepareOptions } from "./batch-parts.js";
 import { isFaultOfTraining } from "./fault-of-training.js";
 import type { TicketOrder } from "./ticket-order.js";
 import type { Queryable } from "../postgres/database.js";
@@ -35,10 +36,17 @@ export class Indexer {
   async prepare(trainings: readonly NormalizedTraining[], options: PrepareOptions = {}): Promise<PreparedBatch> {
     throwIfAborted(options.signal);
     const database = databaseOf(this.#parts.pool, options);
-    const states = await this.#takeTickets(trainings, database, options.client === undefined);
+    const { ticket, damaged } = options;
+    const states =
+      ticket === undefined
+        ? await this.#takeTickets(trainings, database, options.client === undefined)
+        : await this.#readStates(trainings, database, ticket);
     const items: BatchItem[] = [];
     for (const [index, training] of trainings.entries()) {
-      items.push(await orAbort(() => this.#plan(training, states[index]), options.signal));
+      const item = await orAbort(() => this.#plan(training, states[index]), options.signal);
+      const damagedChunks = damaged?.get(training.key);
+      if (damagedChunks) item.distrust(damagedChunks);
+      items.push(item);
     }
     const batch = new PreparedBatch(this.#parts, items, options);
     await batch.embedMissing(database, options.signal);
@@ -112,6 +120,25 @@ export class Indexer {
   async #plan(training: NormalizedTraining, state: StoredState | undefined): Promise<BatchItem> {
     const { chunker } = this.#parts;
     return new BatchItem(training, await planChunks(training, chunker), await chunker.describe(), state);
+  }
+
+  /** @param ticket - taken earlier, by a call that includes this one */
+  async #readStates(
+    trainings: readonly NormalizedTraining[],
+    database: Queryable,
+    ticket: string,
+  ): Promise<StoredState[]> {
+    const { target, connection } = this.#parts;
+    const values = [
+      trainings.map(({ key }) => key),
+      trainings.map(({ revision }) => revision),
+      target.scope,
+      trainings.map(() => ticket),
+    ];
+    const read = (): Promise<StoredState[]> =>
+      queryWithKeptPlan(connection, database, sql.readStates(target.layout), values);
+    const states = await connection.knownSchema.follow(read, { writes: true });
+    return states.map((state) => ({ ...state, ticket }));
   }
 
   #takeTickets(

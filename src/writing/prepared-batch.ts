@@ -1,50 +1,23 @@
 import type { BatchItem, StoredState } from "./batch-item.js";
 import { embeddedText } from "../chunking/chunk-plan.js";
-import type { Chunker } from "../chunking/chunker.js";
-import { TOO_LONG, type Embedder } from "../embedding/embedder.js";
+import { TOO_LONG } from "../embedding/embedder.js";
 import { nameOf, splitTooLong, type MissingText } from "./missing-text.js";
 import { planEdit } from "../chunking/edit-plan.js";
 import { DatabaseError, orAbort, throwIfAborted } from "../errors.js";
 import { runHostCode } from "../calls/host-code.js";
 import { StalePreparation, type PlannedTraining } from "../storing/chunk-difference.js";
 import type { PlannedChunk } from "../chunking/chunk-plan.js";
-import type { BoundedPool, Limits } from "../postgres/bounded-database.js";
+import type { Limits } from "../postgres/bounded-database.js";
 import { query, type Queryable } from "../postgres/database.js";
 import { hostClient } from "../postgres/host-client.js";
-import {
-  supersededBy,
-  swap,
-  trySingleStatementSwap,
-  touch,
-  type SwapConnection,
-  type SwapOutcome,
-} from "../storing/swap.js";
+import { supersededBy, swap, trySingleStatementSwap, touch, type SwapOutcome } from "../storing/swap.js";
 import { readStoredChunks, readStoredTexts } from "../storing/stored-versions.js";
 import { claimLocked, claimSchema, MissingClaim } from "../storing/profile-claim.js";
-import type { WriteTarget } from "../storing/write-target.js";
 import { write, writeEach, writeStatement } from "../storing/write-transaction.js";
 import * as sql from "../storing/write-sql.js";
-import type { IndexingProgress, UpsertResult } from "../types.js";
-import { offerWithin, type OfferedWords } from "../words/offered-words.js";
-
-/** Dependencies of a {@link PreparedBatch}. */
-export interface BatchParts {
-  pool: BoundedPool;
-  /** Uses the same pool. */
-  connection: SwapConnection;
-  target: WriteTarget;
-  embedder: Embedder;
-  chunker: Chunker;
-  offeredWords: OfferedWords;
-}
-
-/** Options of {@link PreparedBatch} and of its preparation. */
-export interface PrepareOptions {
-  signal?: AbortSignal | undefined;
-  /** Reads go through this client of the host's. */
-  client?: Queryable | undefined;
-  onProgress?: ((progress: IndexingProgress) => void) | undefined;
-}
+import type { UpsertResult } from "../types.js";
+import { offerWithin } from "../words/offered-words.js";
+import type { BatchParts, PrepareOptions } from "./batch-parts.js";
 
 /** Attempts of a commit while other calls change the same trainings or claim the schema. */
 const MAX_ATTEMPTS = 5;

@@ -17,6 +17,8 @@ import { write, writeEach, writeStatement } from "../storing/write-transaction.j
 /** Options of the methods of {@link Remover}. */
 export interface RemoveOptions {
   revision?: string | null | undefined;
+  /** The ticket of a call that deletes in several parts, without a revision. Default: one that is taken now. */
+  ticket?: string | undefined;
   client?: Queryable | undefined;
   signal?: AbortSignal | undefined;
 }
@@ -55,6 +57,7 @@ export class Remover {
     if (keys.length === 0) return [];
     const removeWith = (ticket: string): Promise<RemovalOutcome[]> =>
       this.#removeWith(keys, { ticket, revision, condition: undefined }, options);
+    if (options.ticket !== undefined) return removeWith(options.ticket);
     const start = async (): Promise<{ ticket: string; outcomes?: RemovalOutcome[] }> => {
       const { ticket } = await this.#takeTicket<TakenTicket>(sql.takeTicket, [keys], options);
       // A delete without a revision ends the revision history. Later calls take their tickets only after it has done so.

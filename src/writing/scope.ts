@@ -1,7 +1,21 @@
 import type { NormalizedTraining } from "../chunking/training-input.js";
 import { InvalidArgumentError } from "../errors.js";
+import type { IndexFilter } from "../filtering/index-filter.js";
 import type { Scope } from "../filtering/scope.js";
 import type { Metadata } from "../types.js";
+
+/**
+ * Refuses a write through an index that only reads.
+ *
+ * @throws {@link InvalidArgumentError}
+ */
+export function requireWritable({ readsOnly }: Pick<IndexFilter, "readsOnly">): void {
+  if (readsOnly === undefined) return;
+  throw new InvalidArgumentError(
+    "filter",
+    `of this index allows reads only: ${readsOnly}. Write through the index that withFilter was called on`,
+  );
+}
 
 /**
  * Refuses a training that the filter of its own index would hide.

@@ -7,7 +7,7 @@ import {
   TrainingRetriever,
 } from "langchain-training-index";
 import { embeddedPool } from "langchain-training-index/embedded";
-import { similarityHandler } from "langchain-training-index/http";
+import { healthHandler, similarityHandler } from "langchain-training-index/http";
 import { migrate, migrationSql, migrationStatus } from "langchain-training-index/migrations";
 import { ollamaEmbeddings, embeddingProfiles } from "langchain-training-index/ollama";
 import { HashingEmbeddings } from "langchain-training-index/testing";
@@ -134,7 +134,30 @@ function optionFunctionsOf(
       required: true,
       call: (given) => index.deleteTrainings(given),
     },
+    { name: "verify", valid: { sample: 0, signal }, call: (given) => index.verify([], given) },
+    {
+      name: "an item of a source",
+      path: "source[0]",
+      valid: { id: "nothing", revision: 1 },
+      required: true,
+      call: (given) => index.verify([given]),
+    },
+    {
+      name: "reconcile",
+      valid: { dryRun: true, maxDeletes: 0, signal },
+      call: (given) => index.reconcile([], given),
+    },
+    { name: "recall", valid: { k: 3, efSearch: [40], sample: 1 }, call: (given) => index.recall(given) },
     { name: "prune", valid: { olderThanMs: 1e9 }, required: true, call: (given) => index.prune(given) },
+    { name: "status", valid: { signal, counts: false }, call: (given) => index.status(given) },
+    { name: "get", valid: { signal, timeoutMs: 1000 }, call: (given) => index.get("a", given) },
+    { name: "chunks", valid: { signal, timeoutMs: 1000 }, call: (given) => index.chunks("a", given) },
+    { name: "count", valid: { signal, filter: { ano: 1 } }, call: (given) => index.count(given) },
+    {
+      name: "list",
+      valid: { signal, filter: { ano: 1 }, after: "a", limit: 1 },
+      call: (given) => drain(index.list(given)),
+    },
     {
       name: "similar",
       valid: { ...SEARCH, mode: "vector", strategy: "chunks", signal, rerankFactor: 2 },
@@ -238,6 +261,11 @@ function optionFunctionsOf(
       name: "similarityHandler",
       valid: { maxK: 3, allowFilter: true, authorize: () => true, search: {}, onError: () => undefined },
       call: (given) => similarityHandler(index, given),
+    },
+    {
+      name: "healthHandler",
+      valid: { failOn: [], details: true, timeoutMs: 1, maxAgeMs: 1, authorize: () => true, onError: () => undefined },
+      call: (given) => healthHandler(index, given),
     },
     {
       name: "similarityHandler",

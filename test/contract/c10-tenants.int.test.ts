@@ -37,6 +37,7 @@ function trainingOf(bot: string, id: string, ano = 0): Training & { id: string }
 
 const READS: [string, (index: TrainingIndex, filter?: Filter) => Promise<{ metadata: object }[]>][] = [
   ["similar", (index, filter) => index.similar("loja", { k: 100, filter })],
+  ["list", (index, filter) => collect(index.list({ filter }))],
   ["a retriever", (index, filter) => index.asRetriever({ k: 100, filter }).invoke("loja")],
   ["similaritySearch", ({ vectorStore }, filter) => vectorStore.similaritySearch("loja", 100, filter)],
   [
@@ -95,6 +96,56 @@ describeOnServer("C10 No leak, no injection", (database) => {
     expect((await own.vectorStore.getByIds(ids)).map(({ id }) => id)).toEqual(["a0", "a1"]);
     expect((await other.vectorStore.getByIds(ids)).map(({ id }) => id)).toEqual(OTHERS);
     expect(await index.vectorStore.getByIds(ids)).toHaveLength(32);
+    for (const id of ids) {
+      const isOwn = id.startsWith("a");
+      expect((await own.get(id)) !== undefined, id).toBe(isOwn);
+      expect(await own.chunks(id), id).toHaveLength(isOwn ? 1 : 0);
+    }
+  });
+
+  it("the filter of an index applies to counts", async () => {
+    const { index, own, other } = await openAll();
+    for (const [counted, trainings] of [
+      [own, 3],
+      [other, 30],
+      [index, 33],
+    ] as const) {
+      expect(await counted.count()).toEqual({ trainings, chunks: trainings });
+      expect(await counted.count({ filter: { bot: { exists: true } } })).toEqual({ trainings, chunks: trainings });
+      expect((await counted.status()).counts).toMatchObject({ trainings, chunks: trainings });
+    }
+    expect(await own.count({ filter: { bot: "b" } })).toEqual({ trainings: 0, chunks: 0 });
+  });
+
+  it("the filter of an index applies to verify, reconcile and recall", async () => {
+    const { index, own, other } = await openAll();
+    expect(await own.verify()).toMatchObject({ checked: 3 });
+    expect(await own.verify([{ id: "a0" }, { id: "b0" }])).toMatchObject({
+      missing: { ids: ["b0"] },
+      orphaned: { ids: ["a1", "a2"] },
+    });
+    expect((await own.withFilter({ ano: { gte: 1 } }).verify([])).orphaned.ids).toEqual(["a1", "a2"]);
+    expect(await own.recall({ efSearch: [40] })).toMatchObject({ questions: 3 });
+    expect(await own.recall({ filter: { bot: "b" } })).toMatchObject({ questions: 0 });
+    await own.reconcile([trainingOf("a", "a0")], { maxDeletes: 100 });
+    expect(await other.count()).toMatchObject({ trainings: 30 });
+    expect(await index.count()).toMatchObject({ trainings: 31 });
+  });
+
+  it("the filter of an index applies to everything that an index narrowed from it does", async () => {
+    const { index, own } = await openAll();
+    for (const narrowed of [own.withFilter({ grupo: "x" }), own.withFilter({ ano: { gte: 0 } })]) {
+      expect(await narrowed.count()).toEqual({ trainings: 3, chunks: 3 });
+      expect(await narrowed.get("b0")).toBeUndefined();
+      expect(await narrowed.similar("loja", { k: 100 })).toHaveLength(3);
+    }
+    expect(await own.withFilter({ grupo: "x" }).deleteTraining("b0")).toMatchObject({ status: "absent" });
+    expect(await index.get("b0")).toMatchObject({ id: "b0" });
+    expect((await own.withFilter({ grupo: "x" }).verify([])).orphaned.ids).toEqual(["a0", "a1", "a2"]);
+    for (const filter of [{ bot: "b" }, { $or: [{ bot: "b" }, { ano: 1 }] }, { not: { bot: "a" } }]) {
+      const found = await collect(own.withFilter(filter).list());
+      expect(found.every(({ metadata }) => metadata["bot"] === "a")).toBe(true);
+    }
   });
 
   it.each<[string, (index: TrainingIndex) => Promise<unknown>, unknown]>([

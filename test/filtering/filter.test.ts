@@ -3,10 +3,11 @@ import { INEXACT_INTEGER } from "../../src/text.js";
 import { InvalidArgumentError } from "../../src/errors.js";
 import { numberedFrom } from "../../src/filtering/condition.js";
 import { searchCondition } from "../../src/filtering/filter.js";
+import { openingFilter } from "../../src/filtering/index-filter.js";
 
 function failureOf(filter: unknown): unknown {
   try {
-    searchCondition([], filter as never);
+    searchCondition(undefined, filter as never);
   } catch (error) {
     return error;
   }
@@ -23,28 +24,30 @@ const EMPTY = "must not be empty: leave it out to mean everything";
 
 describe("searchCondition", () => {
   it("is undefined without a filter and a scope", () => {
-    expect(searchCondition([], undefined)).toBeUndefined();
+    expect(searchCondition(undefined, undefined)).toBeUndefined();
   });
 
   it("makes one condition of all equalities", () => {
-    expect(searchCondition([], { grupo: "a", ativo: true, nivel: 2.5 })).toEqual({
+    expect(searchCondition(undefined, { grupo: "a", ativo: true, nivel: 2.5 })).toEqual({
       text: "metadata @> $1::jsonb",
       values: ['{"ativo":true,"grupo":"a","nivel":2.5}'],
     });
   });
 
-  it("applies the scope whatever the filter", () => {
-    expect(searchCondition(['{"bot":"a"}'], { $or: [{ bot: "b" }, { ano: { gt: 1 } }] })).toEqual({
-      text:
-        "(metadata @> $1::jsonb AND (metadata @> $2::jsonb OR (CASE WHEN jsonb_typeof((metadata -> $3::text)) = 'number'" +
-        " AND (metadata -> $3::text) > $4::jsonb THEN true ELSE false END)))",
-      values: ['{"bot":"a"}', '{"bot":"b"}', "ano", "1"],
-    });
+  it("applies the filter of the index whatever the filter", () => {
+    expect(searchCondition(openingFilter({ bot: "a" }).condition, { $or: [{ bot: "b" }, { ano: { gt: 1 } }] })).toEqual(
+      {
+        text:
+          "(metadata @> $1::jsonb AND (metadata @> $2::jsonb OR (CASE WHEN jsonb_typeof((metadata -> $3::text)) = 'number'" +
+          " AND (metadata -> $3::text) > $4::jsonb THEN true ELSE false END)))",
+        values: ['{"bot":"a"}', '{"bot":"b"}', "ano", "1"],
+      },
+    );
   });
 
   it("gives the same SQL for all filters of one shape, without any of the caller's text", () => {
     const shape = (key: string, value: string): string | undefined =>
-      searchCondition([], {
+      searchCondition(undefined, {
         [key]: value,
         [`${key}2`]: { ne: value, in: [value], notIn: [value, value], between: [value, value], like: value },
         [`${key}3`]: { arrayContains: [value], ilike: value, gte: value, exists: true },
@@ -61,7 +64,7 @@ describe("searchCondition", () => {
   });
 
   it("keeps the values of both of two keys that are stored as the same key", () => {
-    expect(searchCondition([], { "a\0": 1, "a\uFFFD": 2 })?.values).toEqual(['{"a\uFFFD":1}', '{"a\uFFFD":2}']);
+    expect(searchCondition(undefined, { "a\0": 1, "a\uFFFD": 2 })?.values).toEqual(['{"a\uFFFD":1}', '{"a\uFFFD":2}']);
   });
 
   it.each<[string, unknown, string, string]>([
@@ -153,7 +156,7 @@ describe("searchCondition", () => {
 
   it("refuses more than 1,000 values, wherever they are", () => {
     const list = Array.from({ length: 1000 }, (_, place) => place);
-    expect(searchCondition([], { ano: { in: list } })?.values[0]).toHaveLength(1000);
+    expect(searchCondition(undefined, { ano: { in: list } })?.values[0]).toHaveLength(1000);
     expect(failureOf({ ano: { in: [...list, 1] } })).toMatchObject({ option: "filter.ano.in" });
     expect(failureOf({ ano: { in: list }, mes: 1 })).toMatchObject({ option: "filter.mes" });
     expect(failureOf({ ano: { in: new Array(2 ** 32 - 1) } })).toMatchObject({ option: "filter.ano.in" });
@@ -161,7 +164,7 @@ describe("searchCondition", () => {
   });
 
   it("refuses filters that are nested too deep, or contain themselves", () => {
-    expect(searchCondition([], nestedIn(31) as never)).toBeDefined();
+    expect(searchCondition(undefined, nestedIn(31) as never)).toBeDefined();
     expect(failureOf(nestedIn(32))).toMatchObject({ option: `filter${".$not".repeat(32)}` });
     const cyclic: Record<string, unknown> = { grupo: "a" };
     cyclic["not"] = cyclic;
@@ -173,7 +176,7 @@ describe("searchCondition", () => {
 
   it("treats names of prototype properties as plain keys", () => {
     const filter = JSON.parse('{"__proto__": "a", "constructor": {"in": ["b"]}, "__proto__.x": 1}') as never;
-    expect(searchCondition([], filter)?.values).toEqual([
+    expect(searchCondition(undefined, filter)?.values).toEqual([
       '{"__proto__":"a"}',
       ['{"constructor":"b"}'],
       '{"__proto__.x":1}',
@@ -183,13 +186,13 @@ describe("searchCondition", () => {
   });
 
   it("treats and, or and not as metadata keys if their value is not a filter or a list of them", () => {
-    const { values } = searchCondition([], { and: "a", or: { in: ["b"] }, not: 1 }) ?? {};
+    const { values } = searchCondition(undefined, { and: "a", or: { in: ["b"] }, not: 1 }) ?? {};
     expect(values).toEqual(['{"and":"a","not":1}', ['{"or":"b"}']]);
   });
 
   it("compares dates as the ISO strings that metadata stores", () => {
     const day = Object.assign(new Date(0), { toISOString: () => "'" });
-    expect(searchCondition([], { dia: day, fim: { lt: new Date(1) } })?.values).toEqual([
+    expect(searchCondition(undefined, { dia: day, fim: { lt: new Date(1) } })?.values).toEqual([
       '{"dia":"1970-01-01T00:00:00.000Z"}',
       "fim",
       "1970-01-01T00:00:00.001Z",

@@ -1,5 +1,3 @@
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { AbortError, DatabaseError, EmbeddingError, InvalidArgumentError, SchemaError } from "../../src/errors.js";
 import {
@@ -8,7 +6,7 @@ import {
   type HttpIndex,
   type SimilarityHandlerOptions,
 } from "../../src/http/handler.js";
-import type { ChunkHit } from "../../src/types.js";
+import type { ChunkHit } from "../../src/hit-types.js";
 import {
   FakeIndex,
   failWith,
@@ -21,11 +19,8 @@ import {
   untilAborted,
   type Answer,
 } from "../support/http.js";
+import { collectGarbage } from "../support/garbage.js";
 import { answeredStatuses, describedStatuses, isDescribedRequest } from "../support/openapi.js";
-
-setFlagsFromString("--expose-gc");
-/** Forces a garbage collection. */
-const collectGarbage = runInNewContext("gc") as () => void;
 
 describe("a search over HTTP", () => {
   it("answers with the index's complete hits, in its order", async () => {

@@ -12,7 +12,7 @@ import {
 } from "../../src/langchain/retriever.js";
 import { toDocument } from "../../src/langchain/hit-document.js";
 import type { SimilarOptions } from "../../src/searching/search-options.js";
-import type { ChunkHit } from "../../src/types.js";
+import type { ChunkHit } from "../../src/hit-types.js";
 
 function hit(content: string, position = 0): ChunkHit {
   const place = { trainingId: "entregas", chunkId: `c${position}`, position, start: 0, end: content.length };

@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { citedContext, formatContext, type Passage } from "../../src/prompting/context.js";
 import { InvalidArgumentError } from "../../src/errors.js";
 import { toDocument } from "../../src/langchain/hit-document.js";
-import type { ChunkHit } from "../../src/types.js";
+import type { ChunkHit } from "../../src/hit-types.js";
 
 const delivery = {
   content: "O prazo de entrega é de três dias úteis.",

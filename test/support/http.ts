@@ -2,7 +2,7 @@
 import { AbortError } from "../../src/errors.js";
 import { similarityHandler, type HttpIndex, type SimilarityHandlerOptions } from "../../src/http/handler.js";
 import type { AnySearchOptions } from "../../src/searching/search-options.js";
-import type { ChunkHit, TrainingHit } from "../../src/types.js";
+import type { ChunkHit, TrainingHit } from "../../src/hit-types.js";
 import { checkAgainstDescription } from "./openapi.js";
 
 /** A found chunk. */

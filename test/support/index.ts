@@ -3,7 +3,7 @@ import { TrainingIndex, type ChunkHit, type Queryable, type TrainingIndexOptions
 import { migrate, type MigrateOptions } from "langchain-training-index/migrations";
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import type pg from "pg";
-import { onTestFinished } from "vitest";
+import { afterAll, beforeAll, beforeEach, onTestFinished } from "vitest";
 import { grantRights, uniqueName, type TestDatabase } from "./databases.js";
 
 export { gateOf } from "./gate.js";
@@ -32,6 +32,49 @@ export async function openTestIndex(
   const embeddings = new CountingEmbeddings(migration.dimensions ?? DIMENSIONS);
   const index = await TrainingIndex.initialize(embeddings, { pool, schema, ...options });
   return { index, embeddings, pool, owner, schema };
+}
+
+/**
+ * An index for all tests of a suite, in a schema that is emptied before each of them. For tests that leave the schema itself,
+ * and the embedder's hooks, as they are.
+ */
+export function sharedIndex(
+  database: TestDatabase,
+  { dimensions = DIMENSIONS }: Pick<MigrateOptions, "dimensions"> = {},
+): () => TestIndex {
+  const test = filledIndex(database, () => Promise.resolve(), { dimensions });
+  beforeEach(async () => {
+    const { owner, schema, embeddings } = test();
+    await owner.query(`TRUNCATE ${schema}.training CASCADE`);
+    Object.assign(embeddings, { texts: [], calls: 0 });
+  });
+  return test;
+}
+
+/** An index for all tests of a suite that is filled once, for tests that mostly read. */
+export function filledIndex(
+  database: TestDatabase,
+  fill: (test: TestIndex) => Promise<unknown>,
+  migration: MigrateOptions = {},
+): () => TestIndex {
+  let opened: TestIndex | undefined;
+  beforeAll(async () => {
+    const { pool, owner } = database;
+    const schema = uniqueName();
+    await migrate(owner, { dimensions: DIMENSIONS, ...migration, schema });
+    await grantRights(database, schema);
+    const embeddings = new CountingEmbeddings(migration.dimensions ?? DIMENSIONS);
+    const index = await TrainingIndex.initialize(embeddings, { pool, schema });
+    opened = { index, embeddings, pool, owner, schema };
+    await fill(opened);
+  });
+  afterAll(async () => {
+    if (opened) await database.owner.query(`DROP SCHEMA IF EXISTS ${opened.schema} CASCADE`);
+  });
+  return () => {
+    if (!opened) throw new Error("the index is open in hooks and tests only");
+    return opened;
+  };
 }
 
 /** A migrated schema, dropped when the test ends. */

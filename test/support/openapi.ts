@@ -15,11 +15,18 @@ interface DescribedResponse {
 }
 
 interface Description {
-  paths: Record<string, { post: { responses: Record<string, DescribedResponse> } }>;
+  paths: Record<string, Record<string, { responses: Record<string, DescribedResponse> }>>;
 }
 
+/** An operation of the description. */
+type Operation = readonly [path: string, method: string];
+const SEARCH: Operation = ["/oraculo/similarity", "post"];
+/** The operation of `healthHandler`. */
+export const HEALTH: Operation = ["/health", "get"];
+
 const description = parse(readFileSync(new URL("../../docs/openapi.yaml", import.meta.url), "utf8")) as Description;
-const { responses } = description.paths["/oraculo/similarity"]?.post ?? { responses: {} };
+const responsesOf = ([path, method]: Operation): Record<string, DescribedResponse> =>
+  description.paths[path]?.[method]?.responses ?? {};
 
 // OpenAPI has keywords that JSON Schema does not (`example`, `components`, ...).
 const ajv = new Ajv2020({ strict: false, allErrors: true });
@@ -28,23 +35,28 @@ ajv.addSchema(description, "openapi.yaml");
 /** Headers that the HTTP server adds to every answer. */
 const TRANSPORT_HEADERS = new Set(["content-type", "content-length", "connection", "keep-alive", "date"]);
 
-const answered = new Set<string>();
+const answered = new Map<Operation, Set<string>>([SEARCH, HEALTH].map((operation) => [operation, new Set()]));
 
-/** Checks an answer of the handler against `docs/openapi.yaml`: its status, its type, and its body. */
+/** Checks an answer of a search against `docs/openapi.yaml`: its status, its type, and its body. */
 export function checkAgainstDescription(
-  { status, headers }: Response,
+  response: Response,
   text: string,
   { fields, toResult }: SimilarityHandlerOptions = {},
 ): void {
-  answered.add(status.toString());
-  const described = responses[status];
+  // The description uses the default field names.
+  checkAnswer(SEARCH, response, response.status === 200 && (fields ?? toResult) ? undefined : text);
+}
+
+/** Checks an answer against `docs/openapi.yaml`: its status, its headers, and unless it is `undefined` its body. */
+export function checkAnswer(operation: Operation, { status, headers }: Response, text: string | undefined): void {
+  answered.get(operation)?.add(status.toString());
+  const described = responsesOf(operation)[status];
   expect(described, `status ${status} in docs/openapi.yaml`).toBeDefined();
   checkHeaders(headers, described?.headers ?? {});
   const type = headers.get("content-type") ?? "";
   expect(Object.keys(described?.content ?? {})).toEqual([type]);
-  // The description uses the default field names.
-  if (status === 200 && (fields ?? toResult)) return;
-  const validate = validatorAt("paths", "/oraculo/similarity", "post", "responses", status, "content", type, "schema");
+  if (text === undefined) return;
+  const validate = validatorAt("paths", ...operation, "responses", status, "content", type, "schema");
   expect(validate(JSON.parse(text)), ajv.errorsText(validate.errors)).toBe(true);
 }
 
@@ -68,14 +80,14 @@ function validatorAt(...path: (string | number)[]): ValidateFunction {
   return validate;
 }
 
-/** The statuses of all answers checked so far. */
-export function answeredStatuses(): string[] {
-  return [...answered].sort();
+/** The statuses of all answers of an operation checked so far. */
+export function answeredStatuses(operation = SEARCH): string[] {
+  return [...(answered.get(operation) ?? [])].sort();
 }
 
-/** The statuses in the description. */
-export function describedStatuses(): string[] {
-  return Object.keys(responses).sort();
+/** The statuses in the description of an operation. */
+export function describedStatuses(operation = SEARCH): string[] {
+  return Object.keys(responsesOf(operation)).sort();
 }
 
 /** Whether a request body matches the description. */

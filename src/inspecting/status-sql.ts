@@ -1,0 +1,89 @@
+import { optionalFrom } from "../filtering/condition.js";
+import { quoteLiteral } from "../postgres/identifiers.js";
+import { chunkTable, namesOf, type Layout } from "../schema/layout.js";
+import { VisibleChunks } from "../search-sql/visible-chunks.js";
+
+/** How a statement counts. */
+export interface StatusShape {
+  /** The filter of the index, with parameters from `$1`; `undefined` without one. */
+  condition: string | undefined;
+  /** Whether to count at all. */
+  counts: boolean;
+}
+
+/** Number of the condition's first parameter: after the names of the vector indexes and the limit of exact counts. */
+const FIRST_CONDITION_PARAMETER = 3;
+
+/**
+ * Everything that the status says, except whether the planner chooses the vector index. Only reads, also on a standby, and needs
+ * no right but `SELECT` on the tables. $1 names of the vector indexes, $2 bytes below which rows are counted, $3... the
+ * condition's values.
+ */
+export function indexStatus(layout: Layout, { condition, counts }: StatusShape): string {
+  const { profile, migration } = namesOf(layout);
+  // $2 has to be in the statement, so that Postgres knows its type.
+  const counted = counts ? countedRows(layout, condition) : "SELECT NULL::text WHERE $2::bigint IS NULL";
+  return `
+SELECT (SELECT max(version)::text FROM ${migration}) AS version, (p.model IS NOT NULL)::text AS recorded,
+  p.text_search, p.vector_index AS recorded_type,
+  pg_catalog.current_setting('server_version') AS postgres, pg_catalog.pg_is_in_recovery()::text AS is_standby,
+  (SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'vector') AS pgvector,
+  (SELECT default_version FROM pg_catalog.pg_available_extensions WHERE name = 'vector') AS pgvector_available,
+  pg_catalog.pg_relation_size(c.oid)::text AS chunk_bytes, pg_catalog.current_setting('block_size') AS page_bytes,
+  (c.reltuples < 0)::text AS lacks_statistics,
+  (SELECT pg_catalog.json_agg(${TABLE} ORDER BY r.relname)::text FROM pg_catalog.pg_class r
+    WHERE r.relnamespace = c.relnamespace AND r.relkind = 'r') AS tables,
+  (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', ic.relname, 'valid', i.indisvalid, 'ready', i.indisready,
+      'bytes', pg_catalog.pg_relation_size(ic.oid)))::text
+    FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
+    WHERE i.indrelid = c.oid AND ic.relname = ANY ($1::text[])) AS vector_indexes,
+  (SELECT pg_catalog.json_build_object('phase', b.phase, 'blocksDone', b.blocks_done, 'blocksTotal', b.blocks_total,
+      'tuplesDone', b.tuples_done, 'tuplesTotal', b.tuples_total)::text
+    FROM pg_catalog.pg_stat_progress_create_index b
+    WHERE b.datname = pg_catalog.current_database() AND b.relid = c.oid LIMIT 1) AS build,
+  (${counted}) AS counts
+FROM ${profile} p
+JOIN pg_catalog.pg_class c ON c.oid = ${quoteLiteral(namesOf(layout).chunk)}::regclass
+WHERE p.id = ${layout.profileId}`;
+}
+
+/** Statistics are those of the primary: a standby has none. */
+const TABLE = `pg_catalog.json_build_object('name', r.relname,
+      'bytes', pg_catalog.pg_table_size(r.oid), 'indexBytes', pg_catalog.pg_indexes_size(r.oid),
+      'liveRows', pg_catalog.pg_stat_get_live_tuples(r.oid), 'deadRows', pg_catalog.pg_stat_get_dead_tuples(r.oid),
+      'lastVacuum', ${later("vacuum")}, 'lastAnalyze', ${later("analyze")})`;
+
+/** SQL of the time of the last VACUUM or ANALYZE, by hand or by autovacuum, in milliseconds. */
+function later(kind: "vacuum" | "analyze"): string {
+  const [byHand, automatic] = ["", "auto"].map((by) => `pg_catalog.pg_stat_get_last_${by}${kind}_time(r.oid)`);
+  return `floor(extract(epoch FROM greatest(${byHand}, ${automatic})) * 1000)`;
+}
+
+/**
+ * SQL of a row with the counts, as JSON text. Postgres runs a subquery of a CASE only if it takes that branch, so a large table
+ * is not read.
+ */
+function countedRows(layout: Layout, condition: string | undefined): string {
+  const { training } = namesOf(layout);
+  const matches = optionalFrom(FIRST_CONDITION_PARAMETER, condition);
+  const chunks = new VisibleChunks(layout, condition, FIRST_CONDITION_PARAMETER).select("", "true", "may find rows");
+  const isExact = condition === undefined ? "s.bytes < $2::bigint" : "$2::bigint IS NOT NULL";
+  const either = (counted: string, estimate: string): string =>
+    `CASE WHEN ${isExact} THEN (SELECT count(*) FROM ${counted}) ELSE ${estimate} END`;
+  return `SELECT pg_catalog.json_build_object(
+      'trainings', ${either(`${training} WHERE deleted_at IS NULL AND ${matches}`, "greatest(s.trainings - s.tombstones, 0)")},
+      'chunks', ${either(`(${chunks}) visible`, "s.chunks")},
+      'tombstones', ${either(`${training} WHERE deleted_at IS NOT NULL AND ${matches}`, "s.tombstones")},
+      'exact', ${isExact})::text
+    FROM (SELECT sum(pg_catalog.pg_relation_size(r.oid)) FILTER (WHERE r.relkind = 'r') AS bytes,
+        ${estimated("training")} AS trainings, ${estimated("training_deleted")} AS tombstones,
+        ${estimated(chunkTable(layout.profileId))} AS chunks
+      FROM pg_catalog.pg_class r WHERE r.relnamespace = c.relnamespace
+        AND r.relname IN ('training', 'training_deleted', '${chunkTable(layout.profileId)}')) s`;
+}
+
+/** SQL of the estimated rows of a table, or of a partial index. Before the first ANALYZE the statistics count what was written. */
+function estimated(relation: string): string {
+  return `max(CASE WHEN r.reltuples >= 0 THEN r.reltuples ELSE pg_catalog.pg_stat_get_live_tuples(r.oid) END)
+          FILTER (WHERE r.relname = '${relation}')::bigint`;
+}

@@ -1,0 +1,278 @@
+import { runHostCode } from "../calls/host-code.js";
+import { InvalidArgumentError, throwIfAborted } from "../errors.js";
+import { removeLeftovers } from "../storing/removal.js";
+import { decodeTrainingId } from "../schema/training-id.js";
+import { readCurrent } from "../searching/current-statements.js";
+import { writeStatement } from "../storing/write-transaction.js";
+import type { TrainingId } from "../types.js";
+import * as sql from "./check-sql.js";
+import { Comparison } from "./comparison.js";
+import { DriftCollector, type Drift } from "./drift.js";
+import { IdSet } from "./id-set.js";
+import type { ReconcileParts } from "./reconciler.js";
+import type { ReconcileOptions, ReconcileProgress } from "./reconcile-options.js";
+import { Repairs, requireContent } from "./repairs.js";
+import {
+  itemBatches,
+  readSource,
+  readSourceItem,
+  type Normalize,
+  type TrainingSource,
+  type SourceItem,
+} from "./source-items.js";
+import { readSchemaProblems } from "./schema-problems.js";
+import type { Read } from "./training-rows.js";
+import { VectorSample } from "./vector-sample.js";
+
+/** Orphans that one transaction deletes. */
+const DELETED_AT_ONCE = 500;
+/** The share of the stored trainings that may be deleted by default. */
+const DEFAULT_DELETED_SHARE = 0.1;
+
+/** Marks of an id: the index had it when the run began; the source has it. */
+const STORED = 1;
+const SEEN = 2;
+
+/** What a run does. */
+export interface RunSettings extends Omit<ReconcileOptions, "dryRun" | "timeoutMs"> {
+  /** The ticket of the run, under which repairs are made; for a run that only reads, the last one taken before it. */
+  ticket: string | null;
+  /** Whether drift is repaired. */
+  repairs: boolean;
+  /** Whether items need a content, also if nothing is repaired. */
+  needsContent: boolean;
+}
+
+interface ListedRow {
+  key: string;
+  living: string;
+  is_newer: string;
+  chunks: string;
+}
+
+/** One run of `verify` or `reconcile`. */
+export class ReconcileRun {
+  readonly #parts: ReconcileParts;
+  readonly #settings: RunSettings;
+  readonly #collector = new DriftCollector();
+  readonly #ids = new IdSet();
+  readonly #sample: VectorSample;
+  readonly #comparison: Comparison;
+  readonly #repairs: Repairs | undefined;
+  #phase: ReconcileProgress["phase"] = "listing";
+  #stored = 0;
+  #deleted = 0;
+
+  constructor(parts: ReconcileParts, settings: RunSettings) {
+    const { indexer, embedder } = parts;
+    const { ticket, repairs, signal, sample = 0 } = settings;
+    this.#parts = parts;
+    this.#settings = settings;
+    this.#sample = new VectorSample(embedder, this.#read, sample);
+    this.#comparison = new Comparison(parts, { read: this.#read, sample: this.#sample, ticket, signal });
+    this.#repairs = repairs && ticket !== null ? new Repairs(indexer, ticket, signal) : undefined;
+  }
+
+  get repaired(): number {
+    return this.#repairs?.repaired ?? 0;
+  }
+
+  get deleted(): number {
+    return this.#deleted;
+  }
+
+  /** Compares the index with a source. Orphans are deleted only after the source has ended without an error. */
+  async compareWith(source: TrainingSource<unknown>, normalize: Normalize): Promise<Drift> {
+    const { drift } = this.#collector;
+    await this.#begin();
+    for await (const rows of this.#pages()) for (const { key } of rows) this.#ids.mark(key, STORED);
+    this.#phase = "comparing";
+    for await (const batch of itemBatches(this.#items(source, normalize))) await this.#compare(batch);
+    this.#phase = "deleting";
+    await this.#findOrphans();
+    // An empty source is taken for a mistake, and deletes nothing.
+    if (this.#settings.repairs && drift.orphaned.count > 0 && drift.checked > 0) await this.#deleteOrphans();
+    this.#report();
+    return drift;
+  }
+
+  /** Looks for damage in all trainings of the index. */
+  async checkStored(): Promise<Drift> {
+    await this.#begin();
+    this.#phase = "comparing";
+    for await (const rows of this.#pages()) {
+      await this.#compare(rows.map(({ key }) => ({ ...REFERENCE, id: this.#idOf(key), key })));
+    }
+    return this.#collector.drift;
+  }
+
+  async #begin(): Promise<void> {
+    const { pool, target, knownSchema } = this.#parts;
+    const { signal, sample = 0 } = this.#settings;
+    await knownSchema.current();
+    this.#collector.drift.schema = await readSchemaProblems(pool.within({ signal }), target.layout);
+    if (sample === 0) return;
+    let chunks = 0;
+    for await (const rows of this.#listPages()) for (const row of rows) chunks += Number(row.chunks);
+    this.#sample.expect(chunks);
+  }
+
+  /** The living trainings of the index, in pages. Reports what deleted ones have left behind, and deletes it. */
+  async *#pages(): AsyncGenerator<ListedRow[], void, undefined> {
+    const { filter } = this.#parts;
+    let after: string | null = null;
+    const checkRange = async (last: string | null): Promise<void> => {
+      const left = await this.#read<{ key: string }>(
+        (layout) => sql.findLeftovers(layout, filter?.text),
+        [after, last, ...(filter?.values ?? [])],
+      );
+      const keys = left.map(({ key }) => key);
+      for (const key of keys) this.#collector.addDamaged(this.#idOf(key), ["leftover"]);
+      if (this.#repairs && keys.length > 0) await this.#removeLeftovers(keys);
+    };
+    for await (const rows of this.#listPages()) {
+      const last = rows.at(-1)?.key ?? null;
+      await checkRange(last);
+      after = last;
+      const living = rows.filter((row) => row.living === "true");
+      this.#stored += living.length;
+      this.#report();
+      yield living;
+    }
+    await checkRange(null);
+  }
+
+  /** All rows of trainings, tombstones and those of other filters included, in pages ordered by id. */
+  async *#listPages(): AsyncGenerator<ListedRow[], void, undefined> {
+    const { ticket } = this.#settings;
+    const { filter } = this.#parts;
+    let after: string | null = null;
+    for (;;) {
+      const rows: ListedRow[] = await this.#read(
+        (layout) => sql.listStored(layout, filter?.text),
+        [after, ticket, ...(filter?.values ?? [])],
+      );
+      const last: ListedRow | undefined = rows.at(-1);
+      if (!last) return;
+      yield rows;
+      after = last.key;
+    }
+  }
+
+  async *#items(source: TrainingSource<unknown>, normalize: Normalize): AsyncGenerator<SourceItem, void, undefined> {
+    const { idType } = this.#parts.target.layout;
+    let index = 0;
+    for await (const given of readSource(source, this.#settings.signal)) {
+      const item = readSourceItem(given, index, idType, normalize);
+      if (this.#settings.needsContent) requireContent(item, index);
+      if (this.#ids.mark(item.key, SEEN) & SEEN) {
+        throw new InvalidArgumentError(
+          `source[${index}].id`,
+          "is in the source twice. A source that repeats trainings may also leave some out (paging with OFFSET does both " +
+            "while rows change), so it cannot tell which ones to delete",
+        );
+      }
+      index += 1;
+      yield item;
+    }
+  }
+
+  async #compare(items: readonly SourceItem[]): Promise<void> {
+    for await (const compared of this.#comparison.compare(items)) {
+      for (const { item, isMissing, isStale, damage } of compared) {
+        const isDamaged = damage.kinds.size > 0;
+        if (isMissing) this.#collector.add("missing", item.id);
+        if (isStale) this.#collector.add("stale", item.id);
+        if (isDamaged) this.#collector.addDamaged(item.id, [...damage.kinds]);
+        if (this.#repairs && (isMissing || isStale || isDamaged)) {
+          await this.#repairs.add(item, isDamaged ? damage.chunks : undefined);
+        }
+      }
+    }
+    // Before the next batch is read, so that no more than one batch is in memory.
+    await this.#repairs?.flush();
+    this.#collector.drift.checked += items.length;
+    this.#report();
+  }
+
+  async #findOrphans(): Promise<void> {
+    for await (const keys of this.#orphanPages()) {
+      for (const key of keys) this.#collector.add("orphaned", this.#idOf(key));
+      this.#report();
+    }
+  }
+
+  async #deleteOrphans(): Promise<void> {
+    const { remover } = this.#parts;
+    const { signal, ticket, maxDeletes = Math.ceil(DEFAULT_DELETED_SHARE * this.#stored) } = this.#settings;
+    const { count } = this.#collector.drift.orphaned;
+    if (count > maxDeletes) {
+      throw new InvalidArgumentError(
+        "maxDeletes",
+        `allows ${maxDeletes} deletes, but ${count} of ${this.#stored} stored trainings are not in the source; none was ` +
+          `deleted. If the source is complete, call again with { maxDeletes: ${count} }`,
+      );
+    }
+    for await (const keys of this.#orphanPages()) {
+      for (let start = 0; start < keys.length; start += DELETED_AT_ONCE) {
+        const part = keys.slice(start, start + DELETED_AT_ONCE);
+        const outcomes = await remover.remove(part, { ticket: ticket ?? undefined, signal });
+        this.#deleted += outcomes.filter(({ status }) => status === "deleted").length;
+        this.#report();
+      }
+    }
+  }
+
+  /**
+   * The trainings that the source lacks: of those that were stored before it was read, so that one that is committed meanwhile is
+   * none, whenever its call started.
+   */
+  async *#orphanPages(): AsyncGenerator<string[], void, undefined> {
+    for await (const rows of this.#listPages()) {
+      const orphans = rows.filter(
+        ({ key, living, is_newer: isNewer }) =>
+          living === "true" && isNewer === "false" && this.#ids.markOf(key) === STORED,
+      );
+      yield orphans.map(({ key }) => key);
+    }
+  }
+
+  async #removeLeftovers(keys: readonly string[]): Promise<void> {
+    const { pool, target, knownSchema, notify } = this.#parts;
+    const { signal } = this.#settings;
+    const remove = (): Promise<void> =>
+      writeStatement(pool.within({ signal }), undefined, notify, (database) => removeLeftovers(database, target, keys));
+    await knownSchema.follow(remove, { writes: true });
+  }
+
+  readonly #read: Read = <Row>(textFor: Parameters<Read>[0], values: unknown[]): Promise<Row[]> => {
+    const { signal } = this.#settings;
+    throwIfAborted(signal);
+    return readCurrent(this.#parts, { signal }, (statements, { layout }) =>
+      statements.query<Row>(textFor(layout), values, { keepsPlan: false }),
+    );
+  };
+
+  #idOf(key: string): TrainingId {
+    return decodeTrainingId(key, this.#parts.target.layout.idType);
+  }
+
+  #report(): void {
+    const { onProgress } = this.#settings;
+    if (!onProgress) return;
+    const { checked, missing, stale, orphaned, damaged } = this.#collector.drift;
+    const progress = {
+      phase: this.#phase,
+      stored: this.#stored,
+      ...{ checked, missing: missing.count, stale: stale.count, orphaned: orphaned.count, damaged: damaged.count },
+      repaired: this.repaired,
+      deleted: this.#deleted,
+    };
+    runHostCode("onProgress", () => {
+      onProgress(progress);
+    });
+  }
+}
+
+/** A training of which only the id is known. */
+const REFERENCE = { revision: null, training: undefined, load: undefined };

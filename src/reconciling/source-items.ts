@@ -1,0 +1,143 @@
+import { checkNames, isObject, namesOfProperties } from "../calls/checks.js";
+import { encodeRevision, type NormalizedTraining } from "../chunking/training-input.js";
+import { InvalidArgumentError, orAbort } from "../errors.js";
+import { encodeTrainingId } from "../schema/training-id.js";
+import type { IdType, Revision, Training, TrainingId } from "../types.js";
+
+/** A training that the host has, without its content. */
+export interface TrainingReference {
+  id: TrainingId;
+  /** The revision of its current version. Without one only its presence is compared. */
+  revision?: Revision | undefined;
+}
+
+/** A training whose content is only loaded if the index has to be repaired. */
+export interface LoadableTraining extends TrainingReference {
+  /**
+   * Returns the whole training, with the same id; `undefined` if it has been deleted meanwhile. Without a `revision` of its
+   * own it gets that of this item. What it throws ends the call unchanged.
+   */
+  load: () => Training | undefined | Promise<Training | undefined>;
+}
+
+/** The host's trainings, in any order, each id once. */
+export type TrainingSource<Item> = Iterable<Item> | AsyncIterable<Item>;
+
+/**
+ * The items of a source. The signal also ends the wait for an item. The source is closed when the run ends early.
+ *
+ * @throws the error of the source, unchanged
+ */
+export async function* readSource(
+  source: TrainingSource<unknown>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<unknown, void, undefined> {
+  const iterator = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
+  let isEnded = false;
+  try {
+    for (;;) {
+      const next = await orAbort(async () => iterator.next(), signal).catch((error: unknown) => {
+        isEnded = !signal?.aborted; // a source that failed has closed itself
+        throw error;
+      });
+      if (next.done === true) {
+        isEnded = true;
+        return;
+      }
+      yield await next.value;
+    }
+  } finally {
+    const closed = isEnded ? undefined : iterator.return?.();
+    // A pending read of the source may never settle: do not wait for it.
+    if (signal?.aborted) Promise.resolve(closed).catch(noop);
+    else await closed;
+  }
+}
+
+function noop(): void {
+  // The caller hears of the signal instead.
+}
+
+/** Checks a training, and converts it to one form. */
+export type Normalize = (training: Training, option?: string) => NormalizedTraining;
+
+/** A checked item of a source. */
+export interface SourceItem {
+  id: TrainingId;
+  /** The id in the form sent to Postgres. */
+  key: string;
+  revision: string | null;
+  /** The whole training, if the source has it. */
+  training: NormalizedTraining | undefined;
+  /** Loads the whole training; only for a {@link LoadableTraining}. */
+  load: (() => Promise<NormalizedTraining | undefined>) | undefined;
+}
+
+/** Trainings and characters of a batch, as in `upsertTrainings`. */
+const BATCH_LIMITS = { items: 100, size: 160_000 };
+
+const REFERENCE = namesOfProperties<LoadableTraining>({ id: true, revision: true, load: true });
+
+/**
+ * Checks an item of a source.
+ *
+ * @param index - the place of the item in the source, for errors
+ * @throws {@link InvalidArgumentError}
+ */
+export function readSourceItem(given: unknown, index: number, idType: IdType, normalize: Normalize): SourceItem {
+  const option = `source[${index}]`;
+  if (isObject(given) && ("content" in given || "documents" in given)) {
+    const training = normalize(given as Training, option);
+    const { id, key, revision } = training;
+    return { id, key, revision, training, load: undefined };
+  }
+  if (!isObject(given)) {
+    throw new InvalidArgumentError(option, "must be a training, { id, revision }, or { id, revision, load }");
+  }
+  checkNames(given, REFERENCE, "an item of a source", option);
+  const item = given as TrainingReference & Partial<LoadableTraining>;
+  const { id, revision } = item;
+  if (item.load !== undefined && typeof item.load !== "function") {
+    throw new InvalidArgumentError(`${option}.load`, "must be a function that returns the training");
+  }
+  const key = encodeTrainingId(id, idType, `${option}.id`);
+  const loadChecked = async (): Promise<NormalizedTraining | undefined> => {
+    const loaded = await item.load?.();
+    if (!loaded) return undefined;
+    const training = normalize(loaded.revision === undefined ? { ...loaded, revision } : loaded, `${option}.load()`);
+    if (training.key === key) return training;
+    throw new InvalidArgumentError(`${option}.load()`, "returned a training with another id");
+  };
+  return {
+    id,
+    key,
+    revision: encodeRevision(revision, `${option}.revision`),
+    training: undefined,
+    load: item.load && loadChecked,
+  };
+}
+
+/** Groups items into batches, in order. Reads no further than the batch. */
+export async function* itemBatches(items: AsyncIterable<SourceItem>): AsyncGenerator<SourceItem[], void, undefined> {
+  let batch: SourceItem[] = [];
+  let size = 0;
+  for await (const item of items) {
+    batch.push(item);
+    size += charactersOf(item.training);
+    if (batch.length < BATCH_LIMITS.items && size < BATCH_LIMITS.size) continue;
+    yield batch;
+    batch = [];
+    size = 0;
+  }
+  if (batch.length > 0) yield batch;
+}
+
+/** Whether trainings are as many and as long as one batch may be. */
+export function isFullBatch(trainings: readonly NormalizedTraining[]): boolean {
+  const size = trainings.reduce((sum, training) => sum + charactersOf(training), 0);
+  return trainings.length >= BATCH_LIMITS.items || size >= BATCH_LIMITS.size;
+}
+
+function charactersOf(training: NormalizedTraining | undefined): number {
+  return training?.sources.reduce((sum, { text }) => sum + text.length, 0) ?? 0;
+}

@@ -80,12 +80,10 @@ describe.skipIf(!hasRealVectors)(title, () => {
       const dimensions = vectors[0]?.length ?? 0;
       const { index } = await openTestIndex(database, {}, { dimensions, hnsw: { m: 4, efConstruction: 8 } });
       await store(index, vectors);
-      const efSearch = [11, 40];
-      const { rows, questions } = await index.recall({ k: K, efSearch, sample: COUNT });
+      const { rows, questions } = await index.recall({ k: K, efSearch: [11], sample: COUNT });
       expect(questions).toBe(COUNT);
       expect(rows[0]?.recall).toBeCloseTo(await recallOf(index, vectors, 11), 3);
       expect(rows[0]?.recall).toBeLessThan(0.995);
-      expect(rows[1]?.recall).toBeGreaterThan(rows[0]?.recall ?? 1);
     });
   });
 });

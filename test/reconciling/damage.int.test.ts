@@ -130,14 +130,18 @@ async function openStored(test: TestIndex): Promise<TestIndex> {
 describeOnServer("damage made by hand", (database) => {
   const shared = sharedIndex(database);
 
+  it("is not there at first", async () => {
+    const { index } = await openStored(shared());
+    expect(await index.verify()).toMatchObject(ALL_SOUND);
+    expect(await index.verify(TRAININGS)).toMatchObject(ALL_SOUND);
+  });
+
   it.each(DAMAGES)("verify finds $name, and reconcile repairs it", async (made) => {
     const { sql, kinds, needsText = false, embedded = 0 } = made;
     const test = await openStored(shared());
     const { index, owner, schema, embeddings } = test;
     const sound = (await storedRows(test)).map(({ content }) => content);
     const neighbors = await storedRows(test, "b");
-    expect(await index.verify()).toMatchObject(ALL_SOUND);
-    expect(await index.verify(TRAININGS)).toMatchObject(ALL_SOUND);
 
     await owner.query(sql.replaceAll("S.", `${schema}.`));
     const found = { count: 1, ids: ["a"] };

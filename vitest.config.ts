@@ -22,6 +22,7 @@ const SENSITIVE = [
   "test/migrations/*.int.test.ts",
   "test/postgres/named-statements.int.test.ts",
   "test/writing/bulk-load.int.test.ts",
+  "test/inspecting/connection-setups.int.test.ts",
 ];
 /** Of those, what no connection setup changes: arguments, texts, and settings that the test makes itself. */
 const INSENSITIVE = [
@@ -39,8 +40,6 @@ const SETUPS = [
       ...SENSITIVE,
       "test/searching/{search,text-search,training-search}.int.test.ts",
       "test/langchain/vector-store.int.test.ts",
-      "test/inspecting/reads.int.test.ts",
-      "test/reconciling/reconcile.int.test.ts",
     ],
     // A process that is killed leaves the same behind whoever it was; migrations are the owner's.
     exclude: [...INSENSITIVE, "test/contract/kill.int.test.ts", "test/migrations/processes.int.test.ts"],

@@ -92,7 +92,8 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
    * and delete. Asks the database nothing, so it can be made for each request.
    *
    * Equality (`{ tenant: "acme" }`) narrows reads and writes, as `filter` of {@link initialize} does. Any other filter, or one
-   * that contradicts the filter of this index, makes an index that only reads; its writes throw.
+   * that contradicts the filter of this index, makes an index that only reads, {@link verify} and {@link recall} included; its
+   * writes throw, and so does {@link reconcile}.
    * @example
    * ```ts
    * const tenant = index.withFilter({ tenant: "acme" });

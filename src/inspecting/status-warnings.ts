@@ -1,6 +1,6 @@
 import { quoteIdentifier } from "../postgres/identifiers.js";
 import { isVersionAtLeast } from "../schema/catalog.js";
-import { chunkTable, DEFAULT_SCHEMA } from "../schema/layout.js";
+import { chunkTable, migrateCall } from "../schema/layout.js";
 import { OLDEST_SAFE_PARALLEL_BUILD } from "../schema/vector-index-sql.js";
 import type { IndexStatus, StatusWarning, StatusWarningCode, TableStatus } from "./index-status.js";
 
@@ -142,11 +142,6 @@ function extensionWarnings({ status, availablePgvector }: Findings): StatusWarni
 
 function warning(code: StatusWarningCode, message: string): StatusWarning[] {
   return [{ code, message }];
-}
-
-/** The call to make. */
-function migrateCall(schema: string): string {
-  return schema === DEFAULT_SCHEMA ? "migrate(pool)" : `migrate(pool, { schema: ${JSON.stringify(schema)} })`;
 }
 
 /** The name of a table for SQL that a person runs. */

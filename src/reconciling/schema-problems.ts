@@ -1,7 +1,7 @@
 import { readCatalog, readMigrations } from "../schema/catalog.js";
 import { nameOf, readDamage } from "../schema/damage.js";
 import type { Queryable } from "../postgres/database.js";
-import type { Layout } from "../schema/layout.js";
+import { migrateCall, type Layout } from "../schema/layout.js";
 import { vectorIndexName } from "../schema/vector-index.js";
 import { query } from "../postgres/database.js";
 import { readProfileTables } from "./check-sql.js";
@@ -10,7 +10,7 @@ import type { SchemaProblem } from "./drift.js";
 /** Finds missing and invalid parts of the schema, and tables of profiles that are not in use. */
 export async function readSchemaProblems(database: Queryable, layout: Layout): Promise<SchemaProblem[]> {
   const { schema, profileId } = layout;
-  const remedy = `run migrate(pool, { schema: ${JSON.stringify(schema)} })`;
+  const remedy = `run ${migrateCall(schema)}`;
   const { vectorIndex } = await readCatalog(database, schema, profileId);
   const { version } = await readMigrations(database, schema);
   const { missing } = await readDamage(database, schema, version);

@@ -5,6 +5,11 @@ import type { TextSearchLanguage } from "./lexemes.js";
 /** A separate schema: a host's migration tool once dropped an index on a table that it took for its own. */
 export const DEFAULT_SCHEMA = "training_index";
 
+/** The call that repairs or upgrades a schema, for messages. */
+export function migrateCall(schema: string): string {
+  return schema === DEFAULT_SCHEMA ? "migrate(pool)" : `migrate(pool, { schema: ${JSON.stringify(schema)} })`;
+}
+
 /** The profile whose tables the first migration creates. */
 export const FIRST_PROFILE_ID = 1;
 

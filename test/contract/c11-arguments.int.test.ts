@@ -2,7 +2,7 @@ import { TrainingIndex, TrainingRetriever, type DatabasePool, type Splitter } fr
 import { expect, it } from "vitest";
 import { collect, failureOf, openAgain } from "../support/contract.js";
 import { describeOnServer, type TestDatabase } from "../support/databases.js";
-import { CountingEmbeddings, DIMENSIONS, migratedSchema, openTestIndex } from "../support/index.js";
+import { CountingEmbeddings, DIMENSIONS, openTestIndex, sharedIndex } from "../support/index.js";
 import { expectTyped, SECRET, TRAINING } from "../support/typed-errors.js";
 
 const VECTOR = new Array<number>(DIMENSIONS).fill(1);
@@ -188,13 +188,14 @@ const WRONG_SEARCHES: WrongCall[] = [
 
 // Guards: arguments are checked before the first `await`.
 describeOnServer("C11 Typed errors", (database) => {
+  const shared = sharedIndex(database);
+
   it.each([...WRONG_VALUES, ...WRONG_OPTIONS, ...WRONG_SEARCHES, ...WRONG_VECTOR_STORE_CALLS])(
     "refuses an invalid %s before it calls the pool or the embedder",
     async (option, call) => {
       const { pool, asked } = watchedPool(database);
       const embeddings = new CountingEmbeddings();
-      const schema = await migratedSchema(database);
-      const index = await openAgain({ schema }, pool, embeddings);
+      const index = await openAgain(shared(), pool, embeddings);
       embeddings.embedQuery = expect.unreachable;
       asked.length = 0;
       const failure = await failureOf(Promise.resolve().then(() => call(index)));

@@ -1,9 +1,16 @@
 import { InvalidArgumentError, TrainingIndex, type Filter, type StoredTraining } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { collect, failureOf } from "../support/contract.js";
-import { describeOnEach, describeOnServer, type TestDatabase } from "../support/databases.js";
+import { describeOnEach, describeOnServer } from "../support/databases.js";
 import { matches } from "../support/filter-model.js";
-import { FIVE_PARAGRAPHS, inHostTransaction, openTestIndex, smallTraining, type TestIndex } from "../support/index.js";
+import {
+  FIVE_PARAGRAPHS,
+  inHostTransaction,
+  openTestIndex,
+  sharedIndex,
+  smallTraining,
+  type TestIndex,
+} from "../support/index.js";
 
 const UUIDS = ["00000000-0000-4000-8000-000000000002", "00000000-0000-4000-8000-000000000001"];
 
@@ -12,8 +19,10 @@ async function idsOf(list: AsyncIterable<StoredTraining>): Promise<unknown[]> {
 }
 
 describeOnEach("Reads by id", (database) => {
+  const shared = sharedIndex(database);
+
   it("get returns what is stored, and nothing of a training that is absent or deleted", async () => {
-    const { index } = await openTestIndex(database);
+    const { index } = shared();
     const before = Date.now();
     await index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS, metadata: { grupo: "x" }, revision: 7 });
     const chunks = (await index.chunks("a")).length;
@@ -37,27 +46,15 @@ describeOnEach("Reads by id", (database) => {
   });
 
   it("a blank training is stored, with no chunks", async () => {
-    const { index } = await openTestIndex(database);
+    const { index } = shared();
     await index.upsertTraining({ id: "vazia", content: " \n" });
     expect(await index.get("vazia")).toMatchObject({ chunks: 0, metadata: {}, revision: undefined });
     expect(await index.chunks("vazia")).toEqual([]);
     expect(await index.count()).toEqual({ trainings: 1, chunks: 0 });
   });
 
-  it.each([
-    ["a number", 3, 3],
-    ["a fraction", -1.25, -1.25],
-    ["a bigint", 2n ** 60n, 2n ** 60n],
-    ["a small bigint", 5n, 5],
-    ["a Date", new Date(1_700_000_000_123), 1_700_000_000_123],
-  ])("a revision that is %s is read back", async (_name, revision, stored) => {
-    const { index } = await openTestIndex(database);
-    await index.upsertTraining({ ...smallTraining("a"), revision });
-    expect((await index.get("a"))?.revision).toBe(stored);
-  });
-
   it("chunks come in reading order, and their offsets are those of the text", async () => {
-    const { index } = await openTestIndex(database);
+    const { index } = shared();
     await index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS, metadata: { grupo: "x" } });
     const chunks = await index.chunks("a");
     expect(chunks.map(({ position }) => position)).toEqual(chunks.map((_, place) => place));
@@ -71,7 +68,7 @@ describeOnEach("Reads by id", (database) => {
   });
 
   it("list goes by id, from after an id that need not exist, up to a limit", async () => {
-    const { index } = await openTestIndex(database);
+    const { index } = shared();
     const ids = ["b", "a", "é", "Z", "ab", "😀", "%", "a'b"];
     for (const id of ids) await index.upsertTraining(smallTraining(id));
     const sorted = ids.toSorted((left, right) => Buffer.compare(Buffer.from(left), Buffer.from(right)));
@@ -83,6 +80,22 @@ describeOnEach("Reads by id", (database) => {
     await index.deleteTraining("b");
     expect(await idsOf(index.list({ after: "b" }))).toEqual(sorted.slice(sorted.indexOf("b") + 1));
     expect(await index.count()).toEqual({ trainings: ids.length - 1, chunks: ids.length - 1 });
+  });
+});
+
+describeOnServer("Reads by id", (database) => {
+  const shared = sharedIndex(database);
+
+  it.each([
+    ["a number", 3, 3],
+    ["a fraction", -1.25, -1.25],
+    ["a bigint", 2n ** 60n, 2n ** 60n],
+    ["a small bigint", 5n, 5],
+    ["a Date", new Date(1_700_000_000_123), 1_700_000_000_123],
+  ])("a revision that is %s is read back", async (_name, revision, stored) => {
+    const { index } = shared();
+    await index.upsertTraining({ ...smallTraining("a"), revision });
+    expect((await index.get("a"))?.revision).toBe(stored);
   });
 
   it.each([
@@ -100,11 +113,9 @@ describeOnEach("Reads by id", (database) => {
       expect(await index.chunks(id.toString())).toMatchObject([{ trainingId: id, content: "loja" }]);
     }
   });
-});
 
-describeOnServer("Reads by id", (database) => {
   it("take ids with any characters as they are", async () => {
-    const { index } = await openTestIndex(database);
+    const { index } = shared();
     const ids = [
       "'; DROP TABLE training --",
       '"',
@@ -127,7 +138,7 @@ describeOnServer("Reads by id", (database) => {
   });
 
   it("see what the host's transaction has written, and leave it usable", async () => {
-    const { index, pool } = await openTestIndex(database);
+    const { index, pool } = shared();
     await inHostTransaction(pool, "ROLLBACK", async (client) => {
       await index.upsertTraining(smallTraining("a"), { client });
       expect(await index.get("a", { client })).toMatchObject({ id: "a" });
@@ -140,7 +151,7 @@ describeOnServer("Reads by id", (database) => {
   });
 
   it("list holds no client between pages, and a break ends it", async () => {
-    const { index, pool } = await openTestIndex(database);
+    const { index, pool } = shared();
     for (const id of ["a", "b", "c"]) await index.upsertTraining(smallTraining(id));
     for await (const { id } of index.list()) {
       expect(pool.idleCount).toBe(pool.totalCount);
@@ -150,7 +161,7 @@ describeOnServer("Reads by id", (database) => {
   });
 
   it("a signal ends a list between two trainings of a page", async () => {
-    const { index } = await openTestIndex(database);
+    const { index } = shared();
     for (const id of ["a", "b", "c"]) await index.upsertTraining(smallTraining(id));
     const controller = new AbortController();
     const listed: unknown[] = [];
@@ -174,8 +185,8 @@ describeOnServer("Reads by id", (database) => {
     ["filter", (index: TrainingIndex) => index.list({ filter: {} })],
     ["filter.ano.gt", (index: TrainingIndex) => index.list({ filter: { ano: { gt: null } } as never })],
     ["filters", (index: TrainingIndex) => index.list({ filters: { ano: 1 } } as never)],
-  ])("list refuses a wrong %s at the call", async (option, call) => {
-    const { index } = await openTestIndex(database);
+  ])("list refuses a wrong %s at the call", (option, call) => {
+    const { index } = shared();
     let failure: unknown;
     try {
       call(index);
@@ -220,8 +231,7 @@ const FILTERS: Filter[] = [
   { $not: [{ grupo: "a" }, { grupo: "b" }] },
 ];
 
-async function openFiltered(database: TestDatabase): Promise<TestIndex> {
-  const test = await openTestIndex(database);
+async function openFiltered(test: TestIndex): Promise<TestIndex> {
   await collect(test.index.upsertTrainings(METADATA.map((metadata, n) => ({ id: `${n}`, content: "loja", metadata }))));
   await test.index.upsertTraining({ id: "9", content: "apagada", metadata: METADATA[0] });
   await test.index.deleteTraining("9");
@@ -229,8 +239,10 @@ async function openFiltered(database: TestDatabase): Promise<TestIndex> {
 }
 
 describeOnServer("The filter of a read", (database) => {
+  const shared = sharedIndex(database);
+
   it("selects the same trainings in list, count, get and chunks, for every operator", async () => {
-    const { index } = await openFiltered(database);
+    const { index } = await openFiltered(shared());
     for (const filter of FILTERS) {
       const name = JSON.stringify(filter);
       const expected = METADATA.flatMap((metadata, n) => (matches(metadata, filter) ? [`${n}`] : []));
@@ -247,7 +259,7 @@ describeOnServer("The filter of a read", (database) => {
   });
 
   it("is ANDed with that of the index, and never widens it", async () => {
-    const { embeddings, pool, schema } = await openFiltered(database);
+    const { embeddings, pool, schema } = await openFiltered(shared());
     const index = await TrainingIndex.initialize(embeddings, { pool, schema, filter: { grupo: "a" } });
     for (const filter of FILTERS) {
       const isSeen = matches(METADATA[0] ?? {}, filter);
@@ -260,7 +272,7 @@ describeOnServer("The filter of a read", (database) => {
   });
 
   it("selects chunks by their own metadata, where documents differ from their training", async () => {
-    const { index } = await openTestIndex(database);
+    const { index } = shared();
     const page = (pagina: number): { pageContent: string; metadata: object } => ({
       pageContent: `Página ${pagina}.`,
       metadata: { pagina, segredo: pagina === 2 },

@@ -1,7 +1,7 @@
 import type { DamageKind, Training } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { describeOnEach, describeOnServer } from "../support/databases.js";
-import { FIVE_PARAGRAPHS, openTestIndex, storedRows, type TestIndex } from "../support/index.js";
+import { FIVE_PARAGRAPHS, openTestIndex, sharedIndex, storedRows, type TestIndex } from "../support/index.js";
 
 /** Damage made by hand to the training `a` of three, each of several chunks. `S` stands for the schema. */
 interface MadeDamage {
@@ -121,22 +121,27 @@ const TRAININGS: Training[] = ["a", "b", "c"].map((id) => ({
 
 const ALL_SOUND = { missing: { count: 0 }, stale: { count: 0 }, orphaned: { count: 0 }, damaged: { count: 0 } };
 
-async function openStored(database: Parameters<typeof openTestIndex>[0]): Promise<TestIndex> {
-  const test = await openTestIndex(database);
+async function openStored(test: TestIndex): Promise<TestIndex> {
   await test.index.upsertTrainings(TRAININGS);
   test.embeddings.texts = [];
   return test;
 }
 
 describeOnServer("damage made by hand", (database) => {
+  const shared = sharedIndex(database);
+
+  it("is not there at first", async () => {
+    const { index } = await openStored(shared());
+    expect(await index.verify()).toMatchObject(ALL_SOUND);
+    expect(await index.verify(TRAININGS)).toMatchObject(ALL_SOUND);
+  });
+
   it.each(DAMAGES)("verify finds $name, and reconcile repairs it", async (made) => {
     const { sql, kinds, needsText = false, embedded = 0 } = made;
-    const test = await openStored(database);
+    const test = await openStored(shared());
     const { index, owner, schema, embeddings } = test;
     const sound = (await storedRows(test)).map(({ content }) => content);
     const neighbors = await storedRows(test, "b");
-    expect(await index.verify()).toMatchObject(ALL_SOUND);
-    expect(await index.verify(TRAININGS)).toMatchObject(ALL_SOUND);
 
     await owner.query(sql.replaceAll("S.", `${schema}.`));
     const found = { count: 1, ids: ["a"] };
@@ -154,8 +159,10 @@ describeOnServer("damage made by hand", (database) => {
 });
 
 describeOnEach("damage in the database", (database) => {
+  const shared = sharedIndex(database);
+
   it("reconcile repairs damage with an item that loads its training", async () => {
-    const { index, owner, schema } = await openStored(database);
+    const { index, owner, schema } = await openStored(shared());
     await owner.query(`DELETE FROM ${schema}.chunk_1 WHERE training_id = 'a'`);
     const loaded: string[] = [];
     const source = TRAININGS.map((training) => ({
@@ -172,7 +179,7 @@ describeOnEach("damage in the database", (database) => {
   });
 
   it("finds a vector that does not belong to its text, for a sample", async () => {
-    const { index, owner, schema, embeddings } = await openStored(database);
+    const { index, owner, schema, embeddings } = await openStored(shared());
     const change = `UPDATE ${schema}.chunk_1 c SET embedding = (SELECT o.embedding FROM ${schema}.chunk_1 o
       WHERE o.training_id = 'b' AND o.id = (SELECT chunk_ids[1] FROM S.indexed_1 WHERE training_id = 'b')) WHERE ${at(4)}`;
     await owner.query(change.replaceAll("S.", `${schema}.`));
@@ -186,23 +193,14 @@ describeOnEach("damage in the database", (database) => {
     expect(await index.verify(TRAININGS, { sample: 1000 })).toMatchObject(ALL_SOUND);
   });
 
-  it("embeds about as many chunks as the sample asks for", async () => {
-    const { index, embeddings } = await openTestIndex(database);
-    const many = Array.from({ length: 1000 }, (_, number) => ({ id: `${number}`, content: `Frete ${number}.` }));
-    await index.upsertTrainings(many);
-    embeddings.texts = [];
-    await index.verify(undefined, { sample: 100 });
-    expect(embeddings.texts.length).toBeGreaterThan(50);
-    expect(embeddings.texts.length).toBeLessThan(160);
-  });
-
   it.each(["chunk_1", "indexed_1"])("finds and removes rows of %s that a deleted training still has", async (table) => {
-    const { index, owner, schema } = await openStored(database);
+    const { index, owner, schema } = await openStored(shared());
     await owner.query(`CREATE TABLE ${schema}.kept AS SELECT * FROM ${schema}.${table} WHERE training_id = 'a'`);
     await index.deleteTraining("a");
     const columns = "chunk_1" === table ? "training_id, id, content, metadata, content_hash, embedding" : "*";
     const into = columns === "*" ? "" : ` (${columns})`;
     await owner.query(`INSERT INTO ${schema}.${table}${into} SELECT ${columns} FROM ${schema}.kept`);
+    await owner.query(`DROP TABLE ${schema}.kept`);
     const rest = TRAININGS.slice(1);
     const leftover = { damaged: { count: 1, problems: [{ id: "a", kinds: ["leftover"] }] } };
     expect(await index.verify()).toMatchObject(leftover);
@@ -211,24 +209,23 @@ describeOnEach("damage in the database", (database) => {
     expect(await index.verify(rest)).toMatchObject(ALL_SOUND);
     expect((await owner.query(`SELECT FROM ${schema}.${table} WHERE training_id = 'a'`)).rowCount).toBe(0);
   });
+});
 
-  it("finds and removes chunks of an id that has no training", async () => {
-    const { index, owner, schema } = await openStored(database);
-    const { rows } = await owner.query<{ name: string }>(
-      `SELECT conrelid::regclass || ' DROP CONSTRAINT ' || conname AS name FROM pg_constraint
-        WHERE contype = 'f' AND confrelid = '${schema}.training'::regclass`,
-    );
-    for (const { name } of rows) await owner.query(`ALTER TABLE ${name}`);
-    await owner.query(`DELETE FROM ${schema}.training WHERE id = 'a'`);
-    const drift = await index.verify(TRAININGS.slice(1));
-    expect(drift.damaged.problems).toEqual([{ id: "a", kinds: ["leftover"] }]);
-    expect(drift.schema.map(({ part }) => part)).toEqual(["foreign key indexed_1", "foreign key chunk_1"]);
-    await index.reconcile(TRAININGS.slice(1));
-    expect(await index.verify()).toMatchObject(ALL_SOUND);
+describeOnServer("damage in the database", (database) => {
+  const shared = sharedIndex(database);
+
+  it("embeds about as many chunks as the sample asks for", async () => {
+    const { index, embeddings } = shared();
+    const many = Array.from({ length: 300 }, (_, number) => ({ id: `${number}`, content: `Frete ${number}.` }));
+    await index.upsertTrainings(many);
+    embeddings.texts = [];
+    await index.verify(undefined, { sample: 100 });
+    expect(embeddings.texts.length).toBeGreaterThan(50);
+    expect(embeddings.texts.length).toBeLessThan(160);
   });
 
   it("finds leftovers in an index of several pages", async () => {
-    const { index, owner, schema } = await openStored(database);
+    const { index, owner, schema } = await openStored(shared());
     await owner.query(
       `INSERT INTO ${schema}.training (id, ticket, content_ticket, barrier, metadata, deleted_at)
         SELECT 'b' || n, 0, 0, 0, '{}', now() FROM generate_series(1, 11000) n`,
@@ -244,8 +241,35 @@ describeOnEach("damage in the database", (database) => {
     expect(await index.verify(TRAININGS)).toMatchObject(ALL_SOUND);
   });
 
+  it("takes vectors that the caller gave for what they are", async () => {
+    const test = shared();
+    const { index, owner, schema } = test;
+    const vector = Array.from({ length: 64 }, (_, component) => component + 0.1);
+    await index.vectorStore.addVectors([vector], [{ pageContent: "loja", metadata: {} }], { ids: ["v"] });
+    expect(await index.verify(undefined, { sample: 10 })).toMatchObject({ ...ALL_SOUND, checked: 1 });
+    await owner.query(`UPDATE ${schema}.chunk_1 SET content = 'lojas'`);
+    expect((await index.verify()).damaged.problems).toEqual([{ id: "v", kinds: ["text", "offsets"] }]);
+  });
+});
+
+describeOnServer("damage to the schema", (database) => {
+  it("finds and removes chunks of an id that has no training", async () => {
+    const { index, owner, schema } = await openStored(await openTestIndex(database));
+    const { rows } = await owner.query<{ name: string }>(
+      `SELECT conrelid::regclass || ' DROP CONSTRAINT ' || conname AS name FROM pg_constraint
+        WHERE contype = 'f' AND confrelid = '${schema}.training'::regclass`,
+    );
+    for (const { name } of rows) await owner.query(`ALTER TABLE ${name}`);
+    await owner.query(`DELETE FROM ${schema}.training WHERE id = 'a'`);
+    const drift = await index.verify(TRAININGS.slice(1));
+    expect(drift.damaged.problems).toEqual([{ id: "a", kinds: ["leftover"] }]);
+    expect(drift.schema.map(({ part }) => part)).toEqual(["foreign key indexed_1", "foreign key chunk_1"]);
+    await index.reconcile(TRAININGS.slice(1));
+    expect(await index.verify()).toMatchObject(ALL_SOUND);
+  });
+
   it("finds and repairs a vector with another number of dimensions", async () => {
-    const { index, owner, schema } = await openStored(database);
+    const { index, owner, schema } = await openStored(await openTestIndex(database));
     await owner.query(`DROP INDEX ${schema}.chunk_1_embedding`);
     await owner.query(`ALTER TABLE ${schema}.chunk_1 ALTER COLUMN embedding TYPE public.vector`);
     await owner.query(`UPDATE S.chunk_1 SET embedding = '[1, 2, 3]' WHERE ${at(1)}`.replaceAll("S.", `${schema}.`));
@@ -255,7 +279,7 @@ describeOnEach("damage in the database", (database) => {
   });
 
   it("finds missing indexes and leftovers of other profiles, and says what to do", async () => {
-    const { index, owner, schema } = await openStored(database);
+    const { index, owner, schema } = await openStored(await openTestIndex(database));
     expect((await index.verify()).schema).toEqual([]);
     await owner.query(`DROP INDEX ${schema}.chunk_1_embedding; DROP INDEX ${schema}.chunk_1_metadata`);
     await owner.query(`CREATE TABLE ${schema}.chunk_7 (id text); CREATE TABLE ${schema}.indexed_7 (id text)`);
@@ -266,16 +290,6 @@ describeOnEach("damage in the database", (database) => {
       { part: "table chunk_7", problem: "belongs to no profile: drop it if nothing uses it" },
       { part: "table indexed_7", problem: "belongs to no profile: drop it if nothing uses it" },
     ]);
-  });
-
-  it("takes vectors that the caller gave for what they are", async () => {
-    const test = await openTestIndex(database);
-    const { index, owner, schema } = test;
-    const vector = Array.from({ length: 64 }, (_, component) => component + 0.1);
-    await index.vectorStore.addVectors([vector], [{ pageContent: "loja", metadata: {} }], { ids: ["v"] });
-    expect(await index.verify(undefined, { sample: 10 })).toMatchObject({ ...ALL_SOUND, checked: 1 });
-    await owner.query(`UPDATE ${schema}.chunk_1 SET content = 'lojas'`);
-    expect((await index.verify()).damaged.problems).toEqual([{ id: "v", kinds: ["text", "offsets"] }]);
   });
 
   it("does not take trainings for damaged that were edited, have documents, line breaks of Windows, or a header", async () => {

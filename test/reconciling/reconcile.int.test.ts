@@ -2,7 +2,7 @@ import { TrainingIndex, type Training } from "langchain-training-index";
 import pg from "pg";
 import { expect, it, onTestFinished } from "vitest";
 import { describeOnEach, describeOnServer } from "../support/databases.js";
-import { gateOf, inHostTransaction, openTestIndex } from "../support/index.js";
+import { gateOf, inHostTransaction, openTestIndex, sharedIndex } from "../support/index.js";
 
 const FIRST = 1;
 
@@ -19,8 +19,10 @@ const references = (count: number): { id: string; revision: number }[] =>
   Array.from({ length: count }, (_, number) => ({ id: `${number}`, revision: FIRST }));
 
 describeOnEach("verify and reconcile", (database) => {
+  const shared = sharedIndex(database);
+
   it("find and repair what is missing, stale and orphaned, in any order of the source", async () => {
-    const { index, embeddings } = await openTestIndex(database);
+    const { index, embeddings } = shared();
     await index.upsertTrainings(trainings(40));
     await index.deleteTraining("3", { revision: 0 });
     await index.deleteTraining("3");
@@ -49,7 +51,7 @@ describeOnEach("verify and reconcile", (database) => {
   });
 
   it("without a revision compare the content of whole trainings, and only the presence of references", async () => {
-    const { index } = await openTestIndex(database);
+    const { index } = shared();
     await index.upsertTraining({ id: "a", content: "Frete." });
     expect((await index.verify([{ id: "a" }])).stale.count).toBe(0);
     expect((await index.verify([{ id: "a", revision: 7 }])).stale.ids).toEqual(["a"]);
@@ -62,8 +64,29 @@ describeOnEach("verify and reconcile", (database) => {
     expect((await index.verify([{ id: "a", revision: 6 }])).stale.count).toBe(0);
   });
 
+  it("see only the trainings in the filter of the index", async () => {
+    const { index } = shared();
+    const [ours, theirs] = [index.withFilter({ empresa: "a" }), index.withFilter({ empresa: "b" })];
+    const of = (empresa: string): Training[] =>
+      trainings(4).map(({ id }) => ({ id: `${empresa}${String(id)}`, content: "Frete.", metadata: { empresa } }));
+    await ours.upsertTrainings(of("a"));
+    await theirs.upsertTrainings(of("b"));
+    expect(await ours.verify()).toMatchObject({ checked: 4 });
+    expect(await ours.verify([{ id: "b0" }, { id: "a0" }])).toMatchObject({
+      missing: { ids: ["b0"] },
+      orphaned: { ids: ["a1", "a2", "a3"] },
+    });
+    expect(await ours.reconcile(of("a").slice(1), { maxDeletes: 9 })).toMatchObject({ deleted: 1 });
+    expect(await theirs.verify(of("b"))).toMatchObject({ missing: { count: 0 }, orphaned: { count: 0 } });
+    await expect(ours.reconcile(of("b"))).rejects.toMatchObject({ option: "source[0].metadata" });
+  });
+});
+
+describeOnServer("verify and reconcile", (database) => {
+  const shared = sharedIndex(database);
+
   it("load only what has to be repaired, and skip what was deleted meanwhile", async () => {
-    const { index } = await openTestIndex(database);
+    const { index } = shared();
     await index.upsertTrainings(trainings(3));
     const loaded: string[] = [];
     const source = ["0", "1", "2", "3", "4"].map((id) => ({
@@ -79,7 +102,7 @@ describeOnEach("verify and reconcile", (database) => {
   });
 
   it("an empty source deletes nothing", async () => {
-    const { index } = await openTestIndex(database);
+    const { index } = shared();
     await index.upsertTrainings(trainings(3));
     const expected = { checked: 0, orphaned: { count: 3 }, deleted: 0 };
     expect(await index.reconcile([], { maxDeletes: 1000 })).toMatchObject(expected);
@@ -87,7 +110,7 @@ describeOnEach("verify and reconcile", (database) => {
   });
 
   it("never delete more than maxDeletes, by default 10 %", async () => {
-    const { index } = await openTestIndex(database);
+    const { index } = shared();
     await index.upsertTrainings(trainings(20));
     const error: unknown = await index.reconcile(trainings(17)).catch((failure: unknown) => failure);
     expect(error).toMatchObject({ code: "INVALID_ARGUMENT", option: "maxDeletes" });
@@ -100,7 +123,7 @@ describeOnEach("verify and reconcile", (database) => {
   });
 
   it("a source that fails halfway: what was repaired stays, no orphan is deleted, and the error is the source's", async () => {
-    const { index } = await openTestIndex(database);
+    const { index } = shared();
     await index.upsertTrainings(trainings(2));
     const failure = new Error("the host's own");
     let closed = false;
@@ -119,7 +142,7 @@ describeOnEach("verify and reconcile", (database) => {
   });
 
   it("refuse an id that occurs twice, and delete nothing then", async () => {
-    const { index } = await openTestIndex(database);
+    const { index } = shared();
     await index.upsertTrainings(trainings(10));
     const twice = [...references(9), { id: "0", revision: FIRST }];
     await expect(index.verify(twice)).rejects.toMatchObject({ option: "source[9].id" });
@@ -128,40 +151,8 @@ describeOnEach("verify and reconcile", (database) => {
     expect(await index.verify(references(10))).toMatchObject({ missing: { count: 0 } });
   });
 
-  it("see only the trainings in the filter of the index", async () => {
-    const { index: ours, pool, schema, embeddings } = await openTestIndex(database, { filter: { empresa: "a" } });
-    const theirs = await TrainingIndex.initialize(embeddings, { pool, schema, filter: { empresa: "b" } });
-    const of = (empresa: string): Training[] =>
-      trainings(4).map(({ id }) => ({ id: `${empresa}${String(id)}`, content: "Frete.", metadata: { empresa } }));
-    await ours.upsertTrainings(of("a"));
-    await theirs.upsertTrainings(of("b"));
-    expect(await ours.verify()).toMatchObject({ checked: 4 });
-    expect(await ours.verify([{ id: "b0" }, { id: "a0" }])).toMatchObject({
-      missing: { ids: ["b0"] },
-      orphaned: { ids: ["a1", "a2", "a3"] },
-    });
-    expect(await ours.reconcile(of("a").slice(1), { maxDeletes: 9 })).toMatchObject({ deleted: 1 });
-    expect(await theirs.verify(of("b"))).toMatchObject({ missing: { count: 0 }, orphaned: { count: 0 } });
-    await expect(ours.reconcile(of("b"))).rejects.toMatchObject({ option: "source[0].metadata" });
-  });
-
-  it.each([
-    ["bigint", [1, 2, 2n ** 60n], ["1", 2, 2n ** 60n]],
-    ["uuid", ["A987FBC9-4BED-4078-8F07-9141BA07C9F3"], ["a987fbc9-4bed-4078-8f07-9141ba07c9f3"]],
-  ] as const)("compare ids of type %s", async (idType, ids, again) => {
-    const { index } = await openTestIndex(database, {}, { idType });
-    await index.upsertTrainings(ids.map((id) => ({ id, content: `Frete ${id}.` })));
-    const source = again.map((id) => ({ id, content: `Frete ${String(ids[again.indexOf(id as never)])}.` }));
-    const sound = { checked: ids.length, missing: { count: 0 }, stale: { count: 0 }, orphaned: { count: 0 } };
-    expect(await index.verify(source)).toMatchObject(sound);
-    expect(await index.verify()).toMatchObject({ ...sound, damaged: { count: 0 } });
-    const [first] = ids;
-    expect((await index.verify([{ id: first }])).orphaned.ids).toEqual(ids.slice(1));
-    expect((await index.reconcile(source.slice(1), { maxDeletes: 1 })).deleted).toBe(ids.length === 1 ? 0 : 1);
-  });
-
   it("report their progress", async () => {
-    const { index } = await openTestIndex(database);
+    const { index } = shared();
     await index.upsertTrainings(trainings(150));
     const phases: string[] = [];
     let last: unknown;
@@ -186,7 +177,7 @@ describeOnEach("verify and reconcile", (database) => {
   });
 
   it("end when the signal fires, also while the source is silent", async () => {
-    const { index } = await openTestIndex(database);
+    const { index } = shared();
     const controller = new AbortController();
     async function* silent(): AsyncGenerator<Training> {
       yield* trainings(1);
@@ -198,7 +189,7 @@ describeOnEach("verify and reconcile", (database) => {
   });
 
   it("refuse bad arguments before anything is read", async () => {
-    const { index } = await openTestIndex(database);
+    const { index } = shared();
     const wrong = [
       [() => index.verify(7 as never), "source"],
       [() => index.verify([], { dryRun: true } as never), "dryRun"],
@@ -217,11 +208,28 @@ describeOnEach("verify and reconcile", (database) => {
     ] as const;
     for (const [call, option] of wrong) await expect(call(), option).rejects.toMatchObject({ option });
   });
+
+  it.each([
+    ["bigint", [1, 2, 2n ** 60n], ["1", 2, 2n ** 60n]],
+    ["uuid", ["A987FBC9-4BED-4078-8F07-9141BA07C9F3"], ["a987fbc9-4bed-4078-8f07-9141ba07c9f3"]],
+  ] as const)("compare ids of type %s", async (idType, ids, again) => {
+    const { index } = await openTestIndex(database, {}, { idType });
+    await index.upsertTrainings(ids.map((id) => ({ id, content: `Frete ${id}.` })));
+    const source = again.map((id) => ({ id, content: `Frete ${String(ids[again.indexOf(id as never)])}.` }));
+    const sound = { checked: ids.length, missing: { count: 0 }, stale: { count: 0 }, orphaned: { count: 0 } };
+    expect(await index.verify(source)).toMatchObject(sound);
+    expect(await index.verify()).toMatchObject({ ...sound, damaged: { count: 0 } });
+    const [first] = ids;
+    expect((await index.verify([{ id: first }])).orphaned.ids).toEqual(ids.slice(1));
+    expect((await index.reconcile(source.slice(1), { maxDeletes: 1 })).deleted).toBe(ids.length === 1 ? 0 : 1);
+  });
 });
 
 describeOnServer("verify and recall", (database) => {
+  const shared = sharedIndex(database);
+
   it("need no right to write", async () => {
-    const { index, pool, schema, embeddings } = await openTestIndex(database);
+    const { index, pool, schema, embeddings } = shared();
     await index.upsertTrainings(trainings(5));
     const { options } = pool as unknown as { options: pg.PoolConfig };
     const reading = new pg.Pool(options);
@@ -238,8 +246,10 @@ describeOnServer("verify and recall", (database) => {
 });
 
 describeOnServer("reconcile beside other calls", (database) => {
+  const shared = sharedIndex(database);
+
   it("never deletes a training that is stored while it runs, nor brings back one that is deleted", async () => {
-    const test = await openTestIndex(database);
+    const test = shared();
     const { index } = test;
     await index.upsertTrainings(trainings(10));
     const prepared = await index.prepareTraining({ id: "prepared before", content: "Frete." });
@@ -258,7 +268,7 @@ describeOnServer("reconcile beside other calls", (database) => {
   });
 
   it("does not overwrite a version that is stored while its repair is being embedded", async () => {
-    const { index, embeddings } = await openTestIndex(database);
+    const { index, embeddings } = shared();
     await index.upsertTrainings(trainings(3));
     const [reached, gate] = [gateOf(), gateOf()];
     embeddings.before = () => {
@@ -278,7 +288,7 @@ describeOnServer("reconcile beside other calls", (database) => {
   });
 
   it("loses and revives nothing in random schedules", async () => {
-    const { index } = await openTestIndex(database);
+    const { index } = shared();
     const host = new Map<string, Training>();
     let revision = 1;
     const write = async (): Promise<void> => {

@@ -45,7 +45,7 @@ export function sharedIndex(
   const test = filledIndex(database, () => Promise.resolve(), { dimensions });
   beforeEach(async () => {
     const { owner, schema, embeddings } = test();
-    await owner.query(`TRUNCATE ${schema}.training CASCADE`);
+    await owner.query(`DELETE FROM ${schema}.training`);
     Object.assign(embeddings, { texts: [], calls: 0 });
   });
   return test;

@@ -132,7 +132,7 @@ ai: Aos sábados a loja abre das 8 às 13 horas [1].
     ],
     ["migration-sql", 'CREATE TABLE "training_index".chunk_1'],
     ["playground", "200 <title>Treinamentos</title>"],
-    ["rerank", "3  0.485  pagamentos"],
+    ["rerank", "3  0.487  pagamentos"],
     ["retriever", "No Pix há cinco por cento de desconto [1]."],
     ["transaction", "after the host's DELETE: []"],
     ["two-step-rag", "No Pix há cinco por cento de desconto [1]."],

@@ -22,8 +22,9 @@ const DIGIT_AT_START = /^\p{Nd}/u;
 /** Postgres' parser takes the beginning of `9e9a` for a number. */
 const SCIENTIFIC_NUMBER = /^(\d+e\d+)(\D.*)$/su;
 
-/** Tags and entities of HTML are no words. */
-const MARKUP = /<\/?[a-z][^<>]*>|&(?:[a-z]+|#\d+|#x[\da-f]+);/giu;
+/** Tags of HTML with attributes in quotes, as Postgres' parser knows them, and entities are no words. */
+const MARKUP =
+  /<\/?[a-z][\w:-]*(?:\s+[\w:-]+(?:\s*=\s*(?:"[^"<>]*"|'[^'<>]*'))?)*\s*\/?>|&(?:[a-z]+|#\d+|#x[\da-f]+);/giu;
 
 /** Between the parts of a compound: `guarda-chuva`, `e-mail`, `d'água`, `ABC-1234`. */
 const JOINS_ANY = /^[-\u2010\u2011'’_]$/u;

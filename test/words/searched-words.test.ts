@@ -23,6 +23,7 @@ describe("the words of a text", () => {
     ["+55 11 91234 5678", ["55", "11", "91234", "5678", "11912345678", "5511912345678"]],
     ["0800 123 4567", ["0800", "123", "4567", "08001234567"]],
     ["<b class='x'>Preço</b>&nbsp;novo &amp; bom", ["preco", "novo", "bom"]],
+    ["<img src=x onerror=alert(1)> <br/>", ["img", "src", "x", "onerror", "alert", "1"]],
     ["a < b, 3 > 2", ["a", "b", "3", "2"]],
     [
       "joao@loja.com.br https://loja.example/ajuda?tema=pix",
@@ -55,6 +56,8 @@ describe("the words of a text", () => {
       "1.".repeat(50_000),
       "(11) ".repeat(20_000),
       "<a ".repeat(33_000),
+      `<a${" b=".repeat(30_000)}`,
+      `<a${" b".repeat(50_000)}`,
       "A1B2".repeat(25_000),
     ];
     for (const text of hostile) {

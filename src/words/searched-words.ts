@@ -46,6 +46,8 @@ const MAX_CODE = 24;
 /** All words of a text have to fit a `tsvector`, which holds 1 MB: each word, its position and what describes them. */
 const MAX_BYTES = 700_000;
 const BYTES_BESIDES_WORD = 8;
+/** Different words of a question that are looked at, stop words included: a search uses the first 128 others. */
+const MAX_QUESTION_WORDS = 1000;
 
 /**
  * The words of a stored text, in the order of the text; a compound comes after its parts. Codes and long numbers are followed by
@@ -56,11 +58,16 @@ export function wordsOfText(text: string): SearchedWord[] {
 }
 
 /**
- * The words of a question as a search takes them: in one line the words as of {@link joinWords}, in the next one a number for each. Words
+ * The different words of a question as a search takes them: in one line the words as of {@link joinWords}, in the next one a number for each. Words
  * with the same number are a compound (negative) and its parts (positive), 0 is for other words.
  */
 export function questionOf(question: string, language: TextSearchLanguage): string {
-  const words = fitting(withCompounds(indexedPart(question), false)).filter(({ word }) => !isStopWord(word, language));
+  const different = new Map<string, SearchedWord>();
+  for (const found of fitting(withCompounds(indexedPart(question), false))) {
+    if (different.size === MAX_QUESTION_WORDS) break;
+    if (!isStopWord(found.word, language) && !different.has(found.word)) different.set(found.word, found);
+  }
+  const words = [...different.values()];
   const joined = words.filter(({ isJoined }) => isJoined).sort((left, right) => left.start - right.start);
   const regions: { end: number; start: number }[] = [];
   for (const { start, end } of joined) {

@@ -10,7 +10,7 @@ import {
 import { encodeTextArray, encodeVectorArray } from "../postgres/codec.js";
 import * as sql from "./swap-sql.js";
 import type { Layout } from "../schema/layout.js";
-import { joinWords, wordsOfText } from "../words/searched-words.js";
+import { wordsOfChunk } from "../words/searched-words.js";
 import type { WriteTarget } from "./write-target.js";
 
 /** An SQL text and its bound values. */
@@ -112,7 +112,7 @@ function columnsOf({ textSearch }: Layout, rows: readonly IdentifiedChunk[]): Bu
     rows.map(({ chunk }) => chunk.content),
     rows.map(({ chunk }) => chunk.metadata),
     rows.map(({ chunk }) => `\\x${chunk.hash}`),
-    ...(textSearch === undefined ? [] : [rows.map(({ chunk }) => joinWords(wordsOfText(chunk.content)))]),
+    ...(textSearch === undefined ? [] : [rows.map(({ chunk }) => wordsOfChunk(chunk))]),
   ].map(encodeTextArray);
 }
 

@@ -17,12 +17,14 @@ const NOT_CORRECTED = /[\p{N}\u{10000}-\u{10FFFF}]/u;
  * is a number or a code, where each character counts.
  */
 export function wordsOf(text: string): Set<string> {
-  const words = new Set<string>();
-  for (const word of plainWordsOf(text)) {
-    if (word.length < MIN_LETTERS || word.length > MAX_LETTERS || words.has(word)) continue;
-    if (!NOT_CORRECTED.test(word)) words.add(word);
+  return new Set(correctable(plainWordsOf(text)));
+}
+
+/** Those of the words that can be corrected. */
+export function* correctable(words: Iterable<string>): Generator<string> {
+  for (const word of words) {
+    if (word.length >= MIN_LETTERS && word.length <= MAX_LETTERS && !NOT_CORRECTED.test(word)) yield word;
   }
-  return words;
 }
 
 /** How many errors a word may have. */

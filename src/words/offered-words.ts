@@ -5,7 +5,8 @@ import type { NamedStatements } from "../postgres/named-statements.js";
 import type { KnownSchema } from "../schema/known-schema.js";
 import type { Layout } from "../schema/layout.js";
 import { fragmentsLiteral, insertWords } from "./word-table.js";
-import { fragmentsOf, wordsOf } from "./correctable-words.js";
+import { correctable, fragmentsOf } from "./correctable-words.js";
+import { wordsOfChunk } from "./searched-words.js";
 
 /** Words in one statement. */
 const INSERT_LIMITS = { items: 2000, size: Infinity };
@@ -42,14 +43,14 @@ export class OfferedWords {
    * @param signal - of the call
    * @throws {@link DatabaseError} | {@link SchemaError}
    */
-  async offer(texts: Iterable<string>, signal: AbortSignal | undefined): Promise<void> {
+  async offer(chunks: Iterable<{ content: string }>, signal: AbortSignal | undefined): Promise<void> {
     const { statements, knownSchema } = this.#parts;
     const { layout, chunkOid } = await knownSchema.recent();
     if (layout.textSearch === undefined) return;
     if (chunkOid !== this.#chunkOid || performance.now() - this.#rememberedSince > FORGET_AFTER_MS) {
       this.#forget(chunkOid);
     }
-    const words = wordsOfAll(texts, this.#remembered);
+    const words = wordsOfAll(chunks, this.#remembered);
     const bound = statements.within({ signal });
     for (const { text, values, words: added } of insertStatements(layout, words)) {
       await bound.query(text, values, { keepsPlan: false });
@@ -65,18 +66,22 @@ export class OfferedWords {
   }
 }
 
-/** Adds the words of texts in the transaction that `client` is in. Waits for no other transaction, and makes none wait. */
-export async function offerWithin(client: Queryable, layout: Layout, texts: Iterable<string>): Promise<void> {
+/** Adds the words of chunks in the transaction that `client` is in. Waits for no other transaction, and makes none wait. */
+export async function offerWithin(
+  client: Queryable,
+  layout: Layout,
+  chunks: Iterable<{ content: string }>,
+): Promise<void> {
   if (layout.textSearch === undefined) return;
-  for (const { text, values } of insertStatements(layout, wordsOfAll(texts))) await query(client, text, values);
+  for (const { text, values } of insertStatements(layout, wordsOfAll(chunks))) await query(client, text, values);
 }
 
-function wordsOfAll(texts: Iterable<string>, known?: ReadonlySet<string>): Set<string> {
+function wordsOfAll(chunks: Iterable<{ content: string }>, known?: ReadonlySet<string>): Set<string> {
   const words = new Set<string>();
-  for (const text of texts) {
-    for (const word of wordsOf(text)) if (known?.has(word) !== true) words.add(word);
+  for (const chunk of chunks) {
+    for (const word of wordsOfChunk(chunk).split(" ")) if (known?.has(word) !== true) words.add(word);
   }
-  return words;
+  return new Set(correctable(words));
 }
 
 function* insertStatements(

@@ -15,6 +15,8 @@ export interface SearchedWord {
 export const TOKEN = /[\p{L}\p{N}][\p{L}\p{M}\p{N}\u00AD\u200B-\u200D\u2060\uFEFF]*/gu;
 /** What is no letter or digit after compatible characters were unified. The parser of Postgres would end the word there. */
 const NO_LETTER_OR_DIGIT = /[^\p{L}\p{M}\p{Nd}]/gu;
+/** Most words: nothing in them is unified but their case. */
+const PLAIN = /^[A-Za-z\d]+$/;
 const HAS_DIGIT = /\p{Nd}/u;
 const HAS_LETTER = /\p{L}/u;
 const DIGIT_AT_END = /\p{Nd}$/u;
@@ -55,6 +57,18 @@ const MAX_QUESTION_WORDS = 1000;
  */
 export function wordsOfText(text: string): SearchedWord[] {
   return fitting(withCompounds(indexedPart(text), true));
+}
+
+const LISTS = new WeakMap<{ content: string }, string>();
+
+/** The words of a chunk, joined. They are made once: a write stores them with the chunk, and offers them to the table of words. */
+export function wordsOfChunk(chunk: { content: string }): string {
+  let words = LISTS.get(chunk);
+  if (words === undefined) {
+    words = joinWords(wordsOfText(chunk.content));
+    LISTS.set(chunk, words);
+  }
+  return words;
 }
 
 /**
@@ -146,6 +160,7 @@ function* tokensOf(text: string): Generator<SearchedWord> {
 
 /** Without the differences that people do not type: case, accents, and compatible characters such as `ﬁ` and full-width digits. */
 export function plainWord(token: string): string {
+  if (PLAIN.test(token)) return token.toLowerCase();
   return foldAccents(token.normalize("NFKC").toLowerCase()).replace(NO_LETTER_OR_DIGIT, "");
 }
 

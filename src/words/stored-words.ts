@@ -5,7 +5,7 @@ import { namesOf, type Layout, type Names } from "../schema/layout.js";
 import { lexemesOf, MAX_INDEXED_CHARACTERS, plainTextOf, type TextSearchLanguage } from "../schema/lexemes.js";
 import { queryOf } from "./close-words.js";
 import { offerWithin } from "./offered-words.js";
-import { joinWords, wordsOfText } from "./searched-words.js";
+import { wordsOfChunk } from "./searched-words.js";
 
 /** Chunks of a batch. A write of their trainings waits meanwhile: every chunk that changes enters the vector index again, in some ms. */
 const CHUNKS_OF_BATCH = 200;
@@ -39,14 +39,10 @@ export async function fillWords(database: Queryable, layout: Layout): Promise<vo
       rows.map(({ key }) => key),
       rows.map(({ id }) => id),
       rows.map(({ hash }) => hash),
-      rows.map(({ content }) => joinWords(wordsOfText(content))),
+      rows.map(wordsOfChunk),
     ];
     await query(database, store, columns.map(encodeTextArray));
-    await offerWithin(
-      database,
-      layout,
-      rows.map(({ content }) => content),
-    );
+    await offerWithin(database, layout, rows);
     last = rows.at(-1);
   } while (last);
   await query(database, `UPDATE ${profile} SET words_filled_at = now() WHERE id = ${layout.profileId}`);

@@ -82,9 +82,9 @@ export class BatchItem {
     return this.#storedHashes.has(hash);
   }
 
-  /** The texts of its chunks that no stored chunk has. */
-  get newTexts(): string[] {
-    return this.chunks.filter(({ hash }) => !this.hasStored(hash)).map(({ content }) => content);
+  /** Its chunks whose texts no stored chunk has. */
+  get newChunks(): PlannedChunk[] {
+    return this.chunks.filter(({ hash }) => !this.hasStored(hash));
   }
 
   /** The outcome if a newer version is stored: then there is nothing to do. */

@@ -184,14 +184,14 @@ export class PreparedBatch {
         if (outcome) outcomes.set(item, outcome);
       }
     };
-    const newTexts = current.filter((item) => !outcomes.has(item)).flatMap((item) => item.newTexts);
-    if (!client) await this.#parts.offeredWords.offer(newTexts, limits.signal);
+    const added = current.filter((item) => !outcomes.has(item)).flatMap((item) => item.newChunks);
+    if (!client) await this.#parts.offeredWords.offer(added, limits.signal);
     if (!client && !isClaiming)
       await swapRemaining((planned) => trySingleStatementSwap(connection, target, planned, this.#vectors));
     await swapRemaining((planned) =>
       write(pool, client, connection.notify, async (database) => {
         if (!client && isClaiming) await claimLocked(database, target);
-        if (client) await offerWithin(database, target.layout, newTexts);
+        if (client) await offerWithin(database, target.layout, added);
         return swap(database, target, planned, this.#vectors);
       }),
     );

@@ -2,7 +2,7 @@ import { Hono } from "hono";
 import type { BaseChatModel } from "@langchain/core/language_models/chat_models";
 import type { TrainingIndex } from "langchain-training-index";
 import { answerQuestion, type Answer } from "./answer.js";
-import { readMessage, sendText, type EvolutionOptions } from "./evolution.js";
+import { readMessage, sendText, type EvolutionOptions, type ReadOptions } from "./evolution.js";
 import type { Conversation, Gatherer } from "./gather.js";
 
 /** Dependencies of the bot. */
@@ -29,11 +29,11 @@ export function conversationHandler({
 }
 
 /** The webhook. It responds immediately, because the Evolution API repeats slow requests. */
-export function webhookApp(gatherer: Gatherer): Hono {
+export function webhookApp(gatherer: Gatherer, options: ReadOptions = {}): Hono {
   const app = new Hono();
   app.post("/webhook", async (context) => {
     const payload: unknown = await context.req.json().catch(() => undefined);
-    const message = readMessage(payload);
+    const message = readMessage(payload, options);
     if (message) await gatherer.add(message);
     return context.json({ received: message !== undefined });
   });

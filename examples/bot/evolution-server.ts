@@ -84,7 +84,7 @@ export function messageUpsert(id: string, phone: string, text: string): Record<s
       pushName: "Cliente",
       message: { conversation: text },
       messageType: "conversation",
-      messageTimestamp: 1_764_000_000,
+      messageTimestamp: Math.floor(Date.now() / 1000),
     },
     sender: "5511777770000@s.whatsapp.net",
   };

@@ -6,9 +6,21 @@ export interface IncomingMessage {
   messageId: string;
   /** The Evolution API instance that received it. */
   instance: string;
-  /** With country code, digits only. */
+  /** Whom to answer: a phone with country code, digits only, or a group's address. */
   phone: string;
+  /** What was written: a text, or the caption of an image, a video or a document. A quoted text is before it, marked with `> `. */
   text: string;
+}
+
+/** Options of {@link readMessage}. */
+export interface ReadOptions {
+  /** Whether the bot also answers in groups. Default `false`. */
+  groups?: boolean | undefined;
+  /**
+   * Older messages are left alone: after a lost connection the Evolution API may deliver days of them. In milliseconds, default one
+   * hour.
+   */
+  maxAgeMs?: number | undefined;
 }
 
 /** Address and key of the Evolution API. */
@@ -21,20 +33,65 @@ export interface EvolutionOptions {
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000;
-/** A person's address; those of groups end in `@g.us`. */
-const PERSON = /^(\d+)@s\.whatsapp\.net$/;
+const DEFAULT_MAX_AGE_MS = 60 * 60 * 1000;
+/** A person's address. The part before a colon is the phone, the rest the device. */
+const PERSON = /^(\d+)(?::\d+)?@s\.whatsapp\.net$/;
+const GROUP = /^[\d-]+@g\.us$/;
 
-/** The text message in a webhook's payload; `undefined` for other events, groups, media and the bot's own messages. */
-export function readMessage(payload: unknown): IncomingMessage | undefined {
+/** The message in a webhook's payload; `undefined` for other events, old messages, media without a caption and the bot's own messages. */
+export function readMessage(payload: unknown, options: ReadOptions = {}): IncomingMessage | undefined {
   const { event, instance, data } = recordOf(payload);
-  const { key, message } = recordOf(data);
-  const { remoteJid, fromMe, id } = recordOf(key);
-  const { conversation, extendedTextMessage } = recordOf(message);
-  const text = conversation ?? recordOf(extendedTextMessage)["text"];
-  const [, phone] = (typeof remoteJid === "string" ? PERSON.exec(remoteJid) : null) ?? [];
-  if (event !== "messages.upsert" || fromMe === true || phone === undefined) return undefined;
-  if (typeof instance !== "string" || typeof id !== "string" || typeof text !== "string") return undefined;
-  return text.trim() === "" ? undefined : { messageId: id, instance, phone, text };
+  const { key, message, messageTimestamp, contextInfo } = recordOf(data);
+  const { fromMe, id } = recordOf(key);
+  if (event !== "messages.upsert" || fromMe === true || isOld(messageTimestamp, options)) return undefined;
+  const phone = senderOf(recordOf(key), options);
+  const text = textOf(message);
+  if (typeof instance !== "string" || typeof id !== "string" || phone === undefined) return undefined;
+  if (text === undefined || text.trim() === "") return undefined;
+  const quoted = quotedIn(message) ?? textOf(recordOf(contextInfo)["quotedMessage"]);
+  return { messageId: id, instance, phone, text: quoted === undefined ? text : `${asQuote(quoted)}\n${text}` };
+}
+
+/** A person who hides the phone has an address that ends in `@lid`; the phone is then in `remoteJidAlt`. */
+function senderOf({ remoteJid, remoteJidAlt }: Record<string, unknown>, { groups }: ReadOptions): string | undefined {
+  if (typeof remoteJid === "string" && GROUP.test(remoteJid)) return groups ? remoteJid : undefined;
+  for (const address of [remoteJid, remoteJidAlt]) {
+    const [, phone] = (typeof address === "string" ? PERSON.exec(address) : null) ?? [];
+    if (phone !== undefined) return phone;
+  }
+  return undefined;
+}
+
+/** Seconds since 1970, as a number or a text. A message without a time counts as new. */
+function isOld(timestamp: unknown, { maxAgeMs = DEFAULT_MAX_AGE_MS }: ReadOptions): boolean {
+  const seconds = typeof timestamp === "string" ? Number(timestamp) : timestamp;
+  return typeof seconds === "number" && Date.now() - seconds * 1000 > maxAgeMs;
+}
+
+const CAPTIONED = ["imageMessage", "videoMessage", "documentMessage"];
+/** Messages that hold another one. */
+const WRAPPERS = ["ephemeralMessage", "viewOnceMessage", "viewOnceMessageV2", "documentWithCaptionMessage"];
+
+function textOf(message: unknown): string | undefined {
+  const inner = unwrapped(message);
+  const texts = [inner["conversation"], recordOf(inner["extendedTextMessage"])["text"]];
+  const captions = CAPTIONED.map((kind) => recordOf(inner[kind])["caption"]);
+  return [...texts, ...captions].find((text) => typeof text === "string");
+}
+
+function quotedIn(message: unknown): string | undefined {
+  const contents = Object.values(unwrapped(message)).map((content) => recordOf(recordOf(content)["contextInfo"]));
+  return contents.map(({ quotedMessage }) => textOf(quotedMessage)).find((text) => text !== undefined);
+}
+
+function unwrapped(message: unknown): Record<string, unknown> {
+  const record = recordOf(message);
+  const wrapper = WRAPPERS.find((name) => name in record);
+  return wrapper === undefined ? record : unwrapped(recordOf(record[wrapper])["message"]);
+}
+
+function asQuote(text: string): string {
+  return text.replaceAll(/^/gm, "> ");
 }
 
 /** Sends a text. It does not retry: the caller's queue does. @throws if the request fails or is refused */

@@ -29,6 +29,15 @@ export interface GathererOptions {
 
 /** Unanswered messages expire after this time. */
 const BUFFER_SECONDS = 60 * 60;
+/** A message that is delivered again within this time, answered or not, is not taken again. */
+const SEEN_SECONDS = 24 * 60 * 60;
+
+/** Appends a message to a phone's list, unless it was seen before. One script, so that nothing is lost if the process dies. */
+const APPEND_ONCE = `
+if redis.call("SET", KEYS[2], "1", "NX", "EX", ARGV[3]) then
+  redis.call("RPUSH", KEYS[1], ARGV[1])
+  redis.call("EXPIRE", KEYS[1], ARGV[2])
+end`;
 
 /**
  * People write one thought in several messages. Each message is appended to a list of its phone, and a job is delayed until
@@ -72,8 +81,10 @@ export function openGatherer(
   worker.on("error", () => undefined); // BullMQ reconnects to Redis by itself
   return {
     add: async (message) => {
-      const { instance, phone } = message;
-      await redis.multi().rpush(keyOf(phone), JSON.stringify(message)).expire(keyOf(phone), BUFFER_SECONDS).exec();
+      const { instance, phone, messageId } = message;
+      const keys = [keyOf(phone), `${prefix}_seen_${phone}_${messageId}`];
+      await redis.eval(APPEND_ONCE, keys.length, ...keys, JSON.stringify(message), BUFFER_SECONDS, SEEN_SECONDS);
+      // A repeated message queues a job too: the first delivery may have died before it did. A job without messages does nothing.
       // One job per phone, delayed again by each message.
       const deduplication = { id: phone, ttl: silenceMs, extend: true, replace: true };
       await queue.add("answer", { instance, phone }, { delay: silenceMs, deduplication });

@@ -41,6 +41,52 @@ describe("readMessage", () => {
     expect(readMessage({ ...text, data: extended })).toEqual(expected);
   });
 
+  it("answers a sender who hides the phone, at the phone", () => {
+    const key = { ...data.key, remoteJid: "98765@lid", remoteJidAlt: "5511999990000:3@s.whatsapp.net" };
+    expect(readMessage({ ...text, data: { ...data, key } })).toMatchObject({ phone: "5511999990000" });
+    const hidden = { ...data.key, remoteJid: "98765@lid" };
+    expect(readMessage({ ...text, data: { ...data, key: hidden } })).toBeUndefined();
+  });
+
+  it.each([
+    [{ imageMessage: { caption: "Qual o preço?" } }, "Qual o preço?"],
+    [{ videoMessage: { caption: "Assim?" } }, "Assim?"],
+    [{ documentWithCaptionMessage: { message: { documentMessage: { caption: "Segue." } } } }, "Segue."],
+    [{ ephemeralMessage: { message: { extendedTextMessage: { text: "Oi!" } } } }, "Oi!"],
+    [
+      {
+        extendedTextMessage: {
+          text: "E esse?",
+          contextInfo: { quotedMessage: { conversation: "Caneca azul\nR$ 10" } },
+        },
+      },
+      "> Caneca azul\n> R$ 10\nE esse?",
+    ],
+    [
+      { imageMessage: { caption: "E esse?", contextInfo: { quotedMessage: { imageMessage: { caption: "Caneca" } } } } },
+      "> Caneca\nE esse?",
+    ],
+  ])("reads captions, wrapped and quoted texts: %j", (message, expected) => {
+    expect(readMessage({ ...text, data: { ...data, message } })?.text).toBe(expected);
+  });
+
+  it("leaves old messages alone, which are delivered after a lost connection", () => {
+    const seconds = Date.now() / 1000;
+    const sentAgo = (ago: number, form = (time: number): unknown => time): unknown =>
+      readMessage({ ...text, data: { ...data, messageTimestamp: form(Math.floor(seconds - ago)) } });
+    expect(sentAgo(3500)).toBeDefined();
+    expect(sentAgo(3700)).toBeUndefined();
+    expect(sentAgo(3700, String)).toBeUndefined();
+    expect(readMessage({ ...text, data: { ...data, messageTimestamp: undefined } })).toBeDefined();
+    const old = { ...text, data: { ...data, messageTimestamp: Math.floor(seconds - 120) } };
+    expect(readMessage(old, { maxAgeMs: 60_000 })).toBeUndefined();
+  });
+
+  it("answers in groups if the host wants it", () => {
+    const group = { ...text, data: { ...data, key: { ...data.key, remoteJid: "120363-1@g.us" } } };
+    expect(readMessage(group, { groups: true })).toMatchObject({ phone: "120363-1@g.us" });
+  });
+
   it.each([
     ["another event", { ...text, event: "messages.update" }],
     ["a message sent by the bot itself", { ...text, data: { ...data, key: { ...data.key, fromMe: true } } }],
@@ -171,6 +217,7 @@ describeOnServer("the recipe bot", (database) => {
     expect(textTo("5533333330000")).toMatchObject({ text: HAND_OVER_TEXT });
     await until(async () => (await redis.keys(`${prefix}_buffer_*`)).length === 0);
     expect(await redis.get(`${prefix}_host`)).toBe("do host");
+    expect(await redis.ttl((await redis.keys(`${prefix}_seen_*`))[0] ?? "")).toBeGreaterThan(0);
     await redis.del(`${prefix}_host`);
   });
 
@@ -180,7 +227,11 @@ describeOnServer("the recipe bot", (database) => {
     const headers = { "content-type": "application/json" };
     for (let time = 0; time < 3; time += 1) await fetch(webhook, { method: "POST", headers, body });
     await evolution.untilSent(1);
-    expect(conversations.map(({ text }) => text)).toEqual(["Qual é o prazo de entrega?"]);
+    // Once it is answered, too.
+    await fetch(webhook, { method: "POST", headers, body });
+    await evolution.receive(webhook, "5511111110000", ["E o frete?"]);
+    await evolution.untilSent(2);
+    expect(conversations.map(({ text }) => text)).toEqual(["Qual é o prazo de entrega?", "E o frete?"]);
   });
 
   it("answers messages that arrive while it answers", async () => {

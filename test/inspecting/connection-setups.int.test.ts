@@ -24,7 +24,7 @@ describeOnServer("Reads and repairs through every connection setup", (database) 
       const { counts, sizes, tables, warnings } = await index.status();
       expect(counts).toEqual({ trainings: 2, chunks: 2, tombstones: 1, exact: true });
       expect(sizes.total).toBeGreaterThan(0);
-      expect(tables).toHaveLength(5);
+      expect(tables).toHaveLength(6);
       expect(warnings.filter(({ code }) => !code.startsWith("PGVECTOR"))).toEqual([]);
       const sound = { missing: { count: 0 }, stale: { count: 0 }, damaged: { count: 0 }, schema: [] };
       expect(await index.verify(undefined, { sample: 10 })).toMatchObject({ ...sound, checked: 2 });

@@ -56,7 +56,7 @@ describeOnEach("The status of an index", (database) => {
     const { index, schema } = await openTestIndex(database, {}, { textSearch: "portuguese" });
     const empty = await index.status();
     expect(empty).toMatchObject({
-      schema: { name: schema, version: 5, latest: 5 },
+      schema: { name: schema, version: 6, latest: 6 },
       model: { dimensions: DIMENSIONS, recorded: false },
       counts: { trainings: 0, chunks: 0, tombstones: 0, exact: true },
       vectorIndex: { type: "vector", exists: true, valid: true, ready: true, build: undefined, use: "tableIsSmall" },
@@ -73,7 +73,14 @@ describeOnEach("The status of an index", (database) => {
     });
     expect(status.server.postgres).toMatch(/^\d+/);
     expect(status.server.pgvector).toMatch(/^0\.8/);
-    expect(status.tables.map(({ name }) => name)).toEqual(["chunk_1", "indexed_1", "migration", "profile", "training"]);
+    expect(status.tables.map(({ name }) => name)).toEqual([
+      "chunk_1",
+      "indexed_1",
+      "migration",
+      "profile",
+      "training",
+      "word",
+    ]);
     const sum = status.tables.reduce((bytes, table) => bytes + table.bytes + table.indexBytes, 0);
     expect(status.sizes.total).toBe(sum);
     expect(status.vectorIndex.bytes).toBeGreaterThan(0);
@@ -109,7 +116,7 @@ describeOnServer("The status of an index", (database) => {
     const { index, owner, schema } = await openTestIndex(database);
     await owner.query(`INSERT INTO ${schema}.migration (version, name, breaking) VALUES (99, 'x', true)`);
     const newer = await index.status();
-    expect(newer.schema).toMatchObject({ version: 99, latest: 5 });
+    expect(newer.schema).toMatchObject({ version: 99, latest: 6 });
     expect(warningOf(newer, "SCHEMA_NEWER")).toContain("upgrade langchain-training-index");
     await owner.query(`DELETE FROM ${schema}.migration WHERE version > 4`);
     const older = await index.status();

@@ -243,7 +243,7 @@ const mutations: Mutation[] = [
   {
     name: "the filter of the index on searches",
     noticedBy: ["c10"],
-    file: "searching/search-options.ts",
+    file: "searching/checked-search.ts",
     from: "condition: searchCondition(defaults.filter, options.filter),",
     to: "condition: searchCondition(undefined, options.filter),",
   },

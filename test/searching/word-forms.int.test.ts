@@ -1,9 +1,9 @@
 import { TrainingIndex } from "langchain-training-index";
 import { migrate } from "langchain-training-index/migrations";
 import fc from "fast-check";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { wordsOfText } from "../../src/words/searched-words.js";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnEach, uniqueName } from "../support/databases.js";
 import { CountingEmbeddings, DIMENSIONS, openTestIndex, type TestIndex } from "../support/index.js";
 
 const PORTUGUESE = [
@@ -215,6 +215,23 @@ describeOnEach("chunks of older versions", (database) => {
     await index.upsertTraining({ id: "novo", content: "Um porta-malas novo." });
     expect(await ask("portamalas")).toEqual(["novo"]);
     expect(await migrate(owner, { schema, dimensions: DIMENSIONS })).toMatchObject({ applied: [] });
+  });
+
+  it("leave the roles that may use the chunks the rights that they need", async () => {
+    const { owner, schema } = await openTestIndex(database, {}, { textSearch: "portuguese" });
+    const role = uniqueName("role");
+    await owner.query(`CREATE ROLE "${role}"`);
+    onTestFinished(async () => {
+      await owner.query(`DROP OWNED BY "${role}"; DROP ROLE "${role}"`);
+    });
+    await owner.query(`GRANT SELECT, INSERT ON ${schema}.chunk_1 TO "${role}"; DROP TABLE ${schema}.word`);
+    await migrate(owner, { schema, dimensions: DIMENSIONS });
+    const { rows } = await owner.query<{ may: boolean[] }>(
+      `SELECT array_agg(has_table_privilege($1, '${schema}.word', privilege) ORDER BY privilege) AS may
+      FROM unnest(ARRAY['DELETE', 'INSERT', 'SELECT']) AS p (privilege)`,
+      [role],
+    );
+    expect(rows[0]?.may).toEqual([false, true, true]);
   });
 
   it("are found by their words if a process of an older version stores them", async () => {

@@ -51,7 +51,7 @@ export interface SimilarOptions<Mode extends SearchMode = SearchMode, Strategy e
   weights?: { vector?: number | undefined; text?: number | undefined } | undefined;
   /**
    * Modes `text` and `hybrid`: whether words of the question that no chunk has are read as the closest words of the chunks that
-   * the search may see. They count less; numbers and codes are never changed. See {@link WordScores.corrections}. Default `true`.
+   * the search may see. They count less; numbers and codes are never changed. The hit says so in `corrections`. Default `true`.
    */
   typos?: boolean | undefined;
   /**

@@ -60,8 +60,10 @@ export class InputError extends Error {
 export function messageOf(error: unknown): string {
   const isOwn = TrainingIndexError.is(error) || error instanceof UsageError || error instanceof InputError;
   if (isOwn) return error.message.replace(/\s*\n\s*/g, " ");
+  const { code, message } = (error ?? {}) as { code?: unknown; message?: string };
+  const [, missing] = /^Cannot find package '([^']+)'/.exec(message ?? "") ?? [];
+  if (missing !== undefined) return `the package ${missing} is not installed: npm install ${missing}`;
   // Messages of Node and of packages can quote texts.
-  const { code } = (error ?? {}) as { code?: unknown };
   return `unexpected error${typeof code === "string" ? ` ${code}` : ""}; set DEBUG=1 to see it`;
 }
 

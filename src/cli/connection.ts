@@ -2,15 +2,16 @@ import type pg from "pg";
 import { checkDatabase } from "../calls/host-database.js";
 import { configFromEnv } from "../environment.js";
 import { SchemaError } from "../errors.js";
-import type { EmbeddingProfile, Filter, IdType, TrainingIndex } from "../index.js";
+import type { EmbeddingProfile, Filter, IdType, Notice, TrainingIndex } from "../index.js";
 import { migrationStatus } from "../migrations/index.js";
 import { boundedDatabase } from "../postgres/host-client.js";
 import { readActiveProfile } from "../schema/catalog.js";
 import { DEFAULT_SCHEMA } from "../schema/layout.js";
 import type { Arguments } from "./arguments.js";
-import { InputError, UsageError } from "./command.js";
+import { UsageError } from "./command.js";
 import { embedderOf, unusedEmbedder } from "./embedders.js";
-import type { Terminal } from "./terminal.js";
+import { PROGRAM } from "./help.js";
+import { printNote, type Terminal } from "./terminal.js";
 
 /** A migrated schema, before an index is opened on it. */
 export interface FoundSchema {
@@ -37,7 +38,7 @@ export interface OpenOptions {
 /**
  * Runs work with a pool on the server of `DATABASE_URL`, and ends the pool.
  *
- * @throws {@link UsageError} without `DATABASE_URL`, {@link InputError} without `pg`
+ * @throws {@link UsageError} without `DATABASE_URL`
  */
 export async function withPool<T>({ env }: Terminal, work: (pool: pg.Pool) => Promise<T>): Promise<T> {
   const { databaseUrl } = configFromEnv(env);
@@ -46,7 +47,7 @@ export async function withPool<T>({ env }: Terminal, work: (pool: pg.Pool) => Pr
       "DATABASE_URL is not set: export it, or write it to .env: postgres://user:password@host/database",
     );
   }
-  const { Pool } = await loadPg();
+  const { Pool } = (await import("pg")).default; // here, because `sql` needs no database
   const pool = new Pool({ connectionString: databaseUrl, application_name: "training-index" });
   // The statement that needs the connection reports the outage; without a listener a lost idle one would end the process.
   pool.on("error", () => undefined);
@@ -54,14 +55,6 @@ export async function withPool<T>({ env }: Terminal, work: (pool: pg.Pool) => Pr
     return await work(pool);
   } finally {
     await pool.end();
-  }
-}
-
-async function loadPg(): Promise<typeof pg> {
-  try {
-    return (await import("pg")).default;
-  } catch (error) {
-    throw new InputError("The package pg is not installed: npm install pg", { cause: error });
   }
 }
 
@@ -76,9 +69,17 @@ export async function withIndex<T>(
     const schema = await findSchema(pool, args.text("schema"));
     const { efSearch } = configFromEnv(terminal.env).hnsw;
     const embeddings = embeds ? await embedderOf(args, terminal, schema) : unusedEmbedder(schema);
+    const onNotice = ({ code, message }: Notice): void => {
+      printNote(terminal, `${PROGRAM}: ${code}: ${message}`);
+    };
     // Here, because commands without an index should not wait for LangChain.
     const { TrainingIndex } = await import("../index.js");
-    const whole = await TrainingIndex.initialize(embeddings, { pool, schema: schema.name, hnsw: { efSearch } });
+    const whole = await TrainingIndex.initialize(embeddings, {
+      pool,
+      schema: schema.name,
+      hnsw: { efSearch },
+      onNotice,
+    });
     return work({ index: filter === undefined ? whole : whole.withFilter(filter), schema });
   });
 }

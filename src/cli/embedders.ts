@@ -1,9 +1,7 @@
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import { configFromEnv } from "../environment.js";
-import type * as Ollama from "../embedding/ollama.js";
 import type { EmbeddingProfile } from "../index.js";
 import type { Arguments } from "./arguments.js";
-import { InputError } from "./command.js";
 import type { FoundSchema } from "./connection.js";
 import type { Terminal } from "./terminal.js";
 
@@ -26,22 +24,12 @@ export async function embedderOf(
     const { HashingEmbeddings } = await import("../embedding/hashing.js");
     return new HashingEmbeddings({ dimensions });
   }
-  const { ollamaEmbeddings, embeddingProfiles } = await loadOllama();
+  const { ollamaEmbeddings, embeddingProfiles } = await import("../embedding/ollama.js");
   const baseUrl = args.text("ollama-url") ?? ollamaBaseUrl;
   if (model === undefined || Object.hasOwn(embeddingProfiles, model)) return ollamaEmbeddings({ model, baseUrl });
   // A model without a built-in profile has that of the schema.
   const { queryPrefix, documentPrefix } = recorded?.model === model ? recorded : {};
   return ollamaEmbeddings({ model, baseUrl, dimensions, queryPrefix, documentPrefix });
-}
-
-async function loadOllama(): Promise<typeof Ollama> {
-  try {
-    return await import("../embedding/ollama.js");
-  } catch (error) {
-    throw new InputError("The package @langchain/ollama is not installed: npm install @langchain/ollama", {
-      cause: error,
-    });
-  }
 }
 
 /** An embedder with the profile of a schema, for commands that embed nothing. */

@@ -35,6 +35,11 @@ export async function printJsonLine(terminal: Terminal, value: unknown): Promise
   await printLine(terminal, JSON.stringify(value, plainValue));
 }
 
+/** Writes a line beside the output. On a terminal it takes the place of the progress bar, which is drawn again. */
+export function printNote({ stderr }: Terminal, line: string): void {
+  stderr.write(`${stderr.isTTY ? "\r\x1b[K" : ""}${line}\n`);
+}
+
 /** JSON has no bigint: its digits, as `pg` returns them. */
 function plainValue(_key: string, value: unknown): unknown {
   return typeof value === "bigint" ? value.toString() : value;

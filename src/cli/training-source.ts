@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { isObject } from "../calls/checks.js";
 import { InvalidArgumentError, throwIfAborted } from "../errors.js";
 import type { Filter, Metadata, Training } from "../index.js";
 import { encodeTrainingId } from "../schema/training-id.js";
@@ -64,8 +65,7 @@ export async function openSource(
   const read = async function* (): AsyncGenerator<Training, void, undefined> {
     for (const path of paths) {
       for await (const { training } of readTrainings(path, cwd, format)) {
-        // A training with another value is refused by the library.
-        yield { ...training, metadata: { ...added, ...training.metadata } };
+        yield withMetadata(training, added);
       }
     }
   };
@@ -93,6 +93,14 @@ function checkedId({ id }: Training, idType: FoundSchema["idType"], place: strin
     if (!InvalidArgumentError.is(error)) throw error;
     throw new InputError(`${place}: ${error.message}`);
   }
+}
+
+/** Another value of the same key, and metadata that are no object, are left for the library to refuse. */
+function withMetadata(training: Training, added: Metadata): Training {
+  const { metadata = {} } = training;
+  return isObject(metadata) && !Array.isArray(metadata)
+    ? { ...training, metadata: { ...added, ...metadata } }
+    : training;
 }
 
 /** The values that a filter by equality requires. */

@@ -162,6 +162,16 @@ describeOnServer("the command line", (database) => {
     expect(stdout.split("\n").map((line) => line.split("\t")[0])).toContain("troca");
     const other = await ingest("faq.csv", "--filter", "grupo=loja");
     expect(other).toMatchObject({ code: 1, stderr: expect.stringContaining("pix: ") as string });
+    await writeFile(
+      join(cwd, "bad.jsonl"),
+      '{"id":"a","content":"b","metadata":"texto"}\n{"id":"b","content":"c","titulo":"d"}\n',
+    );
+    const bad = await ingest("bad.jsonl");
+    expect(bad).toMatchObject({
+      code: 1,
+      stdout: expect.stringContaining("0 indexed, 0 unchanged, 0 superseded, 2 failed") as string,
+    });
+    expect(bad.stderr).toMatch(/^a: .*metadata.*\nb: .*titulo.*\n$/);
     const range = await ingest("docs", "--filter", '{"ano":{"gt":2020}}', "--prune");
     expect(range).toMatchObject({ code: 2, stderr: expect.stringContaining("reads only") as string });
   });

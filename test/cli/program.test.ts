@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { migrationSql } from "langchain-training-index/migrations";
+import { messageOf } from "../../src/cli/command.js";
 import { commands } from "../../src/cli/program.js";
 import { runHere } from "./command-terminal.js";
 
@@ -81,6 +82,16 @@ describe("wrong usage", () => {
 
   it("shows the stack with DEBUG", async () => {
     expect((await runHere(["statsu"], { DEBUG: "1" })).stderr).toContain("at runWithoutCommand");
+  });
+});
+
+describe("messageOf", () => {
+  it("names a package that is missing, and hides what others say", () => {
+    const missing = new Error("Cannot find package 'pg' imported from /app/cli.js");
+    expect(messageOf(missing)).toBe("the package pg is not installed: npm install pg");
+    const other = Object.assign(new Error("segredo"), { code: "EACCES" });
+    expect(messageOf(other)).toBe("unexpected error EACCES; set DEBUG=1 to see it");
+    expect(messageOf(undefined)).toBe("unexpected error; set DEBUG=1 to see it");
   });
 });
 

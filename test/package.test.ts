@@ -304,6 +304,22 @@ describe("the entry migrations", () => {
   );
 });
 
+describe("the bin", () => {
+  const bin = (...args: string[]): Promise<string> =>
+    run(installed(".bin", "training-index"), args, projectOf("module"));
+
+  it(
+    "runs as it is installed",
+    async () => {
+      const { version } = JSON.parse(await readFile(installed(NAME, "package.json"), "utf8")) as { version: string };
+      expect(await bin("--version")).toBe(`${version}\n`);
+      expect(await bin("--help")).toContain("ingest FILES...");
+      expect(await bin("sql", "--schema", "loja")).toContain('CREATE SCHEMA IF NOT EXISTS "loja"');
+    },
+    NODE_TIMEOUT,
+  );
+});
+
 describe("the declarations", () => {
   const consumer = `
 import type { VectorStore } from "@langchain/core/vectorstores";

@@ -101,7 +101,7 @@ export function isPromise(value: unknown): boolean {
  * The known name that equals one word of `name` (`k` for `topK`). Otherwise the known name with the smallest edit
  * distance, if that is at most half its length.
  */
-function nearestName(name: string, known: readonly string[]): string | undefined {
+export function nearestName(name: string, known: readonly string[]): string | undefined {
   const words = name.split(/(?=[A-Z])|_/).map((word) => word.toLowerCase());
   const word = known.find((candidate) => words.includes(candidate.toLowerCase()));
   if (word !== undefined) return word;

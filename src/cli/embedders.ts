@@ -1,0 +1,40 @@
+import type { EmbeddingsInterface } from "@langchain/core/embeddings";
+import { configFromEnv } from "../environment.js";
+import type { EmbeddingProfile } from "../index.js";
+import type { Arguments } from "./arguments.js";
+import type { FoundSchema } from "./connection.js";
+import type { Terminal } from "./terminal.js";
+
+type ProfiledEmbeddings = EmbeddingsInterface & { readonly profile: EmbeddingProfile };
+
+const EMBEDDERS = ["ollama", "hashing"] as const;
+/** The recorded model of `HashingEmbeddings`. */
+const HASHING_MODEL = "hashing-1";
+
+/** The embedder that arguments, environment, or the recorded model choose, in this order. */
+export async function embedderOf(
+  args: Arguments,
+  { env }: Terminal,
+  { dimensions, recorded }: FoundSchema,
+): Promise<ProfiledEmbeddings> {
+  const { ollamaBaseUrl, embeddingsModel } = configFromEnv(env);
+  const model = args.text("model") ?? embeddingsModel ?? recorded?.model;
+  const chosen = args.choice("embedder", EMBEDDERS) ?? (model === HASHING_MODEL ? "hashing" : "ollama");
+  if (chosen === "hashing") {
+    const { HashingEmbeddings } = await import("../embedding/hashing.js");
+    return new HashingEmbeddings({ dimensions });
+  }
+  const { ollamaEmbeddings, embeddingProfiles } = await import("../embedding/ollama.js");
+  const baseUrl = args.text("ollama-url") ?? ollamaBaseUrl;
+  if (model === undefined || Object.hasOwn(embeddingProfiles, model)) return ollamaEmbeddings({ model, baseUrl });
+  // A model without a built-in profile has that of the schema.
+  const { queryPrefix, documentPrefix } = recorded?.model === model ? recorded : {};
+  return ollamaEmbeddings({ model, baseUrl, dimensions, queryPrefix, documentPrefix });
+}
+
+/** An embedder with the profile of a schema, for commands that embed nothing. */
+export function unusedEmbedder({ dimensions, recorded }: FoundSchema): ProfiledEmbeddings {
+  const refuse = (): Promise<never> => Promise.reject(new Error("This command has no embedder"));
+  const profile = recorded ?? { model: "unknown", dimensions, queryPrefix: "", documentPrefix: "" };
+  return { profile, embedDocuments: refuse, embedQuery: refuse };
+}

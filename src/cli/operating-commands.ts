@@ -1,0 +1,165 @@
+import type { Drift, Finding, IndexStatus, ReconcileProgress } from "../index.js";
+import type { Arguments } from "./arguments.js";
+import {
+  embedderOptions,
+  exitCodes,
+  filterOption,
+  jsonOption,
+  schemaOption,
+  type Command,
+  type ExitCode,
+} from "./command.js";
+import { withIndex } from "./connection.js";
+import { Progress } from "./progress.js";
+import { printJson, printLine, printTable, type Terminal } from "./terminal.js";
+import { fileDetails, fileOptions, openSource } from "./training-source.js";
+
+/** How many ids of each finding are printed; `--json` has up to 1,000. */
+const PRINTED_IDS = 20;
+
+/** Reports the state of an index. */
+export const status: Command = {
+  name: "status",
+  summary: "Reports what is stored, its size, versions, and what to do",
+  details: ["Ends with exit code 3 if there are warnings."],
+  options: { ...schemaOption, ...filterOption, ...jsonOption },
+  examples: ["training-index status", "training-index status --json | jq .counts"],
+  run: (args, terminal) =>
+    withIndex(args, terminal, { embeds: false, filter: args.filter() }, async ({ index }) => {
+      const found = await index.status({ signal: terminal.signal });
+      if (args.flag("json")) await printJson(terminal, found);
+      else {
+        await printTable(terminal, statusRows(found));
+        for (const { code, message } of found.warnings) await printLine(terminal, `warning ${code}: ${message}`);
+      }
+      return found.warnings.length === 0 ? exitCodes.fine : exitCodes.attention;
+    }),
+};
+
+/** Looks for damage, and compares the index with files. */
+export const verify: Command = {
+  name: "verify",
+  summary: "Looks for damage, and compares the index with files if some are given",
+  positionals: "[FILES...]",
+  positionalCount: { least: 0, most: Infinity },
+  details: [
+    "Changes nothing. Ends with exit code 3 if something differs. Orphaned trainings are those that ingest --prune would delete.",
+    ...fileDetails,
+  ],
+  options: {
+    ...schemaOption,
+    ...filterOption,
+    ...fileOptions,
+    sample: {
+      type: "string",
+      value: "N",
+      help: "embeds about N stored chunks again, to check their vectors; default 0",
+    },
+    ...embedderOptions,
+    ...jsonOption,
+  },
+  examples: ["training-index verify", "training-index verify docs --filter origem=docs --json"],
+  run(args, terminal) {
+    const sample = args.number("sample");
+    const embeds = args.positionals.length > 0 || (sample ?? 0) > 0;
+    const filter = args.filter();
+    return withIndex(args, terminal, { embeds, filter }, async ({ index, schema }) => {
+      const source =
+        embeds && args.positionals.length > 0 ? await openSource(args, terminal, schema, filter) : undefined;
+      const progress = new Progress(terminal.stderr, "verified", source?.count);
+      const onProgress = ({ checked }: ReconcileProgress): void => {
+        progress.update(checked);
+      };
+      const options = { sample, onProgress, signal: terminal.signal };
+      const drift = await index.verify(source?.trainings(), options).finally(() => {
+        progress.end();
+      });
+      return printDrift(args, terminal, drift);
+    });
+  },
+};
+
+/** Measures what searches by the vector index miss. */
+export const recall: Command = {
+  name: "recall",
+  summary: "Measures how many of the nearest chunks searches find, by efSearch",
+  options: {
+    ...schemaOption,
+    ...filterOption,
+    k: { type: "string", value: "N", help: "how many nearest chunks to compare; default 10" },
+    "ef-search": { type: "string", value: "N,N...", help: "what to measure; default 40,100,200,400" },
+    sample: { type: "string", value: "N", help: "how many stored vectors to use as questions; default 100" },
+    target: { type: "string", value: "SHARE", help: "the recall that the suggestion should reach; default 0.95" },
+    "max-ms": { type: "string", value: "MS", help: "begins no further question after this time; default 30000" },
+    ...jsonOption,
+  },
+  examples: ["training-index recall", "training-index recall --k 5 --ef-search 20,40,80 --json"],
+  run: (args, terminal) => {
+    const numbers = { k: args.number("k"), sample: args.number("sample"), target: args.number("target") };
+    const options = {
+      ...numbers,
+      maxMs: args.number("max-ms"),
+      efSearch: args.numbers("ef-search"),
+      filter: args.filter(),
+    };
+    return withIndex(args, terminal, { embeds: false }, async ({ index }) => {
+      const report = await index.recall({ ...options, signal: terminal.signal });
+      if (args.flag("json")) await printJson(terminal, report);
+      else {
+        const rows = report.rows.map((row) => [
+          row.efSearch,
+          row.recall.toFixed(3),
+          row.p50Ms.toFixed(1),
+          row.p95Ms.toFixed(1),
+        ]);
+        if (rows.length > 0) await printTable(terminal, [["efSearch", "recall", "p50 ms", "p95 ms"], ...rows]);
+        await printLine(terminal, report.suggestion);
+      }
+      return exitCodes.fine;
+    });
+  },
+};
+
+function statusRows({ schema, model, counts, sizes, vectorIndex, textSearch, server }: IndexStatus): string[][] {
+  const about = counts?.exact === false ? "about " : "";
+  const { trainings = 0, chunks = 0, tombstones = 0 } = counts ?? {};
+  const state = vectorIndex.valid ? "valid" : vectorIndex.exists ? "invalid" : "missing";
+  return [
+    ["schema", `${schema.name}, version ${schema.version} of ${schema.latest}`],
+    ["model", `${model.name}, ${model.dimensions} dimensions${model.recorded ? "" : ", not recorded yet"}`],
+    ["stored", `${about}${trainings} trainings, ${chunks} chunks, ${tombstones} deleted`],
+    ["size", `${megabytes(sizes.total)}: tables ${megabytes(sizes.tables)}, indexes ${megabytes(sizes.indexes)}`],
+    ["vector index", `${vectorIndex.type}, ${state}, ${megabytes(vectorIndex.bytes)}, ${vectorIndex.use}`],
+    ["text search", textSearch ?? "none"],
+    ["server", `Postgres ${server.postgres}, pgvector ${server.pgvector}${server.isStandby ? ", standby" : ""}`],
+  ];
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+async function printDrift(args: Arguments, terminal: Terminal, drift: Drift): Promise<ExitCode> {
+  const { checked, missing, stale, orphaned, damaged, schema } = drift;
+  const findings = { missing, stale, orphaned, damaged };
+  const found = Object.values(findings).reduce((sum, { count }) => sum + count, 0) + schema.length;
+  if (args.flag("json")) await printJson(terminal, drift);
+  else {
+    await printLine(
+      terminal,
+      `checked ${checked} trainings: ${found === 0 ? "all as it should be" : `${found} findings`}`,
+    );
+    for (const [name, finding] of Object.entries(findings)) await printFinding(terminal, name, finding);
+    for (const { id, kinds } of damaged.problems.slice(0, PRINTED_IDS)) {
+      await printLine(terminal, `  ${String(id)}: ${kinds.join(", ")}`);
+    }
+    for (const { part, problem } of schema) await printLine(terminal, `schema: ${part}: ${problem}`);
+  }
+  return found === 0 ? exitCodes.fine : exitCodes.attention;
+}
+
+async function printFinding(terminal: Terminal, name: string, { count, ids }: Finding): Promise<void> {
+  if (count === 0) return;
+  const more = count > PRINTED_IDS ? ", ..." : "";
+  await printLine(terminal, `${name} ${count}: ${ids.slice(0, PRINTED_IDS).map(String).join(", ")}${more}`);
+}

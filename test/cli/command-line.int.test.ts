@@ -1,0 +1,302 @@
+/** The command line on the server: in this process, and where signals or the environment matter, in its own. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { beforeAll, expect, it, onTestFinished } from "vitest";
+import { runHere, type ProgramRun } from "./command-terminal.js";
+import { bundleProgram } from "../support/bundle.js";
+import { describeOnServer, requireConnectionSetup, uniqueName, type TestDatabase } from "../support/databases.js";
+import { startOllamaServer } from "../support/ollama-server.js";
+
+const MINUTE = 60_000;
+const FILES = 1000;
+
+let program = "";
+/** How long each request to the embedder takes while a process is stopped. */
+const SLOW_MS = 50;
+
+interface EndedProcess extends Omit<ProgramRun, "code"> {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+}
+
+interface Settings {
+  cwd?: string;
+  env?: Record<string, string>;
+}
+
+function run(args: string[], { cwd, env }: Settings = {}): Promise<ProgramRun> {
+  return runHere(args, { DATABASE_URL: requireConnectionSetup().url, ...env }, cwd);
+}
+
+/** @param stop - a signal to send, and when */
+async function runProcess(
+  args: string[],
+  { cwd = "/", env = {} }: Settings,
+  stop?: [NodeJS.Signals, Promise<void>],
+): Promise<EndedProcess> {
+  const { PATH = "", HOME = "" } = process.env;
+  const child = spawn(process.execPath, [program, ...args], {
+    cwd,
+    env: { PATH, HOME, DATABASE_URL: requireConnectionSetup().url, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const output = { stdout: "", stderr: "" };
+  child.stdout.on("data", (data: Buffer) => (output.stdout += data.toString()));
+  child.stderr.on("data", (data: Buffer) => (output.stderr += data.toString()));
+  void stop?.[1].then(() => child.kill(stop[0]));
+  const [code, signal] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
+  return { code, signal, ...output };
+}
+
+/** A schema that the command line has migrated, and a folder of files. */
+async function prepared(
+  { owner }: TestDatabase,
+  files: Record<string, string | Buffer>,
+  ...options: string[]
+): Promise<{ schema: string; cwd: string }> {
+  const schema = uniqueName();
+  onTestFinished(async () => {
+    await owner.query(`DROP SCHEMA IF EXISTS ${schema} CASCADE`);
+  });
+  const cwd = await mkdtemp("/tmp/training command-");
+  onTestFinished(() => rm(cwd, { recursive: true }));
+  await mkdir(join(cwd, "docs"));
+  for (const [name, content] of Object.entries(files)) await writeFile(join(cwd, name), content);
+  const { code, stdout } = await run(["migrate", "--schema", schema, "--dimensions", "64", ...options]);
+  expect([code, stdout]).toEqual([0, expect.stringMatching(/migrated to version \d+, vector index built\n$/)]);
+  return { schema, cwd };
+}
+
+const DOCS = {
+  "docs/frete.md": "O frete custa doze reais.",
+  "docs/garantia.txt": "A garantia é de dois anos.",
+  "docs/vazio.md": "",
+  "faq.csv": 'id,content,grupo\npix,"Aceita ""Pix"",\ne cartão",pagamento\n',
+  "mais.jsonl": '{"id":"troca","content":"A troca leva sete dias.","metadata":{"grupo":"loja"},"revision":3}\n',
+};
+const SOURCE = ["docs", "faq.csv", "mais.jsonl", "--filter", "origem=manual"];
+
+beforeAll(async () => {
+  program = await bundleProgram(new URL("../../src/cli/main.ts", import.meta.url));
+});
+
+describeOnServer("the command line", (database) => {
+  it("ingests, reads, searches, checks and prunes", { timeout: MINUTE }, async () => {
+    const { schema, cwd } = await prepared(database, DOCS, "--text-search", "portuguese");
+    const command = async (...args: string[]): Promise<ProgramRun> => run([...args, "--schema", schema], { cwd });
+    const json = async (...args: string[]): Promise<unknown> => JSON.parse((await command(...args, "--json")).stdout);
+
+    const first = await command("ingest", ...SOURCE, "--embedder", "hashing");
+    expect(first.code).toBe(0);
+    expect(first.stdout).toContain(
+      "5 indexed, 0 unchanged, 0 superseded, 0 failed; chunks: 4 embedded, 0 reused\n1 without text",
+    );
+    expect(await json("ingest", ...SOURCE)).toMatchObject({ indexed: 0, unchanged: 5, embedded: 0, blank: 1 });
+
+    const listed = await command("list", "--json", "--filter", "origem=manual");
+    const trainings = listed.stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { id: string });
+    expect(trainings.map(({ id }) => id)).toEqual([
+      "docs/frete.md",
+      "docs/garantia.txt",
+      "docs/vazio.md",
+      "pix",
+      "troca",
+    ]);
+    expect(trainings.at(-1)).toMatchObject({ revision: 3, chunks: 1, metadata: { grupo: "loja", origem: "manual" } });
+    expect((await command("list", "--after", "docs/vazio.md", "--limit", "1")).stdout).toMatch(
+      /^pix\t1\t-\t\S+Z\t\{.*\}\n$/,
+    );
+    expect(await json("get", "pix")).toMatchObject({
+      id: "pix",
+      chunks: [{ content: 'Aceita "Pix",\ne cartão', start: 0 }],
+    });
+    expect(await command("get", "nada")).toMatchObject({
+      code: 1,
+      stderr: 'training-index: there is no training "nada"\n',
+    });
+
+    const found = await command("search", "Quanto custa o frete?", "--k", "1");
+    expect(found).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^0\.\d{3} {2}docs\/frete\.md {2}O frete/) as string,
+    });
+    // By words it needs no embedder: that one would not answer.
+    const words = ["search", "fretes", "--mode", "text", "--ollama-url", "http://localhost:1", "--embedder", "ollama"];
+    expect(await json(...words)).toMatchObject([{ trainingId: "docs/frete.md" }]);
+
+    expect(await json("status")).toMatchObject({ model: { name: "hashing-1" }, counts: { trainings: 5, chunks: 4 } });
+    const status = await command("status");
+    expect(status.code).toBe(status.stdout.includes("warning ") ? 3 : 0);
+    expect(await command("recall", "--sample", "2")).toMatchObject({ code: 0 });
+
+    expect(await command("verify")).toMatchObject({ code: 0, stdout: "checked 5 trainings: all as it should be\n" });
+    await database.owner.query(`UPDATE ${schema}.chunk_1 SET content = 'outro' WHERE training_id = 'pix'`);
+    await rm(join(cwd, "docs/frete.md"));
+    await writeFile(join(cwd, "docs/novo.md"), "Abrimos aos sábados.");
+    const drift = await command("verify", ...SOURCE);
+    expect(drift.code).toBe(3);
+    expect(drift.stdout).toMatch(
+      /^missing 1: docs\/novo\.md\norphaned 1: docs\/frete\.md\ndamaged 1: pix\n {2}pix: .*text/m,
+    );
+
+    const refused = await command("ingest", ...SOURCE, "--prune", "--max-deletes", "0");
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("--prune deleted nothing") as string });
+    expect(await command("get", "docs/frete.md")).toMatchObject({ code: 0 });
+    expect(await json("ingest", ...SOURCE, "--prune")).toMatchObject({ deleted: 1, failed: { count: 0 } });
+    expect(await command("get", "docs/frete.md")).toMatchObject({ code: 1 });
+  });
+
+  it("prunes nothing outside of its filter", { timeout: MINUTE }, async () => {
+    const { schema, cwd } = await prepared(database, DOCS);
+    const ingest = (...args: string[]): Promise<ProgramRun> =>
+      run(["ingest", ...args, "--schema", schema, "--embedder", "hashing"], { cwd });
+    expect(await ingest("mais.jsonl", "--filter", "origem=outra")).toMatchObject({ code: 0 });
+    expect(await ingest("docs", "--filter", "origem=docs", "--prune")).toMatchObject({ code: 0 });
+    const { stdout } = await run(["list", "--schema", schema]);
+    expect(stdout.split("\n").map((line) => line.split("\t")[0])).toContain("troca");
+    const other = await ingest("faq.csv", "--filter", "grupo=loja");
+    expect(other).toMatchObject({ code: 1, stderr: expect.stringContaining("pix: ") as string });
+    await writeFile(
+      join(cwd, "bad.jsonl"),
+      '{"id":"a","content":"b","metadata":"texto"}\n{"id":"b","content":"c","titulo":"d"}\n',
+    );
+    const bad = await ingest("bad.jsonl");
+    expect(bad).toMatchObject({
+      code: 1,
+      stdout: expect.stringContaining("0 indexed, 0 unchanged, 0 superseded, 2 failed") as string,
+    });
+    expect(bad.stderr).toMatch(/^a: .*metadata.*\nb: .*titulo.*\n$/m);
+    const range = await ingest("docs", "--filter", '{"ano":{"gt":2020}}', "--prune");
+    expect(range).toMatchObject({ code: 2, stderr: expect.stringContaining("reads only") as string });
+  });
+
+  it("writes nothing if a file is wrong", { timeout: MINUTE }, async () => {
+    const files = {
+      "docs/ok.md": "texto",
+      "latin.txt": Buffer.from("preço secreto", "latin1"),
+      "same.jsonl": '{"id":"docs/ok.md","content":"segredo"}',
+      "bad.jsonl": '{"id":"","content":"segredo"}',
+      "column.csv": "codigo,content\n1,segredo\n",
+      "none.jsonl": "",
+    };
+    const { schema, cwd } = await prepared(database, files);
+    const stderrOf = async (...args: string[]): Promise<string> => {
+      const { code, stdout, stderr } = await run(["ingest", ...args, "--schema", schema, "--embedder", "hashing"], {
+        cwd,
+      });
+      expect([code, stdout]).toEqual([1, ""]);
+      expect(stderr).not.toMatch(/segredo|secreto/);
+      return stderr;
+    };
+    expect(await stderrOf("docs", "latin.txt")).toContain("latin.txt is not UTF-8");
+    expect(await stderrOf("docs", "same.jsonl")).toContain('same.jsonl:1 has the id "docs/ok.md", which occurs twice');
+    expect(await stderrOf("docs", "bad.jsonl")).toContain("bad.jsonl:1: id must not be empty or blank");
+    expect(await stderrOf("docs", "column.csv")).toContain('column.csv has no column "id"');
+    expect(await stderrOf("none.jsonl")).toContain("there are no trainings in the given files");
+    expect((await run(["list", "--schema", schema])).stdout).toBe("");
+  });
+
+  it("explains what is missing", { timeout: MINUTE }, async () => {
+    const { schema, cwd } = await prepared(database, DOCS);
+    expect(await run(["status", "--schema", "nowhere"])).toMatchObject({
+      code: 1,
+      stderr: 'training-index: Schema "nowhere" has not been migrated: run training-index migrate --schema nowhere\n',
+    });
+    const env = { DATABASE_URL: "postgres://root:secret@localhost:1/x" };
+    const down = await run(["list"], { env });
+    expect([down.code, down.stderr.includes("secret")]).toEqual([1, false]);
+    expect(down.stderr).toMatch(/^training-index: The connection to Postgres .*\n$/);
+    const noOllama = await run(
+      ["ingest", "docs", "--schema", schema, "--model", "minha", "--ollama-url", "http://localhost:1"],
+      { cwd },
+    );
+    expect(noOllama).toMatchObject({ code: 1, stderr: expect.stringContaining("http://localhost:1") as string });
+    await database.owner.query(`INSERT INTO ${schema}.migration (version, name, breaking) VALUES (99, 'future', true)`);
+    expect(await run(["list", "--schema", schema])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("is at version 99") as string,
+    });
+  });
+
+  it("reads .env, and the environment overrides it", { timeout: MINUTE }, async () => {
+    const { schema, cwd } = await prepared(database, {
+      ".env": "HNSW_EF_SEARCH=many\n",
+      "other.env": "DATABASE_URL=mysql://x\n",
+    });
+    const args = ["list", "--schema", schema];
+    expect(await runProcess(args, { cwd })).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("HNSW_EF_SEARCH must") as string,
+    });
+    expect(await runProcess(args, { cwd, env: { HNSW_EF_SEARCH: "50" } })).toMatchObject({ code: 0 });
+    const named = await runProcess([...args, "--env-file", "other.env"], { cwd });
+    expect(named).toMatchObject({ code: 0 }); // DATABASE_URL was set
+  });
+
+  it("continues an ingest that was interrupted or killed, and embeds nothing twice", { timeout: MINUTE }, async () => {
+    const files = Object.fromEntries(
+      Array.from({ length: FILES }, (_, number) => [
+        `docs/${number}.md`,
+        `Treinamento ${number} sobre o assunto ${number * 7}.`,
+      ]),
+    );
+    const { schema, cwd } = await prepared(database, files);
+    const ollama = await startOllamaServer({ models: ["minha"], dimensions: 64 });
+    onTestFinished(() => ollama.close());
+    const env = { OLLAMA_BASE_URL: ollama.url, EMBEDDINGS_MODEL: "minha" };
+    const args = ["ingest", "docs", "--schema", schema, "--json"];
+    const stored = async (): Promise<number> => {
+      const { rows } = await database.owner.query<{ count: string }>(`SELECT count(*) FROM ${schema}.chunk_1`);
+      return Number(rows[0]?.count);
+    };
+    /** Until some more trainings are stored. */
+    const storedMore = async (): Promise<void> => {
+      const before = await stored();
+      while ((await stored()) === before) await sleep(10);
+    };
+    /** A statement that was sent before the kill is committed. */
+    const serverHasFinished = async (): Promise<void> => {
+      const running =
+        "SELECT FROM pg_stat_activity WHERE application_name = 'training-index' AND strpos(query, $1) > 0";
+      while ((await database.owner.query(running, [schema])).rowCount !== 0) await sleep(10);
+    };
+    ollama.fault({ kind: "slow", ms: SLOW_MS });
+    const interrupted = await runProcess(args, { cwd, env }, ["SIGINT", storedMore()]);
+    expect(interrupted).toMatchObject({
+      code: 130,
+      stdout: "",
+      stderr: expect.stringMatching(/training-index: interrupted\n$/) as string,
+    });
+    const killed = await runProcess(args, { cwd, env }, ["SIGKILL", storedMore()]);
+    expect(killed).toMatchObject({ signal: "SIGKILL" });
+    await serverHasFinished();
+    const before = await stored();
+    expect(before).toBeGreaterThan(0);
+    expect(before).toBeLessThan(FILES);
+
+    ollama.heal();
+    const completed = await runProcess(args, { cwd, env });
+    expect(JSON.parse(completed.stdout)).toMatchObject({
+      indexed: FILES - before,
+      unchanged: before,
+      embedded: FILES - before,
+    });
+    const requests = ollama.inputs().length;
+    const repeated = await run(args, { cwd, env });
+    expect(JSON.parse(repeated.stdout)).toMatchObject({ indexed: 0, unchanged: FILES, embedded: 0 });
+    expect(ollama.inputs()).toHaveLength(requests);
+    expect(await run(["verify", "docs", "--schema", schema], { cwd, env })).toMatchObject({ code: 0 });
+  });
+
+  it("is the bin of the package", async () => {
+    const { bin } = JSON.parse(await readFile("package.json", "utf8")) as { bin: Record<string, string> };
+    expect(bin).toEqual({ "training-index": "./dist/cli.js" });
+    expect(await readFile(program, "utf8")).toMatch(/^#!\/usr\/bin\/env node\n/);
+  });
+});

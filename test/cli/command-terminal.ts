@@ -1,0 +1,38 @@
+import { Writable } from "node:stream";
+import { runProgram } from "../../src/cli/program.js";
+import type { Output } from "../../src/cli/terminal.js";
+
+/** What a run of the program in this process wrote, and its exit code. */
+export interface ProgramRun {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** An output that keeps what is written to it. */
+export function recordedOutput(isTTY = false): Output & { text: string } {
+  const output = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      recorded.text += chunk.toString();
+      done();
+    },
+  });
+  const recorded = Object.assign(output, { text: "", isTTY });
+  return recorded;
+}
+
+/** Runs the program in this process, without a database. */
+export async function runHere(args: string[], env: Record<string, string> = {}, cwd = "/"): Promise<ProgramRun> {
+  const [stdout, stderr] = [recordedOutput(), recordedOutput()];
+  const { signal } = new AbortController();
+  const code = await runProgram(args, {
+    env,
+    cwd,
+    stdout,
+    stderr,
+    signal,
+    loadEnvFile: undefined,
+    version: () => "1.2.3",
+  });
+  return { code, stdout: stdout.text, stderr: stderr.text };
+}

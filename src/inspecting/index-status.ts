@@ -89,6 +89,7 @@ export interface VectorIndexStatus {
 export const statusWarningCodes = [
   "SCHEMA_OUTDATED",
   "SCHEMA_NEWER",
+  "WORDS_INCOMPLETE",
   "VECTOR_INDEX_MISSING",
   "VECTOR_INDEX_INVALID",
   "VECTOR_INDEX_BUILDING",
@@ -107,6 +108,7 @@ export const statusWarningCodes = [
  * |---|---|
  * | `SCHEMA_OUTDATED` | the schema is older than this library |
  * | `SCHEMA_NEWER` | the schema is newer than this library |
+ * | `WORDS_INCOMPLETE` | searches by words find only part of the chunks, or not all forms of their words |
  * | `VECTOR_INDEX_MISSING` | there is no vector index: searches compare all chunks |
  * | `VECTOR_INDEX_INVALID` | a build of the vector index failed: searches compare all chunks |
  * | `VECTOR_INDEX_BUILDING` | the vector index is being built: until then searches compare all chunks |

@@ -25,7 +25,7 @@ export function indexStatus(layout: Layout, { condition, counts }: StatusShape):
   const counted = counts ? countedRows(layout, condition) : "SELECT NULL::text WHERE $2::bigint IS NULL";
   return `
 SELECT (SELECT max(version)::text FROM ${migration}) AS version, (p.model IS NOT NULL)::text AS recorded,
-  p.text_search, p.vector_index AS recorded_type,
+  p.text_search, (pg_catalog.to_jsonb(p) ->> 'words_filled_at' IS NULL)::text AS lacks_words, p.vector_index AS recorded_type,
   pg_catalog.current_setting('server_version') AS postgres, pg_catalog.pg_is_in_recovery()::text AS is_standby,
   (SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'vector') AS pgvector,
   (SELECT default_version FROM pg_catalog.pg_available_extensions WHERE name = 'vector') AS pgvector_available,

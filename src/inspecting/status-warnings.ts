@@ -20,6 +20,8 @@ export interface Findings {
   status: Omit<IndexStatus, "warnings">;
   profileId: number;
   hasFilter: boolean;
+  /** Whether `migrate` has not yet stored the words of all chunks, in a schema with text search. */
+  lacksWords: boolean;
   /** Whether the chunk table has rows but was never analyzed. */
   lacksStatistics: boolean;
   /** The version of pgvector that the server could install. */
@@ -38,7 +40,7 @@ export function warningsOf(findings: Findings): StatusWarning[] {
   ];
 }
 
-function schemaWarnings({ status: { schema } }: Findings): StatusWarning[] {
+function schemaWarnings({ status: { schema }, lacksWords }: Findings): StatusWarning[] {
   const { name, version, latest } = schema;
   if (version < latest) {
     return warning(
@@ -46,7 +48,14 @@ function schemaWarnings({ status: { schema } }: Findings): StatusWarning[] {
       `The schema is at version ${version}, and this library needs ${latest}: run ${migrateCall(name)}`,
     );
   }
-  if (version === latest) return [];
+  if (version === latest) {
+    if (!lacksWords) return [];
+    return warning(
+      "WORDS_INCOMPLETE",
+      `The words of the chunks are not all stored, so searches by words do not find everything: run ${migrateCall(name)}, ` +
+        "or wait for the one that runs",
+    );
+  }
   return warning(
     "SCHEMA_NEWER",
     `The schema is at version ${version}, and this library knows versions up to ${latest}: upgrade langchain-training-index`,

@@ -41,6 +41,8 @@ interface StatusRow {
   version: string | null;
   recorded: "true" | "false";
   text_search: string | null;
+  /** Read through to_jsonb, since schemas before version 6 have no such column. */
+  lacks_words: "true" | "false";
   recorded_type: VectorIndexType;
   postgres: string;
   is_standby: "true" | "false";
@@ -157,6 +159,7 @@ async function toStatus(
     status,
     profileId,
     hasFilter: condition !== undefined,
+    lacksWords: row.text_search !== null && row.lacks_words === "true",
     lacksStatistics: row.lacks_statistics === "true" && now.pages > 0,
     availablePgvector: row.pgvector_available ?? undefined,
     liveRows: new Map(tables.map(({ name, liveRows }) => [name, liveRows])),

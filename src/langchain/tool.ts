@@ -177,7 +177,7 @@ export class TrainingTool<Context = Record<string, unknown>>
   /** What the model reads during an outage. @throws the error itself, unless it is one that the host handles */
   #textOfOutage(error: unknown): string {
     const { onOutage } = this.#settings;
-    // A question that is too long is the model's fault, which it can mend.
+    // A question that is too long is the model's fault, which it can correct.
     const isOutage = DatabaseError.is(error) || (EmbeddingError.is(error) && error.code !== "TEXT_TOO_LONG");
     if (!onOutage || !isOutage) throw error;
     const text: unknown = runHostCode("onOutage", () => onOutage(error));

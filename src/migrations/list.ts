@@ -5,7 +5,7 @@ import { hostReference } from "./host-table.js";
 import type { MigrationPlan } from "./options.js";
 import { plainIndexes } from "./plain-indexes.js";
 import { createWordTable, wordIndexes } from "../words/word-table.js";
-import { addGeneratedLexemes, PENDING_KILOBYTES, storeLexemes } from "./text-search.js";
+import { addGeneratedTextSearch, PENDING_KILOBYTES, stopGeneratingLexemes } from "./text-search.js";
 
 /** One step from one layout of the schema to the next. A published one is never changed. */
 export interface Migration {
@@ -121,7 +121,7 @@ function recordedVectorIndex({ names, vectorIndex, hnsw }: MigrationPlan): strin
 function textSearch({ names, textSearch: language }: MigrationPlan): string[] {
   return [
     `ALTER TABLE ${names.profile} ADD COLUMN text_search text`,
-    ...(language === undefined ? [] : addGeneratedLexemes(names, language)),
+    ...(language === undefined ? [] : addGeneratedTextSearch(names, language)),
   ];
 }
 
@@ -148,7 +148,7 @@ function wordsOfChunks({ names, textSearch: language }: MigrationPlan): string[]
   return [
     createWordTable(names),
     ...Object.values(wordIndexes).map((create) => create(names)),
-    ...(language === undefined ? [] : storeLexemes(names)),
+    ...(language === undefined ? [] : stopGeneratingLexemes(names)),
     `ALTER TABLE ${names.profile} ADD COLUMN words_filled_at timestamptz`,
   ];
 }

@@ -32,11 +32,12 @@ import {
 } from "./options.js";
 import { repair } from "./repair.js";
 import { run } from "./run.js";
-import { ensureTextSearch, grantWords } from "./text-search.js";
+import { ensureTextSearch, ensureWritableLexemes, grantWords } from "./text-search.js";
 import { ensureVectorIndex } from "./vector-index.js";
 import { recordVectorIndex, refuseOtherParameters, requestedHnsw, requestedIndexType } from "./vector-index-record.js";
 
-/** The version that added the table of words. */
+/** The versions that added text search, and the table of words. */
+const VERSION_WITH_TEXT_SEARCH = 4;
 const VERSION_WITH_WORDS = 6;
 
 /** The result of {@link migrate}. */
@@ -150,7 +151,7 @@ async function migrateInOrder(
   if (applied) refuseNewerSchema(schema, applied);
   const repaired = await repair(client, schema, applied?.version ?? 0);
   if (repaired.length > 0) catalog = await readCatalog(client, schema, FIRST_PROFILE_ID);
-  const { plan, stored } = await planFor(client, catalog, options, (applied?.version ?? 0) > 0);
+  const { plan, stored } = await planFor(client, catalog, options, applied?.version ?? 0);
 
   if (!applied) {
     if (!catalog.schemaExists) await run(client, schemaStatement(plan.names));
@@ -166,29 +167,41 @@ async function migrateInOrder(
   await ensureForeignKey(client, plan);
   if (applied) {
     await recordVectorIndex(client, catalog, options, plan);
+    await ensureWritableLexemes(client, plan.names);
     await ensureTextSearch(client, options, plan);
   }
   return { plan, applied: pending.map(({ version }) => version), repaired };
 }
 
-/** The language in which text search is stored, which {@link ensureTextSearch} changes after the migrations. */
-function textSearchOf({ textSearch }: ActiveProfile, options: MigrateOptions): Pick<MigrateOptions, "textSearch"> {
-  return { textSearch: textSearch ?? options.textSearch };
+/**
+ * The language that the pending migrations are written for: the stored one, which {@link ensureTextSearch} changes after them, or before
+ * the version with text search the requested one.
+ */
+function textSearchOf(
+  { textSearch }: ActiveProfile,
+  options: MigrateOptions,
+  version: number,
+): Pick<MigrateOptions, "textSearch"> {
+  return { textSearch: version < VERSION_WITH_TEXT_SEARCH ? options.textSearch : (textSearch ?? false) };
 }
 
-/** Plans the migration from the options and from what is already in the database. */
+/**
+ * Plans the migration from the options and from what is already in the database.
+ *
+ * @param version - of the schema; 0 if it is not migrated
+ */
 async function planFor(
   client: Queryable,
   catalog: Catalog,
   options: MigrateOptions,
-  isMigrated: boolean,
+  version: number,
 ): Promise<{ plan: MigrationPlan; stored?: StoredOptions }> {
   const requested = planMigration(options);
   const extension = requireExtension(catalog.extension ?? (await installExtension(client, requested)));
   const found: FoundOptions = { extensionSchema: extension.schema };
   if (requested.trainings) found.hostIdType = await readHostIdType(client, requested.trainings);
   const freshPlan = planMigration(options, found); // refuses an idType that differs from the host's
-  if (!isMigrated) return { plan: freshPlan };
+  if (version === 0) return { plan: freshPlan };
 
   const active = await requireActiveProfile(client, requested.schema);
   const stored = { dimensions: active.dimensions, idType: catalog.idType ?? requested.idType };
@@ -213,7 +226,7 @@ async function planFor(
   }
   const hnsw = requestedHnsw(catalog, options);
   const plan = planMigration(
-    { ...options, ...target, vectorIndex: catalog.vectorIndex.type, hnsw, ...textSearchOf(active, options) },
+    { ...options, ...target, vectorIndex: catalog.vectorIndex.type, hnsw, ...textSearchOf(active, options, version) },
     { extensionSchema: extension.schema },
   );
   refuseOtherParameters(catalog, options, plan);

@@ -8,7 +8,8 @@ import { checkMigrateNames, MIGRATE_OPTIONS, planMigration, type MigrateOptions 
 export interface MigrationSqlOptions extends MigrateOptions {
   /**
    * The current version of the schema: only later migrations are printed. Default 0, for all of them. From version 1
-   * on, `idType` and `hnsw` must be given if the schema was migrated with other values than the defaults.
+   * on, `idType` and `hnsw` must be given if the schema was migrated with other values than the defaults, and from
+   * version 4 on `textSearch` if it was migrated with it.
    */
   from?: number | undefined;
 }

@@ -2,12 +2,14 @@ import { damagedSchema, nameOf, readDamage, type Part } from "../schema/damage.j
 import { query, type HostNumber, type Queryable } from "../postgres/database.js";
 import { quoteLiteral } from "../postgres/identifiers.js";
 import { FIRST_PROFILE_ID, namesOf, type Names } from "../schema/layout.js";
+import type { TextSearchLanguage } from "../schema/lexemes.js";
 import { DEFAULT_HNSW } from "./options.js";
 import { plainIndexes } from "./plain-indexes.js";
 import { forgetFilling } from "../words/stored-words.js";
 import { createWordTable, wordIndexes } from "../words/word-table.js";
 import { run } from "./run.js";
 import {
+  addGeneratedLexemes,
   addLexemes,
   addLexemesTrigger,
   dropLexemes,
@@ -71,7 +73,7 @@ export async function repair(client: Queryable, schema: string, version: number)
   const isProfile = (part: Part): boolean => nameOf(part) === "rows of profile";
   const repairs: Readonly<Record<string, (names: Names) => string[]>> = {
     ...REPAIRS,
-    ...(active?.textSearch === undefined ? {} : LEXEME_REPAIRS),
+    ...(active?.textSearch === undefined ? {} : lexemeRepairs(active.textSearch, version)),
   };
   const lost = missing.filter((part) => !repairs[nameOf(part)] && !isProfile(part));
   if (lost.length > 0) throw damagedSchema(schema, missing);
@@ -84,15 +86,18 @@ export async function repair(client: Queryable, schema: string, version: number)
   return missing.map(nameOf);
 }
 
-/** In a schema with text search. `migrate` then stores the lexemes again. */
-const LEXEME_REPAIRS: Readonly<Record<string, (names: Names) => string[]>> = {
-  "column chunk_1.lexemes": (names) => [
-    addLexemes(names),
-    ...addLexemesTrigger(names),
-    forgetFilling(names, FIRST_PROFILE_ID),
-  ],
-  "index chunk_1_lexemes": (names) => [`DROP INDEX IF EXISTS ${names.schema}.chunk_1_lexemes`, indexLexemes(names)],
-};
+/** In a schema with text search. From version 6 on `migrate` then stores the lexemes again; before, Postgres generated them. */
+function lexemeRepairs(language: TextSearchLanguage, version: number): Record<string, (names: Names) => string[]> {
+  return {
+    "column chunk_1.lexemes": (names) =>
+      version < VERSION_WITH_STORED_LEXEMES
+        ? [addGeneratedLexemes(names, language)]
+        : [addLexemes(names), ...addLexemesTrigger(names), forgetFilling(names, FIRST_PROFILE_ID)],
+    "index chunk_1_lexemes": (names) => [`DROP INDEX IF EXISTS ${names.schema}.chunk_1_lexemes`, indexLexemes(names)],
+  };
+}
+
+const VERSION_WITH_STORED_LEXEMES = 6;
 
 function foreignKey(table: string, { training }: Names): string {
   return `ALTER TABLE ${table} ADD FOREIGN KEY (training_id) REFERENCES ${training} ON DELETE CASCADE`;

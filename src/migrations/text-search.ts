@@ -14,13 +14,14 @@ import { run } from "./run.js";
 export const PENDING_KILOBYTES = 64;
 
 /** The statements that created text search in version 4, whose lexemes Postgres made itself from the text. */
-export function addGeneratedLexemes(names: Names, language: TextSearchLanguage): string[] {
-  return [
-    `ALTER TABLE ${names.chunk}
-  ADD COLUMN lexemes tsvector GENERATED ALWAYS AS (${lexemesOfContent(language, "content")}) STORED`,
-    indexLexemes(names),
-    setLanguage(names, language),
-  ];
+export function addGeneratedTextSearch(names: Names, language: TextSearchLanguage): string[] {
+  return [addGeneratedLexemes(names, language), indexLexemes(names), setLanguage(names, language)];
+}
+
+/** The statement that adds the column of each chunk's lexemes as it was before version 6. */
+export function addGeneratedLexemes({ chunk }: Names, language: TextSearchLanguage): string {
+  return `ALTER TABLE ${chunk}
+  ADD COLUMN lexemes tsvector GENERATED ALWAYS AS (${lexemesOfContent(language, "content")}) STORED`;
 }
 
 /** The lexemes of a text as version 4 made them: by the parser of Postgres, which knows paths, hosts and signed numbers. */
@@ -61,7 +62,7 @@ END`;
 }
 
 /** The statements that make lexemes which Postgres generates a column that writes fill, without rewriting the table. */
-export function storeLexemes(names: Names): string[] {
+export function stopGeneratingLexemes(names: Names): string[] {
   return [`ALTER TABLE ${names.chunk} ALTER COLUMN lexemes DROP EXPRESSION`, ...addLexemesTrigger(names)];
 }
 
@@ -92,6 +93,16 @@ export function dropLexemes({ schema, chunk }: Names): string[] {
     `DROP FUNCTION IF EXISTS ${schema}.store_lexemes`,
     `ALTER TABLE ${chunk} DROP COLUMN lexemes`,
   ];
+}
+
+/** Repairs a schema of version 6 whose host ran the printed SQL without `textSearch`: Postgres still generates its lexemes. */
+export async function ensureWritableLexemes(client: Queryable, names: Names): Promise<void> {
+  const generated = await query(
+    client,
+    "SELECT FROM pg_catalog.pg_attribute WHERE attrelid = $1::regclass AND attname = 'lexemes' AND attgenerated <> ''",
+    [names.chunk],
+  );
+  if (generated.length > 0) for (const statement of stopGeneratingLexemes(names)) await run(client, statement);
 }
 
 /** If the option is given, adds text search to an existing schema, changes its language, or removes it. */

@@ -6,12 +6,17 @@ import { wordsOfText } from "../words/searched-words.js";
 import type { HitRow, PassageRow } from "./hits.js";
 import { placesOf } from "./matches.js";
 
+/** All words from here on have this position. @see https://www.postgresql.org/docs/current/textsearch-limitations.html */
+const LAST_POSITION = 16_383;
+
 /** Adds the places of the question's words to a hit, if they were asked for. In a widened passage its neighbors have some too. */
 export function withMatches<Hit extends ChunkPassage>(hit: Hit, row: TextRow): Hit & Highlighted {
   const { matched_positions: positions, content } = row;
   if (positions === undefined) return hit;
   const words = wordsOfText(content);
-  const found = (JSON.parse(positions ?? "[]") as number[]).flatMap((position) => words[position - 1] ?? []);
+  const found = (JSON.parse(positions ?? "[]") as number[])
+    .filter((position) => position < LAST_POSITION)
+    .flatMap((position) => words[position - 1] ?? []);
   return Object.assign(hit, {
     matches: placesOf(
       found.map(({ start, end }) => content.slice(start, end)),

@@ -38,6 +38,23 @@ describeOnEach("matches", (database) => {
     expect(document?.metadata.trainingIndex.matches).toEqual([{ start: 11, end: 15 }]);
   });
 
+  it("are right or absent in a chunk with more words than Postgres numbers", async () => {
+    const { index } = await openTestIndex(database, {}, { textSearch: "simple" });
+    const letters = Array.from("abcdefghijklmnopqrstuvwxyz");
+    const words = letters.flatMap((first) =>
+      letters.flatMap((second) => letters.map((third) => first + second + third)),
+    );
+    await index.upsertTraining({ id: "a", documents: [{ pageContent: words.join(" ") }], split: false });
+    for (const [word = "", marked] of [
+      [words[16_381], [words[16_381]]],
+      [words[16_382], []],
+      [words[17_000], []],
+    ] as const) {
+      const [hit] = await index.similar(word, { mode: "text", matches: true, typos: false });
+      expect(hit && textsOf(hit)).toEqual(marked);
+    }
+  });
+
   it("are absent in mode vector, and refused unless they are true or false", async () => {
     const { index } = await openTestIndex(database, {}, { textSearch: "english" });
     await index.upsertTraining({ id: "a", content: "x" });

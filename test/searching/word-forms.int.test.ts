@@ -1,5 +1,5 @@
 import { TrainingIndex } from "langchain-training-index";
-import { migrate } from "langchain-training-index/migrations";
+import { migrate, migrationSql } from "langchain-training-index/migrations";
 import fc from "fast-check";
 import { expect, it, onTestFinished } from "vitest";
 import { wordsOfText } from "../../src/words/searched-words.js";
@@ -192,18 +192,27 @@ describeOnEach("forms of words", (database) => {
   });
 });
 
+/** Makes the schema one of version 5. */
+async function downgrade(
+  { owner, schema }: TestIndex,
+  { generatesLexemes }: { generatesLexemes: boolean },
+): Promise<void> {
+  await owner.query(`DROP TRIGGER IF EXISTS store_lexemes ON ${schema}.chunk_1; DROP FUNCTION IF EXISTS ${schema}.store_lexemes;
+    ALTER TABLE ${schema}.chunk_1 DROP COLUMN IF EXISTS lexemes;
+    DROP TABLE ${schema}.word; ALTER TABLE ${schema}.profile DROP COLUMN words_filled_at;
+    DELETE FROM ${schema}.migration WHERE version = 6`);
+  if (!generatesLexemes) return;
+  await owner.query(`ALTER TABLE ${schema}.chunk_1 ADD COLUMN lexemes tsvector GENERATED ALWAYS AS
+      (to_tsvector('pg_catalog.portuguese'::regconfig, translate(normalize(left(content, 100000), NFC), 'áéíóçã', 'aeioca'))) STORED;
+    CREATE INDEX chunk_1_lexemes ON ${schema}.chunk_1 USING gin (lexemes)`);
+}
+
 describeOnEach("chunks of older versions", (database) => {
   it("get their lexemes and words from migrate, in batches, without losing what is stored meanwhile", async () => {
     const test = await openTexts(database, "portuguese", PORTUGUESE);
     const { owner, schema, index, ask } = test;
-    // As version 5 had them.
-    await owner.query(`DROP TRIGGER store_lexemes ON ${schema}.chunk_1; DROP FUNCTION ${schema}.store_lexemes;
-      ALTER TABLE ${schema}.chunk_1 DROP COLUMN lexemes;
-      ALTER TABLE ${schema}.chunk_1 ADD COLUMN lexemes tsvector GENERATED ALWAYS AS
-        (to_tsvector('pg_catalog.portuguese'::regconfig, translate(normalize(left(content, 100000), NFC), 'áéíóçã', 'aeioca'))) STORED;
-      CREATE INDEX chunk_1_lexemes ON ${schema}.chunk_1 USING gin (lexemes);
-      DROP TABLE ${schema}.word; ALTER TABLE ${schema}.profile DROP COLUMN words_filled_at;
-      DELETE FROM ${schema}.migration WHERE version = 6`);
+    await downgrade(test, { generatesLexemes: true });
+    expect((await index.status()).warnings.map(({ code }) => code)).toEqual(["SCHEMA_OUTDATED"]);
     const before = await owner.query<{ stored: string }>(`SELECT count(*)::text AS stored FROM ${schema}.chunk_1`);
     expect(await migrate(owner, { schema, dimensions: DIMENSIONS })).toMatchObject({ applied: [6], version: 6 });
     const after = await owner.query<{ stored: string }>(`SELECT count(*)::text AS stored FROM ${schema}.chunk_1`);
@@ -215,6 +224,34 @@ describeOnEach("chunks of older versions", (database) => {
     await index.upsertTraining({ id: "novo", content: "Um porta-malas novo." });
     expect(await ask("portamalas")).toEqual(["novo"]);
     expect(await migrate(owner, { schema, dimensions: DIMENSIONS })).toMatchObject({ applied: [] });
+  });
+
+  it.each([
+    ["the column of their lexemes is lost", true],
+    ["they had no text search, which migrate adds", false],
+  ])("are found by their words after an upgrade, even if %s", async (_, hadTextSearch) => {
+    const test = await openTestIndex(database, {}, hadTextSearch ? { textSearch: "portuguese" } : {});
+    const { owner, schema, index } = test;
+    await index.upsertTrainings(PORTUGUESE.map(([id, content]) => ({ id, content })));
+    await downgrade(test, { generatesLexemes: false });
+    await migrate(owner, { schema, dimensions: DIMENSIONS, ...(hadTextSearch ? {} : { textSearch: "portuguese" }) });
+    const fresh = await TrainingIndex.initialize(new CountingEmbeddings(), { pool: owner, schema });
+    expect((await fresh.similar("email", { mode: "text" })).map(({ trainingId }) => trainingId)).toEqual(["contato"]);
+    await fresh.upsertTraining({ id: "novo", content: "Um porta-malas novo." });
+    expect((await fresh.similar("portamalas", { mode: "text" })).map(({ trainingId }) => trainingId)).toEqual(["novo"]);
+    expect((await fresh.status()).warnings.map(({ code }) => code)).toEqual([]);
+  });
+
+  it("are repaired by migrate if a host ran the printed SQL without the language", async () => {
+    const test = await openTexts(database, "portuguese", PORTUGUESE);
+    const { owner, schema, index, ask } = test;
+    await downgrade(test, { generatesLexemes: true });
+    await owner.query(migrationSql({ schema, dimensions: DIMENSIONS, from: 5 }));
+    expect((await index.status()).warnings.map(({ code }) => code)).toEqual(["WORDS_INCOMPLETE"]);
+    await migrate(owner, { schema, dimensions: DIMENSIONS });
+    await index.upsertTraining({ id: "novo", content: "Um porta-malas novo." });
+    expect(await ask("portamalas")).toEqual(["novo"]);
+    expect(await ask("email")).toEqual(["contato"]);
   });
 
   it("leave the roles that may use the chunks the rights that they need", async () => {

@@ -35,22 +35,28 @@ export interface OpenOptions {
   filter?: Filter | undefined;
 }
 
+/** Opens a pool on a server. */
+export async function openServerPool(connectionString: string): Promise<pg.Pool> {
+  const { Pool } = (await import("pg")).default; // here, because `sql` needs no database
+  const pool = new Pool({ connectionString, application_name: "training-index" });
+  // The statement that needs the connection reports the outage; without a listener a lost idle one would end the process.
+  pool.on("error", () => undefined);
+  return pool;
+}
+
 /**
- * Runs work with a pool on the server of `DATABASE_URL`, and ends the pool.
+ * Runs work with a pool on the database of `DATABASE_URL`, and ends the pool.
  *
  * @throws {@link UsageError} without `DATABASE_URL`
  */
-export async function withPool<T>({ env }: Terminal, work: (pool: pg.Pool) => Promise<T>): Promise<T> {
+export async function withPool<T>({ env, openPool }: Terminal, work: (pool: pg.Pool) => Promise<T>): Promise<T> {
   const { databaseUrl } = configFromEnv(env);
   if (databaseUrl === undefined) {
     throw new UsageError(
       "DATABASE_URL is not set: export it, or write it to .env: postgres://user:password@host/database",
     );
   }
-  const { Pool } = (await import("pg")).default; // here, because `sql` needs no database
-  const pool = new Pool({ connectionString: databaseUrl, application_name: "training-index" });
-  // The statement that needs the connection reports the outage; without a listener a lost idle one would end the process.
-  pool.on("error", () => undefined);
+  const pool = await openPool(databaseUrl);
   try {
     return await work(pool);
   } finally {

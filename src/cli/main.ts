@@ -2,6 +2,7 @@
 import { realpathSync } from "node:fs";
 import { createRequire } from "node:module";
 import { exitCodes } from "./command.js";
+import { openServerPool } from "./connection.js";
 import { runProgram } from "./program.js";
 
 const interrupted = new AbortController();
@@ -30,6 +31,7 @@ void runProgram(process.argv.slice(2), {
   stderr: process.stderr,
   signal: interrupted.signal,
   loadEnvFile,
+  openPool: openServerPool,
   version: readVersion,
 }).then((code) => {
   process.exitCode = code;

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import type { Writable } from "node:stream";
+import type pg from "pg";
 
 /** Where a program writes to. */
 export type Output = Writable & { isTTY?: boolean | undefined; columns?: number | undefined };
@@ -16,6 +17,8 @@ export interface Terminal {
   signal: AbortSignal;
   /** Adds the variables of a file to `env`, except those that it has; `undefined` before Node 20.12. */
   loadEnvFile: ((path: string) => void) | undefined;
+  /** Opens a pool on a database, which the command ends. */
+  openPool: (connectionString: string) => Promise<pg.Pool>;
   /** The version of this package. */
   version: () => string;
 }

@@ -1,4 +1,4 @@
-/** The command line on the server: in this process, and where signals or the environment matter, in its own. */
+/** The command line: in this process, and where signals or the environment matter, in its own. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -7,7 +7,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, expect, it, onTestFinished } from "vitest";
 import { runHere, type ProgramRun } from "./command-terminal.js";
 import { bundleProgram } from "../support/bundle.js";
-import { describeOnServer, requireConnectionSetup, uniqueName, type TestDatabase } from "../support/databases.js";
+import {
+  describeOnEach,
+  describeOnServer,
+  requireConnectionSetup,
+  uniqueName,
+  type TestDatabase,
+} from "../support/databases.js";
 import { startOllamaServer } from "../support/ollama-server.js";
 
 const MINUTE = 60_000;
@@ -27,8 +33,17 @@ interface Settings {
   env?: Record<string, string>;
 }
 
-function run(args: string[], { cwd, env }: Settings = {}): Promise<ProgramRun> {
-  return runHere(args, { DATABASE_URL: requireConnectionSetup().url, ...env }, cwd);
+type Run = (args: string[], settings?: Settings) => Promise<ProgramRun>;
+
+/** Runs the program in this process, on the server or on the embedded database, which the program must not end. */
+function runOn(database: TestDatabase): Run {
+  return (args, { cwd, env } = {}) => {
+    if (database.name === "server") {
+      return runHere(args, { DATABASE_URL: requireConnectionSetup().url, ...env }, cwd);
+    }
+    const kept = Object.create(database.owner, { end: { value: () => Promise.resolve() } }) as TestDatabase["owner"];
+    return runHere(args, { DATABASE_URL: "postgres://localhost/embedded", ...env }, cwd, () => Promise.resolve(kept));
+  };
 }
 
 /** @param stop - a signal to send, and when */
@@ -53,10 +68,11 @@ async function runProcess(
 
 /** A schema that the command line has migrated, and a folder of files. */
 async function prepared(
-  { owner }: TestDatabase,
+  database: TestDatabase,
   files: Record<string, string | Buffer>,
   ...options: string[]
 ): Promise<{ schema: string; cwd: string }> {
+  const { owner } = database;
   const schema = uniqueName();
   onTestFinished(async () => {
     await owner.query(`DROP SCHEMA IF EXISTS ${schema} CASCADE`);
@@ -65,7 +81,7 @@ async function prepared(
   onTestFinished(() => rm(cwd, { recursive: true }));
   await mkdir(join(cwd, "docs"));
   for (const [name, content] of Object.entries(files)) await writeFile(join(cwd, name), content);
-  const { code, stdout } = await run(["migrate", "--schema", schema, "--dimensions", "64", ...options]);
+  const { code, stdout } = await runOn(database)(["migrate", "--schema", schema, "--dimensions", "64", ...options]);
   expect([code, stdout]).toEqual([0, expect.stringMatching(/migrated to version \d+, vector index built\n$/)]);
   return { schema, cwd };
 }
@@ -79,11 +95,9 @@ const DOCS = {
 };
 const SOURCE = ["docs", "faq.csv", "mais.jsonl", "--filter", "origem=manual"];
 
-beforeAll(async () => {
-  program = await bundleProgram(new URL("../../src/cli/main.ts", import.meta.url));
-});
+describeOnEach("the command line", (database) => {
+  const run = runOn(database);
 
-describeOnServer("the command line", (database) => {
   it("ingests, reads, searches, checks and prunes", { timeout: MINUTE }, async () => {
     const { schema, cwd } = await prepared(database, DOCS, "--text-search", "portuguese");
     const command = async (...args: string[]): Promise<ProgramRun> => run([...args, "--schema", schema], { cwd });
@@ -200,6 +214,14 @@ describeOnServer("the command line", (database) => {
     expect(await stderrOf("docs", "column.csv")).toContain('column.csv has no column "id"');
     expect(await stderrOf("none.jsonl")).toContain("there are no trainings in the given files");
     expect((await run(["list", "--schema", schema])).stdout).toBe("");
+  });
+});
+
+describeOnServer("the command line", (database) => {
+  const run = runOn(database);
+
+  beforeAll(async () => {
+    program = await bundleProgram(new URL("../../src/cli/main.ts", import.meta.url));
   });
 
   it("explains what is missing", { timeout: MINUTE }, async () => {

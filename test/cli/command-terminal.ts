@@ -1,6 +1,7 @@
 import { Writable } from "node:stream";
 import { runProgram } from "../../src/cli/program.js";
-import type { Output } from "../../src/cli/terminal.js";
+import { openServerPool } from "../../src/cli/connection.js";
+import type { Output, Terminal } from "../../src/cli/terminal.js";
 
 /** What a run of the program in this process wrote, and its exit code. */
 export interface ProgramRun {
@@ -21,8 +22,13 @@ export function recordedOutput(isTTY = false): Output & { text: string } {
   return recorded;
 }
 
-/** Runs the program in this process, without a database. */
-export async function runHere(args: string[], env: Record<string, string> = {}, cwd = "/"): Promise<ProgramRun> {
+/** Runs the program in this process. @param openPool - default: a pool on the server of `DATABASE_URL` */
+export async function runHere(
+  args: string[],
+  env: Record<string, string> = {},
+  cwd = "/",
+  openPool: Terminal["openPool"] = openServerPool,
+): Promise<ProgramRun> {
   const [stdout, stderr] = [recordedOutput(), recordedOutput()];
   const { signal } = new AbortController();
   const code = await runProgram(args, {
@@ -32,6 +38,7 @@ export async function runHere(args: string[], env: Record<string, string> = {}, 
     stderr,
     signal,
     loadEnvFile: undefined,
+    openPool,
     version: () => "1.2.3",
   });
   return { code, stdout: stdout.text, stderr: stderr.text };

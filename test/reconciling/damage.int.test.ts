@@ -127,7 +127,7 @@ async function openStored(test: TestIndex): Promise<TestIndex> {
   return test;
 }
 
-describeOnServer("damage made by hand", (database) => {
+describeOnEach("damage made by hand", (database) => {
   const shared = sharedIndex(database);
 
   it("is not there at first", async () => {

@@ -21,7 +21,7 @@ export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 /** An option of a command. */
 export interface CommandOption {
   type: "string" | "boolean";
-  /** What stands for the value in the help: `N`, `FILE`. Only for strings. */
+  /** The placeholder of the value in the help: `N`, `FILE`. Only for strings. */
   value?: string;
   help: string;
 }

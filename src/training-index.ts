@@ -101,7 +101,7 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
    * ```
    * @throws {@link InvalidArgumentError} for a filter that is empty or not understood
    */
-  withFilter(filter: Filter): TrainingIndex {
+  withFilter(filter: Filter): TrainingIndex<OwnMetadata> {
     return new TrainingIndex(narrowedParts(this.#parts, filter));
   }
 
@@ -271,8 +271,8 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
    * @returns `undefined` if it is not stored, was deleted, or has metadata that the filter of the index excludes
    * @throws {@link InvalidArgumentError} | {@link DatabaseError} | {@link AbortError}
    */
-  async get(id: TrainingId, options: ReadOptions = {}): Promise<StoredTraining | undefined> {
-    return this.#parts.reader.get(id, options);
+  async get(id: TrainingId, options: ReadOptions = {}): Promise<StoredTraining<OwnMetadata> | undefined> {
+    return (await this.#parts.reader.get(id, options)) as StoredTraining<OwnMetadata> | undefined;
   }
 
   /**
@@ -287,8 +287,8 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
    * ```
    * @throws {@link InvalidArgumentError} at the call; the iteration throws {@link DatabaseError} | {@link AbortError}
    */
-  list(options: ListOptions = {}): AsyncIterable<StoredTraining> {
-    return this.#parts.reader.list(options);
+  list(options: ListOptions = {}): AsyncIterable<StoredTraining<OwnMetadata>> {
+    return this.#parts.reader.list(options) as AsyncIterable<StoredTraining<OwnMetadata>>;
   }
 
   /**
@@ -313,8 +313,8 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
    * @returns an empty list if the training is not stored or was deleted
    * @throws {@link InvalidArgumentError} | {@link DatabaseError} | {@link AbortError}
    */
-  async chunks(id: TrainingId, options: ReadOptions = {}): Promise<ChunkPassage[]> {
-    return this.#parts.reader.chunks(id, options);
+  async chunks(id: TrainingId, options: ReadOptions = {}): Promise<ChunkPassage<OwnMetadata>[]> {
+    return (await this.#parts.reader.chunks(id, options)) as ChunkPassage<OwnMetadata>[];
   }
 
   /**
@@ -350,7 +350,10 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
    * @throws {@link EmbeddingError} with `sample`, if the embedder fails
    * @throws {@link DatabaseError} | {@link AbortError}; errors of the source are rethrown unchanged
    */
-  async verify(source?: TrainingSource<Training | TrainingReference>, options: VerifyOptions = {}): Promise<Drift> {
+  async verify(
+    source?: TrainingSource<Training<OwnMetadata> | TrainingReference>,
+    options: VerifyOptions = {},
+  ): Promise<Drift> {
     if (source !== undefined) checkIterable("source", source);
     checkVerify(options);
     return this.#parts.reconciler.verify(source, options, this.#normalizeInScope);
@@ -373,7 +376,7 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
    * there are more orphans than `maxDeletes`: none is deleted
    */
   async reconcile(
-    source: TrainingSource<Training | LoadableTraining>,
+    source: TrainingSource<Training<OwnMetadata> | LoadableTraining<OwnMetadata>>,
     options: ReconcileOptions = {},
   ): Promise<Reconciliation> {
     requireWritable(this.#parts.filter);

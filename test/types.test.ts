@@ -32,6 +32,23 @@ function compiles(code: (plain: TrainingIndex, articles: TrainingIndex<Article>)
   expect(code).toBeTypeOf("function");
 }
 
+describe("an index with the host's metadata", () => {
+  it("keeps its type in reads, in narrowed indexes, and in what it is compared with", () => {
+    compiles(async (plain, articles) => {
+      expectTypeOf(articles.withFilter({ tag: "frete" })).toEqualTypeOf<TrainingIndex<Article>>();
+      expectTypeOf((await articles.get("a"))?.metadata).toEqualTypeOf<Article | undefined>();
+      for await (const { metadata } of articles.list()) expectTypeOf(metadata).toEqualTypeOf<Article>();
+      expectTypeOf((await articles.chunks("a"))[0]?.metadata).toEqualTypeOf<Article | undefined>();
+      expectTypeOf((await plain.get("a"))?.metadata).toEqualTypeOf<Metadata | undefined>();
+      const metadata: Article = { tag: "frete", ano: 2026 };
+      await articles.verify([{ id: "a", content: "b", metadata }]);
+      await articles.reconcile([{ id: "a", revision: 1, load: () => ({ id: "a", content: "b", metadata }) }]);
+      // @ts-expect-error: the metadata lacks a key
+      await articles.reconcile([{ id: "a", content: "b", metadata: { tag: "frete" } }]);
+    });
+  });
+});
+
 describe("hits", () => {
   it("have the fields of their mode and strategy", () => {
     compiles(async (plain) => {

@@ -3,11 +3,11 @@ import { decodeTrainingId } from "../schema/training-id.js";
 import type { Metadata, TrainingId } from "../types.js";
 
 /** A training as it is stored, without its text. */
-export interface StoredTraining {
+export interface StoredTraining<OwnMetadata extends object = Metadata> {
   /** As in the results of searches, see `TrainingId`. */
   id: TrainingId;
   /** The training's own metadata; documents may have overridden it in their chunks. */
-  metadata: Metadata;
+  metadata: OwnMetadata;
   /**
    * The highest revision that was stored, a `Date` as its milliseconds; `undefined` if the training has none. A
    * `bigint` if a number could not hold it exactly.

@@ -2,7 +2,7 @@ import { checkNames, isObject, namesOfProperties } from "../calls/checks.js";
 import { encodeRevision, type NormalizedTraining } from "../chunking/training-input.js";
 import { InvalidArgumentError, orAbort } from "../errors.js";
 import { encodeTrainingId } from "../schema/training-id.js";
-import type { IdType, Revision, Training, TrainingId } from "../types.js";
+import type { Metadata, IdType, Revision, Training, TrainingId } from "../types.js";
 
 /** A training that the host has, without its content. */
 export interface TrainingReference {
@@ -12,12 +12,12 @@ export interface TrainingReference {
 }
 
 /** A training whose content is only loaded if the index has to be repaired. */
-export interface LoadableTraining extends TrainingReference {
+export interface LoadableTraining<OwnMetadata extends object = Metadata> extends TrainingReference {
   /**
    * Returns the whole training, with the same id; `undefined` if it has been deleted meanwhile. Without a `revision` of its
    * own it gets that of this item. What it throws ends the call unchanged.
    */
-  load: () => Training | undefined | Promise<Training | undefined>;
+  load: () => Training<OwnMetadata> | undefined | Promise<Training<OwnMetadata> | undefined>;
 }
 
 /** The host's trainings, in any order, each id once. */

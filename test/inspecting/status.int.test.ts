@@ -17,13 +17,7 @@ import {
   type TestIndex,
 } from "../support/index.js";
 import { recordingPool } from "../support/recording-pool.js";
-
-/** Codes that depend on the server of the test run and not on the index. */
-const OF_SERVER: StatusWarningCode[] = ["PGVECTOR_OUTDATED", "PGVECTOR_UPDATE_PENDING"];
-
-function codesOf({ warnings }: IndexStatus): StatusWarningCode[] {
-  return warnings.map(({ code }) => code).filter((code) => !OF_SERVER.includes(code));
-}
+import { codesOf } from "../support/warnings.js";
 
 function warningOf({ warnings }: IndexStatus, code: StatusWarningCode): string {
   return warnings.find((warning) => warning.code === code)?.message ?? "";

@@ -5,6 +5,7 @@ import { expect, it, onTestFinished } from "vitest";
 import { wordsOfText } from "../../src/words/searched-words.js";
 import { describeOnEach, uniqueName } from "../support/databases.js";
 import { CountingEmbeddings, DIMENSIONS, openTestIndex, type TestIndex } from "../support/index.js";
+import { codesOf } from "../support/warnings.js";
 
 const PORTUGUESE = [
   ["pagamento", "Aceitamos débito/crédito/Pix no balcão."],
@@ -212,7 +213,7 @@ describeOnEach("chunks of older versions", (database) => {
     const test = await openTexts(database, "portuguese", PORTUGUESE);
     const { owner, schema, index, ask } = test;
     await downgrade(test, { generatesLexemes: true });
-    expect((await index.status()).warnings.map(({ code }) => code)).toEqual(["SCHEMA_OUTDATED"]);
+    expect(codesOf(await index.status())).toEqual(["SCHEMA_OUTDATED"]);
     const before = await owner.query<{ stored: string }>(`SELECT count(*)::text AS stored FROM ${schema}.chunk_1`);
     expect(await migrate(owner, { schema, dimensions: DIMENSIONS })).toMatchObject({ applied: [6], version: 6 });
     const after = await owner.query<{ stored: string }>(`SELECT count(*)::text AS stored FROM ${schema}.chunk_1`);
@@ -239,7 +240,7 @@ describeOnEach("chunks of older versions", (database) => {
     expect((await fresh.similar("email", { mode: "text" })).map(({ trainingId }) => trainingId)).toEqual(["contato"]);
     await fresh.upsertTraining({ id: "novo", content: "Um porta-malas novo." });
     expect((await fresh.similar("portamalas", { mode: "text" })).map(({ trainingId }) => trainingId)).toEqual(["novo"]);
-    expect((await fresh.status()).warnings.map(({ code }) => code)).toEqual([]);
+    expect(codesOf(await fresh.status())).toEqual([]);
   });
 
   it("are repaired by migrate if a host ran the printed SQL without the language", async () => {
@@ -247,7 +248,7 @@ describeOnEach("chunks of older versions", (database) => {
     const { owner, schema, index, ask } = test;
     await downgrade(test, { generatesLexemes: true });
     await owner.query(migrationSql({ schema, dimensions: DIMENSIONS, from: 5 }));
-    expect((await index.status()).warnings.map(({ code }) => code)).toEqual(["WORDS_INCOMPLETE"]);
+    expect(codesOf(await index.status())).toEqual(["WORDS_INCOMPLETE"]);
     await migrate(owner, { schema, dimensions: DIMENSIONS });
     await index.upsertTraining({ id: "novo", content: "Um porta-malas novo." });
     expect(await ask("portamalas")).toEqual(["novo"]);

@@ -16,13 +16,15 @@ const alias = [
   { find: "langchain-training-index/http", replacement: source("http/handler.ts") },
 ];
 
-/** The files that are run once more behind PgBouncer and as the limited role: those whose outcome a session or a right can change. */
+/** The files that are run once more behind PgBouncer as a limited role: those whose outcome a session or a right can change. */
 const SENSITIVE = [
   "test/contract/**/*.int.test.ts",
   "test/migrations/*.int.test.ts",
   "test/postgres/named-statements.int.test.ts",
   "test/writing/bulk-load.int.test.ts",
   "test/inspecting/connection-setups.int.test.ts",
+  "test/searching/{search,text-search,training-search}.int.test.ts",
+  "test/langchain/vector-store.int.test.ts",
 ];
 /** Of those, what no connection setup changes: arguments, texts, and settings that the test makes itself. */
 const INSENSITIVE = [
@@ -34,16 +36,6 @@ const INSENSITIVE = [
 const SETUPS = [
   { name: "integration", include: ["test/**/*.int.test.ts"], exclude: [] },
   { name: "integration-pgbouncer", include: SENSITIVE, exclude: INSENSITIVE },
-  {
-    name: "integration-role",
-    include: [
-      ...SENSITIVE,
-      "test/searching/{search,text-search,training-search}.int.test.ts",
-      "test/langchain/vector-store.int.test.ts",
-    ],
-    // A process that is killed leaves the same behind whoever it was; migrations are the owner's.
-    exclude: [...INSENSITIVE, "test/contract/kill.int.test.ts", "test/migrations/processes.int.test.ts"],
-  },
 ];
 
 export default defineConfig({

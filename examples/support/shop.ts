@@ -1,4 +1,6 @@
-import { AIMessage, fakeModel, type BaseMessage } from "langchain";
+import { SimpleChatModel } from "@langchain/core/language_models/chat_models";
+import { ChatGenerationChunk } from "@langchain/core/outputs";
+import { AIMessage, AIMessageChunk, fakeModel, type BaseMessage } from "langchain";
 import { TrainingIndex } from "langchain-training-index";
 import { embeddedPool } from "langchain-training-index/embedded";
 import { migrate } from "langchain-training-index/migrations";
@@ -29,6 +31,35 @@ export function scriptedModel(...answers: ScriptedAnswer[]): ReturnType<typeof f
       return new AIMessage(typeof answer === "string" ? answer : answer(prompt));
     });
   }, fakeModel());
+}
+
+/** A chat model that streams its answer, made of the prompt, letter by letter. */
+export class StreamingModel extends SimpleChatModel {
+  readonly #answer: (prompt: string) => string;
+
+  constructor(answer: (prompt: string) => string) {
+    super({});
+    this.#answer = answer;
+  }
+
+  override _llmType(): string {
+    return "streaming";
+  }
+
+  /** Agents bind their tools, also if there are none. */
+  override bindTools(): this {
+    return this;
+  }
+
+  override _call(messages: BaseMessage[]): Promise<string> {
+    return Promise.resolve(this.#answer(messages.map(({ text }) => text).join("\n")));
+  }
+
+  override async *_streamResponseChunks(messages: BaseMessage[]): AsyncGenerator<ChatGenerationChunk> {
+    for (const text of await this._call(messages)) {
+      yield new ChatGenerationChunk({ text, message: new AIMessageChunk(text) });
+    }
+  }
 }
 
 /** An answer that cites the passage with these words, if the prompt has it. */

@@ -7,11 +7,32 @@ import { migrate } from "langchain-training-index/migrations";
 import { HashingEmbeddings } from "langchain-training-index/testing";
 import { trainings, type SampleTraining } from "./trainings.js";
 
-/** An index of the sample trainings on the embedded database, and the function that closes it. */
-export async function openShop(): Promise<{
+/** An index of the sample trainings, and the function that closes it. */
+interface Shop {
   index: TrainingIndex<SampleTraining["metadata"]>;
   close: () => Promise<void>;
-}> {
+}
+
+/** The open shop, and how many use it. */
+let shop: { opened: Promise<Shop>; users: number } | undefined;
+
+/** The shop on the embedded database. Examples in one process share it until the last of them closes it. */
+export async function openShop(): Promise<Shop> {
+  const shared = (shop ??= { opened: openOwnShop(), users: 0 });
+  shared.users += 1;
+  const { index, close } = await shared.opened;
+  return {
+    index,
+    close: async () => {
+      shared.users -= 1;
+      if (shared.users > 0) return;
+      if (shop === shared) shop = undefined;
+      await close();
+    },
+  };
+}
+
+async function openOwnShop(): Promise<Shop> {
   const pool = embeddedPool();
   await migrate(pool, { textSearch: "portuguese" });
   const index = await TrainingIndex.initialize<SampleTraining["metadata"]>(new HashingEmbeddings(), { pool });

@@ -99,6 +99,13 @@ describe("npm run example", () => {
       "vector-store",
     ]);
     for (const line of lines) expect(line).toMatch(/^\S+ +\S.+[.:]$/);
+    const [recipes = "", ...readmes] = await Promise.all(
+      ["docs/recipes.md", "README.md", "README.pt-BR.md"].map((page) => readFile(page, "utf8")),
+    );
+    for (const name of lines.map((line) => line.split(" ")[0] ?? "")) {
+      expect(recipes).toContain(name === "start" ? "`npm start`" : `\`npm run example -- ${name}\``);
+      for (const readme of readmes) expect(readme).toContain(name === "start" ? "`npm start`" : `\`${name}\``);
+    }
   });
 
   /** What each prints, among other lines. The recipes that are not here have tests of their own. */

@@ -24,7 +24,7 @@ export interface HttpTrainings {
   withFilter(filter: Filter): HttpTrainings;
   get(id: TrainingId, options?: ReadOptions): Promise<StoredTraining<object> | undefined>;
   list(options?: ListOptions): AsyncIterable<StoredTraining<object>>;
-  upsertTraining(training: Training, options?: UpsertOptions): Promise<UpsertResult>;
+  upsertTraining(training: Training<object>, options?: UpsertOptions): Promise<UpsertResult>;
   deleteTraining(id: TrainingId, options?: DeleteOptions): Promise<DeleteResult>;
 }
 

@@ -42,7 +42,7 @@ const EXPORTS = {
   "./migrations": ["migrate", "migrationSql", "migrationStatus"],
   "./ollama": ["ProfiledOllamaEmbeddings", "embeddingProfiles", "ollamaEmbeddings"],
   "./testing": ["HashingEmbeddings"],
-  "./http": ["bearerToken", "healthHandler", "similarityHandler"],
+  "./http": ["bearerToken", "healthHandler", "similarityHandler", "trainingsHandler"],
 };
 
 const SETUP_TIMEOUT = 240_000;

@@ -4,6 +4,7 @@ import type { PlannedTraining, StoredChunk, StoredVersion } from "../storing/chu
 import { supersededBy, type SwapOutcome, type UnchangedTraining } from "../storing/swap.js";
 import type { NormalizedTraining } from "../chunking/training-input.js";
 import type { SupersededReason, UpsertResult } from "../types.js";
+import { ID_TAKEN } from "./scope.js";
 
 /** The stored state of a training, read while it is prepared; all columns as text. */
 export interface StoredState {
@@ -56,7 +57,7 @@ export class BatchItem {
    */
   observe(state: StoredState | undefined): void {
     if (state?.in_scope === "false") {
-      throw new InvalidArgumentError("training.id", "is taken by a training outside the filter of this index");
+      throw new InvalidArgumentError("training.id", ID_TAKEN);
     }
     this.#state = state;
     this.chunks = this.#plan.chunks;

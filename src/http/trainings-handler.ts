@@ -127,7 +127,7 @@ async function prepare(
   const query = readQuery(request, request.method === "DELETE" ? ["revision"] : []);
   if (request.method === "PUT") {
     const training = readTraining(id, await readBody(request, settings.maxBodyBytes, signal), filter);
-    return async () => upsertResponse(await index.upsertTraining(training, { signal }));
+    return () => put(call, training);
   }
   if (request.method === "DELETE") {
     const revision = readRevision(query.get("revision"));
@@ -149,12 +149,19 @@ async function list({ index, signal }: Call, limit: number, after: string | unde
   return respond(200, { trainings: page, next }, NOT_CACHED);
 }
 
-function upsertResponse(result: UpsertResult): Response {
+async function put({ index, signal }: Call, training: Training): Promise<Response> {
+  const result = await index.upsertTraining(training, { signal });
   // Not a 200: a caller that writes before its transaction commits would take the training for stored.
   if (result.reason === "hostRowMissing") {
     throw new HttpError(409, "The host's row with this id does not exist, or is not committed yet");
   }
+  // Nor if the newer version is not the caller's: another tenant took the id while this request was embedding.
+  if (result.reason === "newer" && !(await index.get(training.id, { signal }))) throw idTaken();
   return respond(200, result);
+}
+
+function idTaken(): HttpError {
+  return new HttpError(409, "The id is not available");
 }
 
 /** Does the work. Only an error about the request's own values is shown to the caller. */
@@ -166,9 +173,8 @@ async function explained(work: () => Promise<Response>): Promise<Response> {
       throw new HttpError(400, "A document is longer than the model reads: leave out split to have it split");
     }
     if (!InvalidArgumentError.is(error)) throw error;
-    if (error.message === `training.id ${ID_TAKEN}`) {
-      throw new HttpError(409, "The id is not available");
-    }
+    if (error.cause instanceof RangeError) throw new HttpError(400, "The body is nested too deep");
+    if (error.message === `training.id ${ID_TAKEN}`) throw idTaken();
     // The filter is valid: it has narrowed the index before.
     if (error.option === "filter") throw new HttpError(403, "Only reads are allowed here");
     if (!CALLERS_ARGUMENT.test(error.option)) throw error;

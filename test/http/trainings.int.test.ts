@@ -136,6 +136,14 @@ describeOnEach("trainings over HTTP", (database) => {
     expect(await rowsOf(test())).toEqual([]);
   });
 
+  it("are refused if the body is nested deeper than a stack holds", async () => {
+    const depth = 100_000;
+    const nested = `${'{"a":'.repeat(depth)}1${"}".repeat(depth)}`;
+    const init = { ...put({}), body: `{"content":"a","metadata":${nested}}` };
+    expect(await ask(open(), "/trainings/a", init)).toEqual([400, { error: "The body is nested too deep" }]);
+    expect(await rowsOf(test())).toEqual([]);
+  });
+
   describe("of one tenant", () => {
     const tenants = (): Handler =>
       open({ options: ({ headers }) => ({ filter: { empresa: headers.get("x-empresa") ?? "" } }) });
@@ -187,6 +195,25 @@ describeOnEach("trainings over HTTP", (database) => {
         expect(stored).toMatchObject({ status: "indexed" });
         expect((await ask(handler, `/trainings/${id}`, as("acme", put({ content: "a", revision: 100 }))))[0]).toBe(409);
       }
+    });
+
+    it("are not taken for stored if another tenant takes the id at the same time", async () => {
+      const handler = tenants();
+      const { embeddings, index } = test();
+      const version = { content: "Da acme.", revision: 9 };
+      embeddings.before = async (texts) => {
+        if (texts.includes("Da acme."))
+          await ask(handler, "/trainings/novo", as("globex", put({ content: "Da globex." })));
+      };
+      expect(await ask(handler, "/trainings/novo", as("acme", put(version)))).toMatchObject([409, {}]);
+      expect(await index.get("novo")).toMatchObject({ metadata: { empresa: "globex" } });
+      // A newer version of its own is no conflict.
+      embeddings.before = async (texts) => {
+        if (texts.includes("Da acme."))
+          await ask(handler, "/trainings/seu", as("acme", put({ content: "Nova.", revision: 10 })));
+      };
+      expect(await ask(handler, "/trainings/seu", as("acme", put(version)))).toMatchObject([200, { reason: "newer" }]);
+      embeddings.before = () => undefined;
     });
 
     it("are only read with a filter that does not say what to store", async () => {

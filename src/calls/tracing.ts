@@ -170,7 +170,8 @@ function publish<Traced extends Trace, Result>(
   succeed: ((trace: Traced, result: Result) => void) | undefined,
 ): Promise<Result> {
   return channel.start.runStores(trace, async () => {
-    const working = work();
+    // In an async function, so that `end` is published also if `work` throws before its first await.
+    const working = runnerOf(trace)(async () => work());
     channel.end.publish(trace);
     try {
       const result = await working;
@@ -185,6 +186,28 @@ function publish<Traced extends Trace, Result>(
       channel.asyncEnd.publish(trace);
     }
   });
+}
+
+/** Calls the function that it is given, and returns what that returns. */
+export type Runner = <Result>(work: () => Result) => Result;
+
+const RUNNER = Symbol.for("langchain-training-index.runner");
+
+/**
+ * Makes a function run the work of a trace, for a subscriber of `start` that has to make a context active while the work
+ * runs. `bindStore` of the channel cannot: it wants the `AsyncLocalStorage` itself, which OpenTelemetry hides.
+ *
+ * @see https://github.com/open-telemetry/opentelemetry-js/issues/6088
+ */
+export function runWith(trace: object, run: Runner): void {
+  const outer = runnerOf(trace);
+  const value: Runner = (work) => outer(() => run(work));
+  Object.defineProperty(trace, RUNNER, { value, configurable: true });
+}
+
+function runnerOf(trace: object): Runner {
+  const { [RUNNER]: run } = trace as { [RUNNER]?: Runner };
+  return run ?? ((work) => work());
 }
 
 /** The parts of an error that hold no texts. */

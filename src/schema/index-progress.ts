@@ -40,23 +40,25 @@ export async function reportingProgress<T>(
   onProgress({ phase: "initializing", blocksDone: 0, blocksTotal: 0, tuplesDone: 0, tuplesTotal: 0 });
   const finished = new AbortController();
   const failed = new AbortController();
+  const { host, notify } = boundedPool(database);
+  // Without notices: a pool of one client is not slow, its client builds the index.
+  const reader = boundedPool(host, { signal: finished.signal }, () => undefined);
   let isNotified = false;
   const notifyOnce = (cause: unknown): undefined => {
-    if (!isNotified && !isAborted(finished.signal)) {
-      boundedPool(database).notify({
-        code: "NO_PROGRESS",
-        message: "The progress of the index build cannot be read, so it is not reported. The build goes on",
-        cause,
-      });
-    }
+    if (isNotified || isAborted(finished.signal)) return;
     isNotified = true;
+    notify({
+      code: "NO_PROGRESS",
+      message: "The progress of the index build cannot be read, so it is not reported. The build goes on",
+      cause,
+    });
   };
   const report = async (): Promise<void> => {
     for (;;) {
       await sleep(INTERVAL_MS, undefined, { signal: finished.signal }).catch(() => undefined);
       if (finished.signal.aborted) return;
       // An error here must not fail the build.
-      const progress = await readProgress(database, layout).catch(notifyOnce);
+      const progress = await readProgress(reader, layout).catch(notifyOnce);
       if (isAborted(finished.signal)) return;
       if (progress) onProgress(progress);
     }

@@ -234,7 +234,9 @@ async function examineByHalves<Row extends HalvesRow>(
 
   // As long as the schema's cache lives, a filter that made the scan give up is searched exactly.
   const planKey = `by halves ${condition ? planKeyOf(limit ?? 0, limit ?? 0, condition) : (limit ?? 0)}`;
-  let ran = plan === "exact" ? plan : ((await cacheOf(state).plans.get(planKey)) ?? plan);
+  const { plans, gaveUp: gaveUpBefore } = cacheOf(state);
+  if (plan !== "exact" && gaveUpBefore.has(planKey)) notifyExactSearch(notify, "gave up");
+  let ran = plan === "exact" ? plan : ((await plans.get(planKey)) ?? plan);
   const rows = await orExact(ran, notify, (next) => run({ words, plan: (ran = next) }));
   const [row] = rows;
   const gaveUp = ran !== "exact" && isShort(row?.near);
@@ -246,8 +248,11 @@ async function examineByHalves<Row extends HalvesRow>(
   if (!gaveUp && !missedWords) return { rows, examinedAll: examinedAll(rows) };
 
   if (gaveUp) {
-    void cached(cacheOf(state).plans, planKey, () => Promise.resolve("exact"));
-    if (state.type !== undefined) notifyExactSearch(notify, "gave up");
+    void cached(plans, planKey, () => Promise.resolve("exact"));
+    if (state.type !== undefined) {
+      if (plans.has(planKey)) gaveUpBefore.add(planKey);
+      notifyExactSearch(notify, "gave up");
+    }
   }
   if (missedWords) notifyExactSearch(notify, "rare words");
   const widened = { ...words, onlyRareWords: words.onlyRareWords && !missedWords };

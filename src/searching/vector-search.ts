@@ -109,12 +109,16 @@ async function nearestChunks(
   } else if (keepsPlan && condition) {
     plan = await learnPlan(cache, planKey, () => statements.explain(statement(shape), values));
   }
+  if (cache.gaveUp.has(planKey)) notifyExactSearch(notify, "gave up");
   let ran = plan;
   const rows = await orExact(plan, notify, (next) => run((ran = next)));
   // The scan of the vector index ends after 20,000 rows (hnsw.max_scan_tuples), even if rows that match the filter are
   // farther away. While VACUUM repairs the index after most chunks were replaced, it may find none at all.
   if (rows.length >= k || !isLarge(state) || ran === "exact") return rows;
-  if (keepsPlan) cache.plans.set(planKey, Promise.resolve("exact"));
+  if (keepsPlan) {
+    cache.plans.set(planKey, Promise.resolve("exact"));
+    if (state.type !== undefined) cache.gaveUp.add(planKey);
+  }
   if (state.type !== undefined) notifyExactSearch(notify, "gave up");
   return run("exact");
 }

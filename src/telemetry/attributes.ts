@@ -92,9 +92,10 @@ export function writeSpanAttributes({ ids }: UpsertTrace): Attributes {
 }
 
 /** What a write's span gets at its end: the numbers that are not 0. */
-export function writeResultAttributes({ counts = {} }: { counts?: UpsertTrace["counts"] | object }): Attributes {
-  const entries: [string, number][] = Object.entries(counts);
-  return Object.fromEntries(entries.filter(([, count]) => count > 0).map(([name, n]) => [`${OWN}.write.${name}`, n]));
+export function writeResultAttributes({ counts }: UpsertTrace): Attributes {
+  if (!counts) return {};
+  const positive = Object.entries(counts).filter(([, count]: [string, number]) => count > 0);
+  return Object.fromEntries(positive.map(([name, count]: [string, number]) => [`${OWN}.write.${name}`, count]));
 }
 
 /** The attributes of a statement that spans and metrics share. */

@@ -1,4 +1,4 @@
-import type { TracingChannel } from "node:diagnostics_channel";
+import { subscribe, unsubscribe, type TracingChannel } from "node:diagnostics_channel";
 import { SpanStatusCode, type Attributes, type Span, type SpanKind, type Tracer } from "@opentelemetry/api";
 import type { FailureTrace } from "../calls/tracing.js";
 import { failureAttributes } from "./attributes.js";
@@ -53,13 +53,13 @@ export function bridgeChannel<Traced extends { error?: FailureTrace | undefined 
     stopIfDone();
   };
   const stopIfDone = (): void => {
-    if (isStopped && inProgress.size === 0) asyncEnd.unsubscribe(end);
+    if (isStopped && inProgress.size === 0) unsubscribe(asyncEnd.name, end);
   };
-  start.subscribe(begin);
-  asyncEnd.subscribe(end);
+  subscribe(start.name, begin);
+  subscribe(asyncEnd.name, end);
   return () => {
     isStopped = true;
-    start.unsubscribe(begin);
+    unsubscribe(start.name, begin);
     stopIfDone();
   };
 }

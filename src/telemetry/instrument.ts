@@ -133,6 +133,7 @@ export function instrument(options: InstrumentOptions = {}): () => void {
   ];
   return () => {
     for (const stop of stops) stop();
+    spanContext.end();
   };
 }
 

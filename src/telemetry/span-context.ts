@@ -23,12 +23,17 @@ export class SpanContext {
     const active = context.active();
     const scope = this.#scopes.getStore();
     // A span that was made inside the scope, by the host, is in the active context only.
-    return scope && active === scope.outer ? scope.inner : active;
+    return active === scope?.outer ? scope.inner : active;
   }
 
   /** The span that is in progress here. */
   get currentSpan(): Span | undefined {
     return traces.getSpan(this.current);
+  }
+
+  /** Ends all scopes. Until the next one promises cost what they did before the first. */
+  end(): void {
+    this.#scopes.disable();
   }
 
   /** Makes a span the parent of what the work of a trace does. */

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { tracingChannel } from "node:diagnostics_channel";
+import { subscribe, tracingChannel, unsubscribe } from "node:diagnostics_channel";
 import { inspect } from "node:util";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { notifier, type Notice } from "../../src/calls/notices.js";
@@ -25,11 +25,11 @@ describe("traced", () => {
   });
 
   it.each(EVENTS)("publishes if somebody listens to %s alone", async (event) => {
-    const channel = searchChannel[event];
+    const { name } = searchChannel[event];
     const heard: unknown[] = [];
     const listener = (message: unknown): void => void heard.push(message);
-    channel.subscribe(listener);
-    onTestFinished(() => void channel.unsubscribe(listener));
+    subscribe(name, listener);
+    onTestFinished(() => void unsubscribe(name, listener));
     await traced(searchChannel, trace, () => Promise.reject(new Error("x"))).catch(() => undefined);
     expect(heard).toHaveLength(1);
   });
@@ -92,8 +92,8 @@ describe("traced", () => {
         });
       };
     for (const listener of [listenerOf("first"), listenerOf("second")]) {
-      searchChannel.start.subscribe(listener);
-      onTestFinished(() => void searchChannel.start.unsubscribe(listener));
+      subscribe(searchChannel.start.name, listener);
+      onTestFinished(() => void unsubscribe(searchChannel.start.name, listener));
     }
     await traced(searchChannel, trace, () => Promise.resolve(order.push("work")));
     expect(order).toEqual(["first", "second", "work"]);

@@ -81,7 +81,7 @@ describeOnEach("C13 Nothing silent", (database) => {
     const both = ["b", "c"].map((id) => ({ id, content: `A loja ${id}.` }));
     expect(await index.upsertTrainings(both)).toMatchObject({ indexed: 1, superseded: 1 });
     // In a single statement, and then in a transaction.
-    const missing = { code: "RETRY", message: expect.stringContaining("host's row") };
+    const missing = { code: "RETRY", message: expect.stringContaining("host's row") as string };
     expectTold(told, ...told.callback.map(() => missing));
     expect(told.callback.length).toBeGreaterThan(0);
 

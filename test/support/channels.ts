@@ -1,4 +1,4 @@
-import { subscribe, tracingChannel, unsubscribe } from "node:diagnostics_channel";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import type { NoticeTrace } from "langchain-training-index";
 import { onTestFinished } from "vitest";
 
@@ -17,12 +17,11 @@ export interface Heard {
 
 /** A growing list of all that a tracing channel publishes until the test ends. */
 export function subscribeAll(name: string): Heard[] {
-  const channels = tracingChannel(name);
   const heard: Heard[] = [];
   for (const event of EVENTS) {
     const listener = (message: unknown): void => void heard.push({ event, message });
-    channels[event].subscribe(listener);
-    onTestFinished(() => void channels[event].unsubscribe(listener));
+    subscribe(`tracing:${name}:${event}`, listener);
+    onTestFinished(() => void unsubscribe(`tracing:${name}:${event}`, listener));
   }
   return heard;
 }

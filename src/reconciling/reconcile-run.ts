@@ -1,5 +1,6 @@
 import { runHostCode } from "../calls/host-code.js";
 import { InvalidArgumentError, throwIfAborted } from "../errors.js";
+import type { StatementName } from "../postgres/statement-names.js";
 import { removeLeftovers } from "../storing/removal.js";
 import { decodeTrainingId } from "../schema/training-id.js";
 import { readCurrent } from "../searching/current-statements.js";
@@ -123,6 +124,7 @@ export class ReconcileRun {
     let after: string | null = null;
     const checkRange = async (last: string | null): Promise<void> => {
       const left = await this.#read<{ key: string }>(
+        "find-leftovers",
         (layout) => sql.findLeftovers(layout, filter?.text),
         [after, last, ...(filter?.values ?? [])],
       );
@@ -148,10 +150,11 @@ export class ReconcileRun {
     const { filter } = this.#parts;
     let after: string | null = null;
     for (;;) {
-      const rows: ListedRow[] = await this.#read(
-        (layout) => sql.listStored(layout, filter?.text),
-        [after, ticket, ...(filter?.values ?? [])],
-      );
+      const rows: ListedRow[] = await this.#read("list-stored", (layout) => sql.listStored(layout, filter?.text), [
+        after,
+        ticket,
+        ...(filter?.values ?? []),
+      ]);
       const last: ListedRow | undefined = rows.at(-1);
       if (!last) return;
       yield rows;
@@ -245,11 +248,15 @@ export class ReconcileRun {
     await knownSchema.follow(remove, { writes: true });
   }
 
-  readonly #read: Read = <Row>(textFor: Parameters<Read>[0], values: unknown[]): Promise<Row[]> => {
+  readonly #read: Read = <Row>(
+    name: StatementName,
+    textFor: Parameters<Read>[1],
+    values: unknown[],
+  ): Promise<Row[]> => {
     const { signal } = this.#settings;
     throwIfAborted(signal);
     return readCurrent(this.#parts, { signal }, (statements, { layout }) =>
-      statements.query<Row>(textFor(layout), values, { keepsPlan: false }),
+      statements.query<Row>(name, textFor(layout), values, { keepsPlan: false }),
     );
   };
 

@@ -91,7 +91,9 @@ export class Reconciler {
   async #lastTicket(signal: AbortSignal | undefined): Promise<string | null> {
     return readCurrent(this.#parts, { signal }, async (statements, { layout }) => {
       const values = [layout.schema];
-      const [row] = await statements.query<{ ticket: string | null }>(READ_LAST_TICKET, values, { keepsPlan: true });
+      const [row] = await statements.query<{ ticket: string | null }>("read-last-ticket", READ_LAST_TICKET, values, {
+        keepsPlan: true,
+      });
       return row?.ticket ?? null;
     });
   }
@@ -99,7 +101,7 @@ export class Reconciler {
   async #takeTicket(signal: AbortSignal | undefined): Promise<string> {
     const { pool, target, knownSchema, ticketOrder, notify } = this.#parts;
     const database = pool.within({ signal });
-    const take = (): Promise<TakenTicket[]> => query(database, takeTicketForAll(target.layout));
+    const take = (): Promise<TakenTicket[]> => query(database, "take-tickets", takeTicketForAll(target.layout));
     const takeChecked = (): Promise<TakenTicket[]> => takeInOrder(database, target.layout, notify, take);
     const [taken] = await ticketOrder.take(undefined, () => knownSchema.follow(takeChecked, { writes: true }));
     if (!taken) throw new Error("a statement that takes a ticket returns a row");

@@ -14,7 +14,13 @@ export async function readStoredChunks(
   keys: readonly string[],
 ): Promise<Map<string, StoredChunk[]>> {
   if (keys.length === 0) return new Map();
-  const chunks = await queryWithKeptPlan<StoredChunk>(connection, database, sql.readChunks(layout), [keys]);
+  const chunks = await queryWithKeptPlan<StoredChunk>(
+    connection,
+    database,
+    "read-stored-chunks",
+    sql.readChunks(layout),
+    [keys],
+  );
   return groupBy(chunks, ({ key }) => key);
 }
 
@@ -33,7 +39,7 @@ export async function readStoredTexts(
   splitter: string,
 ): Promise<Map<string, Piece[]>> {
   if (keys.length === 0) return new Map();
-  const rows = await query<TextRow>(database, sql.readTexts(layout), [keys, splitter]);
+  const rows = await query<TextRow>(database, "read-stored-texts", sql.readTexts(layout), [keys, splitter]);
   const texts = rows.map(({ start_at, end_at, ...row }) => ({
     ...row,
     start: Number(start_at),

@@ -18,6 +18,7 @@ import * as sql from "../storing/write-sql.js";
 import type { UpsertResult } from "../types.js";
 import { offerWithin } from "../words/offered-words.js";
 import type { BatchParts, PrepareOptions } from "./batch-parts.js";
+import type { WriteStart } from "./write-trace.js";
 
 /** Attempts of a commit while other calls change the same trainings or claim the schema. */
 const MAX_ATTEMPTS = 5;
@@ -41,6 +42,12 @@ export class PreparedBatch {
     for (const { hash, vector } of items.flatMap(({ chunks }) => chunks)) {
       if (vector) this.#vectors.set(hash, vector);
     }
+  }
+
+  /** What is known of its commit before that begins. */
+  get commitStart(): WriteStart {
+    const { schema } = this.#parts.target.layout;
+    return { operation: "commit", schema, ids: () => this.#items.map(({ training }) => training.id) };
   }
 
   /**
@@ -69,6 +76,12 @@ export class PreparedBatch {
           .flatMap((chunk) => (tooLong.has(chunk.hash) ? splitTooLong(item, chunk) : [chunk]))
           .sort((left, right) => left.start - right.start);
       }
+      this.#parts.connection.notify({
+        code: "TEXT_TOO_LONG",
+        message:
+          `${tooLong.size} chunks are longer than the model reads, and are split again: smaller chunks, or the right ` +
+          "maxTokens of its profile, save these requests",
+      });
     }
   }
 
@@ -136,6 +149,10 @@ export class PreparedBatch {
         if (!(error instanceof StalePreparation || error instanceof MissingClaim)) throw error;
         // Embedding inside the host's transaction would hold its locks during a network call.
         if (client || attempt === MAX_ATTEMPTS) throw conflict();
+        connection.notify({
+          code: "RETRY",
+          message: "Another call changed a training between its preparation and its commit, so it is prepared again",
+        });
         await this.prepareAgain(signal, outcomes);
       }
     }
@@ -178,7 +195,10 @@ export class PreparedBatch {
       const changed = current.filter((item) => !outcomes.has(item));
       const swapAll = (items: readonly BatchItem[]): ReturnType<typeof swapPlanned> =>
         swapPlanned(items.map((item) => item.planned));
-      const swapped = await writeEach(changed, swapAll, supersededBy("hostRowMissing"));
+      const swapped = await writeEach(changed, swapAll, {
+        gone: supersededBy("hostRowMissing"),
+        notify: connection.notify,
+      });
       for (const [index, item] of changed.entries()) {
         const outcome = swapped[index];
         if (outcome) outcomes.set(item, outcome);
@@ -215,7 +235,9 @@ export class PreparedBatch {
       target.scope,
       items.map(({ ticket }) => ticket),
     ];
-    const states = await this.#follow(() => query<StoredState>(pool, sql.readStates(target.layout), values));
+    const states = await this.#follow(() =>
+      query<StoredState>(pool, "read-versions", sql.readStates(target.layout), values),
+    );
     for (const [index, item] of items.entries()) item.observe(states[index]);
     await this.embedMissing(pool, signal, items);
   }

@@ -143,7 +143,7 @@ class Pipeline {
     const results =
       this.#onFailure === "continue"
         ? await this.#indexer.upsertEach(trainings, signal)
-        : await (await this.#indexer.prepare(trainings, { signal })).commit(undefined, signal);
+        : await this.#indexer.upsert(trainings, { signal });
     const inOrder = results.values();
     return entries.flatMap((entry) => ("status" in entry ? entry : (inOrder.next().value ?? [])));
   }

@@ -251,9 +251,14 @@ describeOnServer("the recipe bot", (database) => {
     conversations: Conversation[];
   }
 
-  /** The whole bot with a short silence; it ends with the test. */
+  /**
+   * The whole bot; it ends with the test.
+   *
+   * @param silenceMs - longer for tests whose messages belong together: a busy machine takes its time between two of them
+   */
   async function openBot(
     before: (conversation: Conversation) => Promise<void> = () => Promise.resolve(),
+    silenceMs = 150,
   ): Promise<Bot> {
     const { index } = shop();
     const evolution = await startEvolutionServer();
@@ -271,7 +276,7 @@ describeOnServer("the recipe bot", (database) => {
       redis,
       { url },
       {
-        silenceMs: 150,
+        silenceMs,
         prefix,
         onConversation: async (conversation) => {
           conversations.push(conversation);
@@ -293,7 +298,7 @@ describeOnServer("the recipe bot", (database) => {
   }
 
   it("answers the messages of a phone together once it is silent, separately for each phone", async () => {
-    const { webhook, evolution, conversations, redis, prefix } = await openBot();
+    const { webhook, evolution, conversations, redis, prefix } = await openBot(undefined, 1000);
     await redis.set(`${prefix}_host`, "do host");
     await Promise.all([
       evolution.receive(webhook, "5511111110000", ["Oi!", "Qual é o prazo", "de entrega?"]),
@@ -346,7 +351,7 @@ describeOnServer("the recipe bot", (database) => {
   });
 
   it("retries if the Evolution API fails, and loses no message", async () => {
-    const { webhook, evolution, conversations } = await openBot();
+    const { webhook, evolution, conversations } = await openBot(undefined, 1000);
     evolution.failNext(1);
     await evolution.receive(webhook, "5511111110000", ["Qual é o prazo", "de entrega?"]);
     await evolution.untilSent(1);

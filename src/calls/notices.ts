@@ -10,7 +10,7 @@ import { describeFailure, NOTICE_CHANNEL_NAME, type FailureTrace } from "./traci
  * | `EXACT_SEARCH` | a search compared all chunks: the vector index is missing or damaged, or found too few |
  * | `TEXT_ONLY` | a hybrid search used words alone: the question could not be embedded |
  * | `NOT_RERANKED` | hits are in the order of the search: the reranker failed |
- * | `UNNAMED_STATEMENT` | a pooler does not keep prepared statements: Postgres plans every statement again |
+ * | `UNNAMED_STATEMENT` | a pooler does not keep prepared statements, or there are too many: Postgres plans statements again |
  * | `RETRY` | work is done again after a failure that can pass, or in smaller parts |
  * | `SLOW_EMBEDDER` | the embedder has not answered for a while; the call still waits |
  * | `SLOW_POOL` | no client of the pool was free for a while; the call still waits |

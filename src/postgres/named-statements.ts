@@ -27,6 +27,8 @@ interface Names {
   /** `false` if connections do not keep named statements: then none is named. */
   areKept: boolean;
   readonly byText: Map<string, PreparedText>;
+  /** Whether the host has been told that there are no more names. */
+  isFull: boolean;
   /** Part of each name. It is raised after a schema change, since connections keep statements that have become unusable. */
   generation: number;
   readonly notify: Notify | undefined;
@@ -50,7 +52,7 @@ export class NamedStatements {
   /** @param database - a client gets no names: a name that a pooler does not keep would abort the host's transaction */
   constructor(database: Queryable, notify?: Notify, names?: Names) {
     this.#database = database;
-    this.#names = names ?? { areKept: takesNames(database), byText: new Map(), generation: 0, notify };
+    this.#names = names ?? { areKept: takesNames(database), byText: new Map(), isFull: false, generation: 0, notify };
   }
 
   /** The same statements, with the limits of one call. */
@@ -106,6 +108,7 @@ export class NamedStatements {
         else if (this.#names.generation === generation) {
           this.#names.generation += 1;
           this.#names.byText.clear();
+          this.#names.isFull = false;
         }
         if (!isNameNotKept(error)) this.#notifyRetry(error);
       }
@@ -133,10 +136,25 @@ export class NamedStatements {
     });
   }
 
+  #notifyFull(): void {
+    if (this.#names.isFull) return;
+    this.#names.isFull = true;
+    this.#names.notify?.({
+      code: "UNNAMED_STATEMENT",
+      message:
+        `This pool has ${MAX_NAMES} prepared statements, the most that it may have, so Postgres plans further ones every ` +
+        "time: each shape of a filter makes another statement",
+    });
+  }
+
   #prepared(name: StatementName, text: string): PreparedText | undefined {
     const { byText } = this.#names;
     const known = byText.get(text);
-    if (known !== undefined || byText.size >= MAX_NAMES) return known;
+    if (known !== undefined) return known;
+    if (byText.size >= MAX_NAMES) {
+      this.#notifyFull();
+      return undefined;
+    }
     const prepared = { name: nameOf(text), text: withName(name, text) };
     byText.set(text, prepared);
     return prepared;

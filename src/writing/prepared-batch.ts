@@ -1,10 +1,11 @@
 import type { BatchItem, StoredState } from "./batch-item.js";
 import { embeddedText } from "../chunking/chunk-plan.js";
 import { TOO_LONG } from "../embedding/embedder.js";
-import { nameOf, splitTooLong, type MissingText } from "./missing-text.js";
+import { nameOf, splitTooLong, tooLongNotice, type MissingText } from "./missing-text.js";
 import { planEdit } from "../chunking/edit-plan.js";
 import { DatabaseError, orAbort, throwIfAborted } from "../errors.js";
 import { runHostCode } from "../calls/host-code.js";
+import type { Notice } from "../calls/notices.js";
 import { StalePreparation, type PlannedTraining } from "../storing/chunk-difference.js";
 import type { PlannedChunk } from "../chunking/chunk-plan.js";
 import type { Limits } from "../postgres/bounded-database.js";
@@ -24,6 +25,12 @@ import type { WriteStart } from "./write-trace.js";
 const MAX_ATTEMPTS = 5;
 /** Edits that re-embed at most this many chunks skip {@link planEdit}. */
 const SMALL_EDIT = 1;
+
+const OTHER_CLAIM: Notice = {
+  code: "RETRY",
+  message:
+    "An index with another model has claimed the empty schema, so the write is repeated together with its own claim",
+};
 
 const UNCHANGED: SwapOutcome = { status: "unchanged", removed: 0 };
 
@@ -76,12 +83,7 @@ export class PreparedBatch {
           .flatMap((chunk) => (tooLong.has(chunk.hash) ? splitTooLong(item, chunk) : [chunk]))
           .sort((left, right) => left.start - right.start);
       }
-      this.#parts.connection.notify({
-        code: "TEXT_TOO_LONG",
-        message:
-          `${tooLong.size} chunks are longer than the model reads, and are split again: smaller chunks, or the right ` +
-          "maxTokens of its profile, save these requests",
-      });
+      this.#parts.connection.notify(tooLongNotice(tooLong.size));
     }
   }
 
@@ -144,6 +146,7 @@ export class PreparedBatch {
         if (error instanceof MissingClaim && attempt < MAX_ATTEMPTS) {
           await claimSchema(this.#parts.pool.within({ signal }), boundedClient, target, connection.notify);
           isClaiming = attempt > 1; // another model took the claim before the write: now claim and write together
+          if (isClaiming) connection.notify(OTHER_CLAIM);
           continue;
         }
         if (!(error instanceof StalePreparation || error instanceof MissingClaim)) throw error;

@@ -10,6 +10,7 @@ import { embeddedPool } from "langchain-training-index/embedded";
 import { healthHandler, similarityHandler, trainingsHandler } from "langchain-training-index/http";
 import { migrate, migrationSql, migrationStatus } from "langchain-training-index/migrations";
 import { ollamaEmbeddings, embeddingProfiles } from "langchain-training-index/ollama";
+import { instrument } from "langchain-training-index/telemetry";
 import { HashingEmbeddings } from "langchain-training-index/testing";
 import { expect, it } from "vitest";
 import { describeOnServer, type TestDatabase } from "../support/databases.js";
@@ -73,6 +74,13 @@ function optionFunctionsOf(
       name: "upsertTraining",
       valid: { signal, onProgress: () => undefined },
       call: (given) => index.upsertTraining(training, given),
+    },
+    {
+      name: "instrument",
+      valid: { recordQueryText: false },
+      call: (given) => {
+        instrument(given)();
+      },
     },
     { name: "prepareTraining", valid: { signal }, call: (given) => index.prepareTraining(training, given) },
     {

@@ -63,7 +63,7 @@ describeOnEach("C13 Nothing silent", (database) => {
     });
     const { index, told } = await openTold({ pool: database.pool, schema }, embeddings);
     await index.upsertTraining({ id: "a", content: "O frete custa doze reais. A entrega leva três dias." });
-    expectTold(told, { code: "TEXT_TOO_LONG", message: expect.stringMatching(/^1 chunks are longer/) });
+    expectTold(told, { code: "TEXT_TOO_LONG", message: expect.stringMatching(/^1 chunks were longer/) });
   });
 
   it("a batch that is stored in parts, because of a host's row or a bad text", async () => {

@@ -20,7 +20,8 @@ it("prepares at most 50 statements, and runs the others unprepared", async () =>
       return Promise.resolve({ rows: [] });
     },
   };
-  const statements = new NamedStatements(boundedPool(pool as never));
+  const notices: { code: string }[] = [];
+  const statements = new NamedStatements(boundedPool(pool as never), (notice) => notices.push(notice));
   const run = (place: number): Promise<unknown> => statements.query("swap", `SELECT ${place}`, [], { keepsPlan: true });
   for (let place = 0; place < 60; place++) await run(place);
   expect(new Set(names.slice(0, 50)).size).toBe(50);
@@ -29,6 +30,7 @@ it("prepares at most 50 statements, and runs the others unprepared", async () =>
   await run(7);
   await run(507);
   expect(names.slice(60)).toEqual([names[7], undefined]);
+  expect(notices).toMatchObject([{ code: "UNNAMED_STATEMENT" }]); // once
 });
 
 it("repeats a statement if the schema has changed since it was prepared, and uses new names afterwards", async () => {

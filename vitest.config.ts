@@ -29,7 +29,7 @@ const SENSITIVE = [
 ];
 /** Of those, what no connection setup changes: arguments, texts, and settings that the test makes itself. */
 const INSENSITIVE = [
-  "test/contract/{c06-*,c07-*,c11-arguments,restart}.int.test.ts",
+  "test/contract/{c06-*,c07-*,c11-arguments,c13-*,restart}.int.test.ts",
   "test/migrations/settings.int.test.ts",
 ];
 

@@ -345,6 +345,20 @@ const mutations: Mutation[] = [
     from: "if (sqlState === INSUFFICIENT_PRIVILEGE) return",
     to: 'if (sqlState === "never") return',
   },
+  {
+    name: "the channel of notices",
+    noticedBy: ["c13"],
+    file: "calls/notices.ts",
+    from: "    publishNotice(notice);\n",
+    to: "",
+  },
+  {
+    name: "the notice of a slow pool",
+    noticedBy: ["c13"],
+    file: "postgres/bounded-database.ts",
+    from: "this.#notifySlowPool();",
+    to: "",
+  },
 ];
 
 const root = new URL("..", import.meta.url).pathname;

@@ -68,13 +68,12 @@ describeOnEach("C13 Nothing silent", (database) => {
 
   it("a batch that is stored in parts, because of a host's row or a bad text", async () => {
     const host = uniqueName("host");
-    await database.owner.query(`CREATE TABLE ${host} (id text PRIMARY KEY)`);
-    await database.owner.query(`INSERT INTO ${host} VALUES ('a'), ('c')`);
+    await database.owner.query(`CREATE TABLE public.${host} (id text PRIMARY KEY)`);
+    await database.owner.query(`INSERT INTO public.${host} VALUES ('a'), ('c')`);
     const schema = await migratedSchema(database, { trainings: { table: host } });
     onTestFinished(async () => {
-      await database.owner.query(`DROP SCHEMA ${schema} CASCADE; DROP TABLE ${host}`);
+      await database.owner.query(`DROP SCHEMA ${schema} CASCADE; DROP TABLE public.${host}`);
     });
-    if (database.pool !== database.owner) await database.owner.query(`GRANT SELECT ON ${host} TO PUBLIC`);
     const embeddings = new CountingEmbeddings();
     const { index, told } = await openTold({ pool: database.pool, schema }, embeddings);
     await index.upsertTraining({ id: "a", content: "A loja." });

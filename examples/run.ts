@@ -5,18 +5,18 @@
  *   npm run example -- retriever
  *   npm run example -- agent two-step-rag
  *
- * An example is a file here, or a folder with a `main.ts` and a README. Arguments after its name are passed to it.
+ * An example is a file here, or a folder with a `main.ts` and a README. What follows the names is passed to them.
  */
 import { access, readdir, readFile } from "node:fs/promises";
 import { loadEnvFile } from "../tooling/env-file.js";
 
 const folder = new URL(".", import.meta.url);
-const names = process.argv.slice(2);
-const firstArgument = names.findIndex((name) => name.startsWith("-"));
-if (firstArgument >= 0) names.length = firstArgument;
-process.argv.splice(2, names.length);
 const files = await readExamples();
-const unknown = names.find((name) => !files.has(name));
+const given = process.argv.slice(2);
+const [unknown] = given.slice(0, 1).filter((name) => !files.has(name));
+const firstArgument = given.findIndex((name) => !files.has(name));
+const names = firstArgument < 0 ? given : given.slice(0, firstArgument);
+process.argv.splice(2, names.length);
 
 if (unknown !== undefined) {
   console.error(`There is no example ${JSON.stringify(unknown)}. Choose one of: ${[...files.keys()].join(", ")}`);

@@ -16,6 +16,9 @@ const QUESTION = `qual é o ${SECRET} do frete`;
 /** What Postgres and its tools know without a comment. */
 const PLAIN = /^(BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE)\b/;
 
+/** Statements that need a large table or training, a damaged sequence, or a build that takes a while, as on a busy machine. */
+const RARE = ["search-by-vector", "plan-search", "insert-chunks", "repair-tickets", "read-build-progress"];
+
 const paragraph = (place: number): string => `O parágrafo ${place} do ${SECRET} fala de frete. `.repeat(15);
 const content = (first: string): string => [first, ...Array.from({ length: 6 }, (_, n) => paragraph(n))].join("\n\n");
 
@@ -32,14 +35,7 @@ describeOnServer("all public calls", (database) => {
     expect(named.filter((text) => !text.includes("/* langchain-training-index:"))).toEqual([]);
     const names = new Set(named.map(nameOfStatement));
     expect([...names].filter((name) => !(name in STATEMENT_NAMES))).toEqual([]);
-    // Those that are left need a large table or training, a damaged sequence, or a build that takes a while.
-    expect(Object.keys(STATEMENT_NAMES).filter((name) => !names.has(name))).toEqual([
-      "search-by-vector",
-      "plan-search",
-      "insert-chunks",
-      "repair-tickets",
-      "read-build-progress",
-    ]);
+    expect(Object.keys(STATEMENT_NAMES).filter((name) => !names.has(name) && !RARE.includes(name))).toEqual([]);
 
     for (const [name, messages] of Object.entries(heard)) {
       expect(messages.length, name).toBeGreaterThan(0);

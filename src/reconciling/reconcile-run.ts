@@ -1,4 +1,5 @@
 import { runHostCode } from "../calls/host-code.js";
+import { readSource } from "../calls/source.js";
 import { InvalidArgumentError, throwIfAborted } from "../errors.js";
 import { removeLeftovers } from "../storing/removal.js";
 import { decodeTrainingId } from "../schema/training-id.js";
@@ -12,14 +13,7 @@ import { IdSet } from "./id-set.js";
 import type { ReconcileParts } from "./reconciler.js";
 import type { ReconcileOptions, ReconcileProgress } from "./reconcile-options.js";
 import { Repairs, requireContent } from "./repairs.js";
-import {
-  itemBatches,
-  readSource,
-  readSourceItem,
-  type Normalize,
-  type TrainingSource,
-  type SourceItem,
-} from "./source-items.js";
+import { itemBatches, readSourceItem, type Normalize, type TrainingSource, type SourceItem } from "./source-items.js";
 import { readSchemaProblems } from "./schema-problems.js";
 import type { Read } from "./training-rows.js";
 import { VectorSample } from "./vector-sample.js";

@@ -1,6 +1,6 @@
 import { checkNames, isObject, namesOfProperties } from "../calls/checks.js";
 import { encodeRevision, type NormalizedTraining } from "../chunking/training-input.js";
-import { InvalidArgumentError, orAbort } from "../errors.js";
+import { InvalidArgumentError } from "../errors.js";
 import { encodeTrainingId } from "../schema/training-id.js";
 import type { Metadata, IdType, Revision, Training, TrainingId } from "../types.js";
 
@@ -22,41 +22,6 @@ export interface LoadableTraining<OwnMetadata extends object = Metadata> extends
 
 /** The host's trainings, in any order, each id once. */
 export type TrainingSource<Item> = Iterable<Item> | AsyncIterable<Item>;
-
-/**
- * The items of a source. The signal also ends the wait for an item. The source is closed when the run ends early.
- *
- * @throws the error of the source, unchanged
- */
-export async function* readSource(
-  source: TrainingSource<unknown>,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<unknown, void, undefined> {
-  const iterator = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
-  let isEnded = false;
-  try {
-    for (;;) {
-      const next = await orAbort(async () => iterator.next(), signal).catch((error: unknown) => {
-        isEnded = !signal?.aborted; // a source that failed has closed itself
-        throw error;
-      });
-      if (next.done === true) {
-        isEnded = true;
-        return;
-      }
-      yield await next.value;
-    }
-  } finally {
-    const closed = isEnded ? undefined : iterator.return?.();
-    // A pending read of the source may never settle: do not wait for it.
-    if (signal?.aborted) Promise.resolve(closed).catch(noop);
-    else await closed;
-  }
-}
-
-function noop(): void {
-  // The caller hears of the signal instead.
-}
 
 /** Checks a training, and converts it to one form. */
 export type Normalize = (training: Training, option?: string) => NormalizedTraining;

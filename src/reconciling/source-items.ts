@@ -38,8 +38,14 @@ export interface SourceItem {
   load: (() => Promise<NormalizedTraining | undefined>) | undefined;
 }
 
-/** Trainings and characters of a batch, as in `upsertTrainings`. */
-const BATCH_LIMITS = { items: 100, size: 160_000 };
+/**
+ * The size of the items that are compared at a time: 500 references, or whole trainings of 40,000 characters, 100 at most. With larger
+ * batches V8 moves them to its old generation, which then grows by tens of MB before it is collected.
+ */
+const BATCH_SIZE = 40_000;
+const LEAST_SIZE = { reference: BATCH_SIZE / 500, training: BATCH_SIZE / 100 };
+/** Trainings and characters that are repaired together, as in `upsertTrainings`. */
+const REPAIR_LIMITS = { items: 100, size: 160_000 };
 
 const REFERENCE = namesOfProperties<LoadableTraining>({ id: true, revision: true, load: true });
 
@@ -82,14 +88,23 @@ export function readSourceItem(given: unknown, index: number, idType: IdType, no
   };
 }
 
-/** Groups items into batches, in order. Reads no further than the batch. */
-export async function* itemBatches(items: AsyncIterable<SourceItem>): AsyncGenerator<SourceItem[], void, undefined> {
+/**
+ * Groups items into batches, in order. Reads no further than the batch.
+ *
+ * @param read - checks an item; its second argument is the place of the item in the source
+ */
+export async function* itemBatches(
+  source: AsyncIterable<unknown>,
+  read: (given: unknown, index: number) => SourceItem,
+): AsyncGenerator<SourceItem[], void, undefined> {
   let batch: SourceItem[] = [];
   let size = 0;
-  for await (const item of items) {
+  let index = 0;
+  for await (const given of source) {
+    const item = read(given, index++);
     batch.push(item);
-    size += charactersOf(item.training);
-    if (batch.length < BATCH_LIMITS.items && size < BATCH_LIMITS.size) continue;
+    size += item.training ? Math.max(charactersOf(item.training), LEAST_SIZE.training) : LEAST_SIZE.reference;
+    if (size < BATCH_SIZE) continue;
     yield batch;
     batch = [];
     size = 0;
@@ -97,12 +112,12 @@ export async function* itemBatches(items: AsyncIterable<SourceItem>): AsyncGener
   if (batch.length > 0) yield batch;
 }
 
-/** Whether trainings are as many and as long as one batch may be. */
+/** Whether trainings are as many and as long as one batch of repairs may be. */
 export function isFullBatch(trainings: readonly NormalizedTraining[]): boolean {
   const size = trainings.reduce((sum, training) => sum + charactersOf(training), 0);
-  return trainings.length >= BATCH_LIMITS.items || size >= BATCH_LIMITS.size;
+  return trainings.length >= REPAIR_LIMITS.items || size >= REPAIR_LIMITS.size;
 }
 
-function charactersOf(training: NormalizedTraining | undefined): number {
-  return training?.sources.reduce((sum, { text }) => sum + text.length, 0) ?? 0;
+function charactersOf({ sources }: NormalizedTraining): number {
+  return sources.reduce((sum, { text }) => sum + text.length, 0);
 }

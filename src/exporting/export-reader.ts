@@ -44,9 +44,7 @@ export async function* readExport(
 ): AsyncGenerator<GivenVersion | GivenTombstone, void, undefined> {
   const lines = linesOf(source);
   try {
-    const { value: first } = await lines.next();
-    if (!first) throw new InvalidArgumentError("source", "is empty: an export begins with a line that describes it");
-    const header = parseHeader(first);
+    const header = parseHeader(await lines.next());
     yield* readEntries(lines, header, begin(header));
   } finally {
     await lines.return();
@@ -58,7 +56,8 @@ export async function* readExport(
  *
  * @throws {@link InvalidArgumentError}
  */
-export function parseHeader(line: Line): ExportHeader {
+export function parseHeader({ value: line }: IteratorResult<Line, void>): ExportHeader {
+  if (!line) throw new InvalidArgumentError("source", "is empty: an export begins with a line that describes it");
   const header = parseObject(line);
   const fail = failureIn(line);
   if (header["format"] !== EXPORT_FORMAT) throw fail("", "is not the first line of an export of training-index");

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { findFiles, readTrainings, type FoundTraining } from "../../src/cli/training-files.js";
+import { findFiles, readTrainings, type FoundTraining } from "../../src/cli/files/training-files.js";
 
 let folder = "";
 

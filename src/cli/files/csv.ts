@@ -31,7 +31,8 @@ export async function* readCsv(
   delimiter: string,
   fail: (line: number, problem: string) => Error,
 ): AsyncGenerator<CsvRecord, void, undefined> {
-  const { CsvError, parse } = await import("csv-parse");
+  const { parse } = await import("csv-parse");
+  let problem: { line: number; code: string } | undefined;
   const parser = parse({
     delimiter,
     record_delimiter: ["\r\n", "\n"],
@@ -39,17 +40,20 @@ export async function* readCsv(
     relax_column_count: true, // checked by the caller, who knows the columns
     max_record_size: MAX_RECORD_BYTES,
     info: true,
+    // A stream that fails discards the records before: the caller would not hear that the first line has no such column.
+    skip_records_with_error: true,
+    on_skip: (error) => {
+      if (error) problem ??= { line: Number(error["lines"]), code: error.code };
+      return undefined;
+    },
   });
-  pipeline(Readable.from(text), parser, noop); // the iteration throws the errors of both
-  try {
-    for await (const { record: fields, info } of parser as AsyncIterable<{ record: string[]; info: Info }>) {
-      const breaks = fields.reduce((sum, field) => sum + field.split("\n").length - 1, 0);
-      yield { line: info.lines - breaks, fields };
-    }
-  } catch (error) {
-    if (!(error instanceof CsvError)) throw error;
-    throw fail(error["lines"] as number, PROBLEMS[error.code] ?? "cannot be read as CSV");
+  pipeline(Readable.from(text), parser, noop); // the iteration throws errors of the source
+  for await (const { record: fields, info } of parser as AsyncIterable<{ record: string[]; info: Info }>) {
+    if (problem && info.lines > problem.line) break;
+    const breaks = fields.reduce((sum, field) => sum + field.split("\n").length - 1, 0);
+    yield { line: info.lines - breaks, fields };
   }
+  if (problem) throw fail(problem.line, PROBLEMS[problem.code] ?? "cannot be read as CSV");
 }
 
 function noop(): void {

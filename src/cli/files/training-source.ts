@@ -70,7 +70,7 @@ export async function openSource(
   const read = async function* (): AsyncGenerator<Training, void, undefined> {
     for (const path of paths) {
       for await (const { training } of readTrainings(path, cwd, format)) {
-        yield withMetadata(training, added);
+        yield hasText(training) ? withMetadata(training, added) : training;
       }
     }
   };

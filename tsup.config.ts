@@ -22,6 +22,7 @@ export default defineConfig({
     embedded: "src/embedded/embedded-pool.ts",
     testing: "src/embedding/hashing.ts",
     http: "src/http/handler.ts",
+    telemetry: "src/telemetry/instrument.ts",
     cli: "src/cli/main.ts",
   },
   format: ["esm", "cjs"],

@@ -14,19 +14,22 @@ const alias = [
   { find: "langchain-training-index/embedded", replacement: source("embedded/embedded-pool.ts") },
   { find: "langchain-training-index/testing", replacement: source("embedding/hashing.ts") },
   { find: "langchain-training-index/http", replacement: source("http/handler.ts") },
+  { find: "langchain-training-index/telemetry", replacement: source("telemetry/instrument.ts") },
 ];
 
-/** The files that are run once more behind PgBouncer and as the limited role: those whose outcome a session or a right can change. */
+/** The files that are run once more behind PgBouncer as a limited role: those whose outcome a session or a right can change. */
 const SENSITIVE = [
   "test/contract/**/*.int.test.ts",
   "test/migrations/*.int.test.ts",
   "test/postgres/named-statements.int.test.ts",
   "test/writing/bulk-load.int.test.ts",
   "test/inspecting/connection-setups.int.test.ts",
+  "test/searching/{search,text-search,training-search}.int.test.ts",
+  "test/langchain/vector-store.int.test.ts",
 ];
 /** Of those, what no connection setup changes: arguments, texts, and settings that the test makes itself. */
 const INSENSITIVE = [
-  "test/contract/{c06-*,c07-*,c11-arguments,restart}.int.test.ts",
+  "test/contract/{c06-*,c07-*,c11-arguments,c13-*,restart}.int.test.ts",
   "test/migrations/settings.int.test.ts",
 ];
 
@@ -34,16 +37,6 @@ const INSENSITIVE = [
 const SETUPS = [
   { name: "integration", include: ["test/**/*.int.test.ts"], exclude: [] },
   { name: "integration-pgbouncer", include: SENSITIVE, exclude: INSENSITIVE },
-  {
-    name: "integration-role",
-    include: [
-      ...SENSITIVE,
-      "test/searching/{search,text-search,training-search}.int.test.ts",
-      "test/langchain/vector-store.int.test.ts",
-    ],
-    // A process that is killed leaves the same behind whoever it was; migrations are the owner's.
-    exclude: [...INSENSITIVE, "test/contract/kill.int.test.ts", "test/migrations/processes.int.test.ts"],
-  },
 ];
 
 export default defineConfig({

@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 /** The parts of a run, each of which can be left out. */
-const PARTS = ["searches", "throughput", "writes", "edits", "real", "stream", "imports"] as const;
+const PARTS = ["searches", "throughput", "writes", "edits", "real", "stream", "imports", "telemetry"] as const;
 
 /** A part of a run. */
 export type Part = (typeof PARTS)[number];

@@ -13,6 +13,7 @@ export function printReport(results: Results): void {
   printThroughput(results);
   printWrites(results);
   printEdits(results);
+  printTelemetry(results);
   printMemory(results);
   printThresholds(results);
 }
@@ -140,6 +141,21 @@ function printEdits(results: Results): void {
     ];
   });
   console.log(table(["", "", "ms", "texts embedded", "round trips", "rows touched", "x ours"], rows));
+}
+
+function printTelemetry({ telemetry }: Results): void {
+  if (!telemetry) return;
+  const { chunks, situations, checksMicroseconds } = telemetry;
+  const [nobody] = situations;
+  console.log(`\nTelemetry: searches for a text, k = 5, ${chunks} chunks`);
+  const rows = situations.map(({ situation, p50Milliseconds, p95Milliseconds }) => [
+    situation,
+    p50Milliseconds.toFixed(3),
+    p95Milliseconds.toFixed(3),
+    (p50Milliseconds / (nobody?.p50Milliseconds ?? NaN)).toFixed(3),
+  ]);
+  console.log(table(["", "p50 ms", "p95 ms", "x nobody"], rows));
+  console.log(`A search asks whether someone listens in ${checksMicroseconds.toFixed(2)} microseconds`);
 }
 
 function printMemory({ memory, stream }: Results): void {

@@ -77,6 +77,23 @@ export interface EditFigure {
   rowsTouched: number;
 }
 
+/** Searches while someone or no one listens to the channels of the library. */
+export interface TelemetryFigure {
+  situation: string;
+  p50Milliseconds: number;
+  p95Milliseconds: number;
+  /** How many searches were timed. */
+  answers: number;
+}
+
+/** The cost of telemetry. */
+export interface TelemetryFigures {
+  chunks: number;
+  situations: TelemetryFigure[];
+  /** How long one search takes to find out that no one listens. */
+  checksMicroseconds: number;
+}
+
 /** Memory of the measuring process, its data included, at the end of a stage. */
 export interface MemoryFigure {
   stage: string;
@@ -129,5 +146,6 @@ export interface Results {
   memory: MemoryFigure[];
   stream: StreamFigure | null;
   imports: ImportFigure | null;
+  telemetry: TelemetryFigures | null;
   thresholds: Threshold[];
 }

@@ -24,6 +24,7 @@ import { printReport } from "./report.js";
 import type { Results } from "./results.js";
 import { BenchServer, POOL_SIZE } from "./server.js";
 import { measureDataset, type Bench } from "./stages.js";
+import { measureTelemetry } from "./telemetry.js";
 import { checkThresholds } from "./thresholds.js";
 
 /** Parts that need the seeded data. */
@@ -62,6 +63,10 @@ async function measureParts(bench: Bench): Promise<void> {
   if (options.parts.has("imports")) {
     progress("cold imports");
     results.imports = await measureImports();
+  }
+  if (options.parts.has("telemetry")) {
+    progress("searches with and without telemetry");
+    results.telemetry = await measureTelemetry(server, options.queries);
   }
   if (options.parts.has("real")) {
     const dataset = await readRealDataset();
@@ -112,6 +117,7 @@ async function emptyResults(server: BenchServer, { allAtEverySize, chunkCounts }
     memory: [],
     stream: null,
     imports: null,
+    telemetry: null,
     thresholds: [],
   };
 }

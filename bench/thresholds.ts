@@ -21,6 +21,8 @@ export function checkThresholds(results: Results): Threshold[] {
     ...writeThresholds(results),
     ...editThresholds(results),
     atMost("peak memory of the stream", "MB", results.stream?.peakResidentMegabytes, 300),
+    atMost("search while nobody listens: share of the time to find that out", "%", idlePercent(results), 0.1),
+    atMost("search with instrument(): p50 against nobody listening", "x", instrumented(results), 1.5),
     atMost(
       "cold import of the main entry against @langchain/core/retrievers",
       "x",
@@ -28,6 +30,17 @@ export function checkThresholds(results: Results): Threshold[] {
       1.25,
     ),
   ];
+}
+
+function idlePercent({ telemetry }: Results): number | undefined {
+  const [nobody] = telemetry?.situations ?? [];
+  if (!telemetry || !nobody) return undefined;
+  return (100 * telemetry.checksMicroseconds) / (1000 * nobody.p50Milliseconds);
+}
+
+function instrumented({ telemetry }: Results): number | undefined {
+  const situations = telemetry?.situations ?? [];
+  return ratio(situations.at(-1)?.p50Milliseconds, situations[0]?.p50Milliseconds);
 }
 
 function searchThresholds(results: Results): Threshold[] {

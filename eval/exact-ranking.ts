@@ -1,5 +1,6 @@
 import type pg from "pg";
 import { lexemesOf } from "../src/schema/lexemes.js";
+import { questionOf } from "../src/words/searched-words.js";
 
 const SATURATION = 1.2;
 const LENGTH_NORMALIZATION = 0.75;
@@ -35,7 +36,7 @@ export class ExactRanking {
     for (const question of questions) {
       const { rows } = await pool.query<{ found: string[] | null }>(
         `SELECT tsvector_to_array(${lexemesOf("portuguese", "$1::text")}) AS found`,
-        [question],
+        [questionOf(question, "portuguese").split("\n")[0]],
       );
       lexemes.set(question, rows[0]?.found ?? []);
     }

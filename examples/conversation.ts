@@ -3,8 +3,9 @@
  *
  * The model is scripted, so that the example runs without one; replace it by `new ChatOllama(...)`.
  */
-import { AIMessage, HumanMessage, type BaseMessage } from "langchain";
-import { formatContext } from "langchain-training-index";
+import { MemorySaver } from "@langchain/langgraph";
+import { createAgent } from "langchain";
+import { passagesMiddleware, standaloneQuestion } from "./support/answering.js";
 import { citing, openShop, scriptedModel } from "./support/shop.js";
 
 const { index, close } = await openShop();
@@ -13,25 +14,15 @@ const model = scriptedModel(
   "Em que valor de compra o frete é grátis?",
   citing("R$ 150,00", "Em compras acima de R$ 150,00 o frete é grátis"),
 );
+const passages = passagesMiddleware(index, {
+  search: { k: 3, mode: "hybrid" },
+  rewrite: (history, question, config) => standaloneQuestion(model, history, question, config),
+});
+const agent = createAgent({ model, middleware: [passages], checkpointer: new MemorySaver() });
 
-const REWRITE =
-  "Reescreva a última pergunta do cliente para que se entenda sem a conversa. Escreva só a pergunta, sem respondê-la.";
-
-/** The question as it is searched. The first of a conversation stands alone: no call of the model. */
-async function standalone(history: readonly BaseMessage[], question: string): Promise<string> {
-  if (history.length === 0) return question;
-  const prompt = [{ role: "system", content: REWRITE }, ...history, new HumanMessage(question)];
-  const rewritten = (await model.invoke(prompt)).text.trim();
-  return rewritten === "" ? question : rewritten;
-}
-
-const history: BaseMessage[] = [];
+const thread = { configurable: { thread_id: "cliente-7" } };
 for (const question of ["Quanto custa o frete?", "E a partir de quanto não pago?"]) {
-  const searched = await standalone(history, question);
-  const hits = await index.similar(searched, { k: 3, mode: "hybrid" });
-  const system = `Responda só com o que está no contexto, e cite os números.\n<contexto>\n${formatContext(hits)}\n</contexto>`;
-  const answer = await model.invoke([{ role: "system", content: system }, ...history, new HumanMessage(question)]);
-  history.push(new HumanMessage(question), new AIMessage(answer.text));
-  console.log(`${question}\n  searched: ${searched}\n  ${answer.text}`);
+  const { messages, searched } = await agent.invoke({ messages: [{ role: "user", content: question }] }, thread);
+  console.log(`${question}\n  searched: ${searched}\n  ${messages.at(-1)?.text}`);
 }
 await close();

@@ -6,6 +6,7 @@
 import { Annotation, END, MemorySaver, MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
 import { HumanMessage } from "langchain";
 import { citedContext, type Citation } from "langchain-training-index";
+import { answerPrompt } from "./support/answering.js";
 import { citing, openShop, scriptedModel } from "./support/shop.js";
 
 const { index, close } = await openShop();
@@ -28,8 +29,7 @@ const graph = new StateGraph(State)
     return { context, citations };
   })
   .addNode("answer", async ({ messages, context }) => {
-    const system = `Responda só com o que está no contexto, e cite os números.\n<contexto>\n${context}\n</contexto>`;
-    return { messages: [await model.invoke([{ role: "system", content: system }, ...messages])] };
+    return { messages: [await model.invoke([{ role: "system", content: answerPrompt(context) }, ...messages])] };
   })
   .addEdge(START, "retrieve")
   .addEdge("retrieve", "answer")

@@ -6,23 +6,17 @@
 import type { BasePromptValueInterface } from "@langchain/core/prompt_values";
 import { ChatPromptTemplate } from "@langchain/core/prompts";
 import { RunnablePassthrough, RunnableSequence } from "@langchain/core/runnables";
-import { FakeListChatModel } from "@langchain/core/utils/testing";
-import { formatContext, TrainingIndex } from "langchain-training-index";
-import { embeddedPool } from "langchain-training-index/embedded";
-import { migrate } from "langchain-training-index/migrations";
-import { HashingEmbeddings } from "langchain-training-index/testing";
-import { trainings } from "./support/trainings.js";
+import { formatContext } from "langchain-training-index";
+import { answerPrompt } from "./support/answering.js";
+import { citing, openShop, scriptedModel } from "./support/shop.js";
 
-const pool = embeddedPool();
-await migrate(pool);
-const index = await TrainingIndex.initialize(new HashingEmbeddings(), { pool });
-for await (const { id, status } of index.upsertTrainings(trainings)) console.log(`${id}: ${status}`);
+const { index, close } = await openShop();
 
 const prompt = ChatPromptTemplate.fromMessages([
-  ["system", "Responda apenas com o que está no contexto, e cite os números.\n<contexto>\n{context}\n</contexto>"],
+  ["system", answerPrompt("{context}")], // a variable, so that braces in passages are not read as variables
   ["human", "{question}"],
 ]);
-const model = new FakeListChatModel({ responses: ["No Pix há cinco por cento de desconto [1]."] });
+const model = scriptedModel(citing("cinco por cento", "No Pix há cinco por cento de desconto"));
 const bot = RunnableSequence.from([
   {
     context: index.asRetriever({ k: 2 }).pipe((passages) => formatContext(passages)),
@@ -38,4 +32,4 @@ const bot = RunnableSequence.from([
 
 const answer = await bot.invoke("Tem desconto no Pix?");
 console.log(answer.text);
-await pool.end();
+await close();

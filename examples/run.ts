@@ -1,29 +1,37 @@
 /**
- * Lists the examples, or runs one:
+ * Lists the examples, or runs one, or several in one process:
  *
  *   npm run example
  *   npm run example -- retriever
+ *   npm run example -- agent two-step-rag
  *
- * An example is a file here, or a folder with a `main.ts` and a README. Arguments after its name are passed to it.
+ * An example is a file here, or a folder with a `main.ts` and a README. What follows the names is passed to them.
  */
 import { access, readdir, readFile } from "node:fs/promises";
 import { loadEnvFile } from "../tooling/env-file.js";
 
 const folder = new URL(".", import.meta.url);
-const [name] = process.argv.splice(2, 1);
 const files = await readExamples();
+const given = process.argv.slice(2);
+const [unknown] = given.slice(0, 1).filter((name) => !files.has(name));
+const firstArgument = given.findIndex((name) => !files.has(name));
+const names = firstArgument < 0 ? given : given.slice(0, firstArgument);
+process.argv.splice(2, names.length);
 
-if (name === undefined) {
+if (unknown !== undefined) {
+  console.error(`There is no example ${JSON.stringify(unknown)}. Choose one of: ${[...files.keys()].join(", ")}`);
+  process.exitCode = 2;
+} else if (names.length === 0) {
   for (const [example, file] of files) console.log(`${example.padEnd(18)} ${await summary(file)}`);
 } else {
-  const file = files.get(name);
-  if (file) {
-    loadEnvFile();
-    await import(file.href);
-  } else {
-    console.error(`There is no example ${JSON.stringify(name)}. Choose one of: ${[...files.keys()].join(", ")}`);
-    process.exitCode = 2;
+  loadEnvFile();
+  // Several examples of the shop share its database, which takes seconds to start.
+  const shop = names.length > 1 ? await (await import("./support/shop.js")).openShop() : undefined;
+  for (const name of names) {
+    if (shop) console.log(`\n== ${name}`);
+    await import(files.get(name)?.href ?? "");
   }
+  await shop?.close();
 }
 
 /** Files of the examples by name, in alphabetical order. */

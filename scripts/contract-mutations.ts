@@ -27,7 +27,7 @@ const mutations: Mutation[] = [
     name: "the single transaction: each statement of a swap commits by itself",
     noticedBy: ["c01", "c04"],
     file: "postgres/database.ts",
-    from: 'await query(client, "BEGIN ISOLATION LEVEL READ COMMITTED");',
+    from: 'await client.query("BEGIN ISOLATION LEVEL READ COMMITTED");',
     to: "",
   },
   {
@@ -83,7 +83,7 @@ const mutations: Mutation[] = [
     name: "the tombstone: a delete leaves no row",
     noticedBy: ["c03", "schedules"],
     file: "storing/removal.ts",
-    from: "await query(client, sql.deleteAllChunks(layout), [admittedKeys]);",
+    from: 'await query(client, "delete-chunks", sql.deleteAllChunks(layout), [admittedKeys]);',
     to: 'await client.query(`DELETE FROM "${layout.schema}".training WHERE id::text = ANY ($1)`, [admittedKeys]);',
   },
   {
@@ -91,7 +91,7 @@ const mutations: Mutation[] = [
     noticedBy: ["c04"],
     file: "writing/prepared-batch.ts",
     from: "    if (missing.length === 0) return new Set();\n",
-    to: "    if (missing.length === 0) return new Set();\n    await query(this.#parts.pool, sql.deleteAllChunks(this.#parts.target.layout), [items.map(({ training }) => training.key)]);\n",
+    to: "    if (missing.length === 0) return new Set();\n    await query(this.#parts.pool, 'delete-chunks', sql.deleteAllChunks(this.#parts.target.layout), [items.map(({ training }) => training.key)]);\n",
   },
   {
     name: "the check of the number of vectors",
@@ -344,6 +344,20 @@ const mutations: Mutation[] = [
     file: "postgres/error-table.ts",
     from: "if (sqlState === INSUFFICIENT_PRIVILEGE) return",
     to: 'if (sqlState === "never") return',
+  },
+  {
+    name: "the channel of notices",
+    noticedBy: ["c13"],
+    file: "calls/notices.ts",
+    from: "    publishNotice(notice);\n",
+    to: "",
+  },
+  {
+    name: "the notice of a slow pool",
+    noticedBy: ["c13"],
+    file: "postgres/bounded-database.ts",
+    from: "this.#notifySlowPool();",
+    to: "",
   },
 ];
 

@@ -34,7 +34,17 @@ export {
   type EmbeddingErrorCode,
   type ErrorDetails,
 } from "./errors.js";
-export type { Notice, NoticeCode } from "./calls/notices.js";
+export type { Notice, NoticeCode, NoticeTrace } from "./calls/notices.js";
+export type {
+  EmbeddingTrace,
+  FailureTrace,
+  HitTrace,
+  SearchTrace,
+  StatementTrace,
+  UpsertTrace,
+  WriteCounts,
+  WriteOperation,
+} from "./calls/tracing.js";
 export type { TrainingIndexOptions } from "./opening/index-options.js";
 export type {
   CommitOptions,

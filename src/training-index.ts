@@ -123,10 +123,9 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
   async upsertTraining(training: Training<OwnMetadata>, options: UpsertOptions = {}): Promise<UpsertResult> {
     const normalized = this.#normalize(training);
     checkCall(options, UPSERT_OPTIONS, "upsertTraining");
-    return withTimeLimit(options, async (signal) => {
-      const batch = await this.#parts.indexer.prepare([normalized], { ...options, signal });
-      return onlyResult(await batch.commit(options.client, signal));
-    });
+    return withTimeLimit(options, async (signal) =>
+      onlyResult(await this.#parts.indexer.upsert([normalized], { ...options, signal })),
+    );
   }
 
   /**

@@ -89,28 +89,32 @@ describe("A server of its own, with a hot standby", () => {
     expect(response.status).toBe(200);
   });
 
-  it("a backup is restored as docs/operations.md says: it opens, searches and writes", { timeout: 120_000 }, async () => {
-    const { container } = server();
-    const source = open();
-    await source.query("CREATE DATABASE restored");
-    const urlOf = (database: string): string =>
-      `postgres://${container.getUsername()}:${container.getPassword()}@localhost/${database}`;
-    const environment = { DATABASE_URL: urlOf(container.getDatabase()), TARGET_URL: urlOf("restored") };
-    const [dump, restore] = await readCommands("Backup and restore");
-    for (const commands of [dump, restore]) {
-      const script = `set -e; cd /tmp; ${commands}`;
-      const { exitCode, output } = await container.exec(["bash", "-c", script], { env: environment });
-      expect([exitCode, output]).toEqual([0, expect.any(String)]);
-    }
-    const before = await TrainingIndex.initialize(embeddings, { pool: source });
-    const restored = await TrainingIndex.initialize(embeddings, { pool: open(5432, "restored") });
-    expect(await restored.count()).toEqual(await before.count());
-    expect(await restored.verify()).toMatchObject({ damaged: { count: 0 }, schema: [] });
-    expect(await restored.status()).toMatchObject({ vectorIndex: { valid: true } });
-    expect(await restored.similar("Loja 7", { k: 1, efSearch: 1000 })).toHaveLength(1);
-    expect(await restored.upsertTraining({ id: "t7", content: contentOf(7) })).toMatchObject({ status: "unchanged" });
-    expect(await restored.upsertTraining({ id: "t7", content: "Outra." })).toMatchObject({ status: "indexed" });
-    expect(await restored.deleteTraining("t8")).toMatchObject({ status: "deleted" });
-    expect(await before.get("t8")).toBeDefined();
-  });
+  it(
+    "a backup is restored as docs/operations.md says: it opens, searches and writes",
+    { timeout: 120_000 },
+    async () => {
+      const { container } = server();
+      const source = open();
+      await source.query("CREATE DATABASE restored");
+      const urlOf = (database: string): string =>
+        `postgres://${container.getUsername()}:${container.getPassword()}@localhost/${database}`;
+      const environment = { DATABASE_URL: urlOf(container.getDatabase()), TARGET_URL: urlOf("restored") };
+      const [dump, restore] = await readCommands("Backup and restore");
+      for (const commands of [dump, restore]) {
+        const script = `set -e; cd /tmp; ${commands}`;
+        const { exitCode, output } = await container.exec(["bash", "-c", script], { env: environment });
+        expect([exitCode, output]).toEqual([0, expect.any(String)]);
+      }
+      const before = await TrainingIndex.initialize(embeddings, { pool: source });
+      const restored = await TrainingIndex.initialize(embeddings, { pool: open(5432, "restored") });
+      expect(await restored.count()).toEqual(await before.count());
+      expect(await restored.verify()).toMatchObject({ damaged: { count: 0 }, schema: [] });
+      expect(await restored.status()).toMatchObject({ vectorIndex: { valid: true } });
+      expect(await restored.similar("Loja 7", { k: 1, efSearch: 1000 })).toHaveLength(1);
+      expect(await restored.upsertTraining({ id: "t7", content: contentOf(7) })).toMatchObject({ status: "unchanged" });
+      expect(await restored.upsertTraining({ id: "t7", content: "Outra." })).toMatchObject({ status: "indexed" });
+      expect(await restored.deleteTraining("t8")).toMatchObject({ status: "deleted" });
+      expect(await before.get("t8")).toBeDefined();
+    },
+  );
 });

@@ -16,7 +16,11 @@ import { describePackedProgram } from "./cli/packed-program.js";
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const NAME = "langchain-training-index";
 const PEERS = ["@langchain/core@^1.4", "@langchain/ollama@^1.3", "pg@^8.23"];
-const EMBEDDED_PEERS = ["@electric-sql/pglite@0.5.14", "@electric-sql/pglite-pgvector@0.0.15"];
+const OPTIONAL_PEERS = [
+  "@electric-sql/pglite@0.5.14",
+  "@electric-sql/pglite-pgvector@0.0.15",
+  "@opentelemetry/api@1.9",
+];
 const MAX_BYTES = 60_000_000;
 const MAX_PACKAGES = 35;
 const UNWANTED = /@langchain\/community|@langchain\/classic|faiss|torch|playwright|openai/;
@@ -43,7 +47,7 @@ const EXPORTS = {
   "./migrations": ["migrate", "migrationSql", "migrationStatus"],
   "./ollama": ["ProfiledOllamaEmbeddings", "embeddingProfiles", "ollamaEmbeddings"],
   "./testing": ["HashingEmbeddings"],
-  "./http": ["bearerToken", "healthHandler", "similarityHandler"],
+  "./http": ["bearerToken", "healthHandler", "similarityHandler", "trainingsHandler"],
 };
 
 const SETUP_TIMEOUT = 240_000;
@@ -99,9 +103,11 @@ describe("the tarball", () => {
     const { exports } = JSON.parse(await readFile(installed(NAME, "package.json"), "utf8")) as {
       exports: Record<string, unknown>;
     };
-    expect(Object.keys(exports).sort()).toEqual([...Object.keys(EXPORTS), "./embedded", "./package.json"].sort());
+    expect(Object.keys(exports).sort()).toEqual(
+      [...Object.keys(EXPORTS), "./embedded", "./telemetry", "./package.json"].sort(),
+    );
     const targets = JSON.stringify(exports).match(/"\.\/[^"]*\.(?:js|cjs|ts|cts)"/g) ?? [];
-    expect(targets).toHaveLength(24);
+    expect(targets).toHaveLength(28);
     expect(targets.map((target) => target.slice(3, -1)).filter((path) => !files.includes(path))).toEqual([]);
   });
 
@@ -229,13 +235,17 @@ describe.each(KINDS)("in a project of type %s", (kind) => {
   );
 
   it(
-    "the entry embedded says which package it lacks",
+    "the entries embedded and telemetry say which package they lack",
     async () => {
-      const message = await runScript(
+      const messages = await runScript(
         kind,
-        `print(await load("${NAME}/embedded").then(() => "loaded", (error) => error.message));`,
+        `const messageOf = (name) => load("${NAME}/" + name).then(() => "loaded", (error) => error.message);
+        print([await messageOf("embedded"), await messageOf("telemetry")]);`,
       );
-      expect(message).toMatch(/^Cannot find (?:package|module) '@electric-sql\/pglite/);
+      expect(messages).toEqual([
+        expect.stringMatching(/^Cannot find (?:package|module) '@electric-sql\/pglite/),
+        expect.stringMatching(/^Cannot find (?:package|module) '@opentelemetry\/api/),
+      ]);
     },
     NODE_TIMEOUT,
   );
@@ -350,53 +360,65 @@ export async function search(pool: pg.Pool): Promise<ChunkHit[]> {
 }
 `;
 
-  it.each<[string, Kind, string, string]>([
-    ["nodenext in a module", "module", "nodenext", "nodenext"],
-    ["nodenext in CommonJS", "commonjs", "nodenext", "nodenext"],
-    ["a bundler", "module", "bundler", "preserve"],
+  it.each<[string, Compiler, Kind, string, string]>([
+    ["nodenext in a module", "typescript", "module", "nodenext", "nodenext"],
+    ["nodenext in CommonJS", "typescript-7", "commonjs", "nodenext", "nodenext"],
+    ["a bundler", "typescript-7", "module", "bundler", "preserve"],
   ])(
-    "are right for a strict compiler that resolves modules as %s does",
-    async (_name, kind, moduleResolution, module) => {
-      expect(await compile(kind, consumer, { moduleResolution, module })).toEqual([]);
+    "are right for a strict compiler that resolves modules as %s does: %s",
+    async (_name, compiler, kind, moduleResolution, module) => {
+      expect(await compile(compiler, kind, consumer, { moduleResolution, module })).toEqual([]);
     },
     COMPILER_TIMEOUT,
   );
 });
 
-describe("the entry embedded, with the packages that it asks for", () => {
+describe("the entries embedded and telemetry, with the packages that they ask for", () => {
   beforeAll(async () => {
-    await install(...EMBEDDED_PEERS);
+    await install(...OPTIONAL_PEERS);
   }, SETUP_TIMEOUT);
 
   it.each(KINDS)(
-    "is a Postgres in a project of type %s",
+    "are a Postgres, and spans also of what the other build of the library does, in a project of type %s",
     async (kind) => {
       const result = await runScript(
         kind,
-        `const entry = await load("${NAME}/embedded");
-        const pool = entry.embeddedPool();
+        `const [embedded, telemetry] = [await load("${NAME}/embedded"), await load("${NAME}/telemetry")];
+        const { migrationStatus } = ${
+          kind === "commonjs"
+            ? `await import("${NAME}/migrations")`
+            : `(await import("node:module")).createRequire(import.meta.url)("${NAME}/migrations")`
+        };
+        const pool = embedded.embeddedPool();
         const { rows } = await pool.query("select 1 as one");
+        const names = [];
+        const span = { setAttributes: () => span, setStatus: () => span, end: () => undefined };
+        const tracer = { startSpan: (name) => (names.push(name), span) };
+        telemetry.instrument({ tracerProvider: { getTracer: () => tracer } });
+        await migrationStatus(pool);
         await pool.end();
-        print([Object.keys(entry), rows]);`,
+        print([Object.keys(embedded), rows, Object.keys(telemetry), names[0]]);`,
       );
-      expect(result).toEqual([["embeddedPool"], [{ one: 1 }]]);
+      expect(result).toEqual([["embeddedPool"], [{ one: 1 }], ["instrument"], "read-catalog"]);
     },
     COMPILER_TIMEOUT,
   );
 
   it(
-    "has declarations that are right for a strict compiler",
+    "have declarations that are right for a strict compiler",
     async () => {
       const consumer = `
 import pg from "pg";
 import { TrainingIndex } from "${NAME}";
 import { embeddedPool } from "${NAME}/embedded";
+import { instrument } from "${NAME}/telemetry";
 import { HashingEmbeddings } from "${NAME}/testing";
+export const stop: () => void = instrument({ recordQueryText: true });
 export const pool: pg.Pool = embeddedPool();
 export const index: Promise<TrainingIndex> = TrainingIndex.initialize(new HashingEmbeddings(), { pool });
 `;
       const settings = { moduleResolution: "nodenext", module: "nodenext" };
-      expect(await compile("module", consumer, settings)).toEqual([]);
+      expect(await compile("typescript-7", "module", consumer, settings)).toEqual([]);
     },
     COMPILER_TIMEOUT,
   );
@@ -449,8 +471,16 @@ const print = (value) => console.log(JSON.stringify(value));
   return JSON.parse(await run(process.execPath, ["script.js"], projectOf(kind)));
 }
 
+/** The package of a version of TypeScript: 5.9, and 7, which takes a fifth of the time. */
+type Compiler = "typescript" | "typescript-7";
+
 /** The errors that the compiler finds in a file of a project, and in our declarations; not those of others. */
-async function compile(kind: Kind, text: string, options: Record<string, string>): Promise<string[]> {
+async function compile(
+  compiler: Compiler,
+  kind: Kind,
+  text: string,
+  options: Record<string, string>,
+): Promise<string[]> {
   const project = projectOf(kind);
   await writeFile(join(project, "consumer.ts"), text);
   await writeJson(join(project, "tsconfig.json"), {
@@ -465,8 +495,10 @@ async function compile(kind: Kind, text: string, options: Record<string, string>
     },
     files: ["consumer.ts"],
   });
-  const compiler = createRequire(import.meta.url).resolve("typescript/bin/tsc");
-  const args = [compiler, "--project", project, "--pretty", "false", "--listFiles"];
+  const tsc = createRequire(import.meta.url)
+    .resolve(`${compiler}/package.json`)
+    .replace("package.json", "bin/tsc");
+  const args = [tsc, "--project", project, "--pretty", "false", "--listFiles"];
   const output = await run(process.execPath, args, project).catch(String);
   // Without this the compiler may have stopped before it looked at anything.
   expect(output).toContain(join("node_modules", NAME, "dist", "index.d."));

@@ -5,7 +5,6 @@ import { promisify } from "node:util";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { SCHEMA_VERSION } from "../src/schema/layout.js";
 import { describeOnServer, requireServerUrl } from "./support/databases.js";
-import { useRedis } from "./recipes/training-queues.js";
 import { startOllamaServer } from "./support/ollama-server.js";
 
 const run = promisify(execFile);
@@ -94,14 +93,23 @@ describe("npm run example", () => {
       "rerank",
       "retriever",
       "start",
+      "streamed-citations",
       "transaction",
       "two-step-rag",
       "vector-store",
     ]);
     for (const line of lines) expect(line).toMatch(/^\S+ +\S.+[.:]$/);
+    const [recipes = "", ...readmes] = await Promise.all(
+      ["docs/recipes.md", "README.md", "README.pt-BR.md"].map((page) => readFile(page, "utf8")),
+    );
+    for (const name of lines.map((line) => line.split(" ")[0] ?? "")) {
+      expect(recipes).toContain(name === "start" ? "`npm start`" : `\`npm run example -- ${name}\``);
+      for (const readme of readmes) expect(readme).toContain(name === "start" ? "`npm start`" : `\`${name}\``);
+    }
   });
 
-  it.each([
+  /** What each prints, among other lines. The recipes that are not here have tests of their own. */
+  const PRINTED: [name: string, expected: string][] = [
     [
       "agent",
       `financeiro: No Pix há cinco por cento de desconto [1].
@@ -110,6 +118,7 @@ jardinagem: Não sei.
   error: 
   success: [1] cuidados 0-385`,
     ],
+    ["bot", "Vou transferir você para um atendente. (hands over)"],
     [
       "conversation",
       `E a partir de quanto não pago?
@@ -125,20 +134,33 @@ ai: Aos sábados a loja abre das 8 às 13 horas [1].
     ],
     [
       "mcp",
-      `stdio: search_trainings
+      `stdio: search_trainings, read_training
   found: [1] pagamentos - financeiro
   {"sources":[{"number":1,"start":0,"end":309,"trainingId":"pagamentos"}]}
-  refused: Received tool input did not match expected schema`,
+  refused: Received tool input did not match expected schema
+  found: [1] pagamentos - financeiro
+  {"trainingId":"pagamentos","metadata":{"tag":"pagamentos","grupo":"financeiro"},"start":0,"end":309,"next":null}
+  refused: There is no such training`,
     ],
     ["migration-sql", 'CREATE TABLE "training_index".chunk_1'],
     ["playground", "200 <title>Treinamentos</title>"],
     ["rerank", "3  0.487  pagamentos"],
     ["retriever", "No Pix há cinco por cento de desconto [1]."],
+    [
+      "streamed-citations",
+      `de desconto [1]
+{"number":1,"trainingId":"pagamentos","start":0,"end":309}
+Aceitamos Pix, cartão de crédito`,
+    ],
     ["transaction", "after the host's DELETE: []"],
     ["two-step-rag", "No Pix há cinco por cento de desconto [1]."],
     ["vector-store", "left: [ 'boleto', 'frete' ]"],
-  ])("runs %s to its end", { timeout: 2 * MINUTE }, async (name, expected) => {
-    expect(await npm(["run", "example", "--", name])).toContain(expected);
+  ];
+
+  it("runs each to its end, several in one process", { timeout: 5 * MINUTE }, async () => {
+    const output = await npm(["run", "example", "--", ...PRINTED.map(([name]) => name)]);
+    const printed = new Map(output.split(/^== /m).map((part) => [part.split("\n", 1)[0], part]));
+    for (const [name, expected] of PRINTED) expect(printed.get(name), name).toContain(expected);
   });
 
   it("lists the examples if the given one does not exist", { timeout: MINUTE }, async () => {
@@ -146,15 +168,6 @@ ai: Aos sábados a loja abre das 8 às 13 horas [1].
       code: 2,
       stderr: expect.stringContaining("two-step-rag, vector-store") as unknown,
     });
-  });
-});
-
-describeOnServer("npm run example", () => {
-  const redis = useRedis();
-
-  it("runs bot to its end", { timeout: 2 * MINUTE }, async () => {
-    const output = await npm(["run", "example", "--", "bot"], { REDIS_URL: redis.url });
-    expect(output).toContain("Vou transferir você para um atendente. (hands over)");
   });
 });
 

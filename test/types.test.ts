@@ -16,7 +16,7 @@ import {
   type TrainingTool,
   type TrainingToolRuntime,
 } from "langchain-training-index";
-import { similarityHandler } from "langchain-training-index/http";
+import { healthHandler, similarityHandler, trainingsHandler } from "langchain-training-index/http";
 import type { ClientTool } from "@langchain/core/tools";
 import type { ToolMessage } from "langchain";
 import { describe, expect, expectTypeOf, it } from "vitest";
@@ -94,11 +94,30 @@ describe("an index with the host's own metadata", () => {
   it("fits wherever an index does", () => {
     compiles(async (_plain, articles) => {
       similarityHandler(articles);
+      trainingsHandler(articles, { authorize: () => true });
+      healthHandler(articles);
       citedContext(await articles.similar("frete"));
       citedContext(await articles.asRetriever().invoke("frete"));
       articles.asTool({ name: "search", description: "Searches." });
       const documents: Document[] = await articles.asRetriever().invoke("frete");
       return documents;
+    });
+  });
+});
+
+describe("handlers", () => {
+  it("refuse options that would serve requests wrongly, or anybody", () => {
+    compiles((plain) => {
+      trainingsHandler(plain, { authorize: () => true, options: () => ({ filter: { empresa: "acme" } }) });
+      similarityHandler(plain, { options: () => ({ filter: { empresa: "acme" }, k: 3 }) });
+      // @ts-expect-error: authorize is required
+      trainingsHandler(plain, {});
+      // @ts-expect-error: not an option of a request
+      trainingsHandler(plain, { authorize: () => true, options: () => ({ empresa: "acme" }) });
+      // @ts-expect-error: the time is missing
+      similarityHandler(plain, { rate: { requests: 5 } });
+      // @ts-expect-error: a request has no mode of its own
+      similarityHandler(plain, { options: () => ({ mode: "text" }) });
     });
   });
 });

@@ -35,8 +35,10 @@ export interface EvolutionOptions {
 const DEFAULT_TIMEOUT_MS = 10_000;
 const DEFAULT_MAX_AGE_MS = 60 * 60 * 1000;
 /** A person's address. The part before a colon is the phone, the rest the device. */
-const PERSON = /^(\d+)(?::\d+)?@s\.whatsapp\.net$/;
-const GROUP = /^[\d-]+@g\.us$/;
+const PERSON = /^(\d{1,20})(?::\d+)?@s\.whatsapp\.net$/;
+const GROUP = /^[\d-]{1,50}@g\.us$/;
+/** Ids become keys in Redis. */
+const MAX_ID_CHARS = 128;
 
 /** The message in a webhook's payload; `undefined` for other events, old messages, media without a caption and the bot's own messages. */
 export function readMessage(payload: unknown, options: ReadOptions = {}): IncomingMessage | undefined {
@@ -46,10 +48,14 @@ export function readMessage(payload: unknown, options: ReadOptions = {}): Incomi
   if (event !== "messages.upsert" || fromMe === true || isOld(messageTimestamp, options)) return undefined;
   const phone = senderOf(recordOf(key), options);
   const text = textOf(message);
-  if (typeof instance !== "string" || typeof id !== "string" || phone === undefined) return undefined;
+  if (!isId(instance) || !isId(id) || phone === undefined) return undefined;
   if (text === undefined || text.trim() === "") return undefined;
   const quoted = quotedIn(message) ?? textOf(recordOf(contextInfo)["quotedMessage"]);
   return { messageId: id, instance, phone, text: quoted === undefined ? text : `${asQuote(quoted)}\n${text}` };
+}
+
+function isId(value: unknown): value is string {
+  return typeof value === "string" && value !== "" && value.length <= MAX_ID_CHARS;
 }
 
 /** A person who hides the phone has an address that ends in `@lid`; the phone is then in `remoteJidAlt`. */
@@ -71,6 +77,8 @@ function isOld(timestamp: unknown, { maxAgeMs = DEFAULT_MAX_AGE_MS }: ReadOption
 const CAPTIONED = ["imageMessage", "videoMessage", "documentMessage"];
 /** Messages that hold another one. */
 const WRAPPERS = ["ephemeralMessage", "viewOnceMessage", "viewOnceMessageV2", "documentWithCaptionMessage"];
+/** WhatsApp nests two at most. */
+const MAX_WRAPPERS = 5;
 
 function textOf(message: unknown): string | undefined {
   const inner = unwrapped(message);
@@ -85,9 +93,13 @@ function quotedIn(message: unknown): string | undefined {
 }
 
 function unwrapped(message: unknown): Record<string, unknown> {
-  const record = recordOf(message);
-  const wrapper = WRAPPERS.find((name) => name in record);
-  return wrapper === undefined ? record : unwrapped(recordOf(record[wrapper])["message"]);
+  let record = recordOf(message);
+  for (let depth = 0; depth < MAX_WRAPPERS; depth += 1) {
+    const wrapper = WRAPPERS.find((name) => Object.hasOwn(record, name));
+    if (wrapper === undefined) return record;
+    record = recordOf(recordOf(record[wrapper])["message"]);
+  }
+  return {};
 }
 
 function asQuote(text: string): string {

@@ -4,11 +4,16 @@ import type { IncomingMessage } from "./evolution.js";
 
 /** Messages of one phone that belong together. */
 export interface Conversation {
+  /** That of its last message: the same when the conversation is answered again after a failure. */
+  id: string;
   instance: string;
   phone: string;
   /** Their texts, one per line, in the order of arrival. */
   text: string;
 }
+
+/** What a job knows of its conversation. */
+type Phone = Pick<Conversation, "instance" | "phone">;
 
 /** Gathers messages into conversations. */
 export interface Gatherer {
@@ -51,7 +56,7 @@ export function openGatherer(
 ): Gatherer {
   const name = "conversations";
   const keyOf = (phone: string): string => `${prefix}_buffer_${phone}`;
-  const queue = new Queue<Pick<Conversation, "instance" | "phone">>(name, {
+  const queue = new Queue<Phone>(name, {
     connection,
     prefix,
     defaultJobOptions: {
@@ -61,7 +66,7 @@ export function openGatherer(
       removeOnFail: 100,
     },
   });
-  const worker = new Worker<Pick<Conversation, "instance" | "phone">>(
+  const worker = new Worker<Phone>(
     name,
     async ({ id, data: { instance, phone } }) => {
       const buffer = keyOf(phone);
@@ -70,8 +75,9 @@ export function openGatherer(
       await redis.renamenx(buffer, taken).catch(ignoreMissing);
       const stored = await redis.lrange(taken, 0, -1);
       const messages = stored.map((json) => JSON.parse(json) as IncomingMessage);
-      const texts = new Map(messages.map(({ messageId, text }) => [messageId, text]));
-      if (texts.size > 0) await onConversation({ instance, phone, text: [...texts.values()].join("\n") });
+      const last = messages.at(-1);
+      const text = messages.map((message) => message.text).join("\n");
+      if (last) await onConversation({ id: last.messageId, instance, phone, text });
       await redis.del(taken);
       // A message that arrived meanwhile may have got no job, because its job was taken for a duplicate of this one.
       if (await redis.exists(buffer)) await queue.add("answer", { instance, phone }, { delay: silenceMs });

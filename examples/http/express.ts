@@ -1,15 +1,21 @@
 import { getRequestListener } from "@hono/node-server";
-import express, { type Express } from "express";
+import express, { type Express, type RequestHandler } from "express";
+import { PATHS, type Handler, type OraculoHandlers } from "./handlers.js";
 
 /**
- * An Express app with the handler at a path. Mount it before `express.json()`, or on a path without a body parser: the
- * handler reads the body itself, up to its size limit.
+ * An Express app with the handlers. Mount them before `express.json()`, or on paths without a body parser: they read the body
+ * themselves, up to their size limit.
  */
-export function expressApp(path: string, handler: (request: Request) => Promise<Response>): Express {
+export function expressApp({ similarity, trainings, health }: OraculoHandlers): Express {
   const app = express();
   app.disable("x-powered-by");
-  // By default the adapter replaces the process' global `Request` and `Response` with faster classes.
-  const listener = getRequestListener(handler, { overrideGlobalObjects: false });
-  app.all(path, (request, response) => void listener(request, response));
+  app.all(PATHS.similarity, listenerOf(similarity));
+  app.all(`${PATHS.trainings}{/*id}`, listenerOf(trainings));
+  app.all(PATHS.health, listenerOf(health));
   return app;
+}
+
+/** By default the adapter replaces the process' global `Request` and `Response` with faster classes. */
+function listenerOf(handler: Handler): RequestHandler {
+  return getRequestListener(handler, { overrideGlobalObjects: false });
 }

@@ -1,5 +1,5 @@
 /**
- * An MCP server (stdio and HTTP) that searches the trainings of one group, fixed at its start.
+ * An MCP server (stdio and HTTP) that searches and reads the trainings of one group, fixed at its start.
  *
  *   npm run example -- mcp                        asks itself over both, with the SDK's client, and ends
  *   npm run --silent example -- mcp --stdio       serves over stdio
@@ -31,23 +31,14 @@ const { index, close } = await openShop();
 const log = (error: unknown): void => {
   console.error(error); // stdout belongs to the protocol
 };
-const tool = index.asTool({
-  name: "search_trainings",
-  description: "Finds passages of the shop's knowledge base.",
-  filter: { grupo: values.grupo },
-  k: 3,
-  onOutage: (error) => {
-    log(error);
-    return "The search is not available.";
-  },
-});
+const ofGroup = index.withFilter({ grupo: values.grupo });
 
 if (values.stdio) {
   const transport = new StdioServerTransport();
-  await mcpServer(tool, log).connect(transport);
+  await mcpServer(ofGroup, log).connect(transport);
   process.stdin.once("end", () => void close()); // the client has gone
 } else {
-  const handler = mcpHandler(() => mcpServer(tool, log));
+  const handler = mcpHandler(() => mcpServer(ofGroup, log));
   const port = Number(process.env["PORT"] ?? (values.serve ? 3000 : 0));
   const server: ServerType = serve({ fetch: handler, port, hostname: "127.0.0.1" });
   await once(server, "listening");
@@ -68,17 +59,20 @@ if (values.stdio) {
   }
 }
 
-/** Asks the server two things, with the SDK's own client. */
+/** Asks the server some things, with the SDK's own client. */
 async function ask(name: string, transport: Transport): Promise<void> {
   const client = new Client({ name: "example", version: "0.1.0" });
   await client.connect(transport);
   const { tools } = await client.listTools();
   console.log(`${name}: ${tools.map((each) => each.name).join(", ")}`);
-  for (const args of [{ query: "Tem desconto no Pix?" }, { query: "Tem desconto no Pix?", grupo: "jardinagem" }]) {
-    const { content, structuredContent, isError } = await client.callTool({
-      name: "search_trainings",
-      arguments: args,
-    });
+  const query = "Tem desconto no Pix?";
+  for (const call of [
+    { name: "search_trainings", arguments: { query } },
+    { name: "search_trainings", arguments: { query, grupo: "jardinagem" } },
+    { name: "read_training", arguments: { id: "pagamentos" } },
+    { name: "read_training", arguments: { id: "cuidados" } }, // of another group
+  ]) {
+    const { content, structuredContent, isError } = await client.callTool(call);
     const [{ text = "" } = {}] = content as { text?: string }[];
     console.log(`  ${isError === true ? "refused" : "found"}: ${text.split("\n")[0] ?? ""}`);
     if (structuredContent) console.log(`  ${JSON.stringify(structuredContent)}`);

@@ -1,46 +1,68 @@
 import { ToolInputParsingException } from "@langchain/core/tools";
 import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js";
 import { WebStandardStreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/webStandardStreamableHttp.js";
-import { CallToolRequestSchema, ListToolsRequestSchema, type CallToolResult } from "@modelcontextprotocol/sdk/types.js";
-import { InvalidArgumentError, type TrainingTool, type TrainingToolArtifact } from "langchain-training-index";
+import {
+  CallToolRequestSchema,
+  ListToolsRequestSchema,
+  type CallToolResult,
+  type Tool,
+} from "@modelcontextprotocol/sdk/types.js";
+import { InvalidArgumentError, type TrainingIndex, type TrainingToolArtifact } from "langchain-training-index";
+import { readTool, readTraining } from "./read-training.js";
+
+/** The part of a `TrainingIndex` that the server uses: nothing of it writes. */
+export type ReadableIndex = Pick<TrainingIndex, "asTool" | "get" | "chunks">;
 
 /**
- * An MCP server with one tool, which searches and writes nothing. What the tool's filter leaves out, no client can reach.
+ * An MCP server with two tools, which search and read. What the filter of the index leaves out, no client can reach.
  *
  * @param log - gets the errors that clients do not see
  */
-export function mcpServer(tool: TrainingTool, log: (error: unknown) => void): McpServer {
+export function mcpServer(index: ReadableIndex, log: (error: unknown) => void): McpServer {
+  const search = index.asTool({
+    name: "search_trainings",
+    description: "Finds passages of the shop's knowledge base.",
+    k: 3,
+    format: { maxChars: 10_000 },
+    emptyText: "Nothing was found.",
+  });
+  const find = async (args: Record<string, unknown>, signal: AbortSignal): Promise<CallToolResult> => {
+    const message = await search.invoke({ name: search.name, args, id: "mcp", type: "tool_call" }, { signal });
+    const { citations = [] } = (message.artifact ?? {}) as Partial<TrainingToolArtifact>;
+    const sources = citations.map(({ number, trainingId, start, end }) => ({
+      ...{ number, start, end },
+      trainingId: String(trainingId), // it can be a bigint, which JSON does not have
+    }));
+    return { content: [{ type: "text", text: message.text }], structuredContent: { sources }, isError: false };
+  };
+  const searchTool: Tool = {
+    name: search.name,
+    description: search.description,
+    inputSchema: search.schema as Tool["inputSchema"],
+  };
+  const calls = new Map([
+    [search.name, find],
+    [readTool.name, (args: Record<string, unknown>, signal: AbortSignal) => readTraining(index, args, signal)],
+  ]);
+
   const mcp = new McpServer({ name: "langchain-training-index", version: "0.1.0" }, { capabilities: { tools: {} } });
-  const { server } = mcp; // takes the tool's JSON schema as it is; `registerTool` wants one of zod
+  const { server } = mcp; // takes JSON schemas as they are; `registerTool` wants those of zod
   server.setRequestHandler(ListToolsRequestSchema, () => ({
-    tools: [
-      {
-        name: tool.name,
-        description: tool.description,
-        inputSchema: tool.schema as { type: "object" },
-        annotations: { readOnlyHint: true, openWorldHint: false },
-      },
-    ],
+    tools: [searchTool, readTool].map((tool) => ({
+      ...tool,
+      annotations: { readOnlyHint: true, openWorldHint: false },
+    })),
   }));
   server.setRequestHandler(CallToolRequestSchema, async ({ params }, { signal }): Promise<CallToolResult> => {
     const { name, arguments: args = {} } = params;
-    if (name !== tool.name) return failure(`There is no tool ${JSON.stringify(name)}`);
+    const call = calls.get(name);
+    if (!call) return failure(`There is no tool ${JSON.stringify(name)}`);
     try {
-      const message = await tool.invoke({ name, args, id: "mcp", type: "tool_call" }, { signal });
-      const { citations = [] } = (message.artifact ?? {}) as Partial<TrainingToolArtifact>;
-      const sources = citations.map(({ number, trainingId, start, end }) => ({
-        ...{ number, start, end },
-        trainingId: String(trainingId), // it can be a bigint, which JSON does not have
-      }));
-      return {
-        content: [{ type: "text", text: message.text }],
-        structuredContent: { sources },
-        isError: message.status === "error",
-      };
+      return await call(args, signal);
     } catch (error) {
       if (error instanceof ToolInputParsingException || InvalidArgumentError.is(error)) return failure(error.message);
       log(error);
-      return failure("The search failed");
+      return failure(`${name} failed`);
     }
   });
   return mcp;

@@ -22,6 +22,7 @@ export type TextOutcome = number[] | EmbeddingError;
  * are isolated.
  *
  * @param deadline - on the clock of `performance.now()`: later failures are thrown as the failure of all texts
+ * @param onSplit - called before texts are sent again in halves
  * @returns one outcome for each text, in order
  * @throws any error other than a {@link TextFailure}
  */
@@ -29,6 +30,7 @@ export async function bisect(
   texts: string[],
   send: (texts: string[]) => Promise<number[][]>,
   deadline: number,
+  onSplit?: (failure: EmbeddingError) => void,
 ): Promise<TextOutcome[]> {
   try {
     return await send(texts);
@@ -36,8 +38,9 @@ export async function bisect(
     if (!(error instanceof TextFailure)) throw error;
     if (texts.length === 1) return [error.failure];
     if (performance.now() > deadline) throw error.failure;
+    onSplit?.(error.failure);
     const middle = Math.ceil(texts.length / 2);
-    const first = await bisect(texts.slice(0, middle), send, deadline);
-    return [...first, ...(await bisect(texts.slice(middle), send, deadline))];
+    const first = await bisect(texts.slice(0, middle), send, deadline, onSplit);
+    return [...first, ...(await bisect(texts.slice(middle), send, deadline, onSplit))];
   }
 }

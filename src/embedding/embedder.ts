@@ -8,6 +8,8 @@ import {
   throwIfAborted,
 } from "../errors.js";
 import type { Notify } from "../calls/notices.js";
+import { embeddingChannel, traced, type EmbeddingTrace } from "../calls/tracing.js";
+import { httpStatusOf, isFinalStatus } from "./http-status.js";
 import type { EmbeddingProfile } from "./profiles.js";
 import { isListLike, readVector } from "./vector.js";
 import { waitFor } from "./wait.js";
@@ -78,6 +80,11 @@ export class Embedder {
     this.#notify = notify;
   }
 
+  /** The name of the model. */
+  get model(): string {
+    return this.#profile.model;
+  }
+
   /**
    * Embeds texts. Returns a vector or {@link TOO_LONG} for each text, in order.
    *
@@ -94,7 +101,8 @@ export class Embedder {
       throwIfAborted(signal);
       const prefixed = batch.map((text) => prefix + text);
       const outcomes = await this.#call(
-        `${batch.length} texts`,
+        "documents",
+        batch,
         DOCUMENTS_TIMEOUTS,
         () => this.#embedEach(prefixed, signal),
         signal,
@@ -111,7 +119,8 @@ export class Embedder {
     const prefix = this.#addsPrefixes ? this.#profile.queryPrefix : "";
     const embeddings = this.#embeddings;
     const vector = await this.#call(
-      "a question",
+      "query",
+      [text],
       QUERY_TIMEOUTS,
       () =>
         embedsEach(embeddings)
@@ -168,7 +177,26 @@ export class Embedder {
     throw invalid(`of model ${model} returned ${vector}${name ? ` (${name()})` : ""}`);
   }
 
-  async #call<T>(
+  /** Calls the embedder, and publishes the call. */
+  #call<T>(
+    purpose: EmbeddingTrace["purpose"],
+    texts: readonly string[],
+    timeouts: EmbedderTimeouts,
+    call: () => Promise<T>,
+    signal: AbortSignal | undefined,
+  ): Promise<T> {
+    const { model, dimensions } = this.#profile;
+    return traced(
+      embeddingChannel,
+      (): EmbeddingTrace => ({
+        ...{ purpose, model, dimensions, embedder: this.#embeddings.constructor.name, texts: texts.length },
+        characters: texts.reduce((sum, { length }) => sum + length, 0),
+      }),
+      () => this.#waitFor(purpose === "query" ? "a question" : `${texts.length} texts`, timeouts, call, signal),
+    );
+  }
+
+  async #waitFor<T>(
     what: string,
     { slowMs, limitMs }: EmbedderTimeouts,
     call: () => Promise<T>,
@@ -223,26 +251,6 @@ function invalid(what: string, cause?: unknown): EmbeddingError {
 
 function embedsEach(embeddings: EmbeddingsInterface): embeddings is PerTextEmbeddings {
   return "embedEach" in embeddings;
-}
-
-/** Request timeout and too many requests, the two client errors that a retry can resolve. */
-const TRANSIENT_CLIENT_ERRORS = [408, 429];
-
-/** Whether a retry of the request would get the same HTTP status again. */
-export function isFinalStatus(status: number): boolean {
-  return status >= 400 && status < 500 && !TRANSIENT_CLIENT_ERRORS.includes(status);
-}
-
-/** The HTTP status in an embedder's error; `undefined` if it has none. */
-export function httpStatusOf(error: unknown): number | undefined {
-  try {
-    // Ollama's client calls it `status_code`, others `status`.
-    const { status, status_code } = (error ?? {}) as { status?: unknown; status_code?: unknown };
-    const code = typeof status_code === "number" ? status_code : status;
-    return typeof code === "number" ? code : undefined;
-  } catch {
-    return undefined; // an error whose properties throw
-  }
 }
 
 /** An embedder's profile, and whether {@link Embedder} has to add its prefixes. */

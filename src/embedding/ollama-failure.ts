@@ -1,6 +1,6 @@
 import { EmbeddingError } from "../errors.js";
 import { TextFailure } from "./bisection.js";
-import { httpStatusOf, isFinalStatus } from "./embedder.js";
+import { httpStatusOf, isFinalStatus } from "./http-status.js";
 
 /** A response with an HTTP status other than 2xx. */
 export class HttpFailure extends Error {

@@ -150,7 +150,7 @@ export class ProfiledOllamaEmbeddings extends Embeddings implements PerTextEmbed
         const received = await this.#slots(() => {
           const deadline = performance.now() + retryBudgetMs;
           const options = { deadline, signal: stopSignal, onRetry };
-          return bisect(requestTexts, (part) => this.#send(part, options), deadline);
+          return bisect(requestTexts, (part) => this.#send(part, options), deadline, onRetry);
         });
         for (const [place, { index }] of request.entries()) outcomes[index] = received[place] ?? [];
       }

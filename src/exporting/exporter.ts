@@ -87,7 +87,12 @@ export class Exporter {
     const state = await readSchemaState(client, knownSchema.layout);
     const { layout } = state;
     const values = [...(filter?.values ?? [])];
-    const [counts] = await query<ExportCounts>(client, sql.countExported(layout, filter?.text), values);
+    const [counts] = await query<ExportCounts>(
+      client,
+      "export-trainings",
+      sql.countExported(layout, filter?.text),
+      values,
+    );
     const header = headerOf(state, counts);
     yield `${JSON.stringify(header)}\n`;
     const listTrainings = sql.pageOfTrainings(layout, filter?.text, PAGE_ROWS.trainings);
@@ -125,7 +130,7 @@ async function* pagesOf<Row extends { key: string }>(
 ): AsyncGenerator<Row[], void, undefined> {
   let after: string | null = null;
   for (;;) {
-    const rows: Row[] = await query<Row>(client, text, [after, ...values]);
+    const rows: Row[] = await query<Row>(client, "export-trainings", text, [after, ...values]);
     const last: Row | undefined = rows.at(-1);
     if (!last) return;
     yield rows;
@@ -142,7 +147,11 @@ async function* readChunkRows(
   const keys = trainings.map(({ key }) => key);
   const most = Math.max(...trainings.map(({ chunks }) => Number(chunks)));
   for (let after = 0; after < most; after += CHUNK_LIMITS.size) {
-    yield* await query<ChunkRow>(client, sql.readChunks(layout), [keys, after, after + CHUNK_LIMITS.size]);
+    yield* await query<ChunkRow>(client, "export-trainings", sql.readChunks(layout), [
+      keys,
+      after,
+      after + CHUNK_LIMITS.size,
+    ]);
   }
 }
 

@@ -2,10 +2,12 @@ import type { PlannedChunk } from "../chunking/chunk-plan.js";
 import type { NormalizedTraining } from "../chunking/training-input.js";
 import { InvalidArgumentError } from "../errors.js";
 import type { UpsertResult } from "../types.js";
-import { BatchItem, type StoredState } from "../writing/batch-item.js";
+import { readStates, type StoredState } from "../storing/stored-versions.js";
+import { BatchItem } from "../writing/batch-item.js";
 import type { BatchParts } from "../writing/batch-parts.js";
 import { PreparedBatch } from "../writing/prepared-batch.js";
-import { readStates } from "../writing/stored-states.js";
+import { ID_TAKEN } from "../writing/scope.js";
+import { countUpserts, traceWrite } from "../writing/write-trace.js";
 
 /** A version of a training whose chunks and vectors are known: nothing is split or embedded. */
 export interface GivenVersion extends NormalizedTraining {
@@ -36,7 +38,18 @@ export const EARLIEST_TICKET = "0";
  * @returns one result for each, in order
  * @throws {@link InvalidArgumentError} for an id that belongs to a training outside the filter of the index
  */
-export async function storeVersions(
+export function storeVersions(
+  parts: BatchParts,
+  versions: readonly GivenVersion[],
+  order: VersionOrder,
+  signal: AbortSignal | undefined,
+): Promise<UpsertResult[]> {
+  const { schema } = parts.target.layout;
+  const start = { operation: "upsert", schema, ids: () => versions.map(({ id }) => id) } as const;
+  return traceWrite(start, () => store(parts, versions, order, signal), countUpserts);
+}
+
+async function store(
   parts: BatchParts,
   versions: readonly GivenVersion[],
   { ticket, keepsStored }: VersionOrder,
@@ -49,7 +62,7 @@ export async function storeVersions(
   for (const [index, version] of versions.entries()) {
     const state = states[index];
     if (state?.in_scope === "false") {
-      throw new InvalidArgumentError(`${version.option}.id`, "is taken by a training outside the filter of this index");
+      throw new InvalidArgumentError(`${version.option}.id`, ID_TAKEN);
     }
     if (state?.superseded_by && keepsStored) {
       results.set(version, keptResult(version, state));

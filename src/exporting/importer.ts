@@ -11,7 +11,7 @@ import { EARLIEST_TICKET, storeVersions, type GivenVersion, type VersionOrder } 
 import type { Remover } from "../writing/remover.js";
 import { takeRunTicket, type RunTicketParts } from "../writing/ticket-order.js";
 import { requireScope } from "../writing/scope.js";
-import { readStates } from "../writing/stored-states.js";
+import { readStates } from "../storing/stored-versions.js";
 import { upsertAll, type RunResult, type StoreBatch } from "../writing/upsert-all.js";
 import type { ExportHeader } from "./export-format.js";
 import { checkImport, type ExportSource, type ImportOptions, type ImportSummary } from "./export-options.js";

@@ -1,8 +1,9 @@
 import { checkFunction, checkInteger, checkNames, checkOptions, namesOfProperties } from "../calls/checks.js";
 import { InvalidArgumentError } from "../errors.js";
-import type { RequestLimits } from "./request.js";
+import { checkBounds, type Bounds, type RequestRate } from "./request-bounds.js";
 import type { RequestSearch } from "./request-search.js";
 import { checkFields, pickFields, type HitField } from "./result.js";
+import type { RequestLimits } from "./search-body.js";
 import { MAX_K } from "../searching/search-options.js";
 import { DEFAULT_K, SEARCH_OPTIONS, type AnySearchOptions } from "../searching/search-options.js";
 import { checkSearch } from "../searching/checked-search.js";
@@ -60,6 +61,8 @@ export interface SimilarityHandlerOptions {
    * that they wait for a client of the pool.
    */
   maxConcurrent?: number | undefined;
+  /** How many requests are served in a time; further ones are answered with 429. Default: no limit. */
+  rate?: RequestRate | undefined;
   /** How long a request may take from its headers to the hits, in milliseconds. Default 30,000. */
   timeoutMs?: number | undefined;
 }
@@ -77,6 +80,7 @@ const HANDLER_OPTIONS = namesOfProperties<SimilarityHandlerOptions>({
   onError: true,
   maxBodyBytes: true,
   maxConcurrent: true,
+  rate: true,
   timeoutMs: true,
 });
 /** Without the options that belong to a single request. */
@@ -90,8 +94,8 @@ export interface HandlerSettings extends RequestLimits {
   options: SimilarityHandlerOptions["options"];
   authorize: SimilarityHandlerOptions["authorize"];
   onError: SimilarityHandlerOptions["onError"];
+  bounds: Bounds;
   maxBodyBytes: number;
-  maxConcurrent: number;
   timeoutMs: number;
 }
 
@@ -100,7 +104,7 @@ const DEFAULT_MODES: readonly SearchMode[] = ["vector"];
 const DEFAULT_MAX_BODY_BYTES = 65_536;
 const DEFAULT_TIMEOUT_MS = 30_000;
 /** The longest timer that Node can set. */
-const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+export const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 const MODES: readonly SearchMode[] = ["vector", "text", "hybrid"];
 const LISTS = { mode: "modes", strategy: "strategies" } as const;
@@ -131,16 +135,13 @@ export function checkHandlerOptions(options: SimilarityHandlerOptions): HandlerS
     toResult: checkResult(options),
     maxK,
     defaultK: checkInteger("search.k", k ?? Math.min(DEFAULT_K, maxK), 1, maxK),
+    bounds: checkBounds(options, "similarityHandler"),
     maxBodyBytes: checkInteger(
       "maxBodyBytes",
       options.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES,
       1,
       Number.MAX_SAFE_INTEGER,
     ),
-    maxConcurrent:
-      options.maxConcurrent === undefined
-        ? Infinity
-        : checkInteger("maxConcurrent", options.maxConcurrent, 1, Number.MAX_SAFE_INTEGER),
     timeoutMs: checkInteger("timeoutMs", options.timeoutMs ?? DEFAULT_TIMEOUT_MS, 1, MAX_TIMEOUT_MS),
   };
   for (const search of allowedSearches(settings)) checkSearch(search, { efSearch: MAX_K });

@@ -1,18 +1,18 @@
 /**
- * Similarity search over HTTP, for anything that uses the Web's `Request` and `Response`: Hono, Next.js, Bun, Deno,
- * and Express through an adapter. `docs/openapi.yaml` describes it.
+ * Similarity search and trainings over HTTP, for anything that uses the Web's `Request` and `Response`: Hono, Next.js, Bun,
+ * Deno, and Express and Fastify through an adapter. `docs/openapi.yaml` describes it.
  *
  * @module langchain-training-index/http
  */
-import { AbortError, EmbeddingError, InvalidArgumentError, orAbort, TrainingIndexError } from "../errors.js";
-import { isPromise } from "../calls/checks.js";
+import { EmbeddingError, InvalidArgumentError } from "../errors.js";
+import { answerRequest, requireIndex } from "./answering.js";
 import { checkHandlerOptions, type HandlerSettings, type SimilarityHandlerOptions } from "./handler-options.js";
 import { requireAuthorization } from "./authorization.js";
-import { checkMethod, HttpError, parseBody, readBody, type RequestedSearch } from "./request.js";
+import { checkMethod, HttpError, readBody } from "./request.js";
+import { RequestBounds } from "./request-bounds.js";
 import { settingsFor } from "./request-search.js";
-import { SearchSlots } from "./search-slots.js";
-import { limitTime } from "./request-time.js";
-import { refuse, report, respond } from "./response.js";
+import { respond } from "./response.js";
+import { parseBody, type RequestedSearch } from "./search-body.js";
 import { allOf } from "../searching/narrowed-search.js";
 import type { AnySearchOptions } from "../searching/search-options.js";
 import type { FoundHit } from "../searching/hits.js";
@@ -21,16 +21,17 @@ import type { Hit, SearchMode, SearchStrategy, TrainingHit } from "../hit-types.
 export { bearerToken } from "./authorization.js";
 export { healthHandler, type HealthHandlerOptions, type ObservableIndex } from "./health.js";
 export type { SimilarityHandlerOptions } from "./handler-options.js";
+export type { RequestRate } from "./request-bounds.js";
 export type { RequestSearch } from "./request-search.js";
 export type { HitField } from "./result.js";
+export { trainingsHandler, type HttpTrainings } from "./trainings-handler.js";
+export type { RequestTrainings, TrainingsHandlerOptions } from "./trainings-options.js";
 
 /** The part of a `TrainingIndex` that the handler needs. */
 export interface HttpIndex {
   similar(query: string, options?: AnySearchOptions): Promise<FoundHit<SearchMode, SearchStrategy, object>[]>;
 }
 
-/** An exhausted pool, or a model that is being loaded, recovers within a few seconds. */
-const RETRY_AFTER_SECONDS = 5;
 /** The search options that are the request's own; all others are the host's. */
 const CALLERS_OPTION = /^(?:query|k|strategy)(?!\w)/;
 
@@ -43,7 +44,7 @@ const CALLERS_OPTION = /^(?:query|k|strategy)(?!\w)/;
  * | 400 | the body, or a value in it, is invalid |
  * | 401 | `authorize` refused the request |
  * | 405, 413, 415 | not POST; body too large; not uncompressed JSON in UTF-8 |
- * | 429 | `maxConcurrent` searches are running; `Retry-After` says when to try again |
+ * | 429 | `maxConcurrent` searches are running, or `rate` is exceeded; `Retry-After` says when to try again |
  * | 503 | the embedder or the database is down; `Retry-After` says when to try again |
  * | 504 | the request took longer than `timeoutMs`, or the caller disconnected |
  * | 500 | anything else |
@@ -76,39 +77,26 @@ export function similarityHandler(
   index: HttpIndex,
   options: SimilarityHandlerOptions = {},
 ): (request: Request) => Promise<Response> {
-  if (typeof (index as HttpIndex | undefined)?.similar !== "function") {
-    throw new InvalidArgumentError(
-      "index",
-      isPromise(index) ? "is a promise: await TrainingIndex.initialize(...)" : "must be a TrainingIndex",
-    );
-  }
+  requireIndex(index, "similar");
   const settings = checkHandlerOptions(options);
-  const slots = new SearchSlots(settings.maxConcurrent);
-  return async (request) => {
-    const limit = limitTime(request.signal, settings.timeoutMs);
-    try {
-      const results = await orAbort(() => answer({ index, slots, settings }, request, limit.signal), limit.signal);
-      return respond(200, { results });
-    } catch (error) {
-      const refusal = error instanceof HttpError ? error : toFailure(error);
-      if (error !== refusal && !request.signal.aborted) report(settings.onError, error, request);
-      return refuse(refusal);
-    } finally {
-      limit.clear();
-    }
-  };
+  const bounds = new RequestBounds(settings.bounds);
+  return (request) =>
+    answerRequest(request, { ...settings, noun: "search" }, async (signal) =>
+      respond(200, { results: await answer({ index, bounds, settings }, request, signal) }),
+    );
 }
 
 async function answer(
-  { index, slots, settings }: { index: HttpIndex; slots: SearchSlots; settings: HandlerSettings },
+  { index, bounds, settings }: { index: HttpIndex; bounds: RequestBounds; settings: HandlerSettings },
   request: Request,
   signal: AbortSignal,
 ): Promise<unknown[]> {
   checkMethod(request, "POST");
   await requireAuthorization(request, settings.authorize);
+  await bounds.count(request);
   const { search, maxBodyBytes, toResult, ...limits } = await settingsFor(request, settings);
   const requested = parseBody(await readBody(request, maxBodyBytes, signal), limits);
-  const hits = await slots.run(() => find(index, requested, { ...search, signal }));
+  const hits = await bounds.run(() => find(index, requested, { ...search, signal }));
   return toResult ? hits.map((hit) => toResult(hit)) : hits;
 }
 
@@ -135,15 +123,4 @@ async function find(
     }
     throw error;
   }
-}
-
-/** What the caller is told of an error that is not about the request. */
-function toFailure(error: unknown): HttpError {
-  const code = (error as { code?: unknown } | undefined)?.code;
-  if (AbortError.is(error) || code === "TIMEOUT") return new HttpError(504, "The search took too long");
-  if (TrainingIndexError.is(error) && error.retryable) {
-    const headers = { "Retry-After": RETRY_AFTER_SECONDS.toString() };
-    return new HttpError(503, "The search is not available at the moment", headers);
-  }
-  return new HttpError(500, "The search failed");
 }

@@ -1,11 +1,11 @@
-import { checkFunction, checkInteger, checkList, checkOptions, isPromise, namesOfProperties } from "../calls/checks.js";
+import { checkFunction, checkInteger, checkList, checkOptions, namesOfProperties } from "../calls/checks.js";
 import { InvalidArgumentError, orAbort } from "../errors.js";
 import { statusWarningCodes, type IndexStatus, type StatusWarningCode } from "../inspecting/index-status.js";
 import type { StatusOptions } from "../inspecting/status.js";
+import { limitTime, requireIndex } from "./answering.js";
 import { requireAuthorization } from "./authorization.js";
 import { checkMethod, HttpError } from "./request.js";
-import { limitTime } from "./request-time.js";
-import { refuse, report, respond } from "./response.js";
+import { NOT_CACHED, refuse, report, respond, withoutBody } from "./response.js";
 
 /** The part of a `TrainingIndex` that {@link healthHandler} needs. */
 export interface ObservableIndex {
@@ -80,12 +80,7 @@ export function healthHandler(
   index: ObservableIndex,
   options: HealthHandlerOptions = {},
 ): (request: Request) => Promise<Response> {
-  if (typeof (index as ObservableIndex | undefined)?.status !== "function") {
-    throw new InvalidArgumentError(
-      "index",
-      isPromise(index) ? "is a promise: await TrainingIndex.initialize(...)" : "must be a TrainingIndex",
-    );
-  }
+  requireIndex(index, "status");
   const settings = checkHealthOptions(options);
   const check = reused(() => healthOf(index, settings.timeoutMs), settings.maxAgeMs);
   return async (request) => {
@@ -116,11 +111,6 @@ async function answer(request: Request, settings: HealthSettings, check: () => P
 
 function unavailable(): Response {
   return respond(503, { status: "unavailable" }, NOT_CACHED);
-}
-
-/** The response to a HEAD request has the headers only. */
-function withoutBody({ method }: Request, response: Response): Response {
-  return method === "HEAD" ? new Response(null, response) : response;
 }
 
 /** @throws {@link InvalidArgumentError} */
@@ -165,6 +155,3 @@ function reused(check: () => Promise<Health>, maxAgeMs: number): () => Promise<H
     });
   };
 }
-
-/** A cache in between must not answer for a database that has gone. */
-const NOT_CACHED = { "Cache-Control": "no-store" };

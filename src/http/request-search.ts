@@ -24,20 +24,31 @@ const REQUEST_SEARCH = namesOfProperties<RequestSearch>({
 });
 
 /**
- * The handler's settings, narrowed by the host's `options` for one request.
+ * What the host's `options` returns for a request.
  *
+ * @param known - the names that it may have
  * @throws {@link InvalidArgumentError} if the function throws or returns something unusable; in particular for a filter that is
  * `undefined`, which must not mean "everything"
  */
+export async function hostOptions<Options extends { filter?: unknown }>(
+  options: (request: Request) => Options | Promise<Options>,
+  request: Request,
+  known: readonly string[],
+  owner: string,
+): Promise<Options> {
+  const given: unknown = await awaitHostCode("options", async () => options(request));
+  checkNames(given ?? null, known, owner, "options");
+  if ("filter" in (given as Options) && (given as Options).filter === undefined) {
+    throw new InvalidArgumentError("options.filter", "is undefined: leave it out to mean everything");
+  }
+  return given as Options;
+}
+
+/** The handler's settings, narrowed by the host's `options` for one request. @throws as {@link hostOptions} */
 export async function settingsFor(request: Request, settings: HandlerSettings): Promise<HandlerSettings> {
   const { options } = settings;
   if (!options) return settings;
-  const given: unknown = await awaitHostCode("options", async () => options(request));
-  checkNames(given ?? null, REQUEST_SEARCH, "similarityHandler", "options");
-  const { k, ...narrower } = given as RequestSearch;
-  if ("filter" in narrower && narrower.filter === undefined) {
-    throw new InvalidArgumentError("options.filter", "is undefined: leave it out to mean everything");
-  }
+  const { k, ...narrower } = await hostOptions(options, request, REQUEST_SEARCH, "similarityHandler");
   const search = narrowSearch(settings.search, { ...narrower, k }, MAX_K, "options");
   const maxK = Math.min(settings.maxK, k ?? settings.maxK);
   return { ...settings, search, maxK, defaultK: k === undefined ? settings.defaultK : maxK };

@@ -11,6 +11,14 @@ export function refuse({ status, message, headers }: HttpError): Response {
   return respond(status, { error: message }, headers);
 }
 
+/** The response to a HEAD request has the headers only. */
+export function withoutBody({ method }: Request, response: Response): Response {
+  return method === "HEAD" ? new Response(null, response) : response;
+}
+
+/** A cache in between must not answer for what has changed since, or for a database that has gone. */
+export const NOT_CACHED = { "Cache-Control": "no-store" };
+
 /** Calls the host's `onError`. The caller gets a response even if that fails. */
 export function report(
   onError: ((error: unknown, request: Request) => void) | undefined,

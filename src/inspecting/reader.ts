@@ -48,6 +48,7 @@ export class Reader {
     return withTimeLimit(options, (signal) =>
       readCurrent(this.#parts, { client: options.client, signal }, async (statements, { layout }) => {
         const [row] = await statements.query<StoredTrainingRow>(
+          "get-training",
           sql.storedTraining(layout, filter?.text),
           [encodeTrainingId(id, layout.idType, "id"), ...(filter?.values ?? [])],
           { keepsPlan: true },
@@ -92,6 +93,7 @@ export class Reader {
       readCurrent(this.#parts, { client: options.client, signal }, async (statements, { layout }) => {
         const key = isFirst ? [] : [encodeTrainingId(after, layout.idType, "after")];
         const rows = await statements.query<StoredTrainingRow>(
+          "list-trainings",
           sql.pageOfTrainings(layout, condition?.text, { size, isFirst }),
           [...key, ...(condition?.values ?? [])],
           { keepsPlan: false },
@@ -108,6 +110,7 @@ export class Reader {
     return withTimeLimit(options, (signal) =>
       readCurrent(this.#parts, { client: options.client, signal }, async (statements, { layout }) => {
         const [row] = await statements.query<Record<keyof StoredCount, string>>(
+          "count-trainings",
           sql.storedCounts(layout, condition?.text),
           [...(condition?.values ?? [])],
           { keepsPlan: false },
@@ -125,6 +128,7 @@ export class Reader {
     return withTimeLimit(options, (signal) =>
       readCurrent(this.#parts, { client: options.client, signal }, async (statements, { layout }) => {
         const rows = await statements.query<PassageRow>(
+          "read-passages",
           sql.storedChunks(layout, filter?.text),
           [encodeTrainingId(id, layout.idType, "id"), ...(filter?.values ?? [])],
           { keepsPlan: true },

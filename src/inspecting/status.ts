@@ -97,6 +97,7 @@ export async function readStatus(
     readCurrent(parts, { client, signal }, async (statements, state) => {
       const { layout } = state;
       const [row] = await statements.query<StatusRow>(
+        "read-status",
         indexStatus(layout, { condition: filter?.text, counts }),
         [
           vectorIndexTypes.map((type) => vectorIndexName(layout.profileId, type)),

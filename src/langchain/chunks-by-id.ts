@@ -21,6 +21,7 @@ export async function readById(
 ): Promise<ChunkById[]> {
   const rows = await query<{ id: string; content: string; metadata: string }>(
     database,
+    "read-chunks-by-id",
     readChunksById(visibleChunks(layout, filter)),
     [ids, ...(filter?.values ?? [])],
   );
@@ -37,10 +38,12 @@ export async function refuseChunkIds(
   ids: readonly string[],
   filter: Condition | undefined,
 ): Promise<void> {
-  const rows = await query<{ id: string }>(database, findPartOfTraining(visibleChunks(layout, filter)), [
-    ids,
-    ...(filter?.values ?? []),
-  ]);
+  const rows = await query<{ id: string }>(
+    database,
+    "read-chunks-by-id",
+    findPartOfTraining(visibleChunks(layout, filter)),
+    [ids, ...(filter?.values ?? [])],
+  );
   const [part] = rows;
   if (!part) return;
   throw new InvalidArgumentError(

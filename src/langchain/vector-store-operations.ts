@@ -44,7 +44,7 @@ export function vectorStoreOperations(parts: VectorStoreParts): VectorStoreOpera
         return { ...checked, sources: checked.sources.map((source) => ({ ...source, vector })) };
       });
       const results: UpsertResult[] = [];
-      const store: StoreBatch<NormalizedTraining> = (batch, signal) => indexer.upsert(batch, signal);
+      const store: StoreBatch<NormalizedTraining> = (batch, signal) => indexer.upsert(batch, { signal });
       for await (const result of upsertAll(store, normalized)) results.push(result as UpsertResult);
       return results;
     },

@@ -40,7 +40,11 @@ export function recordStatement({ version, name, breaking }: Migration, { migrat
 
 /** Installs pgvector. @throws {@link SchemaError} if the server does not have it, or if the role may not install it */
 export async function installExtension(client: Queryable, plan: MigrationPlan): Promise<InstalledExtension> {
-  const available = await query(client, "SELECT FROM pg_catalog.pg_available_extensions WHERE name = 'vector'");
+  const available = await query(
+    client,
+    "migrate",
+    "SELECT FROM pg_catalog.pg_available_extensions WHERE name = 'vector'",
+  );
   if (available.length === 0) {
     throw new SchemaError(
       "EXTENSION_MISSING",

@@ -97,6 +97,7 @@ export async function applyChange(
   );
   await query(
     client,
+    "migrate",
     `UPDATE ${names.profile} SET dimensions = $2, model = NULL, query_prefix = NULL, document_prefix = NULL,
       vector_index = $3, vector_index_next = NULL WHERE id = $1`,
     [FIRST_PROFILE_ID, dimensions, vectorIndex.type],
@@ -104,6 +105,6 @@ export async function applyChange(
 }
 
 async function hasRows(client: Queryable, table: string): Promise<boolean> {
-  const rows = await query(client, `SELECT FROM ${table} LIMIT 1`);
+  const rows = await query(client, "find-any-chunk", `SELECT FROM ${table} LIMIT 1`);
   return rows.length > 0;
 }

@@ -27,7 +27,11 @@ WHERE k.contype = 'f'`;
 /** The id type that fits the host's column. @throws {@link SchemaError} if there is none */
 export async function readHostIdType(client: Queryable, host: ResolvedHostTable): Promise<IdType> {
   const name = `${host.quotedTable} (${host.quotedColumn})`;
-  const [row] = await query<{ type: string }>(client, READ_COLUMN_TYPE, [host.schema, host.table, host.column]);
+  const [row] = await query<{ type: string }>(client, "migrate", READ_COLUMN_TYPE, [
+    host.schema,
+    host.table,
+    host.column,
+  ]);
   if (!row)
     throw new SchemaError("SCHEMA_CONFLICT", `The host's table ${name} does not exist, or this role cannot see it`);
   const idType = idTypeOf(row.type);
@@ -42,7 +46,7 @@ export async function readHostIdType(client: Queryable, host: ResolvedHostTable)
 
 /** The id type of the host's column that a schema's trainings reference; `undefined` without a foreign key. */
 export async function readReferencedIdType(client: Queryable, schema: string): Promise<IdType | undefined> {
-  const [key] = await query<{ type: string }>(client, READ_FOREIGN_KEYS, [schema]);
+  const [key] = await query<{ type: string }>(client, "migrate", READ_FOREIGN_KEYS, [schema]);
   return key && idTypeOf(key.type);
 }
 
@@ -54,7 +58,9 @@ export function hostReference({ quotedTable, quotedColumn }: ResolvedHostTable):
 /** Adds the foreign key to a schema that was migrated without one. @throws {@link SchemaError} if it has another one */
 export async function ensureForeignKey(client: Queryable, { schema, names, trainings }: MigrationPlan): Promise<void> {
   if (!trainings) return;
-  const keys = await query<{ schema: string; table: string; column: string }>(client, READ_FOREIGN_KEYS, [schema]);
+  const keys = await query<{ schema: string; table: string; column: string }>(client, "migrate", READ_FOREIGN_KEYS, [
+    schema,
+  ]);
   if (
     keys.some(
       (key) => key.schema === trainings.schema && key.table === trainings.table && key.column === trainings.column,

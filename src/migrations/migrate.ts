@@ -125,6 +125,8 @@ export async function migrate(pool: DatabasePool, options: MigrateOptions = {}):
       };
     } catch (error) {
       if (!CREATION_RACES.has(sqlStateOf(error) ?? "") || attempt === MAX_ATTEMPTS) throw error;
+      const message = "Another session created the same objects, so the migration is run again";
+      bounded.notify({ code: "RETRY", message, cause: error });
       await sleep(attempt * PAUSE_MS);
     }
   }
@@ -142,8 +144,11 @@ async function migrateInOrder(
   options: MigrateOptions,
 ): Promise<{ plan: MigrationPlan; applied: number[]; repaired: string[] }> {
   await liftTimeouts(client);
-  await query(client, NEUTRAL_SETTINGS);
-  await query(client, "SELECT pg_catalog.pg_advisory_xact_lock($1, pg_catalog.hashtext($2))", [LOCK_CLASS, schema]);
+  await query(client, "migrate", NEUTRAL_SETTINGS);
+  await query(client, "migrate", "SELECT pg_catalog.pg_advisory_xact_lock($1, pg_catalog.hashtext($2))", [
+    LOCK_CLASS,
+    schema,
+  ]);
   let catalog = await readCatalog(client, schema, FIRST_PROFILE_ID);
   refuseReadOnly(catalog.settings);
   refuseSettings(catalog.settings);

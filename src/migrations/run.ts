@@ -10,7 +10,7 @@ const INSUFFICIENT_PRIVILEGE = "42501";
  */
 export async function run(client: Queryable, statement: string): Promise<void> {
   try {
-    await query(client, statement);
+    await query(client, "migrate", statement);
   } catch (error) {
     const head = (statement.split("\n")[0] ?? "").replace(/ \($/, "");
     if (SchemaError.is(error) && sqlStateOf(error.cause) === INSUFFICIENT_PRIVILEGE) {

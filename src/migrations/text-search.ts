@@ -99,6 +99,7 @@ export function dropLexemes({ schema, chunk }: Names): string[] {
 export async function ensureWritableLexemes(client: Queryable, names: Names): Promise<void> {
   const generated = await query(
     client,
+    "migrate",
     "SELECT FROM pg_catalog.pg_attribute WHERE attrelid = $1::regclass AND attname = 'lexemes' AND attgenerated <> ''",
     [names.chunk],
   );
@@ -125,6 +126,7 @@ export async function ensureTextSearch(
 export async function grantWords(client: Queryable, { chunk, word }: Names): Promise<void> {
   const grants = await query<{ privilege: string; role: string }>(
     client,
+    "migrate",
     `SELECT a.privilege_type::text AS privilege, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS role
     FROM pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl) a
     WHERE c.oid = $1::regclass AND a.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE') AND a.grantee <> c.relowner`,

@@ -6,8 +6,10 @@ import {
   dropVectorIndex,
   isShortOfSharedMemory,
   OLDEST_SAFE_PARALLEL_BUILD,
+  serialBuildNotice,
   type VectorIndexDefinition,
 } from "../schema/vector-index-sql.js";
+import { boundedPool } from "../postgres/bounded-database.js";
 import { liftTimeouts, withoutTimeouts } from "../postgres/timeouts.js";
 import type { MigrationPlan } from "./options.js";
 import { run } from "./run.js";
@@ -41,16 +43,18 @@ export async function buildVectorIndex(
       throw error;
     }
   };
+  const { notify } = boundedPool(pool);
   if (isVersionAtLeast(catalog.extension?.version ?? "", OLDEST_SAFE_PARALLEL_BUILD)) {
     if (!(await withTableLock(pool, plan))) return "locked";
     try {
       return await create();
     } catch (error) {
       if (!isShortOfSharedMemory(error)) throw error;
+      notify(serialBuildNotice(error));
     }
     const drop = dropVectorIndex(plan.names, FIRST_PROFILE_ID, definition.type); // the failed build left an invalid index
     await withoutTimeouts(pool, (client) => run(client, drop));
-  }
+  } else notify(serialBuildNotice());
   return withoutParallelWorkers(pool, plan, catalog, create);
 }
 
@@ -80,7 +84,10 @@ async function withoutParallelWorkers<T>(
     await withTableLock(pool, plan, earlier).catch(() => undefined); // the build's error matters more
     throw error;
   }
-  await withTableLock(pool, plan, earlier); // if the table is locked, the next call of `migrate` restores it
+  if (!(await withTableLock(pool, plan, earlier))) {
+    const message = `Table ${plan.names.chunk} is locked, so its parallel_workers stays 0: the next migrate restores it`;
+    boundedPool(pool).notify({ code: "POSTPONED", message });
+  }
   return built;
 }
 
@@ -101,7 +108,9 @@ async function withTableLock(pool: DatabasePool, { names }: MigrationPlan, chang
   try {
     await inTransaction(pool, async (client) => {
       await liftTimeouts(client);
-      await query(client, "SELECT pg_catalog.set_config('lock_timeout', $1, true)", [`${LOCK_TIMEOUT_MS}`]);
+      await query(client, "set-parameters", "SELECT pg_catalog.set_config('lock_timeout', $1, true)", [
+        `${LOCK_TIMEOUT_MS}`,
+      ]);
       await run(client, `LOCK TABLE ${names.chunk} IN SHARE UPDATE EXCLUSIVE MODE`);
       if (change !== undefined) await run(client, `ALTER TABLE ${names.chunk} ${change}`);
     });

@@ -1,4 +1,5 @@
 import { SchemaError } from "../errors.js";
+import { publishNotice } from "../calls/notices.js";
 import type { Catalog } from "../schema/catalog.js";
 import { query, type Queryable } from "../postgres/database.js";
 import { FIRST_PROFILE_ID } from "../schema/layout.js";
@@ -55,6 +56,7 @@ export async function recordVectorIndex(
   if (next === vectorIndex.next && m === hnsw.m && efConstruction === hnsw.efConstruction) return;
   await query(
     client,
+    "record-vector-index",
     `UPDATE ${names.profile} SET vector_index_next = $2, hnsw_m = $3, hnsw_ef_construction = $4 WHERE id = $1`,
     [FIRST_PROFILE_ID, next ?? null, hnsw.m, hnsw.efConstruction],
   );
@@ -74,6 +76,7 @@ const CLAIM_SECONDS = 5;
 export async function claimBuild(database: Queryable, { names }: MigrationPlan, renew: boolean): Promise<boolean> {
   const rows = await query(
     database,
+    "record-vector-index",
     `UPDATE ${names.profile} SET vector_index_claimed_at = pg_catalog.clock_timestamp() WHERE id = $1 AND ($2
       OR vector_index_claimed_at IS NULL
       OR vector_index_claimed_at < pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => ${CLAIM_SECONDS}))
@@ -86,7 +89,10 @@ export async function claimBuild(database: Queryable, { names }: MigrationPlan, 
 /** Releases a claim. If that fails, the claim expires. */
 export async function releaseBuild(database: Queryable, { names }: MigrationPlan): Promise<void> {
   const release = `UPDATE ${names.profile} SET vector_index_claimed_at = NULL WHERE id = $1`;
-  await query(database, release, [FIRST_PROFILE_ID]).catch(() => undefined);
+  await query(database, "record-vector-index", release, [FIRST_PROFILE_ID]).catch((cause: unknown) => {
+    const message = `The claim of the index build could not be released: it expires after ${CLAIM_SECONDS} s`;
+    publishNotice({ code: "POSTPONED", message, cause });
+  });
 }
 
 /** Records that the new index has replaced the old one. */
@@ -97,6 +103,7 @@ export async function recordReplacement(
 ): Promise<void> {
   await query(
     client,
+    "record-vector-index",
     `UPDATE ${names.profile} SET vector_index = $2, vector_index_next = NULL WHERE id = $1 AND vector_index_next = $2`,
     [FIRST_PROFILE_ID, type],
   );

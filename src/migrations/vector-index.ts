@@ -3,6 +3,7 @@ import { DatabaseError } from "../errors.js";
 import { readCatalog } from "../schema/catalog.js";
 import type { DatabasePool, Queryable } from "../postgres/database.js";
 import { FIRST_PROFILE_ID } from "../schema/layout.js";
+import { boundedPool } from "../postgres/bounded-database.js";
 import { withoutTimeouts } from "../postgres/timeouts.js";
 import { vectorIndexTypes, type VectorIndexType } from "../schema/vector-index.js";
 import { dropVectorIndex } from "../schema/vector-index-sql.js";
@@ -49,7 +50,11 @@ export async function ensureVectorIndex(
         else {
           const definition = { type: wanted, dimensions: plan.dimensions, ...recordedHnsw };
           const built = await buildVectorIndex(pool, plan, catalog, definition);
-          if (built === "locked") continue;
+          if (built === "locked") {
+            const message = `Table ${plan.names.chunk} is locked, so the build of its vector index is tried again`;
+            boundedPool(pool).notify({ code: "RETRY", message });
+            continue;
+          }
           if (built === "built") outcome = "built";
         }
       } else if (vectorIndex.next) {

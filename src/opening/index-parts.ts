@@ -71,7 +71,7 @@ export interface IndexParts extends SharedParts {
  */
 export async function openParts(embeddings: EmbeddingsInterface, options: TrainingIndexOptions): Promise<IndexParts> {
   checkIndexOptions(embeddings, options);
-  const pool = boundedPool(checkPool((options as TrainingIndexOptions | undefined)?.pool));
+  const hostPool = checkPool((options as TrainingIndexOptions | undefined)?.pool);
   const schema = options.schema ?? DEFAULT_SCHEMA;
   quoteIdentifier(schema, "schema");
   const filter = openingFilter(options.filter);
@@ -80,6 +80,7 @@ export async function openParts(embeddings: EmbeddingsInterface, options: Traini
   const header = checkFunction("header", options.header);
   const synonyms = compileSynonyms(options.synonyms);
   const notify = notifier(checkFunction("onNotice", options.onNotice));
+  const pool = boundedPool(hostPool, {}, notify);
 
   const open = await openIndex(embeddings, pool, schema, options.profile, notify);
   const { profileId, profile } = open;

@@ -1,11 +1,15 @@
 import { DatabaseError, endedBy, InvalidArgumentError, onAbort, throwIfAborted } from "../errors.js";
+import { publishNotice, type Notify } from "../calls/notices.js";
 import { timeLimitOf } from "../calls/time-limit.js";
 import { canCancel, cancelStatement, ENDING_MS } from "./cancel-request.js";
 import { translateError } from "./error-table.js";
+import { traceStatement } from "./statement-trace.js";
 import type { DatabaseClient, DatabasePool, Queryable, QueryResult } from "../calls/host-database.js";
 
 /** Default limits of waits, in milliseconds. They do not apply to a call with a `timeoutMs`. */
 export const DEFAULT_LIMITS_MS = { pool: 30_000, statement: 60_000 };
+/** After this time the host is notified that a call still waits for a client of the pool. */
+const SLOW_POOL_MS = 1_000;
 
 /** The limits of a call: they end its wait for a client, and its statements. */
 export interface Limits {
@@ -30,16 +34,19 @@ export interface NamedStatement {
  */
 export class BoundedPool implements DatabasePool {
   readonly host: DatabasePool;
+  /** Reports fallbacks of the work that is done on the pool; here `SLOW_POOL`, at most once for each wait. */
+  readonly notify: Notify;
   readonly #limits: Limits;
 
-  constructor(host: DatabasePool, limits: Limits) {
+  constructor(host: DatabasePool, limits: Limits, notify: Notify) {
     this.host = host;
+    this.notify = notify;
     this.#limits = limits;
   }
 
   /** The same pool with the limits of one call. */
   within(limits: Limits): BoundedPool {
-    return new BoundedPool(this.host, { ...this.#limits, ...limits });
+    return new BoundedPool(this.host, { ...this.#limits, ...limits }, this.notify);
   }
 
   /** @throws {@link DatabaseError} | {@link AbortError} */
@@ -50,7 +57,11 @@ export class BoundedPool implements DatabasePool {
     const limitMs = timeLimitOf(signal) === undefined ? DEFAULT_LIMITS_MS.pool : Infinity;
     let connected: { value: DatabaseClient } | undefined;
     try {
-      connected = await settledWithin(connecting, limitMs, signal);
+      connected = await settledWithin(connecting, SLOW_POOL_MS, signal);
+      if (!connected && !signal?.aborted) {
+        this.#notifySlowPool();
+        connected = await settledWithin(connecting, limitMs - SLOW_POOL_MS, signal);
+      }
     } catch (error) {
       throw translateError(error);
     }
@@ -75,6 +86,15 @@ export class BoundedPool implements DatabasePool {
       client.release();
     }
   }
+
+  #notifySlowPool(): void {
+    this.notify({
+      code: "SLOW_POOL",
+      message:
+        `A call has waited ${SLOW_POOL_MS / 1000} s for a client of the pool${describeUse(this.host)}; still waiting. ` +
+        "Raise the pool's max, or look for clients that are not released",
+    });
+  }
 }
 
 /** A client of the host's pool, from checkout to release. */
@@ -94,7 +114,11 @@ export class BoundedClient implements DatabaseClient {
     client.on("error", this.#onError);
   }
 
-  async query(statement: string | NamedStatement, values?: unknown[]): Promise<QueryResult> {
+  query(statement: string | NamedStatement, values?: unknown[]): Promise<QueryResult> {
+    return traceStatement(statement, () => this.#query(statement, values));
+  }
+
+  async #query(statement: string | NamedStatement, values: unknown[] | undefined): Promise<QueryResult> {
     if (this.#broken) throw this.#broken;
     const { signal } = this.#limits;
     throwIfAborted(signal);
@@ -130,9 +154,14 @@ export class BoundedClient implements DatabaseClient {
    * @throws {@link DatabaseError} `TIMEOUT` if Postgres does not answer within {@link ENDING_MS}
    */
   async rollback(): Promise<void> {
+    await traceStatement("ROLLBACK", () => this.#rollback());
+  }
+
+  async #rollback(): Promise<QueryResult> {
     if (this.#broken) throw this.#broken;
     const rollingBack = startQuery(this.#client, "ROLLBACK");
-    if (await settledWithin(rollingBack, ENDING_MS)) return;
+    const settled = await settledWithin(rollingBack, ENDING_MS);
+    if (settled) return settled.value;
     rollingBack.catch(noop);
     const message = `Postgres did not answer ROLLBACK within ${ENDING_MS} ms`;
     throw new DatabaseError(message, { code: "TIMEOUT", retryable: true });
@@ -155,9 +184,13 @@ export class BoundedClient implements DatabaseClient {
   }
 }
 
-/** The pool with limits. A pool that already has limits keeps those that `limits` does not set. */
-export function boundedPool(pool: DatabasePool, limits: Limits = {}): BoundedPool {
-  return pool instanceof BoundedPool ? pool.within(limits) : new BoundedPool(pool, limits);
+/**
+ * The pool with limits. A pool that already has limits keeps those that `limits` does not set, and its `notify`.
+ *
+ * @param notify - default: notices are only published on their channel
+ */
+export function boundedPool(pool: DatabasePool, limits: Limits = {}, notify: Notify = publishNotice): BoundedPool {
+  return pool instanceof BoundedPool ? pool.within(limits) : new BoundedPool(pool, limits, notify);
 }
 
 /** How long a statement may take, in milliseconds; `Infinity` if only the `timeoutMs` of its call applies. */

@@ -1,6 +1,7 @@
 import { boundedPool } from "./bounded-database.js";
 import { translateError } from "./error-table.js";
 import { hostClient } from "./host-client.js";
+import { withName, type StatementName } from "./statement-names.js";
 import type { DatabasePool, Queryable } from "../calls/host-database.js";
 
 export { DATA_EXCEPTION, isSchemaChange, sqlStateOf, translateError } from "./error-table.js";
@@ -9,14 +10,15 @@ export type { DatabaseClient, DatabasePool, Queryable } from "../calls/host-data
 /** A number in a row. A host's type parsers may turn numbers into strings, so read it with `Number()`. */
 export type HostNumber = number | string;
 
-/** Runs one statement and returns its rows. @throws {@link DatabaseError} | {@link SchemaError} */
+/** Runs one statement under its name and returns its rows. @throws {@link DatabaseError} | {@link SchemaError} */
 export async function query<Row = Record<string, unknown>>(
   database: Queryable,
+  name: StatementName,
   text: string,
   values?: unknown[],
 ): Promise<Row[]> {
   try {
-    const result = await database.query(text, values);
+    const result = await database.query(withName(name, text), values);
     return result.rows as Row[];
   } catch (error) {
     throw translateError(error);
@@ -31,9 +33,9 @@ export async function inTransaction<T>(pool: DatabasePool, body: (client: Querya
   const client = await boundedPool(pool).connect();
   let broken: Error | undefined;
   try {
-    await query(client, "BEGIN ISOLATION LEVEL READ COMMITTED");
+    await client.query("BEGIN ISOLATION LEVEL READ COMMITTED");
     const result = await body(client);
-    await query(client, "COMMIT");
+    await client.query("COMMIT");
     return result;
   } catch (error) {
     // A failing ROLLBACK must not hide the first error. The pool then closes the client.
@@ -57,7 +59,7 @@ export async function* inSnapshot<T>(
   const client = await boundedPool(pool).connect();
   let broken: Error | undefined;
   try {
-    await query(client, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
     yield* body(client);
   } finally {
     await client.rollback().catch((error: unknown) => {

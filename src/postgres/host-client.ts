@@ -13,6 +13,7 @@ import {
 } from "./bounded-database.js";
 import { canCancel, ENDING_MS } from "./cancel-request.js";
 import { sqlStateOf, translateError } from "./error-table.js";
+import { traceStatement } from "./statement-trace.js";
 import type { DatabasePool, Queryable, QueryResult } from "../calls/host-database.js";
 
 /** no_active_sql_transaction */
@@ -133,7 +134,11 @@ class HostSession implements Queryable {
     this.#limits = limits;
   }
 
-  async query(text: string, values?: unknown[]): Promise<QueryResult> {
+  query(text: string, values?: unknown[]): Promise<QueryResult> {
+    return traceStatement(text, () => this.#query(text, values));
+  }
+
+  async #query(text: string, values: unknown[] | undefined): Promise<QueryResult> {
     const { signal } = this.#limits;
     throwIfAborted(signal);
     if (this.#savepoint !== undefined && statusOf(this.#client) === "I") throw transactionEnded();
@@ -179,8 +184,8 @@ class HostSession implements Queryable {
   /** Rolls back all changes since {@link begin}, settings included. */
   async undo(): Promise<void> {
     const name = this.#takeSavepoint();
-    const rollBack = (): Promise<unknown> =>
-      startQuery(this.#client, `ROLLBACK TO SAVEPOINT ${name}; RELEASE SAVEPOINT ${name}`);
+    const text = `ROLLBACK TO SAVEPOINT ${name}; RELEASE SAVEPOINT ${name}`;
+    const rollBack = (): Promise<unknown> => traceStatement(text, () => startQuery(this.#client, text));
     if (this.#isBusy) {
       this.#waitFor(this.settled.then(rollBack));
       return;

@@ -3,6 +3,7 @@ import type { Notify } from "../calls/notices.js";
 import { BoundedPool, type Limits, type NamedStatement } from "./bounded-database.js";
 import { query, type Queryable } from "./database.js";
 import { isNameNotKept, isSchemaChange, translateError } from "./error-table.js";
+import { withName, type StatementName } from "./statement-names.js";
 
 /**
  * The highest number of named statements; after a schema change the count starts again. A connection keeps each one until it
@@ -15,11 +16,19 @@ interface NamingPool {
   query(statement: NamedStatement): ReturnType<Queryable["query"]>;
 }
 
+/** A statement as it is sent, with the first part of the name under which it is prepared. */
+interface PreparedText {
+  name: string;
+  text: string;
+}
+
 /** The names of the statements of one pool. */
 interface Names {
   /** `false` if connections do not keep named statements: then none is named. */
   areKept: boolean;
-  readonly byText: Map<string, string>;
+  readonly byText: Map<string, PreparedText>;
+  /** Whether the host has been told that there are no more names. */
+  isFull: boolean;
   /** Part of each name. It is raised after a schema change, since connections keep statements that have become unusable. */
   generation: number;
   readonly notify: Notify | undefined;
@@ -43,7 +52,7 @@ export class NamedStatements {
   /** @param database - a client gets no names: a name that a pooler does not keep would abort the host's transaction */
   constructor(database: Queryable, notify?: Notify, names?: Names) {
     this.#database = database;
-    this.#names = names ?? { areKept: takesNames(database), byText: new Map(), generation: 0, notify };
+    this.#names = names ?? { areKept: takesNames(database), byText: new Map(), isFull: false, generation: 0, notify };
   }
 
   /** The same statements, with the limits of one call. */
@@ -66,6 +75,7 @@ export class NamedStatements {
   async explain(text: string, values: unknown[]): Promise<string> {
     const rows = await query<Record<"QUERY PLAN", string>>(
       this.#database,
+      "plan-search",
       `EXPLAIN (COSTS OFF, VERBOSE OFF) ${text}`,
       values,
     );
@@ -75,15 +85,21 @@ export class NamedStatements {
   /**
    * Runs a statement.
    *
-   * @param keepsPlan - whether a plan kept for later calls suits all values; only then is the statement named
+   * @param name - says what the statement does
+   * @param keepsPlan - whether a plan kept for later calls suits all values; only then is the statement prepared
    * @throws {@link DatabaseError} | {@link SchemaError}
    */
-  async query<Row>(text: string, values: unknown[], { keepsPlan }: { keepsPlan: boolean }): Promise<Row[]> {
+  async query<Row>(
+    name: StatementName,
+    text: string,
+    values: unknown[],
+    { keepsPlan }: { keepsPlan: boolean },
+  ): Promise<Row[]> {
     const { generation } = this.#names;
-    const name = keepsPlan && this.#names.areKept ? this.#nameOf(text) : undefined;
-    if (name !== undefined) {
+    const prepared = keepsPlan && this.#names.areKept ? this.#prepared(name, text) : undefined;
+    if (prepared !== undefined) {
       try {
-        const statement = { name: `${name}_${generation}`, text, values };
+        const statement = { name: `${prepared.name}_${generation}`, text: prepared.text, values };
         return (await (this.#database as unknown as NamingPool).query(statement)).rows as Row[];
       } catch (error) {
         if (isNameNotKept(error)) this.#stopNaming(error);
@@ -92,10 +108,12 @@ export class NamedStatements {
         else if (this.#names.generation === generation) {
           this.#names.generation += 1;
           this.#names.byText.clear();
+          this.#names.isFull = false;
         }
+        if (!isNameNotKept(error)) this.#notifyRetry(error);
       }
     }
-    return query<Row>(this.#database, text, values);
+    return query<Row>(this.#database, name, text, values);
   }
 
   #stopNaming(cause: unknown): void {
@@ -110,13 +128,36 @@ export class NamedStatements {
     });
   }
 
-  #nameOf(text: string): string | undefined {
+  #notifyRetry(cause: unknown): void {
+    this.#names.notify?.({
+      code: "RETRY",
+      message: "The schema of the index has changed, so a prepared statement was run again without its name",
+      cause,
+    });
+  }
+
+  #notifyFull(): void {
+    if (this.#names.isFull) return;
+    this.#names.isFull = true;
+    this.#names.notify?.({
+      code: "UNNAMED_STATEMENT",
+      message:
+        `This pool has ${MAX_NAMES} prepared statements, the most that it may have, so Postgres plans further ones every ` +
+        "time: each shape of a filter makes another statement",
+    });
+  }
+
+  #prepared(name: StatementName, text: string): PreparedText | undefined {
     const { byText } = this.#names;
     const known = byText.get(text);
-    if (known !== undefined || byText.size >= MAX_NAMES) return known;
-    const name = nameOf(text);
-    byText.set(text, name);
-    return name;
+    if (known !== undefined) return known;
+    if (byText.size >= MAX_NAMES) {
+      this.#notifyFull();
+      return undefined;
+    }
+    const prepared = { name: nameOf(text), text: withName(name, text) };
+    byText.set(text, prepared);
+    return prepared;
   }
 }
 

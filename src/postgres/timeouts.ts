@@ -13,9 +13,10 @@ const TIMEOUT_STATES = new Set(["57014", "55P03", "25P04"]);
  * attempt. The settings end with the transaction.
  */
 export async function liftTimeouts(client: Queryable): Promise<void> {
-  await query(client, "SET LOCAL statement_timeout = 0"); // first, so that it cannot end the next statement
+  await query(client, "set-parameters", "SET LOCAL statement_timeout = 0"); // first, so that it cannot end the next statement
   await query(
     client,
+    "set-parameters",
     `SELECT pg_catalog.set_config(name, '0', true) FROM pg_catalog.pg_settings WHERE name IN (${TIMEOUTS})`,
   );
 }
@@ -29,12 +30,17 @@ export async function liftTimeouts(client: Queryable): Promise<void> {
  * ends the statement behind a pooler
  */
 export async function withoutTimeouts<T>(pool: DatabasePool, work: (client: Queryable) => Promise<T>): Promise<T> {
-  const client = await boundedPool(pool).connect();
+  const bounded = boundedPool(pool);
+  const client = await bounded.connect();
   let broken: Error | undefined;
   try {
     const { processId, timeouts } = await readTimeouts(client);
     const isDirect = client.processId === processId;
     const lifted = isDirect ? timeouts : [];
+    if (lifted.length < timeouts.length) {
+      const message = `A long statement runs under ${describeTimeouts(timeouts)}, which cannot be lifted behind a pooler`;
+      bounded.notify({ code: "TIMEOUTS_KEPT", message });
+    }
     await setTimeouts(client, lifted, () => "0");
     try {
       return await work(client);
@@ -59,6 +65,7 @@ interface Timeout {
 async function readTimeouts(client: Queryable): Promise<{ processId: number; timeouts: Timeout[] }> {
   const rows = await query<{ process_id: string; name: string | null; value: string | null }>(
     client,
+    "set-parameters",
     `SELECT pg_catalog.pg_backend_pid()::text AS process_id, s.name, s.setting AS value FROM (SELECT) AS one
     LEFT JOIN pg_catalog.pg_settings s ON s.name IN (${TIMEOUTS}) AND s.setting <> '0'`,
   );
@@ -74,18 +81,22 @@ async function setTimeouts(
   if (timeouts.length === 0) return;
   await query(
     client,
+    "set-parameters",
     `SELECT pg_catalog.set_config(s.name, s.value, false)
     FROM unnest($1::text[], $2::text[]) AS s (name, value)`,
     [timeouts.map(({ name }) => name), timeouts.map(valueOf)],
   );
 }
 
+function describeTimeouts(timeouts: readonly Timeout[]): string {
+  return timeouts.map(({ name, value }) => `${name} (${value} ms)`).join(", ");
+}
+
 function namingTimeouts(error: unknown, timeouts: readonly Timeout[]): unknown {
   const sqlState = sqlStateOf(error);
   if (timeouts.length === 0 || !TIMEOUT_STATES.has(sqlState ?? "")) return error;
-  const settings = timeouts.map(({ name, value }) => `${name} (${value} ms)`).join(", ");
   return new DatabaseError(
-    `Postgres ended a long statement (SQLSTATE ${sqlState}): this role has ${settings}, which cannot be changed for a ` +
+    `Postgres ended a long statement (SQLSTATE ${sqlState}): this role has ${describeTimeouts(timeouts)}, which cannot be changed for a ` +
       "single statement behind a pooler. Use a pool that connects to the server directly, or turn the timeouts off: " +
       timeouts.map(({ name }) => `ALTER ROLE ... SET ${name} = 0`).join(", "),
     { code: "DATABASE_FAILED", retryable: false, sqlState, cause: error },

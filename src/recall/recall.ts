@@ -108,7 +108,9 @@ async function readQuestions(
 ): Promise<Question[]> {
   const text = sampleChunks(state.layout, condition, sample);
   const values = [...(condition?.values ?? [])];
-  const rows = await statements.query<Record<"key" | "id" | "embedding", string>>(text, values, { keepsPlan: false });
+  const rows = await statements.query<Record<"key" | "id" | "embedding", string>>("sample-chunks", text, values, {
+    keepsPlan: false,
+  });
   return rows.map(({ key, id, embedding }) => ({ key, id, vector: decodeVector(embedding) }));
 }
 

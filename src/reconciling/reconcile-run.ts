@@ -1,6 +1,7 @@
 import { runHostCode } from "../calls/host-code.js";
 import { readSource } from "../calls/source.js";
 import { InvalidArgumentError, throwIfAborted } from "../errors.js";
+import type { StatementName } from "../postgres/statement-names.js";
 import { removeLeftovers } from "../storing/removal.js";
 import { decodeTrainingId } from "../schema/training-id.js";
 import { readCurrent } from "../searching/current-statements.js";
@@ -124,6 +125,7 @@ export class ReconcileRun {
     let after: string | null = null;
     const checkRange = async (last: string | null): Promise<void> => {
       const left = await this.#read<{ key: string }>(
+        "find-leftovers",
         (layout) => sql.findLeftovers(layout, filter?.text),
         [after, last, ...(filter?.values ?? [])],
       );
@@ -151,6 +153,7 @@ export class ReconcileRun {
     let after: string | null = null;
     for (;;) {
       const [page]: PageRow[] = await this.#read<PageRow>(
+        "list-stored",
         (layout) => sql.listStored(layout, filter?.text),
         [after, ticket, ...(filter?.values ?? [])],
       );
@@ -240,14 +243,15 @@ export class ReconcileRun {
   }
 
   readonly #read: Read = <Row>(
-    textFor: Parameters<Read>[0],
+    name: StatementName,
+    textFor: Parameters<Read>[1],
     values: unknown[],
     { suitsAnyValue = false } = {},
   ): Promise<Row[]> => {
     const { signal } = this.#settings;
     throwIfAborted(signal);
     return readCurrent(this.#parts, { signal }, (statements, state) =>
-      statements.query<Row>(textFor(state.layout), values, { keepsPlan: suitsAnyValue && isLarge(state) }),
+      statements.query<Row>(name, textFor(state.layout), values, { keepsPlan: suitsAnyValue && isLarge(state) }),
     );
   };
 

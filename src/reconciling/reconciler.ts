@@ -94,7 +94,9 @@ export class Reconciler {
   async #lastTicket(signal: AbortSignal | undefined): Promise<string | null> {
     return readCurrent(this.#parts, { signal }, async (statements, { layout }) => {
       const values = [layout.schema];
-      const [row] = await statements.query<{ ticket: string | null }>(READ_LAST_TICKET, values, { keepsPlan: true });
+      const [row] = await statements.query<{ ticket: string | null }>("read-last-ticket", READ_LAST_TICKET, values, {
+        keepsPlan: true,
+      });
       return row?.ticket ?? null;
     });
   }

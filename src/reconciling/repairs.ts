@@ -40,8 +40,7 @@ export class Repairs {
     const options = { ticket: this.#ticket, damaged: this.#damaged, signal: this.#signal };
     this.#pending = [];
     this.#damaged = new Map();
-    const batch = await this.#indexer.prepare(pending, options);
-    for (const { status } of await batch.commit(undefined, this.#signal)) {
+    for (const { status } of await this.#indexer.upsert(pending, options)) {
       if (status !== "superseded") this.repaired += 1;
     }
   }

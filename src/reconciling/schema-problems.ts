@@ -22,7 +22,12 @@ export async function readSchemaProblems(database: Queryable, layout: Layout): P
         : `is ${vectorIndex.state}, so searches compare all chunks: ${remedy}`;
     problems.push({ part: `index ${vectorIndexName(profileId, vectorIndex.type)}`, problem });
   }
-  const tables = await query<{ name: string; status: string | null }>(database, readProfileTables(layout), [schema]);
+  const tables = await query<{ name: string; status: string | null }>(
+    database,
+    "read-profile-tables",
+    readProfileTables(layout),
+    [schema],
+  );
   for (const { name, status } of tables) {
     if (status === "active") continue;
     const owner = status === null ? "belongs to no profile" : `belongs to a profile that is ${status}`;

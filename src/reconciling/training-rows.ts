@@ -3,6 +3,7 @@ import { batches } from "../calls/batches.js";
 import type { PlannedChunk } from "../chunking/chunk-plan.js";
 import type { Condition } from "../filtering/condition.js";
 import { decodeVector, encodeTextArray } from "../postgres/codec.js";
+import type { StatementName } from "../postgres/statement-names.js";
 import type { Layout } from "../schema/layout.js";
 import { canonicalStoredMetadata } from "../text.js";
 import type { Metadata } from "../types.js";
@@ -59,6 +60,7 @@ interface StoredRow {
 
 /** Runs statements that only read. @param options - whether a large table has the same plan for any values, which is then kept */
 export type Read = <Row>(
+  name: StatementName,
   textFor: (layout: Layout) => string,
   values: unknown[],
   options?: { suitsAnyValue?: boolean },
@@ -104,6 +106,7 @@ export async function findUnsettled(
   dimensions: number,
 ): Promise<UnsettledItems> {
   const [places] = await read<{ missing: string | null; others: string | null }>(
+    "check-trainings",
     (layout) => sql.findUnsettled(layout, filter?.text),
     [
       encodeTextArray(items.map(({ key }) => key)),
@@ -125,18 +128,19 @@ export async function* readTrainingRows<Item extends { key: string; revision: st
   items: readonly Item[],
 ): AsyncGenerator<{ item: Item; stored: TrainingRows }[], void, undefined> {
   const sizes = new Map(
-    (await read<{ key: string; size: string }>(sql.readSizes, [items.map(({ key }) => key)])).map(({ key, size }) => [
-      key,
-      Number(size),
-    ]),
+    (await read<{ key: string; size: string }>("check-trainings", sql.readSizes, [items.map(({ key }) => key)])).map(
+      ({ key, size }) => [key, Number(size)],
+    ),
   );
   for (const batch of batches(items, ({ key }) => sizes.get(key) ?? 0, READ_LIMITS)) {
     const keys = batch.map(({ key }) => key);
     const revisions = batch.map(({ revision }) => revision);
-    const rows = await read<StoredRow>(
-      (layout) => sql.readStored(layout, filter?.text),
-      [keys, revisions, ticket, ...(filter?.values ?? [])],
-    );
+    const rows = await read<StoredRow>("check-trainings", (layout) => sql.readStored(layout, filter?.text), [
+      keys,
+      revisions,
+      ticket,
+      ...(filter?.values ?? []),
+    ]);
     yield batch.flatMap((item, index) => {
       const row = rows[index];
       return row ? { item, stored: parseRow(row) } : [];
@@ -169,7 +173,7 @@ export async function* readVectors<Chunk extends ChunkKey>(
   chunks: readonly Chunk[],
 ): AsyncGenerator<{ chunk: Chunk; vector: Float32Array }[], void, undefined> {
   for (const batch of batches(chunks, () => 0, VECTOR_LIMITS)) {
-    const rows = await read<ChunkKey & { embedding: string }>(sql.readVectors, [
+    const rows = await read<ChunkKey & { embedding: string }>("check-vectors", sql.readVectors, [
       batch.map(({ key }) => key),
       batch.map(({ id }) => id),
     ]);

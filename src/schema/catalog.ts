@@ -62,7 +62,7 @@ LEFT JOIN pg_catalog.pg_class m ON m.relnamespace = n.oid AND m.relname = 'migra
 
 /** @param profileId - the profile whose vector indexes are read */
 export async function readCatalog(database: Queryable, schema: string, profileId: number): Promise<Catalog> {
-  const [row] = await query<CatalogRow>(database, READ_CATALOG, [schema]);
+  const [row] = await query<CatalogRow>(database, "read-catalog", READ_CATALOG, [schema]);
   if (!row) throw new SchemaError("SCHEMA_MISSING", "The system catalogs of the database could not be read");
   return {
     extension:
@@ -121,6 +121,7 @@ export async function readMigrations(database: Queryable, schema: string): Promi
   const migration = `${quoteIdentifier(schema, "schema")}.migration`;
   const [row] = await query<{ version: string | null; breaking: string | null }>(
     database,
+    "read-migrations",
     `SELECT max(version)::text AS version, max(version) FILTER (WHERE breaking)::text AS breaking FROM ${migration}`,
   );
   return { version: Number(row?.version ?? 0), breakingVersion: Number(row?.breaking ?? 0) };
@@ -160,6 +161,7 @@ export async function readActiveProfile(database: Queryable, schema: string): Pr
   const profile = `${quoteIdentifier(schema, "schema")}.profile`;
   const [row] = await query<ProfileRow>(
     database,
+    "read-profile",
     // Read through to_jsonb, since schemas before version 4 have no column text_search.
     `SELECT id::text AS id, dimensions::text AS dimensions, model, query_prefix, document_prefix, pg_catalog.to_jsonb(p) ->> 'text_search' AS text_search
       FROM ${profile} p WHERE status = 'active'`,

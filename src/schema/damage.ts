@@ -63,7 +63,7 @@ UNION ALL SELECT 'index', ic.relname FROM pg_catalog.pg_index i JOIN c ON c.oid 
 
 /** Reads the existing parts of a schema. */
 async function readParts(database: Queryable, schema: string): Promise<Set<string>> {
-  const rows = await query<Part>(database, READ_PARTS, [schema]);
+  const rows = await query<Part>(database, "find-damage", READ_PARTS, [schema]);
   return new Set(rows.map(nameOf));
 }
 

@@ -4,11 +4,13 @@ import { isVersionAtLeast, requireActiveProfile, readCatalog } from "./catalog.j
 import { inTransaction, query, sqlStateOf, type DatabasePool, type Queryable } from "../postgres/database.js";
 import { chunkTable, namesOf, type Layout } from "./layout.js";
 import { liftTimeouts, withoutTimeouts } from "../postgres/timeouts.js";
+import { boundedPool } from "../postgres/bounded-database.js";
 import { readVectorIndexes, type VectorIndexes } from "./vector-index-catalog.js";
 import {
   createVectorIndex,
   dropVectorIndex,
   isShortOfSharedMemory,
+  serialBuildNotice,
   OLDEST_SAFE_PARALLEL_BUILD,
   type VectorIndexDefinition,
 } from "./vector-index-sql.js";
@@ -93,8 +95,10 @@ export async function buildAfterLoad(pool: DatabasePool, layout: Layout, setting
         build(client, layout, { type, dimensions, ...recordedHnsw }, { ...settings, parallelWorkers }),
       );
     } catch (error) {
-      if (isShortOfSharedMemory(error) && parallelWorkers !== 0) parallelWorkers = 0;
-      else if (!DUPLICATES.has(sqlStateOf(error) ?? "")) throw error;
+      if (isShortOfSharedMemory(error) && parallelWorkers !== 0) {
+        parallelWorkers = 0;
+        boundedPool(pool).notify(serialBuildNotice(error));
+      } else if (!DUPLICATES.has(sqlStateOf(error) ?? "")) throw error;
     }
   }
 }
@@ -102,12 +106,12 @@ export async function buildAfterLoad(pool: DatabasePool, layout: Layout, setting
 /** Updates the planner's statistics, so that it knows from the first search on how many rows a filter matches. */
 export async function analyzeAfterLoad(pool: Queryable, layout: Layout): Promise<void> {
   const { chunk, indexed } = namesOf(layout);
-  await query(pool, `ANALYZE ${chunk}, ${indexed}`);
+  await query(pool, "analyze", `ANALYZE ${chunk}, ${indexed}`);
 }
 
 async function drop(pool: DatabasePool, layout: Layout, type: VectorIndexType): Promise<void> {
   const statement = dropVectorIndex(namesOf(layout), layout.profileId, type);
-  await withoutTimeouts(pool, (client) => query(client, statement));
+  await withoutTimeouts(pool, (client) => query(client, "build-vector-index", statement));
 }
 
 async function build(
@@ -118,24 +122,25 @@ async function build(
 ): Promise<void> {
   const names = namesOf(layout);
   await liftTimeouts(client);
-  await query(client, CHECK_CONNECTION);
+  await query(client, "set-parameters", CHECK_CONNECTION);
   const set = "SELECT pg_catalog.set_config($1, $2, true)";
   if (maintenanceWorkMem !== undefined) {
-    await query(client, set, ["maintenance_work_mem", maintenanceWorkMem]);
+    await query(client, "set-parameters", set, ["maintenance_work_mem", maintenanceWorkMem]);
   }
   if (parallelWorkers !== undefined) {
-    await query(client, set, ["max_parallel_maintenance_workers", parallelWorkers.toString()]);
+    await query(client, "set-parameters", set, ["max_parallel_maintenance_workers", parallelWorkers.toString()]);
   }
-  await query(client, createVectorIndex(names, layout.profileId, definition));
+  await query(client, "build-vector-index", createVectorIndex(names, layout.profileId, definition));
   await query(
     client,
+    "record-vector-index",
     `UPDATE ${names.profile} SET vector_index = $2, vector_index_next = NULL WHERE id = $1 AND vector_index_next = $2`,
     [layout.profileId, definition.type],
   );
 }
 
 async function hasChunks(database: Queryable, layout: Layout): Promise<boolean> {
-  const rows = await query(database, `SELECT FROM ${namesOf(layout).chunk} LIMIT 1`);
+  const rows = await query(database, "find-any-chunk", `SELECT FROM ${namesOf(layout).chunk} LIMIT 1`);
   return rows.length > 0;
 }
 
@@ -143,6 +148,7 @@ async function hasChunks(database: Queryable, layout: Layout): Promise<boolean> 
 async function requireOwner(database: Queryable, layout: Layout): Promise<void> {
   const [row] = await query<{ may_create: string }>(
     database,
+    "check-rights",
     `SELECT (pg_catalog.pg_has_role(c.relowner, 'USAGE') AND pg_catalog.has_schema_privilege(n.oid, 'CREATE'))::text AS may_create
     FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = $2
     WHERE n.nspname = $1`,
@@ -163,15 +169,18 @@ async function keepParameters(
   { vectorIndex: { m, efConstruction }, recordedHnsw }: VectorIndexes,
 ): Promise<void> {
   if (m === recordedHnsw?.m && efConstruction === recordedHnsw?.efConstruction) return;
-  await query(database, `UPDATE ${namesOf(layout).profile} SET hnsw_m = $2, hnsw_ef_construction = $3 WHERE id = $1`, [
-    layout.profileId,
-    m,
-    efConstruction,
-  ]);
+  await query(
+    database,
+    "record-vector-index",
+    `UPDATE ${namesOf(layout).profile} SET hnsw_m = $2, hnsw_ef_construction = $3 WHERE id = $1`,
+    [layout.profileId, m, efConstruction],
+  );
 }
 
 /** 0 for a pgvector whose parallel builds are unsafe; otherwise `undefined`, the server's setting. */
-async function safeWorkers(database: Queryable, layout: Layout): Promise<number | undefined> {
-  const { extension } = await readCatalog(database, layout.schema, layout.profileId);
-  return isVersionAtLeast(extension?.version ?? "", OLDEST_SAFE_PARALLEL_BUILD) ? undefined : 0;
+async function safeWorkers(pool: DatabasePool, layout: Layout): Promise<number | undefined> {
+  const { extension } = await readCatalog(pool, layout.schema, layout.profileId);
+  if (isVersionAtLeast(extension?.version ?? "", OLDEST_SAFE_PARALLEL_BUILD)) return undefined;
+  boundedPool(pool).notify(serialBuildNotice());
+  return 0;
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { query, type HostNumber, type Queryable } from "../postgres/database.js";
+import { boundedPool } from "../postgres/bounded-database.js";
+import { query, type DatabasePool, type HostNumber, type Queryable } from "../postgres/database.js";
 import { chunkTable, type Layout } from "./layout.js";
 
 /** The progress of an index build, as Postgres reports it. A count that does not apply to the phase is 0. */
@@ -30,7 +31,7 @@ WHERE p.datname = pg_catalog.current_database()`;
  * @param work - gets a signal that fires if `onProgress` throws; the call then throws that error
  */
 export async function reportingProgress<T>(
-  database: Queryable,
+  database: DatabasePool,
   layout: Layout,
   onProgress: ((progress: IndexProgress) => void) | undefined,
   work: (signal: AbortSignal | undefined) => Promise<T>,
@@ -39,12 +40,25 @@ export async function reportingProgress<T>(
   onProgress({ phase: "initializing", blocksDone: 0, blocksTotal: 0, tuplesDone: 0, tuplesTotal: 0 });
   const finished = new AbortController();
   const failed = new AbortController();
+  const { host, notify } = boundedPool(database);
+  // Without notices: a pool of one client is not slow, its client builds the index.
+  const reader = boundedPool(host, { signal: finished.signal }, () => undefined);
+  let isNotified = false;
+  const notifyOnce = (cause: unknown): undefined => {
+    if (isNotified || isAborted(finished.signal)) return;
+    isNotified = true;
+    notify({
+      code: "NO_PROGRESS",
+      message: "The progress of the index build cannot be read, so it is not reported. The build goes on",
+      cause,
+    });
+  };
   const report = async (): Promise<void> => {
     for (;;) {
       await sleep(INTERVAL_MS, undefined, { signal: finished.signal }).catch(() => undefined);
       if (finished.signal.aborted) return;
       // An error here must not fail the build.
-      const progress = await readProgress(database, layout).catch(() => undefined);
+      const progress = await readProgress(reader, layout).catch(notifyOnce);
       if (isAborted(finished.signal)) return;
       if (progress) onProgress(progress);
     }
@@ -74,7 +88,7 @@ async function readProgress(database: Queryable, { schema, profileId }: Layout):
     blocks_total: HostNumber;
     tuples_done: HostNumber;
     tuples_total: HostNumber;
-  }>(database, READ_PROGRESS, [schema, chunkTable(profileId)]);
+  }>(database, "read-build-progress", READ_PROGRESS, [schema, chunkTable(profileId)]);
   return (
     row && {
       phase: row.phase,

@@ -116,7 +116,7 @@ export async function readSchemaState(
 ): Promise<SchemaState> {
   // Not known yet; the statement depends neither on the type of ids nor on the schema of the extension.
   const provisional: Layout = { schema, profileId, idType: "text", extensionSchema: "public" };
-  const [row] = await query<StateRow>(database, readState(provisional), [schema, chunkTable(profileId)]);
+  const [row] = await query<StateRow>(database, "read-schema", readState(provisional), [schema, chunkTable(profileId)]);
   const idType: IdType | undefined = row && idTypeOf(row.id_type);
   if (!row || !idType) {
     throw new SchemaError(

@@ -56,7 +56,7 @@ export async function readVectorIndexes(
   profileId: number,
   hasProfile = true,
 ): Promise<VectorIndexes> {
-  const rows = await query<IndexRow>(database, readIndexes(schema, hasProfile), [
+  const rows = await query<IndexRow>(database, "read-vector-indexes", readIndexes(schema, hasProfile), [
     schema,
     chunkTable(profileId),
     vectorIndexTypes.map((type) => vectorIndexName(profileId, type)),

@@ -1,3 +1,4 @@
+import type { Notice } from "../calls/notices.js";
 import { sqlStateOf } from "../postgres/database.js";
 import type { Names } from "./layout.js";
 import { indexedForm, vectorIndexName, type VectorIndexType } from "./vector-index.js";
@@ -31,6 +32,17 @@ const SHORT_OF_SHARED_MEMORY = new Set(["53100", "53200"]);
 /** Whether a build may succeed without parallel workers, which need shared memory for `maintenance_work_mem`. */
 export function isShortOfSharedMemory(error: unknown): boolean {
   return SHORT_OF_SHARED_MEMORY.has(sqlStateOf(error) ?? "");
+}
+
+/** @param cause - the failure of a parallel build; `undefined` if none was tried, because pgvector's are not safe */
+export function serialBuildNotice(cause?: unknown): Notice {
+  const message =
+    cause === undefined
+      ? `The vector index is built without parallel workers: those of pgvector before ${OLDEST_SAFE_PARALLEL_BUILD} can ` +
+        "overwrite memory"
+      : "The vector index is built again without parallel workers, for which the server has too little shared memory: " +
+        "enlarge /dev/shm, or set a lower maintenance_work_mem";
+  return { code: "SERIAL_BUILD", message, cause };
 }
 
 /** The statement that creates a vector index. With `concurrently` it cannot run in a transaction. */

@@ -5,6 +5,7 @@ import {
   coverageOf,
   matchedPositions,
   ranking,
+  saturationOf,
   wordSearchColumns,
   type TextLayout,
   type TextPage,
@@ -47,9 +48,9 @@ found AS MATERIALIZED (
   SELECT training_id, id, distance, coverage, ${weights.vector} * (1 - distance) + ${weights.text} * coverage AS score
   FROM (SELECT training_id, id, distance, ${coverageOf("bm25", matching)} AS coverage
     FROM (SELECT training_id, id, coalesce(distance, (${ofChunk(distanceOf(layout))})) AS distance,
-        coalesce(bm25, (${ofChunk(bm25Of("lexemes", matching))})) AS bm25
+        coalesce(bm25, (${ofChunk(bm25Of("lexemes", saturationOf("lexemes"), matching))})) AS bm25
       FROM (SELECT training_id, id, n.distance, m.bm25
-        FROM nearest n FULL JOIN matching m USING (training_id, id)) c OFFSET 0) c OFFSET 0) c
+        FROM nearest n FULL JOIN matching m USING (training_id, id)) c CROSS JOIN searched OFFSET 0) c OFFSET 0) c
   ORDER BY score DESC, training_id, id${isFirstFound(page) ? `\n  LIMIT ${page.k}` : ""}
 )
 ${withPositions(chunks, pageOf(chunks, "found", "score DESC", page), {

@@ -37,7 +37,13 @@ const SATURATION = 1.2;
 const LENGTH_NORMALIZATION = 0.75;
 
 /** Words are searched from the rarest on, as long as they match no more chunks than this: as many as are quickly read. */
-const MAX_CANDIDATES = 5000;
+const MAX_CANDIDATES = 3000;
+/**
+ * As long as the words searched so far have less than this share of the weight of all words, more chunks than that are read: else the
+ * best chunks may have none of these words. On 900 questions among 100,000 chunks, 98.6 % of the passages that are among the ten best
+ * of all chunks were found, and 96.8 % when only the number of chunks counted.
+ */
+const MIN_WEIGHT_SHARE = 0.3;
 /** Bounds the chunks that are ranked where even the rarest word is common, or all words are searched. */
 const MAX_RANKED = 20_000;
 /**
@@ -45,6 +51,8 @@ const MAX_RANKED = 20_000;
  * comparison with the words of each ranked chunk.
  */
 const MAX_QUESTION_WORDS = 128;
+/** Words whose score is written out in the statement. Most questions have no more words that tell something. */
+const WRITTEN_OUT_WORDS = 8;
 /** Counting stops here. A word missing from the planner's statistics is rare, unless the table was never analyzed. */
 const MAX_COUNTED = 10_000;
 
@@ -114,19 +122,44 @@ export function coverageOf(bm25: string, { corrects }: Pick<TextSearchShape, "co
   return `coalesce(${bm25} / (SELECT ${SATURATION + 1} * sum(${weight}) FROM word), 0)`;
 }
 
-/** SQL of the BM25 of a chunk's lexemes for the question; `NULL` if it has none of the question's words. */
-export function bm25Of(lexemes: string, { corrects }: Pick<TextSearchShape, "corrects">): string {
-  const scored = (asked: string, score: string, from: string): string => `SELECT ${score}
-    FROM unnest(ts_filter(setweight(${lexemes}, 'A', (SELECT ${asked})), '{a}')) AS u
-    CROSS JOIN LATERAL (SELECT cardinality(u.positions) AS times) t
-    JOIN ${from} w ON w.lexeme = u.lexeme`;
-  const score = `w.weight * times * ${SATURATION + 1} / (times + ${SATURATION} * (${1 - LENGTH_NORMALIZATION}
-      + ${LENGTH_NORMALIZATION} * length(${lexemes}) / (SELECT average_length FROM sample)))`;
-  const exact = `(${scored("lexemes FROM question", `sum(${score})`, "word")})`;
-  if (!corrects) return exact;
+/**
+ * SQL of the BM25 of a chunk's lexemes for the question; `NULL` if it has none of the question's words. `queries` and `weights` are
+ * those of `searched`.
+ *
+ * The first words are written out, since a subquery over the words of each chunk takes several times as long.
+ *
+ * @param saturation - SQL of {@link saturationOf} these lexemes
+ */
+export function bm25Of(lexemes: string, saturation: string, { corrects }: Pick<TextSearchShape, "corrects">): string {
+  const score = (query: string, weight: string): string =>
+    `${weight} * (1 - ${saturation} / (${timesOf(lexemes, query)} + ${saturation}))`;
+  const writtenOut = Array.from({ length: WRITTEN_OUT_WORDS }, (_, place) => {
+    return `coalesce(${score(`queries[${place + 1}]`, `weights[${place + 1}]`)}, 0)`;
+  });
+  const others = `(SELECT sum(${score("w.query", "w.weight")}) FROM unnest(queries[${WRITTEN_OUT_WORDS + 1}:], weights[${WRITTEN_OUT_WORDS + 1}:]) AS w (query, weight))`;
+  const exact = `${writtenOut.join("\n      + ")}
+      + CASE WHEN cardinality(queries) > ${WRITTEN_OUT_WORDS} THEN ${others} ELSE 0 END`;
   // Of the words that one word is read as, the best one counts.
-  const best = scored("array_agg(lexeme) FROM reading", `max(${score}) AS best`, "reading");
-  return `nullif(coalesce(${exact}, 0) + coalesce((SELECT ${CORRECTED_SHARE} * sum(best) FROM (${best} GROUP BY w.asked) r), 0), 0)`;
+  const corrected = `(SELECT coalesce(sum(best), 0) FROM (SELECT max(${score("r.query", "r.weight")}) AS best FROM reading r GROUP BY r.asked) r)`;
+  return `nullif(${SATURATION + 1} * (${exact}${corrects ? `\n      + ${CORRECTED_SHARE} * ${corrected}` : ""}), 0)`;
+}
+
+/** SQL of how slowly BM25 grows with the occurrences of a word: the longer the chunk, the more slowly. */
+export function saturationOf(lexemes: string): string {
+  return `${SATURATION}::float8 * (${1 - LENGTH_NORMALIZATION}::float8
+      + ${LENGTH_NORMALIZATION}::float8 * length(${lexemes}) / (SELECT average_length FROM sample))`;
+}
+
+/**
+ * SQL of how often lexemes have a word: the inverse of `ts_rank`, which is a function of this number for a query of one word. With n
+ * positions, it is the sum of 1 / i² for i from 1 to n, divided by that sum for all i, π² / 6. What is missing to the whole sum is
+ * close to 1 / (n + 0.5), so n is its inverse, rounded. `unnest` and `ts_filter` copy the lexemes and take much longer.
+ *
+ * @see https://github.com/postgres/postgres/blob/REL_17_STABLE/src/backend/utils/adt/tsrank.c calc_rank_or
+ * @see https://dlmf.nist.gov/5.15 the asymptotic expansion of the trigamma function
+ */
+function timesOf(lexemes: string, query: string): string {
+  return `round(1 / (${Math.PI ** 2 / 6}::float8 * (1 - ts_rank('{1, 1, 1, 1}', ${lexemes}, ${query}))) - 0.5::float8)`;
 }
 
 /**
@@ -135,8 +168,7 @@ export function bm25Of(lexemes: string, { corrects }: Pick<TextSearchShape, "cor
  * A compound that no chunk has does not count, as its parts do, nor do unknown parts of one that chunks have: `e-mail` and `email` are the
  * same word.
  *
- * Unnesting lexemes takes most of the time, so only the question's are unnested. OFFSET 0 keeps Postgres from counting a
- * word again for each use of its count.
+ * OFFSET 0 keeps Postgres from counting a word again for each use of its count.
  *
  * @param parameters - those that hold the question, and the close words if it corrects
  */
@@ -148,7 +180,10 @@ export function ranking(
 ): string {
   const { chunk } = namesOf(layout);
   const [known, found] = hasManyChunks ? estimatedChunks(layout) : ["", countedChunks(layout, undefined)];
-  const isChosen = onlyRareWords ? `total <= ${MAX_CANDIDATES} OR total - found < ${limit ?? MAX_CANDIDATES}` : "true";
+  const isChosen = onlyRareWords
+    ? `total <= ${MAX_CANDIDATES} OR total - found < ${limit ?? MAX_CANDIDATES}
+      OR total <= ${MAX_RANKED} AND rarer_weight < ${MIN_WEIGHT_SHARE} * whole_weight`
+    : "true";
   // The common words of a question are in most chunks: under a filter, only the filter's index is of use.
   const finds = onlyRareWords || !hasManyChunks || condition === undefined;
   const matches = finds ? IS_CHOSEN : `CASE WHEN ${IS_CHOSEN} THEN true ELSE false END`;
@@ -185,14 +220,20 @@ ${corrects ? `${reading},\n` : ""}chosen AS MATERIALIZED (
   SELECT (string_agg(query::text, ' | ') FILTER (WHERE is_chosen))::tsquery AS query,
     count(*) FILTER (WHERE NOT is_chosen) AS left_out
   FROM (SELECT query, ${isChosen} AS is_chosen
-    FROM (SELECT query, found, sum(found) OVER rarest AS total FROM ${corrects ? ANY_WORD : "word WHERE found > 0"}
+    FROM (SELECT query, found, sum(found) OVER rarest AS total, sum(weight) OVER rarest - weight AS rarer_weight,
+        sum(weight) OVER () AS whole_weight
+      FROM ${corrects ? ANY_WORD : "word WHERE found > 0"}
       WINDOW rarest AS (ORDER BY found, lexeme ROWS UNBOUNDED PRECEDING)) w) w
+),
+searched AS MATERIALIZED (
+  SELECT array_agg(query) AS queries, array_agg(weight) AS weights FROM word WHERE found > 0
 ),
 matching AS MATERIALIZED (
   SELECT training_id, id, bm25
-  FROM (SELECT training_id, id, ${bm25Of("c.lexemes", { corrects })} AS bm25
-    FROM (${chunks.select("training_id, id, lexemes", matches, "may find rows")}
-      ${hasManyChunks ? `LIMIT ${MAX_RANKED}` : "OFFSET 0"}) c OFFSET 0) c
+  FROM (SELECT training_id, id, ${bm25Of("lexemes", "saturation", { corrects })} AS bm25
+    FROM (SELECT training_id, id, lexemes, queries, weights, ${saturationOf("lexemes")} AS saturation
+      FROM searched CROSS JOIN (${chunks.select("training_id, id, lexemes", matches, "may find rows")}
+        ${hasManyChunks ? `LIMIT ${MAX_RANKED}` : "OFFSET 0"}) c OFFSET 0) c OFFSET 0) c
   ORDER BY bm25 DESC, training_id, id
   LIMIT ${limit ?? "ALL"}
 )`;
@@ -200,8 +241,8 @@ matching AS MATERIALIZED (
 
 const IS_CHOSEN = "lexemes @@ (SELECT query FROM chosen)";
 /** Words of the question that chunks have, and those that others are read as. */
-const ANY_WORD = `(SELECT lexeme, query, found FROM word WHERE found > 0
-        UNION SELECT lexeme, query, found FROM reading) w`;
+const ANY_WORD = `(SELECT lexeme, query, found, weight FROM word WHERE found > 0
+        UNION SELECT lexeme, query, found, weight FROM reading) w`;
 
 /** SQL that counts the chunks with the word `w`, up to a limit. */
 function countedChunks(layout: TextLayout, limit: number | undefined): string {

@@ -2,6 +2,7 @@ import { throwIfAborted } from "../errors.js";
 import { sqlStateOf, type Queryable } from "../postgres/database.js";
 import { hostClient } from "../postgres/host-client.js";
 import { NamedStatements } from "../postgres/named-statements.js";
+import type { StatementName } from "../postgres/statement-names.js";
 import type { KnownSchema } from "../schema/known-schema.js";
 import { namesOf, type Layout } from "../schema/layout.js";
 import { SchemaChanged } from "../schema/schema-change.js";
@@ -35,11 +36,16 @@ export class CurrentStatements {
    * @throws {@link SchemaChanged} when the schema is another one than is known
    * @throws {@link DatabaseError} | {@link SchemaError}
    */
-  async query<Row>(text: string, values: unknown[], options: { keepsPlan: boolean }): Promise<Row[]> {
+  async query<Row>(
+    name: StatementName,
+    text: string,
+    values: unknown[],
+    options: { keepsPlan: boolean },
+  ): Promise<Row[]> {
     const { acceptedVersions, version } = this.#state;
     const guarded = this.#guarded(text, values.length);
     try {
-      return await this.#statements.query<Row>(guarded, [...values, acceptedVersions, version], options);
+      return await this.#statements.query<Row>(name, guarded, [...values, acceptedVersions, version], options);
     } catch (error) {
       throw isOtherSchema(error) ? new SchemaChanged(error) : error;
     }

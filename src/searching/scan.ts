@@ -86,6 +86,8 @@ const EXACT_SEARCH_REASONS = {
   "gave up":
     "the vector index scan gave up before it found enough chunks: the filter matches few of the nearest, or the index " +
     "holds many deleted ones; raise hnsw.max_scan_tuples so that it scans further, or VACUUM to clean up the index",
+  "few trainings": `the ${MAX_EF_SEARCH} nearest belong to fewer trainings than were asked for: ask for fewer, or for more chunks of each`,
+  "rare words": "those with the rare words of the question were too few: the filter excludes most of them",
 };
 
 /** Notifies the host that a search of a large table could not use the vector index. */
@@ -97,6 +99,11 @@ export function notifyExactSearch(notify: Notify, reason: keyof typeof EXACT_SEA
 /** Notifies the host if a large table has no usable vector index. */
 export function notifyMissingIndex(notify: Notify, state: SchemaState): void {
   if (isLarge(state) && state.type === undefined) notifyExactSearch(notify, "missing");
+}
+
+/** Notifies the host that a search of a large table examines all chunks, although there is a vector index. */
+export function notifyAllChunks(notify: Notify, state: SchemaState): void {
+  if (isLarge(state) && state.type !== undefined) notifyExactSearch(notify, "few trainings");
 }
 
 /** How many of the best chunks a search examines; `undefined` for all. */
@@ -150,6 +157,7 @@ export async function examineNearest<Row extends ExaminedRow>(
 ): Promise<Examined<Row>> {
   const usesIndex = limit !== undefined && isLarge(state);
   let ran: SearchPlan = usesIndex ? "planner's" : "exact";
+  if (limit === undefined) notifyAllChunks(notify, state);
   const rows = await orExact(ran, notify, (plan) => run((ran = plan)));
   const isShort = (found: Row[]): boolean => limit === undefined || Number(found[0]?.examined ?? 0) < limit;
   if (ran === "exact" || !isShort(rows)) return { rows, examinedAll: isShort(rows) };

@@ -7,6 +7,8 @@ import type { SearchPlan } from "../search-sql/vector-search-sql.js";
 export interface SearchCache {
   /** The plan that the planner chose, by the key of a search; see {@link planKeyOf}. */
   plans: Map<string, Promise<SearchPlan>>;
+  /** The keys of searches for which the scan of the vector index gave up: they compare all chunks since. */
+  gaveUp: Set<string>;
   /** The texts of statements by what they are written from: writing one costs more than the rest of a search in this process. */
   statements: Map<string, string>;
   /** The same texts with the condition on the version of the schema. */
@@ -17,7 +19,12 @@ const caches = new WeakMap<SchemaState, SearchCache>();
 
 /** The cache that belongs to one look at the schema. */
 export function cacheOf(state: SchemaState): SearchCache {
-  return getOrSet(caches, state, () => ({ plans: new Map(), statements: new Map(), guarded: new Map() }));
+  return getOrSet(caches, state, () => ({
+    plans: new Map(),
+    gaveUp: new Set(),
+    statements: new Map(),
+    guarded: new Map(),
+  }));
 }
 
 /** Entries of a cache. An application makes few different searches; filters that users write could make any number. */

@@ -14,6 +14,8 @@ import { searchByVector, type SearchTarget } from "./vector-search.js";
 import type { KnownSchema } from "../schema/known-schema.js";
 import { requireTextSearch, searchHybrid, searchText, searchTextOnly } from "./text-search.js";
 import { reranked, type CheckedRerank } from "./rerank.js";
+import { beginTrace, traceSearch } from "./search-trace.js";
+import type { SearchTrace } from "../calls/tracing.js";
 import { withTimeLimit } from "../calls/time-limit.js";
 import type { Hit, TrainingHit } from "../hit-types.js";
 import type { CompiledSynonyms } from "../words/synonyms.js";
@@ -62,14 +64,24 @@ export class Searcher {
   /** Finds hits, best first. @throws {@link InvalidArgumentError} for bad arguments, before anything is embedded */
   async find(query: Query, options: AnySearchOptions): Promise<Hit[] | TrainingHit[]> {
     const checked = checkSearch(options, this.#parts);
-    return withTimeLimit(options, async (signal) => {
+    const find = async (signal: AbortSignal | undefined): Promise<Hit[] | TrainingHit[]> => {
       const { client, onTextOnly } = options;
       const call = { client, signal, onTextOnly };
       const { rerank } = checked;
       if (rerank) return this.#findReranked(query, { ...checked, rerank }, call);
       const found = await this.#find(query, checked, call);
       return checked.strategy === "trainings" ? toTrainingHits(found) : found.map(({ hit }) => hit);
-    });
+    };
+    return traceSearch(
+      () => this.#traceOf(query, checked),
+      () => withTimeLimit(options, find),
+      (hits) => hits,
+    );
+  }
+
+  #traceOf(query: Query, checked: CheckedSearch): SearchTrace {
+    const { knownSchema, embedder } = this.#parts;
+    return beginTrace(query, checked, { schema: knownSchema.layout.schema, model: embedder.model });
   }
 
   async #find(query: Query, checked: CheckedSearch, call: CallOptions): Promise<Found[]> {
@@ -96,7 +108,11 @@ export class Searcher {
   async findChunks(query: Query, options: Omit<AnySearchOptions, "mode" | "strategy">): Promise<FoundChunk[]> {
     const checked = this.check(options);
     const { client } = options;
-    return withTimeLimit(options, (signal) => this.#findChunks(query, checked, { client, signal }));
+    return traceSearch(
+      () => this.#traceOf(query, checked),
+      () => withTimeLimit(options, (signal) => this.#findChunks(query, checked, { client, signal })),
+      (found) => found.map(({ hit }) => hit),
+    );
   }
 
   async #findChunks(query: Query, checked: CheckedSearch, call: CallOptions): Promise<FoundChunk[]> {

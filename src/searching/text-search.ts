@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from "../errors.js";
 import { mapInTurns } from "../calls/turns.js";
 import { encodeVector } from "../postgres/codec.js";
+import type { StatementName } from "../postgres/statement-names.js";
 import type { HostNumber } from "../postgres/database.js";
 import { metadataOfTraining, toFound, toPassage, type Found, type PassageRow } from "./hits.js";
 import {
@@ -8,6 +9,7 @@ import {
   orExact,
   widenUntilFull,
   scanFor,
+  notifyAllChunks,
   notifyExactSearch,
   notifyMissingIndex,
   type Examined,
@@ -72,6 +74,7 @@ export async function searchText(target: SearchTarget, search: TextSearch): Prom
   const question = questionOf(asked, layout.textSearch);
   const find = (closeWords: CloseWords): Promise<TextRow[]> =>
     findPage(target, { ...search, closeWords }, k, { hasVector: false }, ({ words }) => ({
+      name: "search-by-words",
       text: matchingChunks(layout, words, search),
       values: [question, ...closeWords, ...(condition?.values ?? [])],
     }));
@@ -114,6 +117,7 @@ export async function searchHybrid(target: SearchTarget, search: HybridSearch): 
       const { words, plan } = halves;
       const { shape, efSearch } = scanFor(search, target.dimensions, { limit: words.limit, plan }, state);
       return {
+        name: "search-hybrid",
         text: scoredChunks(layout, shape, words, search),
         values: [vector, efSearch, question, ...closeWords, ...(condition?.values ?? [])],
       };
@@ -151,12 +155,19 @@ async function findCorrected<Row extends TextRow>(
   const unknown = row ? (JSON.parse(row.unknown ?? "[]") as string[]) : undefined;
   const typed = question !== undefined && unknown?.length !== 0 ? correctableWords(question, layout.textSearch) : [];
   if (typed.length === 0) return rows;
-  const read: Read = (text, values) => statements.query(text, values, { keepsPlan: false });
+  const read: Read = (text, values) => statements.query("find-close-words", text, values, { keepsPlan: false });
   const closeWords = await findCloseWords(read, layout, typed, unknown);
   return closeWords.length === 0 ? rows : find([JSON.stringify(closeWords)]);
 }
 
-type StatementOf = (halves: Halves, state: SchemaState) => { text: string; values: unknown[] };
+type StatementOf = (
+  halves: Halves,
+  state: SchemaState,
+) => {
+  name: StatementName;
+  text: string;
+  values: unknown[];
+};
 
 /** Runs a statement; if trainings count, again with a higher limit while its chunks belong to too few of them. */
 async function findPage<Row extends PassageRow & HalvesRow>(
@@ -170,6 +181,7 @@ async function findPage<Row extends PassageRow & HalvesRow>(
   if (hasVector) notifyMissingIndex(target.notify, state);
   const examine = (limit: ExamineLimit): Promise<Examined<Row>> => {
     const usesIndex = hasVector && limit !== undefined && isLarge(state);
+    if (hasVector && limit === undefined) notifyAllChunks(target.notify, state);
     const plan = usesIndex ? "planner's" : "exact";
     return examineByHalves(target, search, state, { words: wordsShape(search, state, limit), plan }, statement);
   };
@@ -214,15 +226,17 @@ async function examineByHalves<Row extends HalvesRow>(
   // A prepared plan does not know the filter's values.
   const keepsPlan = statements.areKept && isLarge(state) && condition === undefined;
   const run = (halves: Halves): Promise<Row[]> => {
-    const { text, values } = statement(halves, state);
-    return statements.query<Row>(text, values, { keepsPlan });
+    const { name, text, values } = statement(halves, state);
+    return statements.query<Row>(name, text, values, { keepsPlan });
   };
   const isShort = (found: HostNumber | undefined): boolean => limit === undefined || Number(found ?? 0) < limit;
   const examinedAll = ([row]: Row[]): boolean => isShort(row?.near) && isShort(row?.matched);
 
   // As long as the schema's cache lives, a filter that made the scan give up is searched exactly.
   const planKey = `by halves ${condition ? planKeyOf(limit ?? 0, limit ?? 0, condition) : (limit ?? 0)}`;
-  let ran = plan === "exact" ? plan : ((await cacheOf(state).plans.get(planKey)) ?? plan);
+  const { plans, gaveUp: gaveUpBefore } = cacheOf(state);
+  if (plan !== "exact" && gaveUpBefore.has(planKey)) notifyExactSearch(notify, "gave up");
+  let ran = plan === "exact" ? plan : ((await plans.get(planKey)) ?? plan);
   const rows = await orExact(ran, notify, (next) => run({ words, plan: (ran = next) }));
   const [row] = rows;
   const gaveUp = ran !== "exact" && isShort(row?.near);
@@ -234,9 +248,13 @@ async function examineByHalves<Row extends HalvesRow>(
   if (!gaveUp && !missedWords) return { rows, examinedAll: examinedAll(rows) };
 
   if (gaveUp) {
-    void cached(cacheOf(state).plans, planKey, () => Promise.resolve("exact"));
-    if (state.type !== undefined) notifyExactSearch(notify, "gave up");
+    void cached(plans, planKey, () => Promise.resolve("exact"));
+    if (state.type !== undefined) {
+      if (plans.has(planKey)) gaveUpBefore.add(planKey);
+      notifyExactSearch(notify, "gave up");
+    }
   }
+  if (missedWords) notifyExactSearch(notify, "rare words");
   const widened = { ...words, onlyRareWords: words.onlyRareWords && !missedWords };
   const all = await orExact(gaveUp ? "exact" : ran, notify, (next) => run({ words: widened, plan: next }));
   return { rows: all, examinedAll: examinedAll(all) };

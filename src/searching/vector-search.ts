@@ -1,5 +1,6 @@
 import type { Condition } from "../filtering/condition.js";
 import { encodeVector } from "../postgres/codec.js";
+import type { StatementName } from "../postgres/statement-names.js";
 import type { Notify } from "../calls/notices.js";
 import { mapInTurns } from "../calls/turns.js";
 import { toFound, type FoundChunk, type HitRow } from "./hits.js";
@@ -16,7 +17,7 @@ import {
   type Scan,
 } from "./scan.js";
 import { cached, cacheOf, learnPlan, planKeyOf } from "./search-cache.js";
-import { searchChunks, type SearchPlan } from "../search-sql/vector-search-sql.js";
+import { searchChunks, type SearchPlan, type SearchShape } from "../search-sql/vector-search-sql.js";
 import { isFirstFound, type Neighbors, type Page } from "../search-sql/page-sql.js";
 import type { CompiledSynonyms } from "../words/synonyms.js";
 import { isLarge, type SchemaState } from "../schema/known-schema.js";
@@ -73,7 +74,7 @@ export async function searchExactly(
   const { shape, efSearch } = scanFor(search, dimensions, { limit: search.k, plan: "exact" }, state);
   const text = searchChunks(state.layout, shape, search, { withEmbedding: false, neighbors: search.neighbors });
   const values = [encodeVector(search.vector), efSearch, ...(search.condition?.values ?? [])];
-  const rows = await statements.query<HitRow>(text, values, { keepsPlan: false });
+  const rows = await statements.query<HitRow>("search-exactly", text, values, { keepsPlan: false });
   return mapInTurns(rows, (row) => toFound(row, state.layout));
 }
 
@@ -88,8 +89,7 @@ async function nearestChunks(
   const { k, condition, neighbors } = search;
   const cache = cacheOf(state);
   const scanBy = (plan: SearchPlan): Scan => scanFor(search, dimensions, { limit: k, plan }, state);
-  const statement = (plan: SearchPlan): string => {
-    const { shape } = scanBy(plan);
+  const statement = (shape: SearchShape): string => {
     const write = (): string => searchChunks(state.layout, shape, search, { withEmbedding, neighbors });
     if ((shape.condition?.length ?? 0) > MAX_CACHED_CONDITION) return write();
     return cached(cache.statements, JSON.stringify([shape, withEmbedding, neighbors]), write);
@@ -97,23 +97,34 @@ async function nearestChunks(
   const { shape, efSearch } = scanBy("planner's");
   const values = [encodeVector(search.vector), efSearch, ...(condition?.values ?? [])];
   const keepsPlan = statements.areKept && isLarge(state);
-  const run = (plan: SearchPlan): Promise<HitRow[]> => statements.query<HitRow>(statement(plan), values, { keepsPlan });
+  const run = (next: SearchPlan): Promise<HitRow[]> => {
+    const scan = scanBy(next).shape;
+    return statements.query<HitRow>(nameOf(scan), statement(scan), values, { keepsPlan });
+  };
   const planKey = condition ? planKeyOf(k, shape.candidates, condition) : k.toString();
   const known = cache.plans.get(planKey);
   let plan: SearchPlan = "planner's";
   if (known) {
     plan = await known;
   } else if (keepsPlan && condition) {
-    plan = await learnPlan(cache, planKey, () => statements.explain(statement("planner's"), values));
+    plan = await learnPlan(cache, planKey, () => statements.explain(statement(shape), values));
   }
+  if (cache.gaveUp.has(planKey)) notifyExactSearch(notify, "gave up");
   let ran = plan;
   const rows = await orExact(plan, notify, (next) => run((ran = next)));
   // The scan of the vector index ends after 20,000 rows (hnsw.max_scan_tuples), even if rows that match the filter are
   // farther away. While VACUUM repairs the index after most chunks were replaced, it may find none at all.
   if (rows.length >= k || !isLarge(state) || ran === "exact") return rows;
-  if (keepsPlan) cache.plans.set(planKey, Promise.resolve("exact"));
+  if (keepsPlan) {
+    cache.plans.set(planKey, Promise.resolve("exact"));
+    if (state.type !== undefined) cache.gaveUp.add(planKey);
+  }
   if (state.type !== undefined) notifyExactSearch(notify, "gave up");
   return run("exact");
+}
+
+function nameOf({ plan }: SearchShape): StatementName {
+  return plan === "exact" ? "search-exactly" : "search-by-vector";
 }
 
 /** Finds the nearest chunks with a limit for each training, or of the nearest trainings. */
@@ -130,6 +141,7 @@ async function nearestOfTrainings(
       examineNearest(limit, state, notify, (plan) => {
         const { shape, efSearch } = scanFor(search, dimensions, { limit, plan }, state);
         return statements.query<HitRow & ExaminedRow>(
+          nameOf(shape),
           searchChunks(state.layout, shape, search, { withEmbedding, neighbors }),
           [vector, efSearch, ...(condition?.values ?? [])],
           { keepsPlan: false },

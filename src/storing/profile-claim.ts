@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { SchemaError } from "../errors.js";
-import type { Notify } from "../calls/notices.js";
+import type { Notice, Notify } from "../calls/notices.js";
 import { requireActiveProfile } from "../schema/catalog.js";
 import { query, type DatabasePool, type Queryable } from "../postgres/database.js";
 import { namesOf, type Layout } from "../schema/layout.js";
@@ -23,6 +23,13 @@ export interface ClaimTarget {
 /** How often a claim is tried while the profile is locked, and the pause between two attempts. */
 const MAX_ATTEMPTS = 10;
 const PAUSE_MS = 20;
+
+const CLAIM_IN_TRANSACTION: Notice = {
+  code: "LATE_CLAIM",
+  message:
+    "The pool has no spare client, or others keep the record of the model locked, so the host's transaction records the model: " +
+    "until it ends, all other writers of the schema wait",
+};
 
 /** Internal: the schema is not claimed for the model of a write. Nothing has been stored. */
 export class MissingClaim extends Error {}
@@ -72,7 +79,9 @@ export async function claimSchema(
   }
   await write(pool, client, notify, async (database) => {
     // Of many writers that find a new schema at the same time, most see it claimed here and need no lock.
-    if (!(await isClaimed(database, target))) await claimLocked(database, target);
+    if (await isClaimed(database, target)) return;
+    if (client) notify(CLAIM_IN_TRANSACTION);
+    await claimLocked(database, target);
   });
 }
 
@@ -87,6 +96,7 @@ async function claimUnlocked(database: Queryable, target: ClaimTarget): Promise<
   const { profile } = namesOf(target.layout);
   const [free] = await query(
     database,
+    "claim-model",
     `SELECT FROM ${profile} WHERE id = ${target.layout.profileId} FOR UPDATE SKIP LOCKED`,
   );
   if (free) await claimLocked(database, target);
@@ -115,7 +125,7 @@ export async function claimLocked(client: Queryable, target: ClaimTarget): Promi
   const { layout, claim } = target;
   const { profile } = namesOf(layout);
   // Writes lock this row until they commit: from here on no write is in progress, and all stored chunks are visible.
-  await query(client, `SELECT FROM ${profile} WHERE id = ${layout.profileId} FOR UPDATE`);
+  await query(client, "claim-model", `SELECT FROM ${profile} WHERE id = ${layout.profileId} FOR UPDATE`);
   if (await isClaimed(client, target)) return; // claimed by another call while this one waited for the lock
   const { id, dimensions, recorded } = await requireActiveProfile(client, layout.schema);
   const [model, queryPrefix, documentPrefix, ownDimensions] = claim;
@@ -131,6 +141,7 @@ export async function claimLocked(client: Queryable, target: ClaimTarget): Promi
   }
   await query(
     client,
+    "claim-model",
     `UPDATE ${profile} SET model = $1, query_prefix = $2, document_prefix = $3 WHERE id = ${layout.profileId}`,
     [model, queryPrefix, documentPrefix],
   );
@@ -143,6 +154,7 @@ export async function claimLocked(client: Queryable, target: ClaimTarget): Promi
 export async function mayHoldChunks(database: Queryable, layout: Layout): Promise<boolean> {
   const rows = await query(
     database,
+    "find-any-chunk",
     `SELECT WHERE EXISTS (SELECT FROM ${namesOf(layout).chunk})
       OR pg_catalog.current_setting('transaction_isolation') IN ('repeatable read', 'serializable')`,
   );

@@ -43,7 +43,7 @@ export async function remove(
 ): Promise<RemovalOutcome[]> {
   const values = condition?.values ?? [];
   const keys = trainings.map(({ key }) => key);
-  const admitted = await query<{ key: string }>(client, admitDeletes(layout, condition), [
+  const admitted = await query<{ key: string }>(client, "fence-deletes", admitDeletes(layout, condition), [
     keys,
     keys.map(() => ticket),
     trainings.map(({ revision }) => revision),
@@ -54,15 +54,21 @@ export async function remove(
   const admittedKeys = admitted.map(({ key }) => key);
   const admittedSet = new Set(admittedKeys);
   // Separate statements, so that they see what was committed while the fence waited for its locks.
-  const deleted = await query<{ key: string; chunks: string }>(client, sql.deleteIndexed(layout), [admittedKeys]);
-  await query(client, sql.deleteAllChunks(layout), [admittedKeys]);
+  const deleted = await query<{ key: string; chunks: string }>(client, "delete-positions", sql.deleteIndexed(layout), [
+    admittedKeys,
+  ]);
+  await query(client, "delete-chunks", sql.deleteAllChunks(layout), [admittedKeys]);
 
   const rejected = keys.filter((key) => !admittedSet.has(key));
   // A rejected training that meets the conditions has a newer version. Others do not exist for this index.
   const newer =
     rejected.length === 0
       ? []
-      : await query<{ key: string }>(client, sql.findTrainings(layout, condition), [scope, rejected, ...values]);
+      : await query<{ key: string }>(client, "find-superseded", sql.findTrainings(layout, condition), [
+          scope,
+          rejected,
+          ...values,
+        ]);
   const superseded = new Set(newer.map(({ key }) => key));
   const chunks = new Map(deleted.map(({ key, chunks: count }) => [key, Number(count)]));
   return keys.map((key) => {
@@ -78,5 +84,5 @@ export async function removeLeftovers(
   { layout, scope }: WriteTarget,
   keys: readonly string[],
 ): Promise<void> {
-  await query(database, sql.deleteLeftovers(layout), [keys, scope]);
+  await query(database, "delete-leftovers", sql.deleteLeftovers(layout), [keys, scope]);
 }

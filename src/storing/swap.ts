@@ -6,6 +6,7 @@ import { lockTrainings } from "./fence-sql.js";
 import type { Layout } from "../schema/layout.js";
 import { requireClaim } from "./profile-claim.js";
 import type { NamedStatements } from "../postgres/named-statements.js";
+import type { StatementName } from "../postgres/statement-names.js";
 import { isLarge, type KnownSchema } from "../schema/known-schema.js";
 import { compareVersions, insertStatement, swapStatement, type Version } from "./swap-statement.js";
 import * as sql from "./write-sql.js";
@@ -46,11 +47,12 @@ export interface SwapConnection {
 export async function queryWithKeptPlan<Row>(
   { statements, knownSchema }: SwapConnection,
   database: Queryable,
+  name: StatementName,
   text: string,
   values: unknown[],
 ): Promise<Row[]> {
   const bound = statements.on(database);
-  return bound.query<Row>(text, values, { keepsPlan: bound.areKept && isLarge(await knownSchema.recent()) });
+  return bound.query<Row>(name, text, values, { keepsPlan: bound.areKept && isLarge(await knownSchema.recent()) });
 }
 
 /** The outcome of a superseded call. */
@@ -86,7 +88,7 @@ export async function trySingleStatementSwap(
   // A plan made for a small table would find the replaced chunks by a full scan.
   const keepsPlan = !replaces || isLarge(await knownSchema.recent());
   try {
-    const rows = await statements.query<{ key: string | null }>(text, values, { keepsPlan });
+    const rows = await statements.query<{ key: string | null }>("swap", text, values, { keepsPlan });
     const outcomes = outcomesOf(requireClaim(rows), version);
     return trainings.map(({ key }) => outcomes.get(key));
   } catch (error) {
@@ -121,12 +123,12 @@ export async function swap(
     const stored = await readLockedChunks(client, target, changed, replaced);
     const version = compareVersions(changed, stored, vectors);
     const { text, values } = swapStatement(target, changed, replaced, version, vectors);
-    const rows = await query<{ key: string | null }>(client, text, values);
+    const rows = await query<{ key: string | null }>(client, "swap", text, values);
     const done = outcomesOf(requireClaim(rows), version);
     for (const batch of version.further) {
       const admittedRows = batch.filter(({ key }) => done.has(key));
       const insert = insertStatement(target, admittedRows, version, vectors);
-      await query(client, insert.text, insert.values);
+      await query(client, "insert-chunks", insert.text, insert.values);
     }
     for (const [key, outcome] of done) outcomes.set(key, outcome);
   }
@@ -159,7 +161,7 @@ export async function touch(
     claim,
   ];
   const text = sql.touchTrainings(layout);
-  const touched = await queryWithKeptPlan<{ key: string | null }>(connection, database, text, values);
+  const touched = await queryWithKeptPlan<{ key: string | null }>(connection, database, "touch", text, values);
   return new Set(requireClaim(touched));
 }
 
@@ -176,7 +178,7 @@ async function lock(
   { layout, scope, claim }: WriteTarget,
   trainings: readonly PlannedTraining[],
 ): Promise<Map<string, LockedTraining>> {
-  const rows = await query<LockedTraining>(client, lockTrainings(layout), [
+  const rows = await query<LockedTraining>(client, "lock-trainings", lockTrainings(layout), [
     trainings.map(({ key }) => key),
     trainings.map(({ ticket }) => ticket),
     trainings.map(({ revision }) => revision),
@@ -209,5 +211,5 @@ async function readLockedChunks(
 
 /** The stored chunks of the trainings with these keys. */
 async function readChunks(database: Queryable, layout: Layout, keys: readonly string[]): Promise<StoredChunk[]> {
-  return keys.length === 0 ? [] : query<StoredChunk>(database, sql.readChunks(layout), [keys]);
+  return keys.length === 0 ? [] : query<StoredChunk>(database, "read-stored-chunks", sql.readChunks(layout), [keys]);
 }

@@ -49,7 +49,13 @@ export async function takeInOrder<Taken extends TakenTicket>(
     const taken = await take();
     if (!taken.some(isBehind)) return taken;
     if (attempt === MAX_ATTEMPTS) throw behind(layout);
-    await repair(database, layout, notify);
+    if (!(await repair(database, layout, notify))) {
+      notify({
+        code: "RETRY",
+        message:
+          "Tickets are taken again: another process sets the ticket sequence forward, which was behind the stored ones",
+      });
+    }
     if (attempt > 1) await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
   }
 }
@@ -67,6 +73,7 @@ function isBehind({ ticket, newest }: TakenTicket): boolean {
 export async function checkSequence(database: Queryable, layout: Layout, notify: Notify): Promise<void> {
   const rows = await query(
     database,
+    "check-tickets",
     `SELECT FROM pg_catalog.pg_sequences s
       WHERE s.schemaname = $1 AND s.sequencename = 'ticket'
         AND pg_catalog.has_sequence_privilege(${sequenceOf(layout)}, 'USAGE')
@@ -81,12 +88,14 @@ export async function checkSequence(database: Queryable, layout: Layout, notify:
  * Sets the sequence beyond all stored tickets, unless another process has done so or is doing so now. It is a single
  * statement, so the lock is held only while it runs.
  *
+ * @returns whether this call has done so
  * @throws {@link SchemaError} `SEQUENCE_BEHIND`
  */
-async function repair(database: Queryable, layout: Layout, notify: Notify): Promise<void> {
+async function repair(database: Queryable, layout: Layout, notify: Notify): Promise<boolean> {
   const sequence = sequenceOf(layout);
   const [row] = await query<{ may: string; repaired: string | null }>(
     database,
+    "repair-tickets",
     `SELECT may::text AS may, (CASE
         WHEN NOT may OR NOT pg_catalog.pg_try_advisory_xact_lock(${LOCK_CLASS}, pg_catalog.hashtext($1)) THEN NULL
         WHEN pg_catalog.nextval(${sequence}) <= newest THEN pg_catalog.setval(${sequence}, newest + ${MARGIN})
@@ -96,13 +105,14 @@ async function repair(database: Queryable, layout: Layout, notify: Notify): Prom
     [layout.schema],
   );
   if (row?.may !== "true") throw behind(layout);
-  if (row.repaired === null) return;
+  if (row.repaired === null) return false;
   notify({
     code: "REPAIRED",
     message:
       `The ticket sequence of schema ${JSON.stringify(layout.schema)} was behind the stored tickets, as after a data-only ` +
       "restore: it was set forward",
   });
+  return true;
 }
 
 function sequenceOf(layout: Layout): string {

@@ -63,7 +63,7 @@ export function throwUnlessRetryable(error: unknown, notify: Notify): void {
 export async function writeEach<Item, Outcome>(
   items: readonly Item[],
   writeAll: (items: readonly Item[]) => Promise<Outcome[]>,
-  gone: Outcome,
+  { gone, notify }: { gone: Outcome; notify: Notify },
 ): Promise<Outcome[]> {
   if (items.length === 0) return [];
   try {
@@ -71,8 +71,13 @@ export async function writeEach<Item, Outcome>(
   } catch (error) {
     if (sqlStateOf(error) !== FOREIGN_KEY_VIOLATION) throw error;
     if (items.length === 1) return [gone];
+    notify({
+      code: "RETRY",
+      message: "The host's row of a training does not exist, so the trainings of a batch are written one by one",
+      cause: error,
+    });
     const outcomes: Outcome[] = [];
-    for (const item of items) outcomes.push((await writeEach([item], writeAll, gone))[0] ?? gone);
+    for (const item of items) outcomes.push((await writeEach([item], writeAll, { gone, notify }))[0] ?? gone);
     return outcomes;
   }
 }

@@ -53,7 +53,7 @@ export class OfferedWords {
     const words = wordsOfAll(chunks, this.#remembered);
     const bound = statements.within({ signal });
     for (const { text, values, words: added } of insertStatements(layout, words)) {
-      await bound.query(text, values, { keepsPlan: false });
+      await bound.query("offer-words", text, values, { keepsPlan: false });
       if (this.#remembered.size + added.length > MAX_REMEMBERED) this.#forget(chunkOid);
       for (const word of added) this.#remembered.add(word);
     }
@@ -73,7 +73,8 @@ export async function offerWithin(
   chunks: Iterable<{ content: string }>,
 ): Promise<void> {
   if (layout.textSearch === undefined) return;
-  for (const { text, values } of insertStatements(layout, wordsOfAll(chunks))) await query(client, text, values);
+  for (const { text, values } of insertStatements(layout, wordsOfAll(chunks)))
+    await query(client, "offer-words", text, values);
 }
 
 function wordsOfAll(chunks: Iterable<{ content: string }>, known?: ReadonlySet<string>): Set<string> {

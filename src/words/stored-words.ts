@@ -31,6 +31,7 @@ export async function fillWords(database: Queryable, layout: Layout): Promise<vo
     const after = last && `WHERE (training_id, id) > ($1::${layout.idType}, $2)`;
     const rows: { key: string; id: string; content: string; hash: string }[] = await query(
       database,
+      "fill-words",
       `SELECT training_id::text AS key, id, left(content, ${MAX_INDEXED_CHARACTERS}) AS content, content_hash::text AS hash
       FROM ${chunk} ${after ?? ""} ORDER BY training_id, id LIMIT ${CHUNKS_OF_BATCH}`,
       last && [last.key, last.id],
@@ -41,11 +42,11 @@ export async function fillWords(database: Queryable, layout: Layout): Promise<vo
       rows.map(({ hash }) => hash),
       rows.map(wordsOfChunk),
     ];
-    await query(database, store, columns.map(encodeTextArray));
+    await query(database, "fill-words", store, columns.map(encodeTextArray));
     await offerWithin(database, layout, rows);
     last = rows.at(-1);
   } while (last);
-  await query(database, `UPDATE ${profile} SET words_filled_at = now() WHERE id = ${layout.profileId}`);
+  await query(database, "fill-words", `UPDATE ${profile} SET words_filled_at = now() WHERE id = ${layout.profileId}`);
 }
 
 /**
@@ -71,6 +72,7 @@ WHERE c.training_id = n.training_id AND c.id = n.id AND c.content_hash = n.conte
 async function isFilled(database: Queryable, layout: Layout): Promise<boolean> {
   const [row] = await query<{ filled: string }>(
     database,
+    "fill-words",
     `SELECT (words_filled_at IS NOT NULL)::text AS filled FROM ${namesOf(layout).profile} WHERE id = ${layout.profileId}`,
   );
   return row?.filled === "true";

@@ -1,8 +1,9 @@
-import { BatchItem, type StoredState } from "./batch-item.js";
-import { readStates } from "./stored-states.js";
+import { BatchItem } from "./batch-item.js";
+import { readStates, type StoredState } from "../storing/stored-versions.js";
 import { planChunks } from "../chunking/chunk-plan.js";
 import { orAbort, throwIfAborted } from "../errors.js";
 import type { Notify } from "../calls/notices.js";
+import type { WriteOperation } from "../calls/tracing.js";
 import { PreparedBatch } from "./prepared-batch.js";
 import type { BatchParts, PrepareOptions } from "./batch-parts.js";
 import { isFaultOfTraining } from "./fault-of-training.js";
@@ -14,6 +15,7 @@ import { takeInOrder, type TakenTicket } from "../storing/ticket-sequence.js";
 import * as sql from "../storing/write-sql.js";
 import type { NormalizedTraining } from "../chunking/training-input.js";
 import type { FailedUpsert, UpsertResult } from "../types.js";
+import { countUpserts, traceWrite, type WriteStart } from "./write-trace.js";
 
 /** Dependencies of an {@link Indexer}. */
 export interface IndexerParts extends BatchParts {
@@ -30,11 +32,34 @@ export class Indexer {
   }
 
   /**
-   * Does everything that needs no lock. The tickets are taken first, because they record when the call started.
+   * Stores trainings together.
+   *
+   * @param trainings - with distinct ids
+   * @returns one result for each, in order
+   */
+  upsert(trainings: readonly NormalizedTraining[], options: PrepareOptions = {}): Promise<UpsertResult[]> {
+    const upsert = async (): Promise<UpsertResult[]> => {
+      const batch = await this.#prepare(trainings, options);
+      return batch.commit(options.client, options.signal);
+    };
+    return traceWrite(this.#start("upsert", trainings), upsert, countUpserts);
+  }
+
+  /**
+   * Does everything that needs no lock.
    *
    * @param trainings - with distinct ids
    */
-  async prepare(trainings: readonly NormalizedTraining[], options: PrepareOptions = {}): Promise<PreparedBatch> {
+  prepare(trainings: readonly NormalizedTraining[], options: PrepareOptions = {}): Promise<PreparedBatch> {
+    return traceWrite(
+      this.#start("prepare", trainings),
+      () => this.#prepare(trainings, options),
+      () => ({}), // its commit counts what was embedded
+    );
+  }
+
+  /** The tickets are taken first, because they record when the call started. */
+  async #prepare(trainings: readonly NormalizedTraining[], options: PrepareOptions): Promise<PreparedBatch> {
     throwIfAborted(options.signal);
     const database = databaseOf(this.#parts.pool, options);
     const { ticket, damaged } = options;
@@ -54,11 +79,6 @@ export class Indexer {
     return batch;
   }
 
-  /** Prepares and stores trainings together. @param trainings - with distinct ids */
-  async upsert(trainings: readonly NormalizedTraining[], signal: AbortSignal | undefined): Promise<UpsertResult[]> {
-    return (await this.prepare(trainings, { signal })).commit(undefined, signal);
-  }
-
   /**
    * Prepares and stores trainings together; those that cannot be indexed fail alone. After a failure each half of the
    * trainings is retried separately, under the tickets taken at the start, until the ones at fault are found.
@@ -67,7 +87,15 @@ export class Indexer {
    * @returns the result or failure of each, in order
    * @throws an error that would make every training fail, such as an outage
    */
-  async upsertEach(
+  upsertEach(
+    trainings: readonly NormalizedTraining[],
+    signal: AbortSignal | undefined,
+  ): Promise<(UpsertResult | FailedUpsert)[]> {
+    const upsert = (): Promise<(UpsertResult | FailedUpsert)[]> => this.#upsertEach(trainings, signal);
+    return traceWrite(this.#start("upsert", trainings), upsert, countUpserts);
+  }
+
+  async #upsertEach(
     trainings: readonly NormalizedTraining[],
     signal: AbortSignal | undefined,
   ): Promise<(UpsertResult | FailedUpsert)[]> {
@@ -103,6 +131,11 @@ export class Indexer {
           return;
         }
         if (!(await isFaultOfTraining(error, this.#parts.embedder, signal))) throw error;
+        this.#parts.notify({
+          code: "RETRY",
+          message: "A batch of trainings failed, so each half is stored by itself, to find the training at fault",
+          cause: error,
+        });
         const left = [item, ...others];
         const middle = Math.ceil(left.length / 2);
         await store(left.slice(0, middle), false);
@@ -123,6 +156,11 @@ export class Indexer {
     });
   }
 
+  #start(operation: WriteOperation, trainings: readonly NormalizedTraining[]): WriteStart {
+    const { schema } = this.#parts.target.layout;
+    return { operation, schema, ids: () => trainings.map(({ id }) => id) };
+  }
+
   async #plan(training: NormalizedTraining, state: StoredState | undefined): Promise<BatchItem> {
     const { chunker } = this.#parts;
     return new BatchItem(training, await planChunks(training, chunker), await chunker.describe(), state);
@@ -137,7 +175,11 @@ export class Indexer {
     const keys = trainings.map(({ key }) => key);
     const revisions = trainings.map(({ revision }) => revision);
     const take = (): Promise<(StoredState & TakenTicket)[]> =>
-      queryWithKeptPlan(connection, database, sql.takeTickets(target.layout), [keys, revisions, target.scope]);
+      queryWithKeptPlan(connection, database, "take-tickets", sql.takeTickets(target.layout), [
+        keys,
+        revisions,
+        target.scope,
+      ]);
     const takeInKnownSchema = (): Promise<(StoredState & TakenTicket)[]> =>
       connection.knownSchema.follow(() => takeInOrder(database, target.layout, notify, take), {
         client: mayWait ? undefined : database,

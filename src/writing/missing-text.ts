@@ -1,5 +1,6 @@
 import type { BatchItem } from "./batch-item.js";
 import { splitChunkInTwo, type PlannedChunk } from "../chunking/chunk-plan.js";
+import type { Notice } from "../calls/notices.js";
 import { EmbeddingError } from "../errors.js";
 
 /** A text without a vector, represented by the first chunk that has it. */
@@ -16,6 +17,16 @@ export function nameOf(missing: MissingText | undefined): string {
     return `${item.training.document}, id ${JSON.stringify(item.training.id)}`;
   }
   return `chunk ${item.chunks.indexOf(chunk)} of training ${String(item.training.id)}`;
+}
+
+/** Reports that chunks were split again. */
+export function tooLongNotice(count: number): Notice {
+  return {
+    code: "TEXT_TOO_LONG",
+    message:
+      `${count} chunks were longer than the model reads, and were split again: smaller chunks, or the right maxTokens of its ` +
+      "profile, save these requests",
+  };
 }
 
 /**

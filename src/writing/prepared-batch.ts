@@ -1,28 +1,36 @@
-import type { BatchItem, StoredState } from "./batch-item.js";
+import type { BatchItem } from "./batch-item.js";
 import { embeddedText } from "../chunking/chunk-plan.js";
 import { TOO_LONG } from "../embedding/embedder.js";
-import { nameOf, splitTooLong, type MissingText } from "./missing-text.js";
+import { nameOf, splitTooLong, tooLongNotice, type MissingText } from "./missing-text.js";
 import { planEdit } from "../chunking/edit-plan.js";
 import { DatabaseError, orAbort, throwIfAborted } from "../errors.js";
 import { runHostCode } from "../calls/host-code.js";
+import type { Notice } from "../calls/notices.js";
 import { StalePreparation, type PlannedTraining } from "../storing/chunk-difference.js";
 import type { PlannedChunk } from "../chunking/chunk-plan.js";
 import type { Limits } from "../postgres/bounded-database.js";
 import { query, type Queryable } from "../postgres/database.js";
 import { hostClient } from "../postgres/host-client.js";
 import { supersededBy, swap, trySingleStatementSwap, touch, type SwapOutcome } from "../storing/swap.js";
-import { readStoredChunks, readStoredTexts } from "../storing/stored-versions.js";
+import { readStoredChunks, readStoredTexts, type StoredState } from "../storing/stored-versions.js";
 import { claimLocked, claimSchema, MissingClaim } from "../storing/profile-claim.js";
 import { write, writeEach, writeStatement } from "../storing/write-transaction.js";
 import * as sql from "../storing/write-sql.js";
 import type { UpsertResult } from "../types.js";
 import { offerWithin } from "../words/offered-words.js";
 import type { BatchParts, PrepareOptions } from "./batch-parts.js";
+import type { WriteStart } from "./write-trace.js";
 
 /** Attempts of a commit while other calls change the same trainings or claim the schema. */
 const MAX_ATTEMPTS = 5;
 /** Edits that re-embed at most this many chunks skip {@link planEdit}. */
 const SMALL_EDIT = 1;
+
+const OTHER_CLAIM: Notice = {
+  code: "RETRY",
+  message:
+    "An index with another model has claimed the empty schema, so the write is repeated together with its own claim",
+};
 
 const UNCHANGED: SwapOutcome = { status: "unchanged", removed: 0 };
 
@@ -41,6 +49,12 @@ export class PreparedBatch {
     for (const { hash, vector } of items.flatMap(({ chunks }) => chunks)) {
       if (vector) this.#vectors.set(hash, vector);
     }
+  }
+
+  /** What is known of its commit before that begins. */
+  get commitStart(): WriteStart {
+    const { schema } = this.#parts.target.layout;
+    return { operation: "commit", schema, ids: () => this.#items.map(({ training }) => training.id) };
   }
 
   /**
@@ -69,6 +83,7 @@ export class PreparedBatch {
           .flatMap((chunk) => (tooLong.has(chunk.hash) ? splitTooLong(item, chunk) : [chunk]))
           .sort((left, right) => left.start - right.start);
       }
+      this.#parts.connection.notify(tooLongNotice(tooLong.size));
     }
   }
 
@@ -131,11 +146,16 @@ export class PreparedBatch {
         if (error instanceof MissingClaim && attempt < MAX_ATTEMPTS) {
           await claimSchema(this.#parts.pool.within({ signal }), boundedClient, target, connection.notify);
           isClaiming = attempt > 1; // another model took the claim before the write: now claim and write together
+          if (isClaiming) connection.notify(OTHER_CLAIM);
           continue;
         }
         if (!(error instanceof StalePreparation || error instanceof MissingClaim)) throw error;
         // Embedding inside the host's transaction would hold its locks during a network call.
         if (client || attempt === MAX_ATTEMPTS) throw conflict();
+        connection.notify({
+          code: "RETRY",
+          message: "Another call changed a training between its preparation and its commit, so it is prepared again",
+        });
         await this.prepareAgain(signal, outcomes);
       }
     }
@@ -178,7 +198,10 @@ export class PreparedBatch {
       const changed = current.filter((item) => !outcomes.has(item));
       const swapAll = (items: readonly BatchItem[]): ReturnType<typeof swapPlanned> =>
         swapPlanned(items.map((item) => item.planned));
-      const swapped = await writeEach(changed, swapAll, supersededBy("hostRowMissing"));
+      const swapped = await writeEach(changed, swapAll, {
+        gone: supersededBy("hostRowMissing"),
+        notify: connection.notify,
+      });
       for (const [index, item] of changed.entries()) {
         const outcome = swapped[index];
         if (outcome) outcomes.set(item, outcome);
@@ -215,7 +238,9 @@ export class PreparedBatch {
       target.scope,
       items.map(({ ticket }) => ticket),
     ];
-    const states = await this.#follow(() => query<StoredState>(pool, sql.readStates(target.layout), values));
+    const states = await this.#follow(() =>
+      query<StoredState>(pool, "read-versions", sql.readStates(target.layout), values),
+    );
     for (const [index, item] of items.entries()) item.observe(states[index]);
     await this.embedMissing(pool, signal, items);
   }

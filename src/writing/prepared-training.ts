@@ -5,6 +5,7 @@ import type { PreparedBatch } from "./prepared-batch.js";
 import type { Queryable } from "../postgres/database.js";
 import { withTimeLimit } from "../calls/time-limit.js";
 import type { UpsertResult } from "../types.js";
+import { countUpserts, traceWrite } from "./write-trace.js";
 
 /** A new version of a training with all its vectors, ready to replace the stored one. Made by `prepareTraining`. */
 export class PreparedTraining {
@@ -32,7 +33,8 @@ export class PreparedTraining {
   async commit(client?: Queryable, options: CommitOptions = {}): Promise<UpsertResult> {
     checkClient(client);
     checkCall(options, COMMIT_OPTIONS, "commit");
-    const commit = (signal: AbortSignal | undefined): Promise<UpsertResult[]> => this.#batch.commit(client, signal);
+    const commit = (signal: AbortSignal | undefined): Promise<UpsertResult[]> =>
+      traceWrite(this.#batch.commitStart, () => this.#batch.commit(client, signal), countUpserts);
     return onlyResult(await withTimeLimit(options, commit, this.#signal));
   }
 }

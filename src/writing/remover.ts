@@ -1,5 +1,6 @@
 import { throwIfAborted } from "../errors.js";
 import type { Notify } from "../calls/notices.js";
+import type { WriteOperation } from "../calls/tracing.js";
 import type { BoundedPool } from "../postgres/bounded-database.js";
 import { query, type Queryable } from "../postgres/database.js";
 import type { Condition } from "../filtering/condition.js";
@@ -13,6 +14,7 @@ import * as sql from "../storing/write-sql.js";
 import { pruneWords } from "../words/stored-words.js";
 import type { TicketOrder } from "./ticket-order.js";
 import { write, writeEach, writeStatement } from "../storing/write-transaction.js";
+import { countRemovals, traceWrite, type WriteStart } from "./write-trace.js";
 
 /** Options of the methods of {@link Remover}. */
 export interface RemoveOptions {
@@ -30,6 +32,12 @@ export interface RemoverParts {
   ticketOrder: TicketOrder;
   notify: Notify;
   knownSchema: Pick<KnownSchema, "follow">;
+}
+
+/** A training that was found by a filter, and what became of it. */
+interface Removed {
+  key: string;
+  outcome: RemovalOutcome;
 }
 
 const ABSENT: RemovalOutcome = { status: "absent", removed: 0 };
@@ -51,7 +59,11 @@ export class Remover {
   }
 
   /** @param keys - distinct ids in the form sent to Postgres */
-  async remove(keys: readonly string[], options: RemoveOptions = {}): Promise<RemovalOutcome[]> {
+  remove(keys: readonly string[], options: RemoveOptions = {}): Promise<RemovalOutcome[]> {
+    return traceWrite(this.#start("delete", keys), () => this.#remove(keys, options), countRemovals);
+  }
+
+  async #remove(keys: readonly string[], options: RemoveOptions): Promise<RemovalOutcome[]> {
     const { revision = null } = options;
     throwIfAborted(options.signal);
     if (keys.length === 0) return [];
@@ -78,10 +90,12 @@ export class Remover {
   }
 
   /** Deletes the trainings whose metadata meets the condition and the scope. */
-  async removeMatching(
-    condition: Condition,
-    options: RemoveOptions = {},
-  ): Promise<{ key: string; outcome: RemovalOutcome }[]> {
+  removeMatching(condition: Condition, options: RemoveOptions = {}): Promise<Removed[]> {
+    const remove = (): Promise<Removed[]> => this.#removeMatching(condition, options);
+    return traceWrite(this.#start("delete"), remove, (removed) => countRemovals(removed.map(({ outcome }) => outcome)));
+  }
+
+  async #removeMatching(condition: Condition, options: RemoveOptions): Promise<Removed[]> {
     throwIfAborted(options.signal);
     const take = (): Promise<TakenTicket & { keys: string | null }> =>
       this.#takeTicket(
@@ -103,11 +117,20 @@ export class Remover {
    *
    * @returns the number of tombstones
    */
-  async prune(olderThanMs: number, { client, signal }: RemoveOptions): Promise<number> {
+  prune(olderThanMs: number, options: RemoveOptions): Promise<number> {
+    const prune = (): Promise<number> => this.#prune(olderThanMs, options);
+    return traceWrite(this.#start("prune"), prune, (pruned) => ({ pruned }));
+  }
+
+  #start(operation: WriteOperation, keys: readonly string[] = []): WriteStart {
+    return { operation, schema: this.#target.layout.schema, ids: () => keys };
+  }
+
+  async #prune(olderThanMs: number, { client, signal }: RemoveOptions): Promise<number> {
     const limits = { signal };
     const boundedClient = client && hostClient(client, limits);
     const prune = (database: Queryable): Promise<{ pruned: string }[]> =>
-      query(database, sql.pruneTombstones(this.#target.layout), [olderThanMs, this.#target.scope]);
+      query(database, "prune-tombstones", sql.pruneTombstones(this.#target.layout), [olderThanMs, this.#target.scope]);
     const pruneIn = (): ReturnType<typeof prune> =>
       writeStatement(this.#pool.within(limits), boundedClient, this.#notify, prune);
     const pruned = await this.#follow(pruneIn, client);
@@ -118,7 +141,8 @@ export class Remover {
   async #pruneWords(signal: AbortSignal | undefined): Promise<void> {
     const pool = this.#pool.within({ signal });
     await pruneWords(
-      (text, values) => writeStatement(pool, undefined, this.#notify, (database) => query(database, text, values)),
+      (text, values) =>
+        writeStatement(pool, undefined, this.#notify, (database) => query(database, "prune-words", text, values)),
       this.#target.layout,
     );
   }
@@ -129,7 +153,7 @@ export class Remover {
     options: RemoveOptions,
   ): Promise<Taken> {
     const database = databaseOf(this.#pool, options);
-    const take = (): Promise<Taken[]> => query<Taken>(database, textFor(this.#target.layout), values);
+    const take = (): Promise<Taken[]> => query<Taken>(database, "take-tickets", textFor(this.#target.layout), values);
     const takeChecked = (): Promise<Taken[]> => takeInOrder(database, this.#target.layout, this.#notify, take);
     const [taken] = await this.#follow(takeChecked, options.client);
     if (!taken) throw new Error("a statement that takes a ticket returns a row");
@@ -148,7 +172,7 @@ export class Remover {
       write(pool, boundedClient, this.#notify, (database) =>
         remove(database, this.#target, { trainings: some, ticket, condition }),
       );
-    return this.#follow(() => writeEach(trainings, removeAll, ABSENT), client);
+    return this.#follow(() => writeEach(trainings, removeAll, { gone: ABSENT, notify: this.#notify }), client);
   }
 
   /** Repeats `work` if the schema has changed since it was last read. */

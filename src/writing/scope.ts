@@ -4,6 +4,9 @@ import type { IndexFilter } from "../filtering/index-filter.js";
 import type { Scope } from "../filtering/scope.js";
 import type { Metadata } from "../types.js";
 
+/** The problem of an id that another index's training has, in the error for `training.id`. */
+export const ID_TAKEN = "is taken by a training outside the filter of this index";
+
 /**
  * Refuses a write through an index that only reads.
  *

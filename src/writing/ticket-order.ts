@@ -57,7 +57,7 @@ export interface RunTicketParts {
 export async function takeRunTicket(parts: RunTicketParts, signal: AbortSignal | undefined): Promise<string> {
   const { pool, target, knownSchema, ticketOrder, notify } = parts;
   const database = pool.within({ signal });
-  const take = (): Promise<TakenTicket[]> => query(database, takeTicketForAll(target.layout));
+  const take = (): Promise<TakenTicket[]> => query(database, "take-tickets", takeTicketForAll(target.layout));
   const takeChecked = (): Promise<TakenTicket[]> => takeInOrder(database, target.layout, notify, take);
   const [taken] = await ticketOrder.take(undefined, () => knownSchema.follow(takeChecked, { writes: true }));
   if (!taken) throw new Error("a statement that takes a ticket returns a row");

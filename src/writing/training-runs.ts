@@ -58,7 +58,7 @@ function upsertEach<Chosen extends OnFailure>(
 ): AsyncGenerator<ResultOf<Chosen>, void, undefined> {
   const normalized = normalizeEach(normalize, trainings, options.onFailure === "continue");
   const store: StoreBatch<NormalizedTraining> = (batch, signal) =>
-    options.onFailure === "continue" ? indexer.upsertEach(batch, signal) : indexer.upsert(batch, signal);
+    options.onFailure === "continue" ? indexer.upsertEach(batch, signal) : indexer.upsert(batch, { signal });
   return upsertAll(store, normalized, options) as AsyncGenerator<ResultOf<Chosen>, void, undefined>;
 }
 

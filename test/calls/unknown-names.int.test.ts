@@ -7,9 +7,10 @@ import {
   TrainingRetriever,
 } from "langchain-training-index";
 import { embeddedPool } from "langchain-training-index/embedded";
-import { healthHandler, similarityHandler } from "langchain-training-index/http";
+import { healthHandler, similarityHandler, trainingsHandler } from "langchain-training-index/http";
 import { migrate, migrationSql, migrationStatus } from "langchain-training-index/migrations";
 import { ollamaEmbeddings, embeddingProfiles } from "langchain-training-index/ollama";
+import { instrument } from "langchain-training-index/telemetry";
 import { HashingEmbeddings } from "langchain-training-index/testing";
 import { expect, it } from "vitest";
 import { describeOnServer, type TestDatabase } from "../support/databases.js";
@@ -73,6 +74,13 @@ function optionFunctionsOf(
       name: "upsertTraining",
       valid: { signal, onProgress: () => undefined },
       call: (given) => index.upsertTraining(training, given),
+    },
+    {
+      name: "instrument",
+      valid: { recordQueryText: false },
+      call: (given) => {
+        instrument(given)();
+      },
     },
     { name: "prepareTraining", valid: { signal }, call: (given) => index.prepareTraining(training, given) },
     {
@@ -261,6 +269,24 @@ function optionFunctionsOf(
       name: "similarityHandler",
       valid: { maxK: 3, allowFilter: true, authorize: () => true, search: {}, onError: () => undefined },
       call: (given) => similarityHandler(index, given),
+    },
+    {
+      name: "trainingsHandler",
+      valid: { authorize: () => true, path: "/x", options: () => ({}), maxLimit: 1, maxConcurrent: 1, timeoutMs: 1 },
+      required: true,
+      call: (given) => trainingsHandler(index, given),
+    },
+    {
+      name: "trainingsHandler",
+      path: "rate",
+      valid: { requests: 1, perMs: 1, keyOf: () => "" },
+      call: (rate) => trainingsHandler(index, { authorize: () => true, rate }),
+    },
+    {
+      name: "similarityHandler",
+      path: "rate",
+      valid: { requests: 1, perMs: 1, keyOf: () => "" },
+      call: (rate) => similarityHandler(index, { rate }),
     },
     {
       name: "healthHandler",

@@ -8,6 +8,7 @@ import {
   openServerPool,
   chunksWithOffsets,
   untilWaiting,
+  WITHOUT_NAME,
 } from "../support/contract.js";
 import { describeOnServer } from "../support/databases.js";
 import {
@@ -316,7 +317,7 @@ describeOnServer("C2 Ordered", (database) => {
         outcome = first.commit();
         await until(async () => {
           const { rowCount } = await test.pool.query(
-            "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE $1",
+            `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND ${WITHOUT_NAME} LIKE $1`,
             [`%INSERT INTO "${test.schema}".training%`],
           );
           return rowCount === 1;

@@ -9,6 +9,7 @@ import {
   openAgain,
   SWAP_PARTS,
   untilWaiting,
+  WITHOUT_NAME,
   wholeText,
 } from "../support/contract.js";
 import { describeOnEach, describeOnServer, type TestDatabase } from "../support/databases.js";
@@ -346,7 +347,7 @@ describeOnServer("C4 All or nothing", (database) => {
         await untilWaiting(test, "INSERT INTO");
         await test.owner.query(
           `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
-            WHERE wait_event_type = 'Lock' AND query LIKE $1`,
+            WHERE wait_event_type = 'Lock' AND ${WITHOUT_NAME} LIKE $1`,
           [`%INSERT INTO "${test.schema}".training%`],
         );
         await outcome;

@@ -34,7 +34,8 @@ async function betweenPoints<T>(name: string, work: () => Promise<T>): Promise<T
   return result;
 }
 
-const nameOf = (text: string): string => text.trim().split(/\s+/).slice(0, 3).join(" ");
+/** The name in the comment of a statement, or the statement itself, such as `COMMIT`. */
+const nameOf = (text: string): string => /langchain-training-index:([\w-]+)/.exec(text)?.[1] ?? text;
 
 const watched: DatabasePool = {
   query: (text, values) => betweenPoints(nameOf(text), () => pool.query(text, values)),

@@ -83,8 +83,8 @@ async function readAll(pool: pg.Pool, schema: string): Promise<{ version: number
 // Guards: the swap is one statement or one transaction, so Postgres rolls it back when the connection ends.
 describeOnServer("C4 All or nothing", (database) => {
   it.each([
-    ["upsert", ["before SELECT nextval", "after embedding", "before WITH given AS"], "after WITH given AS", 8],
-    ["overtaken", ["before BEGIN ISOLATION LEVEL", "after WITH given AS", "before COMMIT"], "after COMMIT", 10],
+    ["upsert", ["before take-tickets", "after embedding", "before swap"], "after swap", 8],
+    ["overtaken", ["before BEGIN ISOLATION LEVEL", "after swap", "before COMMIT"], "after COMMIT", 10],
   ] as const)(
     "SIGKILL at every await of an upsert (%s) leaves the whole old version, or the new one if it was committed",
     { timeout: 240_000 },

@@ -48,7 +48,8 @@ describe("a transient failure", () => {
     expect((error as Error).constructor).toBe(EmbeddingError);
     expect((error as Error).message).toContain(MODEL);
     expect(elapsedMs).toBeLessThan(retryBudgetMs + SLACK_MS);
-    expect(server.requests.length).toBeGreaterThan(1);
+    // On a busy machine the first request can take up the budget.
+    expect(server.requests.length > 1 || elapsedMs > retryBudgetMs).toBe(true);
     expect(server.requests.length).toBeLessThan(6);
   });
 

@@ -607,7 +607,7 @@ describe("a search that fails", () => {
     const answer = await failWith(new EmbeddingError("EMBEDDING_FAILED", "segredo", true));
     expect(answer).toMatchObject({
       status: 503,
-      body: { error: "The search is not available at the moment" },
+      body: { error: "The search is not possible at the moment" },
     });
     expect(Number(answer.headers.get("retry-after"))).toBeGreaterThan(0);
   });
@@ -668,7 +668,7 @@ describe("maxConcurrent", () => {
       expect(release).toHaveLength(2);
     });
     const refused = await ask();
-    expect(refused).toMatchObject({ status: 429, body: { error: "Too many searches at the moment" } });
+    expect(refused).toMatchObject({ status: 429, body: { error: "Too many requests at the moment" } });
     expect(refused.headers.get("retry-after")).toBe("1");
     expect((await sendTo(handler, jsonRequest("{}"))).status).toBe(400);
     release.shift()?.();

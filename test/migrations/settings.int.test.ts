@@ -2,6 +2,7 @@ import { TrainingIndex } from "langchain-training-index";
 import { migrate, migrationStatus } from "langchain-training-index/migrations";
 import pg from "pg";
 import { expect, it, onTestFinished } from "vitest";
+import { subscribeNotices } from "../support/channels.js";
 import { freshDatabase, openServerPool } from "../support/contract.js";
 import { describeOnServer, requireServerUrl, uniqueName } from "../support/databases.js";
 import { CountingEmbeddings, DIMENSIONS, dropAtEnd, openTestIndex } from "../support/index.js";
@@ -234,8 +235,13 @@ describeOnServer("timeouts of a role", (database) => {
     const client = await owner.connect();
     await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT");
     await client.query(`SELECT FROM ${schema}.chunk_1`);
+    const notices = subscribeNotices();
     try {
       await expect(migrate(pooled, { schema, vectorIndex: "halfvec" })).rejects.toThrow(/statement_timeout \(500 ms\)/);
+      expect(notices).toContainEqual({
+        code: "TIMEOUTS_KEPT",
+        message: expect.stringContaining("statement_timeout (500 ms)") as string,
+      });
     } finally {
       await client.query("COMMIT");
       client.release();
@@ -266,7 +272,7 @@ describeOnServer("pgvector that another application creates at the same time", (
         const query = client.query.bind(client) as (text: string, values?: unknown[]) => Promise<never>;
         return {
           query: (text: string, values?: unknown[]) =>
-            text.startsWith("CREATE EXTENSION") && failures-- > 0
+            /^CREATE .*EXTENSION/.test(text) && failures-- > 0
               ? Promise.reject(Object.assign(new Error("tuple concurrently updated"), { code, severity: "ERROR" }))
               : query(text, values),
           release: (error?: Error | boolean) => {
@@ -277,6 +283,8 @@ describeOnServer("pgvector that another application creates at the same time", (
         };
       },
     };
+    const notices = subscribeNotices();
     expect(await migrate(failing)).toMatchObject({ vectorIndex: "built" });
+    expect(notices).toMatchObject([{ code: "RETRY", cause: { sqlState: code } }]);
   });
 });

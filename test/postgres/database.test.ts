@@ -64,18 +64,21 @@ function poolOf(client: RecordingClient): DatabasePool {
   };
 }
 
+const SELECT = "SELECT /* langchain-training-index:swap */ 1";
 const BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 describe("query", () => {
-  it("returns the rows, and passes on the values", async () => {
+  it("returns the rows, and passes on the values and the name", async () => {
     const client = new RecordingClient();
-    await expect(query(client, "SELECT $1", [7])).resolves.toEqual([{ text: "SELECT $1" }]);
+    await expect(query(client, "swap", "SELECT $1", [7])).resolves.toEqual([
+      { text: "SELECT /* langchain-training-index:swap */ $1" },
+    ]);
     expect(client.values).toEqual([[7]]);
   });
 
   it("throws a typed error", async () => {
     const failure = postgresError("23505");
-    await expect(query(new RecordingClient({ "SELECT 1": failure }), "SELECT 1")).rejects.toThrow(
+    await expect(query(new RecordingClient({ [SELECT]: failure }), "swap", "SELECT 1")).rejects.toThrow(
       new DatabaseError("Postgres rejected a statement (SQLSTATE 23505)", {
         code: "DATABASE_FAILED",
         retryable: false,
@@ -91,11 +94,11 @@ describe("inTransaction", () => {
     const client = new RecordingClient();
     const outcome = await inTransaction(poolOf(client), async (database) => {
       expect(client.listeners.size).toBe(1);
-      await query(database, "SELECT 1");
+      await query(database, "swap", "SELECT 1");
       return "feito";
     });
     expect(outcome).toBe("feito");
-    expect(client.statements).toEqual([BEGIN, "SELECT 1", "COMMIT"]);
+    expect(client.statements).toEqual([BEGIN, SELECT, "COMMIT"]);
     expect(client.releases).toEqual([undefined]);
   });
 
@@ -187,11 +190,11 @@ describe("inSavepoint", () => {
   it("runs the body after a savepoint", async () => {
     const client = new RecordingClient();
     const outcome = await inSavepoint(client, async (database) => {
-      await query(database, "SELECT 1");
+      await query(database, "swap", "SELECT 1");
       return "feito";
     });
     expect(outcome).toBe("feito");
-    expect(client.statements).toEqual([SAVEPOINT, "SELECT 1", RELEASE]);
+    expect(client.statements).toEqual([SAVEPOINT, SELECT, RELEASE]);
     expect(client.releases).toEqual([]);
   });
 

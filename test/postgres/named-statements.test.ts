@@ -20,8 +20,9 @@ it("prepares at most 50 statements, and runs the others unprepared", async () =>
       return Promise.resolve({ rows: [] });
     },
   };
-  const statements = new NamedStatements(boundedPool(pool as never));
-  const run = (place: number): Promise<unknown> => statements.query(`SELECT ${place}`, [], { keepsPlan: true });
+  const notices: { code: string }[] = [];
+  const statements = new NamedStatements(boundedPool(pool as never), (notice) => notices.push(notice));
+  const run = (place: number): Promise<unknown> => statements.query("swap", `SELECT ${place}`, [], { keepsPlan: true });
   for (let place = 0; place < 60; place++) await run(place);
   expect(new Set(names.slice(0, 50)).size).toBe(50);
   expect(names.slice(0, 50)).not.toContain(undefined);
@@ -29,6 +30,7 @@ it("prepares at most 50 statements, and runs the others unprepared", async () =>
   await run(7);
   await run(507);
   expect(names.slice(60)).toEqual([names[7], undefined]);
+  expect(notices).toMatchObject([{ code: "UNNAMED_STATEMENT" }]); // once
 });
 
 it("repeats a statement if the schema has changed since it was prepared, and uses new names afterwards", async () => {
@@ -45,11 +47,17 @@ it("repeats a statement if the schema has changed since it was prepared, and use
   const pool = boundedPool({ totalCount: 1, query, connect: () => Promise.resolve(client) } as never);
   const statements = new NamedStatements(pool, (notice) => notices.push(notice));
   for (let round = 0; round < 2; round++) {
-    expect(await statements.query("SELECT 1", [], { keepsPlan: true })).toEqual(["found"]);
+    expect(await statements.query("swap", "SELECT 1", [], { keepsPlan: true })).toEqual(["found"]);
   }
   expect(names).toEqual([names[0], undefined, expect.any(String)]);
   expect(names[2]).not.toBe(names[0]);
-  expect(notices).toEqual([]);
+  expect(notices).toEqual([
+    {
+      code: "RETRY",
+      message: expect.any(String) as string,
+      cause: expect.objectContaining({ cause: SCHEMA_CHANGE }) as unknown,
+    },
+  ]);
 });
 
 it("starts to count its names again after a schema change, which makes the earlier ones useless", async () => {
@@ -62,7 +70,7 @@ it("starts to count its names again after a schema change, which makes the earli
   const client = { query, release: noop, on: noop, removeListener: noop };
   const pool = boundedPool({ totalCount: 1, query, connect: () => Promise.resolve(client) } as never);
   const statements = new NamedStatements(pool);
-  const run = (place: number): Promise<unknown> => statements.query(`SELECT ${place}`, [], { keepsPlan: true });
+  const run = (place: number): Promise<unknown> => statements.query("swap", `SELECT ${place}`, [], { keepsPlan: true });
   for (let place = 0; place <= 50; place++) await run(place);
   expect(names.at(-1)).toBeUndefined(); // the limit is reached
   failure = SCHEMA_CHANGE;

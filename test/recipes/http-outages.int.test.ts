@@ -1,15 +1,12 @@
 /** Answers and log of the recipe http while the embedder or the database is down. */
 import { once } from "node:events";
-import type { Server } from "node:http";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
-import { createAdaptorServer } from "@hono/node-server";
 import { TrainingIndex } from "langchain-training-index";
 import { ollamaEmbeddings } from "langchain-training-index/ollama";
 import { HashingEmbeddings } from "langchain-training-index/testing";
 import pg from "pg";
 import { expect, it, onTestFinished } from "vitest";
-import { oraculoHandler, SIMILARITY_PATH } from "../../examples/http/handler.js";
-import { honoApp } from "../../examples/http/hono.js";
+import { oraculoHandlers } from "../../examples/http/handlers.js";
 import { describeOnServer, requireServerUrl } from "../support/databases.js";
 import { ask, serve } from "./http-server.js";
 import { DIMENSIONS, migratedSchema } from "../support/index.js";
@@ -19,8 +16,8 @@ import { checkAgainstDescription } from "../support/openapi.js";
 /** Serves an index like the recipe. */
 async function serveShop(index: TrainingIndex): Promise<{ url: string; log: string[] }> {
   const log: string[] = [];
-  const handler = oraculoHandler(index, { log: (line) => void log.push(line) });
-  return { url: await serve(createAdaptorServer(honoApp(SIMILARITY_PATH, handler)) as Server), log };
+  const handlers = oraculoHandlers(index, { trainingsToken: "segredo", log: (line) => void log.push(line) });
+  return { url: await serve(handlers), log };
 }
 
 /** The status of one search, after a check of its answer against `docs/openapi.yaml`. */

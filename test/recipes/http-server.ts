@@ -1,43 +1,38 @@
-/** The recipe's handler, mounted in Hono and Express on local ports. */
-import { request as startRequest, type IncomingMessage, type ClientRequest, type Server } from "node:http";
+/** The recipe's handlers, served on local ports. */
+import { request as startRequest, type IncomingMessage, type ClientRequest } from "node:http";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import { createAdaptorServer } from "@hono/node-server";
-import { createServer } from "node:http";
 import { onTestFinished } from "vitest";
-import { expressApp } from "../../examples/http/express.js";
-import { SIMILARITY_PATH } from "../../examples/http/handler.js";
-import { honoApp } from "../../examples/http/hono.js";
+import { PATHS, type OraculoHandlers } from "../../examples/http/handlers.js";
+import { SERVERS } from "../../examples/http/servers.js";
 
-/** The mounted handler. */
-export type Handler = (request: Request) => Promise<Response>;
+/** The frameworks, for `describe.each`. */
+export const FRAMEWORKS = Object.keys(SERVERS);
 
-/** How it is mounted, for `describe.each`. */
-export const MOUNTS: [name: string, mount: (handler: Handler) => Server][] = [
-  ["Hono", (handler) => createAdaptorServer(honoApp(SIMILARITY_PATH, handler)) as Server],
-  ["Express", (handler) => createServer(expressApp(SIMILARITY_PATH, handler))],
-];
-
-/** Listens until the test ends. @returns the address of the handler */
-export async function serve(server: Server): Promise<string> {
+/** Serves handlers until the test ends. @returns the address, without a path */
+export async function serve(handlers: Partial<OraculoHandlers>, framework = "hono"): Promise<string> {
+  const missing = (): Promise<Response> => Promise.resolve(new Response(null, { status: 501 }));
+  const all = { similarity: missing, trainings: missing, health: missing, ...handlers };
+  const server = await SERVERS[framework]?.(all);
+  if (!server) throw new Error(`there is no framework ${framework}`);
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   onTestFinished(() => {
     server.close();
     server.closeAllConnections();
   });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}${SIMILARITY_PATH}`;
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-/** Sends a JSON body with its content type. */
-export function ask(url: string, body: unknown, init: RequestInit = {}): Promise<Response> {
+/** Searches with a JSON body and its content type. */
+export function ask(address: string, body: unknown, init: RequestInit = {}): Promise<Response> {
   const headers = { "content-type": "application/json", ...(init.headers as Record<string, string>) };
-  return fetch(url, { method: "POST", body: JSON.stringify(body), ...init, headers });
+  return fetch(address + PATHS.similarity, { method: "POST", body: JSON.stringify(body), ...init, headers });
 }
 
-/** Starts a request whose body the test writes in parts. */
-export function beginRequest(url: string, headers: Record<string, string> = {}): ClientRequest {
-  const request = startRequest(url, {
+/** Starts a search whose body the test writes in parts. */
+export function beginRequest(address: string, headers: Record<string, string> = {}): ClientRequest {
+  const request = startRequest(address + PATHS.similarity, {
     method: "POST",
     headers: { "content-type": "application/json", ...headers },
   });

@@ -2,17 +2,18 @@ import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { promisify } from "node:util";
 import { getRequestListener } from "@hono/node-server";
-import express from "express";
+import express, { type Express } from "express";
 import { TrainingIndex, type SimilarOptions } from "langchain-training-index";
 import { similarityHandler } from "langchain-training-index/http";
 import { HashingEmbeddings } from "langchain-training-index/testing";
 import { afterEach, describe, expect, it, onTestFinished } from "vitest";
-import { oraculoHandler, SIMILARITY_PATH } from "../../examples/http/handler.js";
+import { oraculoHandlers, PATHS, type OraculoHandlers } from "../../examples/http/handlers.js";
 import { describeOnServer } from "../support/databases.js";
-import { answerTo, ask, beginRequest, MOUNTS, serve } from "./http-server.js";
-import { DIMENSIONS, gateOf, migratedSchema, openTestIndex, until } from "../support/index.js";
+import { answerTo, ask, beginRequest, FRAMEWORKS, serve } from "./http-server.js";
+import { DIMENSIONS, filledIndex, gateOf, until } from "../support/index.js";
 import { checkAgainstDescription } from "../support/openapi.js";
 
 const run = promisify(execFile);
@@ -26,20 +27,21 @@ afterEach(() => {
 });
 
 describeOnServer("the recipe http", (database) => {
-  async function openShop(): Promise<TrainingIndex> {
-    const { index } = await openTestIndex(database, {}, { textSearch: "portuguese" });
-    for (const [id, content] of [
-      ["entregas", "O prazo de entrega é de três dias úteis."],
-      ["trocas", "Trocas são aceitas em até trinta dias."],
-    ] as const) {
-      await index.upsertTraining({ id, content, metadata: { grupo: id } });
-    }
-    return index;
-  }
+  const shop = filledIndex(
+    database,
+    ({ index }) =>
+      index.upsertTrainings([
+        { id: "entregas", content: "O prazo de entrega é de três dias úteis.", metadata: { grupo: "entregas" } },
+        { id: "trocas", content: "Trocas são aceitas em até trinta dias.", metadata: { grupo: "trocas" } },
+      ]),
+    { textSearch: "portuguese" },
+  );
+  const handlersOf = (token?: string): OraculoHandlers =>
+    oraculoHandlers(shop().index, { token, trainingsToken: "outro segredo", log });
 
   it("answers with hits as docs/openapi.yaml describes them, in every mode and strategy", async () => {
     const options = { modes: MODES, search: { neighbors: { after: 1 } }, allowFilter: true };
-    const handler = similarityHandler(await openShop(), options);
+    const handler = similarityHandler(shop().index, options);
     const filter = { grupo: { in: ["entregas", "trocas"] } };
     const choices = MODES.flatMap((mode) => ["chunks", "trainings"].map((strategy) => ({ mode, strategy, filter })));
     for (const choice of choices) {
@@ -53,9 +55,9 @@ describeOnServer("the recipe http", (database) => {
     }
   });
 
-  describe.each(MOUNTS)("in %s", (_name, mount) => {
+  describe.each(FRAMEWORKS)("in %s", (framework) => {
     it("finds in each strategy and mode, with the host's field names", async () => {
-      const url = await serve(mount(oraculoHandler(await openShop(), { log })));
+      const url = await serve(handlersOf(), framework);
       for (const choice of [
         {},
         { strategy: "chunks" },
@@ -81,8 +83,8 @@ describeOnServer("the recipe http", (database) => {
     });
 
     it("answers invalid requests as docs/openapi.yaml describes it", async () => {
-      const url = await serve(mount(oraculoHandler(await openShop(), { log })));
-      const bodyless = (method: string): Promise<Response> => fetch(url, { method });
+      const url = await serve(handlersOf(), framework);
+      const bodyless = (method: string): Promise<Response> => fetch(url + PATHS.similarity, { method });
       const responses = await Promise.all([
         ask(url, { query: "  " }),
         ask(url, { query: "frete", mode: "bm25" }),
@@ -99,15 +101,49 @@ describeOnServer("the recipe http", (database) => {
       expect([head.status, head.headers.get("allow")]).toEqual([405, "POST"]);
     });
 
+    it("stores, lists and deletes trainings, with ids of any characters, for callers with another token", async () => {
+      const url = await serve(handlersOf(), framework);
+      const headers = { "content-type": "application/json", authorization: "Bearer outro segredo" };
+      const ids = ["loja/7", "a//b", "ação 🌻 100%?#", "é".repeat(512)];
+      for (const id of ids) {
+        const path = `${url}/trainings/${encodeURIComponent(id)}`;
+        const stored = await fetch(path, { method: "PUT", headers, body: JSON.stringify({ content: id }) });
+        expect([stored.status, await stored.json()], id).toMatchObject([200, { id, status: "indexed" }]);
+        expect(await (await fetch(path, { headers })).json(), id).toMatchObject({ id, chunks: 1 });
+      }
+      const list = await fetch(`${url}/trainings?limit=100`, { headers });
+      expect(((await list.json()) as { trainings: unknown[] }).trainings).toHaveLength(ids.length + 2);
+      for (const id of ids) {
+        const path = `${url}/trainings/${encodeURIComponent(id)}`;
+        expect((await fetch(path, { method: "DELETE" })).status).toBe(401);
+        expect(await (await fetch(path, { method: "DELETE", headers })).json()).toMatchObject({ status: "deleted" });
+      }
+      expect((await fetch(`${url}/health`)).status).toBe(200);
+    });
+
+    it("refuses a body of 10 MB, to search and to store", async () => {
+      const url = await serve(handlersOf(), framework);
+      const content = "x".repeat(10_000_000);
+      expect((await ask(url, { query: content })).status).toBe(413);
+      const headers = { "content-type": "application/json", authorization: "Bearer outro segredo" };
+      const body = JSON.stringify({ content });
+      const response = await fetch(`${url}/trainings/grande`, { method: "PUT", headers, body });
+      expect([response.status, await response.json()]).toEqual([
+        413,
+        { error: "The body must not be larger than 1048576 bytes" },
+      ]);
+      expect(await shop().index.get("grande")).toBeUndefined();
+    });
+
     it("serves only callers with the token", async () => {
-      const url = await serve(mount(oraculoHandler(await openShop(), { token: "segredo", log })));
+      const url = await serve(handlersOf("segredo"), framework);
       expect((await ask(url, { query: "frete" })).status).toBe(401);
       const headers = { authorization: "Bearer segredo" };
       expect((await ask(url, { query: "frete" }, { headers })).status).toBe(200);
     });
 
     it("reads no more of a body than the limit, whatever its content-length", async () => {
-      const url = await serve(mount(oraculoHandler(await openShop(), { log })));
+      const url = await serve(handlersOf(), framework);
       const tooLarge = { status: 413, body: { error: "The body must not be larger than 65536 bytes" } };
       const endless = beginRequest(url);
       const answered = answerTo(endless);
@@ -133,7 +169,8 @@ describeOnServer("the recipe http", (database) => {
     it("answers 504 to a caller that sends the body too slowly", async () => {
       const told: unknown[] = [];
       const onError = (error: unknown): void => void told.push(error);
-      const url = await serve(mount(similarityHandler(await openShop(), { timeoutMs: 200, onError })));
+      const similarity = similarityHandler(shop().index, { timeoutMs: 200, onError });
+      const url = await serve({ similarity }, framework);
       const slow = beginRequest(url);
       slow.write('{"query":');
       expect(await answerTo(slow)).toEqual({ status: 504, body: { error: "The search took too long" } });
@@ -150,8 +187,8 @@ describeOnServer("the recipe http", (database) => {
           return new Promise<number[]>(() => undefined);
         },
       });
-      const schema = await migratedSchema(database);
-      const index = await TrainingIndex.initialize(waiting, { pool: database.pool, schema });
+      const { pool, schema } = shop();
+      const index = await TrainingIndex.initialize(waiting, { pool, schema });
       const outcomes: Promise<unknown>[] = [];
       const watched = {
         similar: (query: string, options?: SimilarOptions) => {
@@ -160,8 +197,7 @@ describeOnServer("the recipe http", (database) => {
           return outcome;
         },
       };
-      const handler = similarityHandler(watched, { onError: log });
-      const url = await serve(mount(handler));
+      const url = await serve({ similarity: similarityHandler(watched, { onError: log }) }, framework);
       const caller = new AbortController();
       const asked = ask(url, { query: "frete" }, { signal: caller.signal });
       await searching.promise;
@@ -171,16 +207,22 @@ describeOnServer("the recipe http", (database) => {
     });
   });
 
-  it("explains the failure if a body parser has read the body", async () => {
+  it("explains the failure if a body parser has read the body, and docs/http.md how to leave paths out of it", async () => {
     const told: unknown[] = [];
-    const handler = similarityHandler(await openShop(), { onError: (error) => void told.push(error) });
-    const app = express();
-    app.use(express.json());
-    const listener = getRequestListener(handler, { overrideGlobalObjects: false });
-    app.all(SIMILARITY_PATH, (request, response) => void listener(request, response));
-    const url = await serve(createServer(app));
-    expect((await ask(url, { query: "frete" })).status).toBe(500);
+    const handler = similarityHandler(shop().index, { onError: (error) => void told.push(error) });
+    const statusBehind = async (mountParser: (app: Express) => unknown): Promise<number> => {
+      const app = express();
+      mountParser(app);
+      app.all(PATHS.similarity, getRequestListener(handler, { overrideGlobalObjects: false }));
+      const server = createServer(app).listen(0);
+      onTestFinished(() => void server.close());
+      await once(server, "listening");
+      return (await ask(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, { query: "frete" })).status;
+    };
+    expect(await statusBehind((app) => app.use(express.json()))).toBe(500);
     expect(told).toEqual([new Error("The body was read before the handler: mount it before any body parser")]);
+    expect(await statusBehind((app) => app.use(/^\/(?!oraculo|trainings)/, express.json()))).toBe(200);
+    expect(await readFile("docs/http.md", "utf8")).toContain("app.use(/^\\/(?!oraculo|trainings)/, express.json())");
   });
 });
 
@@ -194,22 +236,22 @@ describe("npm run example -- http", () => {
       .map(([, , block = ""]) => block.trim());
   }
 
-  it("sends itself a question and ends", { timeout: MINUTE }, async () => {
-    const { stdout } = await run("npm", ["run", "--silent", "example", "--", "http"]);
-    expect(stdout).toContain("entregas: indexed");
-    expect(stdout).toMatch(/200 \{\s+"results": \[/);
-    expect(stdout).toContain('"treinamento_id": "entregas"');
+  it("stores, finds and deletes a training, and ends", { timeout: MINUTE }, async () => {
+    const { stdout } = await run("npm", ["run", "--silent", "example", "--", "http", "--in", "fastify"]);
+    expect(stdout).toMatch(/PUT \S+loja%2Fgarantia\n200 \{[^}]*"status": "indexed"/);
+    expect(stdout).toMatch(/POST \S+similarity\n200 \{\s+"results": \[\s+\{\s+"treinamento_id": "loja\/garantia"/);
+    expect(stdout).toMatch(/DELETE \S+\n200 \{[^}]*"status": "deleted"/);
   });
 
   it("answers the curl commands of its README, of docs/http.md and of its output", { timeout: MINUTE }, async () => {
     const server = spawn(process.execPath, ["--import", "tsx", "examples/run.ts", "http", "--serve"], {
-      env: { ...process.env, PORT: "0", DATABASE_URL: "", ORACULO_TOKEN: undefined },
+      env: { ...process.env, PORT: "0", DATABASE_URL: "", ORACULO_TOKEN: undefined, TRAININGS_TOKEN: "" },
       stdio: ["ignore", "pipe", "inherit"],
     });
     onTestFinished(() => void server.kill());
     let output = "";
     server.stdout.on("data", (data: Buffer) => (output += data.toString()));
-    await until(() => /^curl .*\n/m.test(output) || server.exitCode !== null);
+    await until(() => /^curl .*trainings\n/m.test(output) || server.exitCode !== null);
     const [, address = ""] = /listening on (http:\/\/localhost:\d+)/.exec(output) ?? [];
     const answers: Record<string, unknown>[][] = [];
     for (const curl of [
@@ -232,6 +274,8 @@ describe("npm run example -- http", () => {
       chunk_text: expect.stringContaining(beginning) as unknown,
     };
     expect(answers[0]).toEqual([whole]);
+    const { stdout: listed } = await run("sh", ["-c", /^curl .*trainings$/m.exec(output)?.[0] ?? ""]);
+    expect(JSON.parse(listed)).toMatchObject({ trainings: { length: 6 }, next: null });
     server.kill("SIGTERM");
     const [code] = (await once(server, "exit")) as [number | null];
     expect(code).toBe(0);

@@ -11,7 +11,7 @@ import { migrate, migrationSql, migrationStatus } from "langchain-training-index
 import { expect, it } from "vitest";
 import { describeOnEach, uniqueName } from "../support/databases.js";
 import { dropAtEnd, openTestIndex, type TestIndex } from "../support/index.js";
-import { GARDEN_QUESTION, openGarden } from "../support/garden.js";
+import { coverages, GARDEN_QUESTION, openGarden } from "../support/garden.js";
 import { recordingPool } from "../support/recording-pool.js";
 
 const PORTUGUESE = { textSearch: "portuguese" } as const;
@@ -146,6 +146,35 @@ describeOnEach("mode text", (database) => {
       expect(hits.map(({ coverage }) => coverage.toFixed(6))).toEqual(
         best.slice(0, 20).map((coverage) => coverage.toFixed(6)),
       );
+    }
+  });
+
+  it("ranks as BM25 does with many words in the question, and words that are repeated often", async () => {
+    const { index } = await openTestIndex(database, {}, { textSearch: "portuguese" });
+    const question = [
+      "poda",
+      "agua",
+      "luz",
+      "adubo",
+      "terra",
+      "vaso",
+      "orquidea",
+      "girassol",
+      "semente",
+      "jardim",
+      "muda",
+    ];
+    const texts = [1, 2, 3, 7, 20, 50, 100].flatMap((times) =>
+      question.map((word, place) => [...Array.from({ length: times }, () => word), ...question.slice(0, place)]),
+    );
+    await index.upsertTrainings(
+      texts.map((words, place) => ({ id: `t${place}`, documents: [{ pageContent: words.join(" ") }], split: false })),
+    );
+    const expected = coverages(texts, question);
+    const hits = await index.similar(question.join(" "), { mode: "text", k: texts.length });
+    expect(hits).toHaveLength(texts.length);
+    for (const { trainingId, coverage } of hits) {
+      expect(coverage).toBeCloseTo(expected[Number(String(trainingId).slice(1))] ?? NaN, 6);
     }
   });
 

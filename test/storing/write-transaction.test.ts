@@ -106,39 +106,45 @@ describe("write", () => {
 describe("writeEach", () => {
   it("writes nothing without items", async () => {
     const { writeAll, calls } = recordingWriter();
-    await expect(writeEach([], writeAll, "gone")).resolves.toEqual([]);
+    await expect(writeEach([], writeAll, { gone: "gone", notify })).resolves.toEqual([]);
     expect(calls).toEqual([]);
   });
 
   it("writes all items in a single call", async () => {
     const { writeAll, calls } = recordingWriter();
-    await expect(writeEach(["a", "b"], writeAll, "gone")).resolves.toEqual(["a!", "b!"]);
+    await expect(writeEach(["a", "b"], writeAll, { gone: "gone", notify })).resolves.toEqual(["a!", "b!"]);
     expect(calls).toEqual([["a", "b"]]);
   });
 
   it("writes each item by itself if the host's row of one is gone", async () => {
     const { writeAll, calls } = recordingWriter({ b: rejected("23503") });
-    await expect(writeEach(["a", "b", "c"], writeAll, "gone")).resolves.toEqual(["a!", "gone", "c!"]);
+    const codes: string[] = [];
+    const outcomes = await writeEach(["a", "b", "c"], writeAll, {
+      gone: "gone",
+      notify: ({ code }) => codes.push(code),
+    });
+    expect(outcomes).toEqual(["a!", "gone", "c!"]);
     expect(calls).toEqual([["a", "b", "c"], ["a"], ["b"], ["c"]]);
+    expect(codes).toEqual(["RETRY"]);
   });
 
   it("does not write a single item twice", async () => {
     const { writeAll, calls } = recordingWriter({ a: rejected("23503") });
-    await expect(writeEach(["a"], writeAll, "gone")).resolves.toEqual(["gone"]);
+    await expect(writeEach(["a"], writeAll, { gone: "gone", notify })).resolves.toEqual(["gone"]);
     expect(calls).toEqual([["a"]]);
   });
 
   it("throws any other error immediately", async () => {
     const failure = rejected("23505");
     const { writeAll, calls } = recordingWriter({ b: failure });
-    await expect(writeEach(["a", "b", "c"], writeAll, "gone")).rejects.toBe(failure);
+    await expect(writeEach(["a", "b", "c"], writeAll, { gone: "gone", notify })).rejects.toBe(failure);
     expect(calls).toHaveLength(1);
   });
 
   it("throws another error of an item that is written by itself", async () => {
     const failure = rejected("57014");
     const { writeAll, calls } = recordingWriter({ a: rejected("23503"), b: failure });
-    await expect(writeEach(["a", "b", "c"], writeAll, "gone")).rejects.toBe(failure);
+    await expect(writeEach(["a", "b", "c"], writeAll, { gone: "gone", notify })).rejects.toBe(failure);
     expect(calls).toEqual([["a", "b", "c"], ["a"], ["b"]]);
   });
 });

@@ -1,6 +1,6 @@
 /**
- * How the integration tests connect to the real server: directly, behind PgBouncer in transaction mode, and as a role that
- * has only the rights of docs/migrations.md, with an empty `search_path`.
+ * How the integration tests connect to the real server: directly, and in the strictest setup that the library supports, which is
+ * PgBouncer in transaction mode, a role that has only the rights of docs/migrations.md, and an empty `search_path`.
  */
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -25,8 +25,10 @@ export interface ConnectionSetup {
 /** The connection setups by the name of their project in `vitest.config.ts`. */
 export const CONNECTION_SETUPS = {
   integration: { name: "server database", open: (url: string) => Promise.resolve(direct(url)) },
-  "integration-pgbouncer": { name: "server behind PgBouncer", open: throughPgBouncer },
-  "integration-role": { name: "server as a limited role without a search_path", open: asLimitedRole },
+  "integration-pgbouncer": {
+    name: "server behind PgBouncer, as a limited role without a search_path",
+    open: asLimitedRole,
+  },
 } as const;
 
 /** Whether `pgbouncer` is installed on this machine. */
@@ -52,35 +54,50 @@ function direct(url: string): ConnectionSetup {
   return { ownerUrl: url, url, close: () => Promise.resolve() };
 }
 
-function withoutSearchPath(url: string): URL {
-  const address = new URL(url);
-  address.searchParams.set("options", "-c search_path=");
-  return address;
-}
-
 async function asLimitedRole(url: string): Promise<ConnectionSetup> {
   const role = `limited_${process.pid}_${Date.now()}`;
   const owner = new pg.Client({ connectionString: url });
   await owner.connect();
   await owner.query(`CREATE ROLE ${role} LOGIN PASSWORD 'limited' NOSUPERUSER NOCREATEDB NOCREATEROLE`);
-  const address = withoutSearchPath(url);
-  Object.assign(address, { username: role, password: "limited" });
+  const server = new URL(url);
+  const database = decodeURIComponent(server.pathname.slice(1));
+  const ownerDatabase = `${database}_as_owner`;
+  const ownerLogin = { user: decodeURIComponent(server.username), password: decodeURIComponent(server.password) };
+  const bouncer = await startPgBouncer(server, [
+    { name: ownerDatabase, database, ...ownerLogin },
+    { name: "*", user: role, password: "limited" },
+  ]);
+  const ownerUrl = new URL(bouncer.url);
+  ownerUrl.pathname = `/${encodeURIComponent(ownerDatabase)}`;
   return {
-    ownerUrl: withoutSearchPath(url).href,
-    url: address.href,
+    ownerUrl: ownerUrl.href,
+    url: bouncer.url,
     role,
     close: async () => {
+      await bouncer.close();
       await owner.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
       await owner.end();
     },
   };
 }
 
-async function throughPgBouncer(url: string): Promise<ConnectionSetup> {
-  const server = new URL(url);
+/** A database that PgBouncer offers, and the login with which it connects to it. */
+interface OfferedDatabase {
+  /** `*` for all others. */
+  name: string;
+  /** Its name on the server, if it is another one. */
+  database?: string;
+  user: string;
+  password: string;
+}
+
+/** Starts PgBouncer in transaction mode. Its connections have an empty `search_path`. */
+async function startPgBouncer(
+  server: URL,
+  databases: readonly OfferedDatabase[],
+): Promise<{ url: string; close: () => Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), "pgbouncer-"));
   const port = await freePort();
-  const login = `user=${decodeURIComponent(server.username)} password=${decodeURIComponent(server.password)}`;
   const settings = {
     listen_addr: "127.0.0.1",
     listen_port: port,
@@ -100,7 +117,11 @@ async function throughPgBouncer(url: string): Promise<ConnectionSetup> {
     file,
     [
       "[databases]",
-      `* = host=${server.hostname} port=${server.port || "5432"} ${login}`,
+      ...databases.map(
+        ({ name, database, user, password }) =>
+          `${name} = host=${server.hostname} port=${server.port || "5432"} ${database ? `dbname=${database} ` : ""}user=${user} ` +
+          `password=${password} connect_query='SET search_path = ""'`,
+      ),
       "[pgbouncer]",
       ...Object.entries(settings).map(([name, value]) => `${name} = ${value}`),
       "",
@@ -112,13 +133,13 @@ async function throughPgBouncer(url: string): Promise<ConnectionSetup> {
   bouncer.stderr.on("data", (data: Buffer) => {
     log += data.toString();
   });
-  const address = new URL(url);
+  const address = new URL(server);
   Object.assign(address, { hostname: "127.0.0.1", port: `${port}` });
   await untilReachable(address.href, () => {
     if (bouncer.exitCode !== null) throw new Error(`pgbouncer ended: ${log}`);
   });
   return {
-    ...direct(address.href),
+    url: address.href,
     close: async () => {
       bouncer.kill("SIGKILL");
       await once(bouncer, "exit");

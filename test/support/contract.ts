@@ -182,6 +182,9 @@ export async function wholeText(test: TestIndex, id = "a"): Promise<string> {
   return text;
 }
 
+/** SQL of a statement in pg_stat_activity without the comment that names it. */
+export const WITHOUT_NAME = String.raw`pg_catalog.regexp_replace(query, ' /\*.*?\*/', '')`;
+
 /** Waits until `count` statements of this kind on the training table wait for a lock. */
 export async function untilWaiting(
   { owner, schema }: Pick<TestIndex, "owner" | "schema">,
@@ -190,7 +193,7 @@ export async function untilWaiting(
 ): Promise<void> {
   await until(async () => {
     const { rowCount } = await owner.query(
-      "SELECT FROM pg_catalog.pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE $1",
+      `SELECT FROM pg_catalog.pg_stat_activity WHERE wait_event_type = 'Lock' AND ${WITHOUT_NAME} LIKE $1`,
       [`%${text} "${schema}".training%`],
     );
     return rowCount === count;

@@ -100,6 +100,8 @@ const SETTINGS = [
   // fail. broken-index.int.test.ts tests how the library handles that.
   "autovacuum_vacuum_threshold=1000000",
   "autovacuum_vacuum_insert_threshold=-1",
+  // test/postgres/statement-names.int.test.ts reads what it keeps of statements.
+  "shared_preload_libraries=pg_stat_statements",
 ];
 
 async function findServer(): Promise<Found> {

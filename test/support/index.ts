@@ -40,9 +40,9 @@ export async function openTestIndex(
  */
 export function sharedIndex(
   database: TestDatabase,
-  { dimensions = DIMENSIONS }: Pick<MigrateOptions, "dimensions"> = {},
+  { dimensions = DIMENSIONS, textSearch }: Pick<MigrateOptions, "dimensions" | "textSearch"> = {},
 ): () => TestIndex {
-  const test = filledIndex(database, () => Promise.resolve(), { dimensions });
+  const test = filledIndex(database, () => Promise.resolve(), { dimensions, textSearch });
   beforeEach(async () => {
     const { owner, schema, embeddings } = test();
     await owner.query(`DELETE FROM ${schema}.training`);

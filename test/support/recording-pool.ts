@@ -36,6 +36,11 @@ export function recordingPool(pool: pg.Pool): { pool: DatabasePool; statements: 
   };
 }
 
+/** A statement without the comment that names it. */
+export function withoutName(text: string): string {
+  return text.replace(/ \/\*.*?\*\//, "");
+}
+
 /** The plan that Postgres makes for a statement, as text. */
 export async function explain(pool: pg.Pool, { text, values }: Statement): Promise<string> {
   const { rows } = await pool.query<{ "QUERY PLAN": string }>(`EXPLAIN (COSTS OFF) ${text}`, values);

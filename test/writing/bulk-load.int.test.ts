@@ -15,7 +15,8 @@ import type pg from "pg";
 import { expect, it, onTestFinished } from "vitest";
 import { bulkLoad, type BulkLoadOptions } from "../../src/writing/bulk-load.js";
 import type { IndexProgress } from "../../src/schema/index-progress.js";
-import { collect, countRows, failureOf, openServerPool } from "../support/contract.js";
+import { subscribeNotices } from "../support/channels.js";
+import { collect, countRows, failureOf, observedPool, openServerPool } from "../support/contract.js";
 import {
   describeOnEach,
   describeOnServer,
@@ -395,7 +396,11 @@ describeOnServer("a first load", (database) => {
     const { pool, statements } = recordingPool(test.owner);
     // More memory than any server has, so the workers never run; with this pgvector version they might be unsafe.
     const options = { parallelWorkers: 2, maintenanceWorkMem: "2047GB" };
+    const notices = subscribeNotices();
     await collect(load(test, TRAININGS, options, pool));
+    expect(notices).toMatchObject([
+      { code: "SERIAL_BUILD", cause: { sqlState: expect.stringMatching(/^53[12]00$/) as string } },
+    ]);
     const workers = statements.flatMap(({ values }) =>
       values?.[0] === "max_parallel_maintenance_workers" ? [values[1]] : [],
     );
@@ -410,7 +415,9 @@ describeOnServer("a first load", (database) => {
       "SELECT extversion AS version FROM pg_extension WHERE extname = 'vector'",
     );
     const isSafe = /^0\.8\.[01]$/.exec(rows[0]?.version ?? "") === null;
+    const notices = subscribeNotices();
     await collect(load(test, TRAININGS.slice(0, 10), {}, pool));
+    expect(notices.map(({ code }) => code)).toEqual(isSafe ? [] : ["SERIAL_BUILD"]);
     const workers = statements.flatMap(({ values }) =>
       values?.[0] === "max_parallel_maintenance_workers" ? [values[1]] : [],
     );
@@ -445,6 +452,19 @@ describeOnServer("a first load", (database) => {
     expect(last?.blocksDone).toBeGreaterThan(0);
   });
 
+  it("says once if the progress cannot be read", async () => {
+    const test = await openLoadable(database);
+    const pool = observedPool(test.owner, {
+      before: async (text) => {
+        if (text.includes("read-build-progress")) throw new Error("too many connections");
+        if (text.includes("CREATE")) await new Promise((resolve) => setTimeout(resolve, 800)); // time for two reads
+      },
+    });
+    const notices = subscribeNotices();
+    await collect(load(test, TRAININGS.slice(0, 10), { parallelWorkers: 0, onIndexProgress: () => undefined }, pool));
+    expect(notices.map(({ code }) => code)).toEqual(["NO_PROGRESS"]);
+  });
+
   it("that is aborted during the build ends immediately, and so does the build", async () => {
     for (const max of [1, 4]) {
       const test = await openLoadable(database);
@@ -471,10 +491,10 @@ describeOnServer("a first load", (database) => {
     const writer = await holdWrite(test);
     const stop = new AbortController();
     const loading = failureOf(collect(load(test, [], { signal: stop.signal })));
-    await until(() => isWaiting(test, "CREATE INDEX%"));
+    await until(() => isWaiting(test, "CREATE %INDEX%"));
     stop.abort();
     expect(await loading).toBeInstanceOf(AbortError);
-    await until(async () => !(await isWaiting(test, "CREATE INDEX%")));
+    await until(async () => !(await isWaiting(test, "CREATE %INDEX%")));
     await writer.release();
     expect(await indexStateOf(test)).toBe("missing");
   });
@@ -484,7 +504,7 @@ describeOnServer("a first load", (database) => {
     const writer = await holdWrite(test);
     const stop = new AbortController();
     const loading = failureOf(collect(load(test, TRAININGS, { signal: stop.signal })));
-    await until(() => isWaiting(test, "DROP INDEX%"));
+    await until(() => isWaiting(test, "DROP %INDEX%"));
     stop.abort();
     expect(await loading).toBeInstanceOf(AbortError);
     await writer.release();

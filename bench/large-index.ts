@@ -72,12 +72,13 @@ async function measure(bench: BenchServer): Promise<void> {
 
   progress("sizes");
   const sizes = [["table of chunks", await bytesOf(`${schema}.chunk_1`)]] as [string, number][];
+  const builder = bench.openPool({ maintenance_work_mem: "1GB" });
   for (const vectorIndex of HNSW) {
-    await migrate(pool, { schema, vectorIndex });
+    await migrate(builder, { schema, vectorIndex });
     const suffix = vectorIndex === "vector" ? "" : `_${vectorIndex}`;
     sizes.push([`index ${vectorIndex}`, await bytesOf(`${schema}.chunk_1_embedding${suffix}`)]);
   }
-  await migrate(pool, { schema, vectorIndex: "vector" });
+  await migrate(builder, { schema, vectorIndex: "vector" });
   console.log(
     table(
       ["", "MB", "bytes a chunk"],

@@ -34,7 +34,7 @@ export default defineConfig({
   // `instanceof` the class that the main entry exports.
   splitting: true,
   // The whole of @langchain/community is 140 packages; PGVectorStore is one module of it. p-limit exists as ESM only, which
-  // CommonJS cannot require on Node 20.3. Their licences are in THIRD_PARTY_LICENSES.md.
-  noExternal: ["@langchain/community", "p-limit", "yocto-queue", "pg"],
+  // CommonJS cannot require on Node 20.3. csv-parse is used by the command line alone. Their licences are in THIRD_PARTY_LICENSES.md.
+  noExternal: ["@langchain/community", "p-limit", "yocto-queue", "csv-parse", "pg"],
   esbuildPlugins: [pgOnlyWhereWeImportIt],
 });

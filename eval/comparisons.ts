@@ -1,6 +1,7 @@
 import type { SearchMode } from "langchain-training-index";
-import { comparePaired, mean, type PairedComparison } from "./bootstrap.js";
-import { MEASURES, RECALLS, type Measure, type Rank } from "./measures.js";
+import { mean } from "../src/cli/evaluating/interval.js";
+import { comparePaired, type PairedComparison } from "./bootstrap.js";
+import { MEASURES, RECALLS, type Measure, type Rank } from "../src/cli/evaluating/measures.js";
 import type { QuestionForm } from "./options.js";
 import type { Variant } from "./variants.js";
 

@@ -3,7 +3,7 @@ import { SingleBar } from "cli-progress";
 import { TrainingIndex, type SearchMode, type TrainingIndexOptions } from "langchain-training-index";
 import { migrate, type TextSearchLanguage } from "langchain-training-index/migrations";
 import type { ScriptEnvironment } from "../tooling/environment.js";
-import { K, type Rank } from "./measures.js";
+import { K, type Rank } from "../src/cli/evaluating/measures.js";
 import type { Model } from "./models.js";
 import type { QuestionSet } from "./question-set.js";
 

@@ -1,8 +1,8 @@
 import { table } from "../tooling/table.js";
-import { mean, type Interval } from "./bootstrap.js";
+import { mean, type Interval } from "../src/cli/evaluating/interval.js";
 import type { Result, ResultComparison } from "./comparisons.js";
 import type { Indexing } from "./evaluation.js";
-import { MEASURES } from "./measures.js";
+import { MEASURES } from "../src/cli/evaluating/measures.js";
 import type { Variant } from "./variants.js";
 
 /** Names the variants of a run by what differs among them. */

@@ -265,8 +265,8 @@ const mutations: Mutation[] = [
     name: "the filter of the index on verify",
     noticedBy: ["c10-tenants"],
     file: "reconciling/check-sql.ts",
-    from: "(t.deleted_at IS NULL AND ${optionalFrom(3, condition)})::text AS living,",
-    to: "(t.deleted_at IS NULL AND (true OR ${optionalFrom(3, condition)}))::text AS living,",
+    from: "SELECT t.id, t.deleted_at IS NULL AND ${optionalFrom(3, condition)} AND",
+    to: "SELECT t.id, t.deleted_at IS NULL AND (true OR ${optionalFrom(3, condition)}) AND",
   },
   {
     name: "the filter of the index on recall",

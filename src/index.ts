@@ -15,6 +15,13 @@ export {
 } from "./prompting/context.js";
 export type { EmbeddingProfile } from "./embedding/profiles.js";
 export type { IndexingRun, OnFailure, ResultOf } from "./writing/indexing-run.js";
+export type {
+  ExportOptions,
+  ExportProgress,
+  ExportSource,
+  ImportOptions,
+  ImportSummary,
+} from "./exporting/export-options.js";
 export { configFromEnv, type EnvironmentConfig } from "./environment.js";
 export {
   AbortError,

@@ -21,6 +21,7 @@ import {
   type UpsertOptions,
 } from "./writing/write-options.js";
 import { checkCall } from "./calls/call-options.js";
+import type { ExportOptions, ExportSource, ImportOptions, ImportSummary } from "./exporting/export-options.js";
 import { onlyResult, PreparedTraining } from "./writing/prepared-training.js";
 import { retrieverSearch, TrainingRetriever, type TrainingRetrieverOptions } from "./langchain/retriever.js";
 import { TrainingTool } from "./langchain/tool.js";
@@ -36,12 +37,7 @@ import { decodeTrainingId, encodeTrainingId, encodeTrainingIds } from "./schema/
 import { withTimeLimit } from "./calls/time-limit.js";
 import { encodeRevision, normalizeTraining, type NormalizedTraining } from "./chunking/training-input.js";
 import type { Drift } from "./reconciling/drift.js";
-import {
-  checkReconcile,
-  checkVerify,
-  type ReconcileOptions,
-  type VerifyOptions,
-} from "./reconciling/reconcile-options.js";
+import type { ReconcileOptions, VerifyOptions } from "./reconciling/reconcile-options.js";
 import type { Reconciliation } from "./reconciling/reconciler.js";
 import type { LoadableTraining, TrainingReference, TrainingSource } from "./reconciling/source-items.js";
 import { checkRecall, type RecallOptions } from "./recall/recall-options.js";
@@ -353,8 +349,6 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
     source?: TrainingSource<Training<OwnMetadata> | TrainingReference>,
     options: VerifyOptions = {},
   ): Promise<Drift> {
-    if (source !== undefined) checkIterable("source", source);
-    checkVerify(options);
     return this.#parts.reconciler.verify(source, options, this.#normalizeInScope);
   }
 
@@ -379,8 +373,6 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
     options: ReconcileOptions = {},
   ): Promise<Reconciliation> {
     requireWritable(this.#parts.filter);
-    checkIterable("source", source);
-    checkReconcile(options);
     return this.#parts.reconciler.reconcile(source, options, this.#normalize);
   }
 
@@ -398,6 +390,37 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
   async recall(options: RecallOptions = {}): Promise<RecallReport> {
     const { searcher, filter } = this.#parts;
     return measureRecall(searcher, checkRecall(options, filter.condition));
+  }
+
+  /**
+   * Writes the trainings with their chunks and vectors as lines of JSON, in one snapshot, so that {@link importTrainings} can store them in
+   * another index without embedding. Keeps a client of the pool, in a transaction that only reads, until the iteration ends. An index with
+   * a filter exports the trainings that match it with all of their chunks.
+   * @example
+   * ```ts
+   * await pipeline(index.exportTrainings(), createWriteStream("index.jsonl")); // of node:stream/promises
+   * ```
+   * @returns the lines, each with its line feed; each iteration reads again, in bounded memory
+   * @throws {@link InvalidArgumentError} at the call; the iteration throws {@link SchemaError} `SCHEMA_DAMAGED` for a damaged training,
+   * {@link DatabaseError} | {@link AbortError}
+   */
+  exportTrainings(options: ExportOptions = {}): AsyncIterable<string> {
+    return this.#parts.exporter.export(options);
+  }
+
+  /**
+   * Stores what {@link exportTrainings} wrote, each training completely or not at all. Embeds nothing. What the index has, or has deleted,
+   * stays unless its revision is lower, so a repeat changes nothing and completes an interrupted import.
+   * @example
+   * ```ts
+   * const { indexed } = await index.importTrainings(createReadStream("index.jsonl"));
+   * ```
+   * @throws {@link InvalidArgumentError} with the number of the line, for a broken export or one that is cut off; what was stored before
+   * stays. {@link SchemaError} `PROFILE_MISMATCH` for vectors of another model; otherwise as {@link upsertTrainings}
+   */
+  async importTrainings(source: ExportSource, options: ImportOptions = {}): Promise<ImportSummary> {
+    requireWritable(this.#parts.filter);
+    return this.#parts.importer.import(source, options);
   }
 
   /**

@@ -49,7 +49,7 @@ describe.each(READMES)("the code of %s", (readme) => {
     );
     expect(named).toContain("start");
     for (const name of named) expect(scripts).toHaveProperty(name);
-    // Other tests run these: test/package.test.ts installs, test/scripts.int.test.ts starts.
+    // Other tests run these: test/package.int.test.ts installs, test/scripts.int.test.ts starts.
     expect(await codeBlocks(readme, "bash")).toEqual([
       "npm ci && npm start\nnpm ci && npm test\n",
       "npm install langchain-training-index @langchain/core @langchain/ollama pg\n",

@@ -1,7 +1,4 @@
-import { sharedOptions, type Command, type CommandOptions } from "./command.js";
-
-/** The name of the program. */
-export const PROGRAM = "training-index";
+import { PROGRAM, sharedOptions, type Command, type CommandOptions } from "./session/command.js";
 
 /** What the program prints with `--help`. */
 export function programHelp(commands: readonly Command[]): string {

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from "../errors.js";
 import type { RunProgress, RunSummary, Training, TrainingIndex } from "../index.js";
-import type { Arguments } from "./arguments.js";
+import type { Arguments } from "./session/arguments.js";
 import {
   embedderOptions,
   exitCodes,
@@ -12,11 +12,11 @@ import {
   UsageError,
   type Command,
   type ExitCode,
-} from "./command.js";
-import { withIndex } from "./connection.js";
-import { Progress } from "./progress.js";
-import { printJson, printLine, type Terminal } from "./terminal.js";
-import { fileDetails, fileOptions, openSource, type TrainingFiles } from "./training-source.js";
+} from "./session/command.js";
+import { withIndex } from "./session/connection.js";
+import { Progress } from "./session/progress.js";
+import { printJson, printLine, type Terminal } from "./session/terminal.js";
+import { fileDetails, fileOptions, openSource, type TrainingFiles } from "./files/training-source.js";
 
 /** How many failures are printed. */
 const PRINTED_FAILURES = 20;

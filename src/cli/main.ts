@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import { realpathSync } from "node:fs";
 import { createRequire } from "node:module";
-import { exitCodes } from "./command.js";
-import { openServerPool } from "./connection.js";
+import { exitCodes } from "./session/command.js";
+import { openServerPool } from "./session/connection.js";
 import { runProgram } from "./program.js";
 
 const interrupted = new AbortController();
@@ -27,6 +27,7 @@ const { loadEnvFile } = process as Partial<Pick<typeof process, "loadEnvFile">>;
 void runProgram(process.argv.slice(2), {
   env: process.env,
   cwd: process.cwd(),
+  stdin: process.stdin,
   stdout: process.stdout,
   stderr: process.stderr,
   signal: interrupted.signal,

@@ -1,21 +1,7 @@
-import type { Drift, Finding, IndexStatus, ReconcileProgress } from "../index.js";
-import type { Arguments } from "./arguments.js";
-import {
-  embedderOptions,
-  exitCodes,
-  filterOption,
-  jsonOption,
-  schemaOption,
-  type Command,
-  type ExitCode,
-} from "./command.js";
-import { withIndex } from "./connection.js";
-import { Progress } from "./progress.js";
-import { printJson, printLine, printTable, type Terminal } from "./terminal.js";
-import { fileDetails, fileOptions, openSource } from "./training-source.js";
-
-/** How many ids of each finding are printed; `--json` has up to 1,000. */
-const PRINTED_IDS = 20;
+import type { IndexStatus } from "../index.js";
+import { exitCodes, filterOption, jsonOption, schemaOption, type Command } from "./session/command.js";
+import { withIndex } from "./session/connection.js";
+import { printJson, printLine, printTable } from "./session/terminal.js";
 
 /** Reports the state of an index. */
 export const status: Command = {
@@ -34,49 +20,6 @@ export const status: Command = {
       }
       return found.warnings.length === 0 ? exitCodes.fine : exitCodes.attention;
     }),
-};
-
-/** Looks for damage, and compares the index with files. */
-export const verify: Command = {
-  name: "verify",
-  summary: "Looks for damage, and compares the index with files if some are given",
-  positionals: "[FILES...]",
-  positionalCount: { least: 0, most: Infinity },
-  details: [
-    "Changes nothing. Ends with exit code 3 if something differs. Orphaned trainings are those that ingest --prune would delete.",
-    ...fileDetails,
-  ],
-  options: {
-    ...schemaOption,
-    ...filterOption,
-    ...fileOptions,
-    sample: {
-      type: "string",
-      value: "N",
-      help: "embeds about N stored chunks again, to check their vectors; default 0",
-    },
-    ...embedderOptions,
-    ...jsonOption,
-  },
-  examples: ["training-index verify", "training-index verify docs --filter origem=docs --json"],
-  run(args, terminal) {
-    const sample = args.number("sample");
-    const embeds = args.positionals.length > 0 || (sample ?? 0) > 0;
-    const filter = args.filter();
-    return withIndex(args, terminal, { embeds, filter }, async ({ index, schema }) => {
-      const source =
-        embeds && args.positionals.length > 0 ? await openSource(args, terminal, schema, filter) : undefined;
-      const progress = new Progress(terminal.stderr, "verified", source?.count);
-      const onProgress = ({ checked }: ReconcileProgress): void => {
-        progress.update(checked);
-      };
-      const options = { sample, onProgress, signal: terminal.signal };
-      const drift = await index.verify(source?.trainings(), options).finally(() => {
-        progress.end();
-      });
-      return printDrift(args, terminal, drift);
-    });
-  },
 };
 
 /** Measures what searches by the vector index miss. */
@@ -137,29 +80,4 @@ function statusRows({ schema, model, counts, sizes, vectorIndex, textSearch, ser
 
 function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`;
-}
-
-async function printDrift(args: Arguments, terminal: Terminal, drift: Drift): Promise<ExitCode> {
-  const { checked, missing, stale, orphaned, damaged, schema } = drift;
-  const findings = { missing, stale, orphaned, damaged };
-  const found = Object.values(findings).reduce((sum, { count }) => sum + count, 0) + schema.length;
-  if (args.flag("json")) await printJson(terminal, drift);
-  else {
-    await printLine(
-      terminal,
-      `checked ${checked} trainings: ${found === 0 ? "all as it should be" : `${found} findings`}`,
-    );
-    for (const [name, finding] of Object.entries(findings)) await printFinding(terminal, name, finding);
-    for (const { id, kinds } of damaged.problems.slice(0, PRINTED_IDS)) {
-      await printLine(terminal, `  ${String(id)}: ${kinds.join(", ")}`);
-    }
-    for (const { part, problem } of schema) await printLine(terminal, `schema: ${part}: ${problem}`);
-  }
-  return found === 0 ? exitCodes.fine : exitCodes.attention;
-}
-
-async function printFinding(terminal: Terminal, name: string, { count, ids }: Finding): Promise<void> {
-  if (count === 0) return;
-  const more = count > PRINTED_IDS ? ", ..." : "";
-  await printLine(terminal, `${name} ${count}: ${ids.slice(0, PRINTED_IDS).map(String).join(", ")}${more}`);
 }

@@ -3,17 +3,23 @@ import { resolve } from "node:path";
 import { inspect } from "node:util";
 import { nearestName } from "../calls/checks.js";
 import { AbortError, InvalidArgumentError, TrainingIndexError } from "../errors.js";
-import { parseCommand } from "./arguments.js";
-import { exitCodes, messageOf, UsageError, type Command, type ExitCode } from "./command.js";
-import { commandHelp, PROGRAM, programHelp } from "./help.js";
+import { parseCommand } from "./session/arguments.js";
+import { exitCodes, messageOf, PROGRAM, UsageError, type Command, type ExitCode } from "./session/command.js";
+import { commandHelp, programHelp } from "./help.js";
 import { ingest } from "./ingest.js";
-import { recall, status, verify } from "./operating-commands.js";
+import { reconcile, verify } from "./checking-commands.js";
+import { evaluate } from "./evaluation.js";
+import { exportIndex, importIndex } from "./moving-commands.js";
+import { recall, status } from "./operating-commands.js";
 import { get, list, search } from "./reading-commands.js";
 import { migrate, sql } from "./schema-commands.js";
-import { printLine, type Terminal } from "./terminal.js";
+import { printLine, type Terminal } from "./session/terminal.js";
 
 /** All commands, in the order of the help. */
-export const commands: readonly Command[] = [migrate, sql, status, verify, recall, list, get, search, ingest];
+export const commands: readonly Command[] = [
+  ...[migrate, sql, status, verify, recall, list, get, search, ingest],
+  ...[reconcile, evaluate, exportIndex, importIndex],
+];
 
 /** Runs the program. Never throws: errors are printed to stderr. @param args - without the program's name */
 export async function runProgram(args: readonly string[], terminal: Terminal): Promise<ExitCode> {

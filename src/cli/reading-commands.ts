@@ -7,9 +7,9 @@ import {
   jsonOption,
   schemaOption,
   type Command,
-} from "./command.js";
-import { withIndex } from "./connection.js";
-import { printJson, printJsonLine, printLine, printTable } from "./terminal.js";
+} from "./session/command.js";
+import { withIndex } from "./session/connection.js";
+import { printJson, printJsonLine, printLine, printTable } from "./session/terminal.js";
 
 const MODES: readonly SearchMode[] = ["vector", "text", "hybrid"];
 

@@ -3,10 +3,17 @@ import { migrate as migrateSchema, migrationSql, type MigrateOptions } from "../
 import { textSearchLanguages } from "../schema/lexemes.js";
 import { idTypes } from "../schema/training-id.js";
 import { vectorIndexTypes } from "../schema/vector-index.js";
-import type { Arguments } from "./arguments.js";
-import { exitCodes, jsonOption, schemaOption, UsageError, type Command, type CommandOptions } from "./command.js";
-import { withPool } from "./connection.js";
-import { printJson, printLine, type Terminal } from "./terminal.js";
+import type { Arguments } from "./session/arguments.js";
+import {
+  exitCodes,
+  jsonOption,
+  schemaOption,
+  UsageError,
+  type Command,
+  type CommandOptions,
+} from "./session/command.js";
+import { withPool } from "./session/connection.js";
+import { printJson, printLine, type Terminal } from "./session/terminal.js";
 
 const migrationOptions: CommandOptions = {
   ...schemaOption,

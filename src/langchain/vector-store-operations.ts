@@ -11,7 +11,7 @@ import type { KnownSchema } from "../schema/known-schema.js";
 import { encodeChunkId, encodeTrainingId, encodeTrainingIds } from "../schema/training-id.js";
 import type { NormalizedTraining } from "../chunking/training-input.js";
 import type { Training, TrainingSelection, UpsertResult } from "../types.js";
-import { upsertAll } from "../writing/upsert-all.js";
+import { upsertAll, type StoreBatch } from "../writing/upsert-all.js";
 import type { VectorStoreOperations } from "./vector-store.js";
 
 /** Dependencies of {@link vectorStoreOperations}. */
@@ -44,7 +44,8 @@ export function vectorStoreOperations(parts: VectorStoreParts): VectorStoreOpera
         return { ...checked, sources: checked.sources.map((source) => ({ ...source, vector })) };
       });
       const results: UpsertResult[] = [];
-      for await (const result of upsertAll(indexer, normalized)) results.push(result as UpsertResult);
+      const store: StoreBatch<NormalizedTraining> = (batch, signal) => indexer.upsert(batch, { signal });
+      for await (const result of upsertAll(store, normalized)) results.push(result as UpsertResult);
       return results;
     },
     delete: async (selection) => {

@@ -5,6 +5,8 @@ import { Indexer } from "../writing/indexer.js";
 import { openIndex, type OpenIndex } from "./open-index.js";
 import { refuseOtherModel } from "./model-mismatch.js";
 import { notifier, type Notify } from "../calls/notices.js";
+import { Exporter } from "../exporting/exporter.js";
+import { Importer } from "../exporting/importer.js";
 import { Reader } from "../inspecting/reader.js";
 import { checkIndexOptions, checkSplitter, type TrainingIndexOptions } from "./index-options.js";
 import { DEFAULT_EF_SEARCH, MAX_K } from "../searching/search-options.js";
@@ -57,6 +59,8 @@ export interface IndexParts extends SharedParts {
   reconciler: Reconciler;
   searcher: Searcher;
   reader: Reader;
+  exporter: Exporter;
+  importer: Importer;
 }
 
 /**
@@ -132,16 +136,9 @@ function connect(shared: SharedParts, filter: IndexFilter): IndexParts {
     scope: filter.scope,
     claim: claimOf(profile),
   };
-  const indexer = new Indexer({
-    pool,
-    connection: { statements, knownSchema, notify },
-    target,
-    embedder,
-    chunker,
-    offeredWords,
-    ticketOrder,
-    notify,
-  });
+  const connection = { statements, knownSchema, notify };
+  const writing = { pool, connection, target, embedder, chunker, offeredWords, ticketOrder, notify };
+  const indexer = new Indexer(writing);
   const remover = new Remover({ pool, target, ticketOrder, notify, knownSchema });
   return {
     ...shared,
@@ -173,6 +170,8 @@ function connect(shared: SharedParts, filter: IndexFilter): IndexParts {
       filter: filter.condition,
     }),
     reader: new Reader({ statements, knownSchema, filter: filter.condition }),
+    exporter: new Exporter({ pool, knownSchema, filter: filter.condition }),
+    importer: new Importer({ ...writing, knownSchema, remover, profile, scope: filter.scope }),
   };
 }
 

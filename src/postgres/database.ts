@@ -49,6 +49,27 @@ export async function inTransaction<T>(pool: DatabasePool, body: (client: Querya
 }
 
 /**
+ * Reads in a transaction of its own, in which all statements see the same state of the database. It keeps a client of the pool until
+ * the caller has read everything, or has left.
+ */
+export async function* inSnapshot<T>(
+  pool: DatabasePool,
+  body: (client: Queryable) => AsyncGenerator<T, void, undefined>,
+): AsyncGenerator<T, void, undefined> {
+  const client = await boundedPool(pool).connect();
+  let broken: Error | undefined;
+  try {
+    await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    yield* body(client);
+  } finally {
+    await client.rollback().catch((error: unknown) => {
+      broken = error instanceof Error ? error : new Error(String(error));
+    });
+    client.release(broken);
+  }
+}
+
+/**
  * Runs `body` in the current transaction of the host's `client`, behind a savepoint: if `body` fails, its changes are
  * rolled back and the host's transaction can continue.
  *

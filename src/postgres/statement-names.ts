@@ -46,6 +46,7 @@ export const STATEMENT_NAMES = {
   "read-passages": "reads the chunks of a training",
   "read-chunks-by-id": "reads chunks by their ids, for the vector store",
   "read-status": "reads the state of an index",
+  "export-trainings": "counts and reads what an export has",
   // Checks
   "read-last-ticket": "reads the last ticket that was taken",
   "list-stored": "reads a page of stored trainings, to compare them with a source",

@@ -9,17 +9,23 @@ export const READ_LAST_TICKET = `
 SELECT (SELECT s.last_value FROM pg_catalog.pg_sequences s WHERE s.schemaname = $1 AND s.sequencename = 'ticket')::text AS ticket`;
 
 /** Stored trainings that one statement lists. */
-const PAGE_ROWS = 5000;
+const PAGE_ROWS = 500;
 
-/** $1 the id that the page begins after, NULL for the first page, $2 a ticket, $3... the values of the condition. */
+/**
+ * $1 the id that the page begins after, NULL for the first page, $2 a ticket, $3... the values of the condition. One row: the `keys` of
+ * the trainings that are living and not newer than the ticket, as a JSON array, which is less garbage than a row for each; how
+ * many `chunks` they have; and the `last` id of the page, whatever its training is, NULL for an empty page.
+ */
 export function listStored(layout: Layout, condition: string | undefined): string {
   const { training, indexed } = namesOf(layout);
   return `
-SELECT t.id::text AS key, (t.deleted_at IS NULL AND ${optionalFrom(3, condition)})::text AS living,
-  coalesce(t.ticket > $2::bigint, false)::text AS is_newer, coalesce(cardinality(i.chunk_ids), 0)::text AS chunks
-FROM ${training} t LEFT JOIN ${indexed} i ON i.training_id = t.id
-WHERE ($1::${layout.idType} IS NULL OR t.id > $1::${layout.idType})
-ORDER BY t.id LIMIT ${PAGE_ROWS}`;
+SELECT (json_agg(p.id::text ORDER BY p.id) FILTER (WHERE p.living))::text AS keys,
+  coalesce(sum(cardinality(i.chunk_ids)) FILTER (WHERE p.living), 0)::text AS chunks, (array_agg(p.id ORDER BY p.id DESC))[1]::text AS last
+FROM (
+  SELECT t.id, t.deleted_at IS NULL AND ${optionalFrom(3, condition)} AND (t.ticket > $2::bigint) IS NOT TRUE AS living
+  FROM ${training} t WHERE ($1::${layout.idType} IS NULL OR t.id > $1::${layout.idType})
+  ORDER BY t.id LIMIT ${PAGE_ROWS}
+) p LEFT JOIN ${indexed} i ON i.training_id = p.id`;
 }
 
 /**
@@ -40,6 +46,78 @@ WHERE CASE WHEN t.id IS NOT NULL THEN t.deleted_at IS NOT NULL AND ${matches}
   ELSE ${condition === undefined} OR EXISTS (
     SELECT FROM ${chunk} WHERE training_id = l.training_id AND ${matches}) END
 ORDER BY l.training_id`;
+}
+
+/** Characters of a training from which on it is read instead: the time of a statement is bounded. */
+const MAX_CHARACTERS = 1_000_000;
+
+/**
+ * The items that need a closer look: `missing` ones, and `others` whose rows are not plainly those of the item, each as a JSON array of
+ * their places in the list, from 0. Postgres checks all rows, so that those that are sound need not be read.
+ *
+ * $1 ids, $2 revisions, $3 a ticket, $4 what whole trainings must be, as JSON of `ExpectedRows`, $5 dimensions, $6... the values of
+ * the condition. An empty text stands for an item without a revision or text.
+ */
+export function findUnsettled(layout: Layout, condition: string | undefined): string {
+  const { training, indexed } = namesOf(layout);
+  const living = `t.id IS NOT NULL AND t.deleted_at IS NULL AND ${optionalFrom(6, condition)}`;
+  return `
+SELECT json_agg(place ORDER BY place) FILTER (WHERE is_missing)::text AS missing,
+  json_agg(place ORDER BY place) FILTER (WHERE NOT is_missing)::text AS others
+FROM (
+  SELECT n.place - 1 AS place, NOT (${living}) AS is_missing
+  FROM unnest($1::text[]::${layout.idType}[], $2::text[], $4::text[]) WITH ORDINALITY AS g (id, revision, expected, place)
+  CROSS JOIN LATERAL (
+    SELECT g.id, nullif(g.revision, '')::numeric AS revision, nullif(g.expected, '')::jsonb AS expected, g.place
+  ) n
+  LEFT JOIN ${training} t ON t.id = n.id
+  LEFT JOIN ${indexed} i ON i.training_id = n.id
+  WHERE (t.ticket > $3::bigint) IS NOT TRUE AND (${living}
+    AND (n.revision IS NULL OR t.revision = n.revision)
+    AND (n.expected IS NULL
+      OR (encode(i.fingerprint, 'hex') = n.expected ->> 'fingerprint' AND t.metadata = n.expected -> 'metadata'))
+    AND ${hasSoundChunks(layout)}) IS NOT TRUE
+) u`;
+}
+
+/** Whether the chunks of a training are those of its list, each of them sound, and those that an item expects. */
+function hasSoundChunks(layout: Layout): string {
+  const { chunk } = namesOf(layout);
+  return `CASE WHEN i.ends[cardinality(i.ends)] > ${MAX_CHARACTERS} OR cardinality(i.chunk_ids) <> cardinality(i.starts)
+      OR cardinality(i.chunk_ids) <> cardinality(i.ends) THEN false
+    ELSE (
+      SELECT count(DISTINCT c.id) = cardinality(i.chunk_ids)
+        AND count(c.id) = (SELECT count(*) FROM ${chunk} WHERE training_id = n.id)
+        AND coalesce(bool_and(coalesce(c.is_sound, false)), true)
+        AND (n.expected IS NULL OR n.expected ->> 'digest' =
+          encode(sha256(convert_to(coalesce(string_agg(c.entry, ';' ORDER BY c.place), ''), 'UTF8')), 'hex'))
+      FROM (${checkedChunks(layout)}) c)
+    END`;
+}
+
+/**
+ * The listed chunks of one training. A sound one has the hash of its text, a usable vector, the metadata of its training, and
+ * offsets as long as its text that overlap the chunk before it only with the same text. `char_length` counts the characters that
+ * JavaScript counts as two once, so texts with such characters are never plainly sound; neither are chunks with a header, a carriage
+ * return, or a given vector, whose hash is of more than their text.
+ */
+function checkedChunks(layout: Layout): string {
+  const { chunk, extension } = namesOf(layout);
+  const overlap = "least(lag(p.end_at) OVER w, p.end_at) - p.start_at";
+  return `
+        SELECT p.place, c.id, concat_ws(',', p.start_at, p.end_at, encode(c.content_hash, 'hex')) AS entry,
+          c.content_hash = sha256(convert_to(c.content, 'UTF8'))
+            AND ${extension}.vector_dims(c.embedding) = $5::integer AND ${extension}.vector_norm(c.embedding) <> 0
+            AND c.metadata = t.metadata
+            AND p.start_at >= 0 AND p.end_at - p.start_at = char_length(c.content)
+            AND c.content !~ '[\\U00010000-\\U0010ffff]'
+            AND coalesce(p.start_at >= lag(p.start_at) OVER w, true)
+            AND coalesce(p.start_at >= lag(p.end_at) OVER w
+              OR substr(lag(c.content) OVER w, p.start_at - lag(p.start_at) OVER w + 1, ${overlap}) = left(c.content, ${overlap}), true)
+            AS is_sound
+        FROM unnest(i.chunk_ids, i.starts, i.ends) WITH ORDINALITY AS p (id, start_at, end_at, place)
+        JOIN LATERAL (SELECT * FROM ${chunk} WHERE training_id = n.id AND id = p.id OFFSET 0) c ON true
+        WINDOW w AS (ORDER BY p.place)`;
 }
 
 /** $1 ids. About how many characters each training has. */

@@ -1,11 +1,14 @@
-import { hashOf, planChunks } from "../chunking/chunk-plan.js";
+import { hashOf, planChunks, type ChunkPlan } from "../chunking/chunk-plan.js";
 import { findDamage, hasOwnHash, type Damage } from "./damage.js";
 import type { ReconcileParts } from "./reconciler.js";
 import type { SourceItem } from "./source-items.js";
 import {
+  digestOf,
+  findUnsettled,
   readTrainingRows,
   readVectors,
   type ChunkKey,
+  type ExpectedRows,
   type Read,
   type StoredChunkState,
   type TrainingRows,
@@ -45,25 +48,54 @@ export class Comparison {
     this.#settings = settings;
   }
 
-  /** Compares items, a few at a time. Leaves out trainings that were stored or deleted since the run began. */
+  /**
+   * Compares items, a few at a time. Leaves out those that are as they should be, and trainings that were stored or deleted since
+   * the run began.
+   */
   async *compare(items: readonly SourceItem[]): AsyncGenerator<ComparedItem[], void, undefined> {
-    const { read, ticket } = this.#settings;
+    const { read, ticket, sample } = this.#settings;
     const { filter } = this.#parts;
-    for await (const found of readTrainingRows({ read, filter, ticket }, items)) {
+    const rows = { read, filter, ticket };
+    const plans = await this.#planAll(items);
+    let unsettled = items;
+    if (!sample.isChoosing) {
+      const expected = items.map((item) => expectedRows(item, plans.get(item)));
+      const found = await findUnsettled(rows, items, expected, this.#parts.dimensions);
+      const itemsAt = (places: readonly number[]): SourceItem[] => places.flatMap((place) => items[place] ?? []);
+      if (found.missing.length > 0) {
+        yield itemsAt(found.missing).map((item) => ({ item, isMissing: true, isStale: false, damage: NO_DAMAGE }));
+      }
+      unsettled = itemsAt(found.others);
+    }
+    for await (const found of readTrainingRows(rows, unsettled)) {
       const settled = found.filter(({ stored }) => !stored.isNewer);
       const givenVectors = await this.#findGivenVectors(settled);
-      const compared: ComparedItem[] = [];
-      for (const { item, stored } of settled) compared.push(await this.#judge(item, stored, givenVectors));
+      const compared = settled.map(({ item, stored }) => this.#judge(item, plans.get(item), stored, givenVectors));
       await this.#checkVectors(settled, compared);
       yield compared;
     }
   }
 
-  async #judge(item: SourceItem, stored: TrainingRows, givenVectors: ReadonlySet<string>): Promise<ComparedItem> {
+  /** The chunks of those items that are whole trainings. */
+  async #planAll(items: readonly SourceItem[]): Promise<Map<SourceItem, ChunkPlan>> {
+    const plans = new Map<SourceItem, ChunkPlan>();
+    for (const item of items) {
+      if (item.training) plans.set(item, await planChunks(item.training, this.#parts.chunker));
+    }
+    return plans;
+  }
+
+  /** @param plan - `undefined` for an item that does not tell what is stored */
+  #judge(
+    item: SourceItem,
+    plan: ChunkPlan | undefined,
+    stored: TrainingRows,
+    givenVectors: ReadonlySet<string>,
+  ): ComparedItem {
     if (!stored.isLiving) {
       return { item, isMissing: true, isStale: false, damage: { kinds: new Set(), chunks: new Set() } };
     }
-    const isSame = await this.#isSameVersion(item, stored);
+    const isSame = plan === undefined || plan.fingerprint === stored.fingerprint;
     const damage = findDamage(stored, {
       dimensions: this.#parts.dimensions,
       training: isSame ? item.training : undefined,
@@ -74,12 +106,6 @@ export class Comparison {
     const isOther = stored.fingerprint !== undefined && !isSame;
     const isStale = stored.version === "older" || (stored.version === "same" && isOther);
     return { item, isMissing: false, isStale, damage };
-  }
-
-  /** Whether the stored version is the one that the source has, as far as the source tells. */
-  async #isSameVersion({ training }: SourceItem, { fingerprint }: TrainingRows): Promise<boolean> {
-    if (!training) return true;
-    return (await planChunks(training, this.#parts.chunker)).fingerprint === fingerprint;
   }
 
   #headerOf({ training }: SourceItem): string | undefined {
@@ -125,4 +151,16 @@ export class Comparison {
       damages.get(key)?.chunks.add(id);
     }
   }
+}
+
+/** Shared by all missing trainings, of which there may be a million. */
+const NO_DAMAGE: Damage = { kinds: new Set(), chunks: new Set() };
+
+/** What Postgres compares the rows of an item with; for an item without text nothing. */
+function expectedRows({ training }: SourceItem, plan: ChunkPlan | undefined): ExpectedRows | undefined {
+  if (!training || !plan) return undefined;
+  // Line breaks of a stored text can be edited without changing its hash.
+  const isPlain = training.sources.every(({ text }) => !text.includes("\r"));
+  const metadata: unknown = JSON.parse(training.metadata);
+  return { fingerprint: plan.fingerprint, metadata, digest: isPlain ? digestOf(plan.chunks) : "" };
 }

@@ -1,4 +1,5 @@
 import { runHostCode } from "../calls/host-code.js";
+import { readSource } from "../calls/source.js";
 import { InvalidArgumentError, throwIfAborted } from "../errors.js";
 import type { StatementName } from "../postgres/statement-names.js";
 import { removeLeftovers } from "../storing/removal.js";
@@ -13,14 +14,8 @@ import { IdSet } from "./id-set.js";
 import type { ReconcileParts } from "./reconciler.js";
 import type { ReconcileOptions, ReconcileProgress } from "./reconcile-options.js";
 import { Repairs, requireContent } from "./repairs.js";
-import {
-  itemBatches,
-  readSource,
-  readSourceItem,
-  type Normalize,
-  type TrainingSource,
-  type SourceItem,
-} from "./source-items.js";
+import { itemBatches, readSourceItem, type Normalize, type TrainingSource, type SourceItem } from "./source-items.js";
+import { isLarge } from "../schema/schema-state.js";
 import { readSchemaProblems } from "./schema-problems.js";
 import type { Read } from "./training-rows.js";
 import { VectorSample } from "./vector-sample.js";
@@ -44,11 +39,15 @@ export interface RunSettings extends Omit<ReconcileOptions, "dryRun" | "timeoutM
   needsContent: boolean;
 }
 
-interface ListedRow {
-  key: string;
-  living: string;
-  is_newer: string;
-  chunks: string;
+type PageRow = Record<"keys" | "chunks" | "last", string | null>;
+
+/** Some stored trainings, in the order of their ids. */
+interface ListedPage {
+  keys: string[];
+  /** How many chunks they have. */
+  chunks: number;
+  /** The last id of the page, of a training of any kind. */
+  last: string;
 }
 
 /** One run of `verify` or `reconcile`. */
@@ -86,9 +85,11 @@ export class ReconcileRun {
   async compareWith(source: TrainingSource<unknown>, normalize: Normalize): Promise<Drift> {
     const { drift } = this.#collector;
     await this.#begin();
-    for await (const rows of this.#pages()) for (const { key } of rows) this.#ids.mark(key, STORED);
+    for await (const keys of this.#pages()) for (const key of keys) this.#ids.mark(key, STORED);
     this.#phase = "comparing";
-    for await (const batch of itemBatches(this.#items(source, normalize))) await this.#compare(batch);
+    const items = readSource(source, this.#settings.signal);
+    const read = (given: unknown, index: number): SourceItem => this.#readItem(given, index, normalize);
+    for await (const batch of itemBatches(items, read)) await this.#compare(batch);
     this.#phase = "deleting";
     await this.#findOrphans();
     // An empty source is taken for a mistake, and deletes nothing.
@@ -101,8 +102,8 @@ export class ReconcileRun {
   async checkStored(): Promise<Drift> {
     await this.#begin();
     this.#phase = "comparing";
-    for await (const rows of this.#pages()) {
-      await this.#compare(rows.map(({ key }) => ({ ...REFERENCE, id: this.#idOf(key), key })));
+    for await (const keys of this.#pages()) {
+      await this.#compare(keys.map((key) => referenceTo(this.#idOf(key), key)));
     }
     return this.#collector.drift;
   }
@@ -114,12 +115,12 @@ export class ReconcileRun {
     this.#collector.drift.schema = await readSchemaProblems(pool.within({ signal }), target.layout);
     if (sample === 0) return;
     let chunks = 0;
-    for await (const rows of this.#listPages()) for (const row of rows) chunks += Number(row.chunks);
+    for await (const page of this.#listPages(null)) chunks += page.chunks;
     this.#sample.expect(chunks);
   }
 
   /** The living trainings of the index, in pages. Reports what deleted ones have left behind, and deletes it. */
-  async *#pages(): AsyncGenerator<ListedRow[], void, undefined> {
+  async *#pages(): AsyncGenerator<string[], void, undefined> {
     const { filter } = this.#parts;
     let after: string | null = null;
     const checkRange = async (last: string | null): Promise<void> => {
@@ -132,52 +133,49 @@ export class ReconcileRun {
       for (const key of keys) this.#collector.addDamaged(this.#idOf(key), ["leftover"]);
       if (this.#repairs && keys.length > 0) await this.#removeLeftovers(keys);
     };
-    for await (const rows of this.#listPages()) {
-      const last = rows.at(-1)?.key ?? null;
+    for await (const { keys, last } of this.#listPages(null)) {
       await checkRange(last);
       after = last;
-      const living = rows.filter((row) => row.living === "true");
-      this.#stored += living.length;
+      this.#stored += keys.length;
       this.#report();
-      yield living;
+      yield keys;
     }
     await checkRange(null);
   }
 
-  /** All rows of trainings, tombstones and those of other filters included, in pages ordered by id. */
-  async *#listPages(): AsyncGenerator<ListedRow[], void, undefined> {
-    const { ticket } = this.#settings;
+  /**
+   * The living trainings of the index, in pages ordered by id.
+   *
+   * @param ticket - leaves out trainings with a higher one; `null` for none
+   */
+  async *#listPages(ticket: string | null): AsyncGenerator<ListedPage, void, undefined> {
     const { filter } = this.#parts;
     let after: string | null = null;
     for (;;) {
-      const rows: ListedRow[] = await this.#read("list-stored", (layout) => sql.listStored(layout, filter?.text), [
-        after,
-        ticket,
-        ...(filter?.values ?? []),
-      ]);
-      const last: ListedRow | undefined = rows.at(-1);
-      if (!last) return;
-      yield rows;
-      after = last.key;
+      const [page]: PageRow[] = await this.#read<PageRow>(
+        "list-stored",
+        (layout) => sql.listStored(layout, filter?.text),
+        [after, ticket, ...(filter?.values ?? [])],
+      );
+      const last: string | null = page?.last ?? null;
+      if (!page || last === null) return;
+      yield { keys: JSON.parse(page.keys ?? "[]") as string[], chunks: Number(page.chunks), last };
+      after = last;
     }
   }
 
-  async *#items(source: TrainingSource<unknown>, normalize: Normalize): AsyncGenerator<SourceItem, void, undefined> {
-    const { idType } = this.#parts.target.layout;
-    let index = 0;
-    for await (const given of readSource(source, this.#settings.signal)) {
-      const item = readSourceItem(given, index, idType, normalize);
-      if (this.#settings.needsContent) requireContent(item, index);
-      if (this.#ids.mark(item.key, SEEN) & SEEN) {
-        throw new InvalidArgumentError(
-          `source[${index}].id`,
-          "is in the source twice. A source that repeats trainings may also leave some out (paging with OFFSET does both " +
-            "while rows change), so it cannot tell which ones to delete",
-        );
-      }
-      index += 1;
-      yield item;
+  /** Checks an item of the source. @param index - its place */
+  #readItem(given: unknown, index: number, normalize: Normalize): SourceItem {
+    const item = readSourceItem(given, index, this.#parts.target.layout.idType, normalize);
+    if (this.#settings.needsContent) requireContent(item, index);
+    if (this.#ids.mark(item.key, SEEN) & SEEN) {
+      throw new InvalidArgumentError(
+        `source[${index}].id`,
+        "is in the source twice. A source that repeats trainings may also leave some out (paging with OFFSET does both " +
+          "while rows change), so it cannot tell which ones to delete",
+      );
     }
+    return item;
   }
 
   async #compare(items: readonly SourceItem[]): Promise<void> {
@@ -231,12 +229,8 @@ export class ReconcileRun {
    * none, whenever its call started.
    */
   async *#orphanPages(): AsyncGenerator<string[], void, undefined> {
-    for await (const rows of this.#listPages()) {
-      const orphans = rows.filter(
-        ({ key, living, is_newer: isNewer }) =>
-          living === "true" && isNewer === "false" && this.#ids.markOf(key) === STORED,
-      );
-      yield orphans.map(({ key }) => key);
+    for await (const { keys } of this.#listPages(this.#settings.ticket)) {
+      yield keys.filter((key) => this.#ids.markOf(key) === STORED);
     }
   }
 
@@ -252,11 +246,12 @@ export class ReconcileRun {
     name: StatementName,
     textFor: Parameters<Read>[1],
     values: unknown[],
+    { suitsAnyValue = false } = {},
   ): Promise<Row[]> => {
     const { signal } = this.#settings;
     throwIfAborted(signal);
-    return readCurrent(this.#parts, { signal }, (statements, { layout }) =>
-      statements.query<Row>(name, textFor(layout), values, { keepsPlan: false }),
+    return readCurrent(this.#parts, { signal }, (statements, state) =>
+      statements.query<Row>(name, textFor(state.layout), values, { keepsPlan: suitsAnyValue && isLarge(state) }),
     );
   };
 
@@ -282,4 +277,6 @@ export class ReconcileRun {
 }
 
 /** A training of which only the id is known. */
-const REFERENCE = { revision: null, training: undefined, load: undefined };
+function referenceTo(id: TrainingId, key: string): SourceItem {
+  return { id, key, revision: null, training: undefined, load: undefined };
+}

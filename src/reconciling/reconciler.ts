@@ -1,22 +1,21 @@
+import { checkIterable } from "../calls/checks.js";
 import type { Notify } from "../calls/notices.js";
 import { withTimeLimit } from "../calls/time-limit.js";
 import type { Chunker } from "../chunking/chunker.js";
 import type { Embedder } from "../embedding/embedder.js";
 import type { Condition } from "../filtering/condition.js";
 import type { BoundedPool } from "../postgres/bounded-database.js";
-import { query } from "../postgres/database.js";
 import type { NamedStatements } from "../postgres/named-statements.js";
 import type { KnownSchema } from "../schema/known-schema.js";
 import { readCurrent } from "../searching/current-statements.js";
-import { takeInOrder, type TakenTicket } from "../storing/ticket-sequence.js";
-import { takeTicketForAll } from "../storing/write-sql.js";
 import type { WriteTarget } from "../storing/write-target.js";
 import type { Indexer } from "../writing/indexer.js";
 import type { Remover } from "../writing/remover.js";
+import { takeRunTicket } from "../writing/ticket-order.js";
 import type { TicketOrder } from "../writing/ticket-order.js";
 import type { Drift } from "./drift.js";
 import { ReconcileRun } from "./reconcile-run.js";
-import type { ReconcileOptions, VerifyOptions } from "./reconcile-options.js";
+import { checkReconcile, checkVerify, type ReconcileOptions, type VerifyOptions } from "./reconcile-options.js";
 import type { Normalize, TrainingSource } from "./source-items.js";
 import { READ_LAST_TICKET } from "./check-sql.js";
 
@@ -63,6 +62,8 @@ export class Reconciler {
     options: VerifyOptions,
     normalize: Normalize,
   ): Promise<Drift> {
+    if (source !== undefined) checkIterable("source", source);
+    checkVerify(options);
     return withTimeLimit(options, async (signal) => {
       const ticket = await this.#lastTicket(signal);
       const settings = { ...options, signal, ticket, repairs: false, needsContent: false };
@@ -77,9 +78,11 @@ export class Reconciler {
     options: ReconcileOptions,
     normalize: Normalize,
   ): Promise<Reconciliation> {
+    checkIterable("source", source);
+    checkReconcile(options);
     const { dryRun = false, ...others } = options;
     return withTimeLimit(options, async (signal) => {
-      const ticket = await (dryRun ? this.#lastTicket(signal) : this.#takeTicket(signal));
+      const ticket = await (dryRun ? this.#lastTicket(signal) : takeRunTicket(this.#parts, signal));
       const settings = { ...others, signal, ticket, repairs: !dryRun, needsContent: true };
       const run = new ReconcileRun(this.#parts, settings);
       const drift = await run.compareWith(source, normalize);
@@ -96,15 +99,5 @@ export class Reconciler {
       });
       return row?.ticket ?? null;
     });
-  }
-
-  async #takeTicket(signal: AbortSignal | undefined): Promise<string> {
-    const { pool, target, knownSchema, ticketOrder, notify } = this.#parts;
-    const database = pool.within({ signal });
-    const take = (): Promise<TakenTicket[]> => query(database, "take-tickets", takeTicketForAll(target.layout));
-    const takeChecked = (): Promise<TakenTicket[]> => takeInOrder(database, target.layout, notify, take);
-    const [taken] = await ticketOrder.take(undefined, () => knownSchema.follow(takeChecked, { writes: true }));
-    if (!taken) throw new Error("a statement that takes a ticket returns a row");
-    return taken.ticket;
   }
 }

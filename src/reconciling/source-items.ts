@@ -1,6 +1,6 @@
 import { checkNames, isObject, namesOfProperties } from "../calls/checks.js";
 import { encodeRevision, type NormalizedTraining } from "../chunking/training-input.js";
-import { InvalidArgumentError, orAbort } from "../errors.js";
+import { InvalidArgumentError } from "../errors.js";
 import { encodeTrainingId } from "../schema/training-id.js";
 import type { Metadata, IdType, Revision, Training, TrainingId } from "../types.js";
 
@@ -23,41 +23,6 @@ export interface LoadableTraining<OwnMetadata extends object = Metadata> extends
 /** The host's trainings, in any order, each id once. */
 export type TrainingSource<Item> = Iterable<Item> | AsyncIterable<Item>;
 
-/**
- * The items of a source. The signal also ends the wait for an item. The source is closed when the run ends early.
- *
- * @throws the error of the source, unchanged
- */
-export async function* readSource(
-  source: TrainingSource<unknown>,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<unknown, void, undefined> {
-  const iterator = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
-  let isEnded = false;
-  try {
-    for (;;) {
-      const next = await orAbort(async () => iterator.next(), signal).catch((error: unknown) => {
-        isEnded = !signal?.aborted; // a source that failed has closed itself
-        throw error;
-      });
-      if (next.done === true) {
-        isEnded = true;
-        return;
-      }
-      yield await next.value;
-    }
-  } finally {
-    const closed = isEnded ? undefined : iterator.return?.();
-    // A pending read of the source may never settle: do not wait for it.
-    if (signal?.aborted) Promise.resolve(closed).catch(noop);
-    else await closed;
-  }
-}
-
-function noop(): void {
-  // The caller hears of the signal instead.
-}
-
 /** Checks a training, and converts it to one form. */
 export type Normalize = (training: Training, option?: string) => NormalizedTraining;
 
@@ -73,8 +38,14 @@ export interface SourceItem {
   load: (() => Promise<NormalizedTraining | undefined>) | undefined;
 }
 
-/** Trainings and characters of a batch, as in `upsertTrainings`. */
-const BATCH_LIMITS = { items: 100, size: 160_000 };
+/**
+ * The size of the items that are compared at a time: 500 references, or whole trainings of 40,000 characters, 100 at most. With larger
+ * batches V8 moves them to its old generation, which then grows by tens of MB before it is collected.
+ */
+const BATCH_SIZE = 40_000;
+const LEAST_SIZE = { reference: BATCH_SIZE / 500, training: BATCH_SIZE / 100 };
+/** Trainings and characters that are repaired together, as in `upsertTrainings`. */
+const REPAIR_LIMITS = { items: 100, size: 160_000 };
 
 const REFERENCE = namesOfProperties<LoadableTraining>({ id: true, revision: true, load: true });
 
@@ -117,14 +88,23 @@ export function readSourceItem(given: unknown, index: number, idType: IdType, no
   };
 }
 
-/** Groups items into batches, in order. Reads no further than the batch. */
-export async function* itemBatches(items: AsyncIterable<SourceItem>): AsyncGenerator<SourceItem[], void, undefined> {
+/**
+ * Groups items into batches, in order. Reads no further than the batch.
+ *
+ * @param read - checks an item; its second argument is the place of the item in the source
+ */
+export async function* itemBatches(
+  source: AsyncIterable<unknown>,
+  read: (given: unknown, index: number) => SourceItem,
+): AsyncGenerator<SourceItem[], void, undefined> {
   let batch: SourceItem[] = [];
   let size = 0;
-  for await (const item of items) {
+  let index = 0;
+  for await (const given of source) {
+    const item = read(given, index++);
     batch.push(item);
-    size += charactersOf(item.training);
-    if (batch.length < BATCH_LIMITS.items && size < BATCH_LIMITS.size) continue;
+    size += item.training ? Math.max(charactersOf(item.training), LEAST_SIZE.training) : LEAST_SIZE.reference;
+    if (size < BATCH_SIZE) continue;
     yield batch;
     batch = [];
     size = 0;
@@ -132,12 +112,12 @@ export async function* itemBatches(items: AsyncIterable<SourceItem>): AsyncGener
   if (batch.length > 0) yield batch;
 }
 
-/** Whether trainings are as many and as long as one batch may be. */
+/** Whether trainings are as many and as long as one batch of repairs may be. */
 export function isFullBatch(trainings: readonly NormalizedTraining[]): boolean {
   const size = trainings.reduce((sum, training) => sum + charactersOf(training), 0);
-  return trainings.length >= BATCH_LIMITS.items || size >= BATCH_LIMITS.size;
+  return trainings.length >= REPAIR_LIMITS.items || size >= REPAIR_LIMITS.size;
 }
 
-function charactersOf(training: NormalizedTraining | undefined): number {
-  return training?.sources.reduce((sum, { text }) => sum + text.length, 0) ?? 0;
+function charactersOf({ sources }: NormalizedTraining): number {
+  return sources.reduce((sum, { text }) => sum + text.length, 0);
 }

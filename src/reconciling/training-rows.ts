@@ -1,6 +1,8 @@
+import { createHash } from "node:crypto";
 import { batches } from "../calls/batches.js";
+import type { PlannedChunk } from "../chunking/chunk-plan.js";
 import type { Condition } from "../filtering/condition.js";
-import { decodeVector } from "../postgres/codec.js";
+import { decodeVector, encodeTextArray } from "../postgres/codec.js";
 import type { StatementName } from "../postgres/statement-names.js";
 import type { Layout } from "../schema/layout.js";
 import { canonicalStoredMetadata } from "../text.js";
@@ -56,8 +58,13 @@ interface StoredRow {
   chunks: string | null;
 }
 
-/** Runs statements that only read. */
-export type Read = <Row>(name: StatementName, textFor: (layout: Layout) => string, values: unknown[]) => Promise<Row[]>;
+/** Runs statements that only read. @param options - whether a large table has the same plan for any values, which is then kept */
+export type Read = <Row>(
+  name: StatementName,
+  textFor: (layout: Layout) => string,
+  values: unknown[],
+  options?: { suitsAnyValue?: boolean },
+) => Promise<Row[]>;
 
 /** What is read with: a function that runs statements, the filter of the index, and the ticket that counts as now. */
 export interface RowReader {
@@ -65,6 +72,54 @@ export interface RowReader {
   filter: Condition | undefined;
   /** Versions with a higher ticket are newer than the check; `null` if it is not known. */
   ticket: string | null;
+}
+
+/** What the stored rows of a whole training are compared with, without reading them. */
+export interface ExpectedRows {
+  fingerprint: string;
+  metadata: unknown;
+  /** Of the offsets and hashes of the chunks, see {@link digestOf}. */
+  digest: string;
+}
+
+/** The digest that Postgres computes of the stored chunks. */
+export function digestOf(chunks: readonly Pick<PlannedChunk, "start" | "end" | "hash">[]): string {
+  const entries = chunks.map(({ start, end, hash }) => `${start},${end},${hash}`);
+  return createHash("sha256").update(entries.join(";")).digest("hex");
+}
+
+/** Items that have to be looked at, by their places: those that are missing, and those whose rows have to be read. */
+export interface UnsettledItems {
+  missing: number[];
+  others: number[];
+}
+
+/**
+ * Lets Postgres find the items whose rows are not plainly those of the item. Leaves out trainings that are newer than the check.
+ *
+ * @param expected - for each item, what its rows must be; `undefined` for an item without text
+ */
+export async function findUnsettled(
+  { read, filter, ticket }: RowReader,
+  items: readonly { key: string; revision: string | null }[],
+  expected: readonly (ExpectedRows | undefined)[],
+  dimensions: number,
+): Promise<UnsettledItems> {
+  const [places] = await read<{ missing: string | null; others: string | null }>(
+    "check-trainings",
+    (layout) => sql.findUnsettled(layout, filter?.text),
+    [
+      encodeTextArray(items.map(({ key }) => key)),
+      encodeTextArray(items.map(({ revision }) => revision ?? "")),
+      ticket,
+      encodeTextArray(expected.map((rows) => (rows ? JSON.stringify(rows) : ""))),
+      dimensions,
+      ...(filter?.values ?? []),
+    ],
+    { suitsAnyValue: true },
+  );
+  const parse = (list: string | null | undefined): number[] => JSON.parse(list ?? "[]") as number[];
+  return { missing: parse(places?.missing), others: parse(places?.others) };
 }
 
 /** Reads all that is stored of trainings, in the order given, in statements of bounded size. */

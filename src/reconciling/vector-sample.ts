@@ -33,6 +33,11 @@ export class VectorSample {
     this.#share = chunks === 0 ? 0 : this.#size / chunks;
   }
 
+  /** Whether any chunk can be chosen. */
+  get isChoosing(): boolean {
+    return this.#share > 0;
+  }
+
   /** Whether a chunk is chosen. */
   choose(): boolean {
     return this.#share > 0 && Math.random() < this.#share;

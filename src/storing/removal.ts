@@ -5,13 +5,21 @@ import type { Condition } from "../filtering/condition.js";
 import type { WriteTarget } from "./write-target.js";
 import * as sql from "./write-sql.js";
 
+/** A training to delete. */
+export interface RemovedTraining {
+  /** The id in the form sent to Postgres. */
+  key: string;
+  revision: string | null;
+  /** Of its tombstone, if the id has no row. Default: what puts the tombstone in the scope of this index. */
+  metadata?: string | undefined;
+}
+
 /** The trainings that one call deletes. */
 export interface Removal {
-  /** Ids in the form sent to Postgres, without duplicates. */
-  keys: readonly string[];
-  /** Shared by all keys: it records when the call started. */
+  /** With distinct ids. */
+  trainings: readonly RemovedTraining[];
+  /** Shared by all: it records when the call started. */
   ticket: string;
-  revision: string | null;
   /** A condition on the trainings' metadata, in addition to the scope. */
   condition: Condition | undefined;
 }
@@ -26,19 +34,20 @@ export interface RemovalOutcome {
  * Deletes trainings with their chunks, in the transaction that `client` is in. A tombstone stays and stops upserts that
  * started earlier.
  *
- * @returns one outcome per key, in order
+ * @returns one outcome per training, in order
  */
 export async function remove(
   client: Queryable,
   { layout, scope }: WriteTarget,
-  { keys, ticket, revision, condition }: Removal,
+  { trainings, ticket, condition }: Removal,
 ): Promise<RemovalOutcome[]> {
   const values = condition?.values ?? [];
+  const keys = trainings.map(({ key }) => key);
   const admitted = await query<{ key: string }>(client, "fence-deletes", admitDeletes(layout, condition), [
     keys,
     keys.map(() => ticket),
-    keys.map(() => revision),
-    keys.map(() => scope[0] ?? "{}"), // so that the tombstone of an unknown id is in the scope of this index
+    trainings.map(({ revision }) => revision),
+    trainings.map(({ metadata }) => metadata ?? scope[0] ?? "{}"),
     scope,
     ...values,
   ]);

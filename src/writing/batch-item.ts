@@ -1,27 +1,11 @@
 import type { ChunkPlan, PlannedChunk } from "../chunking/chunk-plan.js";
 import { InvalidArgumentError } from "../errors.js";
 import type { PlannedTraining, StoredChunk, StoredVersion } from "../storing/chunk-difference.js";
+import type { StoredState } from "../storing/stored-versions.js";
 import { supersededBy, type SwapOutcome, type UnchangedTraining } from "../storing/swap.js";
 import type { NormalizedTraining } from "../chunking/training-input.js";
-import type { SupersededReason, UpsertResult } from "../types.js";
+import type { UpsertResult } from "../types.js";
 import { ID_TAKEN } from "./scope.js";
-
-/** The stored state of a training, read while it is prepared; all columns as text. */
-export interface StoredState {
-  /** The call's ticket; only if it was taken by the same statement. */
-  ticket?: string;
-  /** The highest ticket stored before; only with `ticket`. */
-  newest?: string | null;
-  /** The ticket of the call that wrote the stored chunks; `null` if there are none. */
-  content_ticket: string | null;
-  superseded_by: SupersededReason | null;
-  in_scope: "true" | "false";
-  fingerprint: string | null;
-  /** The number of chunks of the stored version; `null` if none is stored. */
-  chunks: string | null;
-  /** The number of chunk rows that exist. */
-  stored_chunks: string;
-}
 
 /** One training of a batch that is being prepared. */
 export class BatchItem {

@@ -1,4 +1,5 @@
-import { BatchItem, type StoredState } from "./batch-item.js";
+import { BatchItem } from "./batch-item.js";
+import { readStates, type StoredState } from "../storing/stored-versions.js";
 import { planChunks } from "../chunking/chunk-plan.js";
 import { orAbort, throwIfAborted } from "../errors.js";
 import type { Notify } from "../calls/notices.js";
@@ -65,7 +66,7 @@ export class Indexer {
     const states =
       ticket === undefined
         ? await this.#takeTickets(trainings, database, options.client === undefined)
-        : await this.#readStates(trainings, database, ticket);
+        : await readStates(this.#parts, database, trainings, ticket);
     const items: BatchItem[] = [];
     for (const [index, training] of trainings.entries()) {
       const item = await orAbort(() => this.#plan(training, states[index]), options.signal);
@@ -163,25 +164,6 @@ export class Indexer {
   async #plan(training: NormalizedTraining, state: StoredState | undefined): Promise<BatchItem> {
     const { chunker } = this.#parts;
     return new BatchItem(training, await planChunks(training, chunker), await chunker.describe(), state);
-  }
-
-  /** @param ticket - taken earlier, by a call that includes this one */
-  async #readStates(
-    trainings: readonly NormalizedTraining[],
-    database: Queryable,
-    ticket: string,
-  ): Promise<StoredState[]> {
-    const { target, connection } = this.#parts;
-    const values = [
-      trainings.map(({ key }) => key),
-      trainings.map(({ revision }) => revision),
-      target.scope,
-      trainings.map(() => ticket),
-    ];
-    const read = (): Promise<StoredState[]> =>
-      queryWithKeptPlan(connection, database, "read-versions", sql.readStates(target.layout), values);
-    const states = await connection.knownSchema.follow(read, { writes: true });
-    return states.map((state) => ({ ...state, ticket }));
   }
 
   #takeTickets(

@@ -1,4 +1,4 @@
-import type { BatchItem, StoredState } from "./batch-item.js";
+import type { BatchItem } from "./batch-item.js";
 import { embeddedText } from "../chunking/chunk-plan.js";
 import { TOO_LONG } from "../embedding/embedder.js";
 import { nameOf, splitTooLong, tooLongNotice, type MissingText } from "./missing-text.js";
@@ -12,7 +12,7 @@ import type { Limits } from "../postgres/bounded-database.js";
 import { query, type Queryable } from "../postgres/database.js";
 import { hostClient } from "../postgres/host-client.js";
 import { supersededBy, swap, trySingleStatementSwap, touch, type SwapOutcome } from "../storing/swap.js";
-import { readStoredChunks, readStoredTexts } from "../storing/stored-versions.js";
+import { readStoredChunks, readStoredTexts, type StoredState } from "../storing/stored-versions.js";
 import { claimLocked, claimSchema, MissingClaim } from "../storing/profile-claim.js";
 import { write, writeEach, writeStatement } from "../storing/write-transaction.js";
 import * as sql from "../storing/write-sql.js";

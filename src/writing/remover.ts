@@ -5,7 +5,7 @@ import type { BoundedPool } from "../postgres/bounded-database.js";
 import { query, type Queryable } from "../postgres/database.js";
 import type { Condition } from "../filtering/condition.js";
 import { databaseOf, hostClient } from "../postgres/host-client.js";
-import { remove, type Removal, type RemovalOutcome } from "../storing/removal.js";
+import { remove, type RemovalOutcome, type RemovedTraining } from "../storing/removal.js";
 import { takeInOrder, type TakenTicket } from "../storing/ticket-sequence.js";
 import type { KnownSchema } from "../schema/known-schema.js";
 import type { Layout } from "../schema/layout.js";
@@ -67,8 +67,8 @@ export class Remover {
     const { revision = null } = options;
     throwIfAborted(options.signal);
     if (keys.length === 0) return [];
-    const removeWith = (ticket: string): Promise<RemovalOutcome[]> =>
-      this.#removeWith(keys, { ticket, revision, condition: undefined }, options);
+    const trainings = keys.map((key) => ({ key, revision }));
+    const removeWith = (ticket: string): Promise<RemovalOutcome[]> => this.#removeWith(trainings, { ticket }, options);
     if (options.ticket !== undefined) return removeWith(options.ticket);
     const start = async (): Promise<{ ticket: string; outcomes?: RemovalOutcome[] }> => {
       const { ticket } = await this.#takeTicket<TakenTicket>(sql.takeTicket, [keys], options);
@@ -77,6 +77,16 @@ export class Remover {
     };
     const { ticket, outcomes } = await this.#ticketOrder.take(keys, start, options.client === undefined);
     return outcomes ?? removeWith(ticket);
+  }
+
+  /** Deletes trainings of different revisions, under the ticket of a call that includes this one. */
+  async removeEach(
+    trainings: readonly RemovedTraining[],
+    ticket: string,
+    signal: AbortSignal | undefined,
+  ): Promise<RemovalOutcome[]> {
+    throwIfAborted(signal);
+    return this.#removeWith(trainings, { ticket }, { signal });
   }
 
   /** Deletes the trainings whose metadata meets the condition and the scope. */
@@ -97,7 +107,8 @@ export class Remover {
     const keys = JSON.parse(taken.keys ?? "[]") as string[];
     if (keys.length === 0) return [];
     const { ticket } = taken;
-    const outcomes = await this.#removeWith(keys, { ticket, revision: null, condition }, options);
+    const trainings = keys.map((key) => ({ key, revision: null }));
+    const outcomes = await this.#removeWith(trainings, { ticket, condition }, options);
     return keys.map((key, index) => ({ key, outcome: outcomes[index] ?? ABSENT }));
   }
 
@@ -150,18 +161,18 @@ export class Remover {
   }
 
   #removeWith(
-    keys: readonly string[],
-    removal: Omit<Removal, "keys">,
+    trainings: readonly RemovedTraining[],
+    { ticket, condition }: { ticket: string; condition?: Condition },
     { client, signal }: RemoveOptions,
   ): Promise<RemovalOutcome[]> {
     const limits = { signal };
     const pool = this.#pool.within(limits);
     const boundedClient = client && hostClient(client, limits);
-    const removeAll = (someKeys: readonly string[]): Promise<RemovalOutcome[]> =>
+    const removeAll = (some: readonly RemovedTraining[]): Promise<RemovalOutcome[]> =>
       write(pool, boundedClient, this.#notify, (database) =>
-        remove(database, this.#target, { keys: someKeys, ...removal }),
+        remove(database, this.#target, { trainings: some, ticket, condition }),
       );
-    return this.#follow(() => writeEach(keys, removeAll, { gone: ABSENT, notify: this.#notify }), client);
+    return this.#follow(() => writeEach(trainings, removeAll, { gone: ABSENT, notify: this.#notify }), client);
   }
 
   /** Repeats `work` if the schema has changed since it was last read. */

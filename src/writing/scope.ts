@@ -26,7 +26,11 @@ export function requireWritable({ readsOnly }: Pick<IndexFilter, "readsOnly">): 
  * @param scope - the filter of the index, compiled
  * @throws {@link InvalidArgumentError} naming the metadata that does not meet the filter
  */
-export function requireScope(training: NormalizedTraining, scope: Scope, option = "training"): NormalizedTraining {
+export function requireScope<Checked extends Pick<NormalizedTraining, "metadata" | "sources">>(
+  training: Checked,
+  scope: Scope,
+  option = "training",
+): Checked {
   const required = scope.flatMap((condition) => Object.entries(JSON.parse(condition) as Metadata));
   const check = (metadata: string, where: string): void => {
     const values = JSON.parse(metadata) as Metadata;

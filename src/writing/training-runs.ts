@@ -7,7 +7,7 @@ import { IndexingRun, type OnFailure, type ResultOf } from "./indexing-run.js";
 import type { UpsertManyOptions } from "./write-options.js";
 import type { NormalizedTraining } from "../chunking/training-input.js";
 import type { FailedUpsert, Training } from "../types.js";
-import { upsertAll } from "./upsert-all.js";
+import { upsertAll, type StoreBatch } from "./upsert-all.js";
 
 /** Dependencies of a run. */
 interface RunParts {
@@ -57,7 +57,9 @@ function upsertEach<Chosen extends OnFailure>(
   options: RunOptions<Chosen>,
 ): AsyncGenerator<ResultOf<Chosen>, void, undefined> {
   const normalized = normalizeEach(normalize, trainings, options.onFailure === "continue");
-  return upsertAll(indexer, normalized, options) as AsyncGenerator<ResultOf<Chosen>, void, undefined>;
+  const store: StoreBatch<NormalizedTraining> = (batch, signal) =>
+    options.onFailure === "continue" ? indexer.upsertEach(batch, signal) : indexer.upsert(batch, { signal });
+  return upsertAll(store, normalized, options) as AsyncGenerator<ResultOf<Chosen>, void, undefined>;
 }
 
 async function* normalizeEach(

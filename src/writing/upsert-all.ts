@@ -1,5 +1,4 @@
 import { orAbort } from "../errors.js";
-import type { Indexer } from "./indexer.js";
 import { withTimeLimit, type CallLimits } from "../calls/time-limit.js";
 import type { NormalizedTraining } from "../chunking/training-input.js";
 import type { FailedUpsert, UpsertResult } from "../types.js";
@@ -21,18 +20,25 @@ export interface UpsertAllOptions {
   signal?: AbortSignal | undefined;
   /** Time limit of each batch. */
   timeoutMs?: number | undefined;
-  /** Whether a training that cannot be indexed ends the run or fails alone. Default `throw`. */
-  onFailure?: "throw" | "continue" | undefined;
 }
 
 /** The result or failure of one training. */
 export type RunResult = UpsertResult | FailedUpsert;
 
+/** Stores trainings with distinct ids together. @returns one result for each, in order */
+export type StoreBatch<Item> = (
+  trainings: readonly Item[],
+  signal: AbortSignal | undefined,
+) => Promise<readonly RunResult[]>;
+
 /** Trainings with distinct ids that are stored together, and, in order, those that have already failed. */
-interface Batch {
-  entries: readonly (NormalizedTraining | FailedUpsert)[];
+interface Batch<Item> {
+  entries: readonly (Item | FailedUpsert)[];
   keys: ReadonlySet<string>;
 }
+
+/** What batches are cut by. */
+type Sized = Pick<NormalizedTraining, "key" | "sources">;
 
 /**
  * Upserts trainings in batches, several at a time. Results come in the order of the trainings, each as soon as all
@@ -42,14 +48,14 @@ interface Batch {
  * A batch is read from the source only when it can start, which bounds the trainings in memory. If a batch fails, later
  * ones are stopped. If the source fails, earlier ones are finished first.
  */
-export async function* upsertAll(
-  indexer: Indexer,
-  trainings: Iterable<NormalizedTraining | FailedUpsert> | AsyncIterable<NormalizedTraining | FailedUpsert>,
-  { concurrency = DEFAULT_CONCURRENCY, signal, timeoutMs, onFailure = "throw" }: UpsertAllOptions = {},
+export async function* upsertAll<Item extends Sized>(
+  store: StoreBatch<Item>,
+  trainings: Iterable<Item | FailedUpsert> | AsyncIterable<Item | FailedUpsert>,
+  { concurrency = DEFAULT_CONCURRENCY, signal, timeoutMs }: UpsertAllOptions = {},
 ): AsyncGenerator<RunResult, void, undefined> {
   const source = cutIntoBatches(trainings);
-  const pipeline = new Pipeline(indexer, { signal, timeoutMs }, onFailure);
-  let next: Promise<IteratorResult<Batch, void>> | undefined;
+  const pipeline = new Pipeline(store, { signal, timeoutMs });
+  let next: Promise<IteratorResult<Batch<Item>, void>> | undefined;
   try {
     for (;;) {
       while (pipeline.size >= concurrency) yield* await pipeline.finishOldest();
@@ -76,9 +82,9 @@ export async function* upsertAll(
 }
 
 /** The next batch or the failure of the source; neither at its end. */
-async function settled(
-  arriving: Promise<IteratorResult<Batch, void>>,
-): Promise<{ batch?: Batch | undefined; failure?: { error: unknown } }> {
+async function settled<Item>(
+  arriving: Promise<IteratorResult<Batch<Item>, void>>,
+): Promise<{ batch?: Batch<Item> | undefined; failure?: { error: unknown } }> {
   try {
     const { value } = await arriving;
     return { batch: value ?? undefined };
@@ -87,13 +93,13 @@ async function settled(
   }
 }
 
-async function* cutIntoBatches(
-  trainings: Iterable<NormalizedTraining | FailedUpsert> | AsyncIterable<NormalizedTraining | FailedUpsert>,
-): AsyncGenerator<Batch, void, undefined> {
-  let entries: (NormalizedTraining | FailedUpsert)[] = [];
+async function* cutIntoBatches<Item extends Sized>(
+  trainings: Iterable<Item | FailedUpsert> | AsyncIterable<Item | FailedUpsert>,
+): AsyncGenerator<Batch<Item>, void, undefined> {
+  let entries: (Item | FailedUpsert)[] = [];
   let keys = new Set<string>();
   let characters = 0;
-  const takeBatch = (): Batch => {
+  const takeBatch = (): Batch<Item> => {
     const batch = { entries, keys };
     entries = [];
     keys = new Set();
@@ -113,42 +119,36 @@ async function* cutIntoBatches(
 }
 
 /** The batches in progress, in order. */
-class Pipeline {
-  readonly #indexer: Indexer;
+class Pipeline<Item extends Sized> {
+  readonly #storeBatch: StoreBatch<Item>;
   readonly #limits: CallLimits;
   readonly #stopping = new AbortController();
-  readonly #onFailure: "throw" | "continue";
-  readonly #inProgress: { batch: Batch; results: Promise<RunResult[]> }[] = [];
+  readonly #inProgress: { batch: Batch<Item>; results: Promise<RunResult[]> }[] = [];
 
-  constructor(indexer: Indexer, limits: CallLimits, onFailure: "throw" | "continue") {
-    this.#indexer = indexer;
+  constructor(store: StoreBatch<Item>, limits: CallLimits) {
+    this.#storeBatch = store;
     this.#limits = limits;
-    this.#onFailure = onFailure;
   }
 
   get size(): number {
     return this.#inProgress.length;
   }
 
-  begin(batch: Batch): void {
+  begin(batch: Batch<Item>): void {
     const store = (signal: AbortSignal | undefined): Promise<RunResult[]> => this.#store(batch, signal);
     const results = withTimeLimit(this.#limits, store, this.#stopping.signal);
     results.catch(noop); // `finishOldest` reports it in turn
     this.#inProgress.push({ batch, results });
   }
 
-  async #store({ entries }: Batch, signal: AbortSignal | undefined): Promise<RunResult[]> {
+  async #store({ entries }: Batch<Item>, signal: AbortSignal | undefined): Promise<RunResult[]> {
     const trainings = entries.filter((entry) => "key" in entry);
     if (trainings.length === 0) return entries.filter((entry) => "status" in entry);
-    const results =
-      this.#onFailure === "continue"
-        ? await this.#indexer.upsertEach(trainings, signal)
-        : await this.#indexer.upsert(trainings, { signal });
-    const inOrder = results.values();
+    const inOrder = (await this.#storeBatch(trainings, signal)).values();
     return entries.flatMap((entry) => ("status" in entry ? entry : (inOrder.next().value ?? [])));
   }
 
-  sharesAnId(batch: Batch): boolean {
+  sharesAnId(batch: Batch<Item>): boolean {
     return this.#inProgress.some((work) => [...batch.keys].some((key) => work.batch.keys.has(key)));
   }
 

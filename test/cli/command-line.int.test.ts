@@ -1,9 +1,8 @@
 /** The command line: in this process, and where signals or the environment matter, in its own. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, expect, it, onTestFinished } from "vitest";
 import { runHere, type ProgramRun } from "./command-terminal.js";
 import { bundleProgram } from "../support/bundle.js";
@@ -14,18 +13,13 @@ import {
   uniqueName,
   type TestDatabase,
 } from "../support/databases.js";
-import { startOllamaServer } from "../support/ollama-server.js";
 
 const MINUTE = 60_000;
-const FILES = 1000;
 
 let program = "";
-/** How long each request to the embedder takes while a process is stopped. */
-const SLOW_MS = 50;
 
 interface EndedProcess extends Omit<ProgramRun, "code"> {
   code: number | null;
-  signal: NodeJS.Signals | null;
 }
 
 interface Settings {
@@ -46,12 +40,7 @@ function runOn(database: TestDatabase): Run {
   };
 }
 
-/** @param stop - a signal to send, and when */
-async function runProcess(
-  args: string[],
-  { cwd = "/", env = {} }: Settings,
-  stop?: [NodeJS.Signals, Promise<void>],
-): Promise<EndedProcess> {
+async function runProcess(args: string[], { cwd = "/", env = {} }: Settings): Promise<EndedProcess> {
   const { PATH = "", HOME = "" } = process.env;
   const child = spawn(process.execPath, [program, ...args], {
     cwd,
@@ -61,9 +50,8 @@ async function runProcess(
   const output = { stdout: "", stderr: "" };
   child.stdout.on("data", (data: Buffer) => (output.stdout += data.toString()));
   child.stderr.on("data", (data: Buffer) => (output.stderr += data.toString()));
-  void stop?.[1].then(() => child.kill(stop[0]));
-  const [code, signal] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
-  return { code, signal, ...output };
+  const [code] = (await once(child, "close")) as [number | null];
+  return { code, ...output };
 }
 
 /** A schema that the command line has migrated, and a folder of files. */
@@ -261,59 +249,65 @@ describeOnServer("the command line", (database) => {
     expect(named).toMatchObject({ code: 0 }); // DATABASE_URL was set
   });
 
-  it("continues an ingest that was interrupted or killed, and embeds nothing twice", { timeout: MINUTE }, async () => {
-    const files = Object.fromEntries(
-      Array.from({ length: FILES }, (_, number) => [
-        `docs/${number}.md`,
-        `Treinamento ${number} sobre o assunto ${number * 7}.`,
-      ]),
-    );
-    const { schema, cwd } = await prepared(database, files);
-    const ollama = await startOllamaServer({ models: ["minha"], dimensions: 64 });
-    onTestFinished(() => ollama.close());
-    const env = { OLLAMA_BASE_URL: ollama.url, EMBEDDINGS_MODEL: "minha" };
-    const args = ["ingest", "docs", "--schema", schema, "--json"];
-    const stored = async (): Promise<number> => {
-      const { rows } = await database.owner.query<{ count: string }>(`SELECT count(*) FROM ${schema}.chunk_1`);
-      return Number(rows[0]?.count);
-    };
-    /** Until some more trainings are stored. */
-    const storedMore = async (): Promise<void> => {
-      const before = await stored();
-      while ((await stored()) === before) await sleep(10);
-    };
-    /** A statement that was sent before the kill is committed. */
-    const serverHasFinished = async (): Promise<void> => {
-      const running =
-        "SELECT FROM pg_stat_activity WHERE application_name = 'training-index' AND strpos(query, $1) > 0";
-      while ((await database.owner.query(running, [schema])).rowCount !== 0) await sleep(10);
-    };
-    ollama.fault({ kind: "slow", ms: SLOW_MS });
-    const interrupted = await runProcess(args, { cwd, env }, ["SIGINT", storedMore()]);
-    expect(interrupted).toMatchObject({
-      code: 130,
-      stdout: "",
-      stderr: expect.stringMatching(/training-index: interrupted\n$/) as string,
+  it("makes the index equal to files, and says what it cannot do", { timeout: MINUTE }, async () => {
+    const lines = '{"id":"a","content":"Um."}\n{"id":"b","content":"Dois.","revision":2}\n';
+    const { schema, cwd } = await prepared(database, {
+      "all.jsonl": lines,
+      "ids.jsonl": '{"id":"a"}\n{"id":"b","revision":2}\n',
     });
-    const killed = await runProcess(args, { cwd, env }, ["SIGKILL", storedMore()]);
-    expect(killed).toMatchObject({ signal: "SIGKILL" });
-    await serverHasFinished();
-    const before = await stored();
-    expect(before).toBeGreaterThan(0);
-    expect(before).toBeLessThan(FILES);
+    const command = (...args: string[]): Promise<ProgramRun> =>
+      run([...args, "--schema", schema, "--embedder", "hashing"], { cwd });
+    expect(await command("reconcile", "all.jsonl")).toMatchObject({
+      code: 0,
+      stdout: "checked 2 trainings: 2 findings\nmissing 2: a, b\nrepaired 2, deleted 0\n",
+    });
+    expect(await command("verify", "ids.jsonl")).toMatchObject({ code: 0 });
+    expect(await command("reconcile", "ids.jsonl")).toMatchObject({
+      code: 1,
+      stderr: "training-index: ids.jsonl:1 has no content: only verify takes ids and revisions alone\n",
+    });
+    await database.owner.query(`DROP INDEX ${schema}.chunk_1_metadata`);
+    expect(await command("reconcile", "all.jsonl")).toMatchObject({
+      code: 3,
+      stdout: expect.stringContaining("schema: index chunk_1_metadata: is missing") as string,
+    });
+    const json = JSON.parse((await command("reconcile", "all.jsonl", "--dry-run", "--json")).stdout) as unknown;
+    expect(json).toMatchObject({ checked: 2, repaired: 0, deleted: 0 });
+  });
 
-    ollama.heal();
-    const completed = await runProcess(args, { cwd, env });
-    expect(JSON.parse(completed.stdout)).toMatchObject({
-      indexed: FILES - before,
-      unchanged: before,
-      embedded: FILES - before,
+  it("moves an index, and replaces a file only when it is complete", { timeout: MINUTE }, async () => {
+    const { schema, cwd } = await prepared(database, DOCS);
+    const { schema: target } = await prepared(database, {});
+    const { schema: wide } = await prepared(database, {}, "--dimensions", "32");
+    expect(await run(["export", "none.jsonl", "--schema", target], { cwd })).toMatchObject({ code: 0 });
+    expect(await run(["import", "none.jsonl", "--schema", wide], { cwd })).toMatchObject({ code: 0 });
+    await run(["ingest", ...SOURCE, "--schema", schema, "--embedder", "hashing"], { cwd });
+    const exported = await run(["export", "all.jsonl", "--schema", schema, "--filter", "grupo=loja"], { cwd });
+    expect(exported).toMatchObject({ code: 0, stdout: "", stderr: "exported 1 trainings\n" });
+    const before = await readFile(join(cwd, "all.jsonl"), "utf8");
+    await database.owner.query(`DELETE FROM ${schema}.chunk_1 WHERE training_id = 'pix'`);
+    expect(await run(["export", "all.jsonl", "--schema", schema], { cwd })).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('Training "pix" is damaged') as string,
     });
-    const requests = ollama.inputs().length;
-    const repeated = await run(args, { cwd, env });
-    expect(JSON.parse(repeated.stdout)).toMatchObject({ indexed: 0, unchanged: FILES, embedded: 0 });
-    expect(ollama.inputs()).toHaveLength(requests);
-    expect(await run(["verify", "docs", "--schema", schema], { cwd, env })).toMatchObject({ code: 0 });
+    expect(await readFile(join(cwd, "all.jsonl"), "utf8")).toBe(before);
+    expect(await readdir(cwd)).not.toContain("all.jsonl.partial");
+
+    await run(["import", "all.jsonl", "--schema", target], { cwd });
+    await run(["ingest", "mais.jsonl", "--schema", target, "--filter", "grupo=nova", "--embedder", "hashing"], { cwd });
+    const summary = { indexed: 0, unchanged: 1, superseded: 0, deleted: 0 };
+    const again = await run(["import", "all.jsonl", "--schema", target, "--overwrite", "--json"], { cwd });
+    expect(JSON.parse(again.stdout)).toEqual(summary);
+    expect(await run(["import", "all.jsonl", "--schema", wide], { cwd })).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(
+        "all.jsonl has vectors of hashing-1 with 64 dimensions, the schema has",
+      ) as string,
+    });
+    expect(await run(["import", "all.jsonl", "--schema", target, "--filter", "grupo=rh"], { cwd })).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('all.jsonl:2.metadata must have the same value of "grupo"') as string,
+    });
   });
 
   it("is the bin of the package", async () => {

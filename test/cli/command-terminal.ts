@@ -1,7 +1,7 @@
-import { Writable } from "node:stream";
+import { Readable, Writable } from "node:stream";
 import { runProgram } from "../../src/cli/program.js";
-import { openServerPool } from "../../src/cli/connection.js";
-import type { Output, Terminal } from "../../src/cli/terminal.js";
+import { openServerPool } from "../../src/cli/session/connection.js";
+import type { Output, Terminal } from "../../src/cli/session/terminal.js";
 
 /** What a run of the program in this process wrote, and its exit code. */
 export interface ProgramRun {
@@ -28,12 +28,14 @@ export async function runHere(
   env: Record<string, string> = {},
   cwd = "/",
   openPool: Terminal["openPool"] = openServerPool,
+  stdin = "",
 ): Promise<ProgramRun> {
   const [stdout, stderr] = [recordedOutput(), recordedOutput()];
   const { signal } = new AbortController();
   const code = await runProgram(args, {
     env,
     cwd,
+    stdin: Readable.from([Buffer.from(stdin)]),
     stdout,
     stderr,
     signal,

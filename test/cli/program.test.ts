@@ -1,10 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { migrationSql } from "langchain-training-index/migrations";
-import { messageOf } from "../../src/cli/command.js";
+import { messageOf } from "../../src/cli/session/command.js";
 import { commands } from "../../src/cli/program.js";
 import { runHere } from "./command-terminal.js";
 
-const NAMES = ["migrate", "sql", "status", "verify", "recall", "list", "get", "search", "ingest"];
+const NAMES = [
+  ...["migrate", "sql", "status", "verify", "recall", "list", "get", "search", "ingest"],
+  ...["reconcile", "eval", "export", "import"],
+];
 
 describe("help", () => {
   it.each([["--help"], ["-h"], ["help"]])("of the program, by %s, lists every command", async (arg) => {

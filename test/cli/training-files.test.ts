@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { findFiles, readTrainings, type FoundTraining } from "../../src/cli/training-files.js";
+import { findFiles, readTrainings, type FoundTraining } from "../../src/cli/files/training-files.js";
 
 let folder = "";
 
@@ -68,6 +68,7 @@ describe("a file that cannot be used", () => {
     ["d.csv", "id,content,id\n1,a,2", 'd.csv has more than one column "id"'],
     ["e.csv", "id,content\n1,a\n2,b,c", "e.csv:3 has 3 fields, but the first line has 2"],
     ["f.csv", 'id,content\n1,"a', "f.csv:2 has a quote that is never closed"],
+    ["g.csv", 'id;content\n1;"a ""segredo"""', 'g.csv has no column "id" in its first line'],
   ])("%s is named, without its text", async (name, content, problem) => {
     await expect(read(name, content)).rejects.toThrow(problem);
   });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { bootstrapMeanInterval, comparePaired } from "../../eval/bootstrap.js";
+import { comparePaired } from "../../eval/bootstrap.js";
+import { bootstrapMeanInterval } from "../../src/cli/evaluating/interval.js";
 
 const SEED = 1;
 

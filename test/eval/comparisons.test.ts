@@ -1,7 +1,7 @@
 import type { SearchMode } from "langchain-training-index";
 import { describe, expect, it } from "vitest";
 import { compareResults, type Result } from "../../eval/comparisons.js";
-import type { Rank } from "../../eval/measures.js";
+import type { Rank } from "../../src/cli/evaluating/measures.js";
 import type { Variant } from "../../eval/variants.js";
 
 const first: Variant = { model: "hashing", split: "auto", header: "none" };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { mean } from "../../eval/bootstrap.js";
-import { MEASURES, type Rank } from "../../eval/measures.js";
+import { mean } from "../../src/cli/evaluating/interval.js";
+import { MEASURES, type Rank } from "../../src/cli/evaluating/measures.js";
 
 const SEED = 1;
 

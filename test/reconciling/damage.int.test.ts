@@ -1,7 +1,8 @@
-import type { DamageKind, Training } from "langchain-training-index";
+import { TrainingIndex, type DamageKind, type Training } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { describeOnEach, describeOnServer } from "../support/databases.js";
 import { FIVE_PARAGRAPHS, openTestIndex, sharedIndex, storedRows, type TestIndex } from "../support/index.js";
+import { recordingPool } from "../support/recording-pool.js";
 
 /** Damage made by hand to the training `a` of three, each of several chunks. `S` stands for the schema. */
 interface MadeDamage {
@@ -222,6 +223,24 @@ describeOnServer("damage in the database", (database) => {
     await index.verify(undefined, { sample: 100 });
     expect(embeddings.texts.length).toBeGreaterThan(50);
     expect(embeddings.texts.length).toBeLessThan(160);
+  });
+
+  it("reads no rows of trainings that are plainly sound, and counts characters as JavaScript does", async () => {
+    const { schema, embeddings, owner, index } = await openStored(shared());
+    const { pool, statements } = recordingPool(database.pool);
+    const recorded = await TrainingIndex.initialize(embeddings, { pool, schema });
+    const emoji = [...TRAININGS, { id: "emoji", content: "Prazo 😀." }];
+    const contentsRead = (): number => statements.filter(({ text }) => text.includes("'content', c.content")).length;
+    expect(await recorded.verify()).toMatchObject(ALL_SOUND);
+    expect(await recorded.verify(TRAININGS)).toMatchObject(ALL_SOUND);
+    expect(await recorded.verify(TRAININGS.map(({ id }) => ({ id })))).toMatchObject(ALL_SOUND);
+    expect(contentsRead()).toBe(0);
+    await index.upsertTrainings(emoji);
+    expect(await recorded.verify(emoji)).toMatchObject(ALL_SOUND);
+    expect(contentsRead()).toBe(1);
+    // As many characters as Postgres counts.
+    await owner.query(`UPDATE ${schema}.indexed_1 SET ends[1] = 8 WHERE training_id = 'emoji'`);
+    expect((await recorded.verify()).damaged.problems).toEqual([{ id: "emoji", kinds: ["offsets"] }]);
   });
 
   it("finds leftovers in an index of several pages", async () => {

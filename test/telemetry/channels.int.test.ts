@@ -83,6 +83,8 @@ async function callEverything({ owner }: TestDatabase): Promise<Statement[]> {
   await index.upsertTrainings(many, { onFailure: "continue" });
   await index.bulkLoad([{ id: "e", content: SECRET }], { rebuild: true, maintenanceWorkMem: "64MB" });
 
+  await index.importTrainings(index.exportTrainings());
+
   const by: Reranker = () => {
     throw new Error(SECRET);
   };

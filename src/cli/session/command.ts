@@ -1,6 +1,9 @@
-import { TrainingIndexError } from "../errors.js";
+import { TrainingIndexError } from "../../errors.js";
 import type { Arguments } from "./arguments.js";
 import type { Terminal } from "./terminal.js";
+
+/** The name of the program. */
+export const PROGRAM = "training-index";
 
 /** What the process ends with. Documented in docs/command-line.md. */
 export const exitCodes = {

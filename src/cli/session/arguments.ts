@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
-import { nearestName } from "../calls/checks.js";
-import type { Filter } from "../index.js";
+import { nearestName } from "../../calls/checks.js";
+import type { Filter } from "../../index.js";
 import { sharedOptions, UsageError, type Command, type CommandOptions } from "./command.js";
 
 /** The arguments of a command, read by name. */

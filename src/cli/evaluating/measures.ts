@@ -1,4 +1,4 @@
-import { bootstrapMeanInterval, mean, type Interval } from "./bootstrap.js";
+import { bootstrapMeanInterval, mean, type Interval } from "./interval.js";
 
 /** The number of hits that are asked for; a right hit further down counts as not found. */
 export const K = 10;

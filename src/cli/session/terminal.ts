@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import type { Writable } from "node:stream";
+import type { Readable, Writable } from "node:stream";
 import type pg from "pg";
 
 /** Where a program writes to. */
@@ -10,6 +10,7 @@ export interface Terminal {
   env: Readonly<Record<string, string | undefined>>;
   /** The working folder: ids of files are relative to it. */
   cwd: string;
+  stdin: Readable;
   stdout: Output;
   /** Errors and progress. */
   stderr: Output;

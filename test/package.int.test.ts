@@ -11,6 +11,7 @@ import { join, posix } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describePackedProgram } from "./cli/packed-program.js";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const NAME = "langchain-training-index";
@@ -324,11 +325,12 @@ describe("the bin", () => {
       const { version } = JSON.parse(await readFile(installed(NAME, "package.json"), "utf8")) as { version: string };
       expect(await bin("--version")).toBe(`${version}\n`);
       expect(await bin("--help")).toContain("ingest FILES...");
-      expect(await bin("sql", "--schema", "loja")).toContain('CREATE SCHEMA IF NOT EXISTS "loja"');
     },
     NODE_TIMEOUT,
   );
 });
+
+describePackedProgram(() => installed(".bin", "training-index"));
 
 describe("the declarations", () => {
   const consumer = `

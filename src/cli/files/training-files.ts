@@ -1,8 +1,8 @@
 import { createReadStream } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { extname, join, relative, resolve, sep } from "node:path";
-import type { Training } from "../index.js";
-import { InputError } from "./command.js";
+import type { Training } from "../../index.js";
+import { InputError } from "../session/command.js";
 import { readCsv } from "./csv.js";
 
 /** Extensions of files with one training each. */

@@ -1,12 +1,12 @@
 import { resolve } from "node:path";
-import { isObject } from "../calls/checks.js";
-import { InvalidArgumentError, throwIfAborted } from "../errors.js";
-import type { Filter, Metadata, Training } from "../index.js";
-import { encodeTrainingId } from "../schema/training-id.js";
-import type { Arguments } from "./arguments.js";
-import { InputError, UsageError, type CommandOptions } from "./command.js";
-import type { FoundSchema } from "./connection.js";
-import type { Terminal } from "./terminal.js";
+import { isObject } from "../../calls/checks.js";
+import { InvalidArgumentError, throwIfAborted } from "../../errors.js";
+import type { Filter, Metadata, Training } from "../../index.js";
+import { encodeTrainingId } from "../../schema/training-id.js";
+import type { Arguments } from "../session/arguments.js";
+import { InputError, UsageError, type CommandOptions } from "../session/command.js";
+import type { FoundSchema } from "../session/connection.js";
+import type { Terminal } from "../session/terminal.js";
 import { findFiles, readTrainings, type FileFormat } from "./training-files.js";
 
 /** Options of commands that read files. */
@@ -39,6 +39,7 @@ export interface TrainingFiles {
 /**
  * Reads all files once, so that nothing is written if one of them is wrong.
  *
+ * @param options - whether each training must have its text
  * @throws {@link InputError} naming file and line, also for an id that is invalid or occurs twice
  */
 export async function openSource(
@@ -46,6 +47,7 @@ export async function openSource(
   { cwd, signal }: Terminal,
   { idType }: FoundSchema,
   filter: Filter | undefined,
+  { needsText = false } = {},
 ): Promise<TrainingFiles> {
   const format = readFormat(args, cwd);
   const paths = await findFiles(args.positionals, cwd);
@@ -57,6 +59,9 @@ export async function openSource(
       const id = checkedId(training, idType, place);
       if (ids.has(id)) throw new InputError(`${place} has the id ${JSON.stringify(id)}, which occurs twice`);
       ids.add(id);
+      if (needsText && !hasText(training)) {
+        throw new InputError(`${place} has no ${format.textColumn}: only verify takes ids and revisions alone`);
+      }
       if (typeof training.content === "string" && training.content.trim() === "") blank += 1;
     }
   }
@@ -65,11 +70,16 @@ export async function openSource(
   const read = async function* (): AsyncGenerator<Training, void, undefined> {
     for (const path of paths) {
       for await (const { training } of readTrainings(path, cwd, format)) {
-        yield withMetadata(training, added);
+        yield hasText(training) ? withMetadata(training, added) : training;
       }
     }
   };
   return { count: ids.size, blank, trainings: read };
+}
+
+/** Lines of jsonl can have ids and revisions alone. */
+function hasText({ content, documents }: Partial<Record<"content" | "documents", unknown>>): boolean {
+  return content !== undefined || documents !== undefined;
 }
 
 function readFormat(args: Arguments, cwd: string): FileFormat {

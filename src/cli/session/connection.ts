@@ -1,16 +1,15 @@
 import type pg from "pg";
-import { checkDatabase } from "../calls/host-database.js";
-import { configFromEnv } from "../environment.js";
-import { SchemaError } from "../errors.js";
-import type { EmbeddingProfile, Filter, IdType, Notice, TrainingIndex } from "../index.js";
-import { migrationStatus } from "../migrations/index.js";
-import { boundedDatabase } from "../postgres/host-client.js";
-import { readActiveProfile } from "../schema/catalog.js";
-import { DEFAULT_SCHEMA } from "../schema/layout.js";
+import { checkDatabase } from "../../calls/host-database.js";
+import { configFromEnv } from "../../environment.js";
+import { SchemaError } from "../../errors.js";
+import type { EmbeddingProfile, Filter, IdType, Notice, TrainingIndex } from "../../index.js";
+import { migrationStatus } from "../../migrations/index.js";
+import { boundedDatabase } from "../../postgres/host-client.js";
+import { readActiveProfile } from "../../schema/catalog.js";
+import { DEFAULT_SCHEMA } from "../../schema/layout.js";
 import type { Arguments } from "./arguments.js";
-import { UsageError } from "./command.js";
+import { PROGRAM, UsageError } from "./command.js";
 import { embedderOf, unusedEmbedder } from "./embedders.js";
-import { PROGRAM } from "./help.js";
 import { printNote, type Terminal } from "./terminal.js";
 
 /** A migrated schema, before an index is opened on it. */
@@ -33,6 +32,8 @@ export interface OpenOptions {
   /** Whether the command embeds texts. Otherwise the recorded model is taken, and no embedder is needed. */
   embeds: boolean;
   filter?: Filter | undefined;
+  /** The model, if the command knows which; default: the recorded one. */
+  profile?: Omit<EmbeddingProfile, "maxTokens"> | undefined;
 }
 
 /** Opens a pool on a server. */
@@ -68,18 +69,18 @@ export async function withPool<T>({ env, openPool }: Terminal, work: (pool: pg.P
 export async function withIndex<T>(
   args: Arguments,
   terminal: Terminal,
-  { embeds, filter }: OpenOptions,
+  { embeds, filter, profile }: OpenOptions,
   work: (opened: OpenedIndex) => Promise<T>,
 ): Promise<T> {
   return withPool(terminal, async (pool) => {
     const schema = await findSchema(pool, args.text("schema"));
     const { efSearch } = configFromEnv(terminal.env).hnsw;
-    const embeddings = embeds ? await embedderOf(args, terminal, schema) : unusedEmbedder(schema);
+    const embeddings = embeds ? await embedderOf(args, terminal, schema) : unusedEmbedder(schema, profile);
     const onNotice = ({ code, message }: Notice): void => {
       printNote(terminal, `${PROGRAM}: ${code}: ${message}`);
     };
     // Here, because commands without an index should not wait for LangChain.
-    const { TrainingIndex } = await import("../index.js");
+    const { TrainingIndex } = await import("../../index.js");
     const whole = await TrainingIndex.initialize(embeddings, {
       pool,
       schema: schema.name,

@@ -1,6 +1,6 @@
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
-import { configFromEnv } from "../environment.js";
-import type { EmbeddingProfile } from "../index.js";
+import { configFromEnv } from "../../environment.js";
+import type { EmbeddingProfile } from "../../index.js";
 import type { Arguments } from "./arguments.js";
 import type { FoundSchema } from "./connection.js";
 import type { Terminal } from "./terminal.js";
@@ -21,10 +21,10 @@ export async function embedderOf(
   const model = args.text("model") ?? embeddingsModel ?? recorded?.model;
   const chosen = args.choice("embedder", EMBEDDERS) ?? (model === HASHING_MODEL ? "hashing" : "ollama");
   if (chosen === "hashing") {
-    const { HashingEmbeddings } = await import("../embedding/hashing.js");
+    const { HashingEmbeddings } = await import("../../embedding/hashing.js");
     return new HashingEmbeddings({ dimensions });
   }
-  const { ollamaEmbeddings, embeddingProfiles } = await import("../embedding/ollama.js");
+  const { ollamaEmbeddings, embeddingProfiles } = await import("../../embedding/ollama.js");
   const baseUrl = args.text("ollama-url") ?? ollamaBaseUrl;
   if (model === undefined || Object.hasOwn(embeddingProfiles, model)) return ollamaEmbeddings({ model, baseUrl });
   // A model without a built-in profile has that of the schema.
@@ -32,9 +32,9 @@ export async function embedderOf(
   return ollamaEmbeddings({ model, baseUrl, dimensions, queryPrefix, documentPrefix });
 }
 
-/** An embedder with the profile of a schema, for commands that embed nothing. */
-export function unusedEmbedder({ dimensions, recorded }: FoundSchema): ProfiledEmbeddings {
+/** An embedder for commands that embed nothing. @param chosen - its profile; default: that of the schema */
+export function unusedEmbedder({ dimensions, recorded }: FoundSchema, chosen?: EmbeddingProfile): ProfiledEmbeddings {
   const refuse = (): Promise<never> => Promise.reject(new Error("This command has no embedder"));
-  const profile = recorded ?? { model: "unknown", dimensions, queryPrefix: "", documentPrefix: "" };
+  const profile = chosen ?? recorded ?? { model: "unknown", dimensions, queryPrefix: "", documentPrefix: "" };
   return { profile, embedDocuments: refuse, embedQuery: refuse };
 }

@@ -8,12 +8,12 @@ const INTERVALS_MS = { terminal: 100, log: 5_000 };
 export class Progress {
   readonly #output: Output;
   readonly #done: string;
-  readonly #total: number | undefined;
+  #total: number | undefined;
   readonly #intervalMs: number;
   #shownAt = performance.now();
   #isDrawn = false;
 
-  /** @param done - what is counted: `verified` @param total - `undefined` if it is not known */
+  /** @param done - what is counted: `verified` @param total - `undefined` if it is not known yet */
   constructor(output: Output, done: string, total: number | undefined) {
     this.#output = output;
     this.#done = done;
@@ -21,8 +21,9 @@ export class Progress {
     this.#intervalMs = output.isTTY ? INTERVALS_MS.terminal : INTERVALS_MS.log;
   }
 
-  /** @param detail - what else to show */
-  update(count: number, detail = ""): void {
+  /** @param detail - what else to show @param total - once it is known */
+  update(count: number, detail = "", total = this.#total): void {
+    this.#total = total;
     const now = performance.now();
     if (now - this.#shownAt < this.#intervalMs) return;
     this.#shownAt = now;

@@ -29,8 +29,8 @@ export interface Answering {
 const RETRY_AFTER_SECONDS = 5;
 
 /**
- * Answers a request within its time limit; the signal of `answer` fires when that is over or the caller disconnects. Never
- * rejects: an {@link HttpError} is shown to the caller; of any other error the caller sees the status alone, and the host
+ * Answers a request within its time limit; the signal of `answer` fires when that is over or the client disconnects. Never
+ * rejects: an {@link HttpError} is shown to the client; of any other error the client sees the status alone, and the host
  * gets it in `onError`.
  */
 export async function answerRequest(
@@ -50,7 +50,7 @@ export async function answerRequest(
   }
 }
 
-/** What the caller is told of an error that is not about the request. */
+/** What the client is told of an error that is not about the request. */
 function toFailure(error: unknown, noun: string): HttpError {
   const code = (error as { code?: unknown } | undefined)?.code;
   if (AbortError.is(error) || code === "TIMEOUT") return new HttpError(504, `The ${noun} took too long`);
@@ -62,7 +62,7 @@ function toFailure(error: unknown, noun: string): HttpError {
 }
 
 /**
- * A signal that fires when the caller disconnects or the time is over. Not `AbortSignal.any`: Node 20 references its timeout
+ * A signal that fires when the client disconnects or the time is over. Not `AbortSignal.any`: Node 20 references its timeout
  * only weakly, so that garbage collection can lose it (nodejs/node#57736).
  */
 export function limitTime(caller: AbortSignal, timeoutMs: number): { signal: AbortSignal; clear: () => void } {

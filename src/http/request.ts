@@ -31,7 +31,7 @@ export async function readBody(request: Request, maxBytes: number, signal: Abort
   const sentBytes = Number(headers.get("content-length") ?? 0);
   if (sentBytes > maxBytes) throw tooLarge(maxBytes);
   const bytes = body && !bodyUsed ? await readBytes(body, maxBytes, signal) : new Uint8Array();
-  // Not a 400: the fault is a body parser in front of the handler, and not the caller's JSON.
+  // Not a 400: the fault is a body parser in front of the handler, and not the client's JSON.
   if (bodyUsed || (bytes.length === 0 && sentBytes > 0)) {
     throw new Error("The body was read before the handler: mount it before any body parser");
   }

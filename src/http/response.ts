@@ -19,7 +19,7 @@ export function withoutBody({ method }: Request, response: Response): Response {
 /** A cache in between must not answer for what has changed since, or for a database that has gone. */
 export const NOT_CACHED = { "Cache-Control": "no-store" };
 
-/** Calls the host's `onError`. The caller gets a response even if that fails. */
+/** Calls the host's `onError`. The client gets a response even if that fails. */
 export function report(
   onError: ((error: unknown, request: Request) => void) | undefined,
   error: unknown,

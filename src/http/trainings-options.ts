@@ -61,7 +61,7 @@ const TRAININGS_OPTIONS = namesOfProperties<TrainingsHandlerOptions>({
 });
 
 /** The options of a handler, checked, with every default filled in. */
-export interface TrainingsSettings extends Pick<TrainingsHandlerOptions, "authorize" | "options" | "onError"> {
+export interface TrainingsSettings extends Pick<TrainingsHandlerOptions, "authorize" | "options"> {
   onError: TrainingsHandlerOptions["onError"];
   /** Without a slash at its end. */
   path: string;

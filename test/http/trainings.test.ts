@@ -10,28 +10,26 @@ import {
 } from "../../src/errors.js";
 import { bearerToken, trainingsHandler, type TrainingsHandlerOptions } from "../../src/http/handler.js";
 import { ID_TAKEN } from "../../src/writing/scope.js";
-import { everyone, FakeTrainings, put, send, sendTo, stored, upserted } from "../support/http-trainings.js";
+import {
+  everyone,
+  FakeTrainings,
+  IDS_OF_ANY_CHARACTERS,
+  put,
+  send,
+  sendTo,
+  stored,
+  upserted,
+} from "../support/http-trainings.js";
 import { answeredStatuses, describedStatuses, isDescribedRequest, TRAININGS } from "../support/openapi.js";
 
 const FRETE = { content: "O frete custa doze reais." };
-/** The ids that a path cannot have are `.` and `..`. */
-const IDS = [
-  "frete",
-  "loja/7",
-  "a//b",
-  "/",
-  "a b",
-  "ação 🌻",
-  "%2F",
-  "100%",
-  "?limit=1",
-  "a#b",
-  "..a",
-  "a/../b",
-  "+",
-  "x\u0001",
-];
-
+/** A request of each operation. */
+const ONE_REQUEST_EACH = [
+  ["/trainings", {}],
+  ["/trainings/a", {}],
+  ["/trainings/a", put(FRETE)],
+  ["/trainings/a", { method: "DELETE" }],
+] as const;
 function failing(error: unknown): FakeTrainings {
   return new FakeTrainings(() => {
     throw error;
@@ -98,7 +96,7 @@ describe("trainings over HTTP", () => {
     ]);
   });
 
-  it.each(IDS)("have ids of any characters: %j", async (id) => {
+  it.each(IDS_OF_ANY_CHARACTERS)("have ids of any characters: %j", async (id) => {
     const index = new FakeTrainings();
     const path = `/trainings/${encodeURIComponent(id)}`;
     for (const init of [{}, put(FRETE), { method: "DELETE" }]) expect((await send(index, path, init)).status).toBe(200);
@@ -230,12 +228,7 @@ describe("the authorization of trainings", () => {
     const authorize = bearerToken("segredo");
     const options = (request: Request): object => (asked.push(request.method), {});
     const handler = trainingsHandler(index, { authorize, options });
-    for (const [path, init] of [
-      ["/trainings", {}],
-      ["/trainings/a", {}],
-      ["/trainings/a", put(FRETE)],
-      ["/trainings/a", { method: "DELETE" }],
-    ] as const) {
+    for (const [path, init] of ONE_REQUEST_EACH) {
       const answer = await sendTo(handler, path, init);
       expect(answer.status).toBe(401);
       expect(answer.headers.get("www-authenticate")).toBe("Bearer");
@@ -433,12 +426,7 @@ describe("docs/openapi.yaml", () => {
       maxConcurrent: 1,
     });
     const first = sendTo(busy, "/trainings");
-    for (const [path, init] of [
-      ["/trainings", {}],
-      ["/trainings/a", {}],
-      ["/trainings/a", put(FRETE)],
-      ["/trainings/a", { method: "DELETE" }],
-    ] as const) {
+    for (const [path, init] of ONE_REQUEST_EACH) {
       expect((await sendTo(busy, path, init)).status).toBe(429);
     }
     await first;

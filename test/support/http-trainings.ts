@@ -70,6 +70,26 @@ export class FakeTrainings implements HttpTrainings {
   }
 }
 
+/** Ids of all kinds of characters that a path can have; it cannot have `.` and `..`. */
+export const IDS_OF_ANY_CHARACTERS = [
+  "a",
+  "frete",
+  "loja/7",
+  "a//b",
+  "/",
+  "a b",
+  "ação 🌻",
+  "%2F",
+  "100%",
+  "?limit=1",
+  "a#b",
+  "..a",
+  "a/../b",
+  "+",
+  "x\u0001",
+  "é".repeat(512),
+];
+
 /** Whoever asks is served. */
 export const everyone: TrainingsHandlerOptions = { authorize: () => true };
 

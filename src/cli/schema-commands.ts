@@ -12,7 +12,7 @@ import {
   type Command,
   type CommandOptions,
 } from "./session/command.js";
-import { withPool } from "./session/connection.js";
+import { noticePrinter, withPool } from "./session/connection.js";
 import { printJson, printLine, type Terminal } from "./session/terminal.js";
 
 const migrationOptions: CommandOptions = {
@@ -46,7 +46,7 @@ export const migrate: Command = {
     "training-index migrate --schema loja --id-type bigint",
   ],
   async run(args, terminal) {
-    const options = readOptions(args, terminal);
+    const options = { ...readOptions(args, terminal), onNotice: noticePrinter(terminal) };
     const result = await withPool(terminal, (pool) => migrateSchema(pool, options));
     if (args.flag("json")) await printJson(terminal, result);
     else {

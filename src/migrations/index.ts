@@ -3,6 +3,7 @@
  *
  * @module langchain-training-index/migrations
  */
+export type { Notice, NoticeCode } from "../calls/notices.js";
 export { migrate, type MigrateResult } from "./migrate.js";
 export type { HostTable, MigrateOptions } from "./options.js";
 export { migrationSql, type MigrationSqlOptions } from "./print.js";

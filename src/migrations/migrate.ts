@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { checkFunction } from "../calls/checks.js";
 import { checkPool } from "../calls/host-database.js";
+import { notifier } from "../calls/notices.js";
 import { InvalidArgumentError } from "../errors.js";
 import { boundedPool } from "../postgres/bounded-database.js";
 import {
@@ -108,7 +110,8 @@ export async function migrate(pool: DatabasePool, options: MigrateOptions = {}):
   checkMigrateNames(options, MIGRATE_OPTIONS, "migrate");
   const { schema } = planMigration(options); // refuses invalid options before a connection is taken
   // Waits for locks, rewrites and builds may take hours.
-  const bounded = boundedPool(checkPool(pool), { statementMs: Infinity });
+  const notify = notifier(checkFunction("onNotice", options.onNotice));
+  const bounded = boundedPool(checkPool(pool), { statementMs: Infinity }, notify);
   for (let attempt = 1; ; attempt++) {
     try {
       const { plan, applied, repaired } = await inTransaction(bounded, (client) =>
@@ -126,7 +129,7 @@ export async function migrate(pool: DatabasePool, options: MigrateOptions = {}):
     } catch (error) {
       if (!CREATION_RACES.has(sqlStateOf(error) ?? "") || attempt === MAX_ATTEMPTS) throw error;
       const message = "Another session created the same objects, so the migration is run again";
-      bounded.notify({ code: "RETRY", message, cause: error });
+      notify({ code: "RETRY", message, cause: error });
       await sleep(attempt * PAUSE_MS);
     }
   }

@@ -1,4 +1,5 @@
 import { checkNames, checkOptions, namesOfProperties } from "../calls/checks.js";
+import type { Notice } from "../calls/notices.js";
 import { InvalidArgumentError } from "../errors.js";
 import { quoteIdentifier } from "../postgres/identifiers.js";
 import { DEFAULT_SCHEMA, FIRST_PROFILE_ID, namesOf, type Names } from "../schema/layout.js";
@@ -63,6 +64,11 @@ export interface MigrateOptions {
   hnsw?: { m?: number | undefined; efConstruction?: number | undefined } | undefined;
   /** The schema to install pgvector in, if it is not installed yet. Default `public`. */
   extensionSchema?: string | undefined;
+  /**
+   * Called with each fallback of this call, such as a step that is postponed or done again. Errors that it throws are ignored.
+   * Default: fallbacks are only published on the channel `langchain-training-index:notice`.
+   */
+  onNotice?: ((notice: Notice) => void) | undefined;
 }
 
 /** Names of the options of `migrate`. */
@@ -75,6 +81,7 @@ export const MIGRATE_OPTIONS = namesOfProperties<MigrateOptions>({
   textSearch: true,
   hnsw: true,
   extensionSchema: true,
+  onNotice: true,
 });
 const MIGRATE_HNSW = namesOfProperties<NonNullable<MigrateOptions["hnsw"]>>({
   m: true,

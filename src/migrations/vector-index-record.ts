@@ -1,7 +1,7 @@
 import { SchemaError } from "../errors.js";
-import { publishNotice } from "../calls/notices.js";
 import type { Catalog } from "../schema/catalog.js";
-import { query, type Queryable } from "../postgres/database.js";
+import { boundedPool } from "../postgres/bounded-database.js";
+import { query, type DatabasePool, type Queryable } from "../postgres/database.js";
 import { FIRST_PROFILE_ID } from "../schema/layout.js";
 import { vectorIndexName, type VectorIndexType } from "../schema/vector-index.js";
 import type { MigrateOptions, MigrationPlan } from "./options.js";
@@ -87,11 +87,11 @@ export async function claimBuild(database: Queryable, { names }: MigrationPlan, 
 }
 
 /** Releases a claim. If that fails, the claim expires. */
-export async function releaseBuild(database: Queryable, { names }: MigrationPlan): Promise<void> {
+export async function releaseBuild(pool: DatabasePool, { names }: MigrationPlan): Promise<void> {
   const release = `UPDATE ${names.profile} SET vector_index_claimed_at = NULL WHERE id = $1`;
-  await query(database, "record-vector-index", release, [FIRST_PROFILE_ID]).catch((cause: unknown) => {
+  await query(pool, "record-vector-index", release, [FIRST_PROFILE_ID]).catch((cause: unknown) => {
     const message = `The claim of the index build could not be released: it expires after ${CLAIM_SECONDS} s`;
-    publishNotice({ code: "POSTPONED", message, cause });
+    boundedPool(pool).notify({ code: "POSTPONED", message, cause });
   });
 }
 

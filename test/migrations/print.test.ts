@@ -18,6 +18,11 @@ function statementsOf(sql: string): string[] {
 }
 
 describe("migrations", () => {
+  it("have nothing to tell while they are written", () => {
+    const options: object = { onNotice: () => undefined };
+    expect(() => migrationSql(options)).toThrow(/onNotice/);
+  });
+
   it("have versions from 1 on without gaps", () => {
     expect(migrations.map(({ version }) => version)).toEqual(migrations.map((_, index) => index + 1));
   });

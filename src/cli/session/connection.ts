@@ -65,6 +65,13 @@ export async function withPool<T>({ env, openPool }: Terminal, work: (pool: pg.P
   }
 }
 
+/** @returns an `onNotice` that prints fallbacks to stderr */
+export function noticePrinter(terminal: Terminal): (notice: Notice) => void {
+  return ({ code, message }) => {
+    printNote(terminal, `${PROGRAM}: ${code}: ${message}`);
+  };
+}
+
 /** Opens an index on the schema that the arguments name, and runs work with it. */
 export async function withIndex<T>(
   args: Arguments,
@@ -76,16 +83,13 @@ export async function withIndex<T>(
     const schema = await findSchema(pool, args.text("schema"));
     const { efSearch } = configFromEnv(terminal.env).hnsw;
     const embeddings = embeds ? await embedderOf(args, terminal, schema) : unusedEmbedder(schema, profile);
-    const onNotice = ({ code, message }: Notice): void => {
-      printNote(terminal, `${PROGRAM}: ${code}: ${message}`);
-    };
     // Here, because commands without an index should not wait for LangChain.
     const { TrainingIndex } = await import("../../index.js");
     const whole = await TrainingIndex.initialize(embeddings, {
       pool,
       schema: schema.name,
       hnsw: { efSearch },
-      onNotice,
+      onNotice: noticePrinter(terminal),
     });
     return work({ index: filter === undefined ? whole : whole.withFilter(filter), schema });
   });

@@ -10,13 +10,36 @@ const TOLERANCE = 1e-6;
 export interface DirectRecall {
   k: number;
   efSearch: readonly number[];
-  /** How many stored vectors are questions. */
-  questions: number;
+  /** The ids of the trainings whose vectors are the questions, see {@link recordQuestions}. */
+  questions: readonly string[];
+}
+
+/** The ids of the trainings whose vectors `recall` takes as questions on connections that the pool opens from now on. */
+export function recordQuestions(pool: pg.Pool): string[] {
+  const ids: string[] = [];
+  pool.on("connect", (client) => {
+    const query = client.query.bind(client) as (...args: unknown[]) => unknown;
+    const recordingQuery = (...args: unknown[]): unknown => {
+      const result = query(...args);
+      const statement = args[0] as string | { text: string };
+      const text = typeof statement === "string" ? statement : statement.text;
+      if (text.includes("/* langchain-training-index:sample-chunks */")) {
+        void (result as Promise<pg.QueryResult<{ key: string }>>).then(({ rows }) =>
+          ids.push(...rows.map(({ key }) => key)),
+        );
+      }
+      return result;
+    };
+    Object.assign(client, { query: recordingQuery });
+  });
+  return ids;
 }
 
 /**
  * The recall of `similar` by `efSearch`, against the distances of all stored vectors to each question, computed in this process. The question's own
  * chunk does not count.
+ *
+ * @throws RangeError for a question that is not stored
  */
 export async function nearestRecall(
   index: TrainingIndex,
@@ -26,12 +49,12 @@ export async function nearestRecall(
 ): Promise<Map<number, number>> {
   const { ids, vectors, dimensions } = await readVectors(pool, schema);
   const found = new Map(efSearch.map((value) => [value, 0]));
-  const step = Math.floor(ids.length / questions);
-  for (let number = 0; number < questions; number++) {
-    const own = number * step;
+  const places = new Map(ids.map((id, place) => [id, place]));
+  for (const id of questions) {
+    const own = places.get(id);
+    if (own === undefined) throw new RangeError(`training ${id} is not stored`);
     const question = vectors.subarray(own * dimensions, (own + 1) * dimensions);
     const distances = distancesTo(question, vectors);
-    const places = new Map(ids.map((id, place) => [id, place]));
     const farthest = kthNearest(distances, own, k);
     for (const value of efSearch) {
       const hits = await index.similar(question, { k: k + 1, efSearch: value });
@@ -40,7 +63,7 @@ export async function nearestRecall(
         .filter((place) => place !== own)
         .slice(0, k)
         .filter((place) => (distances[place] ?? 2) <= farthest + TOLERANCE);
-      found.set(value, (found.get(value) ?? 0) + near.length / k / questions);
+      found.set(value, (found.get(value) ?? 0) + near.length / k / questions.length);
     }
   }
   return found;

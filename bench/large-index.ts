@@ -20,7 +20,7 @@ import { loadEnvFile } from "../tooling/env-file.js";
 import { ClusteredVectors, randomNumbers, text } from "../tooling/seeded-data.js";
 import { table } from "../tooling/table.js";
 import { clustersFor, DIMENSIONS } from "./data.js";
-import { nearestRecall } from "./direct-recall.js";
+import { nearestRecall, recordQuestions } from "./direct-recall.js";
 import { BenchServer } from "./server.js";
 
 const TEXT_CHARACTERS = 700;
@@ -99,8 +99,15 @@ async function measure(bench: BenchServer): Promise<void> {
   console.log(table(["", "trainings", "MB at start", "highest MB", "seconds"], memory));
 
   progress(`recall of ${questions} questions`);
-  const report = await index.recall({ k: 10, efSearch: EF_SEARCH, sample: questions, maxMs: 3_600_000 });
-  const direct = await nearestRecall(index, pool, schema, { k: 10, efSearch: EF_SEARCH, questions });
+  const recordedPool = bench.openPool();
+  const asked = recordQuestions(recordedPool);
+  const measured = await TrainingIndex.initialize(new SeededEmbeddings(chunks), {
+    pool: recordedPool,
+    schema,
+    profile,
+  });
+  const report = await measured.recall({ k: 10, efSearch: EF_SEARCH, sample: questions, maxMs: 3_600_000 });
+  const direct = await nearestRecall(index, pool, schema, { k: 10, efSearch: EF_SEARCH, questions: asked });
   console.log(
     table(
       ["efSearch", "recall()", "computed directly"],

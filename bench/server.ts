@@ -46,7 +46,7 @@ export class BenchServer {
   }
 
   /** Opens another pool of the same size, whose sessions have these settings. */
-  openPool(settings: SessionSettings): pg.Pool {
+  openPool(settings: SessionSettings = {}): pg.Pool {
     const pool = this.#newPool(settings);
     this.#pools.push(pool);
     return pool;

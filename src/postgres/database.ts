@@ -1,4 +1,4 @@
-import { boundedPool } from "./bounded-database.js";
+import { boundedPool, type BoundedClient } from "./bounded-database.js";
 import { translateError } from "./error-table.js";
 import { hostClient } from "./host-client.js";
 import { withName, type StatementName } from "./statement-names.js";
@@ -38,10 +38,7 @@ export async function inTransaction<T>(pool: DatabasePool, body: (client: Querya
     await client.query("COMMIT");
     return result;
   } catch (error) {
-    // A failing ROLLBACK must not hide the first error. The pool then closes the client.
-    await client.rollback().catch((rollbackError: unknown) => {
-      broken = rollbackError instanceof Error ? rollbackError : new Error(String(rollbackError));
-    });
+    broken = await rollBack(client);
     throw error;
   } finally {
     client.release(broken);
@@ -57,15 +54,25 @@ export async function* inSnapshot<T>(
   body: (client: Queryable) => AsyncGenerator<T, void, undefined>,
 ): AsyncGenerator<T, void, undefined> {
   const client = await boundedPool(pool).connect();
-  let broken: Error | undefined;
   try {
     await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
     yield* body(client);
   } finally {
-    await client.rollback().catch((error: unknown) => {
-      broken = error instanceof Error ? error : new Error(String(error));
-    });
-    client.release(broken);
+    client.release(await rollBack(client));
+  }
+}
+
+/**
+ * Ends a transaction. A failing ROLLBACK must not hide an earlier error.
+ *
+ * @returns why the pool has to close the client, if it has to
+ */
+async function rollBack(client: BoundedClient): Promise<Error | undefined> {
+  try {
+    await client.rollback();
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
   }
 }
 

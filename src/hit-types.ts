@@ -121,6 +121,9 @@ export type RetrievedPlace = Omit<ChunkPassage, "content" | "metadata"> &
  */
 export type SearchMode = "vector" | "text" | "hybrid";
 
+/** Every {@link SearchMode}. */
+export const searchModes: readonly SearchMode[] = ["vector", "text", "hybrid"];
+
 /** A hit of `similar` with strategy `chunks`, by mode. */
 export type Hit<Mode extends SearchMode = SearchMode, OwnMetadata extends object = Metadata> = {
   vector: ChunkHit<OwnMetadata>;

@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { searchModes } from "../hit-types.js";
 import type { SearchMode, TrainingIndex } from "../index.js";
 import { findGoldTrainings, isRight, type AnsweredQuestion } from "./evaluating/gold-trainings.js";
 import { mean, type Interval } from "./evaluating/interval.js";
@@ -6,6 +7,7 @@ import { K, MEASURES, type Rank } from "./evaluating/measures.js";
 import { QUESTION_FILE, readQuestions } from "./evaluating/question-file.js";
 import type { Arguments } from "./session/arguments.js";
 import {
+  efSearchOption,
   embedderOptions,
   exitCodes,
   filterOption,
@@ -19,8 +21,7 @@ import { withIndex } from "./session/connection.js";
 import { Progress } from "./session/progress.js";
 import { printJson, printLine, printTable, type Terminal } from "./session/terminal.js";
 
-const MODES: readonly SearchMode[] = ["vector", "text", "hybrid"];
-/** What stands for an id of the questions in `--ids`. */
+/** The part of `--ids` that an id of the questions takes the place of. */
 const PLACEHOLDER = "{id}";
 /** Of the bootstrap: the same questions and hits give the same intervals. */
 const SEED = 1;
@@ -52,18 +53,14 @@ export const evaluate: Command = {
     modes: {
       type: "string",
       value: "MODE,MODE",
-      help: `some of ${MODES.join(", ")}; default those that the index has`,
+      help: `some of ${searchModes.join(", ")}; default those that the index has`,
     },
     ids: {
       type: "string",
       value: "TEMPLATE",
       help: `makes the id of a training of that of a question: docs/${PLACEHOLDER}.md; default ${PLACEHOLDER}`,
     },
-    "ef-search": {
-      type: "string",
-      value: "N",
-      help: "candidates of the vector index; default HNSW_EF_SEARCH, then 40",
-    },
+    ...efSearchOption,
     ...embedderOptions,
     ...jsonOption,
   },
@@ -87,7 +84,7 @@ export const evaluate: Command = {
         );
       }
       const { textSearch } = await index.status({ counts: false, signal });
-      const modes = chosen ?? (textSearch === undefined ? (["vector"] as const) : MODES);
+      const modes = chosen ?? (textSearch === undefined ? (["vector"] as const) : searchModes);
       const results: ModeResult[] = [];
       for (const mode of modes) results.push(await ask(index, answered, { mode, efSearch }, terminal));
       await print(results, { asked: answered.length, leftOut: questions.length - answered.length }, args, terminal);
@@ -157,8 +154,8 @@ function readModes(args: Arguments): SearchMode[] | undefined {
     .text("modes")
     ?.split(",")
     .map((name) => {
-      const mode = MODES.find((candidate) => candidate === name.trim());
-      if (!mode) throw new UsageError(`--modes must be some of ${MODES.join(", ")}, not ${JSON.stringify(name)}`);
+      const mode = searchModes.find((candidate) => candidate === name.trim());
+      if (!mode) throw new UsageError(`--modes must be some of ${searchModes.join(", ")}, not ${JSON.stringify(name)}`);
       return mode;
     });
 }

@@ -12,7 +12,7 @@ import { withIndex } from "./session/connection.js";
 import { Progress } from "./session/progress.js";
 import { printJson, printLine, printNote, type Terminal } from "./session/terminal.js";
 
-/** What stands for stdin and stdout. */
+/** The FILE that means stdin or stdout. */
 const STANDARD = "-";
 
 /** Writes an index to a file. */

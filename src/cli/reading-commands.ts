@@ -1,5 +1,7 @@
-import type { SearchMode, StoredTraining } from "../index.js";
+import { searchModes } from "../hit-types.js";
+import type { StoredTraining } from "../index.js";
 import {
+  efSearchOption,
   embedderOptions,
   exitCodes,
   filterOption,
@@ -10,8 +12,6 @@ import {
 } from "./session/command.js";
 import { withIndex } from "./session/connection.js";
 import { printJson, printJsonLine, printLine, printTable } from "./session/terminal.js";
-
-const MODES: readonly SearchMode[] = ["vector", "text", "hybrid"];
 
 /** Lists trainings. */
 export const list: Command = {
@@ -76,13 +76,9 @@ export const search: Command = {
     ...schemaOption,
     ...filterOption,
     k: { type: "string", value: "N", help: "how many at most; default 5" },
-    mode: { type: "string", value: "MODE", help: `${MODES.join(", ")}; default vector` },
+    mode: { type: "string", value: "MODE", help: `${searchModes.join(", ")}; default vector` },
     "min-score": { type: "string", value: "SCORE", help: "leaves out passages with a lower score" },
-    "ef-search": {
-      type: "string",
-      value: "N",
-      help: "candidates of the vector index; default HNSW_EF_SEARCH, then 40",
-    },
+    ...efSearchOption,
     ...embedderOptions,
     ...jsonOption,
   },
@@ -91,7 +87,7 @@ export const search: Command = {
     "training-index search frete --mode text --k 3 --json",
   ],
   run(args, terminal) {
-    const mode = args.choice("mode", MODES) ?? "vector";
+    const mode = args.choice("mode", searchModes) ?? "vector";
     const numbers = { k: args.number("k"), minScore: args.number("min-score"), efSearch: args.number("ef-search") };
     const options = { mode, filter: args.filter(), ...numbers, signal: terminal.signal };
     return withIndex(args, terminal, { embeds: mode !== "text" }, async ({ index }) => {

@@ -50,7 +50,7 @@ export async function answerRequest(
   }
 }
 
-/** What the client is told of an error that is not about the request. */
+/** The response to an error that is not about the request. */
 function toFailure(error: unknown, noun: string): HttpError {
   const code = (error as { code?: unknown } | undefined)?.code;
   if (AbortError.is(error) || code === "TIMEOUT") return new HttpError(504, `The ${noun} took too long`);

@@ -7,7 +7,7 @@ import type { RequestLimits } from "./search-body.js";
 import { MAX_K } from "../searching/search-options.js";
 import { DEFAULT_K, SEARCH_OPTIONS, type AnySearchOptions } from "../searching/search-options.js";
 import { checkSearch } from "../searching/checked-search.js";
-import type { Hit, SearchMode, SearchStrategy, TrainingHit } from "../hit-types.js";
+import { searchModes, type Hit, type SearchMode, type SearchStrategy, type TrainingHit } from "../hit-types.js";
 
 /** Options of {@link similarityHandler}. All are optional. */
 export interface SimilarityHandlerOptions {
@@ -106,7 +106,6 @@ const DEFAULT_TIMEOUT_MS = 30_000;
 /** The longest timer that Node can set. */
 export const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
-const MODES: readonly SearchMode[] = ["vector", "text", "hybrid"];
 const LISTS = { mode: "modes", strategy: "strategies" } as const;
 const STRATEGIES: readonly SearchStrategy[] = ["chunks", "trainings"];
 
@@ -116,7 +115,7 @@ export function checkHandlerOptions(options: SimilarityHandlerOptions): HandlerS
   const { search: given = {}, allowFilter = false } = options;
   checkNames(given, HANDLER_SEARCH, "similarityHandler", "search");
   const { k, mode, strategy, ...search } = given;
-  const modes = choicesOf("mode", MODES, options.modes, mode) ?? DEFAULT_MODES;
+  const modes = choicesOf("mode", searchModes, options.modes, mode) ?? DEFAULT_MODES;
   const strategies = choicesOf("strategy", STRATEGIES, options.strategies, strategy) ?? STRATEGIES;
   const maxK = checkInteger("maxK", options.maxK ?? k ?? DEFAULT_MAX_K, 1, MAX_K);
   // A string is truthy whatever it says: "false" would allow filters.

@@ -1,7 +1,7 @@
 import { DatabaseError, endedBy, InvalidArgumentError, onAbort, throwIfAborted } from "../errors.js";
 import { publishNotice, type Notify } from "../calls/notices.js";
 import { timeLimitOf } from "../calls/time-limit.js";
-import { canCancel, cancelStatement, ENDING_MS } from "./cancel-request.js";
+import { cancelStatement, ENDING_MS } from "./cancel-request.js";
 import { translateError } from "./error-table.js";
 import { traceStatement } from "./statement-trace.js";
 import type { DatabaseClient, DatabasePool, Queryable, QueryResult } from "../calls/host-database.js";
@@ -136,8 +136,8 @@ export class BoundedClient implements DatabaseClient {
     if (settled) return checkResult(settled.value, "pool");
     const timeout = statementTimedOut(signal, limitMs);
     this.#broken = timeout;
-    // A statement that succeeds before the cancellation has done its work: a stored write must not be reported as failed.
-    const late = canCancel(this.#client) ? await endStatement(this.#client, running) : undefined;
+    // A statement that succeeds all the same has done its work: a stored write must not be reported as failed.
+    const late = await endStatement(this.#client, running);
     if (late) return checkResult(late.value, "pool");
     running.catch(noop);
     throw timeout;

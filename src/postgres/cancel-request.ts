@@ -41,13 +41,12 @@ export function canCancel(client: object): boolean {
  * Cancels a client's running statement with the protocol's cancel request, which PgBouncer forwards.
  * `pg_cancel_backend` would be wrong behind a pooler: it cancels whatever statement the session runs by then. Returns when
  * the statement has ended and the server has closed the request's connection, so that the request cannot hit a later
- * statement; or after {@link ENDING_MS}, if the server does not answer.
+ * statement; or after {@link ENDING_MS}, if the server does not answer. A statement that cannot be cancelled is only waited for.
  *
  * @see https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS
  */
 export async function cancelStatement(client: object, statement: Promise<unknown>): Promise<void> {
   const target = targetOf(client);
-  if (!target) return;
   const stop = new AbortController();
   const timer = setTimeout(() => {
     stop.abort();
@@ -56,7 +55,7 @@ export async function cancelStatement(client: object, statement: Promise<unknown
   try {
     let hasEnded = false;
     while (!hasEnded && !isAborted(stop.signal)) {
-      await sendCancelRequest(target, stop.signal);
+      if (target) await sendCancelRequest(target, stop.signal);
       const wait = sleep(REPEAT_MS, false, { signal: stop.signal }).catch(() => false);
       hasEnded = await Promise.race([ended, wait]);
     }

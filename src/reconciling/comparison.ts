@@ -153,7 +153,7 @@ export class Comparison {
   }
 }
 
-/** Shared by all missing trainings, of which there may be a million. */
+/** One for all missing trainings, of which there may be a million. */
 const NO_DAMAGE: Damage = { kinds: new Set(), chunks: new Set() };
 
 /** What Postgres compares the rows of an item with; for an item without text nothing. */

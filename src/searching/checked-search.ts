@@ -6,7 +6,7 @@ import type { Condition } from "../filtering/condition.js";
 import type { MarginalRelevance } from "./marginal-relevance.js";
 import { checkRerank, type CheckedRerank } from "./rerank.js";
 import { searchCondition } from "../filtering/filter.js";
-import type { SearchMode, SearchStrategy } from "../hit-types.js";
+import { searchModes, type SearchMode, type SearchStrategy } from "../hit-types.js";
 import {
   MAX_K,
   DEFAULT_K,
@@ -48,7 +48,6 @@ export interface CheckedSearch {
 }
 
 const searchStrategies: readonly SearchStrategy[] = ["chunks", "trainings"];
-const searchModes: readonly SearchMode[] = ["vector", "text", "hybrid"];
 
 /**
  * @param defaults - the index's filter, which applies to every search, and its `efSearch`

@@ -52,12 +52,14 @@ export async function openAgain(
 /** What is called around each statement of an {@link observedPool}. */
 interface StatementHooks {
   before?: (text: string, on: { client: pg.PoolClient; isInTransaction: boolean }) => Promise<void> | void;
+  /** When the statement has succeeded, and before the library learns of it. */
+  after?: (text: string) => Promise<void> | void;
   /** The library may hide a failure by running the statement again. */
   onFailure?: (error: unknown) => void;
 }
 
 /** A pool with hooks around every statement, also around single ones, for which the library takes a client too. */
-export function observedPool(pool: pg.Pool, { before, onFailure }: StatementHooks): DatabasePool {
+export function observedPool(pool: pg.Pool, { before, after, onFailure }: StatementHooks): DatabasePool {
   const observe = (client: pg.PoolClient): DatabaseClient => {
     let isInTransaction = false;
     return new Proxy<DatabaseClient>(client, {
@@ -69,7 +71,9 @@ export function observedPool(pool: pg.Pool, { before, onFailure }: StatementHook
           isInTransaction ||= text.startsWith("BEGIN");
           await before?.(text, { client, isInTransaction });
           try {
-            return await target.query(statement as string, values);
+            const result = await target.query(statement as string, values);
+            await after?.(text);
+            return result;
           } catch (error) {
             onFailure?.(error);
             throw error;

@@ -95,6 +95,15 @@ export const filterOption = {
   filter: { type: "string", value: "FILTER", help: 'KEY=VALUE, or the filter language as JSON: {"grupo":"loja"}' },
 } as const satisfies CommandOptions;
 
+/** Of commands that search by the vector index. */
+export const efSearchOption = {
+  "ef-search": {
+    type: "string",
+    value: "N",
+    help: "candidates of the vector index; default HNSW_EF_SEARCH, then 40",
+  },
+} as const satisfies CommandOptions;
+
 /** Of commands that can need an embedding model. */
 export const embedderOptions = {
   embedder: { type: "string", value: "NAME", help: "ollama (default), or hashing, a built-in one for trials" },

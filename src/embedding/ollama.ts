@@ -92,6 +92,8 @@ interface RequestLimits {
 
 /** The longest delay of a Node timer, in milliseconds; also the upper bound of all other numeric options. */
 const MAX_NUMBER = 2 ** 31 - 1;
+/** A query is not retried with less time left: that a short attempt was cut off would hide the failure before it. */
+const LEAST_RETRY_MS = 250;
 /** A request with this many texts shows reliably whether a server keeps their order. */
 const TEXTS_TO_TRUST_ORDER = 8;
 /** Two vectors of the same text in one response differ only by rounding. */
@@ -169,7 +171,12 @@ export class ProfiledOllamaEmbeddings extends Embeddings implements PerTextEmbed
     const { retryBudgetMs, queryTimeoutMs } = this.#limits;
     const start = performance.now();
     const endOfQuery = start + queryTimeoutMs;
-    const options = { deadline: Math.min(start + retryBudgetMs, endOfQuery), endOfQuery, signal, onRetry };
+    const options = {
+      deadline: Math.min(start + retryBudgetMs, endOfQuery - LEAST_RETRY_MS),
+      endOfQuery,
+      signal,
+      onRetry,
+    };
     const send = (texts: string[]): Promise<number[][]> => this.#send(texts, options);
     const [outcome = []] = await bisect([this.profile.queryPrefix + document], send, endOfQuery);
     if (EmbeddingError.is(outcome)) throw outcome;

@@ -318,6 +318,14 @@ describe("the time limit of a query", () => {
     server.heal();
   });
 
+  it("leaves a retry enough time to be answered: else the failure is reported at once", async () => {
+    const options = { queryTimeoutMs: 350, retryBudgetMs: 60_000 }; // the first retry would start after 125 to 250 ms
+    const { server, embeddings } = await openOllama({ faults: [{ kind: "proxy" }] }, options);
+    const { error } = await failureIn(() => embeddings.embedQuery("frete"));
+    expect(error).toMatchObject({ code: "EMBEDDING_FAILED", retryable: true });
+    expect(server.requests).toHaveLength(1);
+  });
+
   it("is 5 s by default, whatever the retry budget of documents", async () => {
     const { embeddings } = await openOllama({ faults: [{ kind: "proxy" }] }, { retryBudgetMs: 120_000 });
     const { error, elapsedMs } = await failureIn(() => embeddings.embedQuery("frete"));

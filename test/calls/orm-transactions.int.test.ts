@@ -1,5 +1,3 @@
-import { PGlite } from "@electric-sql/pglite";
-import { drizzle } from "drizzle-orm/pglite";
 import { InvalidArgumentError, TrainingIndex, type TransactionClient } from "langchain-training-index";
 import pg from "pg";
 import { registerTypes } from "pgvector/pg";
@@ -177,16 +175,6 @@ describeOnServer("the transactions of ORMs", (database) => {
       expect(mysql.statements.join()).toMatch(/start transaction|begin/i);
       expect(await committed()).toEqual(EMPTY);
     });
-  });
-
-  it("of Drizzle on PGlite are refused, and nothing is stored", async () => {
-    const pglite = await PGlite.create();
-    onTestFinished(() => pglite.close());
-    const prepared = await test().index.prepareTraining(DELIVERY);
-    await drizzle({ client: pglite }).transaction(async (tx) => {
-      await expect(prepared.commit(tx)).rejects.toThrow(/a Drizzle transaction of another driver/);
-    });
-    expect(await committed()).toEqual(EMPTY);
   });
 
   it("are not a client that was released to its pool: it is refused, and nothing is stored", async () => {

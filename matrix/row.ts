@@ -12,7 +12,7 @@ export interface Row {
 /** Rows that share packages to install. */
 export interface Group {
   name: string;
-  /** Whether a quick run has this group too: one of each kind. */
+  /** Whether a quick run has the first row of this group: one of each kind. */
   isQuick: boolean;
   /** Installs what the rows need. */
   prepare(context: Context): Promise<Row[]>;
@@ -22,8 +22,6 @@ export interface Group {
 export interface Context {
   /** The path of the packed package. */
   tarball: string;
-  /** Whether only one row of each kind is to be run. */
-  isQuick: boolean;
   /** A project with the package and the newest version of each peer. */
   newest: Project;
   /** An empty database for one row. It is dropped when the row has ended. */

@@ -190,7 +190,8 @@ class HostSession implements Queryable {
     const text = `ROLLBACK TO SAVEPOINT ${name}; RELEASE SAVEPOINT ${name}`;
     const rollBack = (): Promise<unknown> => traceStatement(text, () => startQuery(this.#client, text));
     if (this.#isBusy) {
-      this.#waitFor(this.settled.then(rollBack));
+      // Sent now, to be run next: the host's next statement must not come before it, or it would be rolled back too.
+      this.#waitFor(rollBack());
       return;
     }
     const rollingBack = rollBack();

@@ -106,6 +106,23 @@ describeOnServer("the transactions of ORMs", (database) => {
       expect(await committed()).toEqual({ notes: 1, trainings: 0, chunks: 0 });
     });
 
+    it("go on after a call that ran out of time, without its changes and with the ORM's own", async () => {
+      const { index, pool, schema } = test();
+      const prepared = await index.prepareTraining(DELIVERY);
+      const locking = await pool.connect();
+      onTestFinished(() => {
+        locking.release();
+      });
+      await locking.query(`BEGIN; LOCK TABLE ${schema}.training IN EXCLUSIVE MODE`);
+      await orm.transaction(async ({ client, run }) => {
+        await expect(prepared.commit(client, { timeoutMs: 300 })).rejects.toHaveProperty("code", "TIMEOUT");
+        const inserting = run(insertNote);
+        await locking.query("COMMIT");
+        await inserting;
+      });
+      expect(await committed()).toEqual({ notes: 1, trainings: 0, chunks: 0 });
+    });
+
     it("are given again by an ORM that retries: the training is stored once", async () => {
       const prepared = await test().index.prepareTraining(DELIVERY);
       const statuses: string[] = [];

@@ -20,7 +20,7 @@ export default defineConfig(
   },
   {
     // LangChain's types name classes where it takes any object of their shape, as its users give it.
-    files: ["test/**", "examples/**", "eval/**", "bench/**", "scripts/**", "tooling/**"],
+    files: ["test/**", "examples/**", "eval/**", "bench/**", "matrix/**", "scripts/**", "tooling/**"],
     rules: { "@typescript-eslint/no-unsafe-class-instance-assignment": "off" },
   },
   {

@@ -79,6 +79,16 @@ export type { Splitter } from "./chunking/splitter.js";
 export type { TextSearchLanguage } from "./schema/lexemes.js";
 export type { VectorIndexType } from "./schema/vector-index.js";
 export type { DatabaseClient, DatabasePool, Queryable, QueryResult } from "./calls/host-database.js";
+export type {
+  DrizzleTransaction,
+  KnexTransaction,
+  KyselyTransaction,
+  PrismaAdapterTransaction,
+  SequelizeTransaction,
+  TransactionClient,
+  TypeOrmManager,
+  TypeOrmQueryRunner,
+} from "./calls/orm-transactions.js";
 export type { CountOptions, ListOptions, ReadOptions } from "./inspecting/read-options.js";
 export type {
   IndexStatus,

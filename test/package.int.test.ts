@@ -12,6 +12,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { describePackedProgram } from "./cli/packed-program.js";
+import { codeBlocks } from "./support/markdown-program.js";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const NAME = "langchain-training-index";
@@ -424,6 +425,39 @@ export const index: Promise<TrainingIndex> = TrainingIndex.initialize(new Hashin
   );
 });
 
+/** The strictest settings that a host may have, beyond `strict`. */
+const STRICTEST = {
+  moduleResolution: "nodenext",
+  module: "nodenext",
+  exactOptionalPropertyTypes: true,
+  noUncheckedIndexedAccess: true,
+  noImplicitOverride: true,
+  verbatimModuleSyntax: true,
+};
+
+describe.each(["README.md", "README.pt-BR.md"])("the code of %s", (readme) => {
+  const codeOf = async (): Promise<string> => (await codeBlocks(join(ROOT, readme), "ts")).join("\n");
+
+  it(
+    "is right for the strictest compiler, which also checks our declarations",
+    async () => {
+      expect(await compile("typescript-7", "module", await codeOf(), STRICTEST)).toEqual([]);
+    },
+    COMPILER_TIMEOUT,
+  );
+
+  it(
+    "is compiled: a wrong line is found",
+    async () => {
+      const wrong = `${await codeOf()}\nconst first: string = (await index.similar("frete"))[0].content;\n`;
+      expect(await compile("typescript-7", "module", wrong, STRICTEST)).toEqual([
+        expect.stringContaining("Object is possibly 'undefined'"),
+      ]);
+    },
+    COMPILER_TIMEOUT,
+  );
+});
+
 /** A page of the tarball, without its code blocks. */
 async function readPage(path: string): Promise<string> {
   return (await readFile(installed(NAME, path), "utf8")).replace(/^ *```.*?^ *```/gms, "");
@@ -479,7 +513,7 @@ async function compile(
   compiler: Compiler,
   kind: Kind,
   text: string,
-  options: Record<string, string>,
+  options: Record<string, string | boolean>,
 ): Promise<string[]> {
   const project = projectOf(kind);
   await writeFile(join(project, "consumer.ts"), text);

@@ -149,7 +149,7 @@ function findCycles(starts: Iterable<string>, nextOf: (place: string) => readonl
 }
 
 /** What surrounds the library. Each imports the library, and from the others only `tooling/`. */
-const SURROUNDINGS = ["bench", "eval", "examples", "scripts", "test", "tooling"];
+const SURROUNDINGS = ["bench", "eval", "examples", "matrix", "scripts", "test", "tooling"];
 
 /** Tests that import what they test from there. */
 const TESTS_OF: Readonly<Record<string, string>> = { examples: "test/recipes/", eval: "test/eval/" };

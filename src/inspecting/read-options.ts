@@ -1,12 +1,12 @@
 import { checkCall } from "../calls/call-options.js";
 import { checkInteger, namesOfProperties } from "../calls/checks.js";
-import type { Queryable } from "../calls/host-database.js";
+import type { TransactionClient } from "../calls/orm-transactions.js";
 import type { Filter, TrainingId } from "../types.js";
 
 /** Options of `get` and `chunks`. */
 export interface ReadOptions {
-  /** Your own client to read with. Inside a transaction the call sees what the transaction has written. */
-  client?: Queryable | undefined;
+  /** Your own client, or your ORM's transaction, to read with. Inside a transaction the call sees what the transaction has written. */
+  client?: TransactionClient | undefined;
   /** Ends the call early with `AbortError`, and cancels the statement on the server. */
   signal?: AbortSignal | undefined;
   /**

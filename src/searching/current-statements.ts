@@ -1,5 +1,6 @@
+import type { TransactionClient } from "../calls/orm-transactions.js";
 import { throwIfAborted } from "../errors.js";
-import { sqlStateOf, type Queryable } from "../postgres/database.js";
+import { sqlStateOf } from "../postgres/database.js";
 import { hostClient } from "../postgres/host-client.js";
 import { NamedStatements } from "../postgres/named-statements.js";
 import type { StatementName } from "../postgres/statement-names.js";
@@ -70,7 +71,7 @@ export class CurrentStatements {
  */
 export async function readCurrent<T>(
   { knownSchema, statements }: { knownSchema: KnownSchema; statements: NamedStatements },
-  { client, signal }: { client?: Queryable | undefined; signal?: AbortSignal | undefined },
+  { client, signal }: { client?: TransactionClient | undefined; signal?: AbortSignal | undefined },
   read: (statements: CurrentStatements, state: SchemaState) => Promise<T>,
 ): Promise<T> {
   const readBy = (named: NamedStatements, state: SchemaState): Promise<T> =>

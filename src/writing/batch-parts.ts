@@ -1,8 +1,8 @@
+import type { TransactionClient } from "../calls/orm-transactions.js";
 import type { Chunker } from "../chunking/chunker.js";
 import type { Embedder } from "../embedding/embedder.js";
 
 import type { BoundedPool } from "../postgres/bounded-database.js";
-import type { Queryable } from "../postgres/database.js";
 import type { SwapConnection } from "../storing/swap.js";
 
 import type { WriteTarget } from "../storing/write-target.js";
@@ -25,7 +25,7 @@ export interface BatchParts {
 export interface PrepareOptions {
   signal?: AbortSignal | undefined;
   /** Reads go through this client of the host's. */
-  client?: Queryable | undefined;
+  client?: TransactionClient | undefined;
   onProgress?: ((progress: IndexingProgress) => void) | undefined;
   /** The ticket of a call that prepares many batches. Default: a ticket for each training, taken now. */
   ticket?: string | undefined;

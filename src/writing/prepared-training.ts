@@ -2,7 +2,7 @@ import { checkClient } from "../calls/host-database.js";
 import { COMMIT_OPTIONS, type CommitOptions } from "./write-options.js";
 import { checkCall } from "../calls/call-options.js";
 import type { PreparedBatch } from "./prepared-batch.js";
-import type { Queryable } from "../postgres/database.js";
+import type { TransactionClient } from "../calls/orm-transactions.js";
 import { withTimeLimit } from "../calls/time-limit.js";
 import type { UpsertResult } from "../types.js";
 import { countUpserts, traceWrite } from "./write-trace.js";
@@ -24,13 +24,14 @@ export class PreparedTraining {
    * with it; it then calls nothing but Postgres. A repeat changes nothing; after a rollback it stores the version
    * again.
    *
-   * @throws {@link InvalidArgumentError} for a `client` that is not a `pg` client, or that is in no transaction
+   * @throws {@link InvalidArgumentError} for a `client` that is neither a `pg` client nor an ORM's transaction on `pg`, or that is in
+   *   no transaction
    * @throws {@link DatabaseError} `CONFLICT`, retryable, if with `client` another call has removed texts whose vectors
    *   were to be reused: prepare the training again. Without `client`, if that keeps happening
    * @throws {@link DatabaseError} if Postgres fails; `TIMEOUT` after `timeoutMs`
    * @throws {@link AbortError} if the signal, or that of the preparation, fires
    */
-  async commit(client?: Queryable, options: CommitOptions = {}): Promise<UpsertResult> {
+  async commit(client?: TransactionClient, options: CommitOptions = {}): Promise<UpsertResult> {
     checkClient(client);
     checkCall(options, COMMIT_OPTIONS, "commit");
     const commit = (signal: AbortSignal | undefined): Promise<UpsertResult[]> =>

@@ -1,3 +1,4 @@
+import type { TransactionClient } from "../calls/orm-transactions.js";
 import { throwIfAborted } from "../errors.js";
 import type { Notify } from "../calls/notices.js";
 import type { WriteOperation } from "../calls/tracing.js";
@@ -21,7 +22,7 @@ export interface RemoveOptions {
   revision?: string | null | undefined;
   /** The ticket of a call that deletes in several parts, without a revision. Default: one that is taken now. */
   ticket?: string | undefined;
-  client?: Queryable | undefined;
+  client?: TransactionClient | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -176,7 +177,7 @@ export class Remover {
   }
 
   /** Repeats `work` if the schema has changed since it was last read. */
-  #follow<T>(work: () => Promise<T>, client: Queryable | undefined): Promise<T> {
+  #follow<T>(work: () => Promise<T>, client: TransactionClient | undefined): Promise<T> {
     return this.#knownSchema.follow(work, { client, writes: true });
   }
 }

@@ -14,7 +14,7 @@ interface Orm {
   sections: string[];
   /** Prepares the project. */
   setUp?: (project: Project) => Promise<void>;
-  /** The lowest major version of Node that it runs on, if that is not the lowest of the library. */
+  /** The lowest major version of Node that it runs on, if that is not the lowest of the library; npm would choose an older version of the ORM. */
   node?: string;
 }
 
@@ -22,10 +22,10 @@ const ORMS: readonly Orm[] = [
   { name: "Drizzle", packages: ["drizzle-orm"], sections: ["Drizzle", "Transactions that are retried"] },
   { name: "Knex", packages: ["knex"], sections: ["Knex"] },
   { name: "Kysely 0.28", packages: ["kysely@0.28"], sections: ["Kysely"] },
-  { name: "Kysely", packages: ["kysely"], sections: ["Kysely"], node: "22" },
+  { name: "Kysely", packages: ["kysely@0.29"], sections: ["Kysely"], node: "22" },
   { name: "TypeORM 0.3", packages: ["typeorm@0.3"], sections: ["TypeORM"] },
   { name: "TypeORM", packages: ["typeorm"], sections: ["TypeORM"] },
-  { name: "Sequelize", packages: ["sequelize@6", "pg-hstore"], sections: ["Sequelize"] },
+  { name: "Sequelize", packages: ["sequelize@6"], sections: ["Sequelize"] },
   {
     name: "Prisma",
     packages: ["prisma@7", "@prisma/client@7", "@prisma/adapter-pg@7"],
@@ -34,7 +34,7 @@ const ORMS: readonly Orm[] = [
   },
   {
     name: "pgvector",
-    packages: ["drizzle-orm", "pgvector"],
+    packages: ["drizzle-orm", "pgvector@0.3"],
     sections: ["Drizzle", "pgvector's types on your pool"],
     node: "22",
   },

@@ -127,10 +127,11 @@ function testRow(context: Context, project: Project, runtime: string, entry: str
 
 /** The settings of `moduleResolution`, each with the `module` that goes with it, and a kind of project. */
 const RESOLUTIONS = [
-  { moduleResolution: "bundler", module: "preserve", type: "module" },
-  { moduleResolution: "node16", module: "node16", type: "module" },
-  { moduleResolution: "node16", module: "node16", type: "commonjs" },
-  { moduleResolution: "node10", module: "commonjs", type: "commonjs" },
+  { moduleResolution: "bundler", module: "preserve", type: "module", compiler: "typescript-7" },
+  { moduleResolution: "node16", module: "node16", type: "module", compiler: "typescript-7" },
+  { moduleResolution: "node16", module: "node16", type: "commonjs", compiler: "typescript-7" },
+  // TypeScript 7 does not have it any more.
+  { moduleResolution: "node10", module: "commonjs", type: "commonjs", compiler: "typescript" },
 ] as const;
 
 /** The compiler, with the strictest settings; declarations of the package are checked too. */
@@ -139,20 +140,20 @@ export const TYPESCRIPT: Group = {
   isQuick: true,
   prepare: (context) =>
     Promise.resolve(
-      RESOLUTIONS.map(({ moduleResolution, module, type }): Row => ({
-        runtime: "TypeScript 5.9",
+      RESOLUTIONS.map(({ moduleResolution, module, type, compiler }): Row => ({
+        runtime: compiler === "typescript" ? "TypeScript 5.9" : "TypeScript 7",
         entry: type === "module" ? "ESM" : "CJS",
         check: `moduleResolution ${moduleResolution}`,
         run: async () => {
           const project = await context.keep(Project.beside(context.newest, "typed", type));
           await project.write("consumer.ts", TYPED_CONSUMER);
-          await expectOneError(project, { moduleResolution, module });
+          await expectOneError(project, compiler, { moduleResolution, module });
         },
       })),
     ),
 };
 
-async function expectOneError(project: Project, options: object): Promise<void> {
+async function expectOneError(project: Project, compiler: string, options: object): Promise<void> {
   const compilerOptions = {
     ...options,
     target: "ES2022",
@@ -167,7 +168,9 @@ async function expectOneError(project: Project, options: object): Promise<void> 
     noEmit: true,
   };
   await project.write("tsconfig.json", JSON.stringify({ compilerOptions, files: ["consumer.ts"] }));
-  const tsc = createRequire(import.meta.url).resolve("typescript/bin/tsc");
+  const tsc = createRequire(import.meta.url)
+    .resolve(`${compiler}/package.json`)
+    .replace("package.json", "bin/tsc");
   const output = await project
     .run(process.execPath, [tsc, "--project", project.folder, "--pretty", "false"])
     .catch(String);

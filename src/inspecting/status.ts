@@ -4,6 +4,7 @@ import { withTimeLimit } from "../calls/time-limit.js";
 import { InvalidArgumentError, SchemaError } from "../errors.js";
 import type { Condition } from "../filtering/condition.js";
 import type { NamedStatements } from "../postgres/named-statements.js";
+import type { Models } from "../models/models.js";
 import type { KnownSchema, SchemaState } from "../schema/known-schema.js";
 import { SCHEMA_VERSION } from "../schema/layout.js";
 import { vectorIndexName, vectorIndexTypes, type VectorIndexType } from "../schema/vector-index.js";
@@ -29,8 +30,7 @@ const EXACT_COUNT_BYTES = 2 ** 30;
 export interface StatusParts {
   statements: NamedStatements;
   knownSchema: KnownSchema;
-  /** The model of the index. */
-  profile: { model: string; dimensions: number };
+  models: Pick<Models, "of">;
   /** The index's own filter, compiled; `undefined` without one. */
   filter: Condition | undefined;
   /** The index's default `efSearch`. */
@@ -119,7 +119,8 @@ async function toStatus(
   state: SchemaState,
   statements: CurrentStatements,
 ): Promise<IndexStatus> {
-  const { profile, filter: condition, efSearch } = parts;
+  const { models, filter: condition, efSearch } = parts;
+  const { profile } = models.of(state);
   const { schema, profileId } = state.layout;
   const isStandby = row.is_standby === "true";
   const tables = JSON.parse(row.tables) as TableFields[];

@@ -10,7 +10,7 @@ export function migrateCall(schema: string): string {
   return schema === DEFAULT_SCHEMA ? "migrate(pool)" : `migrate(pool, { schema: ${JSON.stringify(schema)} })`;
 }
 
-/** The profile whose tables the first migration creates. */
+/** The profile whose tables the first migration creates. Switches of the model create further ones. */
 export const FIRST_PROFILE_ID = 1;
 
 /** The schema version that this library's statements are written for: the last one in `migrations/list.ts`. */
@@ -31,6 +31,8 @@ export interface Layout {
 
 /** Names for SQL, all qualified and quoted: neither the host's `search_path` nor a hostile name affects statements. */
 export interface Names {
+  /** The profile whose tables `chunk` and `indexed` are. */
+  profileId: number;
   schema: string;
   ticket: string;
   migration: string;
@@ -70,6 +72,7 @@ function makeNames({ schema, extensionSchema, profileId }: Omit<Layout, "idType"
   const own = quoteIdentifier(schema, "schema");
   const extension = quoteIdentifier(extensionSchema, "extensionSchema");
   return {
+    profileId,
     schema: own,
     ticket: `${own}.ticket`,
     migration: `${own}.migration`,
@@ -87,9 +90,12 @@ function makeNames({ schema, extensionSchema, profileId }: Omit<Layout, "idType"
   };
 }
 
+/** What the names of tables of chunks begin with; the profile's id follows. */
+export const CHUNK_PREFIX = "chunk_";
+
 /** The name of the table that holds a profile's chunks. */
 export function chunkTable(profileId: number): string {
-  return `chunk_${profileId}`;
+  return `${CHUNK_PREFIX}${profileId}`;
 }
 
 /** The name of the table with one row for each training that is indexed under a profile. */

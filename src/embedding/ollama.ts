@@ -171,12 +171,8 @@ export class ProfiledOllamaEmbeddings extends Embeddings implements PerTextEmbed
     const { retryBudgetMs, queryTimeoutMs } = this.#limits;
     const start = performance.now();
     const endOfQuery = start + queryTimeoutMs;
-    const options = {
-      deadline: Math.min(start + retryBudgetMs, endOfQuery - LEAST_RETRY_MS),
-      endOfQuery,
-      signal,
-      onRetry,
-    };
+    const deadline = Math.min(start + retryBudgetMs, endOfQuery - LEAST_RETRY_MS);
+    const options = { deadline, endOfQuery, signal, onRetry };
     const send = (texts: string[]): Promise<number[][]> => this.#send(texts, options);
     const [outcome = []] = await bisect([this.profile.queryPrefix + document], send, endOfQuery);
     if (EmbeddingError.is(outcome)) throw outcome;

@@ -21,8 +21,8 @@ const HAS_DIGIT = /\p{Nd}/u;
 const HAS_LETTER = /\p{L}/u;
 const DIGIT_AT_END = /\p{Nd}$/u;
 const DIGIT_AT_START = /^\p{Nd}/u;
-/** Postgres' parser takes the beginning of `9e9a` for a number. */
-const SCIENTIFIC_NUMBER = /^(\d+e\d+)(\D.*)$/su;
+/** Postgres' parser takes the beginning of `9e9a` for a number, and skips marks, such as vowel signs, that follow it. */
+const SCIENTIFIC_NUMBER = /^(\d+e\d+)(?=\D)\p{M}*(.*)$/su;
 
 /** Tags of HTML with attributes in quotes, as Postgres' parser knows them, and entities are no words. */
 const MARKUP =
@@ -124,7 +124,7 @@ function fitting(words: Iterable<SearchedWord>): SearchedWord[] {
     if (bytes > MAX_BYTES) break;
     const [, number, rest] = SCIENTIFIC_NUMBER.exec(found.word) ?? [];
     if (number === undefined || rest === undefined) fit.push(found);
-    else fit.push({ ...found, word: number }, { ...found, word: rest });
+    else fit.push({ ...found, word: number }, ...(rest === "" ? [] : [{ ...found, word: rest }]));
   }
   return fit;
 }

@@ -62,7 +62,6 @@ export type { RecallOptions } from "./recall/recall-options.js";
 export type { RetireOptions } from "./switching/retire.js";
 export type { LoadTrainings, SwitchOptions } from "./switching/switch-options.js";
 export type {
-  OtherModelStatus,
   SwitchedModel,
   SwitchPhase,
   SwitchPlan,
@@ -93,6 +92,7 @@ export type { DatabaseClient, DatabasePool, Queryable, QueryResult } from "./cal
 export type { CountOptions, ListOptions, ReadOptions } from "./inspecting/read-options.js";
 export type {
   IndexStatus,
+  OtherModelStatus,
   StatusCounts,
   StatusWarning,
   StatusWarningCode,

@@ -42,6 +42,8 @@ export interface Names {
   chunk: string;
   /** The words of the chunks. */
   word: string;
+  /** Trainings whose chunks in the profile that is not active are not those of the stored version. It exists while there is one. */
+  behind: string;
   /** The type `vector`. */
   vector: string;
   /** The type `halfvec`. */
@@ -81,6 +83,7 @@ function makeNames({ schema, extensionSchema, profileId }: Omit<Layout, "idType"
     indexed: `${own}.${indexedTable(profileId)}`,
     chunk: `${own}.${chunkTable(profileId)}`,
     word: `${own}.word`,
+    behind: `${own}.behind`,
     vector: `${extension}.vector`,
     halfvec: `${extension}.halfvec`,
     binaryQuantize: `${extension}.binary_quantize`,

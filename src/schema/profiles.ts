@@ -57,6 +57,7 @@ export async function readProfiles(database: Queryable, schema: string): Promise
   }));
 }
 
-function withoutSuffix(model: string): string {
+/** The model of a profile that was active, without {@link RETIRED_SUFFIX}. */
+export function withoutSuffix(model: string): string {
   return model.endsWith(RETIRED_SUFFIX) ? model.slice(0, -RETIRED_SUFFIX.length) : model;
 }

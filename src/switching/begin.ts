@@ -173,6 +173,6 @@ async function grantRights(client: Queryable, { active, building }: SwitchTarget
   }
   const readers = [...new Set(grants.filter(({ privilege }) => privilege === "SELECT").map(({ role }) => role))];
   for (const role of readers) {
-    await query(client, "switch-model", `GRANT SELECT ON ${sql.behindTable(namesOf(building))} TO ${role}`);
+    await query(client, "switch-model", `GRANT SELECT ON ${namesOf(building).behind} TO ${role}`);
   }
 }

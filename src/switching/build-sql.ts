@@ -1,7 +1,6 @@
 /** The statements that build trainings for a profile from the active one. Results are read as text. */
 import { encodeTextArray } from "../postgres/codec.js";
 import { namesOf, type Layout } from "../schema/layout.js";
-import { behindTable } from "./switch-sql.js";
 
 /** How long a claim of a worker that does not renew it lasts. */
 export const LEASE_MS = 6000;
@@ -17,7 +16,7 @@ WITH page AS MATERIALIZED (
   SELECT id, deleted_at FROM ${training} WHERE ($1::${building.idType} IS NULL OR id > $1::${building.idType})
   ORDER BY id LIMIT $2::integer
 ), added AS (
-  INSERT INTO ${behindTable(namesOf(building))} (training_id)
+  INSERT INTO ${namesOf(building).behind} (training_id)
   SELECT id FROM page WHERE deleted_at IS NULL AND NOT EXISTS (SELECT FROM ${indexed} i WHERE i.training_id = page.id)
   ON CONFLICT (training_id) DO NOTHING
 )
@@ -26,7 +25,7 @@ SELECT (array_agg(id ORDER BY id DESC))[1]::text AS last FROM page`;
 
 /** $1 how many, $2 the worker. Claims trainings, those first that nobody builds. */
 export function claimTrainings(building: Layout): string {
-  const behind = behindTable(namesOf(building));
+  const behind = namesOf(building).behind;
   return `
 UPDATE ${behind} SET claimed_at = clock_timestamp(), claimed_by = $2
 WHERE training_id IN (
@@ -39,33 +38,33 @@ RETURNING training_id::text AS key`;
 
 /** $1 the worker. */
 export function renewClaims(building: Layout): string {
-  const behind = behindTable(namesOf(building));
+  const behind = namesOf(building).behind;
   return `UPDATE ${behind} SET claimed_at = clock_timestamp()
   WHERE training_id IN (SELECT training_id FROM ${behind} WHERE claimed_by = $1 FOR UPDATE SKIP LOCKED)`;
 }
 
 /** $1 the worker. */
 export function releaseClaims(building: Layout): string {
-  const behind = behindTable(namesOf(building));
+  const behind = namesOf(building).behind;
   return `UPDATE ${behind} SET claimed_at = NULL, claimed_by = NULL
   WHERE training_id IN (SELECT training_id FROM ${behind} WHERE claimed_by = $1 FOR UPDATE SKIP LOCKED)`;
 }
 
 /** $1 ids. Those that were claimed, and could not be built yet. */
 export function releaseTrainings(building: Layout): string {
-  const behind = behindTable(namesOf(building));
+  const behind = namesOf(building).behind;
   return `UPDATE ${behind} SET claimed_at = NULL, claimed_by = NULL
   WHERE training_id IN (SELECT training_id FROM ${behind} WHERE training_id = ANY ($1::${building.idType}[]) FOR UPDATE SKIP LOCKED)`;
 }
 
 /** $1 the most to count. How many trainings are behind, at most that many. */
 export function countBehind(building: Layout): string {
-  return `SELECT count(*)::text AS behind FROM (SELECT FROM ${behindTable(namesOf(building))} LIMIT $1::bigint) b`;
+  return `SELECT count(*)::text AS behind FROM (SELECT FROM ${namesOf(building).behind} LIMIT $1::bigint) b`;
 }
 
 /** $1 how many. */
 export function listBehind(building: Layout): string {
-  return `SELECT training_id::text AS key FROM ${behindTable(namesOf(building))} LIMIT $1::integer`;
+  return `SELECT training_id::text AS key FROM ${namesOf(building).behind} LIMIT $1::integer`;
 }
 
 /** $1 ids. What is stored of each training, in one snapshot, and which texts the new profile has of it already. */
@@ -114,7 +113,7 @@ ORDER BY t.id FOR NO KEY UPDATE OF t`;
 
 /** $1 ids. Deletes the records of trainings that were built, or are gone. */
 export function deleteBehind(building: Layout): string {
-  return `DELETE FROM ${behindTable(namesOf(building))} b WHERE training_id = ANY ($1::${building.idType}[])`;
+  return `DELETE FROM ${namesOf(building).behind} b WHERE training_id = ANY ($1::${building.idType}[])`;
 }
 
 /**
@@ -122,13 +121,13 @@ export function deleteBehind(building: Layout): string {
  * the next statement say whether there is a training.
  */
 export function lockGone(building: Layout): string {
-  return `SELECT training_id::text AS key FROM ${behindTable(namesOf(building))}
+  return `SELECT training_id::text AS key FROM ${namesOf(building).behind}
   WHERE training_id = ANY ($1::${building.idType}[]) FOR UPDATE SKIP LOCKED`;
 }
 
 /** $1 ids, whose records are locked. Deletes the records of those that have no training any more. */
 export function deleteGone(building: Layout): string {
-  return `DELETE FROM ${behindTable(namesOf(building))} b WHERE training_id = ANY ($1::${building.idType}[])
+  return `DELETE FROM ${namesOf(building).behind} b WHERE training_id = ANY ($1::${building.idType}[])
   AND NOT EXISTS (SELECT FROM ${namesOf(building).training} t WHERE t.id = b.training_id)
   RETURNING training_id::text AS key`;
 }

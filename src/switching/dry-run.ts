@@ -3,7 +3,6 @@ import { query, type Queryable } from "../postgres/database.js";
 import { namesOf } from "../schema/layout.js";
 import type { SwitchTarget } from "./begin.js";
 import type { CheckedSwitch } from "./switch-options.js";
-import { behindTable } from "./switch-sql.js";
 import type { SwitchResult } from "./switch-types.js";
 
 /** What a switch would do. Reads all chunks once. */
@@ -14,7 +13,7 @@ export async function dryRun(
 ): Promise<SwitchResult> {
   const { active, building, isContinued, from } = target;
   const { training, chunk } = namesOf(active);
-  const behind = behindTable(namesOf(building));
+  const behind = namesOf(building).behind;
   const indexed = namesOf(building).indexed;
   const unbuilt = `SELECT count(*) FROM ${training} t WHERE deleted_at IS NULL AND (
     NOT EXISTS (SELECT FROM ${indexed} i WHERE i.training_id = t.id) OR EXISTS (SELECT FROM ${behind} b WHERE b.training_id = t.id))`;

@@ -4,7 +4,6 @@ import { query, type Queryable } from "../postgres/database.js";
 import { readVectorIndexes } from "../schema/vector-index-catalog.js";
 import { namesOf, type Layout } from "../schema/layout.js";
 import type { SwitchTarget } from "./begin.js";
-import { behindTable } from "./switch-sql.js";
 import type { SwitchReport } from "./switch-types.js";
 
 /** Hits of both models that are compared. */
@@ -67,7 +66,7 @@ SELECT (SELECT count(*) FROM ${training} WHERE deleted_at IS NULL)::text AS stor
   (SELECT count(*) FROM ${indexed})::text AS built, (SELECT count(*) FROM ${namesOf(active).chunk})::text AS chunks,
   (SELECT count(*) FROM ${chunk})::text AS new_chunks,
   (SELECT count(*) FROM ${chunk} WHERE ${extension}.vector_norm(embedding) = 0)::text AS zeros,
-  (SELECT count(*) FROM ${behindTable(namesOf(building))})::text AS behind`;
+  (SELECT count(*) FROM ${namesOf(building).behind})::text AS behind`;
 }
 
 async function compareSearches(

@@ -1,14 +1,13 @@
 import { checkCall } from "../calls/call-options.js";
 import { namesOfProperties } from "../calls/checks.js";
 import { withTimeLimit } from "../calls/time-limit.js";
-import { query, type Queryable } from "../postgres/database.js";
+import { query } from "../postgres/database.js";
 import type { KnownSchema } from "../schema/known-schema.js";
 import type { Layout } from "../schema/layout.js";
 import { readProfiles } from "../schema/profiles.js";
 import { withShortLocks, type LockParts } from "./short-locks.js";
-import { countBehind } from "./build-sql.js";
 import { dropProfile } from "./switch-sql.js";
-import type { OtherModelStatus, SwitchedModel } from "./switch-types.js";
+import type { SwitchedModel } from "./switch-types.js";
 
 /** Options of `retireModel`. */
 export interface RetireOptions {
@@ -44,14 +43,4 @@ export async function retire(
     parts.knownSchema.forget();
     return dropped;
   });
-}
-
-/** The model that is built or kept beside the one in use; `undefined` if there is none. */
-export async function readOtherModel(database: Queryable, layout: Layout): Promise<OtherModelStatus | undefined> {
-  const other = (await readProfiles(database, layout.schema)).find(({ state }) => state !== "active");
-  if (!other || other.state === "active") return undefined;
-  const { id, state, dimensions, recorded, createdAt } = other;
-  const text = countBehind({ ...layout, profileId: id });
-  const [row] = await query<{ behind: string }>(database, "read-switch", text, [1_000_000_000]);
-  return { name: recorded?.model ?? "", dimensions, state, behind: Number(row?.behind ?? 0), createdAt };
 }

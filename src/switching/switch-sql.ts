@@ -5,11 +5,6 @@ import { chunkTable, indexedTable, namesOf, type Layout, type Names } from "../s
 import { RETIRED_SUFFIX } from "../schema/profiles.js";
 import type { VectorIndexDefinition } from "../schema/vector-index-sql.js";
 
-/** The name of the table of trainings whose chunks in the profile that is not active are not those of the stored version. */
-export function behindTable({ schema }: Names): string {
-  return `${schema}.behind`;
-}
-
 /**
  * Locks what the statements of {@link createProfile} change. Waits for open transactions that have written trainings, and everybody
  * waits behind it: only with a short `lock_timeout`.
@@ -54,7 +49,7 @@ export function createProfile(active: Layout, { layout, vectorIndex }: NewProfil
   PRIMARY KEY (training_id, id)
 ) WITH (toast_tuple_target = 8160)`,
     `ALTER TABLE ${chunk} ALTER COLUMN embedding SET STORAGE MAIN`,
-    `CREATE TABLE ${behindTable(names)} (
+    `CREATE TABLE ${names.behind} (
   training_id ${id} PRIMARY KEY,
   claimed_at timestamptz, -- by a worker that builds it now
   claimed_by text
@@ -79,7 +74,7 @@ function trackChanges(active: Layout, building: Layout): string[] {
     IF EXISTS (SELECT FROM ${profile} WHERE id = ${active.profileId} AND status = 'active')
     THEN ${deleteFrom(other)} ELSE ${deleteFrom({ ...other, indexed, chunk })} END IF;
   END IF;
-  INSERT INTO ${behindTable(other)} (training_id) VALUES (NEW.id) 
+  INSERT INTO ${other.behind} (training_id) VALUES (NEW.id) 
     ON CONFLICT (training_id) DO UPDATE SET claimed_at = NULL, claimed_by = NULL;
   RETURN NULL;
 END`;
@@ -125,7 +120,7 @@ export function dropProfile(active: Layout, dropped: Layout): string[] {
     `DROP TRIGGER IF EXISTS track_inserts ON ${training}`,
     `DROP TRIGGER IF EXISTS track_updates ON ${training}`,
     ...[indexed, chunk].map((table) => `DROP TRIGGER IF EXISTS refuse_retired ON ${table}`),
-    `DROP TABLE IF EXISTS ${other.chunk}, ${other.indexed}, ${behindTable(other)}`,
+    `DROP TABLE IF EXISTS ${other.chunk}, ${other.indexed}, ${other.behind}`,
     `DROP FUNCTION IF EXISTS ${schema}.track_changes(), ${schema}.refuse_retired()`,
     `DELETE FROM ${profile} WHERE id = ${dropped.profileId}`,
   ];

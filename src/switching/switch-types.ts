@@ -75,12 +75,3 @@ export interface SwitchResult {
   /** How long writes had to wait for the switch at most, in milliseconds, and how often it was tried. */
   flip?: { longestMs: number; attempts: number };
 }
-
-/** The model that is built or kept beside the one in use, as `status` reports it. */
-export interface OtherModelStatus extends SwitchedModel {
-  /** `building`: a switch fills it. `retired`: it was in use before, and is kept until `retireModel`. */
-  state: "building" | "retired";
-  /** Trainings that were written since they were built, or are not built yet. */
-  behind: number;
-  createdAt: Date;
-}

@@ -14,6 +14,8 @@
  * | `EXTENSION_OUTDATED` | {@link SchemaError} | pgvector is older than 0.8.0 |
  * | `INSUFFICIENT_PRIVILEGE` | {@link SchemaError} | the database role lacks a privilege |
  * | `PROFILE_MISMATCH` | {@link SchemaError} | the index holds vectors of another embedding model |
+ * | `PROFILE_RETIRED` | {@link SchemaError} | the index was switched to another embedding model; a process that has it can retry |
+ * | `SWITCH_REFUSED` | {@link SchemaError} | a switch of the model cannot begin, or its result was not accepted |
  * | `SEQUENCE_BEHIND` | {@link SchemaError} | the ticket sequence is behind the stored rows: run the statement in the message |
  * | `EMBEDDING_FAILED` | {@link EmbeddingError} | the embedder threw |
  * | `EMBEDDING_INVALID` | {@link EmbeddingError} | the embedder returned vectors that cannot be stored |
@@ -38,6 +40,8 @@ export type ErrorCode =
   | "EXTENSION_OUTDATED"
   | "INSUFFICIENT_PRIVILEGE"
   | "PROFILE_MISMATCH"
+  | "PROFILE_RETIRED"
+  | "SWITCH_REFUSED"
   | "SEQUENCE_BEHIND"
   | "EMBEDDING_FAILED"
   | "EMBEDDING_INVALID"
@@ -66,9 +70,7 @@ const MARK = Symbol.for("langchain-training-index.error");
 /**
  * The base class of all errors that this library throws.
  *
- * A message names the option or object at fault and the remedy. It never contains a training's text, a vector or a
- * connection string.
- *
+ * A message names the option or object at fault and the remedy. It never contains a training's text, a vector or a connection string.
  * Each error class has a static method `is`. Use it rather than `instanceof`: a program that loads this library both by
  * `import` and by `require`, itself or through a package, has every class twice.
  *
@@ -128,8 +130,7 @@ export class InvalidArgumentError extends TrainingIndexError {
 }
 
 /**
- * The database is not ready for the call: a migration, an extension or a privilege is missing, or the recorded model
- * differs. The message says what to run.
+ * The database is not ready for the call: a migration, an extension, a privilege or the model is missing. The message says what to run.
  * @example
  * ```ts
  * if (SchemaError.is(error) && error.code === "SCHEMA_OUTDATED") await migrate(pool);
@@ -144,7 +145,7 @@ export class SchemaError extends TrainingIndexError {
   }
 
   constructor(code: ErrorCode, message: string, cause?: unknown) {
-    super(message, { code, retryable: false, cause });
+    super(message, { code, retryable: code === "PROFILE_RETIRED", cause });
   }
 }
 

@@ -45,7 +45,7 @@ export type {
   WriteCounts,
   WriteOperation,
 } from "./calls/tracing.js";
-export type { TrainingIndexOptions } from "./opening/index-options.js";
+export type { GivenProfile, TrainingIndexOptions } from "./opening/index-options.js";
 export type {
   CommitOptions,
   DeleteOptions,
@@ -59,6 +59,16 @@ export type { ReconcileOptions, ReconcileProgress, VerifyOptions } from "./recon
 export type { Reconciliation } from "./reconciling/reconciler.js";
 export type { LoadableTraining, TrainingReference, TrainingSource } from "./reconciling/source-items.js";
 export type { RecallOptions } from "./recall/recall-options.js";
+export type { RetireOptions } from "./switching/retire.js";
+export type { LoadTrainings, SwitchOptions } from "./switching/switch-options.js";
+export type {
+  SwitchedModel,
+  SwitchPhase,
+  SwitchPlan,
+  SwitchProgress,
+  SwitchReport,
+  SwitchResult,
+} from "./switching/switch-types.js";
 export type { RecallReport, RecallRow } from "./recall/recall.js";
 export type { RetrieverCallSearch, RetrieverSearch } from "./searching/narrowed-search.js";
 export type { DocumentCompressor, Reranker, RerankOptions } from "./searching/rerank.js";
@@ -92,6 +102,7 @@ export type {
 export type { CountOptions, ListOptions, ReadOptions } from "./inspecting/read-options.js";
 export type {
   IndexStatus,
+  OtherModelStatus,
   StatusCounts,
   StatusWarning,
   StatusWarningCode,

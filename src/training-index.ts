@@ -5,12 +5,10 @@ import { checkIterable, isObject } from "./calls/checks.js";
 import { narrowedParts, openParts, shownParts, type IndexParts } from "./opening/index-parts.js";
 import type { IndexingRun, OnFailure, ResultOf } from "./writing/indexing-run.js";
 import { constructorRefused, type TrainingIndexOptions } from "./opening/index-options.js";
+import { deleteMany, deleteOne } from "./writing/remover.js";
 import {
   checkPrune,
-  checkSelection,
   checkUpsertMany,
-  DELETE_MANY_OPTIONS,
-  DELETE_OPTIONS,
   PREPARE_OPTIONS,
   UPSERT_MANY_OPTIONS,
   UPSERT_OPTIONS,
@@ -32,28 +30,28 @@ import type { IndexStatus } from "./inspecting/index-status.js";
 import { readStatus, type StatusOptions } from "./inspecting/status.js";
 import type { StoredCount, StoredTraining } from "./inspecting/stored-training.js";
 import type { SimilarOptions } from "./searching/search-options.js";
-import { compileFilter } from "./filtering/filter.js";
-import { decodeTrainingId, encodeTrainingId, encodeTrainingIds } from "./schema/training-id.js";
 import { withTimeLimit } from "./calls/time-limit.js";
-import { encodeRevision, normalizeTraining, type NormalizedTraining } from "./chunking/training-input.js";
+import { normalizeTraining, type NormalizedTraining } from "./chunking/training-input.js";
 import type { Drift } from "./reconciling/drift.js";
 import type { ReconcileOptions, VerifyOptions } from "./reconciling/reconcile-options.js";
 import type { Reconciliation } from "./reconciling/reconciler.js";
 import type { LoadableTraining, TrainingReference, TrainingSource } from "./reconciling/source-items.js";
 import { checkRecall, type RecallOptions } from "./recall/recall-options.js";
 import { measureRecall, type RecallReport } from "./recall/recall.js";
-import { requireScope, requireWritable } from "./writing/scope.js";
+import { requireScope, requireWhole, requireWritable } from "./writing/scope.js";
 import { bulkLoadRun, upsertRun } from "./writing/training-runs.js";
 import type { DeleteResult, Filter, Metadata, Training, TrainingId, TrainingSelection, UpsertResult } from "./types.js";
 import type { ChunkPassage, SearchMode, SearchStrategy } from "./hit-types.js";
-import { vectorStoreOperations } from "./langchain/vector-store-operations.js";
-import { TrainingVectorStore } from "./langchain/vector-store.js";
+import type { TrainingVectorStore } from "./langchain/vector-store.js";
+import { openVectorStore } from "./langchain/open-vector-store.js";
+import { retire, type RetireOptions } from "./switching/retire.js";
+import type { SwitchOptions } from "./switching/switch-options.js";
+import type { SwitchedModel, SwitchResult } from "./switching/switch-types.js";
 
 /**
  * Keeps the vectors of trainings in step with their texts, and finds the passages that answer a question.
  *
- * Holds no connection between calls: any number of instances, in any number of processes, can work on one schema. All
- * methods can be called concurrently, even for the same id.
+ * Holds no connection between calls: any number of instances and processes can work on one schema, at the same time and for the same id.
  * @example
  * ```ts
  * const index = await TrainingIndex.initialize(ollamaEmbeddings(), { pool });
@@ -69,15 +67,16 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
   }
 
   /**
-   * Opens an index on a schema that `migrate` has created. The first write records the embedding model; later indexes and
-   * writes must use the same one. A schema without chunks accepts any model.
+   * Opens an index on a schema that `migrate` has created. The first write records the embedding model; later indexes must use the same
+   * one. Given several models, the index works with the one that is in use, and follows a {@link switchModel}; a schema without chunks
+   * accepts any, and gets the last.
    * @typeParam OwnMetadata - the type of your metadata, for hits and writes; stored metadata is not checked against it
    * @throws {@link InvalidArgumentError} for an invalid or unknown option
    * @throws {@link SchemaError} if the schema is missing or outdated, or holds vectors of another model
    * @throws {@link DatabaseError} if Postgres cannot be reached
    */
   static async initialize<OwnMetadata extends object = Metadata>(
-    embeddings: EmbeddingsInterface,
+    embeddings: EmbeddingsInterface | readonly EmbeddingsInterface[],
     options: TrainingIndexOptions,
   ): Promise<TrainingIndex<OwnMetadata>> {
     return new TrainingIndex(await openParts(embeddings, options));
@@ -109,7 +108,6 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
   /**
    * Stores a version of a training, and replaces the previous one. Only chunks with new text are embedded; the others keep
    * their rows and vectors. Searches find the old version until the new one is complete.
-   *
    * A repeat returns `unchanged`. A call that a newer upsert or delete has overtaken returns `superseded`; it is not an error.
    * @example
    * ```ts
@@ -196,8 +194,7 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
   }
 
   /**
-   * Deletes a training with its chunks. An upsert in progress is superseded; one that starts later stores the training
-   * again. A repeat returns `absent`.
+   * Deletes a training with its chunks. An upsert in progress is superseded; one that starts later stores it again. A repeat: `absent`.
    * @example
    * ```ts
    * const { status, removed } = await index.deleteTraining("frete");
@@ -206,12 +203,7 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
    */
   async deleteTraining(id: TrainingId, options: DeleteOptions = {}): Promise<DeleteResult> {
     requireWritable(this.#parts.filter);
-    checkCall(options, DELETE_OPTIONS, "deleteTraining");
-    const { layout, remover } = this.#parts;
-    const key = encodeTrainingId(id, layout.idType, "id");
-    const revision = encodeRevision(options.revision, "revision");
-    const [outcome] = await withTimeLimit(options, (signal) => remover.remove([key], { ...options, signal, revision }));
-    return { id, status: outcome?.status ?? "absent", removed: outcome?.removed ?? 0 };
+    return deleteOne(this.#parts, id, options);
   }
 
   /**
@@ -224,21 +216,8 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
     selection: TrainingSelection,
     options: Omit<DeleteOptions, "revision"> = {},
   ): Promise<DeleteResult[]> {
-    const { ids, filter } = checkSelection(selection, "deleteTrainings");
     requireWritable(this.#parts.filter);
-    checkCall(options, DELETE_MANY_OPTIONS, "deleteTrainings");
-    const { layout, remover } = this.#parts;
-    if (ids === undefined) {
-      const condition = compileFilter(filter);
-      const found = await withTimeLimit(options, (signal) => remover.removeMatching(condition, { ...options, signal }));
-      return found.map(({ key, outcome }) => ({ id: decodeTrainingId(key, layout.idType), ...outcome }));
-    }
-    const keys = encodeTrainingIds(ids, layout.idType);
-    const distinct = [...new Set(keys)];
-    const outcomes = await withTimeLimit(options, (signal) => remover.remove(distinct, { ...options, signal }));
-    const byKey = new Map(distinct.map((key, index) => [key, outcomes[index]]));
-    const absent = { status: "absent", removed: 0 } as const;
-    return ids.map((id, index) => ({ id, ...(byKey.get(keys[index] ?? "") ?? absent) }));
+    return deleteMany(this.#parts, selection, options);
   }
 
   /**
@@ -273,7 +252,6 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
   /**
    * Lists the trainings whose own metadata matches, as `deleteTrainings` with the same filter would delete them. Ordered by
    * id: numbers by value, uuids and texts by bytes.
-   *
    * Reads page by page while it is iterated, so memory is bounded, and holds no client in between. Each page is a snapshot of
    * its own: what is written meanwhile may be listed or not, but no training is listed twice. Each iteration reads again.
    * @example
@@ -452,9 +430,9 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
   }
 
   /**
-   * Reports the state of the index for an operator: how much is stored and how large it is, whether searches use the vector
-   * index, versions, what VACUUM has left, and in `warnings` what to do. Only reads, in one or two statements; a role with
-   * `SELECT` is enough, and so is a hot standby. Counts obey the filter of the index; sizes are those of the whole schema.
+   * Reports the state of the index for an operator: how much is stored, whether searches use the vector index, versions, a switch of the
+   * model, and in `warnings` what to do. Only reads; a role with `SELECT` is enough, and so is a hot standby. Counts obey the filter of the
+   * index; sizes are those of the whole schema.
    * @example
    * ```ts
    * const { counts, vectorIndex, warnings } = await index.status();
@@ -464,29 +442,53 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
    * damaged, or holds vectors of another model
    */
   async status(options: StatusOptions = {}): Promise<IndexStatus> {
-    const { statements, knownSchema, profile, filter, efSearch } = this.#parts;
-    return readStatus({ statements, knownSchema, profile, filter: filter.condition, efSearch }, options);
+    const { statements, knownSchema, models, filter, efSearch } = this.#parts;
+    return readStatus({ statements, knownSchema, models, filter: filter.condition, efSearch }, options);
+  }
+
+  /**
+   * Changes the embedding model without downtime: embeds the stored chunks with the new model, keeps up with writes, compares both models,
+   * and makes the new one the one in use, for all processes at once. Those that have to go on open the index with both,
+   * `initialize([oldModel, newModel], { pool })`; others get `PROFILE_RETIRED`. A repeat continues an interrupted switch; several processes
+   * share the work. A switch back only embeds what was written since, until {@link retireModel}. Needs a role that owns the tables.
+   * @example
+   * ```ts
+   * const { report, flip } = await index.switchModel(newModel, { maxTextsPerMinute: 600 });
+   * ```
+   * @throws {@link InvalidArgumentError} for an invalid option, or the model that is in use
+   * @throws {@link SchemaError} `SWITCH_REFUSED` if it cannot begin, or its result is not accepted
+   * @throws {@link EmbeddingError} | {@link DatabaseError} | {@link AbortError}; the model in use is unchanged, and a repeat continues
+   */
+  async switchModel(newModel: EmbeddingsInterface, options: SwitchOptions = {}): Promise<SwitchResult> {
+    requireWhole(this.#parts.filter, "switchModel");
+    return this.#parts.switcher.switch(newModel, options, (training, header) =>
+      this.#normalizeInScope(training, "source", header),
+    );
+  }
+
+  /**
+   * Drops the model that is not in use: the one before the last {@link switchModel}, or one that an interrupted switch has begun.
+   * @returns the dropped model; `undefined` if there is none
+   * @throws {@link SchemaError} without the rights; {@link DatabaseError} `CONFLICT` if the tables stay locked, and nothing has changed
+   */
+  async retireModel(options: RetireOptions = {}): Promise<SwitchedModel | undefined> {
+    requireWhole(this.#parts.filter, "retireModel");
+    return retire(this.#parts, options);
   }
 
   /** This index as a LangChain vector store, over the same rows and with the same filter. Always the same object. */
   get vectorStore(): TrainingVectorStore {
-    const { embeddings, pool, layout, profile, knownSchema, filter, indexer, searcher } = this.#parts;
-    return (this.#vectorStore ??= new TrainingVectorStore(
-      embeddings,
-      pool.host,
-      layout,
-      vectorStoreOperations({
-        ...{ pool, knownSchema, indexer, searcher },
-        filter: filter.condition,
-        dimensions: profile.dimensions,
-        normalize: this.#normalize,
-        deleteTrainings: (selection) => this.deleteTrainings(selection),
-      }),
+    return (this.#vectorStore ??= openVectorStore(this.#parts, this.#normalize, (selection) =>
+      this.deleteTrainings(selection),
     ));
   }
 
-  #normalizeInScope = (training: Training<object>, option?: string): NormalizedTraining => {
-    const { layout, filter, header } = this.#parts;
+  #normalizeInScope = (
+    training: Training<object>,
+    option?: string,
+    header = this.#parts.header,
+  ): NormalizedTraining => {
+    const { layout, filter } = this.#parts;
     return requireScope(normalizeTraining(training, layout.idType, option, header), filter.scope, option);
   };
 

@@ -63,13 +63,25 @@ export const recall: Command = {
   },
 };
 
-function statusRows({ schema, model, counts, sizes, vectorIndex, textSearch, server }: IndexStatus): string[][] {
+function statusRows({
+  schema,
+  model,
+  otherModel,
+  counts,
+  sizes,
+  vectorIndex,
+  textSearch,
+  server,
+}: IndexStatus): string[][] {
   const about = counts?.exact === false ? "about " : "";
   const { trainings = 0, chunks = 0, tombstones = 0 } = counts ?? {};
   const state = vectorIndex.valid ? "valid" : vectorIndex.exists ? "invalid" : "missing";
   return [
     ["schema", `${schema.name}, version ${schema.version} of ${schema.latest}`],
     ["model", `${model.name}, ${model.dimensions} dimensions${model.recorded ? "" : ", not recorded yet"}`],
+    ...(otherModel
+      ? [["other model", `${otherModel.name}, ${otherModel.state}, ${otherModel.behind} trainings behind`]]
+      : []),
     ["stored", `${about}${trainings} trainings, ${chunks} chunks, ${tombstones} deleted`],
     ["size", `${megabytes(sizes.total)}: tables ${megabytes(sizes.tables)}, indexes ${megabytes(sizes.indexes)}`],
     ["vector index", `${vectorIndex.type}, ${state}, ${megabytes(vectorIndex.bytes)}, ${vectorIndex.use}`],

@@ -13,12 +13,13 @@ import { exportIndex, importIndex } from "./moving-commands.js";
 import { recall, status } from "./operating-commands.js";
 import { get, list, search } from "./reading-commands.js";
 import { migrate, sql } from "./schema-commands.js";
+import { switchCommand } from "./switching-command.js";
 import { printLine, type Terminal } from "./session/terminal.js";
 
 /** All commands, in the order of the help. */
 export const commands: readonly Command[] = [
   ...[migrate, sql, status, verify, recall, list, get, search, ingest],
-  ...[reconcile, evaluate, exportIndex, importIndex],
+  ...[reconcile, evaluate, exportIndex, importIndex, switchCommand],
 ];
 
 /** Runs the program. Never throws: errors are printed to stderr. @param args - without the program's name */

@@ -4,7 +4,7 @@ import { InvalidArgumentError } from "../errors.js";
 import type { UpsertResult } from "../types.js";
 import { readStates, type StoredState } from "../storing/stored-versions.js";
 import { BatchItem } from "../writing/batch-item.js";
-import type { BatchParts } from "../writing/batch-parts.js";
+import type { BatchModel, BatchParts } from "../writing/batch-parts.js";
 import { PreparedBatch } from "../writing/prepared-batch.js";
 import { ID_TAKEN } from "../writing/scope.js";
 import { countUpserts, traceWrite } from "../writing/write-trace.js";
@@ -27,6 +27,8 @@ export interface VersionOrder {
   ticket: string;
   /** Whether what is stored already, or deleted, stays, unless its revision is lower. */
   keepsStored: boolean;
+  /** The model of their vectors. */
+  planned: BatchModel;
 }
 
 /** Lower than the ticket of any call: only a higher revision wins with it. */
@@ -52,7 +54,7 @@ export function storeVersions(
 async function store(
   parts: BatchParts,
   versions: readonly GivenVersion[],
-  { ticket, keepsStored }: VersionOrder,
+  { ticket, keepsStored, planned }: VersionOrder,
   signal: AbortSignal | undefined,
 ): Promise<UpsertResult[]> {
   const database = parts.pool.within({ signal });
@@ -73,8 +75,8 @@ async function store(
     items.set(new BatchItem(version, plan, splitter, state && { ...state, ticket }), version);
   }
   for (const group of withUniqueVectors([...items.keys()])) {
-    const batch = new PreparedBatch(parts, group, { signal });
-    await batch.embedMissing(database, signal);
+    const batch = new PreparedBatch(parts, group, { signal }, { planned });
+    await batch.prepare(database, signal);
     for (const [index, result] of (await batch.commit(undefined, signal)).entries()) {
       const version = group[index] && items.get(group[index]);
       if (version) results.set(version, result);

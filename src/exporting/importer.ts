@@ -1,11 +1,10 @@
 import { runHostCode } from "../calls/host-code.js";
 import { readSource } from "../calls/source.js";
 import { withTimeLimit } from "../calls/time-limit.js";
-import type { EmbeddingProfile } from "../embedding/profiles.js";
 import { SchemaError } from "../errors.js";
 import type { Scope } from "../filtering/scope.js";
 import type { KnownSchema } from "../schema/known-schema.js";
-import type { BatchParts } from "../writing/batch-parts.js";
+import { currentModel, type BatchModel, type BatchParts } from "../writing/batch-parts.js";
 import { bulkLoad } from "../writing/bulk-load.js";
 import { EARLIEST_TICKET, storeVersions, type GivenVersion, type VersionOrder } from "./given-versions.js";
 import type { Remover } from "../writing/remover.js";
@@ -24,7 +23,6 @@ const DELETED_AT_ONCE = 500;
 export interface ImporterParts extends BatchParts, Omit<RunTicketParts, "knownSchema"> {
   knownSchema: KnownSchema;
   remover: Remover;
-  profile: EmbeddingProfile;
   /** The filter of the index, compiled: what everything that is written must have. */
   scope: Scope;
 }
@@ -43,12 +41,13 @@ export class Importer {
     const { overwrite = false, bulk = false, onProgress } = options;
     return withTimeLimit(options, async (signal) => {
       const ticket = await takeRunTicket(this.#parts, signal);
-      const order = { ticket, keepsStored: !overwrite };
+      const planned = currentModel(this.#parts);
+      const order = { ticket, keepsStored: !overwrite, planned };
       const progress = { trainings: 0, total: 0 };
       const summary: ImportSummary = { indexed: 0, unchanged: 0, superseded: 0, deleted: 0 };
       const entries = readExport(readSource(source, signal), (header) => {
         progress.total = header.trainings;
-        return this.#begin(header);
+        return this.#begin(header, planned);
       });
       try {
         // Now, so that nothing is changed for a file that is no export, or of another model.
@@ -69,9 +68,8 @@ export class Importer {
   }
 
   /** @throws {@link SchemaError} `PROFILE_MISMATCH` */
-  #begin({ profile: exported }: ExportHeader): ImportTarget {
-    const { profile: own, target } = this.#parts;
-    const { idType } = target.layout;
+  #begin({ profile: exported }: ExportHeader, { model: { profile: own } }: BatchModel): ImportTarget {
+    const { idType } = this.#parts.target.layout;
     const { dimensions } = own;
     if (exported === null) return { idType, dimensions };
     const names = ["model", "dimensions", "queryPrefix", "documentPrefix"] as const;

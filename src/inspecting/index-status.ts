@@ -7,6 +7,8 @@ export interface IndexStatus {
   schema: { name: string; version: number; latest: number };
   /** The embedding model; `recorded` is `false` until the first write records it in the schema. */
   model: { name: string; dimensions: number; recorded: boolean };
+  /** The model that a switch builds or has left beside this one; `undefined` if there is none. */
+  otherModel: OtherModelStatus | undefined;
   /** How much is stored; `undefined` with the option `counts: false`. */
   counts: StatusCounts | undefined;
   /** Bytes on disk of all tables of the schema, whatever the filter of the index. `total` is the sum of the other two. */
@@ -26,6 +28,18 @@ export interface IndexStatus {
   };
   /** What an operator should know. Each message says what to do. Empty for a healthy index. */
   warnings: StatusWarning[];
+}
+
+/** A model that is built, or was in use before. */
+export interface OtherModelStatus {
+  name: string;
+  dimensions: number;
+  /** `building`: `switchModel` fills it. `retired`: it was in use before, and is kept until `retireModel`. */
+  state: "building" | "retired";
+  /** Trainings that are not built with it, or were written since. */
+  behind: number;
+  /** When its first switch began. */
+  createdAt: Date;
 }
 
 /** How much is stored, as far as the filter of the index matches it. */
@@ -97,6 +111,7 @@ export const statusWarningCodes = [
   "NEVER_ANALYZED",
   "DEAD_ROWS",
   "MANY_TOMBSTONES",
+  "SWITCH_ABANDONED",
   "PGVECTOR_OUTDATED",
   "PGVECTOR_UPDATE_PENDING",
 ] as const;
@@ -116,6 +131,7 @@ export const statusWarningCodes = [
  * | `NEVER_ANALYZED` | Postgres has no statistics of a large table |
  * | `DEAD_ROWS` | autovacuum does not keep up with a table |
  * | `MANY_TOMBSTONES` | more trainings are deleted than stored |
+ * | `SWITCH_ABANDONED` | a switch of the model began more than a week ago and has not ended |
  * | `PGVECTOR_OUTDATED` | the version of pgvector has a fault that affects vector indexes |
  * | `PGVECTOR_UPDATE_PENDING` | a newer pgvector is installed on the server than in the database |
  */

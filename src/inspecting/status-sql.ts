@@ -41,10 +41,18 @@ SELECT (SELECT max(version)::text FROM ${migration}) AS version, (p.model IS NOT
       'tuplesDone', b.tuples_done, 'tuplesTotal', b.tuples_total)::text
     FROM pg_catalog.pg_stat_progress_create_index b
     WHERE b.datname = pg_catalog.current_database() AND b.relid = c.oid LIMIT 1) AS build,
+  (SELECT pg_catalog.json_build_object('name', o.model, 'dimensions', o.dimensions, 'state', o.status,
+      'createdAt', floor(extract(epoch FROM o.created_at) * 1000))::text
+    FROM ${profile} o WHERE o.status <> 'active' LIMIT 1) AS other_model,
   (${counted}) AS counts
 FROM ${profile} p
 JOIN pg_catalog.pg_class c ON c.oid = ${quoteLiteral(namesOf(layout).chunk)}::regclass
 WHERE p.id = ${layout.profileId}`;
+}
+
+/** How many trainings are behind in the profile that is not active. Only if there is one. */
+export function countBehind(layout: Layout): string {
+  return `SELECT count(*)::text AS behind FROM ${namesOf(layout).behind}`;
 }
 
 /** Statistics are those of the primary: a standby has none. */

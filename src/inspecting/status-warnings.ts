@@ -12,6 +12,8 @@ const MAX_DEAD_SHARE = 0.4;
 /** A small table has a high share of dead rows after a few writes. */
 const MIN_DEAD_ROWS = 1000;
 const MIN_TOMBSTONES = 10_000;
+/** A week. */
+const MAX_SWITCH_MS = 7 * 24 * 3600 * 1000;
 /** Comparing fewer chunks takes less than about 15 ms, and Postgres may rightly prefer it. */
 const MIN_CHUNKS_OF_SLOW_SEARCH = 10_000;
 
@@ -36,6 +38,7 @@ export function warningsOf(findings: Findings): StatusWarning[] {
     ...schemaWarnings(findings),
     ...vectorIndexWarnings(findings),
     ...tableWarnings(findings),
+    ...switchWarnings(findings),
     ...extensionWarnings(findings),
   ];
 }
@@ -130,6 +133,15 @@ function deadRowWarnings(
     "DEAD_ROWS",
     `About ${deadRows} rows of ${table} are dead and ${live} alive, ${last}: run VACUUM (ANALYZE) ${table}, and check that ` +
       "autovacuum is on and that no transaction stays open for hours",
+  );
+}
+
+function switchWarnings({ status: { otherModel } }: Findings): StatusWarning[] {
+  if (otherModel?.state !== "building" || Date.now() - otherModel.createdAt.getTime() < MAX_SWITCH_MS) return [];
+  return warning(
+    "SWITCH_ABANDONED",
+    `A switch to the model ${JSON.stringify(otherModel.name)} began at ${otherModel.createdAt.toISOString()} and has not ended, with ` +
+      `${otherModel.behind} trainings to build: call switchModel with this model, which continues, or discard it with retireModel`,
   );
 }
 

@@ -4,13 +4,15 @@ import { withTimeLimit } from "../calls/time-limit.js";
 import { InvalidArgumentError, SchemaError } from "../errors.js";
 import type { Condition } from "../filtering/condition.js";
 import type { NamedStatements } from "../postgres/named-statements.js";
+import type { Models } from "../models/models.js";
 import type { KnownSchema, SchemaState } from "../schema/known-schema.js";
 import { SCHEMA_VERSION } from "../schema/layout.js";
 import { vectorIndexName, vectorIndexTypes, type VectorIndexType } from "../schema/vector-index.js";
 import { readCurrent, type CurrentStatements } from "../searching/current-statements.js";
-import type { IndexStatus, StatusCounts, VectorIndexStatus } from "./index-status.js";
+import type { IndexStatus, OtherModelStatus, StatusCounts, VectorIndexStatus } from "./index-status.js";
 import type { ReadOptions } from "./read-options.js";
-import { indexStatus } from "./status-sql.js";
+import { countBehind, indexStatus } from "./status-sql.js";
+import { withoutSuffix } from "../schema/profiles.js";
 import { warningsOf, type Findings } from "./status-warnings.js";
 import { vectorIndexUse } from "./vector-index-use.js";
 
@@ -29,8 +31,7 @@ const EXACT_COUNT_BYTES = 2 ** 30;
 export interface StatusParts {
   statements: NamedStatements;
   knownSchema: KnownSchema;
-  /** The model of the index. */
-  profile: { model: string; dimensions: number };
+  models: Pick<Models, "of">;
   /** The index's own filter, compiled; `undefined` without one. */
   filter: Condition | undefined;
   /** The index's default `efSearch`. */
@@ -54,6 +55,7 @@ interface StatusRow {
   tables: string;
   vector_indexes: string | null;
   build: string | null;
+  other_model: string | null;
   counts: string | null;
 }
 
@@ -119,7 +121,8 @@ async function toStatus(
   state: SchemaState,
   statements: CurrentStatements,
 ): Promise<IndexStatus> {
-  const { profile, filter: condition, efSearch } = parts;
+  const { models, filter: condition, efSearch } = parts;
+  const { profile } = models.of(state);
   const { schema, profileId } = state.layout;
   const isStandby = row.is_standby === "true";
   const tables = JSON.parse(row.tables) as TableFields[];
@@ -134,6 +137,7 @@ async function toStatus(
   const status: Omit<IndexStatus, "warnings"> = {
     schema: { name: schema, version: Number(row.version ?? 0), latest: SCHEMA_VERSION },
     model: { name: profile.model, dimensions: profile.dimensions, recorded: row.recorded === "true" },
+    otherModel: await otherModelOf(row, state, statements),
     counts: row.counts === null ? undefined : (JSON.parse(row.counts) as StatusCounts),
     sizes: { total: bytes + indexBytes, tables: bytes, indexes: indexBytes },
     tables: tables.map((table) => ({
@@ -166,6 +170,21 @@ async function toStatus(
     liveRows: new Map(tables.map(({ name, liveRows }) => [name, liveRows])),
   };
   return { ...status, warnings: warningsOf(findings) };
+}
+
+async function otherModelOf(
+  row: StatusRow,
+  { layout }: SchemaState,
+  statements: CurrentStatements,
+): Promise<IndexStatus["otherModel"]> {
+  if (row.other_model === null) return undefined;
+  const { name, createdAt, ...other } = JSON.parse(row.other_model) as Omit<OtherModelStatus, "createdAt"> & {
+    createdAt: number;
+  };
+  const [count] = await statements.query<{ behind: string }>("read-switch", countBehind(layout), [], {
+    keepsPlan: false,
+  });
+  return { ...other, name: withoutSuffix(name), behind: Number(count?.behind ?? 0), createdAt: new Date(createdAt) };
 }
 
 /** The index that searches use; without a usable one, the one that is recorded, or any that exists. */

@@ -7,6 +7,7 @@ import type { Searcher } from "../searching/searcher.js";
 import type { DatabasePool } from "../postgres/database.js";
 import type { Condition } from "../filtering/condition.js";
 import { readById, refuseChunkIds } from "./chunks-by-id.js";
+import { unknownModel, type Models } from "../models/models.js";
 import type { KnownSchema } from "../schema/known-schema.js";
 import { encodeChunkId, encodeTrainingId, encodeTrainingIds } from "../schema/training-id.js";
 import type { NormalizedTraining } from "../chunking/training-input.js";
@@ -18,7 +19,7 @@ import type { VectorStoreOperations } from "./vector-store.js";
 export interface VectorStoreParts {
   pool: DatabasePool;
   knownSchema: KnownSchema;
-  dimensions: number;
+  models: Models;
   /** The filter of the index. */
   filter: Condition | undefined;
   indexer: Indexer;
@@ -32,9 +33,11 @@ const WRITES = { writes: true };
 
 /** The operations of the index that a vector store uses. */
 export function vectorStoreOperations(parts: VectorStoreParts): VectorStoreOperations {
-  const { pool, knownSchema, dimensions, filter, indexer, searcher } = parts;
+  const { pool, knownSchema, models, filter, indexer, searcher } = parts;
   return {
     upsert: async (trainings, vectors) => {
+      if (vectors && models.areSeveral) throw unknownModel("vectors");
+      const { dimensions } = models.of(knownSchema.latest).profile;
       // Check all before storing the first.
       const normalized = trainings.map((training, index) => {
         const document = `documents[${index}]`;

@@ -2,7 +2,7 @@ import { SchemaError } from "../errors.js";
 import { readCatalog, type InstalledExtension } from "../schema/catalog.js";
 import { query, type Queryable } from "../postgres/database.js";
 import { quoteIdentifier } from "../postgres/identifiers.js";
-import { FIRST_PROFILE_ID, type Names } from "../schema/layout.js";
+import type { Names } from "../schema/layout.js";
 import type { Migration } from "./list.js";
 import type { MigrationPlan } from "./options.js";
 import { run } from "./run.js";
@@ -52,7 +52,7 @@ export async function installExtension(client: Queryable, plan: MigrationPlan): 
     );
   }
   for (const statement of extensionStatements(plan)) await run(client, statement);
-  const { extension } = await readCatalog(client, plan.schema, FIRST_PROFILE_ID);
+  const { extension } = await readCatalog(client, plan.schema, plan.names.profileId);
   if (!extension)
     throw new SchemaError(
       "EXTENSION_MISSING",

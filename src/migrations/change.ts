@@ -1,7 +1,7 @@
 import { SchemaError } from "../errors.js";
 import type { Catalog } from "../schema/catalog.js";
 import { query, type Queryable } from "../postgres/database.js";
-import { FIRST_PROFILE_ID, type Names } from "../schema/layout.js";
+import type { Names } from "../schema/layout.js";
 import { vectorIndexName, vectorIndexTypes } from "../schema/vector-index.js";
 import type { IdType } from "../types.js";
 import type { MigrateOptions, MigrationPlan } from "./options.js";
@@ -74,7 +74,7 @@ export async function applyChange(
   const isResized = dimensions !== stored.dimensions;
   if (!isResized && idType === stored.idType) return;
   for (const type of vectorIndexTypes) {
-    await run(client, `DROP INDEX IF EXISTS ${names.schema}.${vectorIndexName(FIRST_PROFILE_ID, type)}`);
+    await run(client, `DROP INDEX IF EXISTS ${names.schema}.${vectorIndexName(names.profileId, type)}`);
   }
   if (idType !== stored.idType) {
     await run(client, `ALTER TABLE ${names.training} ALTER COLUMN id TYPE ${idType}`);
@@ -100,7 +100,7 @@ export async function applyChange(
     "migrate",
     `UPDATE ${names.profile} SET dimensions = $2, model = NULL, query_prefix = NULL, document_prefix = NULL,
       vector_index = $3, vector_index_next = NULL WHERE id = $1`,
-    [FIRST_PROFILE_ID, dimensions, vectorIndex.type],
+    [names.profileId, dimensions, vectorIndex.type],
   );
 }
 

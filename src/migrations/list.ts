@@ -85,8 +85,8 @@ function trainingsAndChunks(plan: MigrationPlan): string[] {
   PRIMARY KEY (training_id, id)
 ) WITH (toast_tuple_target = 8160)`,
     `ALTER TABLE ${chunk} ALTER COLUMN embedding SET STORAGE MAIN`,
-    plainIndexes.chunk_1_id(names),
-    plainIndexes.chunk_1_metadata(names),
+    plainIndexes.chunk_id(names),
+    plainIndexes.chunk_metadata(names),
     createVectorIndex(names, FIRST_PROFILE_ID, { type: plan.vectorIndex, dimensions, ...plan.hnsw }),
   ];
 }

@@ -14,7 +14,7 @@ import {
   type Catalog,
 } from "../schema/catalog.js";
 import { inTransaction, query, sqlStateOf, type DatabasePool, type Queryable } from "../postgres/database.js";
-import { FIRST_PROFILE_ID, SCHEMA_VERSION, type Layout } from "../schema/layout.js";
+import { SCHEMA_VERSION, type Layout } from "../schema/layout.js";
 import { refuseReadOnly, refuseSettings } from "../postgres/settings.js";
 import { liftTimeouts } from "../postgres/timeouts.js";
 import { MAX_DIMENSIONS } from "../schema/vector-index.js";
@@ -136,9 +136,12 @@ export async function migrate(pool: DatabasePool, options: MigrateOptions = {}):
 }
 
 /** The layout of the migrated schema, with the stored language of text search. */
-async function readLayout(database: Queryable, { schema, extensionSchema, idType }: MigrationPlan): Promise<Layout> {
+async function readLayout(
+  database: Queryable,
+  { schema, extensionSchema, idType, names }: MigrationPlan,
+): Promise<Layout> {
   const { textSearch } = await requireActiveProfile(database, schema);
-  return { schema, extensionSchema, idType, profileId: FIRST_PROFILE_ID, textSearch };
+  return { schema, extensionSchema, idType, profileId: names.profileId, textSearch };
 }
 
 async function migrateInOrder(
@@ -152,13 +155,13 @@ async function migrateInOrder(
     LOCK_CLASS,
     schema,
   ]);
-  let catalog = await readCatalog(client, schema, FIRST_PROFILE_ID);
+  let catalog = await readCatalog(client, schema);
   refuseReadOnly(catalog.settings);
   refuseSettings(catalog.settings);
   const applied = catalog.migrated ? await readMigrations(client, schema) : undefined;
   if (applied) refuseNewerSchema(schema, applied);
   const repaired = await repair(client, schema, applied?.version ?? 0);
-  if (repaired.length > 0) catalog = await readCatalog(client, schema, FIRST_PROFILE_ID);
+  if (repaired.length > 0) catalog = await readCatalog(client, schema);
   const { plan, stored } = await planFor(client, catalog, options, applied?.version ?? 0);
 
   if (!applied) {
@@ -206,7 +209,7 @@ async function planFor(
 ): Promise<{ plan: MigrationPlan; stored?: StoredOptions }> {
   const requested = planMigration(options);
   const extension = requireExtension(catalog.extension ?? (await installExtension(client, requested)));
-  const found: FoundOptions = { extensionSchema: extension.schema };
+  const found: FoundOptions = { extensionSchema: extension.schema, profileId: catalog.profileId };
   if (requested.trainings) found.hostIdType = await readHostIdType(client, requested.trainings);
   const freshPlan = planMigration(options, found); // refuses an idType that differs from the host's
   if (version === 0) return { plan: freshPlan };
@@ -235,7 +238,7 @@ async function planFor(
   const hnsw = requestedHnsw(catalog, options);
   const plan = planMigration(
     { ...options, ...target, vectorIndex: catalog.vectorIndex.type, hnsw, ...textSearchOf(active, options, version) },
-    { extensionSchema: extension.schema },
+    { extensionSchema: extension.schema, profileId: catalog.profileId },
   );
   refuseOtherParameters(catalog, options, plan);
   return { plan, stored };

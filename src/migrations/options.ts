@@ -112,6 +112,9 @@ export interface MigrationPlan {
   extensionSchema: string;
 }
 
+/** What the vector index of a profile is built from. */
+export type VectorIndexPlan = Pick<MigrationPlan, "schema" | "names" | "dimensions" | "hnsw">;
+
 /** The names of a host's table, plain and quoted for SQL. */
 export interface ResolvedHostTable {
   schema: string;
@@ -126,6 +129,8 @@ export interface FoundOptions {
   extensionSchema?: string | undefined;
   /** The type of the host's column. */
   hostIdType?: IdType | undefined;
+  /** The active profile. Default: the first one. */
+  profileId?: number | undefined;
 }
 
 /**
@@ -165,7 +170,7 @@ export function planMigration(options: MigrateOptions, found: FoundOptions = {})
   }
   return {
     schema,
-    names: namesOf({ schema, extensionSchema, profileId: FIRST_PROFILE_ID }),
+    names: namesOf({ schema, extensionSchema, profileId: found.profileId ?? FIRST_PROFILE_ID }),
     dimensions,
     idType,
     trainings: options.trainings && resolveHostTable(options.trainings),

@@ -1,7 +1,7 @@
 import { damagedSchema, nameOf, readDamage, type Part } from "../schema/damage.js";
 import { query, type HostNumber, type Queryable } from "../postgres/database.js";
 import { quoteLiteral } from "../postgres/identifiers.js";
-import { FIRST_PROFILE_ID, namesOf, type Names } from "../schema/layout.js";
+import { namesOf, type Names } from "../schema/layout.js";
 import type { TextSearchLanguage } from "../schema/lexemes.js";
 import { DEFAULT_HNSW } from "./options.js";
 import { plainIndexes } from "./plain-indexes.js";
@@ -21,7 +21,10 @@ import {
 /** More tickets than calls in progress can have taken without storing them. */
 const MAX_UNSTORED_TICKETS = 1_000_000;
 
-/** The parts that can be derived from the rest of the schema, in the order in which they are recreated. */
+/**
+ * The parts that can be derived from the rest of the schema, in the order in which they are recreated. Those of the active profile are
+ * named without its id: `chunk` is `chunk_1`.
+ */
 const REPAIRS: Readonly<Record<string, (names: Names) => string[]>> = {
   "column training.replaced_ticket": ({ training }) => [`ALTER TABLE ${training} ADD COLUMN replaced_ticket bigint`],
   "column training.updated_at": ({ training }) => [
@@ -41,16 +44,16 @@ const REPAIRS: Readonly<Record<string, (names: Names) => string[]>> = {
   "index word_fragments": (names) => recreateWordIndex(names, "word_fragments"),
   "primary key training": ({ training }) => [`ALTER TABLE ${training} ADD PRIMARY KEY (id)`],
   "primary key profile": ({ profile }) => [`ALTER TABLE ${profile} ADD PRIMARY KEY (id)`],
-  "primary key indexed_1": ({ indexed }) => [`ALTER TABLE ${indexed} ADD PRIMARY KEY (training_id)`],
-  "primary key chunk_1": ({ chunk }) => [`ALTER TABLE ${chunk} ADD PRIMARY KEY (training_id, id)`],
-  "foreign key indexed_1": (names) => [foreignKey(names.indexed, names)],
-  "foreign key chunk_1": (names) => [foreignKey(names.chunk, names)],
-  "index training_deleted": (names) => recreateIndex(names, "training_deleted"),
-  "index profile_active": (names) => recreateIndex(names, "profile_active"),
-  "index chunk_1_id": (names) => recreateIndex(names, "chunk_1_id"),
-  "index chunk_1_metadata": (names) => [
-    ...recreateIndex(names, "chunk_1_metadata"),
-    `ALTER INDEX ${names.schema}.chunk_1_metadata SET (gin_pending_list_limit = ${PENDING_KILOBYTES})`,
+  "primary key indexed": ({ indexed }) => [`ALTER TABLE ${indexed} ADD PRIMARY KEY (training_id)`],
+  "primary key chunk": ({ chunk }) => [`ALTER TABLE ${chunk} ADD PRIMARY KEY (training_id, id)`],
+  "foreign key indexed": (names) => [foreignKey(names.indexed, names)],
+  "foreign key chunk": (names) => [foreignKey(names.chunk, names)],
+  "index training_deleted": (names) => recreateIndex(names, "training_deleted", plainIndexes.training_deleted),
+  "index profile_active": (names) => recreateIndex(names, "profile_active", plainIndexes.profile_active),
+  "index chunk_id": (names) => recreateIndex(names, `chunk_${names.profileId}_id`, plainIndexes.chunk_id),
+  "index chunk_metadata": (names) => [
+    ...recreateIndex(names, `chunk_${names.profileId}_metadata`, plainIndexes.chunk_metadata),
+    `ALTER INDEX ${names.schema}.chunk_${names.profileId}_metadata SET (gin_pending_list_limit = ${PENDING_KILOBYTES})`,
   ],
   // Set beyond all stored tickets, and beyond those that calls in progress have taken.
   "sequence ticket": ({ ticket, training }) => [
@@ -67,19 +70,21 @@ const REPAIRS: Readonly<Record<string, (names: Names) => string[]>> = {
  * @throws {@link SchemaError} naming the missing parts if some cannot be recreated; nothing has changed then
  */
 export async function repair(client: Queryable, schema: string, version: number): Promise<string[]> {
-  const { missing, active } = await readDamage(client, schema, version);
+  const { missing, active, profileId } = await readDamage(client, schema, version);
   if (missing.length === 0) return [];
-  const names = namesOf({ schema, extensionSchema: "public", profileId: FIRST_PROFILE_ID });
+  const names = namesOf({ schema, extensionSchema: "public", profileId });
   const isProfile = (part: Part): boolean => nameOf(part) === "rows of profile";
   const repairs: Readonly<Record<string, (names: Names) => string[]>> = {
     ...REPAIRS,
     ...(active?.textSearch === undefined ? {} : lexemeRepairs(active.textSearch, version)),
   };
-  const lost = missing.filter((part) => !repairs[nameOf(part)] && !isProfile(part));
+  const nameIn = (part: Part): string =>
+    nameOf(part).replace(new RegExp(`\\b(chunk|indexed)_${profileId}(?=$|[._])`), "$1");
+  const lost = missing.filter((part) => !repairs[nameIn(part)] && !isProfile(part));
   if (lost.length > 0) throw damagedSchema(schema, missing);
   if (missing.some(isProfile)) await restoreProfile(client, schema, names);
   for (const [name, statements] of Object.entries(repairs)) {
-    if (!missing.some((part) => nameOf(part) === name)) continue;
+    if (!missing.some((part) => nameIn(part) === name)) continue;
     for (const statement of statements(names)) await run(client, statement);
   }
   if (missing.some((part) => nameOf(part) === "table word")) await grantWords(client, names);
@@ -89,11 +94,14 @@ export async function repair(client: Queryable, schema: string, version: number)
 /** In a schema with text search. From version 6 on `migrate` then stores the lexemes again; before, Postgres generated them. */
 function lexemeRepairs(language: TextSearchLanguage, version: number): Record<string, (names: Names) => string[]> {
   return {
-    "column chunk_1.lexemes": (names) =>
+    "column chunk.lexemes": (names) =>
       version < VERSION_WITH_STORED_LEXEMES
         ? [addGeneratedLexemes(names, language)]
-        : [addLexemes(names), ...addLexemesTrigger(names), forgetFilling(names, FIRST_PROFILE_ID)],
-    "index chunk_1_lexemes": (names) => [`DROP INDEX IF EXISTS ${names.schema}.chunk_1_lexemes`, indexLexemes(names)],
+        : [addLexemes(names), ...addLexemesTrigger(names), forgetFilling(names, names.profileId)],
+    "index chunk_lexemes": (names) => [
+      `DROP INDEX IF EXISTS ${names.schema}.chunk_${names.profileId}_lexemes`,
+      indexLexemes(names),
+    ],
   };
 }
 
@@ -108,7 +116,7 @@ function recreateWords(names: Names): string[] {
     `DROP TABLE IF EXISTS ${names.word}`,
     createWordTable(names),
     ...Object.values(wordIndexes).map((create) => create(names)),
-    forgetFilling(names, FIRST_PROFILE_ID),
+    forgetFilling(names, names.profileId),
   ];
 }
 
@@ -117,8 +125,8 @@ function recreateWordIndex(names: Names, name: keyof typeof wordIndexes): string
 }
 
 /** Drops first: an invalid index, left by a failed build, may still have the name. */
-function recreateIndex(names: Names, name: keyof typeof plainIndexes): string[] {
-  return [`DROP INDEX IF EXISTS ${names.schema}.${name}`, plainIndexes[name](names)];
+function recreateIndex(names: Names, name: string, create: (names: Names) => string): string[] {
+  return [`DROP INDEX IF EXISTS ${names.schema}.${name}`, create(names)];
 }
 
 /** @throws {@link SchemaError} if vectors are stored: only the lost row told which model made them */
@@ -139,7 +147,7 @@ async function restoreProfile(client: Queryable, schema: string, names: Names): 
       schema,
       [{ kind: "row", name: "profile" }],
       "Only they told which model made the vectors. If you know it, insert the row again: " +
-        `INSERT INTO ${names.profile} (${columns}, text_search) VALUES (${FIRST_PROFILE_ID}, 'active', ` +
+        `INSERT INTO ${names.profile} (${columns}, text_search) VALUES (${names.profileId}, 'active', ` +
         `${row?.dimensions ?? "<dimensions>"}, '<model>', '<query prefix>', '<document prefix>', 'vector', ` +
         `${DEFAULT_HNSW.m}, ${DEFAULT_HNSW.efConstruction}, <the language of text search, or NULL>). Otherwise restore it from a ` +
         "backup, or drop the schema, migrate, and index the trainings again",
@@ -148,7 +156,7 @@ async function restoreProfile(client: Queryable, schema: string, names: Names): 
   if (row.lexemes !== "0") for (const statement of dropLexemes(names)) await run(client, statement);
   await run(
     client,
-    `INSERT INTO ${names.profile} (${columns}) VALUES (${FIRST_PROFILE_ID}, 'active', ${Number(row.dimensions)},
+    `INSERT INTO ${names.profile} (${columns}) VALUES (${names.profileId}, 'active', ${Number(row.dimensions)},
       NULL, NULL, NULL, 'vector', ${DEFAULT_HNSW.m}, ${DEFAULT_HNSW.efConstruction})`,
   );
 }

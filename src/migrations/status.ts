@@ -4,7 +4,7 @@ import { readCatalog, readMigrations, type InstalledExtension } from "../schema/
 import { nameOf, readDamage } from "../schema/damage.js";
 import type { DatabasePool, Queryable } from "../postgres/database.js";
 import { boundedDatabase } from "../postgres/host-client.js";
-import { FIRST_PROFILE_ID, SCHEMA_VERSION } from "../schema/layout.js";
+import { SCHEMA_VERSION } from "../schema/layout.js";
 import type { TextSearchLanguage } from "../schema/lexemes.js";
 import type { VectorIndexState } from "../schema/vector-index-catalog.js";
 import type { VectorIndexType } from "../schema/vector-index.js";
@@ -68,7 +68,7 @@ export async function migrationStatus(
   checkMigrateNames(options, STATUS_OPTIONS, "migrationStatus");
   const { schema } = planMigration(options);
   const database = boundedDatabase(checkDatabase(pool));
-  const catalog = await readCatalog(database, schema, FIRST_PROFILE_ID);
+  const catalog = await readCatalog(database, schema);
   const version = catalog.migrated ? (await readMigrations(database, schema)).version : 0;
   const { missing, active: profile } = await readDamage(database, schema, version);
   return {

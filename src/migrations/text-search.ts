@@ -36,7 +36,7 @@ export function addLexemes({ chunk }: Names): string {
 
 /** The statement that creates the index on the lexemes. */
 export function indexLexemes(names: Names): string {
-  return `CREATE INDEX chunk_1_lexemes ON ${names.chunk} USING gin (lexemes)
+  return `CREATE INDEX chunk_${names.profileId}_lexemes ON ${names.chunk} USING gin (lexemes)
   WITH (gin_pending_list_limit = ${PENDING_KILOBYTES})`;
 }
 
@@ -48,17 +48,22 @@ export function addLexemesTrigger(names: Names): string[] {
   const languages = textSearchLanguages.filter((language) => language !== "simple");
   const branches = languages.map((language) => `WHEN '${language}' THEN ${lexemesOfContent(language, "NEW.content")}`);
   const body = `BEGIN
-  NEW.lexemes := CASE (SELECT text_search FROM ${names.profile} WHERE id = ${FIRST_PROFILE_ID})
+  NEW.lexemes := CASE (SELECT text_search FROM ${names.profile} WHERE id = ${names.profileId})
     ${branches.join("\n    ")}
     ELSE ${lexemesOfContent("simple", "NEW.content")} END;
   RETURN NEW;
 END`;
   return [
-    `CREATE OR REPLACE FUNCTION ${names.schema}.store_lexemes() RETURNS trigger LANGUAGE plpgsql AS ${dollarQuoted(body)}`,
+    `CREATE OR REPLACE FUNCTION ${lexemesFunction(names)}() RETURNS trigger LANGUAGE plpgsql AS ${dollarQuoted(body)}`,
     `DROP TRIGGER IF EXISTS store_lexemes ON ${names.chunk}`,
     `CREATE TRIGGER store_lexemes BEFORE INSERT ON ${names.chunk} FOR EACH ROW WHEN (NEW.lexemes IS NULL)
-  EXECUTE FUNCTION ${names.schema}.store_lexemes()`,
+  EXECUTE FUNCTION ${lexemesFunction(names)}()`,
   ];
+}
+
+/** The name of the trigger's function: each profile has its own language. */
+function lexemesFunction({ schema, profileId }: Names): string {
+  return `${schema}.store_lexemes${profileId === FIRST_PROFILE_ID ? "" : `_${profileId}`}`;
 }
 
 /** The statements that make lexemes which Postgres generates a column that writes fill, without rewriting the table. */
@@ -73,24 +78,25 @@ export function addTextSearch(names: Names, language: TextSearchLanguage): strin
     indexLexemes(names),
     ...addLexemesTrigger(names),
     setLanguage(names, language),
-    forgetFilling(names, FIRST_PROFILE_ID),
+    forgetFilling(names, names.profileId),
   ];
 }
 
-function setLanguage({ profile }: Names, language: TextSearchLanguage): string {
-  return `UPDATE ${profile} SET text_search = '${language}' WHERE id = ${FIRST_PROFILE_ID}`;
+function setLanguage({ profile, profileId }: Names, language: TextSearchLanguage): string {
+  return `UPDATE ${profile} SET text_search = '${language}' WHERE id = ${profileId}`;
 }
 
 /** The statements that remove text search. */
 export function removeTextSearch(names: Names): string[] {
-  return [...dropLexemes(names), `UPDATE ${names.profile} SET text_search = NULL WHERE id = ${FIRST_PROFILE_ID}`];
+  return [...dropLexemes(names), `UPDATE ${names.profile} SET text_search = NULL WHERE id = ${names.profileId}`];
 }
 
 /** The statements that drop the lexemes, with their index and trigger. */
-export function dropLexemes({ schema, chunk }: Names): string[] {
+export function dropLexemes(names: Names): string[] {
+  const { chunk } = names;
   return [
     `DROP TRIGGER IF EXISTS store_lexemes ON ${chunk}`,
-    `DROP FUNCTION IF EXISTS ${schema}.store_lexemes`,
+    `DROP FUNCTION IF EXISTS ${lexemesFunction(names)}`,
     `ALTER TABLE ${chunk} DROP COLUMN lexemes`,
   ];
 }

@@ -1,6 +1,5 @@
 import { isVersionAtLeast, type Catalog } from "../schema/catalog.js";
 import { inTransaction, query, sqlStateOf, type DatabasePool } from "../postgres/database.js";
-import { FIRST_PROFILE_ID } from "../schema/layout.js";
 import {
   createVectorIndex,
   dropVectorIndex,
@@ -11,7 +10,7 @@ import {
 } from "../schema/vector-index-sql.js";
 import { boundedPool } from "../postgres/bounded-database.js";
 import { liftTimeouts, withoutTimeouts } from "../postgres/timeouts.js";
-import type { MigrationPlan } from "./options.js";
+import type { VectorIndexPlan } from "./options.js";
 import { run } from "./run.js";
 
 /** duplicate_table, also raised for indexes */
@@ -29,13 +28,13 @@ const LOCK_TIMEOUT_MS = 2000;
  */
 export async function buildVectorIndex(
   pool: DatabasePool,
-  plan: MigrationPlan,
+  plan: VectorIndexPlan,
   catalog: Catalog,
   definition: VectorIndexDefinition,
 ): Promise<"built" | "taken" | "locked"> {
   const create = async (): Promise<"built" | "taken"> => {
     try {
-      const statement = createVectorIndex(plan.names, FIRST_PROFILE_ID, definition, true);
+      const statement = createVectorIndex(plan.names, plan.names.profileId, definition, true);
       await withoutTimeouts(pool, (client) => run(client, statement));
       return "built";
     } catch (error) {
@@ -52,14 +51,14 @@ export async function buildVectorIndex(
       if (!isShortOfSharedMemory(error)) throw error;
       notify(serialBuildNotice(error));
     }
-    const drop = dropVectorIndex(plan.names, FIRST_PROFILE_ID, definition.type); // the failed build left an invalid index
+    const drop = dropVectorIndex(plan.names, plan.names.profileId, definition.type); // the failed build left an invalid index
     await withoutTimeouts(pool, (client) => run(client, drop));
   } else notify(serialBuildNotice());
   return withoutParallelWorkers(pool, plan, catalog, create);
 }
 
 /** Resets what {@link withoutParallelWorkers} has set, after a call that was killed. */
-export async function resetParallelWorkers(pool: DatabasePool, plan: MigrationPlan): Promise<void> {
+export async function resetParallelWorkers(pool: DatabasePool, plan: VectorIndexPlan): Promise<void> {
   await withTableLock(pool, plan, parallelWorkersChange(undefined));
 }
 
@@ -70,7 +69,7 @@ export async function resetParallelWorkers(pool: DatabasePool, plan: MigrationPl
  */
 async function withoutParallelWorkers<T>(
   pool: DatabasePool,
-  plan: MigrationPlan,
+  plan: VectorIndexPlan,
   { parallelWorkers }: Catalog,
   create: () => Promise<T>,
 ): Promise<T | "locked"> {
@@ -104,7 +103,7 @@ function parallelWorkersChange(workers: number | undefined): string {
  *
  * @returns whether the lock was free
  */
-async function withTableLock(pool: DatabasePool, { names }: MigrationPlan, change?: string): Promise<boolean> {
+async function withTableLock(pool: DatabasePool, { names }: VectorIndexPlan, change?: string): Promise<boolean> {
   try {
     await inTransaction(pool, async (client) => {
       await liftTimeouts(client);

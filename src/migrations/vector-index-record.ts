@@ -2,9 +2,8 @@ import { SchemaError } from "../errors.js";
 import type { Catalog } from "../schema/catalog.js";
 import { boundedPool } from "../postgres/bounded-database.js";
 import { query, type DatabasePool, type Queryable } from "../postgres/database.js";
-import { FIRST_PROFILE_ID } from "../schema/layout.js";
 import { vectorIndexName, type VectorIndexType } from "../schema/vector-index.js";
-import type { MigrateOptions, MigrationPlan } from "./options.js";
+import type { MigrateOptions, MigrationPlan, VectorIndexPlan } from "./options.js";
 
 /** The final type of an existing schema's vector index. Without the option, a change that was begun continues. */
 export function requestedIndexType({ vectorIndex }: Catalog, options: MigrateOptions): VectorIndexType {
@@ -26,7 +25,7 @@ export function refuseOtherParameters(
   { names }: MigrationPlan,
 ): void {
   if (vectorIndex.state === "missing") return; // it will be built with the given parameters
-  const index = `${names.schema}.${vectorIndexName(FIRST_PROFILE_ID, vectorIndex.type)}`;
+  const index = `${names.schema}.${vectorIndexName(names.profileId, vectorIndex.type)}`;
   for (const parameter of ["m", "efConstruction"] as const) {
     const [given, stored] = [hnsw?.[parameter], vectorIndex[parameter]];
     if (given === undefined || stored === undefined || given === stored) continue;
@@ -58,7 +57,7 @@ export async function recordVectorIndex(
     client,
     "record-vector-index",
     `UPDATE ${names.profile} SET vector_index_next = $2, hnsw_m = $3, hnsw_ef_construction = $4 WHERE id = $1`,
-    [FIRST_PROFILE_ID, next ?? null, hnsw.m, hnsw.efConstruction],
+    [names.profileId, next ?? null, hnsw.m, hnsw.efConstruction],
   );
 }
 
@@ -73,7 +72,7 @@ const CLAIM_SECONDS = 5;
  * @param renew - whether this process already holds the claim
  * @returns whether this process holds the claim now; the claim of a killed process expires
  */
-export async function claimBuild(database: Queryable, { names }: MigrationPlan, renew: boolean): Promise<boolean> {
+export async function claimBuild(database: Queryable, { names }: VectorIndexPlan, renew: boolean): Promise<boolean> {
   const rows = await query(
     database,
     "record-vector-index",
@@ -81,15 +80,15 @@ export async function claimBuild(database: Queryable, { names }: MigrationPlan, 
       OR vector_index_claimed_at IS NULL
       OR vector_index_claimed_at < pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => ${CLAIM_SECONDS}))
     RETURNING id`,
-    [FIRST_PROFILE_ID, renew],
+    [names.profileId, renew],
   );
   return rows.length > 0;
 }
 
 /** Releases a claim. If that fails, the claim expires. */
-export async function releaseBuild(pool: DatabasePool, { names }: MigrationPlan): Promise<void> {
+export async function releaseBuild(pool: DatabasePool, { names }: VectorIndexPlan): Promise<void> {
   const release = `UPDATE ${names.profile} SET vector_index_claimed_at = NULL WHERE id = $1`;
-  await query(pool, "record-vector-index", release, [FIRST_PROFILE_ID]).catch((cause: unknown) => {
+  await query(pool, "record-vector-index", release, [names.profileId]).catch((cause: unknown) => {
     const message = `The claim of the index build could not be released: it expires after ${CLAIM_SECONDS} s`;
     boundedPool(pool).notify({ code: "POSTPONED", message, cause });
   });
@@ -98,13 +97,13 @@ export async function releaseBuild(pool: DatabasePool, { names }: MigrationPlan)
 /** Records that the new index has replaced the old one. */
 export async function recordReplacement(
   client: Queryable,
-  { names }: MigrationPlan,
+  { names }: VectorIndexPlan,
   type: VectorIndexType,
 ): Promise<void> {
   await query(
     client,
     "record-vector-index",
     `UPDATE ${names.profile} SET vector_index = $2, vector_index_next = NULL WHERE id = $1 AND vector_index_next = $2`,
-    [FIRST_PROFILE_ID, type],
+    [names.profileId, type],
   );
 }

@@ -2,12 +2,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { DatabaseError } from "../errors.js";
 import { readCatalog } from "../schema/catalog.js";
 import type { DatabasePool, Queryable } from "../postgres/database.js";
-import { FIRST_PROFILE_ID } from "../schema/layout.js";
 import { boundedPool } from "../postgres/bounded-database.js";
 import { withoutTimeouts } from "../postgres/timeouts.js";
 import { vectorIndexTypes, type VectorIndexType } from "../schema/vector-index.js";
 import { dropVectorIndex } from "../schema/vector-index-sql.js";
-import type { MigrationPlan } from "./options.js";
+import type { VectorIndexPlan } from "./options.js";
 import { run } from "./run.js";
 import { buildVectorIndex, resetParallelWorkers } from "./vector-index-build.js";
 import { claimBuild, recordReplacement, releaseBuild } from "./vector-index-record.js";
@@ -25,16 +24,16 @@ const POLL_MS = 200;
  */
 export async function ensureVectorIndex(
   pool: DatabasePool,
-  plan: MigrationPlan,
+  plan: VectorIndexPlan,
 ): Promise<"kept" | "built" | "building"> {
   const unbounded = <T>(work: (client: Queryable) => Promise<T>): Promise<T> => withoutTimeouts(pool, work);
   const drop = (type: VectorIndexType): Promise<void> =>
-    unbounded((client) => run(client, dropVectorIndex(plan.names, FIRST_PROFILE_ID, type)));
+    unbounded((client) => run(client, dropVectorIndex(plan.names, plan.names.profileId, type)));
   let outcome: "kept" | "built" = "kept";
   let isOurTurn = false;
   try {
     for (let steps = 0; steps < MAX_STEPS;) {
-      const catalog = await readCatalog(pool, plan.schema, FIRST_PROFILE_ID);
+      const catalog = await readCatalog(pool, plan.schema, plan.names.profileId);
       const { vectorIndex, vectorIndexStates: states, recordedHnsw = plan.hnsw } = catalog;
       const wanted = vectorIndex.next ?? vectorIndex.type;
       const replaced = vectorIndexTypes.find(

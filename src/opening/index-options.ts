@@ -6,8 +6,12 @@ import type { Splitter } from "../chunking/splitter.js";
 import type { TrainingHeader } from "../chunking/training-input.js";
 import type { EmbeddingProfile, OllamaProfile } from "../embedding/profiles.js";
 import { InvalidArgumentError } from "../errors.js";
+import type { GivenModel } from "../models/models.js";
 import type { EqualityFilter } from "../types.js";
 import type { Synonyms } from "../words/synonyms.js";
+
+/** What the host says about the model behind an embedder. */
+export type GivenProfile = Partial<EmbeddingProfile> & { model: string };
 
 /** Options of `TrainingIndex.initialize`. */
 export interface TrainingIndexOptions {
@@ -38,9 +42,9 @@ export interface TrainingIndexOptions {
   header?: TrainingHeader | undefined;
   /**
    * The model behind the embedder. Needed if the embedder has neither a `profile` nor a model name. The index puts
-   * prefixes given here before the texts.
+   * prefixes given here before the texts. For an index with several models a list with an entry for each of them.
    */
-  profile?: (Partial<EmbeddingProfile> & { model: string }) | undefined;
+  profile?: GivenProfile | readonly (GivenProfile | undefined)[] | undefined;
   /**
    * What words of a question are read as in modes `text` and `hybrid`: each key, a single word, is replaced by its value. A value that
    * names the word again keeps it: `{ vc: "você", celular: "celular telefone" }`. Case and accents do not matter; texts are stored as
@@ -83,19 +87,55 @@ const PROFILE = namesOfProperties<OllamaProfile>({
  * @throws {@link InvalidArgumentError}
  */
 export function checkIndexOptions(embeddings: unknown, options: unknown): void {
-  if (!isEmbeddings(embeddings)) {
-    const problem = isPromise(embeddings)
-      ? "is a promise: await it first"
-      : "must be LangChain Embeddings, given before the options: initialize(embeddings, { pool })";
-    throw new InvalidArgumentError("embeddings", problem);
+  if (Array.isArray(embeddings) && embeddings.length === 0) {
+    throw new InvalidArgumentError(
+      "embeddings",
+      "must have at least one model: initialize([oldModel, newModel], { pool })",
+    );
   }
+  for (const given of Array.isArray(embeddings) ? (embeddings as unknown[]) : [embeddings]) checkEmbeddings(given);
   if (isPool(options)) {
     throw new InvalidArgumentError("options", "must be an object with the pool: initialize(embeddings, { pool })");
   }
   checkNames(options, INDEX_OPTIONS, "TrainingIndex.initialize");
   const { hnsw, profile } = (options ?? {}) as Partial<TrainingIndexOptions>;
   checkNames(hnsw, INDEX_HNSW, "TrainingIndex.initialize", "hnsw");
-  checkNames(profile, PROFILE, "TrainingIndex.initialize", "profile");
+  const several = Array.isArray(embeddings);
+  if (several ? profile !== undefined && !Array.isArray(profile) : Array.isArray(profile)) {
+    throw new InvalidArgumentError(
+      "profile",
+      several ? "must be a list with an entry for each model" : "can be a list only with a list of models",
+    );
+  }
+  for (const given of Array.isArray(profile) ? profile : [profile]) {
+    checkNames(given, PROFILE, "TrainingIndex.initialize", "profile");
+  }
+}
+
+/** @throws {@link InvalidArgumentError} */
+function checkEmbeddings(embeddings: unknown): void {
+  if (!isEmbeddings(embeddings)) {
+    const problem = isPromise(embeddings)
+      ? "is a promise: await it first"
+      : "must be LangChain Embeddings, given before the options: initialize(embeddings, { pool })";
+    throw new InvalidArgumentError("embeddings", problem);
+  }
+}
+
+/** Each embedder with what the host says about its model. */
+export function givenModels(
+  embeddings: EmbeddingsInterface | readonly EmbeddingsInterface[],
+  profile: TrainingIndexOptions["profile"],
+): GivenModel[] {
+  const profiles = isList(profile) ? profile : [profile];
+  return (isList(embeddings) ? embeddings : [embeddings]).map((given, place) => ({
+    embeddings: given,
+    profile: profiles[place],
+  }));
+}
+
+function isList<T>(given: T | readonly T[]): given is readonly T[] {
+  return Array.isArray(given);
 }
 
 function isPool(value: unknown): boolean {

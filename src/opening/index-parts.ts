@@ -1,26 +1,26 @@
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import { checkFunction, checkInteger } from "../calls/checks.js";
-import { Chunker } from "../chunking/chunker.js";
 import { Indexer } from "../writing/indexer.js";
-import { openIndex, type OpenIndex } from "./open-index.js";
-import { refuseOtherModel } from "./model-mismatch.js";
+import { checkSchema } from "./check-schema.js";
+import { Models } from "../models/models.js";
 import { notifier, type Notify } from "../calls/notices.js";
 import { Exporter } from "../exporting/exporter.js";
 import { Importer } from "../exporting/importer.js";
 import { Reader } from "../inspecting/reader.js";
-import { checkIndexOptions, checkSplitter, type TrainingIndexOptions } from "./index-options.js";
+import { checkIndexOptions, checkSplitter, givenModels, type TrainingIndexOptions } from "./index-options.js";
 import { DEFAULT_EF_SEARCH, MAX_K } from "../searching/search-options.js";
 import { checkPool } from "../calls/host-database.js";
 import { Reconciler } from "../reconciling/reconciler.js";
 import { Remover } from "../writing/remover.js";
 import { Searcher } from "../searching/searcher.js";
+import { Switcher } from "../switching/switcher.js";
+import type { Splitter } from "../chunking/splitter.js";
 import { TicketOrder } from "../writing/ticket-order.js";
 import { boundedPool, type BoundedPool } from "../postgres/bounded-database.js";
 import { narrowedFilter, openingFilter, type IndexFilter } from "../filtering/index-filter.js";
 import { quoteIdentifier } from "../postgres/identifiers.js";
 import { DEFAULT_SCHEMA, type Layout } from "../schema/layout.js";
 import { NamedStatements } from "../postgres/named-statements.js";
-import { claimOf } from "../storing/profile-claim.js";
 import { KnownSchema } from "../schema/known-schema.js";
 import { checkSequence } from "../storing/ticket-sequence.js";
 import type { WriteTarget } from "../storing/write-target.js";
@@ -30,19 +30,19 @@ import type { TrainingHeader } from "../chunking/training-input.js";
 import type { Filter } from "../types.js";
 
 /** The parts that an index shares with those that are narrowed from it. */
-interface SharedParts extends OpenIndex {
-  embeddings: EmbeddingsInterface;
+interface SharedParts {
+  models: Models;
   /** The host's pool, with bounded waits. */
   pool: BoundedPool;
   header: TrainingHeader | undefined;
   knownSchema: KnownSchema;
   statements: NamedStatements;
-  chunker: Chunker;
   /** Orders the calls of this process, whatever filter their index has. */
   ticketOrder: TicketOrder;
   offeredWords: OfferedWords;
   /** The default `efSearch`. */
   efSearch: number;
+  splitter: Splitter | undefined;
   synonyms: CompiledSynonyms | undefined;
   /** Reports a fallback to the host. */
   notify: Notify;
@@ -61,6 +61,7 @@ export interface IndexParts extends SharedParts {
   reader: Reader;
   exporter: Exporter;
   importer: Importer;
+  switcher: Switcher;
 }
 
 /**
@@ -69,7 +70,10 @@ export interface IndexParts extends SharedParts {
  * @throws {@link InvalidArgumentError} before the database is asked
  * @throws {@link SchemaError} | {@link DatabaseError}
  */
-export async function openParts(embeddings: EmbeddingsInterface, options: TrainingIndexOptions): Promise<IndexParts> {
+export async function openParts(
+  embeddings: EmbeddingsInterface | readonly EmbeddingsInterface[],
+  options: TrainingIndexOptions,
+): Promise<IndexParts> {
   checkIndexOptions(embeddings, options);
   const hostPool = checkPool((options as TrainingIndexOptions | undefined)?.pool);
   const schema = options.schema ?? DEFAULT_SCHEMA;
@@ -82,29 +86,26 @@ export async function openParts(embeddings: EmbeddingsInterface, options: Traini
   const notify = notifier(checkFunction("onNotice", options.onNotice));
   const pool = boundedPool(hostPool, {}, notify);
 
-  const open = await openIndex(embeddings, pool, schema, options.profile, notify);
-  const { profileId, profile } = open;
+  await checkSchema(pool, schema);
+  const models = new Models({ given: givenModels(embeddings, options.profile), splitter, notify });
   const knownSchema = new KnownSchema({
     database: pool,
     schema,
-    profileId,
-    own: profile,
-    check: (state, database) => refuseOtherModel(database, state, profile),
+    choose: (state, database) => models.choose(state, database),
     notify,
   });
   await knownSchema.current(); // now, so that the first search is a single statement like later ones
   await checkSequence(pool, knownSchema.layout, notify);
   const statements = new NamedStatements(pool, notify);
   const shared: SharedParts = {
-    ...open,
-    embeddings,
+    models,
     pool,
     header,
+    splitter,
     knownSchema,
     statements,
     offeredWords: new OfferedWords({ statements, knownSchema }),
     synonyms,
-    chunker: new Chunker(splitter, profile),
     ticketOrder: new TicketOrder(),
     efSearch,
     notify,
@@ -123,9 +124,8 @@ export function narrowedParts(parts: IndexParts, filter: Filter): IndexParts {
 
 /** Makes the parts that depend on the filter. */
 function connect(shared: SharedParts, filter: IndexFilter): IndexParts {
-  const { pool, profile, embedder, header, knownSchema, statements, offeredWords, chunker, ticketOrder } = shared;
-  const { efSearch, synonyms, notify } = shared;
-  const { dimensions } = profile;
+  const { pool, models, header, knownSchema, statements, offeredWords, ticketOrder } = shared;
+  const { efSearch, synonyms, splitter, notify } = shared;
   const target: WriteTarget = {
     get layout() {
       return knownSchema.layout;
@@ -134,10 +134,9 @@ function connect(shared: SharedParts, filter: IndexFilter): IndexParts {
       return knownSchema.vectorOid;
     },
     scope: filter.scope,
-    claim: claimOf(profile),
   };
   const connection = { statements, knownSchema, notify };
-  const writing = { pool, connection, target, embedder, chunker, offeredWords, ticketOrder, notify };
+  const writing = { pool, connection, target, models, offeredWords, ticketOrder, notify };
   const indexer = new Indexer(writing);
   const remover = new Remover({ pool, target, ticketOrder, notify, knownSchema });
   return {
@@ -149,33 +148,23 @@ function connect(shared: SharedParts, filter: IndexFilter): IndexParts {
     indexer,
     remover,
     reconciler: new Reconciler({
-      ...{
-        pool,
-        statements,
-        knownSchema,
-        target,
-        indexer,
-        remover,
-        embedder,
-        chunker,
-        ticketOrder,
-        notify,
-        dimensions,
-      },
+      ...{ pool, statements, knownSchema, target, indexer, remover, models, ticketOrder, notify },
       filter: filter.condition,
       hasHeader: header !== undefined,
     }),
     searcher: new Searcher({
-      ...{ statements, knownSchema, dimensions, embedder, efSearch, synonyms, notify },
+      ...{ statements, knownSchema, models, efSearch, synonyms, notify },
       filter: filter.condition,
     }),
     reader: new Reader({ statements, knownSchema, filter: filter.condition }),
     exporter: new Exporter({ pool, knownSchema, filter: filter.condition }),
-    importer: new Importer({ ...writing, knownSchema, remover, profile, scope: filter.scope }),
+    importer: new Importer({ ...writing, knownSchema, remover, scope: filter.scope }),
+    switcher: new Switcher({ pool, knownSchema, models, splitter, header, notify }),
   };
 }
 
 /** The fields that `console.log` shows of an index. */
-export function shownParts({ layout: { schema, idType }, profile: { model, dimensions } }: IndexParts): object {
+export function shownParts({ layout: { schema, idType }, models, knownSchema }: IndexParts): object {
+  const { model, dimensions } = models.of(knownSchema.latest).profile;
   return { schema, model, dimensions, idType };
 }

@@ -4,7 +4,14 @@ import { hostClient } from "./host-client.js";
 import { withName, type StatementName } from "./statement-names.js";
 import type { DatabasePool, Queryable } from "../calls/host-database.js";
 
-export { DATA_EXCEPTION, isSchemaChange, sqlStateOf, translateError } from "./error-table.js";
+export {
+  DATA_EXCEPTION,
+  isSchemaChange,
+  profileRetired,
+  PROFILE_RETIRED_STATE,
+  sqlStateOf,
+  translateError,
+} from "./error-table.js";
 export type { DatabaseClient, DatabasePool, Queryable } from "../calls/host-database.js";
 
 /** A number in a row. A host's type parsers may turn numbers into strings, so read it with `Number()`. */

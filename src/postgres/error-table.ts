@@ -21,6 +21,8 @@ const MISSING: Verdict = { code: "SCHEMA_MISSING", retryable: false };
  */
 export const DATA_EXCEPTION = "22000";
 const INSUFFICIENT_PRIVILEGE = "42501";
+/** The SQLSTATE of the trigger that refuses writes to the tables of a retired profile; see `switching/`. */
+export const PROFILE_RETIRED_STATE = "TIX01";
 
 /**
  * By SQLSTATE, or by its class (the first two characters). All others are {@link FAILED}.
@@ -157,6 +159,7 @@ export function translateError(error: unknown): TrainingIndexError {
   const sqlState = sqlStateOf(error);
   if (sqlState === undefined) return translateConnectionError(error);
   if (sqlState === INSUFFICIENT_PRIVILEGE) return translatePrivilegeError(error);
+  if (sqlState === PROFILE_RETIRED_STATE) return profileRetired(error);
   const verdict = verdictOf(sqlState, error);
   if (verdict === MISSING) {
     return new SchemaError(
@@ -174,6 +177,16 @@ export function translateError(error: unknown): TrainingIndexError {
     sqlState,
     cause: error,
   });
+}
+
+/** The error of a call that works with another embedding model than the one that is in use now. */
+export function profileRetired(cause?: unknown, used = "another embedding model"): SchemaError {
+  return new SchemaError(
+    "PROFILE_RETIRED",
+    `The index was switched to ${used}, so nothing was read or stored: repeat the call in a process that has it, ` +
+      "TrainingIndex.initialize([oldModel, newModel], { pool })",
+    cause,
+  );
 }
 
 function verdictOf(sqlState: string, error: unknown): Verdict {

@@ -55,6 +55,12 @@ export const STATEMENT_NAMES = {
   "check-vectors": "reads vectors, to compare them with their texts",
   "read-profile-tables": "finds tables of profiles that are not in use",
   "sample-chunks": "chooses stored vectors as questions for recall",
+  // Switching the model
+  "switch-model": "creates, activates or drops the tables of an embedding model",
+  "read-switch": "reads what a switch of the model has done, and what it has to do",
+  "claim-trainings": "takes trainings that a switch of the model builds next",
+  "build-trainings": "reads and writes trainings for the new embedding model",
+  "check-switch": "compares the new embedding model with the one in use",
   // Migrations and index builds
   migrate: "creates or changes the schema",
   "fill-words": "stores the words of chunks that are older than text search",

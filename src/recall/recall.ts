@@ -1,6 +1,7 @@
 import { withTimeLimit } from "../calls/time-limit.js";
 import { throwIfAborted } from "../errors.js";
 import { decodeVector } from "../postgres/codec.js";
+import { profileRetired } from "../postgres/database.js";
 import { isLarge } from "../schema/known-schema.js";
 import type { FoundChunk } from "../searching/hits.js";
 import type { Searcher } from "../searching/searcher.js";
@@ -55,7 +56,14 @@ interface Measures {
  */
 export async function measureRecall(searcher: Searcher, checked: CheckedRecall): Promise<RecallReport> {
   return withTimeLimit(checked, async (signal) => {
-    const read = <T>(work: (target: SearchTarget) => Promise<T>): Promise<T> => searcher.read({ signal }, work);
+    let profileId: number | undefined;
+    const read = <T>(work: (target: SearchTarget) => Promise<T>): Promise<T> =>
+      searcher.read({ signal }, async (target) => {
+        // Vectors of the model before are no questions for the one in use now.
+        profileId ??= target.state.layout.profileId;
+        if (target.state.layout.profileId !== profileId) throw profileRetired();
+        return work(target);
+      });
     const started = performance.now();
     const questions = await read((target) => readQuestions(target, checked));
     const { idType, scan } = await read(({ state }) =>

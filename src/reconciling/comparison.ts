@@ -1,5 +1,6 @@
 import { hashOf, planChunks, type ChunkPlan } from "../chunking/chunk-plan.js";
 import { findDamage, hasOwnHash, type Damage } from "./damage.js";
+import type { Model } from "../models/models.js";
 import type { ReconcileParts } from "./reconciler.js";
 import type { SourceItem } from "./source-items.js";
 import {
@@ -19,6 +20,7 @@ import type { SampledChunk, VectorSample } from "./vector-sample.js";
 export interface ComparisonSettings {
   read: Read;
   sample: VectorSample;
+  model: Model;
   /** Trainings with a higher ticket are newer than the run, and are not judged. */
   ticket: string | null;
   signal: AbortSignal | undefined;
@@ -60,7 +62,7 @@ export class Comparison {
     let unsettled = items;
     if (!sample.isChoosing) {
       const expected = items.map((item) => expectedRows(item, plans.get(item)));
-      const found = await findUnsettled(rows, items, expected, this.#parts.dimensions);
+      const found = await findUnsettled(rows, items, expected, this.#settings.model.profile.dimensions);
       const itemsAt = (places: readonly number[]): SourceItem[] => places.flatMap((place) => items[place] ?? []);
       if (found.missing.length > 0) {
         yield itemsAt(found.missing).map((item) => ({ item, isMissing: true, isStale: false, damage: NO_DAMAGE }));
@@ -80,7 +82,7 @@ export class Comparison {
   async #planAll(items: readonly SourceItem[]): Promise<Map<SourceItem, ChunkPlan>> {
     const plans = new Map<SourceItem, ChunkPlan>();
     for (const item of items) {
-      if (item.training) plans.set(item, await planChunks(item.training, this.#parts.chunker));
+      if (item.training) plans.set(item, await planChunks(item.training, this.#settings.model.chunker));
     }
     return plans;
   }
@@ -97,7 +99,7 @@ export class Comparison {
     }
     const isSame = plan === undefined || plan.fingerprint === stored.fingerprint;
     const damage = findDamage(stored, {
-      dimensions: this.#parts.dimensions,
+      dimensions: this.#settings.model.profile.dimensions,
       training: isSame ? item.training : undefined,
       header: isSame ? this.#headerOf(item) : this.#unknownHeader,
       isHashOfVector: ({ id }) => givenVectors.has(JSON.stringify([item.key, id])),

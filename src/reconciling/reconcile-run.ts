@@ -1,6 +1,8 @@
 import { runHostCode } from "../calls/host-code.js";
 import { readSource } from "../calls/source.js";
 import { InvalidArgumentError, throwIfAborted } from "../errors.js";
+import type { Model } from "../models/models.js";
+import { profileRetired } from "../postgres/database.js";
 import type { StatementName } from "../postgres/statement-names.js";
 import { removeLeftovers } from "../storing/removal.js";
 import { decodeTrainingId } from "../schema/training-id.js";
@@ -58,18 +60,24 @@ export class ReconcileRun {
   readonly #ids = new IdSet();
   readonly #sample: VectorSample;
   readonly #comparison: Comparison;
+  /** The model and the profile when the run began: it ends when the index is switched to others. */
+  readonly #model: Model;
+  readonly #profileId: number;
   readonly #repairs: Repairs | undefined;
   #phase: ReconcileProgress["phase"] = "listing";
   #stored = 0;
   #deleted = 0;
 
   constructor(parts: ReconcileParts, settings: RunSettings) {
-    const { indexer, embedder } = parts;
+    const { indexer, models, knownSchema } = parts;
     const { ticket, repairs, signal, sample = 0 } = settings;
     this.#parts = parts;
     this.#settings = settings;
-    this.#sample = new VectorSample(embedder, this.#read, sample);
-    this.#comparison = new Comparison(parts, { read: this.#read, sample: this.#sample, ticket, signal });
+    const model = models.of(knownSchema.latest);
+    this.#model = model;
+    this.#profileId = knownSchema.layout.profileId;
+    this.#sample = new VectorSample(model.embedder, this.#read, sample);
+    this.#comparison = new Comparison(parts, { read: this.#read, sample: this.#sample, model, ticket, signal });
     this.#repairs = repairs && ticket !== null ? new Repairs(indexer, ticket, signal) : undefined;
   }
 
@@ -250,9 +258,11 @@ export class ReconcileRun {
   ): Promise<Row[]> => {
     const { signal } = this.#settings;
     throwIfAborted(signal);
-    return readCurrent(this.#parts, { signal }, (statements, state) =>
-      statements.query<Row>(name, textFor(state.layout), values, { keepsPlan: suitsAnyValue && isLarge(state) }),
-    );
+    return readCurrent(this.#parts, { signal }, (statements, state) => {
+      const { models } = this.#parts;
+      if (models.of(state) !== this.#model || state.layout.profileId !== this.#profileId) throw profileRetired();
+      return statements.query<Row>(name, textFor(state.layout), values, { keepsPlan: suitsAnyValue && isLarge(state) });
+    });
   };
 
   #idOf(key: string): TrainingId {

@@ -1,8 +1,7 @@
 import { checkIterable } from "../calls/checks.js";
 import type { Notify } from "../calls/notices.js";
 import { withTimeLimit } from "../calls/time-limit.js";
-import type { Chunker } from "../chunking/chunker.js";
-import type { Embedder } from "../embedding/embedder.js";
+import type { Models } from "../models/models.js";
 import type { Condition } from "../filtering/condition.js";
 import type { BoundedPool } from "../postgres/bounded-database.js";
 import type { NamedStatements } from "../postgres/named-statements.js";
@@ -30,12 +29,9 @@ export interface ReconcileParts {
   target: WriteTarget;
   indexer: Indexer;
   remover: Remover;
-  embedder: Embedder;
-  chunker: Chunker;
+  models: Models;
   ticketOrder: TicketOrder;
   notify: Notify;
-  /** Of a vector. */
-  dimensions: number;
   /** Whether something is embedded above each chunk. */
   hasHeader: boolean;
 }

@@ -2,7 +2,7 @@ import { SchemaError } from "../errors.js";
 import type { IdType } from "../types.js";
 import { query, type HostNumber, type Queryable } from "../postgres/database.js";
 import { quoteIdentifier } from "../postgres/identifiers.js";
-import { SCHEMA_VERSION } from "./layout.js";
+import { FIRST_PROFILE_ID, SCHEMA_VERSION } from "./layout.js";
 import { textSearchLanguages, type TextSearchLanguage } from "./lexemes.js";
 import { READ_SETTINGS, type Settings } from "../postgres/settings.js";
 import { idTypeOf } from "./training-id.js";
@@ -21,6 +21,8 @@ export interface InstalledExtension {
 
 /** What the system catalogs say about a schema. Can be read before the schema is migrated. */
 export interface Catalog extends VectorIndexes {
+  /** The profile whose vector indexes these are. */
+  profileId: number;
   extension: InstalledExtension | undefined;
   schemaExists: boolean;
   migrated: boolean;
@@ -60,11 +62,14 @@ LEFT JOIN pg_catalog.pg_namespace en ON en.oid = e.extnamespace
 LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = $1
 LEFT JOIN pg_catalog.pg_class m ON m.relnamespace = n.oid AND m.relname = 'migration'`;
 
-/** @param profileId - the profile whose vector indexes are read */
-export async function readCatalog(database: Queryable, schema: string, profileId: number): Promise<Catalog> {
+/** @param given - the profile whose vector indexes are read. Default: the active one */
+export async function readCatalog(database: Queryable, schema: string, given?: number): Promise<Catalog> {
   const [row] = await query<CatalogRow>(database, "read-catalog", READ_CATALOG, [schema]);
   if (!row) throw new SchemaError("SCHEMA_MISSING", "The system catalogs of the database could not be read");
+  const hasProfile = row.has_profile === "true";
+  const profileId = given ?? (hasProfile ? await readActiveId(database, schema) : FIRST_PROFILE_ID);
   return {
+    profileId,
     extension:
       row.extension_version === null || row.extension_schema === null
         ? undefined
@@ -77,8 +82,19 @@ export async function readCatalog(database: Queryable, schema: string, profileId
     migrated: row.migrated === "true",
     idType: idTypeOf(row.id_type),
     settings: JSON.parse(row.settings) as Settings,
-    ...(await readVectorIndexes(database, schema, profileId, row.has_profile === "true")),
+    ...(await readVectorIndexes(database, schema, profileId, hasProfile)),
   };
+}
+
+/** The id of the active profile; that of the first one if there is none. The table of profiles must exist. */
+export async function readActiveId(database: Queryable, schema: string): Promise<number> {
+  const profile = `${quoteIdentifier(schema, "schema")}.profile`;
+  const [row] = await query<{ id: HostNumber }>(
+    database,
+    "read-profile",
+    `SELECT id::text AS id FROM ${profile} WHERE status = 'active'`,
+  );
+  return Number(row?.id ?? FIRST_PROFILE_ID);
 }
 
 /** Whether a pgvector version is at least `minimum`. Suffixes that are not numbers, as in `0.8.0-yb-1.0`, are ignored. */

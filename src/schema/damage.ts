@@ -1,7 +1,7 @@
 import { SchemaError } from "../errors.js";
 import { readActiveProfile, type ActiveProfile } from "./catalog.js";
 import { query, type Queryable } from "../postgres/database.js";
-import { SCHEMA_VERSION } from "./layout.js";
+import { chunkTable, FIRST_PROFILE_ID, indexedTable, SCHEMA_VERSION } from "./layout.js";
 
 /** The kinds of parts that a schema consists of. */
 export type PartKind = "extension" | "table" | "sequence" | "column" | "primary key" | "foreign key" | "index" | "row";
@@ -12,7 +12,7 @@ export interface Part {
   name: string;
 }
 
-/** The columns of each table. A column that was added after version 1 has the version that added it. */
+/** The columns of each table; `chunk` and `indexed` are those of the active profile. A column that was added after version 1 has the version that added it. */
 const COLUMNS: Readonly<Record<string, readonly (string | readonly [column: string, since: number])[]>> = {
   training: [
     ...["id", "ticket", "content_ticket", "revision", "barrier", "metadata", "deleted_at", "updated_at"],
@@ -25,12 +25,14 @@ const COLUMNS: Readonly<Record<string, readonly (string | readonly [column: stri
     ["text_search", 4],
     ["words_filled_at", 6],
   ],
-  indexed_1: ["training_id", "fingerprint", "splitter", "chunk_ids", "starts", "ends"],
-  chunk_1: ["training_id", "id", "content", "metadata", "content_hash", "embedding"],
+  indexed: ["training_id", "fingerprint", "splitter", "chunk_ids", "starts", "ends"],
+  chunk: ["training_id", "id", "content", "metadata", "content_hash", "embedding"],
   migration: ["version", "name", "breaking"],
 };
 
-const INDEXES = ["training_deleted", "profile_active", "chunk_1_id", "chunk_1_metadata"];
+const INDEXES = ["training_deleted", "profile_active"];
+/** Those of the chunks of the active profile, without its id. */
+const CHUNK_INDEXES = ["id", "metadata"];
 /** The parts of the table of words, since version 6. */
 const WORDS: readonly Part[] = [
   { kind: "table", name: "word" },
@@ -39,11 +41,6 @@ const WORDS: readonly Part[] = [
   { kind: "column", name: "word.offered_at" },
   { kind: "index", name: "word_word" },
   { kind: "index", name: "word_fragments" },
-];
-/** The parts that only a schema with text search has. */
-const TEXT_SEARCH: readonly Part[] = [
-  { kind: "column", name: "chunk_1.lexemes" },
-  { kind: "index", name: "chunk_1_lexemes" },
 ];
 
 const READ_PARTS = `
@@ -72,9 +69,11 @@ async function readParts(database: Queryable, schema: string): Promise<Set<strin
  *
  * @param version - the highest recorded migration; 0 if none is recorded
  */
-function missingParts(parts: ReadonlySet<string>, version: number): Part[] {
+function missingParts(parts: ReadonlySet<string>, version: number, profileId: number): Part[] {
   const lacks = (part: Part): boolean => !parts.has(nameOf(part));
-  const tables = Object.keys(COLUMNS).map((name): Part => ({ kind: "table", name }));
+  const columnsOf = Object.entries(COLUMNS).map(([table, names]) => [tableOf(table, profileId), names] as const);
+  const [chunk, indexed] = [chunkTable(profileId), indexedTable(profileId)];
+  const tables = columnsOf.map(([name]): Part => ({ kind: "table", name }));
   if (version === 0) {
     const own = tables.filter(({ name }) => name !== "migration" && name !== "training");
     // Another application may have a table `training`, but hardly all of the other names.
@@ -83,7 +82,7 @@ function missingParts(parts: ReadonlySet<string>, version: number): Part[] {
     return [lacks(migration) ? migration : { kind: "row", name: "migration" }];
   }
   const known = Math.min(version, SCHEMA_VERSION);
-  const columns = Object.entries(COLUMNS).flatMap(([table, names]) =>
+  const columns = columnsOf.flatMap(([table, names]) =>
     names.flatMap((given): Part[] => {
       const [name, since] = typeof given === "string" ? [given, 1] : given;
       // Columns of a missing table are not listed.
@@ -93,24 +92,35 @@ function missingParts(parts: ReadonlySet<string>, version: number): Part[] {
   );
   const keyed = (kind: PartKind, names: string[]): Part[] =>
     names.filter((name) => !lacks({ kind: "table", name })).map((name) => ({ kind, name }));
-  const indexes = INDEXES.filter(
-    (name) => !lacks({ kind: "table", name: name.replace(/_(deleted|active|id|metadata)$/, "") }),
-  );
+  const indexes = [
+    ...INDEXES.filter((name) => !lacks({ kind: "table", name: name.replace(/_(deleted|active)$/, "") })),
+    ...(lacks({ kind: "table", name: chunk }) ? [] : CHUNK_INDEXES.map((name) => `${chunk}_${name}`)),
+  ];
   return [
     { kind: "extension" as const, name: "vector" },
     ...tables,
     { kind: "sequence" as const, name: "ticket" },
     ...columns,
-    ...keyed("primary key", ["training", "profile", "indexed_1", "chunk_1"]),
-    ...keyed("foreign key", ["indexed_1", "chunk_1"]),
+    ...keyed("primary key", ["training", "profile", indexed, chunk]),
+    ...keyed("foreign key", [indexed, chunk]),
     ...indexes.map((name): Part => ({ kind: "index", name })),
     ...(known < 6 ? [] : WORDS.filter(({ kind }) => kind === "table" || !lacks({ kind: "table", name: "word" }))),
   ].filter(lacks);
 }
 
+function tableOf(name: string, profileId: number): string {
+  if (name === "chunk") return chunkTable(profileId);
+  return name === "indexed" ? indexedTable(profileId) : name;
+}
+
 /** The missing parts of text search. Only for a schema whose profile has a language of text search. */
-function missingTextSearch(parts: ReadonlySet<string>): Part[] {
-  return TEXT_SEARCH.filter((part) => !parts.has(nameOf(part)));
+function missingTextSearch(parts: ReadonlySet<string>, profileId: number): Part[] {
+  const chunk = chunkTable(profileId);
+  const wanted: readonly Part[] = [
+    { kind: "column", name: `${chunk}.lexemes` },
+    { kind: "index", name: `${chunk}_lexemes` },
+  ];
+  return wanted.filter((part) => !parts.has(nameOf(part)));
 }
 
 /** Whether the loss of a part only makes searches slower. */
@@ -123,6 +133,8 @@ export interface Damage {
   missing: Part[];
   /** `undefined` if there is none or it cannot be read. */
   active: ActiveProfile | undefined;
+  /** Whose tables were looked at: the active profile, or without one the first. */
+  profileId: number;
 }
 
 /**
@@ -132,15 +144,17 @@ export interface Damage {
  */
 export async function readDamage(client: Queryable, schema: string, version: number): Promise<Damage> {
   const parts = await readParts(client, schema);
-  const missing = missingParts(parts, version);
-  if (version === 0) return { missing, active: undefined };
-  const isReadable = !missing.some(
-    ({ kind, name }) => name === "profile" || (kind === "column" && name.startsWith("profile.")),
-  );
+  const isAboutProfile = ({ kind, name }: Part): boolean =>
+    name === "profile" || (kind === "column" && name.startsWith("profile."));
+  const isReadable = version > 0 && !missingParts(parts, version, FIRST_PROFILE_ID).some(isAboutProfile);
   const active = isReadable ? await readActiveProfile(client, schema) : undefined;
+  const profileId = active?.id ?? FIRST_PROFILE_ID;
+  const missing = missingParts(parts, version, profileId);
   if (isReadable && !active) missing.push({ kind: "row", name: "profile" });
-  if (active?.textSearch !== undefined && parts.has("table chunk_1")) missing.push(...missingTextSearch(parts));
-  return { missing, active };
+  if (active?.textSearch !== undefined && parts.has(`table ${chunkTable(profileId)}`)) {
+    missing.push(...missingTextSearch(parts, profileId));
+  }
+  return { missing, active, profileId };
 }
 
 /** The name of a part in messages and `migrationStatus`: `column training.ticket`. */

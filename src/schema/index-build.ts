@@ -3,6 +3,7 @@ import { DatabaseError, InvalidArgumentError, SchemaError } from "../errors.js";
 import { isVersionAtLeast, requireActiveProfile, readCatalog } from "./catalog.js";
 import { inTransaction, query, sqlStateOf, type DatabasePool, type Queryable } from "../postgres/database.js";
 import { chunkTable, namesOf, type Layout } from "./layout.js";
+import { readProfiles } from "./profiles.js";
 import { liftTimeouts, withoutTimeouts } from "../postgres/timeouts.js";
 import { boundedPool } from "../postgres/bounded-database.js";
 import { readVectorIndexes, type VectorIndexes } from "./vector-index-catalog.js";
@@ -43,9 +44,10 @@ END $$`;
  *
  * @throws {@link InvalidArgumentError} if the profile has chunks and a valid index, and `rebuild` is false
  * @throws {@link SchemaError} if the role does not own the tables; nothing has changed then
- * @throws {@link DatabaseError} with the code CONFLICT if another session is building the index
+ * @throws {@link DatabaseError} with the code CONFLICT if another session is building the index, or the model is being switched
  */
 export async function dropBeforeLoad(pool: DatabasePool, layout: Layout, rebuild: boolean): Promise<void> {
+  await refuseDuringSwitch(pool, layout);
   const indexes = await readVectorIndexes(pool, layout.schema, layout.profileId);
   const { vectorIndex, vectorIndexStates: states } = indexes;
   if (vectorIndexTypes.some((type) => states[type] === "building")) {
@@ -107,6 +109,16 @@ export async function buildAfterLoad(pool: DatabasePool, layout: Layout, setting
 export async function analyzeAfterLoad(pool: Queryable, layout: Layout): Promise<void> {
   const { chunk, indexed } = namesOf(layout);
   await query(pool, "analyze", `ANALYZE ${chunk}, ${indexed}`);
+}
+
+async function refuseDuringSwitch(pool: Queryable, { schema }: Layout): Promise<void> {
+  const building = (await readProfiles(pool, schema)).find(({ state }) => state === "building");
+  if (!building) return;
+  throw new DatabaseError(
+    `The index is being switched to the model ${JSON.stringify(building.recorded?.model ?? "")}, so nothing can be loaded in bulk: use ` +
+      "upsertTrainings, or wait for the end of the switch",
+    { code: "CONFLICT", retryable: true },
+  );
 }
 
 async function drop(pool: DatabasePool, layout: Layout, type: VectorIndexType): Promise<void> {

@@ -7,6 +7,7 @@ import { hostClient } from "../postgres/host-client.js";
 import { mayBeSchemaChange, SchemaChanged } from "./schema-change.js";
 import {
   MIN_PAGES_OF_LARGE_TABLE,
+  forModel,
   isLarge,
   readSchemaState,
   type RecordedModel,
@@ -27,11 +28,8 @@ export interface KnownSchemaParts {
   /** Reads the catalogs. */
   database: Queryable;
   schema: string;
-  profileId: number;
-  /** The model of the open index. */
-  own?: RecordedModel;
-  /** Rejects if the index cannot work with the schema. */
-  check?: (state: SchemaState, database: Queryable) => Promise<void>;
+  /** The model with which the index works on the schema. Rejects if it cannot work with it. */
+  choose?: (state: SchemaState, database: Queryable) => Promise<RecordedModel>;
   /** Reports repeated work to the host. */
   notify?: Notify;
 }
@@ -83,6 +81,11 @@ export class KnownSchema {
   /** The oid of pgvector's type `vector`, as of the last read. */
   get vectorOid(): number {
     return this.#known.vectorOid;
+  }
+
+  /** The state as of the last read. Throws before the first read. */
+  get latest(): SchemaState {
+    return this.#known;
   }
 
   /** Whether the last read is still valid. */
@@ -205,10 +208,9 @@ export class KnownSchema {
   }
 
   async #read(database: Queryable): Promise<SchemaState> {
-    const { own, check } = this.#parts;
-    const state = await readSchemaState(database, this.#parts, own);
-    await check?.(state, database);
-    return state;
+    const { choose } = this.#parts;
+    const state = await readSchemaState(database, this.#parts);
+    return choose ? forModel(state, await choose(state, database)) : state;
   }
 
   #validForMs(state: SchemaState): number {

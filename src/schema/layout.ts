@@ -10,7 +10,7 @@ export function migrateCall(schema: string): string {
   return schema === DEFAULT_SCHEMA ? "migrate(pool)" : `migrate(pool, { schema: ${JSON.stringify(schema)} })`;
 }
 
-/** The profile whose tables the first migration creates. */
+/** The profile whose tables the first migration creates. Switches of the model create further ones. */
 export const FIRST_PROFILE_ID = 1;
 
 /** The schema version that this library's statements are written for: the last one in `migrations/list.ts`. */
@@ -31,6 +31,8 @@ export interface Layout {
 
 /** Names for SQL, all qualified and quoted: neither the host's `search_path` nor a hostile name affects statements. */
 export interface Names {
+  /** The profile whose tables `chunk` and `indexed` are. */
+  profileId: number;
   schema: string;
   ticket: string;
   migration: string;
@@ -40,6 +42,8 @@ export interface Names {
   chunk: string;
   /** The words of the chunks. */
   word: string;
+  /** Trainings whose chunks in the profile that is not active are not those of the stored version. It exists while there is one. */
+  behind: string;
   /** The type `vector`. */
   vector: string;
   /** The type `halfvec`. */
@@ -70,6 +74,7 @@ function makeNames({ schema, extensionSchema, profileId }: Omit<Layout, "idType"
   const own = quoteIdentifier(schema, "schema");
   const extension = quoteIdentifier(extensionSchema, "extensionSchema");
   return {
+    profileId,
     schema: own,
     ticket: `${own}.ticket`,
     migration: `${own}.migration`,
@@ -78,6 +83,7 @@ function makeNames({ schema, extensionSchema, profileId }: Omit<Layout, "idType"
     indexed: `${own}.${indexedTable(profileId)}`,
     chunk: `${own}.${chunkTable(profileId)}`,
     word: `${own}.word`,
+    behind: `${own}.behind`,
     vector: `${extension}.vector`,
     halfvec: `${extension}.halfvec`,
     binaryQuantize: `${extension}.binary_quantize`,
@@ -87,9 +93,12 @@ function makeNames({ schema, extensionSchema, profileId }: Omit<Layout, "idType"
   };
 }
 
+/** What the names of tables of chunks begin with; the profile's id follows. */
+export const CHUNK_PREFIX = "chunk_";
+
 /** The name of the table that holds a profile's chunks. */
 export function chunkTable(profileId: number): string {
-  return `chunk_${profileId}`;
+  return `${CHUNK_PREFIX}${profileId}`;
 }
 
 /** The name of the table with one row for each training that is indexed under a profile. */

@@ -1,4 +1,4 @@
-import { DatabaseError } from "../errors.js";
+import { DatabaseError, SchemaError } from "../errors.js";
 import { DATA_EXCEPTION, isSchemaChange, sqlStateOf } from "../postgres/database.js";
 
 /**
@@ -24,7 +24,12 @@ const INVALID_BINARY = "22P03";
  */
 export function mayBeSchemaChange(error: unknown): boolean {
   const state = sqlStateOf(error);
+  const isRetired = error instanceof SchemaError && error.code === "PROFILE_RETIRED";
   return (
-    error instanceof SchemaChanged || isSchemaChange(error) || state === DATA_EXCEPTION || state === INVALID_BINARY
+    error instanceof SchemaChanged ||
+    isRetired ||
+    isSchemaChange(error) ||
+    state === DATA_EXCEPTION ||
+    state === INVALID_BINARY
   );
 }

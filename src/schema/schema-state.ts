@@ -2,7 +2,7 @@ import { SchemaError } from "../errors.js";
 import type { IdType } from "../types.js";
 import { encodeTextArray } from "../postgres/codec.js";
 import { query, type Queryable } from "../postgres/database.js";
-import { chunkTable, namesOf, type Layout } from "./layout.js";
+import { CHUNK_PREFIX, FIRST_PROFILE_ID, namesOf, type Layout } from "./layout.js";
 import { textSearchLanguages } from "./lexemes.js";
 import { idTypeOf } from "./training-id.js";
 import { vectorIndexName, vectorIndexTypes, type VectorIndexType } from "./vector-index.js";
@@ -30,11 +30,15 @@ export interface SchemaState {
   pages: number;
   /** See {@link versionOf}. */
   version: string;
+  /** The version without the recorded model. */
+  unclaimedVersion: string;
   /**
    * The versions that statements accept, as a parameter: this one, with no recorded model or with the open index's own
    * model.
    */
   acceptedVersions: Buffer;
+  /** The model with which the open index works on this schema; `undefined` for a state that no index has chosen one for. */
+  own: RecordedModel | undefined;
 }
 
 /** From this size on the vector index is faster than comparing all chunks, and plans may be kept. */
@@ -47,24 +51,29 @@ export function isLarge({ pages }: Pick<SchemaState, "pages">): boolean {
 
 /**
  * SQL for one row with the `version` of a schema, which changes with everything that a search statement depends on. A
- * table that is created again gets another oid; one that is rewritten or truncated gets another file.
+ * table that is created again gets another oid; one that is rewritten or truncated gets another file. There is no row if the
+ * profile is not the active one: the model was switched.
  *
  * @param chunkOid - the oid of the chunk table. It is part of the text, so that no statement runs under a name that a
  * connection prepared before the table was created again.
  */
 export function versionOf(layout: Layout, chunkOid: number | string): string {
-  const { profileId } = layout;
-  return `SELECT pg_catalog.concat_ws(',', p.tableoid, pg_catalog.pg_relation_filenode(${chunkOid}::oid), p.dimensions,
-    p.text_search, p.model, p.query_prefix, p.document_prefix) AS version
-    FROM ${namesOf(layout).profile} p WHERE p.id = ${profileId}`;
+  return `SELECT ${versionColumn(chunkOid)} AS version
+    FROM ${namesOf(layout).profile} p WHERE p.id = ${layout.profileId} AND p.status = 'active'`;
+}
+
+function versionColumn(chunkOid: number | string): string {
+  return `pg_catalog.concat_ws(',', p.tableoid, pg_catalog.pg_relation_filenode(${chunkOid}::oid), p.dimensions,
+    p.text_search, p.model, p.query_prefix, p.document_prefix)`;
 }
 
 /** The last part of a version. Empty until the model is recorded. */
-function claimIn(model: string, queryPrefix: string | null, documentPrefix: string | null): string {
-  return [model, queryPrefix, documentPrefix].map((part) => (part === null ? "" : `,${part}`)).join("");
+function claimIn({ model, queryPrefix, documentPrefix }: RecordedModel): string {
+  return [model, queryPrefix, documentPrefix].map((part) => `,${part}`).join("");
 }
 
 interface StateRow {
+  profile_id: string;
   recorded: string;
   dimensions: string;
   model: string | null;
@@ -81,42 +90,37 @@ interface StateRow {
   version: string;
 }
 
-/** $1 schema, $2 the chunk table. */
+/** $1 schema. */
 function readState(layout: Layout): string {
   return `
-SELECT p.vector_index AS recorded, p.dimensions::text AS dimensions, p.model, p.query_prefix, p.document_prefix, p.text_search,
+SELECT p.id::text AS profile_id, p.vector_index AS recorded, p.dimensions::text AS dimensions, p.model, p.query_prefix, p.document_prefix, p.text_search,
   en.nspname::text AS extension_schema, t.oid::text AS vector_oid, c.oid::text AS chunk_oid, it.typname::text AS id_type,
   pg_catalog.pg_relation_size(c.oid)::text AS bytes, pg_catalog.current_setting('block_size') AS page,
   (SELECT pg_catalog.json_agg(ic.relname)::text FROM pg_catalog.pg_index i
     JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
     WHERE i.indrelid = c.oid AND i.indisvalid) AS indexes,
-  (${versionOf(layout, "c.oid")}) AS version
+  ${versionColumn("c.oid")} AS version
 FROM ${namesOf(layout).profile} p
 JOIN pg_catalog.pg_namespace n ON n.nspname = $1
-JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = $2
+JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = '${CHUNK_PREFIX}' || p.id::text
 JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = 'training_id' AND NOT a.attisdropped
 JOIN pg_catalog.pg_type it ON it.oid = a.atttypid
 JOIN pg_catalog.pg_extension e ON e.extname = 'vector'
 JOIN pg_catalog.pg_namespace en ON en.oid = e.extnamespace
 JOIN pg_catalog.pg_type t ON t.typnamespace = en.oid AND t.typname = 'vector'
-WHERE p.id = ${layout.profileId}`;
+WHERE p.status = 'active'`;
 }
 
 /**
- * Reads everything that statements depend on, in a single statement.
+ * Reads everything that statements depend on, in a single statement. The tables are those of the active profile.
  *
- * @param own - the model of the open index: recording this model does not count as a change of the schema
  * @throws {@link SchemaError} if parts of the schema are missing
  * @throws {@link DatabaseError}
  */
-export async function readSchemaState(
-  database: Queryable,
-  { schema, profileId }: { schema: string; profileId: number },
-  own?: RecordedModel,
-): Promise<SchemaState> {
-  // Not known yet; the statement depends neither on the type of ids nor on the schema of the extension.
-  const provisional: Layout = { schema, profileId, idType: "text", extensionSchema: "public" };
-  const [row] = await query<StateRow>(database, "read-schema", readState(provisional), [schema, chunkTable(profileId)]);
+export async function readSchemaState(database: Queryable, { schema }: { schema: string }): Promise<SchemaState> {
+  // Not known yet; the statement depends neither on the profile, nor on the type of ids, nor on the schema of the extension.
+  const provisional: Layout = { schema, profileId: FIRST_PROFILE_ID, idType: "text", extensionSchema: "public" };
+  const [row] = await query<StateRow>(database, "read-schema", readState(provisional), [schema]);
   const idType: IdType | undefined = row && idTypeOf(row.id_type);
   if (!row || !idType) {
     throw new SchemaError(
@@ -124,6 +128,7 @@ export async function readSchemaState(
       `Parts of schema ${JSON.stringify(schema)} are missing: migrationStatus(pool, { schema: ${JSON.stringify(schema)} }) says which`,
     );
   }
+  const profileId = Number(row.profile_id);
   const valid = new Set(JSON.parse(row.indexes ?? "[]") as string[]);
   const usable = vectorIndexTypes.filter((type) => valid.has(vectorIndexName(profileId, type)));
   const recorded =
@@ -134,11 +139,10 @@ export async function readSchemaState(
           queryPrefix: row.query_prefix ?? "",
           documentPrefix: row.document_prefix ?? "",
         };
-  const claim = row.model === null ? "" : claimIn(row.model, row.query_prefix, row.document_prefix);
-  const unclaimed = row.version.slice(0, row.version.length - claim.length);
-  const versions = new Set([unclaimed]);
-  if (own) versions.add(unclaimed + claimIn(own.model, own.queryPrefix, own.documentPrefix));
-  return {
+  const claim = [row.model, row.query_prefix, row.document_prefix]
+    .flatMap((part) => (part === null ? [] : `,${part}`))
+    .join("");
+  const state = {
     layout: {
       schema,
       profileId,
@@ -154,6 +158,16 @@ export async function readSchemaState(
     type: usable.find((type) => type === row.recorded) ?? usable.at(-1),
     pages: Number(row.bytes) / Number(row.page),
     version: row.version,
-    acceptedVersions: encodeTextArray([...versions]),
+    unclaimedVersion: row.version.slice(0, row.version.length - claim.length),
+    acceptedVersions: Buffer.alloc(0),
+    own: undefined,
   };
+  return forModel(state, undefined);
+}
+
+/** The state for an index that works with a model: recording this model does not count as a change of the schema. */
+export function forModel(state: SchemaState, own: RecordedModel | undefined): SchemaState {
+  const versions = new Set([state.unclaimedVersion]);
+  if (own) versions.add(state.unclaimedVersion + claimIn(own));
+  return { ...state, own, acceptedVersions: encodeTextArray([...versions]) };
 }

@@ -1,5 +1,5 @@
-import type { Embedder } from "../embedding/embedder.js";
 import { EmbeddingError, InvalidArgumentError, orAbort, throwIfAborted } from "../errors.js";
+import { profileRetired } from "../postgres/database.js";
 import { runHostCode } from "../calls/host-code.js";
 import { chooseDiverse } from "./marginal-relevance.js";
 import type { Notify } from "../calls/notices.js";
@@ -11,6 +11,7 @@ import { toTrainingHits, type Found, type FoundChunk } from "./hits.js";
 import { readCurrent } from "./current-statements.js";
 import type { NamedStatements } from "../postgres/named-statements.js";
 import { searchByVector, type SearchTarget } from "./vector-search.js";
+import { unknownModel, type Model, type Models } from "../models/models.js";
 import type { KnownSchema } from "../schema/known-schema.js";
 import { requireTextSearch, searchHybrid, searchText, searchTextOnly } from "./text-search.js";
 import { reranked, type CheckedRerank } from "./rerank.js";
@@ -23,9 +24,8 @@ import type { CompiledSynonyms } from "../words/synonyms.js";
 /** Dependencies of a {@link Searcher}. */
 export interface SearcherParts {
   statements: NamedStatements;
-  dimensions: number;
   knownSchema: KnownSchema;
-  embedder: Embedder;
+  models: Models;
   /** The index's own filter, compiled; `undefined` without one. */
   filter: Condition | undefined;
   /** The index's default `efSearch`. */
@@ -33,6 +33,19 @@ export interface SearcherParts {
   synonyms: CompiledSynonyms | undefined;
   /** Notifies the host of a fallback. */
   notify: Notify;
+}
+
+/** How often a query is embedded while the index is switched from model to model. */
+const MAX_ATTEMPTS = 3;
+
+/** Internal: the stored vectors are of another model than the vector of the query. */
+class OtherModel extends Error {
+  readonly model: Model;
+
+  constructor(model: Model) {
+    super();
+    this.model = model;
+  }
 }
 
 type Query = string | ArrayLike<number>;
@@ -80,8 +93,8 @@ export class Searcher {
   }
 
   #traceOf(query: Query, checked: CheckedSearch): SearchTrace {
-    const { knownSchema, embedder } = this.#parts;
-    return beginTrace(query, checked, { schema: knownSchema.layout.schema, model: embedder.model });
+    const { schema } = this.#parts.knownSchema.layout;
+    return beginTrace(query, checked, { schema, model: this.#model.profile.model });
   }
 
   async #find(query: Query, checked: CheckedSearch, call: CallOptions): Promise<Found[]> {
@@ -93,7 +106,7 @@ export class Searcher {
     checked: CheckedSearch & { rerank: CheckedRerank },
     call: CallOptions,
   ): Promise<Hit[]> {
-    const question = checkQuery(query, this.#parts.dimensions);
+    const question = checkQuery(query, this.#dimensions);
     if (typeof question !== "string") {
       throw new InvalidArgumentError("query", "must be a text with rerank: a vector has no words");
     }
@@ -117,15 +130,16 @@ export class Searcher {
 
   async #findChunks(query: Query, checked: CheckedSearch, call: CallOptions): Promise<FoundChunk[]> {
     const { k, mmr } = checked;
-    const vector = await this.#vectorOf(query, call.signal);
-    const wanted = { ...checked, k: mmr?.fetchK ?? k, vector };
-    const found = await this.read(call, (target) => searchByVector(target, wanted, mmr !== undefined));
-    const near = found.filter(({ hit }) => meetsThresholds(hit, checked));
-    return mmr ? chooseDiverse(vector, near, k, mmr.lambda, call.signal) : near;
+    return this.#readByVector(query, call, async (read, vector) => {
+      const wanted = { ...checked, k: mmr?.fetchK ?? k, vector };
+      const found = await read((target) => searchByVector(target, wanted, mmr !== undefined));
+      const near = found.filter(({ hit }) => meetsThresholds(hit, checked));
+      return mmr ? chooseDiverse(vector, near, k, mmr.lambda, call.signal) : near;
+    });
   }
 
   async #findByWords(query: Query, checked: CheckedSearch, call: CallOptions): Promise<Found[]> {
-    const question = checkQuery(query, this.#parts.dimensions);
+    const question = checkQuery(query, this.#dimensions);
     if (typeof question !== "string") {
       throw new InvalidArgumentError("query", `must be a text in mode ${checked.mode}: a vector has no words`);
     }
@@ -142,8 +156,9 @@ export class Searcher {
   async #findByBoth(search: CheckedSearch & { question: string }, call: CallOptions): Promise<Found<"hybrid">[]> {
     const { signal, onTextOnly } = call;
     try {
-      const vector = await this.#vectorOf(search.question, signal);
-      return await this.read(call, (target) => searchHybrid(target, { ...search, vector }));
+      return await this.#readByVector(search.question, call, (read, vector) =>
+        read((target) => searchHybrid(target, { ...search, vector })),
+      );
     } catch (error) {
       if (!onTextOnly || !EmbeddingError.is(error) || signal?.aborted) throw error;
       this.#parts.notify({
@@ -158,9 +173,51 @@ export class Searcher {
     }
   }
 
-  async #vectorOf(query: Query, signal: AbortSignal | undefined): Promise<Float32Array> {
-    const { dimensions, embedder } = this.#parts;
-    const given = checkQuery(query, dimensions);
+  /** The model in use, as far as this process knows. */
+  get #model(): Model {
+    const { models, knownSchema } = this.#parts;
+    return models.of(knownSchema.latest);
+  }
+
+  get #dimensions(): number {
+    return this.#model.profile.dimensions;
+  }
+
+  /**
+   * Embeds a query, and reads with its vector. If the index turns out to be switched to another model, embeds the query with that one,
+   * and reads again: vectors of two models are never compared.
+   */
+  async #readByVector<T>(
+    query: Query,
+    call: CallOptions,
+    find: (
+      read: <Found>(work: (target: SearchTarget) => Promise<Found>) => Promise<Found>,
+      vector: Float32Array,
+    ) => Promise<T>,
+  ): Promise<T> {
+    const { models } = this.#parts;
+    for (let attempt = 1, model = this.#model; ; attempt++) {
+      const vector = await this.#vectorOf(query, model, call.signal);
+      const read = <Found>(work: (target: SearchTarget) => Promise<Found>): Promise<Found> =>
+        this.read(call, async (target) => {
+          const needed = models.of(target.state);
+          if (needed !== model) throw new OtherModel(needed);
+          return work(target);
+        });
+      try {
+        return await find(read, vector);
+      } catch (error) {
+        if (!(error instanceof OtherModel) || typeof query !== "string" || attempt === MAX_ATTEMPTS) {
+          throw error instanceof OtherModel ? profileRetired(error) : error;
+        }
+        ({ model } = error);
+      }
+    }
+  }
+
+  async #vectorOf(query: Query, { profile, embedder }: Model, signal: AbortSignal | undefined): Promise<Float32Array> {
+    const given = checkQuery(query, profile.dimensions);
+    if (typeof given !== "string" && this.#parts.models.areSeveral) throw unknownModel("query");
     const vector = typeof given === "string" ? await embedder.embedQuery(given, signal) : given;
     throwIfAborted(signal);
     return vector;
@@ -180,9 +237,9 @@ export class Searcher {
    * @param find - called again if the known schema turns out to be outdated
    */
   async read<T>(call: Pick<CallOptions, "client" | "signal">, find: (target: SearchTarget) => Promise<T>): Promise<T> {
-    const { dimensions, synonyms, notify } = this.#parts;
+    const { synonyms, notify } = this.#parts;
     return readCurrent(this.#parts, call, (statements, state) =>
-      find({ statements, state, dimensions, synonyms, notify }),
+      find({ statements, state, dimensions: state.dimensions, synonyms, notify }),
     );
   }
 }

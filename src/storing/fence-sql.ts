@@ -122,16 +122,20 @@ RETURNING t.id`;
  * The fence of a delete: it turns the row of an older version into a tombstone. A delete without a revision also ends
  * the revision history: its barrier stops calls that started before it, and later calls are compared with no revision.
  * $1 ids, $2 tickets, $3 revisions, $4 metadata of tombstones for ids that have no row, $5 the scope, $6... the values of
- * the condition that the trainings still have to meet.
+ * the condition that the trainings still have to meet. A row without an id means that another profile is active: none was admitted.
  */
 export function admitDeletes(layout: Layout, condition: Condition | undefined): string {
   const stillMeets = condition
     ? ` AND (SELECT ${numberedFrom(6, condition.text)} FROM (SELECT t.metadata) AS stored (metadata))`
     : "";
   return `
+WITH active AS MATERIALIZED (
+  SELECT id FROM ${namesOf(layout).profile} WHERE id = ${layout.profileId} AND status = 'active' FOR SHARE
+), admitted AS (
 INSERT INTO ${namesOf(layout).training} AS t (id, ticket, content_ticket, revision, barrier, metadata, deleted_at)
 SELECT n.id, n.ticket, n.ticket, n.revision, ${barrierOf("n")}, n.metadata, now()
 FROM unnest($1::${layout.idType}[], $2::bigint[], $3::numeric[], $4::jsonb[]) AS n (id, ticket, revision, metadata)
+WHERE EXISTS (SELECT FROM active)
 ${inLockOrder(layout, "n.id")}
 ON CONFLICT (id) DO UPDATE SET
   ticket = excluded.ticket,
@@ -142,5 +146,7 @@ ON CONFLICT (id) DO UPDATE SET
   deleted_at = excluded.deleted_at,
   updated_at = now()
 WHERE ${meets("t", "$5")}${stillMeets} AND ${isNewer("excluded", "t")}
-RETURNING t.id::text AS key`;
+RETURNING t.id::text AS key)
+SELECT key FROM admitted
+UNION ALL SELECT NULL WHERE NOT EXISTS (SELECT FROM active)`;
 }

@@ -1,5 +1,5 @@
 import type { DeleteStatus } from "../types.js";
-import { query, type Queryable } from "../postgres/database.js";
+import { profileRetired, query, type Queryable } from "../postgres/database.js";
 import { admitDeletes } from "./fence-sql.js";
 import type { Condition } from "../filtering/condition.js";
 import type { WriteTarget } from "./write-target.js";
@@ -43,7 +43,7 @@ export async function remove(
 ): Promise<RemovalOutcome[]> {
   const values = condition?.values ?? [];
   const keys = trainings.map(({ key }) => key);
-  const admitted = await query<{ key: string }>(client, "fence-deletes", admitDeletes(layout, condition), [
+  const admitted = await query<{ key: string | null }>(client, "fence-deletes", admitDeletes(layout, condition), [
     keys,
     keys.map(() => ticket),
     trainings.map(({ revision }) => revision),
@@ -51,7 +51,10 @@ export async function remove(
     scope,
     ...values,
   ]);
-  const admittedKeys = admitted.map(({ key }) => key);
+  const admittedKeys = admitted.map(({ key }) => {
+    if (key === null) throw profileRetired();
+    return key;
+  });
   const admittedSet = new Set(admittedKeys);
   // Separate statements, so that they see what was committed while the fence waited for its locks.
   const deleted = await query<{ key: string; chunks: string }>(client, "delete-positions", sql.deleteIndexed(layout), [

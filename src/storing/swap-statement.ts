@@ -11,7 +11,7 @@ import { encodeTextArray, encodeVectorArray } from "../postgres/codec.js";
 import * as sql from "./swap-sql.js";
 import type { Layout } from "../schema/layout.js";
 import { wordsOfChunk } from "../words/searched-words.js";
-import type { WriteTarget } from "./write-target.js";
+import type { ClaimedTarget } from "./write-target.js";
 
 /** An SQL text and its bound values. */
 export interface Statement {
@@ -49,7 +49,7 @@ export function compareVersions(
  * is admitted only if no version of it is stored
  */
 export function swapStatement(
-  { layout, scope, claim, vectorOid }: WriteTarget,
+  { layout, scope, claim, vectorOid }: ClaimedTarget,
   trainings: readonly PlannedTraining[],
   replaced: ReadonlyMap<string, string | null>,
   { difference, first }: Version,
@@ -93,9 +93,9 @@ function replacedValues(layout: Layout, { copied, removed, metadataChanged }: Di
 
 /** The statement that inserts further rows of admitted trainings. */
 export function insertStatement(
-  { layout, vectorOid }: WriteTarget,
+  { layout, vectorOid }: Pick<ClaimedTarget, "layout" | "vectorOid">,
   rows: readonly IdentifiedChunk[],
-  { difference }: Version,
+  { difference }: { difference: Pick<Difference, "replaced"> },
   vectors: Vectors,
 ): Statement {
   return {

@@ -10,7 +10,7 @@ import type { StatementName } from "../postgres/statement-names.js";
 import { isLarge, type KnownSchema } from "../schema/known-schema.js";
 import { compareVersions, insertStatement, swapStatement, type Version } from "./swap-statement.js";
 import * as sql from "./write-sql.js";
-import type { WriteTarget } from "./write-target.js";
+import type { ClaimedTarget } from "./write-target.js";
 import { throwUnlessRetryable } from "./write-transaction.js";
 
 /** A training whose stored version equals the given one. */
@@ -70,7 +70,7 @@ export function supersededBy(reason: SupersededReason): SwapOutcome {
  */
 export async function trySingleStatementSwap(
   { statements, knownSchema, notify }: SwapConnection,
-  target: WriteTarget,
+  target: ClaimedTarget,
   trainings: readonly PlannedTraining[],
   vectors: Vectors,
 ): Promise<(SwapOutcome | undefined)[]> {
@@ -106,7 +106,7 @@ export async function trySingleStatementSwap(
  */
 export async function swap(
   client: Queryable,
-  target: WriteTarget,
+  target: ClaimedTarget,
   trainings: readonly PlannedTraining[],
   vectors: Vectors,
 ): Promise<SwapOutcome[]> {
@@ -149,7 +149,7 @@ function outcomesOf(admittedKeys: readonly string[], { difference }: Version): M
 export async function touch(
   connection: SwapConnection,
   database: Queryable,
-  { layout, scope, claim }: WriteTarget,
+  { layout, scope, claim }: ClaimedTarget,
   trainings: readonly UnchangedTraining[],
 ): Promise<Set<string>> {
   const values = [
@@ -175,7 +175,7 @@ interface LockedTraining {
 /** Locks the rows that exist. Returns them by key. */
 async function lock(
   client: Queryable,
-  { layout, scope, claim }: WriteTarget,
+  { layout, scope, claim }: ClaimedTarget,
   trainings: readonly PlannedTraining[],
 ): Promise<Map<string, LockedTraining>> {
   const rows = await query<LockedTraining>(client, "lock-trainings", lockTrainings(layout), [
@@ -194,7 +194,7 @@ async function lock(
  */
 async function readLockedChunks(
   client: Queryable,
-  { layout }: WriteTarget,
+  { layout }: ClaimedTarget,
   trainings: readonly PlannedTraining[],
   replacedTickets: ReadonlyMap<string, string | null>,
 ): Promise<StoredChunk[]> {

@@ -15,8 +15,8 @@ export class BatchItem {
   chunks: readonly PlannedChunk[];
   /** Number of its texts that were embedded. */
   embedded = 0;
-  readonly #plan: ChunkPlan;
-  readonly #splitter: string;
+  #plan: ChunkPlan;
+  #splitter: string;
   #state: StoredState | undefined;
   /** Undefined until its chunks are read. */
   #stored: StoredVersion | undefined;
@@ -32,6 +32,13 @@ export class BatchItem {
     this.#plan = plan;
     this.#splitter = splitter;
     this.observe(state);
+  }
+
+  /** Replaces the plan by one for another model. What is stored has to be observed again. */
+  replan(plan: ChunkPlan, splitter: string): void {
+    this.#plan = plan;
+    this.#splitter = splitter;
+    this.#damagedChunks = new Set();
   }
 
   /**

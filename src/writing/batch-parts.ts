@@ -1,24 +1,36 @@
 import type { TransactionClient } from "../calls/orm-transactions.js";
-import type { Chunker } from "../chunking/chunker.js";
-import type { Embedder } from "../embedding/embedder.js";
-
 import type { BoundedPool } from "../postgres/bounded-database.js";
+import type { Model, Models } from "../models/models.js";
+import type { KnownSchema } from "../schema/known-schema.js";
 import type { SwapConnection } from "../storing/swap.js";
-
-import type { WriteTarget } from "../storing/write-target.js";
-
+import { claimedTarget, type ClaimedTarget, type WriteTarget } from "../storing/write-target.js";
 import type { IndexingProgress } from "../types.js";
 import type { OfferedWords } from "../words/offered-words.js";
+import type { BatchItem } from "./batch-item.js";
 
 /** Dependencies of a `PreparedBatch`. */
 export interface BatchParts {
   pool: BoundedPool;
   /** Uses the same pool. */
-  connection: SwapConnection;
+  connection: SwapConnection & { knownSchema: Pick<KnownSchema, "latest" | "look" | "forget"> };
   target: WriteTarget;
-  embedder: Embedder;
-  chunker: Chunker;
+  models: Models;
   offeredWords: OfferedWords;
+}
+
+/** The model and the tables that a batch is prepared for. */
+export interface BatchModel {
+  model: Model;
+  profileId: number;
+  target: ClaimedTarget;
+}
+
+/** The model that is in use now, as far as this process knows. */
+export function currentModel({ connection, target, models }: Omit<BatchParts, "pool" | "offeredWords">): BatchModel {
+  const { latest } = connection.knownSchema;
+  const model = models.of(latest);
+  const { profileId } = latest.layout;
+  return { model, profileId, target: claimedTarget(target, profileId, model.claim) };
 }
 
 /** Options of `PreparedBatch` and of its preparation. */
@@ -34,4 +46,12 @@ export interface PrepareOptions {
    * vectors are not used.
    */
   damaged?: ReadonlyMap<string, ReadonlySet<string>> | undefined;
+}
+
+/** How a batch is planned. */
+export interface BatchPlan {
+  /** The model that its items were planned for. */
+  planned: BatchModel;
+  /** Plans an item for another model, if the index is switched meanwhile. Without it the batch ends with `PROFILE_RETIRED`. */
+  replan?: ((item: BatchItem, model: Model) => Promise<void>) | undefined;
 }

@@ -3,12 +3,13 @@ import { readStates, type StoredState } from "../storing/stored-versions.js";
 import { planChunks } from "../chunking/chunk-plan.js";
 import { orAbort, throwIfAborted } from "../errors.js";
 import type { Notify } from "../calls/notices.js";
+import type { Model } from "../models/models.js";
 import type { WriteOperation } from "../calls/tracing.js";
 import { PreparedBatch } from "./prepared-batch.js";
-import type { BatchParts, PrepareOptions } from "./batch-parts.js";
+import { currentModel, type BatchModel, type BatchParts, type PrepareOptions } from "./batch-parts.js";
 import { isFaultOfTraining } from "./fault-of-training.js";
 import type { TicketOrder } from "./ticket-order.js";
-import type { Queryable } from "../postgres/database.js";
+import { profileRetired, type Queryable } from "../postgres/database.js";
 import { databaseOf } from "../postgres/host-client.js";
 import { queryWithKeptPlan, type SwapOutcome } from "../storing/swap.js";
 import { takeInOrder, type TakenTicket } from "../storing/ticket-sequence.js";
@@ -67,15 +68,16 @@ export class Indexer {
       ticket === undefined
         ? await this.#takeTickets(trainings, database, options.client === undefined)
         : await readStates(this.#parts, database, trainings, ticket);
+    const planned = currentModel(this.#parts);
     const items: BatchItem[] = [];
     for (const [index, training] of trainings.entries()) {
-      const item = await orAbort(() => this.#plan(training, states[index]), options.signal);
+      const item = await orAbort(() => this.#plan(training, states[index], planned), options.signal);
       const damagedChunks = damaged?.get(training.key);
       if (damagedChunks) item.distrust(damagedChunks);
       items.push(item);
     }
-    const batch = new PreparedBatch(this.#parts, items, options);
-    await batch.embedMissing(database, options.signal);
+    const batch = new PreparedBatch(this.#parts, items, options, { planned, replan });
+    await batch.prepare(database, options.signal);
     return batch;
   }
 
@@ -104,13 +106,14 @@ export class Indexer {
     const states = await this.#takeTickets(trainings, database, true);
     const failures = new Map<NormalizedTraining, FailedUpsert>();
     const fail = async (training: NormalizedTraining, error: unknown): Promise<void> => {
-      if (!(await isFaultOfTraining(error, this.#parts.embedder, signal))) throw error;
+      if (!(await isFaultOfTraining(error, currentModel(this.#parts).model.embedder, signal))) throw error;
       failures.set(training, { id: training.id, status: "failed", error });
     };
+    const planned = currentModel(this.#parts);
     const items: BatchItem[] = [];
     for (const [index, training] of trainings.entries()) {
       try {
-        items.push(await orAbort(() => this.#plan(training, states[index]), signal));
+        items.push(await orAbort(() => this.#plan(training, states[index], planned), signal));
       } catch (error) {
         await fail(training, error);
       }
@@ -118,9 +121,9 @@ export class Indexer {
     const outcomes = new Map<BatchItem, SwapOutcome>();
     const store = async (pending: readonly BatchItem[], isFirst: boolean): Promise<void> => {
       if (pending.length === 0) return;
-      const batch = new PreparedBatch(this.#parts, pending, { signal });
+      const batch = new PreparedBatch(this.#parts, pending, { signal }, { planned, replan });
       try {
-        if (isFirst) await batch.embedMissing(database, signal);
+        if (isFirst) await batch.prepare(database, signal);
         else await batch.prepareAgain(signal);
         await batch.commit(undefined, signal, outcomes);
       } catch (error) {
@@ -130,7 +133,7 @@ export class Indexer {
           await fail(item.training, error);
           return;
         }
-        if (!(await isFaultOfTraining(error, this.#parts.embedder, signal))) throw error;
+        if (!(await isFaultOfTraining(error, currentModel(this.#parts).model.embedder, signal))) throw error;
         this.#parts.notify({
           code: "RETRY",
           message: "A batch of trainings failed, so each half is stored by itself, to find the training at fault",
@@ -161,8 +164,11 @@ export class Indexer {
     return { operation, schema, ids: () => trainings.map(({ id }) => id) };
   }
 
-  async #plan(training: NormalizedTraining, state: StoredState | undefined): Promise<BatchItem> {
-    const { chunker } = this.#parts;
+  async #plan(
+    training: NormalizedTraining,
+    state: StoredState | undefined,
+    { model: { chunker } }: BatchModel,
+  ): Promise<BatchItem> {
     return new BatchItem(training, await planChunks(training, chunker), await chunker.describe(), state);
   }
 
@@ -187,4 +193,11 @@ export class Indexer {
       });
     return ticketOrder.take(keys, takeInKnownSchema, mayWait);
   }
+}
+
+/** Plans an item for another model. */
+async function replan(item: BatchItem, { chunker }: Model): Promise<void> {
+  // A vector that the caller gave is of the model before.
+  if (item.training.sources.some(({ vector }) => vector !== undefined)) throw profileRetired();
+  item.replan(await planChunks(item.training, chunker), await chunker.describe());
 }

@@ -1,36 +1,35 @@
 import type { TransactionClient } from "../calls/orm-transactions.js";
 import type { BatchItem } from "./batch-item.js";
-import { embeddedText } from "../chunking/chunk-plan.js";
-import { TOO_LONG } from "../embedding/embedder.js";
-import { nameOf, splitTooLong, tooLongNotice, type MissingText } from "./missing-text.js";
-import { planEdit } from "../chunking/edit-plan.js";
-import { DatabaseError, orAbort, throwIfAborted } from "../errors.js";
-import { runHostCode } from "../calls/host-code.js";
+import { DatabaseError, throwIfAborted } from "../errors.js";
 import type { Notice } from "../calls/notices.js";
 import { StalePreparation, type PlannedTraining } from "../storing/chunk-difference.js";
-import type { PlannedChunk } from "../chunking/chunk-plan.js";
 import type { Limits } from "../postgres/bounded-database.js";
-import { query, type Queryable } from "../postgres/database.js";
+import { profileRetired, query, type Queryable } from "../postgres/database.js";
 import { hostClient } from "../postgres/host-client.js";
 import { supersededBy, swap, trySingleStatementSwap, touch, type SwapOutcome } from "../storing/swap.js";
-import { readStoredChunks, readStoredTexts, type StoredState } from "../storing/stored-versions.js";
+import type { StoredState } from "../storing/stored-versions.js";
 import { claimLocked, claimSchema, MissingClaim } from "../storing/profile-claim.js";
 import { write, writeEach, writeStatement } from "../storing/write-transaction.js";
+import { OtherProfile } from "../storing/write-target.js";
 import * as sql from "../storing/write-sql.js";
 import type { UpsertResult } from "../types.js";
 import { offerWithin } from "../words/offered-words.js";
-import type { BatchParts, PrepareOptions } from "./batch-parts.js";
+import { currentModel, type BatchModel, type BatchParts, type BatchPlan, type PrepareOptions } from "./batch-parts.js";
+import { BatchVectors } from "./batch-vectors.js";
 import type { WriteStart } from "./write-trace.js";
 
 /** Attempts of a commit while other calls change the same trainings or claim the schema. */
 const MAX_ATTEMPTS = 5;
-/** Edits that re-embed at most this many chunks skip {@link planEdit}. */
-const SMALL_EDIT = 1;
 
 const OTHER_CLAIM: Notice = {
   code: "RETRY",
   message:
     "An index with another model has claimed the empty schema, so the write is repeated together with its own claim",
+};
+
+const SWITCHED: Notice = {
+  code: "RETRY",
+  message: "The index was switched to another embedding model during a write, so it is prepared again for the new one",
 };
 
 const UNCHANGED: SwapOutcome = { status: "unchanged", removed: 0 };
@@ -39,17 +38,17 @@ const UNCHANGED: SwapOutcome = { status: "unchanged", removed: 0 };
 export class PreparedBatch {
   readonly #parts: BatchParts;
   readonly #items: readonly BatchItem[];
-  /** By content hash. */
-  readonly #vectors = new Map<string, Float32Array>();
-  readonly #options: PrepareOptions;
+  readonly #replan: BatchPlan["replan"];
+  readonly #vectors: BatchVectors;
+  /** The model of the vectors. */
+  #model: BatchModel;
 
-  constructor(parts: BatchParts, items: readonly BatchItem[], options: PrepareOptions) {
+  constructor(parts: BatchParts, items: readonly BatchItem[], options: PrepareOptions, { planned, replan }: BatchPlan) {
     this.#parts = parts;
     this.#items = items;
-    this.#options = options;
-    for (const { hash, vector } of items.flatMap(({ chunks }) => chunks)) {
-      if (vector) this.#vectors.set(hash, vector);
-    }
+    this.#model = planned;
+    this.#replan = replan;
+    this.#vectors = new BatchVectors(parts, items, options);
   }
 
   /** What is known of its commit before that begins. */
@@ -58,68 +57,14 @@ export class PreparedBatch {
     return { operation: "commit", schema, ids: () => this.#items.map(({ training }) => training.id) };
   }
 
-  /**
-   * Embeds each text that has a vector neither in this batch nor in the training's stored chunks.
-   *
-   * @param pending - the trainings that are not done yet
-   */
-  async embedMissing(database: Queryable, signal: AbortSignal | undefined, pending = this.#items): Promise<void> {
-    const items = pending.filter((item) => !item.superseded && !item.unchanged);
-    await this.#readStored(database, items);
-    const isNew = (item: BatchItem, { hash }: PlannedChunk): boolean =>
-      !this.#vectors.has(hash) && !item.hasStored(hash);
-    await this.#keepAroundEdits(database, items, isNew);
-    for (;;) {
-      const missing = new Map<string, MissingText>();
-      for (const item of items) {
-        for (const chunk of item.chunks) {
-          if (!missing.has(chunk.hash) && isNew(item, chunk)) missing.set(chunk.hash, { item, chunk });
-        }
-      }
-      const tooLong = await this.#embed(items, [...missing.values()], signal);
-      if (tooLong.size === 0) return;
-      for (const item of items) {
-        // If chunks overlap, a part of one can begin before the last part of the previous one.
-        item.chunks = item.chunks
-          .flatMap((chunk) => (tooLong.has(chunk.hash) ? splitTooLong(item, chunk) : [chunk]))
-          .sort((left, right) => left.start - right.start);
-      }
-      this.#parts.connection.notify(tooLongNotice(tooLong.size));
+  /** Embeds each text that has a vector neither in this batch nor in the training's stored chunks. */
+  async prepare(database: Queryable, signal: AbortSignal | undefined): Promise<void> {
+    try {
+      await this.#vectors.embedMissing(database, this.#model, signal, this.#items);
+    } catch (error) {
+      if (!(error instanceof OtherProfile)) throw error;
+      await this.#followSwitch(signal);
     }
-  }
-
-  /** @returns the hashes of the texts that are too long for the model */
-  async #embed(
-    items: readonly BatchItem[],
-    missing: readonly MissingText[],
-    signal: AbortSignal | undefined,
-  ): Promise<Set<string>> {
-    if (missing.length === 0) return new Set();
-    const { onProgress } = this.#options;
-    const total = items.reduce((sum, { chunks }) => sum + chunks.length, 0);
-    const earlier = items.reduce((sum, { embedded }) => sum + embedded, 0);
-    const reused = Math.max(total - earlier - missing.length, 0);
-    const vectors = await this.#parts.embedder.embedDocuments(
-      missing.map(({ item, chunk }) => embeddedText(item.training, chunk.content)),
-      {
-        signal,
-        onBatch: (embedded) => {
-          runHostCode("onProgress", () => onProgress?.({ embedded: earlier + embedded, reused, total }));
-        },
-        nameOf: (index) => nameOf(missing[index]),
-      },
-    );
-    const tooLong = new Set<string>();
-    for (const [index, { item, chunk }] of missing.entries()) {
-      const vector = vectors[index];
-      if (vector === undefined || vector === TOO_LONG) {
-        tooLong.add(chunk.hash);
-        continue;
-      }
-      this.#vectors.set(chunk.hash, vector);
-      item.embedded += 1;
-    }
-    return tooLong;
   }
 
   /**
@@ -133,7 +78,7 @@ export class PreparedBatch {
     signal?: AbortSignal,
     outcomes = new Map<BatchItem, SwapOutcome>(),
   ): Promise<UpsertResult[]> {
-    const { target, connection } = this.#parts;
+    const { connection } = this.#parts;
     const boundedClient = client && hostClient(client, { signal });
     let isClaiming = false;
     for (let attempt = 1; ; attempt++) {
@@ -144,7 +89,14 @@ export class PreparedBatch {
         connection.knownSchema.grow(indexed.reduce((sum, { chunks }) => sum + chunks.length, 0));
         return this.#items.map((item) => item.result(outcomes.get(item) ?? supersededBy("newer")));
       } catch (error) {
+        if (await this.#isSwitched(error, boundedClient)) {
+          if (client || attempt === MAX_ATTEMPTS) throw profileRetired(error);
+          connection.notify(SWITCHED);
+          await this.#followSwitch(signal, outcomes);
+          continue;
+        }
         if (error instanceof MissingClaim && attempt < MAX_ATTEMPTS) {
+          const { target } = this.#model;
           await claimSchema(this.#parts.pool.within({ signal }), boundedClient, target, connection.notify);
           isClaiming = attempt > 1; // another model took the claim before the write: now claim and write together
           if (isClaiming) connection.notify(OTHER_CLAIM);
@@ -162,6 +114,27 @@ export class PreparedBatch {
     }
   }
 
+  /** Whether a write failed because another profile than that of this batch is active now. */
+  async #isSwitched(error: unknown, client: Queryable | undefined): Promise<boolean> {
+    if (error instanceof OtherProfile) return true;
+    if (!(error instanceof MissingClaim)) return false;
+    const { models, connection } = this.#parts;
+    const state = await connection.knownSchema.look(client);
+    const isOther = state.layout.profileId !== this.#model.profileId || models.of(state) !== this.#model.model;
+    if (isOther && client) connection.knownSchema.forget(); // others have not looked yet
+    return isOther;
+  }
+
+  /** Plans and embeds again for the model that is in use now, under the tickets that were taken at the start. */
+  async #followSwitch(signal: AbortSignal | undefined, outcomes?: ReadonlyMap<BatchItem, SwapOutcome>): Promise<void> {
+    const replan = this.#replan;
+    if (!replan) throw profileRetired();
+    this.#model = currentModel(this.#parts);
+    for (const item of this.#items) if (!outcomes?.has(item)) await replan(item, this.#model.model);
+    this.#vectors.restart();
+    await this.prepareAgain(signal, outcomes);
+  }
+
   /**
    * @param outcomes - outcomes so far; their items are skipped. New outcomes are added
    * @param isClaiming - whether to claim the schema in the same transaction
@@ -172,7 +145,7 @@ export class PreparedBatch {
     limits: Limits,
     isClaiming: boolean,
   ): Promise<void> {
-    const { target } = this.#parts;
+    const { target } = this.#model;
     const pool = this.#parts.pool.within(limits);
     const connection = {
       ...this.#parts.connection,
@@ -211,12 +184,12 @@ export class PreparedBatch {
     const added = current.filter((item) => !outcomes.has(item)).flatMap((item) => item.newChunks);
     if (!client) await this.#parts.offeredWords.offer(added, limits.signal);
     if (!client && !isClaiming)
-      await swapRemaining((planned) => trySingleStatementSwap(connection, target, planned, this.#vectors));
+      await swapRemaining((planned) => trySingleStatementSwap(connection, target, planned, this.#vectors.byHash));
     await swapRemaining((planned) =>
       write(pool, client, connection.notify, async (database) => {
         if (!client && isClaiming) await claimLocked(database, target);
         if (client) await offerWithin(database, target.layout, added);
-        return swap(database, target, planned, this.#vectors);
+        return swap(database, target, planned, this.#vectors.byHash);
       }),
     );
   }
@@ -231,7 +204,7 @@ export class PreparedBatch {
     outcomes: ReadonlyMap<BatchItem, SwapOutcome> = new Map(),
   ): Promise<void> {
     const items = this.#items.filter((item) => !outcomes.has(item));
-    const { target } = this.#parts;
+    const { target } = this.#model;
     const pool = this.#parts.pool.within({ signal });
     const values = [
       items.map(({ training }) => training.key),
@@ -243,44 +216,7 @@ export class PreparedBatch {
       query<StoredState>(pool, "read-versions", sql.readStates(target.layout), values),
     );
     for (const [index, item] of items.entries()) item.observe(states[index]);
-    await this.embedMissing(pool, signal, items);
-  }
-
-  /**
-   * If an edit would re-embed more than one chunk, keeps the stored chunks around the edited place, provided that
-   * re-embeds fewer.
-   */
-  async #keepAroundEdits(
-    database: Queryable,
-    items: readonly BatchItem[],
-    isNew: (item: BatchItem, chunk: PlannedChunk) => boolean,
-  ): Promise<void> {
-    const newChunks = (item: BatchItem, chunks: readonly PlannedChunk[]): number =>
-      chunks.filter((chunk) => isNew(item, chunk)).length;
-    const edited = items.filter(
-      (item) => item.hasStoredVersion && item.training.split && newChunks(item, item.chunks) > SMALL_EDIT,
-    );
-    const { target, chunker } = this.#parts;
-    const keys = edited.map(({ training }) => training.key);
-    const splitter = await chunker.describe();
-    const read = (): ReturnType<typeof readStoredTexts> => readStoredTexts(database, target.layout, keys, splitter);
-    const texts = await this.#follow(read, this.#options.client);
-    for (const item of edited) {
-      const stored = texts.get(item.training.key);
-      if (!stored) continue;
-      const plan = (): ReturnType<typeof planEdit> => planEdit(item.training, stored, chunker);
-      const chunks = await orAbort(plan, this.#options.signal);
-      if (chunks && newChunks(item, chunks) < newChunks(item, item.chunks)) item.chunks = chunks;
-    }
-  }
-
-  async #readStored(database: Queryable, items: readonly BatchItem[]): Promise<void> {
-    const { connection, target } = this.#parts;
-    const stored = items.filter(({ hasStoredVersion }) => hasStoredVersion);
-    const keys = stored.map(({ training }) => training.key);
-    const read = (): ReturnType<typeof readStoredChunks> => readStoredChunks(connection, database, target.layout, keys);
-    const chunks = await this.#follow(read, this.#options.client);
-    for (const item of stored) item.observeChunks(chunks.get(item.training.key) ?? []);
+    await this.#vectors.embedMissing(pool, this.#model, signal, items);
   }
 
   /** Repeats `work` if the schema has changed since it was last read; finished items keep their outcomes. */

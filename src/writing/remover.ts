@@ -1,4 +1,11 @@
 import type { TransactionClient } from "../calls/orm-transactions.js";
+import { checkCall } from "../calls/call-options.js";
+import { withTimeLimit } from "../calls/time-limit.js";
+import { encodeRevision } from "../chunking/training-input.js";
+import { compileFilter } from "../filtering/filter.js";
+import { decodeTrainingId, encodeTrainingId, encodeTrainingIds } from "../schema/training-id.js";
+import type { DeleteResult, TrainingId, TrainingSelection } from "../types.js";
+import { checkSelection, DELETE_MANY_OPTIONS, DELETE_OPTIONS, type DeleteOptions } from "./write-options.js";
 import { throwIfAborted } from "../errors.js";
 import type { Notify } from "../calls/notices.js";
 import type { WriteOperation } from "../calls/tracing.js";
@@ -180,4 +187,44 @@ export class Remover {
   #follow<T>(work: () => Promise<T>, client: TransactionClient | undefined): Promise<T> {
     return this.#knownSchema.follow(work, { client, writes: true });
   }
+}
+
+/** Dependencies of deletes. */
+interface DeletionParts {
+  layout: Layout;
+  remover: Remover;
+}
+
+/** Deletes a training by its id. */
+export async function deleteOne(
+  { layout, remover }: DeletionParts,
+  id: TrainingId,
+  options: DeleteOptions,
+): Promise<DeleteResult> {
+  checkCall(options, DELETE_OPTIONS, "deleteTraining");
+  const key = encodeTrainingId(id, layout.idType, "id");
+  const revision = encodeRevision(options.revision, "revision");
+  const [outcome] = await withTimeLimit(options, (signal) => remover.remove([key], { ...options, signal, revision }));
+  return { id, status: outcome?.status ?? "absent", removed: outcome?.removed ?? 0 };
+}
+
+/** Deletes trainings by their ids, or those that a filter matches. */
+export async function deleteMany(
+  { layout, remover }: DeletionParts,
+  selection: TrainingSelection,
+  options: Omit<DeleteOptions, "revision">,
+): Promise<DeleteResult[]> {
+  const { ids, filter } = checkSelection(selection, "deleteTrainings");
+  checkCall(options, DELETE_MANY_OPTIONS, "deleteTrainings");
+  if (ids === undefined) {
+    const condition = compileFilter(filter);
+    const found = await withTimeLimit(options, (signal) => remover.removeMatching(condition, { ...options, signal }));
+    return found.map(({ key, outcome }) => ({ id: decodeTrainingId(key, layout.idType), ...outcome }));
+  }
+  const keys = encodeTrainingIds(ids, layout.idType);
+  const distinct = [...new Set(keys)];
+  const outcomes = await withTimeLimit(options, (signal) => remover.remove(distinct, { ...options, signal }));
+  const byKey = new Map(distinct.map((key, index) => [key, outcomes[index]]));
+  const absent = { status: "absent", removed: 0 } as const;
+  return ids.map((id, index) => ({ id, ...(byKey.get(keys[index] ?? "") ?? absent) }));
 }

@@ -21,6 +21,19 @@ export function requireWritable({ readsOnly }: Pick<IndexFilter, "readsOnly">): 
 }
 
 /**
+ * Refuses what affects the whole schema through an index that sees only part of it.
+ *
+ * @throws {@link InvalidArgumentError}
+ */
+export function requireWhole({ condition }: Pick<IndexFilter, "condition">, method: string): void {
+  if (condition === undefined) return;
+  throw new InvalidArgumentError(
+    "filter",
+    `of this index does not allow ${method}, which affects all trainings of the schema`,
+  );
+}
+
+/**
  * Refuses a training that the filter of its own index would hide.
  *
  * @param scope - the filter of the index, compiled

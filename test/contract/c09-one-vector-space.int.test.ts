@@ -89,7 +89,9 @@ describeOnEach("C9 One vector space", (database) => {
     expect(failure).toMatchObject({ code: "PROFILE_MISMATCH", retryable: false });
     expect(failure.message).toContain(`"${schema}"`);
     expect(failure.message).toContain(difference);
-    expect(failure.message).toContain("open it with the model that is recorded, or migrate a new schema");
+    expect(failure.message).toContain(
+      "open it with the model that is recorded, and change the model with its switchModel",
+    );
     expect(await recordOf(database, schema)).toEqual(before);
     expect(await first.upsertTraining(smallTraining("b"))).toMatchObject({ status: "indexed" });
     expect(await first.similar("loja")).toHaveLength(2);

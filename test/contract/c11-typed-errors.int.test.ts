@@ -21,6 +21,7 @@ import { failureOf, freshDatabase, openAgain, chunksWithOffsets } from "../suppo
 import { describeOnServer, requireServerUrl, uniqueName } from "../support/databases.js";
 import { CountingEmbeddings, inHostTransaction, openTestIndex, type TestIndex } from "../support/index.js";
 import { openOllama } from "../support/ollama.js";
+import { otherModel } from "../support/other-model.js";
 import type { OllamaServerOptions } from "../support/ollama-server.js";
 import { expectTyped, SECRET, TRAINING } from "../support/typed-errors.js";
 
@@ -180,6 +181,27 @@ const FAILURES: Record<ErrorCode, Failure> = {
         schema,
         profile: { model: "outro" },
       });
+    },
+  },
+  PROFILE_RETIRED: {
+    class: SchemaError,
+    retryable: true,
+    cause: false,
+    provoke: async ({ index, owner, schema, embeddings }) => {
+      await index.upsertTraining(TRAINING);
+      const switching = await TrainingIndex.initialize(embeddings, { pool: owner, schema });
+      await switching.switchModel(otherModel(16));
+      return index.similar("loja");
+    },
+  },
+  SWITCH_REFUSED: {
+    class: SchemaError,
+    retryable: false,
+    cause: false,
+    provoke: async ({ index, owner, schema, embeddings }) => {
+      await index.upsertTraining(TRAINING);
+      const switching = await TrainingIndex.initialize(embeddings, { pool: owner, schema });
+      return switching.switchModel(otherModel(16), { check: () => false });
     },
   },
   SEQUENCE_BEHIND: {

@@ -15,6 +15,7 @@ const TABLE: IndexStatus["tables"][number] = {
 const HEALTHY: Status = {
   schema: { name: "training_index", version: 5, latest: 5 },
   model: { name: "m", dimensions: 1024, recorded: true },
+  otherModel: undefined,
   counts: { trainings: 10_000, chunks: 20_000, tombstones: 0, exact: true },
   sizes: { total: 2e8, tables: 1e8, indexes: 1e8 },
   tables: [TABLE],

@@ -3,6 +3,7 @@ import { migrate } from "langchain-training-index/migrations";
 import { expect, it, onTestFinished } from "vitest";
 import { boundedPool } from "../../src/postgres/bounded-database.js";
 import { NamedStatements } from "../../src/postgres/named-statements.js";
+import { Models } from "../../src/models/models.js";
 import { KnownSchema } from "../../src/schema/known-schema.js";
 import { readStatus } from "../../src/inspecting/status.js";
 import { collect, failureOf, openServerPool } from "../support/contract.js";
@@ -157,11 +158,19 @@ describeOnServer("The status of a large index", (database) => {
     const test = filled();
     const { owner, schema, embeddings } = test;
     const pool = boundedPool(test.pool);
-    const { profile } = embeddings;
+    const models = new Models({
+      given: [{ embeddings, profile: undefined }],
+      splitter: undefined,
+      notify: () => undefined,
+    });
     const parts = {
       statements: new NamedStatements(pool),
-      knownSchema: new KnownSchema({ database: pool, schema, profileId: 1, own: profile }),
-      profile,
+      knownSchema: new KnownSchema({
+        database: pool,
+        schema,
+        choose: (state, database) => models.choose(state, database),
+      }),
+      models,
       filter: undefined,
       efSearch: 40,
     };

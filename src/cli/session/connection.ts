@@ -29,8 +29,8 @@ export interface OpenedIndex {
 
 /** How a command opens an index. */
 export interface OpenOptions {
-  /** Whether the command embeds texts. Otherwise the recorded model is taken, and no embedder is needed. */
-  embeds: boolean;
+  /** Whether the command embeds texts, or only with the recorded model. If it does not, no embedder is needed. */
+  embeds: boolean | "recorded";
   filter?: Filter | undefined;
   /** The model, if the command knows which; default: the recorded one. */
   profile?: Omit<EmbeddingProfile, "maxTokens"> | undefined;
@@ -82,7 +82,8 @@ export async function withIndex<T>(
   return withPool(terminal, async (pool) => {
     const schema = await findSchema(pool, args.text("schema"));
     const { efSearch } = configFromEnv(terminal.env).hnsw;
-    const embeddings = embeds ? await embedderOf(args, terminal, schema) : unusedEmbedder(schema, profile);
+    const chosen = embeds === "recorded" ? schema.recorded?.model : undefined;
+    const embeddings = embeds ? await embedderOf(args, terminal, schema, chosen) : unusedEmbedder(schema, profile);
     // Here, because commands without an index should not wait for LangChain.
     const { TrainingIndex } = await import("../../index.js");
     const whole = await TrainingIndex.initialize(embeddings, {

@@ -11,15 +11,21 @@ const EMBEDDERS = ["ollama", "hashing"] as const;
 /** The recorded model of `HashingEmbeddings`. */
 const HASHING_MODEL = "hashing-1";
 
-/** The embedder that arguments, environment, or the recorded model choose, in this order. */
+/**
+ * The embedder that arguments, environment, or the recorded model choose, in this order.
+ *
+ * @param chosenModel - the model, if the command knows which
+ */
 export async function embedderOf(
   args: Arguments,
   { env }: Terminal,
-  { dimensions, recorded }: FoundSchema,
+  { dimensions, recorded }: Pick<FoundSchema, "dimensions" | "recorded">,
+  chosenModel?: string,
 ): Promise<ProfiledEmbeddings> {
   const { ollamaBaseUrl, embeddingsModel } = configFromEnv(env);
-  const model = args.text("model") ?? embeddingsModel ?? recorded?.model;
-  const chosen = args.choice("embedder", EMBEDDERS) ?? (model === HASHING_MODEL ? "hashing" : "ollama");
+  const model = chosenModel ?? args.text("model") ?? embeddingsModel ?? recorded?.model;
+  const named = chosenModel === undefined ? args.choice("embedder", EMBEDDERS) : undefined;
+  const chosen = named ?? (model === HASHING_MODEL ? "hashing" : "ollama");
   if (chosen === "hashing") {
     const { HashingEmbeddings } = await import("../../embedding/hashing.js");
     return new HashingEmbeddings({ dimensions });

@@ -1,36 +1,17 @@
-import type { EmbeddingsInterface } from "@langchain/core/embeddings";
-import { Embedder, resolveProfile } from "../embedding/embedder.js";
-import type { EmbeddingProfile } from "../embedding/profiles.js";
 import { SchemaError } from "../errors.js";
-import type { Notify } from "../calls/notices.js";
-import type { TrainingIndexOptions } from "./index-options.js";
 import { readCatalog, readMigrations, refuseNewerSchema, requireExtension } from "../schema/catalog.js";
 import { damagedSchema, affectsSpeedOnly, readDamage } from "../schema/damage.js";
 import type { DatabasePool } from "../postgres/database.js";
-import { FIRST_PROFILE_ID, SCHEMA_VERSION } from "../schema/layout.js";
+import { SCHEMA_VERSION } from "../schema/layout.js";
 import { refuseSettings } from "../postgres/settings.js";
 
-/** What {@link openIndex} found: a migrated, undamaged schema, and the embedder with its resolved profile. */
-export interface OpenIndex {
-  /** The id of the profile whose chunks are searched. */
-  profileId: number;
-  profile: EmbeddingProfile;
-  embedder: Embedder;
-}
-
 /**
- * Checks the schema before anything is read from it or written to it. {@link refuseOtherModel} checks the model.
+ * Checks the schema before anything is read from it or written to it. `Models` checks the model.
  *
  * @throws {@link SchemaError} if it is not migrated, or damaged
  */
-export async function openIndex(
-  embeddings: EmbeddingsInterface,
-  pool: DatabasePool,
-  schema: string,
-  given: TrainingIndexOptions["profile"],
-  notify: Notify,
-): Promise<OpenIndex> {
-  const catalog = await readCatalog(pool, schema, FIRST_PROFILE_ID);
+export async function checkSchema(pool: DatabasePool, schema: string): Promise<void> {
+  const catalog = await readCatalog(pool, schema);
   refuseSettings(catalog.settings);
   const applied = catalog.migrated ? await readMigrations(pool, schema) : { version: 0, breakingVersion: 0 };
   refuseNewerSchema(schema, applied);
@@ -52,10 +33,4 @@ export async function openIndex(
       `Schema ${JSON.stringify(schema)} ${state}: run migrate(pool, { schema: ${JSON.stringify(schema)} })`,
     );
   }
-  const resolved = resolveProfile(embeddings, given, active.dimensions);
-  return {
-    profileId: active.id,
-    profile: resolved.profile,
-    embedder: new Embedder(embeddings, resolved, notify),
-  };
 }

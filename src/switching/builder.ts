@@ -1,0 +1,131 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { randomUUID } from "node:crypto";
+import { throwIfAborted } from "../errors.js";
+import { query, inTransaction, type Queryable } from "../postgres/database.js";
+import type { BoundedPool } from "../postgres/bounded-database.js";
+import type { Layout } from "../schema/layout.js";
+import * as sql from "./build-sql.js";
+import { RateLimit } from "./rate-limit.js";
+import { otherVersion, readVersions, writeVersions, type VersionParts } from "./versions.js";
+
+/** Trainings that a worker builds together. Their rows are locked while they are written. */
+const BATCH = 20;
+const POLL_MS = 200;
+/** How often a worker waits because it could build none of its trainings, and how long. */
+const MAX_STALLS = 60;
+const STALL_MS = 500;
+/** Rows of one page of {@link Builder.findUnbuilt}: a write of one of them waits for its statement. */
+const PAGE_ROWS = 5000;
+
+/** Dependencies of a {@link Builder}. */
+export interface BuilderParts extends VersionParts {
+  pool: BoundedPool;
+  concurrency: number;
+  /** Called after each batch. */
+  onBuilt: (trainings: number) => void;
+}
+
+/** Builds trainings for a profile. Any number of builders, in any number of processes, can share the work. */
+export class Builder {
+  readonly #parts: BuilderParts;
+  /** Identifies the claims of this builder. */
+  readonly #worker = randomUUID();
+
+  constructor(parts: BuilderParts) {
+    this.#parts = parts;
+  }
+
+  /** Records all trainings that the profile has no chunks of. A repeat finds those that are left. */
+  async findUnbuilt(signal: AbortSignal | undefined): Promise<void> {
+    const text = sql.findUnbuilt(this.#building);
+    let after: string | null = null;
+    do {
+      const [page]: { last: string | null }[] = await this.#query(signal, text, [after, PAGE_ROWS]);
+      after = page?.last ?? null;
+    } while (after !== null);
+  }
+
+  /** How many trainings are behind, at most `limit`. */
+  async countBehind(signal: AbortSignal | undefined, limit = 1_000_000_000): Promise<number> {
+    const [row] = await this.#query<{ behind: string }>(signal, sql.countBehind(this.#building), [limit]);
+    return Number(row?.behind ?? 0);
+  }
+
+  /** Builds until nothing is behind. Writes that go on meanwhile are built, too. */
+  async catchUp(given: AbortSignal | undefined): Promise<void> {
+    const stop = new AbortController();
+    const signal = given ? AbortSignal.any([given, stop.signal]) : stop.signal;
+    const renewal = setInterval(() => {
+      this.#query(undefined, sql.renewClaims(this.#building), [this.#worker]).catch(() => undefined); // the claims then expire
+    }, sql.LEASE_MS / 3);
+    try {
+      const workers = Array.from({ length: this.#parts.concurrency }, () => this.#work(signal));
+      await Promise.all(
+        workers.map((worker) =>
+          worker.catch((error: unknown) => {
+            stop.abort();
+            throw error;
+          }),
+        ),
+      ).finally(() => Promise.allSettled(workers));
+    } catch (error) {
+      throwIfAborted(given);
+      throw error;
+    } finally {
+      clearInterval(renewal);
+      await this.#query(undefined, sql.releaseClaims(this.#building), [this.#worker]).catch(() => undefined);
+    }
+  }
+
+  async #work(signal: AbortSignal): Promise<void> {
+    const { pool, onBuilt } = this.#parts;
+    for (let stalls = 0; ;) {
+      throwIfAborted(signal);
+      const keys = await this.#claim(signal);
+      if (keys.length === 0) {
+        if ((await this.countBehind(signal, 1)) === 0) return;
+        await sleep(POLL_MS, undefined, { signal }).catch(() => undefined); // others build them, or write them now
+        continue;
+      }
+      const database = pool.within({ signal });
+      const versions = await readVersions(this.#parts, database, keys, signal);
+      const built = await inTransaction(database, (client) => writeVersions(this.#parts, client, versions));
+      const left = keys.filter((key) => !built.has(key));
+      if (left.length > 0) await this.#query(signal, sql.releaseTrainings(this.#building), [left]);
+      onBuilt(built.size);
+      // The source may have a newer version, whose upsert follows.
+      stalls = built.size > 0 ? 0 : stalls + 1;
+      if (stalls > MAX_STALLS) throw otherVersion(keys[0] ?? "");
+      if (stalls > 0) await sleep(STALL_MS, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  /**
+   * Builds what is behind in the transaction of the switch itself, if it is little.
+   *
+   * @returns whether nothing is behind any more
+   */
+  async buildWithin(client: Queryable, limit: number, signal: AbortSignal): Promise<boolean> {
+    const rows = await query<{ key: string }>(client, "claim-trainings", sql.listBehind(this.#building), [limit + 1]);
+    if (rows.length === 0) return true;
+    // A source that loads texts could take any time.
+    if (rows.length > limit || this.#parts.source) return false;
+    const keys = rows.map(({ key }) => key);
+    // Without the limit of texts: writes wait.
+    const versions = await readVersions({ ...this.#parts, rate: new RateLimit(undefined) }, client, keys, signal);
+    return (await writeVersions(this.#parts, client, versions)).size === keys.length;
+  }
+
+  async #claim(signal: AbortSignal): Promise<string[]> {
+    const rows = await this.#query<{ key: string }>(signal, sql.claimTrainings(this.#building), [BATCH, this.#worker]);
+    return rows.map(({ key }) => key);
+  }
+
+  get #building(): Layout {
+    return this.#parts.building;
+  }
+
+  #query<Row>(signal: AbortSignal | undefined, text: string, values: unknown[]): Promise<Row[]> {
+    return query<Row>(this.#parts.pool.within({ signal }), "claim-trainings", text, values);
+  }
+}

@@ -51,6 +51,7 @@ export type {
   DeleteOptions,
   PrepareOptions,
   PruneOptions,
+  TokenOptions,
   UpsertManyOptions,
   UpsertOptions,
 } from "./writing/write-options.js";
@@ -79,7 +80,8 @@ export type { Splitter } from "./chunking/splitter.js";
 export type { TextSearchLanguage } from "./schema/lexemes.js";
 export type { VectorIndexType } from "./schema/vector-index.js";
 export type { DatabaseClient, DatabasePool, Queryable, QueryResult } from "./calls/host-database.js";
-export type { CountOptions, ListOptions, ReadOptions } from "./inspecting/read-options.js";
+export type { CountOptions, ListOptions, ReadOptions, StoredReadOptions } from "./inspecting/read-options.js";
+export type { Consistency } from "./standby/token.js";
 export type {
   IndexStatus,
   StatusCounts,
@@ -120,6 +122,7 @@ export type {
   TrainingSelection,
   UpsertResult,
   UpsertStatus,
+  WriteToken,
 } from "./types.js";
 export type {
   ChunkHit,

@@ -7,16 +7,16 @@ import type { IndexingRun, OnFailure, ResultOf } from "./writing/indexing-run.js
 import { constructorRefused, type TrainingIndexOptions } from "./opening/index-options.js";
 import {
   checkPrune,
-  checkSelection,
   checkUpsertMany,
-  DELETE_MANY_OPTIONS,
   DELETE_OPTIONS,
   PREPARE_OPTIONS,
+  TOKEN_OPTIONS,
   UPSERT_MANY_OPTIONS,
   UPSERT_OPTIONS,
   type DeleteOptions,
   type PrepareOptions,
   type PruneOptions,
+  type TokenOptions,
   type UpsertManyOptions,
   type UpsertOptions,
 } from "./writing/write-options.js";
@@ -27,13 +27,12 @@ import { retrieverSearch, TrainingRetriever, type TrainingRetrieverOptions } fro
 import { TrainingTool } from "./langchain/tool.js";
 import { checkToolOptions, type TrainingToolOptions } from "./langchain/tool-options.js";
 import type { FoundHit } from "./searching/hits.js";
-import type { CountOptions, ListOptions, ReadOptions } from "./inspecting/read-options.js";
+import type { CountOptions, ListOptions, StoredReadOptions } from "./inspecting/read-options.js";
 import type { IndexStatus } from "./inspecting/index-status.js";
 import { readStatus, type StatusOptions } from "./inspecting/status.js";
 import type { StoredCount, StoredTraining } from "./inspecting/stored-training.js";
 import type { SimilarOptions } from "./searching/search-options.js";
-import { compileFilter } from "./filtering/filter.js";
-import { decodeTrainingId, encodeTrainingId, encodeTrainingIds } from "./schema/training-id.js";
+import { encodeTrainingId } from "./schema/training-id.js";
 import { withTimeLimit } from "./calls/time-limit.js";
 import { encodeRevision, normalizeTraining, type NormalizedTraining } from "./chunking/training-input.js";
 import type { Drift } from "./reconciling/drift.js";
@@ -43,8 +42,10 @@ import type { LoadableTraining, TrainingReference, TrainingSource } from "./reco
 import { checkRecall, type RecallOptions } from "./recall/recall-options.js";
 import { measureRecall, type RecallReport } from "./recall/recall.js";
 import { requireScope, requireWritable } from "./writing/scope.js";
+import { deleteSelection } from "./writing/delete-selection.js";
 import { bulkLoadRun, upsertRun } from "./writing/training-runs.js";
-import type { DeleteResult, Filter, Metadata, Training, TrainingId, TrainingSelection, UpsertResult } from "./types.js";
+import type { DeleteResult, Filter, Metadata, Training, TrainingId, TrainingSelection } from "./types.js";
+import type { UpsertResult, WriteToken } from "./types.js";
 import type { ChunkPassage, SearchMode, SearchStrategy } from "./hit-types.js";
 import { vectorStoreOperations } from "./langchain/vector-store-operations.js";
 import { TrainingVectorStore } from "./langchain/vector-store.js";
@@ -145,7 +146,7 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
     const batch = await withTimeLimit(options, (signal) =>
       this.#parts.indexer.prepare([normalized], { ...options, signal }),
     );
-    return new PreparedTraining(batch, options.signal);
+    return new PreparedTraining(batch, options.signal, this.#parts.tokens);
   }
 
   /**
@@ -211,7 +212,7 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
     const key = encodeTrainingId(id, layout.idType, "id");
     const revision = encodeRevision(options.revision, "revision");
     const [outcome] = await withTimeLimit(options, (signal) => remover.remove([key], { ...options, signal, revision }));
-    return { id, status: outcome?.status ?? "absent", removed: outcome?.removed ?? 0 };
+    return { id, ...(outcome ?? { status: "absent", removed: 0 }) };
   }
 
   /**
@@ -224,21 +225,21 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
     selection: TrainingSelection,
     options: Omit<DeleteOptions, "revision"> = {},
   ): Promise<DeleteResult[]> {
-    const { ids, filter } = checkSelection(selection, "deleteTrainings");
-    requireWritable(this.#parts.filter);
-    checkCall(options, DELETE_MANY_OPTIONS, "deleteTrainings");
-    const { layout, remover } = this.#parts;
-    if (ids === undefined) {
-      const condition = compileFilter(filter);
-      const found = await withTimeLimit(options, (signal) => remover.removeMatching(condition, { ...options, signal }));
-      return found.map(({ key, outcome }) => ({ id: decodeTrainingId(key, layout.idType), ...outcome }));
-    }
-    const keys = encodeTrainingIds(ids, layout.idType);
-    const distinct = [...new Set(keys)];
-    const outcomes = await withTimeLimit(options, (signal) => remover.remove(distinct, { ...options, signal }));
-    const byKey = new Map(distinct.map((key, index) => [key, outcomes[index]]));
-    const absent = { status: "absent", removed: 0 } as const;
-    return ids.map((id, index) => ({ id, ...(byKey.get(keys[index] ?? "") ?? absent) }));
+    return deleteSelection(this.#parts, selection, options);
+  }
+
+  /**
+   * The token of all writes that were committed before the call, in one round trip. For writes in a transaction of your client, whose
+   * results have none: call it after COMMIT.
+   * @example
+   * ```ts
+   * const hits = await index.similar("prazo", { consistency: { after: await index.token() } });
+   * ```
+   * @throws {@link InvalidArgumentError} | {@link SchemaError} `INSUFFICIENT_PRIVILEGE` | {@link DatabaseError} | {@link AbortError}
+   */
+  async token(options: TokenOptions = {}): Promise<WriteToken> {
+    checkCall(options, TOKEN_OPTIONS, "token");
+    return withTimeLimit(options, (signal) => this.#parts.tokens.read(signal));
   }
 
   /**
@@ -266,7 +267,7 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
    * @returns `undefined` if it is not stored, was deleted, or has metadata that the filter of the index excludes
    * @throws {@link InvalidArgumentError} | {@link DatabaseError} | {@link AbortError}
    */
-  async get(id: TrainingId, options: ReadOptions = {}): Promise<StoredTraining<OwnMetadata> | undefined> {
+  async get(id: TrainingId, options: StoredReadOptions = {}): Promise<StoredTraining<OwnMetadata> | undefined> {
     return (await this.#parts.reader.get(id, options)) as StoredTraining<OwnMetadata> | undefined;
   }
 
@@ -308,7 +309,7 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
    * @returns an empty list if the training is not stored or was deleted
    * @throws {@link InvalidArgumentError} | {@link DatabaseError} | {@link AbortError}
    */
-  async chunks(id: TrainingId, options: ReadOptions = {}): Promise<ChunkPassage<OwnMetadata>[]> {
+  async chunks(id: TrainingId, options: StoredReadOptions = {}): Promise<ChunkPassage<OwnMetadata>[]> {
     return (await this.#parts.reader.chunks(id, options)) as ChunkPassage<OwnMetadata>[];
   }
 

@@ -5,6 +5,7 @@ import type { EmbeddingProfile } from "../embedding/profiles.js";
 import { SchemaError } from "../errors.js";
 import type { Scope } from "../filtering/scope.js";
 import type { KnownSchema } from "../schema/known-schema.js";
+import { withToken } from "../standby/write-tokens.js";
 import type { BatchParts } from "../writing/batch-parts.js";
 import { bulkLoad } from "../writing/bulk-load.js";
 import { EARLIEST_TICKET, storeVersions, type GivenVersion, type VersionOrder } from "./given-versions.js";
@@ -61,7 +62,7 @@ export class Importer {
           progress.trainings += 1;
           runHostCode("onProgress", () => onProgress?.({ ...progress }));
         }
-        return summary;
+        return withToken(summary, await this.#parts.tokens.afterWrite(undefined, signal));
       } finally {
         await entries.return();
       }

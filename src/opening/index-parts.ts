@@ -25,6 +25,9 @@ import { KnownSchema } from "../schema/known-schema.js";
 import { checkSequence } from "../storing/ticket-sequence.js";
 import type { WriteTarget } from "../storing/write-target.js";
 import { OfferedWords } from "../words/offered-words.js";
+import type { Standby } from "../standby/standby.js";
+import { WriteTokens } from "../standby/write-tokens.js";
+import { checkReaders, openStandby } from "./readers.js";
 import { compileSynonyms, type CompiledSynonyms } from "../words/synonyms.js";
 import type { TrainingHeader } from "../chunking/training-input.js";
 import type { Filter } from "../types.js";
@@ -43,6 +46,9 @@ interface SharedParts extends OpenIndex {
   offeredWords: OfferedWords;
   /** The default `efSearch`. */
   efSearch: number;
+  /** Answers searches and reads; `undefined` without a `readPool`. */
+  standby: Standby | undefined;
+  tokens: WriteTokens;
   synonyms: CompiledSynonyms | undefined;
   /** Reports a fallback to the host. */
   notify: Notify;
@@ -72,6 +78,7 @@ export interface IndexParts extends SharedParts {
 export async function openParts(embeddings: EmbeddingsInterface, options: TrainingIndexOptions): Promise<IndexParts> {
   checkIndexOptions(embeddings, options);
   const hostPool = checkPool((options as TrainingIndexOptions | undefined)?.pool);
+  const readers = checkReaders(options, hostPool);
   const schema = options.schema ?? DEFAULT_SCHEMA;
   quoteIdentifier(schema, "schema");
   const filter = openingFilter(options.filter);
@@ -84,19 +91,21 @@ export async function openParts(embeddings: EmbeddingsInterface, options: Traini
 
   const open = await openIndex(embeddings, pool, schema, options.profile, notify);
   const { profileId, profile } = open;
-  const knownSchema = new KnownSchema({
-    database: pool,
-    schema,
-    profileId,
-    own: profile,
-    check: (state, database) => refuseOtherModel(database, state, profile),
-    notify,
-  });
+  const know = (database: BoundedPool): KnownSchema =>
+    new KnownSchema({
+      ...{ database, schema, profileId, notify },
+      own: profile,
+      check: (state, asked) => refuseOtherModel(asked, state, profile),
+    });
+  const knownSchema = know(pool);
   await knownSchema.current(); // now, so that the first search is a single statement like later ones
   await checkSequence(pool, knownSchema.layout, notify);
   const statements = new NamedStatements(pool, notify);
+  const standby = await openStandby(readers, { primary: pool, know, notify });
   const shared: SharedParts = {
     ...open,
+    standby,
+    tokens: new WriteTokens({ pool, areGiven: readers.tokens, notify }),
     embeddings,
     pool,
     header,
@@ -123,8 +132,8 @@ export function narrowedParts(parts: IndexParts, filter: Filter): IndexParts {
 
 /** Makes the parts that depend on the filter. */
 function connect(shared: SharedParts, filter: IndexFilter): IndexParts {
-  const { pool, profile, embedder, header, knownSchema, statements, offeredWords, chunker, ticketOrder } = shared;
-  const { efSearch, synonyms, notify } = shared;
+  const { pool, profile, embedder, header, knownSchema, statements, offeredWords, chunker, ticketOrder, tokens } = shared;
+  const { efSearch, synonyms, standby, notify } = shared;
   const { dimensions } = profile;
   const target: WriteTarget = {
     get layout() {
@@ -137,9 +146,9 @@ function connect(shared: SharedParts, filter: IndexFilter): IndexParts {
     claim: claimOf(profile),
   };
   const connection = { statements, knownSchema, notify };
-  const writing = { pool, connection, target, embedder, chunker, offeredWords, ticketOrder, notify };
+  const writing = { pool, connection, target, embedder, chunker, offeredWords, ticketOrder, tokens, notify };
   const indexer = new Indexer(writing);
-  const remover = new Remover({ pool, target, ticketOrder, notify, knownSchema });
+  const remover = new Remover({ pool, target, ticketOrder, notify, knownSchema, tokens });
   return {
     ...shared,
     get layout() {
@@ -159,6 +168,7 @@ function connect(shared: SharedParts, filter: IndexFilter): IndexParts {
         embedder,
         chunker,
         ticketOrder,
+        tokens,
         notify,
         dimensions,
       },
@@ -166,10 +176,10 @@ function connect(shared: SharedParts, filter: IndexFilter): IndexParts {
       hasHeader: header !== undefined,
     }),
     searcher: new Searcher({
-      ...{ statements, knownSchema, dimensions, embedder, efSearch, synonyms, notify },
+      ...{ statements, knownSchema, standby, dimensions, embedder, efSearch, synonyms, notify },
       filter: filter.condition,
     }),
-    reader: new Reader({ statements, knownSchema, filter: filter.condition }),
+    reader: new Reader({ statements, knownSchema, standby, filter: filter.condition }),
     exporter: new Exporter({ pool, knownSchema, filter: filter.condition }),
     importer: new Importer({ ...writing, knownSchema, remover, profile, scope: filter.scope }),
   };

@@ -8,7 +8,8 @@ import type { AnySearchOptions } from "./search-options.js";
 import { checkSearch, type CheckedSearch } from "./checked-search.js";
 import type { Condition } from "../filtering/condition.js";
 import { toTrainingHits, type Found, type FoundChunk } from "./hits.js";
-import { readCurrent } from "./current-statements.js";
+import { readCurrent, type ReadCall } from "./current-statements.js";
+import type { Standby } from "../standby/standby.js";
 import type { NamedStatements } from "../postgres/named-statements.js";
 import { searchByVector, type SearchTarget } from "./vector-search.js";
 import type { KnownSchema } from "../schema/known-schema.js";
@@ -25,6 +26,8 @@ export interface SearcherParts {
   statements: NamedStatements;
   dimensions: number;
   knownSchema: KnownSchema;
+  /** Answers searches without a client of the host's. */
+  standby: Standby | undefined;
   embedder: Embedder;
   /** The index's own filter, compiled; `undefined` without one. */
   filter: Condition | undefined;
@@ -37,7 +40,7 @@ export interface SearcherParts {
 
 type Query = string | ArrayLike<number>;
 /** The options of a call that {@link CheckedSearch} does not hold. */
-type CallOptions = Pick<AnySearchOptions, "client" | "signal" | "onTextOnly">;
+type CallOptions = Pick<AnySearchOptions, "client" | "signal" | "onTextOnly"> & Pick<ReadCall, "consistency">;
 
 /** Finds the chunks or trainings that answer a query. */
 export class Searcher {
@@ -66,7 +69,7 @@ export class Searcher {
     const checked = checkSearch(options, this.#parts);
     const find = async (signal: AbortSignal | undefined): Promise<Hit[] | TrainingHit[]> => {
       const { client, onTextOnly } = options;
-      const call = { client, signal, onTextOnly };
+      const call = { client, signal, onTextOnly, consistency: checked.consistency };
       const { rerank } = checked;
       if (rerank) return this.#findReranked(query, { ...checked, rerank }, call);
       const found = await this.#find(query, checked, call);
@@ -108,9 +111,10 @@ export class Searcher {
   async findChunks(query: Query, options: Omit<AnySearchOptions, "mode" | "strategy">): Promise<FoundChunk[]> {
     const checked = this.check(options);
     const { client } = options;
+    const { consistency } = checked;
     return traceSearch(
       () => this.#traceOf(query, checked),
-      () => withTimeLimit(options, (signal) => this.#findChunks(query, checked, { client, signal })),
+      () => withTimeLimit(options, (signal) => this.#findChunks(query, checked, { client, signal, consistency })),
       (found) => found.map(({ hit }) => hit),
     );
   }
@@ -168,7 +172,9 @@ export class Searcher {
 
   /** Called before anything is embedded. A schema known without text search is read again: it may have been migrated. */
   async #requireTextSearch({ client, signal }: CallOptions): Promise<void> {
-    const { knownSchema } = this.#parts;
+    const { knownSchema, standby } = this.#parts;
+    // What the standby is known to have, no one needs to ask the primary for. Otherwise the primary may have it.
+    if (!client && standby?.knownSchema.isRecent && standby.knownSchema.layout.textSearch !== undefined) return;
     const state = await orAbort(() => knownSchema.current(client), signal);
     if (state.layout.textSearch !== undefined) return;
     requireTextSearch(await orAbort(() => knownSchema.look(client), signal));
@@ -179,7 +185,7 @@ export class Searcher {
    *
    * @param find - called again if the known schema turns out to be outdated
    */
-  async read<T>(call: Pick<CallOptions, "client" | "signal">, find: (target: SearchTarget) => Promise<T>): Promise<T> {
+  async read<T>(call: ReadCall, find: (target: SearchTarget) => Promise<T>): Promise<T> {
     const { dimensions, synonyms, notify } = this.#parts;
     return readCurrent(this.#parts, call, (statements, state) =>
       find({ statements, state, dimensions, synonyms, notify }),

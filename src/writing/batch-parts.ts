@@ -7,6 +7,7 @@ import type { SwapConnection } from "../storing/swap.js";
 
 import type { WriteTarget } from "../storing/write-target.js";
 
+import type { WriteTokens } from "../standby/write-tokens.js";
 import type { IndexingProgress } from "../types.js";
 import type { OfferedWords } from "../words/offered-words.js";
 
@@ -19,6 +20,7 @@ export interface BatchParts {
   embedder: Embedder;
   chunker: Chunker;
   offeredWords: OfferedWords;
+  tokens: WriteTokens;
 }
 
 /** Options of `PreparedBatch` and of its preparation. */

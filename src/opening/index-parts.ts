@@ -132,7 +132,8 @@ export function narrowedParts(parts: IndexParts, filter: Filter): IndexParts {
 
 /** Makes the parts that depend on the filter. */
 function connect(shared: SharedParts, filter: IndexFilter): IndexParts {
-  const { pool, profile, embedder, header, knownSchema, statements, offeredWords, chunker, ticketOrder, tokens } = shared;
+  const { pool, profile, embedder, header, knownSchema, statements, offeredWords, chunker, ticketOrder, tokens } =
+    shared;
   const { efSearch, synonyms, standby, notify } = shared;
   const { dimensions } = profile;
   const target: WriteTarget = {

@@ -118,13 +118,7 @@ export async function readCurrent<T>(
   return found;
 }
 
-function withVersion(
-  text: string,
-  parameters: number,
-  layout: Layout,
-  chunkOid: number,
-  isOnStandby: boolean,
-): string {
+function withVersion(text: string, parameters: number, layout: Layout, chunkOid: number, isOnStandby: boolean): string {
   const promoted = `WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.concat('${PROMOTED}', version)::boolean`;
   // A schema without chunks accepts any model; rows always belong to the model that is recorded with them.
   return `

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from "../errors.js";
+import { DatabaseError, InvalidArgumentError } from "../errors.js";
 import type { Notify } from "../calls/notices.js";
 import { withTimeLimit } from "../calls/time-limit.js";
 import type { BoundedPool } from "../postgres/bounded-database.js";
@@ -55,24 +55,26 @@ export class StandbyCheck {
   async open(): Promise<void> {
     const primary = await this.#askPrimary();
     if (primary.isStandby) {
-      throw new InvalidArgumentError("pool", "must lead to the primary: it leads to a standby, which accepts no writes");
+      throw new InvalidArgumentError(
+        "pool",
+        "must lead to the primary: it leads to a standby, which accepts no writes",
+      );
     }
     const standby = await this.#askStandby().catch((cause: unknown) => {
       if (!isUnreachable(cause)) throw cause;
       this.report({ reason: UNREACHABLE, cause });
     });
     if (!standby) return;
-    if (!standby.isStandby) {
-      throw new InvalidArgumentError(
-        "readPool",
-        "must lead to a hot standby: it leads to a primary, and reads there would never see a write if it is another server. " +
-          "Leave it out to read from the pool",
-      );
-    }
     if (isOther(standby, primary)) {
       throw new InvalidArgumentError(
         "readPool",
         "must lead to a standby of the server that the pool leads to, and to the same database: it leads to another cluster or database",
+      );
+    }
+    if (!standby.isStandby) {
+      throw new InvalidArgumentError(
+        "readPool",
+        "must lead to a hot standby, but leads to the primary, as does pool: leave it out",
       );
     }
     this.#judge(standby);
@@ -94,14 +96,30 @@ export class StandbyCheck {
     return problem;
   }
 
-  /** @throws {@link InvalidArgumentError} for a position of another cluster */
-  requireOwn(after: readonly LogPosition[]): void {
+  /**
+   * Refuses positions that even the primary cannot answer for.
+   *
+   * @throws {@link InvalidArgumentError} for a position of another cluster
+   * @throws {@link DatabaseError} `CONFLICT` for one of a timeline that the primary does not have
+   */
+  async requireKnown(after: readonly LogPosition[]): Promise<void> {
     const own = this.#primary?.system;
-    const place = after.findIndex(({ system }) => system !== own);
-    if (own === undefined || place < 0) return;
-    throw new InvalidArgumentError(
-      after.length > 1 ? `consistency.after[${place}]` : "consistency.after",
-      "is a token of another database cluster: tokens are valid only for an index on the cluster that was written to",
+    if (own !== undefined && after.some(({ system }) => system !== own)) {
+      throw new InvalidArgumentError(
+        "consistency.after",
+        "has a token of another database cluster: tokens are valid only for an index on the cluster that was written to",
+      );
+    }
+    const newest = Math.max(...after.map(({ timeline }) => timeline));
+    const isNewer = (): boolean => this.#primary !== undefined && newest > this.#primary.timeline;
+    if (!isNewer()) return;
+    // A standby may have been promoted since the primary was asked, and the pool may lead to it now.
+    await this.#askPrimary().catch(() => undefined);
+    if (!isNewer()) return;
+    throw new DatabaseError(
+      "A token was written by a promoted standby, but the pool still leads to the primary before it, which does not have the write: let the " +
+        "pool lead to the new primary",
+      { code: "CONFLICT", retryable: true },
     );
   }
 
@@ -123,7 +141,8 @@ export class StandbyCheck {
     // Not awaited: it matters for later checks only, and the pool may have no client to spare.
     this.#askPrimary().catch((cause: unknown) => {
       const message = "The primary could not be asked how far the standby is behind. Reads of the standby go on";
-      if (!this.#problem && this.#parts.maxLagMs < Infinity) this.#parts.notify({ code: "LAG_UNKNOWN", message, cause });
+      if (!this.#problem && this.#parts.maxLagMs < Infinity)
+        this.#parts.notify({ code: "LAG_UNKNOWN", message, cause });
     });
     try {
       this.#judge(await this.#askStandby());
@@ -186,7 +205,7 @@ function isOther(standby: ServerState, primary: ServerState): boolean {
   return standby.system !== primary.system || standby.database !== primary.database;
 }
 
+/** Whether a server may answer later. One that refuses the password or has no such database never does. */
 function isUnreachable(error: unknown): boolean {
-  const { code } = (error ?? {}) as { code?: unknown };
-  return code === "CONNECTION_FAILED" || code === "TIMEOUT";
+  return DatabaseError.is(error) && error.retryable;
 }

@@ -63,7 +63,7 @@ export class Standby {
   /**
    * @param read - reads from the standby; called again if its schema turns out to have changed
    * @param readPrimary - reads from the primary
-   * @throws {@link InvalidArgumentError} for a token of another cluster; otherwise what the primary's read throws
+   * @throws as {@link StandbyCheck.requireKnown}; otherwise what the primary's read throws
    */
   async read<T>(
     call: StandbyCall,
@@ -77,7 +77,7 @@ export class Standby {
       notify({ code: "PRIMARY_READ", message, ...(cause === undefined ? {} : { cause }) });
       return readPrimary();
     };
-    if (consistency) check.requireOwn(consistency.after);
+    if (consistency) await check.requireKnown(consistency.after);
     const problem = await orAbort(() => check.problem(), signal);
     if (problem) return fallBack(problem);
     const endsAt = performance.now() + (consistency?.timeoutMs ?? 0);
@@ -143,4 +143,11 @@ export class Standby {
 }
 
 /** Codes of errors after which there is no time left for another server, or whose cause is not the server. */
-const ENDED = new Set(["TIMEOUT", "ABORTED", "EMBEDDING_FAILED", "EMBEDDING_INVALID", "TEXT_TOO_LONG", "MODEL_MISSING"]);
+const ENDED = new Set([
+  "TIMEOUT",
+  "ABORTED",
+  "EMBEDDING_FAILED",
+  "EMBEDDING_INVALID",
+  "TEXT_TOO_LONG",
+  "MODEL_MISSING",
+]);

@@ -28,7 +28,8 @@ export class WriteTokens {
    */
   async read(signal: AbortSignal | undefined): Promise<string> {
     const state = await readServerState(this.#parts.pool.within({ signal }));
-    if (state.isStandby) throw new InvalidArgumentError("pool", "leads to a standby, which has no writes to give a token for");
+    if (state.isStandby)
+      throw new InvalidArgumentError("pool", "leads to a standby, which has no writes to give a token for");
     return encodeToken(state);
   }
 

@@ -30,7 +30,7 @@ async function startPair(): Promise<ServerPair> {
   const network = await new Network().start();
   const started: StartedTestContainer[] = [];
   const stop = async (): Promise<void> => {
-    await Promise.all(started.map((container) => container.stop({ timeout: 0 })));
+    for (const container of started.reverse()) await container.stop();
     await network.stop();
   };
   try {
@@ -125,7 +125,9 @@ export class PairOfServers {
 
   /** Waits until the standby has replayed everything that the primary has written. */
   async caughtUp(): Promise<void> {
-    const [row] = await this.on("primary", "SELECT pg_current_wal_insert_lsn()::text AS lsn");
+    // A commit flushes the log, also what a transaction that is still open has written.
+    const flush = "SELECT pg_logical_emit_message(true, 'test', '')";
+    const [row] = await this.on("primary", flush, "SELECT pg_current_wal_insert_lsn()::text AS lsn");
     await until(async () => {
       const [found] = await this.on(
         "standby",

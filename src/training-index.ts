@@ -42,7 +42,7 @@ import type { LoadableTraining, TrainingReference, TrainingSource } from "./reco
 import { checkRecall, type RecallOptions } from "./recall/recall-options.js";
 import { measureRecall, type RecallReport } from "./recall/recall.js";
 import { requireScope, requireWritable } from "./writing/scope.js";
-import { deleteSelection } from "./writing/delete-selection.js";
+import { deleteSelection } from "./writing/remover.js";
 import { bulkLoadRun, upsertRun } from "./writing/training-runs.js";
 import type { DeleteResult, Filter, Metadata, Training, TrainingId, TrainingSelection } from "./types.js";
 import type { UpsertResult, WriteToken } from "./types.js";

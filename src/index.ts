@@ -79,6 +79,7 @@ export type { AnySearchOptions, SimilarOptions } from "./searching/search-option
 export type { Splitter } from "./chunking/splitter.js";
 export type { TextSearchLanguage } from "./schema/lexemes.js";
 export type { VectorIndexType } from "./schema/vector-index.js";
+export type { VectorIndexMethod, VectorIndexNames } from "./schema/vector-index-method.js";
 export type { DatabaseClient, DatabasePool, Queryable, QueryResult } from "./calls/host-database.js";
 export type { CountOptions, ListOptions, ReadOptions, StoredReadOptions } from "./inspecting/read-options.js";
 export type { Consistency } from "./standby/token.js";

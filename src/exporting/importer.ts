@@ -4,6 +4,7 @@ import { withTimeLimit } from "../calls/time-limit.js";
 import type { EmbeddingProfile } from "../embedding/profiles.js";
 import { SchemaError } from "../errors.js";
 import type { Scope } from "../filtering/scope.js";
+import type { VectorIndexMethod } from "../schema/vector-index-method.js";
 import type { KnownSchema } from "../schema/known-schema.js";
 import { withToken } from "../standby/write-tokens.js";
 import type { BatchParts } from "../writing/batch-parts.js";
@@ -26,6 +27,8 @@ export interface ImporterParts extends BatchParts, Omit<RunTicketParts, "knownSc
   knownSchema: KnownSchema;
   remover: Remover;
   profile: EmbeddingProfile;
+  /** The vector index of another extension. */
+  method: VectorIndexMethod | undefined;
   /** The filter of the index, compiled: what everything that is written must have. */
   scope: Scope;
 }
@@ -92,13 +95,13 @@ export class Importer {
   }
 
   #load(versions: AsyncIterable<GivenVersion>, order: VersionOrder, signal: AbortSignal | undefined): Results {
-    const { pool, target, knownSchema } = this.#parts;
+    const { pool, target, knownSchema, method } = this.#parts;
     const upsert = (given: Iterable<GivenVersion> | AsyncIterable<GivenVersion>): Results =>
       this.#store(given as AsyncIterable<GivenVersion>, order, signal);
     const onIndexChanged = (): void => {
       knownSchema.forget();
     };
-    return bulkLoad({ pool, layout: target.layout, upsert, onIndexChanged }, versions, { signal });
+    return bulkLoad({ pool, layout: target.layout, method, upsert, onIndexChanged }, versions, { signal });
   }
 
   /** The trainings of an export; deletes what it has deleted. */

@@ -30,6 +30,7 @@ import {
   widerType,
   type FoundOptions,
   type MigrateOptions,
+  requestedMethod,
   type MigrationPlan,
 } from "./options.js";
 import { repair } from "./repair.js";
@@ -233,10 +234,11 @@ async function planFor(
     Object.assign(catalog.vectorIndex, { type, next: undefined, state: "missing" });
   }
   const hnsw = requestedHnsw(catalog, options);
-  const plan = planMigration(
+  const planned = planMigration(
     { ...options, ...target, vectorIndex: catalog.vectorIndex.type, hnsw, ...textSearchOf(active, options, version) },
     { extensionSchema: extension.schema },
   );
+  const plan = { ...planned, method: requestedMethod(options) };
   refuseOtherParameters(catalog, options, plan);
   return { plan, stored };
 }

@@ -6,6 +6,7 @@ import type { Splitter } from "../chunking/splitter.js";
 import type { TrainingHeader } from "../chunking/training-input.js";
 import type { EmbeddingProfile, OllamaProfile } from "../embedding/profiles.js";
 import { InvalidArgumentError } from "../errors.js";
+import type { VectorIndexMethod } from "../schema/vector-index-method.js";
 import type { EqualityFilter } from "../types.js";
 import type { Synonyms } from "../words/synonyms.js";
 
@@ -36,6 +37,11 @@ export interface TrainingIndexOptions {
    * stored through the index must have them. Default: all trainings.
    */
   filter?: EqualityFilter | undefined;
+  /**
+   * The vector index of another extension, as it was given to `migrate`: its settings of searches, and what `bulkLoad` builds. Not needed for
+   * those of pgvector.
+   */
+  vectorIndex?: VectorIndexMethod | undefined;
   hnsw?:
     { /** The `efSearch` of searches that do not set it. Default 40. */ efSearch?: number | undefined } | undefined;
   /**
@@ -74,6 +80,7 @@ const INDEX_OPTIONS = namesOfProperties<TrainingIndexOptions>({
   tokens: true,
   schema: true,
   filter: true,
+  vectorIndex: true,
   hnsw: true,
   splitter: true,
   header: true,

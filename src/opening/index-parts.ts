@@ -21,6 +21,7 @@ import { quoteIdentifier } from "../postgres/identifiers.js";
 import { DEFAULT_SCHEMA, type Layout } from "../schema/layout.js";
 import { NamedStatements } from "../postgres/named-statements.js";
 import { claimOf } from "../storing/profile-claim.js";
+import { checkIndexMethod, type VectorIndexMethod } from "../schema/vector-index-method.js";
 import { KnownSchema } from "../schema/known-schema.js";
 import { checkSequence } from "../storing/ticket-sequence.js";
 import type { WriteTarget } from "../storing/write-target.js";
@@ -50,6 +51,8 @@ interface SharedParts extends OpenIndex {
   standby: Standby | undefined;
   tokens: WriteTokens;
   synonyms: CompiledSynonyms | undefined;
+  /** The vector index of another extension. */
+  method: VectorIndexMethod | undefined;
   /** Reports a fallback to the host. */
   notify: Notify;
 }
@@ -85,6 +88,8 @@ export async function openParts(embeddings: EmbeddingsInterface, options: Traini
   const efSearch = checkInteger("hnsw.efSearch", options.hnsw?.efSearch ?? DEFAULT_EF_SEARCH, 1, MAX_K);
   const splitter = checkSplitter(options.splitter);
   const header = checkFunction("header", options.header);
+  const method =
+    options.vectorIndex === undefined ? undefined : checkIndexMethod(options.vectorIndex, "TrainingIndex.initialize");
   const synonyms = compileSynonyms(options.synonyms);
   const notify = notifier(checkFunction("onNotice", options.onNotice));
   const pool = boundedPool(hostPool, {}, notify);
@@ -93,7 +98,7 @@ export async function openParts(embeddings: EmbeddingsInterface, options: Traini
   const { profileId, profile } = open;
   const know = (database: BoundedPool): KnownSchema =>
     new KnownSchema({
-      ...{ database, schema, profileId, notify },
+      ...{ database, schema, profileId, notify, scanSettings: method?.settings },
       own: profile,
       check: (state, asked) => refuseOtherModel(asked, state, profile),
     });
@@ -116,6 +121,7 @@ export async function openParts(embeddings: EmbeddingsInterface, options: Traini
     chunker: new Chunker(splitter, profile),
     ticketOrder: new TicketOrder(),
     efSearch,
+    method,
     notify,
   };
   return connect(shared, filter);
@@ -134,7 +140,7 @@ export function narrowedParts(parts: IndexParts, filter: Filter): IndexParts {
 function connect(shared: SharedParts, filter: IndexFilter): IndexParts {
   const { pool, profile, embedder, header, knownSchema, statements, offeredWords, chunker, ticketOrder, tokens } =
     shared;
-  const { efSearch, synonyms, standby, notify } = shared;
+  const { efSearch, synonyms, standby, method, notify } = shared;
   const { dimensions } = profile;
   const target: WriteTarget = {
     get layout() {
@@ -182,7 +188,7 @@ function connect(shared: SharedParts, filter: IndexFilter): IndexParts {
     }),
     reader: new Reader({ statements, knownSchema, standby, filter: filter.condition }),
     exporter: new Exporter({ pool, knownSchema, filter: filter.condition }),
-    importer: new Importer({ ...writing, knownSchema, remover, profile, scope: filter.scope }),
+    importer: new Importer({ ...writing, knownSchema, remover, profile, method, scope: filter.scope }),
   };
 }
 

@@ -27,6 +27,8 @@ export interface KnownSchemaParts {
   database: Queryable;
   schema: string;
   profileId: number;
+  /** Settings of searches, for a vector index of another extension. */
+  scanSettings?: Layout["scanSettings"];
   /** The model of the open index. */
   own?: RecordedModel;
   /** Rejects if the index cannot work with the schema. */

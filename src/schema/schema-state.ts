@@ -111,7 +111,7 @@ WHERE p.id = ${layout.profileId}`;
  */
 export async function readSchemaState(
   database: Queryable,
-  { schema, profileId }: { schema: string; profileId: number },
+  { schema, profileId, scanSettings }: { schema: string; profileId: number } & Pick<Layout, "scanSettings">,
   own?: RecordedModel,
 ): Promise<SchemaState> {
   // Not known yet; the statement depends neither on the type of ids nor on the schema of the extension.
@@ -144,6 +144,7 @@ export async function readSchemaState(
       profileId,
       idType,
       extensionSchema: row.extension_schema,
+      ...(scanSettings && { scanSettings }),
       textSearch: textSearchLanguages.find((language) => language === row.text_search),
     },
     vectorOid: Number(row.vector_oid),

@@ -51,6 +51,7 @@ export type {
   DeleteOptions,
   PrepareOptions,
   PruneOptions,
+  TokenOptions,
   UpsertManyOptions,
   UpsertOptions,
 } from "./writing/write-options.js";
@@ -88,6 +89,7 @@ export type { AnySearchOptions, SimilarOptions } from "./searching/search-option
 export type { Splitter } from "./chunking/splitter.js";
 export type { TextSearchLanguage } from "./schema/lexemes.js";
 export type { VectorIndexType } from "./schema/vector-index.js";
+export type { VectorIndexMethod, VectorIndexNames } from "./schema/vector-index-method.js";
 export type { DatabaseClient, DatabasePool, Queryable, QueryResult } from "./calls/host-database.js";
 export type {
   DrizzleTransaction,
@@ -99,7 +101,8 @@ export type {
   TypeOrmManager,
   TypeOrmQueryRunner,
 } from "./calls/orm-transactions.js";
-export type { CountOptions, ListOptions, ReadOptions } from "./inspecting/read-options.js";
+export type { CountOptions, ListOptions, ReadOptions, StoredReadOptions } from "./inspecting/read-options.js";
+export type { Consistency } from "./standby/token.js";
 export type {
   IndexStatus,
   OtherModelStatus,
@@ -141,6 +144,7 @@ export type {
   TrainingSelection,
   UpsertResult,
   UpsertStatus,
+  WriteToken,
 } from "./types.js";
 export type {
   ChunkHit,

@@ -10,11 +10,13 @@ import {
   checkPrune,
   checkUpsertMany,
   PREPARE_OPTIONS,
+  TOKEN_OPTIONS,
   UPSERT_MANY_OPTIONS,
   UPSERT_OPTIONS,
   type DeleteOptions,
   type PrepareOptions,
   type PruneOptions,
+  type TokenOptions,
   type UpsertManyOptions,
   type UpsertOptions,
 } from "./writing/write-options.js";
@@ -25,7 +27,7 @@ import { retrieverSearch, TrainingRetriever, type TrainingRetrieverOptions } fro
 import { TrainingTool } from "./langchain/tool.js";
 import { checkToolOptions, type TrainingToolOptions } from "./langchain/tool-options.js";
 import type { FoundHit } from "./searching/hits.js";
-import type { CountOptions, ListOptions, ReadOptions } from "./inspecting/read-options.js";
+import type { CountOptions, ListOptions, StoredReadOptions } from "./inspecting/read-options.js";
 import type { IndexStatus } from "./inspecting/index-status.js";
 import { readStatus, type StatusOptions } from "./inspecting/status.js";
 import type { StoredCount, StoredTraining } from "./inspecting/stored-training.js";
@@ -40,7 +42,8 @@ import { checkRecall, type RecallOptions } from "./recall/recall-options.js";
 import { measureRecall, type RecallReport } from "./recall/recall.js";
 import { requireScope, requireWhole, requireWritable } from "./writing/scope.js";
 import { bulkLoadRun, upsertRun } from "./writing/training-runs.js";
-import type { DeleteResult, Filter, Metadata, Training, TrainingId, TrainingSelection, UpsertResult } from "./types.js";
+import type { DeleteResult, Filter, Metadata, Training, TrainingId, TrainingSelection } from "./types.js";
+import type { UpsertResult, WriteToken } from "./types.js";
 import type { ChunkPassage, SearchMode, SearchStrategy } from "./hit-types.js";
 import type { TrainingVectorStore } from "./langchain/vector-store.js";
 import { openVectorStore } from "./langchain/open-vector-store.js";
@@ -143,7 +146,7 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
     const batch = await withTimeLimit(options, (signal) =>
       this.#parts.indexer.prepare([normalized], { ...options, signal }),
     );
-    return new PreparedTraining(batch, options.signal);
+    return new PreparedTraining(batch, options.signal, this.#parts.tokens);
   }
 
   /**
@@ -221,6 +224,20 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
   }
 
   /**
+   * The token of all writes that were committed before the call, in one round trip. For writes in a transaction of your client, whose
+   * results have none: call it after COMMIT.
+   * @example
+   * ```ts
+   * const hits = await index.similar("prazo", { consistency: { after: await index.token() } });
+   * ```
+   * @throws {@link InvalidArgumentError} | {@link SchemaError} `INSUFFICIENT_PRIVILEGE` | {@link DatabaseError} | {@link AbortError}
+   */
+  async token(options: TokenOptions = {}): Promise<WriteToken> {
+    checkCall(options, TOKEN_OPTIONS, "token");
+    return withTimeLimit(options, (signal) => this.#parts.tokens.read(signal));
+  }
+
+  /**
    * Removes tombstones, the rows that deletes leave so that an upsert which started earlier cannot restore the training.
    * Choose an age that exceeds any upsert's duration. Also deletes the words that no chunk has any more from the words that typing
    * errors are corrected to, except with a `client`. Needed only if many trainings are deleted for good.
@@ -245,7 +262,7 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
    * @returns `undefined` if it is not stored, was deleted, or has metadata that the filter of the index excludes
    * @throws {@link InvalidArgumentError} | {@link DatabaseError} | {@link AbortError}
    */
-  async get(id: TrainingId, options: ReadOptions = {}): Promise<StoredTraining<OwnMetadata> | undefined> {
+  async get(id: TrainingId, options: StoredReadOptions = {}): Promise<StoredTraining<OwnMetadata> | undefined> {
     return (await this.#parts.reader.get(id, options)) as StoredTraining<OwnMetadata> | undefined;
   }
 
@@ -286,7 +303,7 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
    * @returns an empty list if the training is not stored or was deleted
    * @throws {@link InvalidArgumentError} | {@link DatabaseError} | {@link AbortError}
    */
-  async chunks(id: TrainingId, options: ReadOptions = {}): Promise<ChunkPassage<OwnMetadata>[]> {
+  async chunks(id: TrainingId, options: StoredReadOptions = {}): Promise<ChunkPassage<OwnMetadata>[]> {
     return (await this.#parts.reader.chunks(id, options)) as ChunkPassage<OwnMetadata>[];
   }
 

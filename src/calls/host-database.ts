@@ -102,14 +102,14 @@ const FOREIGN_OBJECTS: readonly ForeignObject[] = [
 ];
 
 /** @throws {@link InvalidArgumentError} that says what was given instead */
-export function checkPool(pool: unknown): DatabasePool {
+export function checkPool(pool: unknown, option: "pool" | "readPool" = "pool"): DatabasePool {
   const given = fieldsOf(pool);
   if (given.connectionParameters !== undefined) {
-    throw refusal("pool", `${describeClient(given)}, a single connection, but each call needs its own`);
+    throw refusal(option, `${describeClient(given)}, a single connection, but each call needs its own`);
   }
   const isPool = typeof given.connect === "function" && typeof given.query === "function";
-  if (!isPool || isForeign(pool)) throw refusal("pool", describe(pool, ["connect", "query"]));
-  if (given.Client?.prototype && isNativePrototype(given.Client.prototype)) throw refusal("pool", NATIVE);
+  if (!isPool || isForeign(pool)) throw refusal(option, describe(pool, ["connect", "query"]));
+  if (given.Client?.prototype && isNativePrototype(given.Client.prototype)) throw refusal(option, NATIVE);
   return pool as DatabasePool;
 }
 
@@ -218,6 +218,6 @@ function describe(given: unknown, methods: readonly string[], instead?: string):
   return `an object without ${missing.map((name) => `${name}()`).join(" and ")}`;
 }
 
-function refusal(option: "pool" | "client", given: string): InvalidArgumentError {
-  return new InvalidArgumentError(option, `${EXPECTED[option]}; got ${given}`);
+function refusal(option: "pool" | "readPool" | "client", given: string): InvalidArgumentError {
+  return new InvalidArgumentError(option, `${EXPECTED[option === "client" ? "client" : "pool"]}; got ${given}`);
 }

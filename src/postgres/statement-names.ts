@@ -12,6 +12,7 @@ export const STATEMENT_NAMES = {
   "read-vector-indexes": "reads the state of the vector indexes",
   "find-any-chunk": "asks whether there are chunks",
   "check-rights": "asks whether the role may build an index",
+  "read-position": "asks a server for its position in the write-ahead log, and whether it is a standby",
   // Searches
   "search-by-vector": "finds the nearest chunks by the vector index",
   "search-exactly": "finds the nearest chunks by comparing all",

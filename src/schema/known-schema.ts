@@ -30,6 +30,8 @@ export interface KnownSchemaParts {
   schema: string;
   /** The model with which the index works on the schema. Rejects if it cannot work with it. */
   choose?: (state: SchemaState, database: Queryable) => Promise<RecordedModel>;
+  /** Settings of searches, for a vector index of another extension. */
+  scanSettings?: Layout["scanSettings"];
   /** Reports repeated work to the host. */
   notify?: Notify;
 }

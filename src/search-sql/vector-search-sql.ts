@@ -1,4 +1,5 @@
 import { namesOf, type Layout } from "../schema/layout.js";
+import { setSettings } from "../schema/vector-index-method.js";
 import { indexedForm, indexOperator, type VectorIndexType } from "../schema/vector-index.js";
 import {
   IN_READING_ORDER,
@@ -104,7 +105,7 @@ export function nearestChunks(
     .map((vector) => indexedForm(type, names, dimensions, vector))
     .join(` ${indexOperator(type, names)} `);
   const visible = (selected: string): string => `
-  ${chunks.select(selected, scanSettings(scanOrder), plan === "by vector" ? "tests rows" : "may find rows")}`;
+  ${chunks.select(selected, scanSettings(chunks.layout, scanOrder), plan === "by vector" ? "tests rows" : "may find rows")}`;
   const kept = columns.join(", ");
   const found = `${kept}, ${distanceOf(chunks.layout)} AS distance`;
   const nearest = (rows: string): string => `
@@ -125,8 +126,8 @@ export function nearestChunks(
   FETCH FIRST ${limit} ROWS WITH TIES) n LIMIT ${Math.max(limit, MAX_EQUALLY_NEAR)}`);
 }
 
-function scanSettings(order: string): string {
-  return `(SELECT set_config('hnsw.ef_search', $2, true) || set_config('hnsw.iterative_scan', '${order}', true))
+function scanSettings({ scanSettings: others }: Layout, order: string): string {
+  return `(SELECT set_config('hnsw.ef_search', $2, true) || set_config('hnsw.iterative_scan', '${order}', true)${setSettings(others)})
     IS NOT NULL`;
 }
 

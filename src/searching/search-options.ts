@@ -3,6 +3,7 @@ import { namesOfProperties } from "../calls/checks.js";
 import { MAX_EF_SEARCH } from "./scan.js";
 import type { MarginalRelevance } from "./marginal-relevance.js";
 import type { DocumentCompressor, RerankOptions, Reranker } from "./rerank.js";
+import type { Consistency } from "../standby/token.js";
 import type { Filter } from "../types.js";
 import type { SearchMode, SearchStrategy } from "../hit-types.js";
 
@@ -120,6 +121,11 @@ export interface SimilarOptions<Mode extends SearchMode = SearchMode, Strategy e
    * setting behind, and if it fails, the transaction can continue.
    */
   client?: TransactionClient | undefined;
+  /**
+   * With a `readPool`: waits until the standby has the writes of these tokens, a bounded time, else the primary answers. Without one
+   * every search sees all writes that have ended. Not together with `client`. Default: the standby answers with what it has.
+   */
+  consistency?: Consistency | undefined;
   /** Aborts the call with `AbortError`, and cancels the statement on the server. */
   signal?: AbortSignal | undefined;
   /**
@@ -152,6 +158,7 @@ export const SEARCH_OPTIONS = namesOfProperties<AnySearchOptions>({
   efSearch: true,
   rerankFactor: true,
   client: true,
+  consistency: true,
   signal: true,
   timeoutMs: true,
 });

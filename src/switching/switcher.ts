@@ -11,6 +11,7 @@ import type { BoundedPool } from "../postgres/bounded-database.js";
 import type { KnownSchema } from "../schema/known-schema.js";
 import { analyzeAfterLoad } from "../schema/index-build.js";
 import { namesOf } from "../schema/layout.js";
+import type { VectorIndexMethod } from "../schema/vector-index-method.js";
 import type { Training } from "../types.js";
 import { beginSwitch, planSwitch, type SwitchTarget } from "./begin.js";
 import { Builder } from "./builder.js";
@@ -28,6 +29,8 @@ export interface SwitcherParts {
   models: Models;
   splitter: Splitter | undefined;
   header: TrainingHeader | undefined;
+  /** The vector index of another extension, which the new model gets as well. */
+  method: VectorIndexMethod | undefined;
   notify: Notify;
 }
 
@@ -122,8 +125,9 @@ export class Switcher {
   async #buildIndex({ building, vectorIndex }: SwitchTarget, signal: AbortSignal | undefined): Promise<void> {
     const pool = this.#parts.pool.within({ signal, statementMs: Infinity });
     const { dimensions, m, efConstruction } = vectorIndex;
-    const plan = { schema: building.schema, names: namesOf(building), dimensions, hnsw: { m, efConstruction } };
-    await ensureVectorIndex(pool, plan);
+    const { method } = this.#parts;
+    const hnsw = { m, efConstruction };
+    await ensureVectorIndex(pool, { schema: building.schema, names: namesOf(building), dimensions, hnsw, method });
     await analyzeAfterLoad(pool, building);
   }
 

@@ -4,6 +4,7 @@ import type { Model, Models } from "../models/models.js";
 import type { KnownSchema } from "../schema/known-schema.js";
 import type { SwapConnection } from "../storing/swap.js";
 import { claimedTarget, type ClaimedTarget, type WriteTarget } from "../storing/write-target.js";
+import type { WriteTokens } from "../standby/write-tokens.js";
 import type { IndexingProgress } from "../types.js";
 import type { OfferedWords } from "../words/offered-words.js";
 import type { BatchItem } from "./batch-item.js";
@@ -16,6 +17,7 @@ export interface BatchParts {
   target: WriteTarget;
   models: Models;
   offeredWords: OfferedWords;
+  tokens: WriteTokens;
 }
 
 /** The model and the tables that a batch is prepared for. */

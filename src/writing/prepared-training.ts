@@ -4,6 +4,7 @@ import { checkCall } from "../calls/call-options.js";
 import type { PreparedBatch } from "./prepared-batch.js";
 import type { TransactionClient } from "../calls/orm-transactions.js";
 import { withTimeLimit } from "../calls/time-limit.js";
+import { withToken, type WriteTokens } from "../standby/write-tokens.js";
 import type { UpsertResult } from "../types.js";
 import { countUpserts, traceWrite } from "./write-trace.js";
 
@@ -11,11 +12,13 @@ import { countUpserts, traceWrite } from "./write-trace.js";
 export class PreparedTraining {
   readonly #batch: PreparedBatch;
   readonly #signal: AbortSignal | undefined;
+  readonly #tokens: WriteTokens;
 
   /** @param signal - the signal of the preparation, which also ends the commit */
-  constructor(batch: PreparedBatch, signal: AbortSignal | undefined) {
+  constructor(batch: PreparedBatch, signal: AbortSignal | undefined, tokens: WriteTokens) {
     this.#batch = batch;
     this.#signal = signal;
+    this.#tokens = tokens;
   }
 
   /**
@@ -34,9 +37,11 @@ export class PreparedTraining {
   async commit(client?: TransactionClient, options: CommitOptions = {}): Promise<UpsertResult> {
     checkClient(client);
     checkCall(options, COMMIT_OPTIONS, "commit");
-    const commit = (signal: AbortSignal | undefined): Promise<UpsertResult[]> =>
-      traceWrite(this.#batch.commitStart, () => this.#batch.commit(client, signal), countUpserts);
-    return onlyResult(await withTimeLimit(options, commit, this.#signal));
+    const commit = async (signal: AbortSignal | undefined): Promise<UpsertResult> => {
+      const results = await traceWrite(this.#batch.commitStart, () => this.#batch.commit(client, signal), countUpserts);
+      return withToken(onlyResult(results), await this.#tokens.afterWrite(client, signal));
+    };
+    return withTimeLimit(options, commit, this.#signal);
   }
 }
 

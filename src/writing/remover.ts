@@ -22,6 +22,7 @@ import * as sql from "../storing/write-sql.js";
 import { pruneWords } from "../words/stored-words.js";
 import type { TicketOrder } from "./ticket-order.js";
 import { write, writeEach, writeStatement } from "../storing/write-transaction.js";
+import { withToken, withTokens, type WriteTokens } from "../standby/write-tokens.js";
 import { countRemovals, traceWrite, type WriteStart } from "./write-trace.js";
 
 /** Options of the methods of {@link Remover}. */
@@ -40,12 +41,18 @@ export interface RemoverParts {
   ticketOrder: TicketOrder;
   notify: Notify;
   knownSchema: Pick<KnownSchema, "follow">;
+  tokens: WriteTokens;
 }
 
 /** A training that was found by a filter, and what became of it. */
 interface Removed {
   key: string;
-  outcome: RemovalOutcome;
+  outcome: RemovalResult;
+}
+
+/** An outcome with the token of the write, if results have one. */
+export interface RemovalResult extends RemovalOutcome {
+  token?: string | undefined;
 }
 
 const ABSENT: RemovalOutcome = { status: "absent", removed: 0 };
@@ -57,18 +64,21 @@ export class Remover {
   readonly #ticketOrder: TicketOrder;
   readonly #notify: Notify;
   readonly #knownSchema: Pick<KnownSchema, "follow">;
+  readonly #tokens: WriteTokens;
 
-  constructor({ pool, target, ticketOrder, notify, knownSchema }: RemoverParts) {
+  constructor({ pool, target, ticketOrder, notify, knownSchema, tokens }: RemoverParts) {
     this.#pool = pool;
     this.#target = target;
     this.#ticketOrder = ticketOrder;
     this.#notify = notify;
     this.#knownSchema = knownSchema;
+    this.#tokens = tokens;
   }
 
   /** @param keys - distinct ids in the form sent to Postgres */
-  remove(keys: readonly string[], options: RemoveOptions = {}): Promise<RemovalOutcome[]> {
-    return traceWrite(this.#start("delete", keys), () => this.#remove(keys, options), countRemovals);
+  async remove(keys: readonly string[], options: RemoveOptions = {}): Promise<RemovalResult[]> {
+    const outcomes = await traceWrite(this.#start("delete", keys), () => this.#remove(keys, options), countRemovals);
+    return withTokens(outcomes, await this.#tokens.afterWrite(options.client, options.signal));
   }
 
   async #remove(keys: readonly string[], options: RemoveOptions): Promise<RemovalOutcome[]> {
@@ -98,9 +108,13 @@ export class Remover {
   }
 
   /** Deletes the trainings whose metadata meets the condition and the scope. */
-  removeMatching(condition: Condition, options: RemoveOptions = {}): Promise<Removed[]> {
+  async removeMatching(condition: Condition, options: RemoveOptions = {}): Promise<Removed[]> {
     const remove = (): Promise<Removed[]> => this.#removeMatching(condition, options);
-    return traceWrite(this.#start("delete"), remove, (removed) => countRemovals(removed.map(({ outcome }) => outcome)));
+    const count = (removed: Removed[]): ReturnType<typeof countRemovals> =>
+      countRemovals(removed.map(({ outcome }) => outcome));
+    const removed = await traceWrite(this.#start("delete"), remove, count);
+    const token = await this.#tokens.afterWrite(options.client, options.signal);
+    return removed.map(({ key, outcome }) => ({ key, outcome: withToken(outcome, token) }));
   }
 
   async #removeMatching(condition: Condition, options: RemoveOptions): Promise<Removed[]> {
@@ -205,10 +219,15 @@ export async function deleteOne(
   const key = encodeTrainingId(id, layout.idType, "id");
   const revision = encodeRevision(options.revision, "revision");
   const [outcome] = await withTimeLimit(options, (signal) => remover.remove([key], { ...options, signal, revision }));
-  return { id, status: outcome?.status ?? "absent", removed: outcome?.removed ?? 0 };
+  return { id, ...(outcome ?? { status: "absent", removed: 0 }) };
 }
 
-/** Deletes trainings by their ids, or those that a filter matches. */
+/**
+ * Deletes trainings by their ids, or those that a filter matches.
+ *
+ * @returns one result for each given id, or for each training that was found
+ * @throws {@link InvalidArgumentError} before anything is deleted
+ */
 export async function deleteMany(
   { layout, remover }: DeletionParts,
   selection: TrainingSelection,

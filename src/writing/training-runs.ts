@@ -1,5 +1,6 @@
 import { bulkLoad, type BulkLoadOptions } from "./bulk-load.js";
 import type { KnownSchema } from "../schema/known-schema.js";
+import type { VectorIndexMethod } from "../schema/vector-index-method.js";
 import type { Layout } from "../schema/layout.js";
 import type { BoundedPool } from "../postgres/bounded-database.js";
 import type { Indexer } from "./indexer.js";
@@ -14,6 +15,8 @@ interface RunParts {
   pool: BoundedPool;
   layout: Layout;
   knownSchema: Pick<KnownSchema, "forget">;
+  /** The vector index of another extension. */
+  method: VectorIndexMethod | undefined;
   indexer: Indexer;
 }
 
@@ -38,10 +41,11 @@ export function bulkLoadRun<Chosen extends OnFailure>(
   trainings: Trainings,
   options: RunOptions<Chosen> & BulkLoadOptions,
 ): IndexingRun<ResultOf<Chosen>> {
-  const { pool, layout, knownSchema } = parts;
+  const { pool, layout, knownSchema, method } = parts;
   const loadParts = {
     pool,
     layout,
+    method,
     upsert: (given: Trainings) => upsertEach(parts, normalize, given, options),
     onIndexChanged: () => {
       knownSchema.forget();

@@ -9,7 +9,7 @@ import type { Guard } from "./guard.js";
 import { OpenIndex, type Opened } from "./open-index.js";
 import type { ConsolePage } from "./page.js";
 import { failureOf, Refusal } from "./refusal.js";
-import { sampleQuestions } from "./sample-questions.js";
+import { firstLook } from "./first-look.js";
 import { listTrainings } from "./trainings-page.js";
 
 /** What a console shows, and how. */
@@ -51,14 +51,11 @@ export class ConsoleHandler {
   readonly #options: ConsoleOptions;
   readonly #guard: Guard;
   readonly #index: OpenIndex;
-  /** Made of the index once. */
-  #questions: readonly string[] | undefined;
 
   constructor(options: ConsoleOptions, guard: Guard) {
     this.#options = options;
     this.#guard = guard;
     this.#index = new OpenIndex(options.open);
-    this.#questions = options.questions;
   }
 
   /** Answers a request. Never rejects. */
@@ -110,8 +107,9 @@ export class ConsoleHandler {
 
   readonly #overview: Answer = async ({ index, idType }, { signal }) => {
     const status = await index.status({ signal });
-    this.#questions ??= await sampleQuestions(index, signal);
-    return { status, idType, writable: this.#options.writable, questions: this.#questions };
+    const { questions, trainings } = await firstLook(index, signal);
+    const { writable, questions: given } = this.#options;
+    return { status, idType, writable, questions: given ?? questions, trainings };
   };
 
   readonly #search: Answer = async ({ index }, { request }) => {

@@ -7,9 +7,9 @@ import { openTraining } from "./training.js";
 
 const RESULTS = 8;
 /** The values from which the words for a score apply, from the highest on. */
-const MEANING_LEVELS = [0.8, 0.6, 0.4, 0.2];
-const WORDS_LEVELS = [0.75, 0.45, 0.2, 0.001];
-const MATCH_LEVELS = [0.7, 0.5, 0.3, 0.15];
+const MEANING_LEVELS = [0.75, 0.55, 0.35, 0.2];
+const WORDS_LEVELS = [0.6, 0.35, 0.12, 0.001];
+const MATCH_LEVELS = { hybrid: [0.55, 0.35, 0.22, 0.12], vector: MEANING_LEVELS, text: WORDS_LEVELS };
 
 /** The search that runs; a newer one takes its place. */
 let running;
@@ -25,7 +25,7 @@ export async function search() {
   find("hits").setAttribute("aria-busy", "true");
   try {
     const { data, ms } = await call("/search", { query: find("question").value, mode, k: RESULTS }, current.signal);
-    shown = { hits: data.results, ms };
+    shown = { hits: data.results, ms, mode };
   } catch (error) {
     if (current.signal.aborted) return;
     shown = { failure: error };
@@ -38,6 +38,7 @@ export async function search() {
 function showFound() {
   if (!shown) return;
   const { hits, ms, failure } = shown;
+  find("first").hidden = true;
   if (failure) {
     find("found").textContent = "";
     find("corrections").replaceChildren();
@@ -48,7 +49,26 @@ function showFound() {
   find("found").textContent =
     hits.length === 0 ? t("search.none", { ms: time }) : counted("search.found", hits.length, { ms: time });
   find("corrections").replaceChildren(...(hits[0]?.corrections ?? []).map(correction));
-  find("hits").replaceChildren(...hits.map(hitCard));
+  const isWeak = ({ score }, place) => place > 0 && levelOf(score, MATCH_LEVELS[shown.mode]) === 0;
+  const weaker = hits.filter(isWeak);
+  find("hits").replaceChildren(
+    ...hits.filter((hit, place) => !isWeak(hit, place)).map(hitCard),
+    ...(weaker.length === 0 ? [] : [weakerHits(weaker)]),
+  );
+}
+
+/** Matches that hardly answer are there for who wants to see them. */
+function weakerHits(hits) {
+  return make(
+    "li",
+    {},
+    make(
+      "details",
+      {},
+      make("summary", { text: counted("hit.weaker", hits.length) }),
+      make("ol", { class: "hits" }, hits.map(hitCard)),
+    ),
+  );
 }
 
 function correction({ word, readAs }) {
@@ -58,6 +78,7 @@ function correction({ word, readAs }) {
 function hitCard(hit) {
   const id = String(hit.trainingId);
   const [best, ...others] = hit.chunks;
+  const level = levelOf(hit.score, MATCH_LEVELS[shown.mode]);
   return make(
     "li",
     { class: "card hit" },
@@ -69,7 +90,7 @@ function hitCard(hit) {
         {},
         button(id, () => void openTraining(id), { class: "link", "aria-label": t("hit.open", { id }) }),
       ),
-      make("span", { class: `chip match-${levelOf(hit.score, MATCH_LEVELS)}`, text: matchText(hit.score) }),
+      make("span", { class: `chip match-${level}`, text: t(`match.${level}`) }),
     ),
     dataLabels(hit.metadata),
     passage(best),
@@ -84,10 +105,6 @@ function hitCard(hit) {
 function levelOf(value, levels) {
   const above = levels.findIndex((level) => value >= level);
   return above < 0 ? 0 : levels.length - above;
-}
-
-function matchText(score) {
-  return t(`match.${levelOf(score, MATCH_LEVELS)}`);
 }
 
 function scores({ similarity, coverage }) {
@@ -134,6 +151,7 @@ function showModes({ status }) {
 }
 
 onOverview((overview) => {
+  find("first").hidden = shown !== undefined || overview.trainings.length === 0;
   showSamples(overview);
   showModes(overview);
 });

@@ -16,7 +16,8 @@ export const portuguese = {
   cancel: "Cancelar",
 
   "search.heading": "Faça uma pergunta ao índice",
-  "search.intro": "Ele responde com os trechos dos seus treinamentos que melhor respondem. É isso que o seu bot leria.",
+  "search.intro":
+    "A resposta são os trechos dos seus treinamentos que melhor combinam com a pergunta. É isso que o seu bot leria.",
   "search.question": "Sua pergunta",
   "search.go": "Buscar",
   "search.mode": "Como buscar",
@@ -36,6 +37,9 @@ export const portuguese = {
   "hit.open": "Abrir o treinamento {id}",
   "hit.more.one": "Mais {count} trecho deste treinamento",
   "hit.more.other": "Mais {count} trechos deste treinamento",
+  "hit.weaker.one": "{count} correspondência mais fraca",
+  "hit.weaker.other": "{count} correspondências mais fracas",
+  "first.heading": "Alguns dos treinamentos dele",
   "hit.meaning": "Significado",
   "hit.words": "Palavras",
   "meaning.4": "quase o mesmo",
@@ -44,7 +48,7 @@ export const portuguese = {
   "meaning.1": "pouco relacionado",
   "meaning.0": "quase sem relação",
   "words.4": "quase todas as suas palavras",
-  "words.3": "a maioria das suas palavras",
+  "words.3": "muitas das suas palavras",
   "words.2": "algumas das suas palavras",
   "words.1": "poucas das suas palavras",
   "words.0": "nenhuma das suas palavras",
@@ -73,7 +77,7 @@ export const portuguese = {
   "help.match": "A melhor correspondência vem primeiro. Com significado e palavras, os dois são ponderados juntos.",
 
   "trainings.heading": "Treinamentos",
-  "trainings.intro": "Um treinamento é um texto que foi ensinado ao seu bot.",
+  "trainings.intro": "Um treinamento é um texto que foi ensinado ao seu bot. Ele é armazenado em trechos.",
   "trainings.by": "Procurar por",
   "trainings.byId": "Começo do id",
   "trainings.byWords": "Palavras do texto",

@@ -88,7 +88,7 @@ function noteOf() {
 function trainingRow({ id, metadata, chunks, updatedAt }) {
   return make(
     "li",
-    { class: "card row" },
+    { class: "row" },
     nameOf(String(id)),
     make("p", {
       class: "hint",
@@ -105,7 +105,7 @@ function foundRow({ trainingId, metadata, chunks: [best] }) {
   const to = Math.min(content.length, from + MAX_SNIPPET);
   return make(
     "li",
-    { class: "card row" },
+    { class: "row" },
     nameOf(String(trainingId)),
     make(
       "p",
@@ -150,7 +150,8 @@ find("new").addEventListener("click", createTraining);
 document.addEventListener("changed", () => {
   if (isWanted) void readTrainings();
 });
-onOverview(({ writable }) => {
+onOverview(({ writable, trainings }) => {
+  find("first-list").replaceChildren(...trainings.map(trainingRow));
   find("new").hidden = !writable;
   if (isWanted) showList();
 });

@@ -67,7 +67,7 @@ export async function openPage(browser: Browser, url: string, options: BrowserCo
     ...options,
   });
   const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(20_000);
   const problems: string[] = [];
   page.on("console", (message) => {
     const isExpected = STATUS_LINE.test(message.text()) || message.text().includes("ERR_CONNECTION_REFUSED");
@@ -96,7 +96,7 @@ export async function ask(page: Page, question: string): Promise<void> {
 
 /** Waits until nothing is being read. */
 export async function settled(page: Page): Promise<void> {
-  await expect.poll(() => page.locator("[aria-busy='true']").count(), { timeout: 10_000 }).toBe(0);
+  await expect.poll(() => page.locator("[aria-busy='true']").count(), { timeout: 20_000 }).toBe(0);
 }
 
 interface Violation {
@@ -122,7 +122,7 @@ export async function violations(page: Page): Promise<string[]> {
 export function shownTexts(page: Page): Promise<string[]> {
   return page.evaluate<string[]>(`(() => {
     const texts = [];
-    const root = document.querySelector("dialog[open]") ?? document.body;
+    const root = [...document.querySelectorAll("dialog[open]")].at(-1) ?? document.body;
     const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT | NodeFilter.SHOW_ELEMENT);
     for (let node = walker.currentNode; node; node = walker.nextNode()) {
       if (node.nodeType === Node.ELEMENT_NODE) {

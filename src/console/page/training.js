@@ -8,6 +8,8 @@ import { known } from "./overview.js";
 let open;
 /** What was said above it. */
 let remark;
+/** The read whose training is to be shown: not one of a dialog that was closed meanwhile. */
+let wanted;
 
 /** Opens a training in the dialog. @param keepNotice - whether what was announced stays */
 export async function openTraining(id, keepNotice = false) {
@@ -15,11 +17,13 @@ export async function openTraining(id, keepNotice = false) {
   open = undefined;
   remark = undefined;
   showDialog(id, make("p", { text: t("loading") }));
+  const reading = {};
+  wanted = reading;
   try {
     const { data } = await call("/training", { id });
-    showTraining(data);
+    if (wanted === reading) showTraining(data);
   } catch (failure) {
-    showDialog(id, failureNotice(failure));
+    if (wanted === reading) showDialog(id, failureNotice(failure));
   }
 }
 
@@ -88,6 +92,7 @@ function writeActions() {
 
 function startEdit(training) {
   open = undefined;
+  wanted = undefined;
   edit(training);
 }
 
@@ -122,6 +127,7 @@ async function showChanged(id) {
 export function createTraining() {
   announce();
   open = undefined;
+  wanted = undefined;
   edit(undefined);
 }
 
@@ -132,6 +138,7 @@ find("training").addEventListener("cancel", (event) => {
 });
 find("training").addEventListener("close", () => {
   open = undefined;
+  wanted = undefined;
 });
 find("training-close").addEventListener("click", () => {
   if (!isEditing() || leave()) find("training").close();

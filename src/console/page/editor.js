@@ -41,6 +41,7 @@ export function showEditor() {
     make(
       "form",
       { id: "editor", novalidate: true, on: { submit: onSubmit, input: onInput } },
+      make("div", { id: "edit-message" }),
       make("p", { class: "hint", text: t("edit.origin") }),
       isNew
         ? field(
@@ -58,7 +59,6 @@ export function showEditor() {
         draft.rows.map(dataRow),
         button(t("edit.addData"), addRow, { id: "edit-add" }),
       ),
-      make("div", { id: "edit-message" }),
       make(
         "p",
         { class: "actions" },
@@ -154,10 +154,10 @@ function readRow({ name, value, given }) {
 function problem() {
   const names = draft.rows.filter(({ name, value }) => name !== "" || value !== "").map(({ name }) => name);
   const twice = names.find((name, place) => names.indexOf(name) < place);
-  if (draft.id.trim() === "") return { text: t("edit.idNeeded"), id: "edit-id" };
-  if (draft.text.trim() === "") return { text: t("edit.textNeeded"), id: "edit-text" };
-  if (names.includes("")) return { text: t("edit.noName"), id: "edit-add" };
-  if (twice !== undefined) return { text: t("edit.twice", { name: twice }), id: "edit-add" };
+  if (draft.id.trim() === "") return { textOf: () => t("edit.idNeeded"), id: "edit-id" };
+  if (draft.text.trim() === "") return { textOf: () => t("edit.textNeeded"), id: "edit-text" };
+  if (names.includes("")) return { textOf: () => t("edit.noName"), id: "edit-add" };
+  if (twice !== undefined) return { textOf: () => t("edit.twice", { name: twice }), id: "edit-add" };
   return undefined;
 }
 
@@ -165,7 +165,7 @@ async function save() {
   if (draft.isSaving) return;
   const wrong = problem();
   if (wrong) {
-    draft.message = { wrong: wrong.text };
+    draft.message = { wrong: wrong.textOf };
     showMessage();
     find(wrong.id).focus();
     return;
@@ -181,7 +181,7 @@ async function save() {
       ...(version ? { version } : {}),
     });
     draft = undefined;
-    announce(...savedTexts(data));
+    announce(() => savedTexts(data));
     document.dispatchEvent(new Event("changed"));
     await openTraining(id, true);
   } catch (failure) {
@@ -189,6 +189,7 @@ async function save() {
     draft.isSaving = false;
     find("edit-save").textContent = t("edit.save");
     showMessage();
+    find("edit-message").querySelector(".notice").focus();
   }
 }
 
@@ -201,7 +202,7 @@ function savedTexts({ id, status, chunks, embedded, reused, removed }) {
     );
   }
   if (removed > 0) parts.push(counted("saved.removed", removed));
-  return parts.map((part) => `${part} `);
+  return parts;
 }
 
 /** What to say about a failed save. If the training has changed, its stored version is read, to compare. */
@@ -220,12 +221,12 @@ function showMessage() {
   const area = find("edit-message");
   if (!area) return;
   area.replaceChildren(...[messageElement()].filter(Boolean));
-  area.querySelector("button, strong")?.scrollIntoView({ block: "nearest" });
+  if (draft.message) find("training").scrollTop = 0;
 }
 
 function messageElement() {
   const { failure, wrong, stored, gone, discard } = draft.message ?? {};
-  if (wrong) return make("div", { class: "notice bad", role: "alert", text: wrong });
+  if (wrong) return make("div", { class: "notice bad", role: "alert", text: wrong() });
   if (failure) {
     const opens = failure.code === "ID_TAKEN";
     const id = draft.id;
@@ -265,7 +266,7 @@ function messageElement() {
 function notice(heading, text, actions, ...more) {
   return make(
     "div",
-    { class: "notice warn", role: "alert" },
+    { class: "notice warn", role: "alert", tabindex: "-1" },
     make("strong", { text: heading }),
     text === undefined ? undefined : make("p", { text }),
     more,

@@ -1,4 +1,4 @@
-import { t } from "./language.js";
+import { inLanguage, t } from "./language.js";
 
 export function find(id) {
   return document.getElementById(id);
@@ -55,12 +55,17 @@ const COMMANDS = {
   EMPTY: "npx training-index ingest docs",
 };
 
+/** As a shell takes it. */
+function quoted(name) {
+  return /^[\w.-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`;
+}
+
 /** A command to copy; `undefined` if there is none. */
 export function commandFor(code, schema) {
   const command = COMMANDS[code];
   if (command === undefined) return undefined;
   const isOurs = command.startsWith("npx");
-  const option = isOurs && schema !== undefined && schema !== "training_index" ? ` --schema ${schema}` : "";
+  const option = isOurs && schema !== undefined && schema !== "training_index" ? ` --schema ${quoted(schema)}` : "";
   return make(
     "p",
     { class: "command" },
@@ -72,7 +77,7 @@ export function commandFor(code, schema) {
 export function failureNotice({ code, schema }, ...actions) {
   return make(
     "div",
-    { class: "notice bad", role: "alert" },
+    { class: "notice bad", role: "alert", tabindex: "-1" },
     make("strong", { text: t(`failure.${code}`) }),
     make("p", { text: t(`failure.${code}.help`) }),
     commandFor(code, schema),
@@ -95,8 +100,15 @@ export function showValue(value) {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-/** Announces what has happened, above the content. */
-export function announce(...texts) {
-  find("notice").replaceChildren(...texts.map((text) => make("span", { text })));
+/** What has happened, in the language of the moment; `undefined` if there is nothing to say. */
+let announced;
+
+/** Announces what has happened, above the content. @param textsOf - called again when another language is chosen */
+export function announce(textsOf) {
+  announced = textsOf;
+  const texts = textsOf?.() ?? [];
+  find("notice").replaceChildren(...texts.map((text) => make("span", { text: `${text} ` })));
   find("notice").hidden = texts.length === 0;
 }
+
+inLanguage(() => announce(announced));

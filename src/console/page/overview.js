@@ -1,5 +1,6 @@
 import { call } from "./calls.js";
 import { button, commandFor, facts, find, make } from "./elements.js";
+import { createTraining } from "./training.js";
 import { counted, formatNumber, inLanguage, t } from "./language.js";
 
 /** What is known of the index: its status, what may be done with it, and questions to begin with. */
@@ -91,6 +92,7 @@ function showEmpty({ status, writable }) {
     make("h2", { text: t("empty.heading") }),
     make("p", { text: t(writable ? "empty.write" : "empty.read") }),
     commandFor("EMPTY", status.schema.name),
+    ...(writable ? [make("p", {}, button(t("trainings.new"), createTraining, { class: "primary" }))] : []),
   );
 }
 

@@ -16,7 +16,7 @@ export const english = {
   cancel: "Cancel",
 
   "search.heading": "Ask the index a question",
-  "search.intro": "It answers with the passages of your trainings that fit best. This is what your bot would read.",
+  "search.intro": "It answers with the passages that fit best: this is what your bot would read.",
   "search.question": "Your question",
   "search.go": "Search",
   "search.mode": "How to search",

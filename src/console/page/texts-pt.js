@@ -16,8 +16,7 @@ export const portuguese = {
   cancel: "Cancelar",
 
   "search.heading": "Faça uma pergunta ao índice",
-  "search.intro":
-    "A resposta são os trechos dos seus treinamentos que melhor combinam com a pergunta. É isso que o seu bot leria.",
+  "search.intro": "A resposta são os trechos dos treinamentos que melhor combinam com ela. É isso que o seu bot leria.",
   "search.question": "Sua pergunta",
   "search.go": "Buscar",
   "search.mode": "Como buscar",

@@ -8,6 +8,8 @@ import { known } from "./overview.js";
 let open;
 /** What was said above it. */
 let remark;
+/** A training that could not be read, or not be deleted. */
+let failed;
 /** The read whose training is to be shown: not one of a dialog that was closed meanwhile. */
 let wanted;
 
@@ -15,6 +17,7 @@ let wanted;
 export async function openTraining(id, keepNotice = false) {
   if (!keepNotice) announce();
   open = undefined;
+  failed = undefined;
   remark = undefined;
   showDialog(id, make("p", { text: t("loading") }));
   const reading = {};
@@ -23,8 +26,13 @@ export async function openTraining(id, keepNotice = false) {
     const { data } = await call("/training", { id });
     if (wanted === reading) showTraining(data);
   } catch (failure) {
-    if (wanted === reading) showDialog(id, failureNotice(failure));
+    if (wanted === reading) showFailure(id, failure);
   }
+}
+
+function showFailure(id, failure) {
+  failed = { id, failure };
+  showDialog(id, failureNotice(failure));
 }
 
 /** Shows an element in the dialog, under a heading. */
@@ -35,9 +43,11 @@ export function showDialog(heading, ...elements) {
   if (!dialog.open) dialog.showModal();
 }
 
-export function showTraining(training, failure) {
+/** @param said - the key of what is said above it */
+export function showTraining(training, said) {
   open = training;
-  remark = failure;
+  failed = undefined;
+  remark = said;
   showOpen();
   find("training-heading").focus();
 }
@@ -48,7 +58,7 @@ function showOpen() {
   const { writable, status } = known();
   showDialog(
     String(id),
-    ...(remark ? [make("div", { class: "notice warn", role: "alert", text: remark })] : []),
+    ...(remark ? [make("div", { class: "notice warn", role: "alert", text: t(remark) })] : []),
     make(
       "p",
       { class: "hint" },
@@ -58,6 +68,7 @@ function showOpen() {
       ].join(" · "),
     ),
     ...[dataLabels(metadata)].filter(Boolean),
+    ...(writable ? [writeActions()] : []),
     make("h3", { text: t("training.text") }),
     passages.length === 0
       ? make("p", { text: t("training.noText") })
@@ -77,7 +88,6 @@ function showOpen() {
           ),
         ]
       : []),
-    ...(writable ? [writeActions()] : []),
   );
 }
 
@@ -97,11 +107,16 @@ function startEdit(training) {
 }
 
 function askDelete() {
+  showQuestion();
+  find("confirm").showModal();
+  find("confirm-no").focus();
+}
+
+function showQuestion() {
+  if (!open) return;
   const { id, passages } = open;
   find("confirm-heading").textContent = t("delete.heading", { id: String(id) });
   find("confirm-text").textContent = counted("delete.text", passages.length);
-  find("confirm").showModal();
-  find("confirm-no").focus();
 }
 
 async function remove() {
@@ -111,17 +126,17 @@ async function remove() {
     await call("/delete", { id: String(id), version });
     open = undefined;
     find("training").close();
-    announce(t("delete.done", { id: String(id) }));
+    announce(() => [t("delete.done", { id: String(id) })]);
     document.dispatchEvent(new Event("changed"));
   } catch (failure) {
     if (failure.code === "CHANGED") await showChanged(String(id));
-    else showDialog(String(id), failureNotice(failure));
+    else showFailure(String(id), failure);
   }
 }
 
 async function showChanged(id) {
   await openTraining(id);
-  if (open) showTraining(open, t("delete.changed"));
+  if (open) showTraining(open, "delete.changed");
 }
 
 export function createTraining() {
@@ -138,6 +153,7 @@ find("training").addEventListener("cancel", (event) => {
 });
 find("training").addEventListener("close", () => {
   open = undefined;
+  failed = undefined;
   wanted = undefined;
 });
 find("training-close").addEventListener("click", () => {
@@ -148,5 +164,7 @@ find("confirm-no").addEventListener("click", () => find("confirm").close());
 inLanguage(() => {
   if (!find("training").open) return;
   if (isEditing()) showEditor();
+  else if (failed) showFailure(failed.id, failed.failure);
   else showOpen();
+  showQuestion();
 });

@@ -38,7 +38,7 @@ export const english = {
   "hit.more.other": "{count} more passages of this training",
   "hit.weaker.one": "{count} weaker match",
   "hit.weaker.other": "{count} weaker matches",
-  "first.heading": "Some of its trainings",
+  "first.heading": "Some of the trainings",
   "hit.meaning": "Meaning",
   "hit.words": "Words",
   "meaning.4": "almost the same",

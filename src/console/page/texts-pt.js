@@ -38,7 +38,7 @@ export const portuguese = {
   "hit.more.other": "Mais {count} trechos deste treinamento",
   "hit.weaker.one": "{count} correspondência mais fraca",
   "hit.weaker.other": "{count} correspondências mais fracas",
-  "first.heading": "Alguns dos treinamentos dele",
+  "first.heading": "Alguns dos treinamentos",
   "hit.meaning": "Significado",
   "hit.words": "Palavras",
   "meaning.4": "quase o mesmo",

@@ -463,9 +463,9 @@ async function readPage(path: string): Promise<string> {
   return (await readFile(installed(NAME, path), "utf8")).replace(/^ *```.*?^ *```/gms, "");
 }
 
-/** The links of a page that lead into the package. */
+/** The links of a page that lead into the package. Its images are in the repository only. */
 function linksOf(page: string): string[] {
-  const links = [...page.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = ""]) => link);
+  const links = [...page.matchAll(/(?<!!\[[^\]]*)\]\(([^)\s]+)\)/g)].map(([, link = ""]) => link);
   return links.filter((link) => !/^\w+:/.test(link));
 }
 

@@ -45,6 +45,7 @@ export const STATEMENT_NAMES = {
   "list-trainings": "reads a page of trainings",
   "count-trainings": "counts trainings and chunks",
   "read-passages": "reads the chunks of a training",
+  "read-version-to-edit": "reads which version of a training is stored, for the console",
   "read-chunks-by-id": "reads chunks by their ids, for the vector store",
   "read-status": "reads the state of an index",
   "export-trainings": "counts and reads what an export has",

@@ -16,7 +16,7 @@ export async function mismatch(
   recorded: RecordedModel,
   opened: readonly EmbeddingProfile[],
 ): Promise<SchemaError> {
-  const others = (await readProfiles(database, layout.schema)).filter(({ state }) => state !== "active");
+  const others = (await readProfiles(database, layout.schema)).filter(({ state }) => state === "retired");
   const wasSwitched = others.some(
     (other) =>
       other.recorded !== undefined && opened.some((profile) => isSame(other.recorded, other.dimensions, profile)),

@@ -10,6 +10,8 @@ import { otherVersion, readVersions, writeVersions, type VersionParts } from "./
 
 /** Trainings that a worker builds together. Their rows are locked while they are written. */
 const BATCH = 20;
+/** What {@link Builder.catchUp} may leave. */
+const MOST_LEFT = 5;
 const POLL_MS = 200;
 /** How often a worker waits because it could build none of its trainings, and how long. */
 const MAX_STALLS = 60;
@@ -51,7 +53,7 @@ export class Builder {
     return Number(row?.behind ?? 0);
   }
 
-  /** Builds until nothing is behind. Writes that go on meanwhile are built, too. */
+  /** Builds until at most {@link MOST_LEFT} trainings are behind: writes that go on would keep it from ever ending. */
   async catchUp(given: AbortSignal | undefined): Promise<void> {
     const stop = new AbortController();
     const signal = given ? AbortSignal.any([given, stop.signal]) : stop.signal;
@@ -78,26 +80,43 @@ export class Builder {
   }
 
   async #work(signal: AbortSignal): Promise<void> {
-    const { pool, onBuilt } = this.#parts;
     for (let stalls = 0; ;) {
       throwIfAborted(signal);
-      const keys = await this.#claim(signal);
-      if (keys.length === 0) {
-        if ((await this.countBehind(signal, 1)) === 0) return;
-        await sleep(POLL_MS, undefined, { signal }).catch(() => undefined); // others build them, or write them now
+      if ((await this.countBehind(signal, MOST_LEFT + 1)) <= MOST_LEFT) return;
+      const { claimed, built } = await this.#buildSome(signal);
+      if (claimed.length === 0) {
+        await sleep(POLL_MS, undefined, { signal }).catch(() => undefined); // others build them
         continue;
       }
-      const database = pool.within({ signal });
-      const versions = await readVersions(this.#parts, database, keys, signal);
-      const built = await inTransaction(database, (client) => writeVersions(this.#parts, client, versions));
-      const left = keys.filter((key) => !built.has(key));
-      if (left.length > 0) await this.#query(signal, sql.releaseTrainings(this.#building), [left]);
-      onBuilt(built.size);
       // The source may have a newer version, whose upsert follows.
-      stalls = built.size > 0 ? 0 : stalls + 1;
-      if (stalls > MAX_STALLS) throw otherVersion(keys[0] ?? "");
+      stalls = built > 0 ? 0 : stalls + 1;
+      if (stalls > MAX_STALLS) throw otherVersion(claimed[0] ?? "");
       if (stalls > 0) await sleep(STALL_MS, undefined, { signal }).catch(() => undefined);
     }
+  }
+
+  /** Builds the few that {@link catchUp} leaves. Writes that go on meanwhile may leave others. */
+  async buildRest(signal: AbortSignal | undefined): Promise<void> {
+    for (let stalls = 0; ;) {
+      const { claimed, built } = await this.#buildSome(signal);
+      if (claimed.length === built) return;
+      stalls += 1;
+      if (stalls > MAX_STALLS) throw otherVersion(claimed[0] ?? "");
+      if (built === 0) await sleep(STALL_MS, undefined, signal && { signal }).catch(() => undefined);
+    }
+  }
+
+  async #buildSome(signal: AbortSignal | undefined): Promise<{ claimed: string[]; built: number }> {
+    const { pool, onBuilt } = this.#parts;
+    const claimed = await this.#claim(signal);
+    if (claimed.length === 0) return { claimed, built: 0 };
+    const database = pool.within({ signal });
+    const versions = await readVersions(this.#parts, database, claimed, signal);
+    const built = await inTransaction(database, (client) => writeVersions(this.#parts, client, versions));
+    const left = claimed.filter((key) => !built.has(key));
+    if (left.length > 0) await this.#query(signal, sql.releaseTrainings(this.#building), [left]);
+    onBuilt(built.size);
+    return { claimed, built: built.size };
   }
 
   /**
@@ -116,7 +135,7 @@ export class Builder {
     return (await writeVersions(this.#parts, client, versions)).size === keys.length;
   }
 
-  async #claim(signal: AbortSignal): Promise<string[]> {
+  async #claim(signal: AbortSignal | undefined): Promise<string[]> {
     const rows = await this.#query<{ key: string }>(signal, sql.claimTrainings(this.#building), [BATCH, this.#worker]);
     return rows.map(({ key }) => key);
   }

@@ -11,7 +11,7 @@ import * as sql from "./switch-sql.js";
 /** How often it is tried while writes leave something behind. */
 const MAX_ATTEMPTS = 100;
 /** From this attempt on a few trainings are built while writes wait. */
-const LAST_RESORT = 4;
+const LAST_RESORT = 3;
 const MOST_WITHIN = 20;
 /** How long writes wait at most for trainings that are built meanwhile, in milliseconds. */
 const MAX_HELD_MS = 500;
@@ -43,6 +43,7 @@ export async function flip(
   const measure: FlipMeasure = { longestMs: 0, attempts: 0 };
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
     await builder.catchUp(signal);
+    await builder.buildRest(signal);
     try {
       await withShortLocks(parts, "the switch to the new model", async (client) => {
         measure.attempts += 1;

@@ -89,9 +89,11 @@ export class Switcher {
     await builder.findUnbuilt(signal);
     progress.begin("building", await builder.countBehind(signal));
     await builder.catchUp(signal);
+    await builder.buildRest(signal);
     progress.begin("indexing", await builder.countBehind(signal));
     await this.#buildIndex(target, signal);
     await builder.catchUp(signal);
+    await builder.buildRest(signal);
     progress.begin("checking", 0);
     const report = await this.#compare(target, old, inputs.model, options);
     progress.begin("switching", await builder.countBehind(signal));

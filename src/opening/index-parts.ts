@@ -106,11 +106,11 @@ export async function openParts(embeddings: EmbeddingsInterface, options: Traini
   await knownSchema.current(); // now, so that the first search is a single statement like later ones
   await checkSequence(pool, knownSchema.layout, notify);
   const statements = new NamedStatements(pool, notify);
-  const standby = await openStandby(readers, { primary: pool, know, notify });
+  const standby = await openStandby(readers, { primary: statements, know, notify });
   const shared: SharedParts = {
     ...open,
     standby,
-    tokens: new WriteTokens({ pool, areGiven: readers.tokens, notify }),
+    tokens: new WriteTokens({ statements, areGiven: readers.tokens, notify }),
     embeddings,
     pool,
     header,

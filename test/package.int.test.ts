@@ -45,7 +45,7 @@ const EXPORTS = {
     "formatContext",
     "portugueseSynonyms",
   ],
-  "./migrations": ["migrate", "migrationSql", "migrationStatus"],
+  "./migrations": ["diskannIndex", "migrate", "migrationSql", "migrationStatus", "vchordrqIndex"],
   "./ollama": ["ProfiledOllamaEmbeddings", "embeddingProfiles", "ollamaEmbeddings"],
   "./testing": ["HashingEmbeddings"],
   "./http": ["bearerToken", "healthHandler", "similarityHandler", "trainingsHandler"],

@@ -109,11 +109,11 @@ export async function openParts(
   await knownSchema.current(); // now, so that the first search is a single statement like later ones
   await checkSequence(pool, knownSchema.layout, notify);
   const statements = new NamedStatements(pool, notify);
-  const standby = await openStandby(readers, { primary: pool, know, notify });
+  const standby = await openStandby(readers, { primary: statements, know, notify });
   const shared: SharedParts = {
     models,
     standby,
-    tokens: new WriteTokens({ pool, areGiven: readers.tokens, notify }),
+    tokens: new WriteTokens({ statements, areGiven: readers.tokens, notify }),
     pool,
     header,
     splitter,

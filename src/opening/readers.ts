@@ -46,12 +46,12 @@ export function checkReaders(
  */
 export async function openStandby(
   { readPool, maxLagMs }: CheckedReaders,
-  { primary, know, notify }: { primary: BoundedPool; know: (database: BoundedPool) => KnownSchema; notify: Notify },
+  { primary, know, notify }: { primary: NamedStatements; know: (database: BoundedPool) => KnownSchema; notify: Notify },
 ): Promise<Standby | undefined> {
   if (!readPool) return undefined;
   const pool = boundedPool(readPool, {}, notify);
-  const check = new StandbyCheck({ primary, standby: pool, maxLagMs, notify });
-  await check.open();
   const statements = new NamedStatements(pool, notify);
+  const check = new StandbyCheck({ primary, standby: statements, maxLagMs, notify });
+  await check.open();
   return new Standby({ pool, statements, knownSchema: know(pool), check, notify });
 }

@@ -1,5 +1,5 @@
 import { SchemaError } from "../errors.js";
-import { query, type Queryable } from "../postgres/database.js";
+import type { NamedStatements } from "../postgres/named-statements.js";
 import type { LogPosition } from "./token.js";
 
 /** What a server says of itself. */
@@ -39,10 +39,10 @@ SELECT pg_catalog.pg_is_in_recovery()::text AS is_standby,
 const FUNCTIONS = ["pg_control_system()", "pg_control_checkpoint()", "pg_control_recovery()"];
 
 /** @throws {@link SchemaError} `INSUFFICIENT_PRIVILEGE` with the statement to run | {@link DatabaseError} */
-export async function readServerState(database: Queryable): Promise<ServerState> {
+export async function readServerState(statements: NamedStatements): Promise<ServerState> {
   let row: StateRow | undefined;
   try {
-    [row] = await query<StateRow>(database, "read-position", READ_POSITION);
+    [row] = await statements.query<StateRow>("read-position", READ_POSITION, [], { keepsPlan: true });
   } catch (error) {
     if (!SchemaError.is(error) || error.code !== "INSUFFICIENT_PRIVILEGE") throw error;
     throw new SchemaError(

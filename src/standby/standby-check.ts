@@ -1,7 +1,7 @@
 import { DatabaseError, InvalidArgumentError } from "../errors.js";
 import type { Notify } from "../calls/notices.js";
 import { withTimeLimit } from "../calls/time-limit.js";
-import type { BoundedPool } from "../postgres/bounded-database.js";
+import type { NamedStatements } from "../postgres/named-statements.js";
 import { readServerState, type ServerState } from "./log-position.js";
 import type { LogPosition } from "./token.js";
 
@@ -23,8 +23,8 @@ export interface StandbyProblem {
 
 /** Dependencies of a {@link StandbyCheck}. */
 export interface StandbyCheckParts {
-  primary: BoundedPool;
-  standby: BoundedPool;
+  primary: NamedStatements;
+  standby: NamedStatements;
   /** How far the standby may be behind, in milliseconds. */
   maxLagMs: number;
   notify: Notify;
@@ -197,8 +197,8 @@ export const PROMOTED: StandbyProblem = {
 
 const UNREACHABLE = "the standby could not be reached";
 
-function ask(pool: BoundedPool): Promise<ServerState> {
-  return withTimeLimit({ timeoutMs: ANSWER_MS }, (signal) => readServerState(pool.within({ signal })));
+function ask(statements: NamedStatements): Promise<ServerState> {
+  return withTimeLimit({ timeoutMs: ANSWER_MS }, (signal) => readServerState(statements.within({ signal })));
 }
 
 function isOther(standby: ServerState, primary: ServerState): boolean {

@@ -2,7 +2,7 @@ import { orAbort, SchemaError, throwIfAborted, TrainingIndexError } from "../err
 import type { Notify } from "../calls/notices.js";
 import type { BoundedPool } from "../postgres/bounded-database.js";
 import { inTransaction } from "../postgres/database.js";
-import { NamedStatements } from "../postgres/named-statements.js";
+import type { NamedStatements } from "../postgres/named-statements.js";
 import type { KnownSchema, SchemaState } from "../schema/known-schema.js";
 import { readServerState } from "./log-position.js";
 import { PROMOTED, type StandbyCheck, type StandbyProblem } from "./standby-check.js";
@@ -111,9 +111,10 @@ export class Standby {
       let found: { value: T } | undefined;
       try {
         found = await inTransaction(pool, async (client) => {
-          const problem = this.#parts.check.problemOfTokens(await readServerState(client), after);
+          const statements = this.#parts.statements.inTransaction(client);
+          const problem = this.#parts.check.problemOfTokens(await readServerState(statements), after);
           if (problem) throw new Unfit(problem);
-          return { value: await read(new NamedStatements(client)) };
+          return { value: await read(statements) };
         });
       } catch (error) {
         if (!(error instanceof Unfit) || error.problem.passes !== true) throw error;

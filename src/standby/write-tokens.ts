@@ -1,13 +1,13 @@
 import { InvalidArgumentError } from "../errors.js";
 import type { Notify } from "../calls/notices.js";
-import type { BoundedPool } from "../postgres/bounded-database.js";
+import type { NamedStatements } from "../postgres/named-statements.js";
 import { readServerState } from "./log-position.js";
 import { encodeToken } from "./token.js";
 
 /** Dependencies of {@link WriteTokens}. */
 export interface WriteTokensParts {
-  /** Leads to the primary. */
-  pool: BoundedPool;
+  /** On the pool that leads to the primary. */
+  statements: NamedStatements;
   /** Whether results of writes carry a token. */
   areGiven: boolean;
   notify: Notify;
@@ -27,7 +27,7 @@ export class WriteTokens {
    * @throws {@link InvalidArgumentError} if the pool leads to a standby | {@link SchemaError} | {@link DatabaseError}
    */
   async read(signal: AbortSignal | undefined): Promise<string> {
-    const state = await readServerState(this.#parts.pool.within({ signal }));
+    const state = await readServerState(this.#parts.statements.within({ signal }));
     if (state.isStandby)
       throw new InvalidArgumentError("pool", "leads to a standby, which has no writes to give a token for");
     return encodeToken(state);

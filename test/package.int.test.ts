@@ -125,6 +125,8 @@ describe("the tarball", () => {
     ];
     const isPage = (path: string): boolean => /^(?:docs|examples|tooling)\/|^src\/[\w-]+\/README\.md$/.test(path);
     expect(files).toContain("package.json");
+    expect(files).toContain("dist/console/page.html");
+    expect(files.filter((path) => path.endsWith(".png"))).toEqual([]);
     const others = files.filter((path) => !papers.includes(path) && !isPage(path));
     expect(others.filter((path) => !path.startsWith("dist/"))).toEqual([]);
     const pages = files.filter((path) => /^src\/[\w-]+\/README\.md$/.test(path));

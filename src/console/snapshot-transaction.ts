@@ -1,6 +1,7 @@
 import type { DatabaseClient, DatabasePool } from "../calls/host-database.js";
 import { AbortError, orAbort } from "../errors.js";
 import { translateError } from "../postgres/database.js";
+import { traceStatement } from "../postgres/statement-trace.js";
 
 /**
  * Runs work in a transaction of its own at REPEATABLE READ: all of it sees the state of its first statement, and Postgres refuses to
@@ -52,7 +53,7 @@ async function connect(pool: DatabasePool, signal: AbortSignal): Promise<Databas
 
 async function run(client: DatabaseClient, statement: string): Promise<void> {
   try {
-    await client.query(statement);
+    await traceStatement(statement, () => client.query(statement));
   } catch (error) {
     throw translateError(error);
   }
@@ -61,7 +62,7 @@ async function run(client: DatabaseClient, statement: string): Promise<void> {
 /** @returns why the pool has to close the client, if it has to */
 async function rollBack(client: DatabaseClient): Promise<Error | undefined> {
   try {
-    await client.query("ROLLBACK");
+    await traceStatement("ROLLBACK", () => client.query("ROLLBACK"));
     return undefined;
   } catch (error) {
     return error instanceof Error ? error : new Error(String(error));

@@ -1,6 +1,7 @@
 import type { Queryable } from "../calls/host-database.js";
 import type { TrainingId } from "../index.js";
 import { query } from "../postgres/database.js";
+import { boundedDatabase } from "../postgres/host-client.js";
 import { requireActiveProfile } from "../schema/catalog.js";
 import { namesOf } from "../schema/layout.js";
 import { encodeTrainingId } from "../schema/training-id.js";
@@ -25,10 +26,11 @@ export async function readVersion(
   { schema, idType }: Pick<Opened, "schema" | "idType">,
   id: TrainingId,
 ): Promise<StoredVersion | undefined> {
-  const { id: profileId } = await requireActiveProfile(client, schema);
+  const database = boundedDatabase(client);
+  const { id: profileId } = await requireActiveProfile(database, schema);
   const { training, indexed } = namesOf({ schema, profileId, extensionSchema: "public" });
   const [row] = await query<{ version: string; chunks: string | null }>(
-    client,
+    database,
     "read-version-to-edit",
     `SELECT t.content_ticket::text AS version,
       (SELECT pg_catalog.cardinality(i.chunk_ids)::text FROM ${indexed} i WHERE i.training_id = t.id) AS chunks

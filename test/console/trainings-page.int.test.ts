@@ -106,5 +106,5 @@ function scansOf(plan: Plan | undefined, table: string): Plan[] {
 
 /** A recorded statement; a named one was sent as an object. */
 function toStatement({ text, values }: Statement): { text: string; values: unknown[] } {
-  return typeof text === "string" ? { text, values: values ?? [] } : (text);
+  return typeof text === "string" ? { text, values: values ?? [] } : text;
 }

@@ -51,7 +51,6 @@ export type {
   DeleteOptions,
   PrepareOptions,
   PruneOptions,
-  TokenOptions,
   UpsertManyOptions,
   UpsertOptions,
 } from "./writing/write-options.js";
@@ -103,6 +102,7 @@ export type {
 } from "./calls/orm-transactions.js";
 export type { CountOptions, ListOptions, ReadOptions, StoredReadOptions } from "./inspecting/read-options.js";
 export type { Consistency } from "./standby/token.js";
+export type { TokenOptions } from "./standby/write-tokens.js";
 export type {
   IndexStatus,
   OtherModelStatus,

@@ -1,22 +1,18 @@
 import { inspect, type InspectOptions } from "node:util";
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
-import { BULK_LOAD_OPTIONS, checkBulkLoad, type BulkLoadOptions } from "./writing/bulk-load.js";
-import { checkIterable, isObject } from "./calls/checks.js";
+import type { BulkLoadOptions } from "./writing/bulk-load.js";
+import { isObject } from "./calls/checks.js";
 import { narrowedParts, openParts, shownParts, type IndexParts } from "./opening/index-parts.js";
 import type { IndexingRun, OnFailure, ResultOf } from "./writing/indexing-run.js";
 import { constructorRefused, type TrainingIndexOptions } from "./opening/index-options.js";
 import { deleteMany, deleteOne } from "./writing/remover.js";
 import {
   checkPrune,
-  checkUpsertMany,
   PREPARE_OPTIONS,
-  TOKEN_OPTIONS,
-  UPSERT_MANY_OPTIONS,
   UPSERT_OPTIONS,
   type DeleteOptions,
   type PrepareOptions,
   type PruneOptions,
-  type TokenOptions,
   type UpsertManyOptions,
   type UpsertOptions,
 } from "./writing/write-options.js";
@@ -47,6 +43,7 @@ import type { UpsertResult, WriteToken } from "./types.js";
 import type { ChunkPassage, SearchMode, SearchStrategy } from "./hit-types.js";
 import type { TrainingVectorStore } from "./langchain/vector-store.js";
 import { openVectorStore } from "./langchain/open-vector-store.js";
+import type { TokenOptions } from "./standby/write-tokens.js";
 import { retire, type RetireOptions } from "./switching/retire.js";
 import type { SwitchOptions } from "./switching/switch-options.js";
 import type { SwitchedModel, SwitchResult } from "./switching/switch-types.js";
@@ -167,9 +164,6 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
     trainings: Iterable<Training<OwnMetadata>> | AsyncIterable<Training<OwnMetadata>>,
     options: UpsertManyOptions & { onFailure?: Chosen | undefined } = {},
   ): IndexingRun<ResultOf<Chosen>> {
-    requireWritable(this.#parts.filter);
-    checkUpsertMany(options, UPSERT_MANY_OPTIONS, "upsertTrainings");
-    checkIterable("trainings", trainings);
     return upsertRun(this.#parts, this.#normalize, trainings, options);
   }
 
@@ -189,10 +183,6 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
     trainings: Iterable<Training<OwnMetadata>> | AsyncIterable<Training<OwnMetadata>>,
     options: UpsertManyOptions & BulkLoadOptions & { onFailure?: Chosen | undefined } = {},
   ): IndexingRun<ResultOf<Chosen>> {
-    requireWritable(this.#parts.filter);
-    checkUpsertMany(options, [...UPSERT_MANY_OPTIONS, ...BULK_LOAD_OPTIONS], "bulkLoad");
-    checkBulkLoad(options);
-    checkIterable("trainings", trainings);
     return bulkLoadRun(this.#parts, this.#normalize, trainings, options);
   }
 
@@ -205,7 +195,6 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
    * @throws {@link InvalidArgumentError} | {@link DatabaseError} | {@link AbortError}
    */
   async deleteTraining(id: TrainingId, options: DeleteOptions = {}): Promise<DeleteResult> {
-    requireWritable(this.#parts.filter);
     return deleteOne(this.#parts, id, options);
   }
 
@@ -219,7 +208,6 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
     selection: TrainingSelection,
     options: Omit<DeleteOptions, "revision"> = {},
   ): Promise<DeleteResult[]> {
-    requireWritable(this.#parts.filter);
     return deleteMany(this.#parts, selection, options);
   }
 
@@ -233,8 +221,7 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
    * @throws {@link InvalidArgumentError} | {@link SchemaError} `INSUFFICIENT_PRIVILEGE` | {@link DatabaseError} | {@link AbortError}
    */
   async token(options: TokenOptions = {}): Promise<WriteToken> {
-    checkCall(options, TOKEN_OPTIONS, "token");
-    return withTimeLimit(options, (signal) => this.#parts.tokens.read(signal));
+    return this.#parts.tokens.token(options);
   }
 
   /**
@@ -248,8 +235,7 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
   async prune(options: PruneOptions): Promise<number> {
     requireWritable(this.#parts.filter);
     checkPrune(options);
-    const { olderThanMs, client } = options;
-    return withTimeLimit(options, (signal) => this.#parts.remover.prune(olderThanMs, { client, signal }));
+    return this.#parts.remover.prune(options);
   }
 
   /**
@@ -459,8 +445,7 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
    * damaged, or holds vectors of another model
    */
   async status(options: StatusOptions = {}): Promise<IndexStatus> {
-    const { statements, knownSchema, models, filter, efSearch } = this.#parts;
-    return readStatus({ statements, knownSchema, models, filter: filter.condition, efSearch }, options);
+    return readStatus({ ...this.#parts, filter: this.#parts.filter.condition }, options);
   }
 
   /**
@@ -478,9 +463,7 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
    */
   async switchModel(newModel: EmbeddingsInterface, options: SwitchOptions = {}): Promise<SwitchResult> {
     requireWhole(this.#parts.filter, "switchModel");
-    return this.#parts.switcher.switch(newModel, options, (training, header) =>
-      this.#normalizeInScope(training, "source", header),
-    );
+    return this.#parts.switcher.switch(newModel, options, this.#normalizeInScope);
   }
 
   /**

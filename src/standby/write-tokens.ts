@@ -1,8 +1,21 @@
+import { checkCall } from "../calls/call-options.js";
+import { namesOfProperties } from "../calls/checks.js";
+import { withTimeLimit } from "../calls/time-limit.js";
 import { InvalidArgumentError } from "../errors.js";
 import type { Notify } from "../calls/notices.js";
 import type { NamedStatements } from "../postgres/named-statements.js";
 import { readServerState } from "./log-position.js";
 import { encodeToken } from "./token.js";
+
+/** Options of `token`. */
+export interface TokenOptions {
+  /** Ends the call early with `AbortError`. */
+  signal?: AbortSignal | undefined;
+  /** Time limit of the call in milliseconds. */
+  timeoutMs?: number | undefined;
+}
+
+const TOKEN_OPTIONS = namesOfProperties<TokenOptions>({ signal: true, timeoutMs: true });
 
 /** Dependencies of {@link WriteTokens}. */
 export interface WriteTokensParts {
@@ -26,7 +39,12 @@ export class WriteTokens {
    *
    * @throws {@link InvalidArgumentError} if the pool leads to a standby | {@link SchemaError} | {@link DatabaseError}
    */
-  async read(signal: AbortSignal | undefined): Promise<string> {
+  async token(options: TokenOptions): Promise<string> {
+    checkCall(options, TOKEN_OPTIONS, "token");
+    return withTimeLimit(options, (signal) => this.#read(signal));
+  }
+
+  async #read(signal: AbortSignal | undefined): Promise<string> {
     const state = await readServerState(this.#parts.statements.within({ signal }));
     if (state.isStandby)
       throw new InvalidArgumentError("pool", "leads to a standby, which has no writes to give a token for");
@@ -40,7 +58,7 @@ export class WriteTokens {
   async afterWrite(client: unknown, signal: AbortSignal | undefined): Promise<string | undefined> {
     if (!this.#parts.areGiven || client !== undefined) return undefined;
     try {
-      return await this.read(signal);
+      return await this.#read(signal);
     } catch (cause) {
       const message = "A write is stored, but its token could not be read: the result has none";
       this.#parts.notify({ code: "NO_TOKEN", message, cause });

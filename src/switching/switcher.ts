@@ -35,7 +35,11 @@ export interface SwitcherParts {
 }
 
 /** Converts trainings that the host has loaded. */
-export type NormalizeLoaded = (training: Training<object>, header: TrainingHeader | undefined) => NormalizedTraining;
+export type NormalizeLoaded = (
+  training: Training<object>,
+  option: string,
+  header: TrainingHeader | undefined,
+) => NormalizedTraining;
 
 /** A word that every embedder can embed. */
 const PROBE = "loja";
@@ -78,7 +82,7 @@ export class Switcher {
       ...{ pool: this.#parts.pool, ...target, vectorOid: state.vectorOid, model: inputs.model, source },
       concurrency: options.concurrency,
       rate: new RateLimit(options.maxTextsPerMinute),
-      normalize: (training) => normalize(training, header),
+      normalize: (training) => normalize(training, "source", header),
       onEmbedded: (texts) => {
         progress.embedded(texts);
       },

@@ -5,13 +5,20 @@ import { encodeRevision } from "../chunking/training-input.js";
 import { compileFilter } from "../filtering/filter.js";
 import { decodeTrainingId, encodeTrainingId, encodeTrainingIds } from "../schema/training-id.js";
 import type { DeleteResult, TrainingId, TrainingSelection } from "../types.js";
-import { checkSelection, DELETE_MANY_OPTIONS, DELETE_OPTIONS, type DeleteOptions } from "./write-options.js";
+import {
+  checkSelection,
+  DELETE_MANY_OPTIONS,
+  DELETE_OPTIONS,
+  type DeleteOptions,
+  type PruneOptions,
+} from "./write-options.js";
 import { throwIfAborted } from "../errors.js";
 import type { Notify } from "../calls/notices.js";
 import type { WriteOperation } from "../calls/tracing.js";
 import type { BoundedPool } from "../postgres/bounded-database.js";
 import { query, type Queryable } from "../postgres/database.js";
 import type { Condition } from "../filtering/condition.js";
+import type { IndexFilter } from "../filtering/index-filter.js";
 import { databaseOf, hostClient } from "../postgres/host-client.js";
 import { remove, type RemovalOutcome, type RemovedTraining } from "../storing/removal.js";
 import { takeInOrder, type TakenTicket } from "../storing/ticket-sequence.js";
@@ -20,6 +27,7 @@ import type { Layout } from "../schema/layout.js";
 import type { WriteTarget } from "../storing/write-target.js";
 import * as sql from "../storing/write-sql.js";
 import { pruneWords } from "../words/stored-words.js";
+import { requireWritable } from "./scope.js";
 import type { TicketOrder } from "./ticket-order.js";
 import { write, writeEach, writeStatement } from "../storing/write-transaction.js";
 import { withToken, withTokens, type WriteTokens } from "../standby/write-tokens.js";
@@ -139,8 +147,8 @@ export class Remover {
    *
    * @returns the number of tombstones
    */
-  prune(olderThanMs: number, options: RemoveOptions): Promise<number> {
-    const prune = (): Promise<number> => this.#prune(olderThanMs, options);
+  prune(options: PruneOptions): Promise<number> {
+    const prune = (): Promise<number> => withTimeLimit(options, (signal) => this.#prune({ ...options, signal }));
     return traceWrite(this.#start("prune"), prune, (pruned) => ({ pruned }));
   }
 
@@ -148,7 +156,7 @@ export class Remover {
     return { operation, schema: this.#target.layout.schema, ids: () => keys };
   }
 
-  async #prune(olderThanMs: number, { client, signal }: RemoveOptions): Promise<number> {
+  async #prune({ olderThanMs, client, signal }: PruneOptions): Promise<number> {
     const limits = { signal };
     const boundedClient = client && hostClient(client, limits);
     const prune = (database: Queryable): Promise<{ pruned: string }[]> =>
@@ -206,15 +214,18 @@ export class Remover {
 /** Dependencies of deletes. */
 interface DeletionParts {
   layout: Layout;
+  /** Of the index. */
+  filter: IndexFilter;
   remover: Remover;
 }
 
 /** Deletes a training by its id. */
 export async function deleteOne(
-  { layout, remover }: DeletionParts,
+  { layout, filter, remover }: DeletionParts,
   id: TrainingId,
   options: DeleteOptions,
 ): Promise<DeleteResult> {
+  requireWritable(filter);
   checkCall(options, DELETE_OPTIONS, "deleteTraining");
   const key = encodeTrainingId(id, layout.idType, "id");
   const revision = encodeRevision(options.revision, "revision");
@@ -229,10 +240,11 @@ export async function deleteOne(
  * @throws {@link InvalidArgumentError} before anything is deleted
  */
 export async function deleteMany(
-  { layout, remover }: DeletionParts,
+  { layout, filter: own, remover }: DeletionParts,
   selection: TrainingSelection,
   options: Omit<DeleteOptions, "revision">,
 ): Promise<DeleteResult[]> {
+  requireWritable(own);
   const { ids, filter } = checkSelection(selection, "deleteTrainings");
   checkCall(options, DELETE_MANY_OPTIONS, "deleteTrainings");
   if (ids === undefined) {

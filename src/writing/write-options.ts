@@ -100,14 +100,6 @@ export interface CommitOptions {
   timeoutMs?: number | undefined;
 }
 
-/** Options of `token`. */
-export interface TokenOptions {
-  /** Ends the call early with `AbortError`. */
-  signal?: AbortSignal | undefined;
-  /** Time limit of the call in milliseconds. */
-  timeoutMs?: number | undefined;
-}
-
 /** Options of `prune`. */
 export interface PruneOptions extends Omit<DeleteOptions, "revision"> {
   /**
@@ -118,7 +110,6 @@ export interface PruneOptions extends Omit<DeleteOptions, "revision"> {
 }
 
 /** Names of the options of `token`. */
-export const TOKEN_OPTIONS = namesOfProperties<TokenOptions>({ signal: true, timeoutMs: true });
 /** Names of the options of `upsertTraining`. */
 export const UPSERT_OPTIONS = namesOfProperties<UpsertOptions>({
   signal: true,

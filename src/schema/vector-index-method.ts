@@ -88,7 +88,7 @@ export interface DiskannOptions {
  * The index of pgvectorscale, `diskann`: a graph that need not fit into memory. `efSearch` is its `query_search_list_size`. Install it first:
  * `CREATE EXTENSION vectorscale`.
  *
- * @throws {@link InvalidArgumentError}
+ * @throws `InvalidArgumentError`
  * @see https://github.com/timescale/pgvectorscale
  */
 export function diskannIndex({ schema, numNeighbors, queryRescore }: DiskannOptions = {}): VectorIndexMethod {
@@ -123,7 +123,7 @@ export interface VchordrqOptions {
  * The index of VectorChord, `vchordrq`. `efSearch` does not affect it: `probes` and `epsilon` do. Install it first: `shared_preload_libraries =
  * 'vchord'`, and `CREATE EXTENSION vchord`.
  *
- * @throws {@link InvalidArgumentError}
+ * @throws `InvalidArgumentError`
  * @see https://docs.vectorchord.ai/vectorchord/usage/indexing.html
  */
 export function vchordrqIndex({ schema, lists, probes, epsilon }: VchordrqOptions = {}): VectorIndexMethod {

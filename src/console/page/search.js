@@ -9,7 +9,7 @@ const RESULTS = 8;
 /** The values from which the words for a score apply, from the highest on. */
 const MEANING_LEVELS = [0.75, 0.55, 0.35, 0.2];
 const WORDS_LEVELS = [0.6, 0.35, 0.12, 0.001];
-const MATCH_LEVELS = { hybrid: [0.55, 0.35, 0.22, 0.12], vector: MEANING_LEVELS, text: WORDS_LEVELS };
+const MATCH_LEVELS = { hybrid: [0.5, 0.28, 0.18, 0.1], vector: MEANING_LEVELS, text: WORDS_LEVELS };
 
 /** The search that runs; a newer one takes its place. */
 let running;
@@ -33,6 +33,9 @@ export async function search() {
   running = undefined;
   find("hits").removeAttribute("aria-busy");
   showFound();
+  // On a phone the answer is below the window.
+  const { top } = find("found").getBoundingClientRect();
+  if (top > document.documentElement.clientHeight * 0.8) find("found").scrollIntoView();
 }
 
 function showFound() {

@@ -224,6 +224,7 @@ describe.skipIf(!hasChromium)("in Chromium", () => {
               use: "notUsable",
             },
             textSearch: undefined,
+            otherModel: { name: "bge-m3", dimensions: 1024, state: "building", behind: 1234, createdAt: new Date() },
             server: { ...status.server, isStandby: true },
             warnings: [...statusWarningCodes, "OF_A_LATER_VERSION" as "DEAD_ROWS"].map((code) => ({
               code,
@@ -237,6 +238,7 @@ describe.skipIf(!hasChromium)("in Chromium", () => {
         expect(texts).toContain(portuguese[`warning.${code}`]);
         expect(texts).toContain(english[`warning.${code}`]);
       }
+      expect(texts).toContain("being moved to the model bge-m3: 1,234 trainings are left");
       expect(texts).toContain("about 1,234,567");
       expect(texts).toContain("42% desta etapa");
       expect(texts).not.toContain("raw message");

@@ -50,6 +50,7 @@ const COMMANDS = {
   DEAD_ROWS: "npx training-index status",
   MANY_TOMBSTONES: "npx training-index status",
   PGVECTOR_OUTDATED: "npx training-index status",
+  SWITCH_ABANDONED: "npx training-index status",
   other: "npx training-index status",
   DAMAGED_TRAINING: "npx training-index verify",
   EMPTY: "npx training-index ingest docs",

@@ -1,5 +1,5 @@
 import { commandFor, facts, find, make } from "./elements.js";
-import { formatBytes, formatPercent, hasText, nameOfLanguage, t } from "./language.js";
+import { counted, formatBytes, formatPercent, hasText, nameOfLanguage, t } from "./language.js";
 import { countText, onOverview, readOverview } from "./overview.js";
 
 /** The codes of the languages that Postgres names. */
@@ -11,7 +11,7 @@ const LANGUAGE_CODES = {
 };
 
 function showStatus({ status }) {
-  const { schema, model, counts, sizes, vectorIndex, textSearch, server, warnings } = status;
+  const { schema, model, otherModel, counts, sizes, vectorIndex, textSearch, server, warnings } = status;
   find("status").replaceChildren(
     ...(warnings.length === 0
       ? [make("p", { class: "notice good", text: t("status.fine") })]
@@ -19,6 +19,7 @@ function showStatus({ status }) {
           make("h3", { text: t("status.warnings") }),
           make("ul", { class: "warnings" }, warnings.map(warning(schema.name))),
         ]),
+    ...(otherModel ? [make("p", { class: "notice warn", text: switchText(otherModel) })] : []),
     ...(vectorIndex.build ? [make("p", { class: "notice warn", text: buildText(vectorIndex.build) })] : []),
     make(
       "div",
@@ -76,6 +77,11 @@ function warning(schema) {
 
 function buildText({ progress }) {
   return progress === undefined ? t("status.buildUnknown") : t("status.build", { percent: formatPercent(progress) });
+}
+
+/** A move to another model, while it runs and after it. */
+function switchText({ name, state, behind }) {
+  return state === "building" ? counted("status.building", behind, { name }) : t("status.retired", { name });
 }
 
 function textSearchText(language) {

@@ -188,6 +188,11 @@ export const english = {
   "status.noTextSearch": "not set up",
   "status.build": "The vector index is being built: {percent} of this step is done.",
   "status.buildUnknown": "The vector index is being built.",
+  "status.building.one":
+    "The index is being moved to the model {name}: {count} training is left. Meanwhile everything goes on.",
+  "status.building.other":
+    "The index is being moved to the model {name}: {count} trainings are left. Meanwhile everything goes on.",
+  "status.retired": "The model {name} was in use before and is kept, so that a move can be undone.",
   "status.database": "Database",
   "status.schema": "Schema",
   "status.version": "Version of its tables",
@@ -217,6 +222,8 @@ export const english = {
     "This version of pgvector has a fault that can damage vector indexes. Install a newer one on the server.",
   "warning.PGVECTOR_UPDATE_PENDING":
     "A newer pgvector is installed on the server, but the database still uses the old one.",
+  "warning.SWITCH_ABANDONED":
+    "A move to another model began more than a week ago and has not ended. Go on with it, or discard it.",
   "warning.other": "The index has a warning that this page does not know. The command shows it.",
 
   "failure.TOKEN_MISSING": "This address is not complete",
@@ -284,6 +291,8 @@ export const english = {
     "Start the console with the model that the index was made with: without --model it takes the recorded one.",
   "failure.PROFILE_RETIRED": "The index has moved to another model",
   "failure.PROFILE_RETIRED.help": "Start the console again: it takes the model that is in use now.",
+  "failure.SWITCH_REFUSED": "The move to another model is not possible",
+  "failure.SWITCH_REFUSED.help": "The terminal in which the console runs says why.",
   "failure.SEQUENCE_BEHIND": "The index was restored only in part",
   "failure.SEQUENCE_BEHIND.help":
     "Its counter is behind its rows. The terminal in which the console runs shows the statement that repairs it.",

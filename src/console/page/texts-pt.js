@@ -188,6 +188,11 @@ export const portuguese = {
   "status.noTextSearch": "não configurada",
   "status.build": "O índice vetorial está sendo construído: {percent} desta etapa estão prontos.",
   "status.buildUnknown": "O índice vetorial está sendo construído.",
+  "status.building.one":
+    "O índice está passando para o modelo {name}: falta {count} treinamento. Enquanto isso, tudo continua.",
+  "status.building.other":
+    "O índice está passando para o modelo {name}: faltam {count} treinamentos. Enquanto isso, tudo continua.",
+  "status.retired": "O modelo {name} estava em uso antes e é mantido, para que a troca possa ser desfeita.",
   "status.database": "Banco de dados",
   "status.schema": "Schema",
   "status.version": "Versão das tabelas",
@@ -217,6 +222,8 @@ export const portuguese = {
   "warning.PGVECTOR_OUTDATED":
     "Esta versão do pgvector tem uma falha que pode danificar índices vetoriais. Instale uma mais nova no servidor.",
   "warning.PGVECTOR_UPDATE_PENDING": "O servidor tem um pgvector mais novo, mas o banco de dados ainda usa o antigo.",
+  "warning.SWITCH_ABANDONED":
+    "Uma troca de modelo começou há mais de uma semana e não terminou. Continue-a ou descarte-a.",
   "warning.other": "O índice tem um aviso que esta página não conhece. O comando o mostra.",
 
   "failure.TOKEN_MISSING": "Este endereço está incompleto",
@@ -283,6 +290,8 @@ export const portuguese = {
     "Inicie o console com o modelo com que o índice foi feito: sem --model ele usa o registrado.",
   "failure.PROFILE_RETIRED": "O índice passou para outro modelo",
   "failure.PROFILE_RETIRED.help": "Inicie o console de novo: ele usa o modelo que está em uso agora.",
+  "failure.SWITCH_REFUSED": "A troca de modelo não é possível",
+  "failure.SWITCH_REFUSED.help": "O terminal em que o console roda diz por quê.",
   "failure.SEQUENCE_BEHIND": "O índice foi restaurado só em parte",
   "failure.SEQUENCE_BEHIND.help":
     "O contador dele está atrás das linhas. O terminal em que o console roda mostra o comando SQL que o corrige.",

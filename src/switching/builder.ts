@@ -75,8 +75,12 @@ export class Builder {
       throw error;
     } finally {
       clearInterval(renewal);
-      await this.#query(undefined, sql.releaseClaims(this.#building), [this.#worker]).catch(() => undefined);
+      await this.#release();
     }
+  }
+
+  async #release(): Promise<void> {
+    await this.#query(undefined, sql.releaseClaims(this.#building), [this.#worker]).catch(() => undefined); // they expire, too
   }
 
   async #work(signal: AbortSignal): Promise<void> {
@@ -97,6 +101,14 @@ export class Builder {
 
   /** Builds the few that {@link catchUp} leaves. Writes that go on meanwhile may leave others. */
   async buildRest(signal: AbortSignal | undefined): Promise<void> {
+    try {
+      await this.#buildRest(signal);
+    } finally {
+      await this.#release();
+    }
+  }
+
+  async #buildRest(signal: AbortSignal | undefined): Promise<void> {
     for (let stalls = 0; ;) {
       const { claimed, built } = await this.#buildSome(signal);
       if (claimed.length === built) return;

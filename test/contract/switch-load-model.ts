@@ -44,7 +44,7 @@ export function similarityOf(model: string, question: string, text: string): num
 /** A training of two chunks by paragraph. */
 export function contentOf(place: number, version: number): string {
   return [0, 1]
-    .map((part) => `Loja ${place}, prazo da versão ${version}, parte ${part}. ${"Frete. ".repeat(90)}`)
+    .map((part) => `Loja ${place}, prazo da versão ${version}, parte ${part}. ${"Frete. ".repeat(90).trim()}`)
     .join("\n\n");
 }
 

@@ -69,7 +69,7 @@ describeOnServer("A switch of the model under load", (database) => {
     async () => {
       const { pool } = database;
       const schema = await migratedSchema(database, { dimensions: LOAD_DIMENSIONS, textSearch: "portuguese" });
-      const { url, ownerUrl = url } = requireConnectionSetup();
+      const { url, ownerUrl } = requireConnectionSetup();
       const program = await bundleProgram(new URL("switch-child.ts", import.meta.url));
       const index = await TrainingIndex.initialize(oldModel(), { pool, schema });
       const places = Array.from({ length: TRAININGS }, (_, place) => place);

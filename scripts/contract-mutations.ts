@@ -15,7 +15,7 @@ import { table } from "../tooling/table.js";
 interface Mutation {
   /** The removed mechanism. */
   name: string;
-  /** Files of `test/contract` that must fail. */
+  /** Files of `test/contract`, or paths of others, that must fail. */
   noticedBy: string[];
   file: string;
   from: string;
@@ -234,6 +234,34 @@ const mutations: Mutation[] = [
     to: "ELSE true END",
   },
   {
+    name: "the active profile in each search: the one before a switch is searched",
+    noticedBy: ["switch-load"],
+    file: "schema/schema-state.ts",
+    from: "return `SELECT ${versionColumn(chunkOid)} AS version\n    FROM ${namesOf(layout).profile} p WHERE p.id = ${layout.profileId} AND p.status = 'active'`;",
+    to: "return `SELECT replace(${versionColumn(chunkOid)}, ' (retired)', '') AS version FROM ${namesOf(layout).profile} p WHERE p.id = ${layout.profileId}`;",
+  },
+  {
+    name: "the record of what a switch has to build again",
+    noticedBy: ["switch-load"],
+    file: "switching/switch-sql.ts",
+    from: "WHEN (OLD.content_ticket <> NEW.content_ticket OR",
+    to: "WHEN (OLD.content_ticket < 0 OR",
+  },
+  {
+    name: "the content ticket of what a switch has read",
+    noticedBy: ["test/switching/switch-states"],
+    file: "switching/build-sql.ts",
+    from: "AND (CASE WHEN t.deleted_at IS NULL THEN t.content_ticket END) IS NOT DISTINCT FROM n.content_ticket",
+    to: "AND (t.deleted_at IS NULL) = (n.content_ticket IS NOT NULL)",
+  },
+  {
+    name: "the lock at the switch: writes that run are not waited for",
+    noticedBy: ["test/switching/switch-states"],
+    file: "switching/switch-sql.ts",
+    from: "return `LOCK TABLE ${profile} IN EXCLUSIVE MODE`;",
+    to: "return `SELECT FROM ${profile} LIMIT 0`;",
+  },
+  {
     name: "the filter on what is returned with a hit: neighbors, texts and the scores of the other search are read without it",
     noticedBy: ["c10"],
     file: "search-sql/visible-chunks.ts",
@@ -385,7 +413,17 @@ function isNoticed({ name, noticedBy, file, from, to }: Mutation): string {
   const missed = noticedBy.filter((test) => {
     const { status, stdout } = spawnSync(
       "npx",
-      ["vitest", "run", "--project", "integration", `test/contract/${test}`, "--bail", "1", "--reporter", "dot"],
+      [
+        "vitest",
+        "run",
+        "--project",
+        "integration",
+        test.includes("/") ? test : `test/contract/${test}`,
+        "--bail",
+        "1",
+        "--reporter",
+        "dot",
+      ],
       {
         cwd: root,
         env: { ...process.env, CONTRACT_SOURCES: copy, CHILD_TSCONFIG: tsconfig },

@@ -6,7 +6,7 @@ import { runHere } from "./command-terminal.js";
 
 const NAMES = [
   ...["migrate", "sql", "status", "verify", "recall", "list", "get", "search", "console", "ingest"],
-  ...["reconcile", "eval", "export", "import"],
+  ...["reconcile", "eval", "export", "import", "switch"],
 ];
 
 describe("help", () => {

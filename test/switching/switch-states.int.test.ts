@@ -59,7 +59,7 @@ describeOnEach("A switch of the model, step by step", (database) => {
     await both.upsertTraining(smallTraining("d"));
     held.release();
     expect(await running).toMatchObject({ status: "switched" });
-    expect((await both.list()[Symbol.asyncIterator]().next()).value).toMatchObject({ id: "a", chunks: 1 });
+    expect(await both.chunks("a")).toMatchObject([{ content: "O prazo novo." }]);
     expect(await count(test, `${schema}.indexed_2`)).toBe(3);
     expect(await count(test, `${schema}.indexed_1 WHERE training_id = 'b'`)).toBe(0);
 

@@ -2,6 +2,14 @@ import eslint from "@eslint/js";
 import { defineConfig } from "eslint/config";
 import tseslint from "typescript-eslint";
 
+/** What the scripts of the console's page use of the browser. */
+const BROWSER = Object.fromEntries(
+  [
+    ...["AbortController", "Event", "FormData", "addEventListener", "document", "fetch"],
+    ...["history", "location", "navigator", "sessionStorage"],
+  ].map((name) => [name, "readonly"]),
+);
+
 export default defineConfig(
   { ignores: ["dist/", "api/", "coverage/", "node_modules/", ".mutant/"] },
   eslint.configs.recommended,
@@ -20,14 +28,14 @@ export default defineConfig(
   },
   {
     // LangChain's types name classes where it takes any object of their shape, as its users give it.
-    files: ["test/**", "examples/**", "eval/**", "bench/**", "scripts/**", "tooling/**"],
+    files: ["test/**", "examples/**", "eval/**", "bench/**", "matrix/**", "scripts/**", "tooling/**"],
     rules: { "@typescript-eslint/no-unsafe-class-instance-assignment": "off" },
   },
   {
     // The browser's own: no build stands between it and the page.
-    files: ["examples/playground/*.js"],
+    files: ["src/console/page/*.js"],
     extends: [tseslint.configs.disableTypeChecked],
-    languageOptions: { globals: { document: "readonly", fetch: "readonly", navigator: "readonly" } },
+    languageOptions: { globals: BROWSER },
   },
   {
     files: ["src/**"],

@@ -1,3 +1,4 @@
+import { cp } from "node:fs/promises";
 import { defineConfig, type Options } from "tsup";
 
 /**
@@ -37,4 +38,6 @@ export default defineConfig({
   // CommonJS cannot require on Node 20.3. csv-parse is used by the command line alone. Their licences are in THIRD_PARTY_LICENSES.md.
   noExternal: ["@langchain/community", "p-limit", "yocto-queue", "csv-parse", "pg"],
   esbuildPlugins: [pgOnlyWhereWeImportIt],
+  // The page of the console, which the command line looks for beside itself.
+  onSuccess: () => cp("src/console/page", "dist/console", { recursive: true }),
 });

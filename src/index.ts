@@ -88,8 +88,21 @@ export type { AnySearchOptions, SimilarOptions } from "./searching/search-option
 export type { Splitter } from "./chunking/splitter.js";
 export type { TextSearchLanguage } from "./schema/lexemes.js";
 export type { VectorIndexType } from "./schema/vector-index.js";
+export type { VectorIndexMethod, VectorIndexNames } from "./schema/vector-index-method.js";
 export type { DatabaseClient, DatabasePool, Queryable, QueryResult } from "./calls/host-database.js";
-export type { CountOptions, ListOptions, ReadOptions } from "./inspecting/read-options.js";
+export type {
+  DrizzleTransaction,
+  KnexTransaction,
+  KyselyTransaction,
+  PrismaAdapterTransaction,
+  SequelizeTransaction,
+  TransactionClient,
+  TypeOrmManager,
+  TypeOrmQueryRunner,
+} from "./calls/orm-transactions.js";
+export type { CountOptions, ListOptions, ReadOptions, StoredReadOptions } from "./inspecting/read-options.js";
+export type { Consistency } from "./standby/token.js";
+export type { TokenOptions } from "./standby/write-tokens.js";
 export type {
   IndexStatus,
   OtherModelStatus,
@@ -131,6 +144,7 @@ export type {
   TrainingSelection,
   UpsertResult,
   UpsertStatus,
+  WriteToken,
 } from "./types.js";
 export type {
   ChunkHit,

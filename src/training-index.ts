@@ -1,16 +1,14 @@
 import { inspect, type InspectOptions } from "node:util";
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
-import { BULK_LOAD_OPTIONS, checkBulkLoad, type BulkLoadOptions } from "./writing/bulk-load.js";
-import { checkIterable, isObject } from "./calls/checks.js";
+import type { BulkLoadOptions } from "./writing/bulk-load.js";
+import { isObject } from "./calls/checks.js";
 import { narrowedParts, openParts, shownParts, type IndexParts } from "./opening/index-parts.js";
 import type { IndexingRun, OnFailure, ResultOf } from "./writing/indexing-run.js";
 import { constructorRefused, type TrainingIndexOptions } from "./opening/index-options.js";
 import { deleteMany, deleteOne } from "./writing/remover.js";
 import {
   checkPrune,
-  checkUpsertMany,
   PREPARE_OPTIONS,
-  UPSERT_MANY_OPTIONS,
   UPSERT_OPTIONS,
   type DeleteOptions,
   type PrepareOptions,
@@ -25,7 +23,7 @@ import { retrieverSearch, TrainingRetriever, type TrainingRetrieverOptions } fro
 import { TrainingTool } from "./langchain/tool.js";
 import { checkToolOptions, type TrainingToolOptions } from "./langchain/tool-options.js";
 import type { FoundHit } from "./searching/hits.js";
-import type { CountOptions, ListOptions, ReadOptions } from "./inspecting/read-options.js";
+import type { CountOptions, ListOptions, StoredReadOptions } from "./inspecting/read-options.js";
 import type { IndexStatus } from "./inspecting/index-status.js";
 import { readStatus, type StatusOptions } from "./inspecting/status.js";
 import type { StoredCount, StoredTraining } from "./inspecting/stored-training.js";
@@ -40,10 +38,12 @@ import { checkRecall, type RecallOptions } from "./recall/recall-options.js";
 import { measureRecall, type RecallReport } from "./recall/recall.js";
 import { requireScope, requireWhole, requireWritable } from "./writing/scope.js";
 import { bulkLoadRun, upsertRun } from "./writing/training-runs.js";
-import type { DeleteResult, Filter, Metadata, Training, TrainingId, TrainingSelection, UpsertResult } from "./types.js";
+import type { DeleteResult, Filter, Metadata, Training, TrainingId, TrainingSelection } from "./types.js";
+import type { UpsertResult, WriteToken } from "./types.js";
 import type { ChunkPassage, SearchMode, SearchStrategy } from "./hit-types.js";
 import type { TrainingVectorStore } from "./langchain/vector-store.js";
 import { openVectorStore } from "./langchain/open-vector-store.js";
+import type { TokenOptions } from "./standby/write-tokens.js";
 import { retire, type RetireOptions } from "./switching/retire.js";
 import type { SwitchOptions } from "./switching/switch-options.js";
 import type { SwitchedModel, SwitchResult } from "./switching/switch-types.js";
@@ -143,7 +143,7 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
     const batch = await withTimeLimit(options, (signal) =>
       this.#parts.indexer.prepare([normalized], { ...options, signal }),
     );
-    return new PreparedTraining(batch, options.signal);
+    return new PreparedTraining(batch, options.signal, this.#parts.tokens);
   }
 
   /**
@@ -164,9 +164,6 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
     trainings: Iterable<Training<OwnMetadata>> | AsyncIterable<Training<OwnMetadata>>,
     options: UpsertManyOptions & { onFailure?: Chosen | undefined } = {},
   ): IndexingRun<ResultOf<Chosen>> {
-    requireWritable(this.#parts.filter);
-    checkUpsertMany(options, UPSERT_MANY_OPTIONS, "upsertTrainings");
-    checkIterable("trainings", trainings);
     return upsertRun(this.#parts, this.#normalize, trainings, options);
   }
 
@@ -186,10 +183,6 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
     trainings: Iterable<Training<OwnMetadata>> | AsyncIterable<Training<OwnMetadata>>,
     options: UpsertManyOptions & BulkLoadOptions & { onFailure?: Chosen | undefined } = {},
   ): IndexingRun<ResultOf<Chosen>> {
-    requireWritable(this.#parts.filter);
-    checkUpsertMany(options, [...UPSERT_MANY_OPTIONS, ...BULK_LOAD_OPTIONS], "bulkLoad");
-    checkBulkLoad(options);
-    checkIterable("trainings", trainings);
     return bulkLoadRun(this.#parts, this.#normalize, trainings, options);
   }
 
@@ -202,7 +195,6 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
    * @throws {@link InvalidArgumentError} | {@link DatabaseError} | {@link AbortError}
    */
   async deleteTraining(id: TrainingId, options: DeleteOptions = {}): Promise<DeleteResult> {
-    requireWritable(this.#parts.filter);
     return deleteOne(this.#parts, id, options);
   }
 
@@ -216,8 +208,20 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
     selection: TrainingSelection,
     options: Omit<DeleteOptions, "revision"> = {},
   ): Promise<DeleteResult[]> {
-    requireWritable(this.#parts.filter);
     return deleteMany(this.#parts, selection, options);
+  }
+
+  /**
+   * The token of all writes that were committed before the call, in one round trip. For writes in a transaction of your client, whose
+   * results have none: call it after COMMIT.
+   * @example
+   * ```ts
+   * const hits = await index.similar("prazo", { consistency: { after: await index.token() } });
+   * ```
+   * @throws {@link InvalidArgumentError} | {@link SchemaError} `INSUFFICIENT_PRIVILEGE` | {@link DatabaseError} | {@link AbortError}
+   */
+  async token(options: TokenOptions = {}): Promise<WriteToken> {
+    return this.#parts.tokens.token(options);
   }
 
   /**
@@ -231,8 +235,7 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
   async prune(options: PruneOptions): Promise<number> {
     requireWritable(this.#parts.filter);
     checkPrune(options);
-    const { olderThanMs, client } = options;
-    return withTimeLimit(options, (signal) => this.#parts.remover.prune(olderThanMs, { client, signal }));
+    return this.#parts.remover.prune(options);
   }
 
   /**
@@ -245,7 +248,7 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
    * @returns `undefined` if it is not stored, was deleted, or has metadata that the filter of the index excludes
    * @throws {@link InvalidArgumentError} | {@link DatabaseError} | {@link AbortError}
    */
-  async get(id: TrainingId, options: ReadOptions = {}): Promise<StoredTraining<OwnMetadata> | undefined> {
+  async get(id: TrainingId, options: StoredReadOptions = {}): Promise<StoredTraining<OwnMetadata> | undefined> {
     return (await this.#parts.reader.get(id, options)) as StoredTraining<OwnMetadata> | undefined;
   }
 
@@ -286,7 +289,7 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
    * @returns an empty list if the training is not stored or was deleted
    * @throws {@link InvalidArgumentError} | {@link DatabaseError} | {@link AbortError}
    */
-  async chunks(id: TrainingId, options: ReadOptions = {}): Promise<ChunkPassage<OwnMetadata>[]> {
+  async chunks(id: TrainingId, options: StoredReadOptions = {}): Promise<ChunkPassage<OwnMetadata>[]> {
     return (await this.#parts.reader.chunks(id, options)) as ChunkPassage<OwnMetadata>[];
   }
 
@@ -442,8 +445,7 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
    * damaged, or holds vectors of another model
    */
   async status(options: StatusOptions = {}): Promise<IndexStatus> {
-    const { statements, knownSchema, models, filter, efSearch } = this.#parts;
-    return readStatus({ statements, knownSchema, models, filter: filter.condition, efSearch }, options);
+    return readStatus({ ...this.#parts, filter: this.#parts.filter.condition }, options);
   }
 
   /**
@@ -461,9 +463,7 @@ export class TrainingIndex<OwnMetadata extends object = Metadata> {
    */
   async switchModel(newModel: EmbeddingsInterface, options: SwitchOptions = {}): Promise<SwitchResult> {
     requireWhole(this.#parts.filter, "switchModel");
-    return this.#parts.switcher.switch(newModel, options, (training, header) =>
-      this.#normalizeInScope(training, "source", header),
-    );
+    return this.#parts.switcher.switch(newModel, options, this.#normalizeInScope);
   }
 
   /**

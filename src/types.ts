@@ -111,7 +111,16 @@ export interface UpsertResult {
   removed: number;
   /** Only with status `superseded`: why. */
   reason?: SupersededReason | undefined;
+  /** See {@link WriteToken}. */
+  token?: WriteToken | undefined;
 }
+
+/**
+ * By which a read waits until a standby has a write: `similar(question, { consistency: { after: token } })`. An opaque text of letters, digits
+ * and underscores, at most 45 characters, the same in every process. Results have one if the index was opened with a `readPool`, or with
+ * `tokens: true`; not those of writes in the transaction of your client, which may still be rolled back.
+ */
+export type WriteToken = string;
 
 /** A training that a run with `onFailure: "continue"` could not index. Its stored version is unchanged. */
 export interface FailedUpsert {
@@ -130,6 +139,8 @@ export interface RunSummary {
   superseded: number;
   /** The trainings that a run with `onFailure: "continue"` could not index; `first` lists up to 100 of them. */
   failed: { count: number; first: { id: TrainingId | undefined; error: unknown }[] };
+  /** Of all trainings of the run, see {@link WriteToken}. */
+  token?: WriteToken | undefined;
 }
 
 /** The progress of a run over many trainings: `trainings` and `failed` count trainings, the other fields count chunks. */
@@ -154,6 +165,8 @@ export interface DeleteResult {
   status: DeleteStatus;
   /** Number of deleted chunk rows. */
   removed: number;
+  /** See {@link WriteToken}. */
+  token?: WriteToken | undefined;
 }
 
 /** The trainings to delete: either by their ids, or by a filter on their metadata. */

@@ -13,7 +13,7 @@ import { requireServerUrl, uniqueName } from "./support/databases.js";
 import { codeBlocks, expectLines, promisedOutput, runPageHere } from "./support/markdown-program.js";
 
 /** Pages whose code can run on a server. */
-const SERVER_PAGES = ["deployment", "operations", "tenants", "transactions", "troubleshooting"];
+const SERVER_PAGES = ["deployment", "operations", "orms", "tenants", "transactions", "troubleshooting"];
 const PAGES = [...SERVER_PAGES, "bundlers-and-platforms"];
 const pathOf = (page: string): string => `docs/${page}.md`;
 

@@ -12,6 +12,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { describePackedProgram } from "./cli/packed-program.js";
+import { codeBlocks } from "./support/markdown-program.js";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const NAME = "langchain-training-index";
@@ -44,7 +45,7 @@ const EXPORTS = {
     "formatContext",
     "portugueseSynonyms",
   ],
-  "./migrations": ["migrate", "migrationSql", "migrationStatus"],
+  "./migrations": ["diskannIndex", "migrate", "migrationSql", "migrationStatus", "vchordrqIndex"],
   "./ollama": ["ProfiledOllamaEmbeddings", "embeddingProfiles", "ollamaEmbeddings"],
   "./testing": ["HashingEmbeddings"],
   "./http": ["bearerToken", "healthHandler", "similarityHandler", "trainingsHandler"],
@@ -124,6 +125,8 @@ describe("the tarball", () => {
     ];
     const isPage = (path: string): boolean => /^(?:docs|examples|tooling)\/|^src\/[\w-]+\/README\.md$/.test(path);
     expect(files).toContain("package.json");
+    expect(files).toContain("dist/console/page.html");
+    expect(files.filter((path) => path.endsWith(".png"))).toEqual([]);
     const others = files.filter((path) => !papers.includes(path) && !isPage(path));
     expect(others.filter((path) => !path.startsWith("dist/"))).toEqual([]);
     const pages = files.filter((path) => /^src\/[\w-]+\/README\.md$/.test(path));
@@ -424,14 +427,47 @@ export const index: Promise<TrainingIndex> = TrainingIndex.initialize(new Hashin
   );
 });
 
+/** The strictest settings that a host may have, beyond `strict`. */
+const STRICTEST = {
+  moduleResolution: "nodenext",
+  module: "nodenext",
+  exactOptionalPropertyTypes: true,
+  noUncheckedIndexedAccess: true,
+  noImplicitOverride: true,
+  verbatimModuleSyntax: true,
+};
+
+describe.each(["README.md", "README.pt-BR.md"])("the code of %s", (readme) => {
+  const codeOf = async (): Promise<string> => (await codeBlocks(join(ROOT, readme), "ts")).join("\n");
+
+  it(
+    "is right for the strictest compiler, which also checks our declarations",
+    async () => {
+      expect(await compile("typescript-7", "module", await codeOf(), STRICTEST)).toEqual([]);
+    },
+    COMPILER_TIMEOUT,
+  );
+
+  it(
+    "is compiled: a wrong line is found",
+    async () => {
+      const wrong = `${await codeOf()}\nconst first: string = (await index.similar("frete"))[0].content;\n`;
+      expect(await compile("typescript-7", "module", wrong, STRICTEST)).toEqual([
+        expect.stringContaining("Object is possibly 'undefined'"),
+      ]);
+    },
+    COMPILER_TIMEOUT,
+  );
+});
+
 /** A page of the tarball, without its code blocks. */
 async function readPage(path: string): Promise<string> {
   return (await readFile(installed(NAME, path), "utf8")).replace(/^ *```.*?^ *```/gms, "");
 }
 
-/** The links of a page that lead into the package. */
+/** The links of a page that lead into the package. Its images are in the repository only. */
 function linksOf(page: string): string[] {
-  const links = [...page.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = ""]) => link);
+  const links = [...page.matchAll(/(?<!!\[[^\]]*)\]\(([^)\s]+)\)/g)].map(([, link = ""]) => link);
   return links.filter((link) => !/^\w+:/.test(link));
 }
 
@@ -479,7 +515,7 @@ async function compile(
   compiler: Compiler,
   kind: Kind,
   text: string,
-  options: Record<string, string>,
+  options: Record<string, string | boolean>,
 ): Promise<string[]> {
   const project = projectOf(kind);
   await writeFile(join(project, "consumer.ts"), text);

@@ -143,7 +143,7 @@ ai: Aos sábados a loja abre das 8 às 13 horas [1].
   refused: There is no such training`,
     ],
     ["migration-sql", 'CREATE TABLE "training_index".chunk_1'],
-    ["playground", "200 <title>Treinamentos</title>"],
+    ["playground", "200 <title>Training index</title>"],
     ["rerank", "3  0.487  pagamentos"],
     ["retriever", "No Pix há cinco por cento de desconto [1]."],
     [

@@ -84,9 +84,10 @@ function findAll(pattern: RegExp, textOf: (source: Source) => string): string[] 
 
 /** Files of the root of `src/` that every folder may import. */
 const GROUND = ["src/errors.ts", "src/filter-types.ts", "src/hit-types.ts", "src/text.ts", "src/types.ts"];
-/** What only the command line may import of the root, as hosts do. */
+/** What only the command line and its console may import of the root, as hosts do. */
 const PUBLIC_API = ["src/index.ts", "src/environment.ts"];
 const COMMAND_LINE = "src/cli";
+const CONSOLE = "src/console";
 const isOfCommandLine = (folder: string): boolean => folder === COMMAND_LINE || folder.startsWith(`${COMMAND_LINE}/`);
 /** The entry of the bin: the only file that touches the process. */
 const BIN = "src/cli/main.ts";
@@ -107,7 +108,7 @@ const allowedOf = new Map(folders.map((folder) => [folder, readAllowed(folder)])
 /** The imports of a folder's files from folders that its README.md does not name. */
 function importsBeyond(folder: string): string[] {
   const allowed = [folder, ...(allowedOf.get(folder) ?? [])];
-  const ground = isOfCommandLine(folder) ? [...GROUND, ...PUBLIC_API] : GROUND;
+  const ground = isOfCommandLine(folder) || folder === CONSOLE ? [...GROUND, ...PUBLIC_API] : GROUND;
   return sources
     .filter(({ path }) => dirname(path) === folder)
     .flatMap(({ path, imports }) =>
@@ -149,10 +150,13 @@ function findCycles(starts: Iterable<string>, nextOf: (place: string) => readonl
 }
 
 /** What surrounds the library. Each imports the library, and from the others only `tooling/`. */
-const SURROUNDINGS = ["bench", "eval", "examples", "scripts", "test", "tooling"];
+const SURROUNDINGS = ["bench", "eval", "examples", "matrix", "scripts", "test", "tooling"];
 
-/** Tests that import what they test from there. */
-const TESTS_OF: Readonly<Record<string, string>> = { examples: "test/recipes/", eval: "test/eval/" };
+/** Tests that import what they test from there; the console's page is tested with the trainings of the playground. */
+const TESTS_OF: Readonly<Record<string, readonly string[]>> = {
+  examples: ["test/recipes/", "test/console/"],
+  eval: ["test/eval/"],
+};
 
 /** The imports that lead from one of {@link SURROUNDINGS} to another, except those that are allowed. */
 function importsBetweenSurroundings(): string[] {
@@ -161,7 +165,7 @@ function importsBetweenSurroundings(): string[] {
     rootOf(from) === rootOf(to) ||
     rootOf(to) === "tooling" ||
     !SURROUNDINGS.includes(rootOf(to)) ||
-    (rootOf(from) === "test" && from.startsWith(TESTS_OF[rootOf(to)] ?? "test/none/"));
+    (TESTS_OF[rootOf(to)] ?? []).some((folder) => from.startsWith(folder));
   return SURROUNDINGS.flatMap(readSources).flatMap(({ path, imports }) =>
     imports
       .filter(({ target }) => target !== undefined && !isAllowed(path, target))

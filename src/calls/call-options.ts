@@ -1,7 +1,8 @@
 import { InvalidArgumentError } from "../errors.js";
 import type { IndexingProgress } from "../types.js";
 import { checkFunction, checkInteger, checkOptions } from "./checks.js";
-import { checkClient, type Queryable } from "./host-database.js";
+import { checkClient } from "./host-database.js";
+import type { TransactionClient } from "./orm-transactions.js";
 
 /** The longest delay of a Node timer, 24 days. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
@@ -10,7 +11,7 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 interface CallOptions {
   signal?: AbortSignal | undefined;
   timeoutMs?: number | undefined;
-  client?: Queryable | undefined;
+  client?: TransactionClient | undefined;
   onProgress?: ((progress: IndexingProgress) => void) | undefined;
 }
 

@@ -1,4 +1,10 @@
-import { isObject } from "./checks.js";
+import { isObject, isPromise } from "./checks.js";
+import {
+  ofAnotherDriver,
+  recogniseTransaction,
+  type OrmTransaction,
+  type TransactionClient,
+} from "./orm-transactions.js";
 import { InvalidArgumentError } from "../errors.js";
 
 /** Anything that runs a statement: a `pg.Pool`, `pg.PoolClient` or `pg.Client`. */
@@ -43,40 +49,108 @@ interface PoolOrClientFields {
 
 const EXPECTED = {
   pool: "must be a pg.Pool, such as new pg.Pool({ connectionString })",
-  client: "must be a client of pg in a transaction, such as await pool.connect() returns",
+  client: "must be a client of pg in a transaction, such as await pool.connect() returns, or an ORM's transaction",
 };
 
-/** Objects of other libraries that hosts pass by mistake, each recognised by a property that only it has. */
-const FOREIGN_OBJECTS: readonly (readonly [property: string, name: string])[] = [
-  ["unsafe", "a postgres.js instance"],
-  ["createQueryRunner", "a TypeORM DataSource"],
-  ["getQueryInterface", "a Sequelize instance"],
-  ["$queryRawUnsafe", "a Prisma client"],
-  ["selectFrom", "a Kysely instance"], // before the next one, whose method newer versions have too
-  ["startTransaction", "a TypeORM QueryRunner"],
-  ["getKnexQuery", "a MikroORM instance"],
-  ["execProtocol", "a PGlite instance: use embeddedPool(dataDir) instead"],
-  ["raw", "a Knex instance"],
-  ["$client", "a Drizzle database, whose $client is the pool"],
+/** An object of another library that hosts pass by mistake, recognised by a property that only it has. */
+interface ForeignObject {
+  property: string;
+  name: string;
+  /** What to pass as `client` instead. */
+  clientInstead?: string;
+}
+
+const FOREIGN_OBJECTS: readonly ForeignObject[] = [
+  { property: "unsafe", name: "a postgres.js instance" },
+  {
+    property: "createQueryRunner",
+    name: "a TypeORM DataSource",
+    clientInstead: "the manager of dataSource.transaction(async (manager) => ...)",
+  },
+  {
+    property: "getQueryInterface",
+    name: "a Sequelize instance",
+    clientInstead: "the transaction of sequelize.transaction(async (transaction) => ...)",
+  },
+  {
+    property: "$queryRawUnsafe",
+    name: "a Prisma client, which does not show its connection",
+    clientInstead: "the client of the pool that runs the transaction, as docs/orms.md shows",
+  },
+  // Before the next one, whose method newer versions have too.
+  {
+    property: "selectFrom",
+    name: "a Kysely instance",
+    clientInstead: "the trx of db.transaction().execute(async (trx) => ...)",
+  },
+  { property: "underlyingDriver", name: "a Prisma driver adapter, whose underlyingDriver() is the pool" },
+  { property: "startTransaction", name: "a TypeORM QueryRunner" },
+  { property: "getKnexQuery", name: "a MikroORM instance" },
+  { property: "execProtocol", name: "a PGlite instance: use embeddedPool(dataDir) instead" },
+  { property: "raw", name: "a Knex instance", clientInstead: "the trx of knex.transaction(async (trx) => ...)" },
+  {
+    property: "$client",
+    name: "a Drizzle database, whose $client is the pool",
+    clientInstead: "the tx of db.transaction(async (tx) => ...)",
+  },
+  // The last: other objects of TypeORM have this method too.
+  {
+    property: "createQueryBuilder",
+    name: "a TypeORM manager or repository",
+    clientInstead: "the transaction's manager",
+  },
 ];
 
 /** @throws {@link InvalidArgumentError} that says what was given instead */
-export function checkPool(pool: unknown): DatabasePool {
+export function checkPool(pool: unknown, option: "pool" | "readPool" = "pool"): DatabasePool {
   const given = fieldsOf(pool);
   if (given.connectionParameters !== undefined) {
-    throw refusal("pool", `${describeClient(given)}, a single connection, but each call needs its own`);
+    throw refusal(option, `${describeClient(given)}, a single connection, but each call needs its own`);
   }
   const isPool = typeof given.connect === "function" && typeof given.query === "function";
-  if (!isPool || isForeign(pool)) throw refusal("pool", describe(pool, ["connect", "query"]));
-  if (given.Client?.prototype && isNativePrototype(given.Client.prototype)) throw refusal("pool", NATIVE);
+  if (!isPool || isForeign(pool)) throw refusal(option, describe(pool, ["connect", "query"]));
+  if (given.Client?.prototype && isNativePrototype(given.Client.prototype)) throw refusal(option, NATIVE);
   return pool as DatabasePool;
 }
 
-/** Accepts `undefined`. @throws {@link InvalidArgumentError} that says what was given instead */
+/**
+ * Accepts `undefined`, and the transactions of ORMs.
+ *
+ * @throws {@link InvalidArgumentError} that says what was given instead
+ */
 export function checkClient(client: unknown): void {
   if (client === undefined) return;
+  const transaction = recogniseTransaction(client);
+  if (!transaction) checkClientOfPg(client);
+  else if (transaction.problem !== undefined) throw refusal("client", transaction.problem);
+}
+
+/**
+ * The client that runs the statements of a transaction: the client itself, or that of an ORM's transaction.
+ *
+ * @throws {@link InvalidArgumentError} if the ORM's transaction has ended, or runs on another driver than `pg`
+ */
+export function clientOf(given: TransactionClient): Queryable | Promise<Queryable> {
+  const transaction = recogniseTransaction(given);
+  if (!transaction) return given as Queryable;
+  if (transaction.problem !== undefined) throw refusal("client", transaction.problem);
+  const client = transaction.client();
+  const check = (found: unknown): Queryable => checkClientOfOrm(transaction, found);
+  return isPromise(client) ? Promise.resolve(client).then(check) : check(client);
+}
+
+function checkClientOfOrm({ name, showsConnection }: OrmTransaction, client: unknown): Queryable {
+  const isOfPg = isObject(client) && ("connectionParameters" in client || "processID" in client);
+  if (showsConnection && !isOfPg) throw refusal("client", ofAnotherDriver(name));
+  checkClientOfPg(client);
+  return client as Queryable;
+}
+
+function checkClientOfPg(client: unknown): void {
   const given = fieldsOf(client);
-  if (typeof given.query !== "function" || isForeign(client)) throw refusal("client", describe(client, ["query"]));
+  if (typeof given.query !== "function" || isForeign(client)) {
+    throw refusal("client", describe(client, ["query"], foreignOf(client)?.clientInstead));
+  }
   if (typeof given.totalCount === "number") {
     throw refusal(
       "client",
@@ -121,19 +195,19 @@ function describeClient(given: PoolOrClientFields): string {
   return typeof given.release === "function" ? "a client of a pool" : "a pg.Client";
 }
 
-function nameOfForeign(given: unknown): string | undefined {
+function foreignOf(given: unknown): ForeignObject | undefined {
   if (!isObject(given) && typeof given !== "function") return undefined;
-  return FOREIGN_OBJECTS.find(([property]) => property in given)?.[1];
+  return FOREIGN_OBJECTS.find(({ property }) => property in given);
 }
 
 function isForeign(given: unknown): boolean {
-  return nameOfForeign(given) !== undefined;
+  return foreignOf(given) !== undefined;
 }
 
 /** Describes a rejected value without repeating it: a connection string holds a password. */
-function describe(given: unknown, methods: readonly string[]): string {
-  const foreign = nameOfForeign(given);
-  if (foreign !== undefined) return foreign;
+function describe(given: unknown, methods: readonly string[], instead?: string): string {
+  const foreign = foreignOf(given);
+  if (foreign) return instead === undefined ? foreign.name : `${foreign.name}: pass ${instead}`;
   if (given === null) return "null";
   if (typeof given === "string") return "a string";
   if (Array.isArray(given)) return "a list";
@@ -144,6 +218,6 @@ function describe(given: unknown, methods: readonly string[]): string {
   return `an object without ${missing.map((name) => `${name}()`).join(" and ")}`;
 }
 
-function refusal(option: "pool" | "client", given: string): InvalidArgumentError {
-  return new InvalidArgumentError(option, `${EXPECTED[option]}; got ${given}`);
+function refusal(option: "pool" | "readPool" | "client", given: string): InvalidArgumentError {
+  return new InvalidArgumentError(option, `${EXPECTED[option === "client" ? "client" : "pool"]}; got ${given}`);
 }

@@ -19,6 +19,9 @@ import { describeFailure, NOTICE_CHANNEL_NAME, type FailureTrace } from "./traci
  * | `TIMEOUTS_KEPT` | a long statement runs under the time limits of its role: they cannot be lifted behind a pooler |
  * | `LATE_CLAIM` | the model of an empty index is recorded in the host's transaction, for which all other writers wait |
  * | `NO_PROGRESS` | the progress of an index build cannot be read, so `onIndexProgress` is not called |
+ * | `PRIMARY_READ` | the primary answered a read, because the standby could not, or not in time |
+ * | `LAG_UNKNOWN` | the primary could not be asked how far the standby is behind; reads of the standby go on |
+ * | `NO_TOKEN` | a write is stored, but its token could not be read: the result has none |
  * | `POSTPONED` | a step that could not be done now is left to a later call |
  * | `REPAIRED` | the library found and fixed a fault in the schema |
  */
@@ -35,6 +38,9 @@ export type NoticeCode =
   | "TIMEOUTS_KEPT"
   | "LATE_CLAIM"
   | "NO_PROGRESS"
+  | "PRIMARY_READ"
+  | "LAG_UNKNOWN"
+  | "NO_TOKEN"
   | "POSTPONED"
   | "REPAIRED";
 

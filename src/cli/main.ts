@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { realpathSync } from "node:fs";
 import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
 import { exitCodes } from "./session/command.js";
 import { openServerPool } from "./session/connection.js";
 import { runProgram } from "./program.js";
@@ -23,6 +24,11 @@ function readVersion(): string {
   return (require("langchain-training-index/package.json") as { version: string }).version;
 }
 
+/** The build puts the page beside the program. */
+function pageFolder(): string {
+  return join(dirname(realpathSync(process.argv[1] ?? ".")), "console");
+}
+
 const { loadEnvFile } = process as Partial<Pick<typeof process, "loadEnvFile">>;
 void runProgram(process.argv.slice(2), {
   env: process.env,
@@ -34,6 +40,7 @@ void runProgram(process.argv.slice(2), {
   loadEnvFile,
   openPool: openServerPool,
   version: readVersion,
+  pageFolder,
 }).then((code) => {
   process.exitCode = code;
 });

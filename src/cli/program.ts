@@ -8,6 +8,7 @@ import { exitCodes, messageOf, PROGRAM, UsageError, type Command, type ExitCode 
 import { commandHelp, programHelp } from "./help.js";
 import { ingest } from "./ingest.js";
 import { reconcile, verify } from "./checking-commands.js";
+import { openConsole } from "./console-command.js";
 import { evaluate } from "./evaluation.js";
 import { exportIndex, importIndex } from "./moving-commands.js";
 import { recall, status } from "./operating-commands.js";
@@ -18,7 +19,7 @@ import { printLine, type Terminal } from "./session/terminal.js";
 
 /** All commands, in the order of the help. */
 export const commands: readonly Command[] = [
-  ...[migrate, sql, status, verify, recall, list, get, search, ingest],
+  ...[migrate, sql, status, verify, recall, list, get, search, openConsole, ingest],
   ...[reconcile, evaluate, exportIndex, importIndex, switchCommand],
 ];
 

@@ -1,6 +1,7 @@
 import { checkCall } from "../calls/call-options.js";
 import { checkFunction, checkIterable, checkNames, namesOfProperties } from "../calls/checks.js";
 import { InvalidArgumentError } from "../errors.js";
+import type { WriteToken } from "../types.js";
 
 /** The progress of an export or an import, in trainings. */
 export interface ExportProgress {
@@ -46,6 +47,8 @@ export interface ImportSummary {
   superseded: number;
   /** Trainings that were deleted, because the export has deleted them. */
   deleted: number;
+  /** See {@link WriteToken}. */
+  token?: WriteToken | undefined;
 }
 
 /** The parts of an export in order, cut anywhere: what `exportTrainings` returned, or a stream of the file. */

@@ -3,7 +3,9 @@ import { readSource } from "../calls/source.js";
 import { withTimeLimit } from "../calls/time-limit.js";
 import { SchemaError } from "../errors.js";
 import type { Scope } from "../filtering/scope.js";
+import type { VectorIndexMethod } from "../schema/vector-index-method.js";
 import type { KnownSchema } from "../schema/known-schema.js";
+import { withToken } from "../standby/write-tokens.js";
 import { currentModel, type BatchModel, type BatchParts } from "../writing/batch-parts.js";
 import { bulkLoad } from "../writing/bulk-load.js";
 import { EARLIEST_TICKET, storeVersions, type GivenVersion, type VersionOrder } from "./given-versions.js";
@@ -23,6 +25,8 @@ const DELETED_AT_ONCE = 500;
 export interface ImporterParts extends BatchParts, Omit<RunTicketParts, "knownSchema"> {
   knownSchema: KnownSchema;
   remover: Remover;
+  /** The vector index of another extension. */
+  method: VectorIndexMethod | undefined;
   /** The filter of the index, compiled: what everything that is written must have. */
   scope: Scope;
 }
@@ -60,7 +64,7 @@ export class Importer {
           progress.trainings += 1;
           runHostCode("onProgress", () => onProgress?.({ ...progress }));
         }
-        return summary;
+        return withToken(summary, await this.#parts.tokens.afterWrite(undefined, signal));
       } finally {
         await entries.return();
       }
@@ -89,13 +93,13 @@ export class Importer {
   }
 
   #load(versions: AsyncIterable<GivenVersion>, order: VersionOrder, signal: AbortSignal | undefined): Results {
-    const { pool, target, knownSchema } = this.#parts;
+    const { pool, target, knownSchema, method } = this.#parts;
     const upsert = (given: Iterable<GivenVersion> | AsyncIterable<GivenVersion>): Results =>
       this.#store(given as AsyncIterable<GivenVersion>, order, signal);
     const onIndexChanged = (): void => {
       knownSchema.forget();
     };
-    return bulkLoad({ pool, layout: target.layout, upsert, onIndexChanged }, versions, { signal });
+    return bulkLoad({ pool, layout: target.layout, method, upsert, onIndexChanged }, versions, { signal });
   }
 
   /** The trainings of an export; deletes what it has deleted. */

@@ -6,8 +6,9 @@ import { searchCondition } from "../filtering/filter.js";
 import type { NamedStatements } from "../postgres/named-statements.js";
 import type { KnownSchema } from "../schema/known-schema.js";
 import { encodeTrainingId } from "../schema/training-id.js";
-import { readCurrent } from "../searching/current-statements.js";
+import { readCurrent, type ReadCall } from "../searching/current-statements.js";
 import { toPassage, type PassageRow } from "../searching/hits.js";
+import type { Standby } from "../standby/standby.js";
 import type { TrainingId } from "../types.js";
 import type { ChunkPassage } from "../hit-types.js";
 import {
@@ -16,7 +17,7 @@ import {
   checkRead,
   type CountOptions,
   type ListOptions,
-  type ReadOptions,
+  type StoredReadOptions,
 } from "./read-options.js";
 import * as sql from "./stored-sql.js";
 import { toStoredTraining, type StoredCount, type StoredTraining, type StoredTrainingRow } from "./stored-training.js";
@@ -28,6 +29,8 @@ const PAGE_SIZE = 500;
 export interface ReaderParts {
   statements: NamedStatements;
   knownSchema: KnownSchema;
+  /** Answers reads without a client of the host's. */
+  standby: Standby | undefined;
   /** The index's own filter, compiled; `undefined` without one. */
   filter: Condition | undefined;
 }
@@ -41,12 +44,12 @@ export class Reader {
   }
 
   /** The training with this id; `undefined` if there is none that matches the filter. */
-  async get(id: TrainingId, options: ReadOptions): Promise<StoredTraining | undefined> {
-    checkRead(options, "get");
+  async get(id: TrainingId, options: StoredReadOptions): Promise<StoredTraining | undefined> {
+    const call = checkRead(options, "get");
     this.#encode(id, "id");
     const { filter } = this.#parts;
     return withTimeLimit(options, (signal) =>
-      readCurrent(this.#parts, { client: options.client, signal }, async (statements, { layout }) => {
+      readCurrent(this.#parts, { ...call, signal }, async (statements, { layout }) => {
         const [row] = await statements.query<StoredTrainingRow>(
           "get-training",
           sql.storedTraining(layout, filter?.text),
@@ -60,19 +63,23 @@ export class Reader {
 
   /** All trainings that match, in the order of their ids. Checks the arguments at the call, and reads when it is iterated. */
   list(options: ListOptions): AsyncIterable<StoredTraining> {
-    checkList(options);
+    const call = checkList(options);
     if (options.after !== undefined) this.#encode(options.after, "after");
     const condition = searchCondition(this.#parts.filter, options.filter);
-    return { [Symbol.asyncIterator]: () => this.#trainings(condition, options) };
+    return { [Symbol.asyncIterator]: () => this.#trainings(condition, options, call) };
   }
 
-  async *#trainings(condition: Condition | undefined, options: ListOptions): AsyncGenerator<StoredTraining, void> {
+  async *#trainings(
+    condition: Condition | undefined,
+    options: ListOptions,
+    call: ReadCall,
+  ): AsyncGenerator<StoredTraining, void> {
     const { limit = Infinity, signal } = options;
     let { after } = options;
     let listed = 0;
     while (listed < limit) {
       const size = Math.min(limit - listed, PAGE_SIZE);
-      const page = await this.#page(condition, { after, size }, options);
+      const page = await this.#page(condition, { after, size }, options, call);
       for (const training of page) {
         throwIfAborted(signal);
         yield training;
@@ -87,10 +94,11 @@ export class Reader {
     condition: Condition | undefined,
     { after, size }: { after: TrainingId | undefined; size: number },
     options: ListOptions,
+    call: ReadCall,
   ): Promise<StoredTraining[]> {
     const isFirst = after === undefined;
     return withTimeLimit(options, (signal) =>
-      readCurrent(this.#parts, { client: options.client, signal }, async (statements, { layout }) => {
+      readCurrent(this.#parts, { ...call, signal }, async (statements, { layout }) => {
         const key = isFirst ? [] : [encodeTrainingId(after, layout.idType, "after")];
         const rows = await statements.query<StoredTrainingRow>(
           "list-trainings",
@@ -105,10 +113,10 @@ export class Reader {
 
   /** How many trainings and chunks match, in one snapshot. */
   async count(options: CountOptions): Promise<StoredCount> {
-    checkCount(options);
+    const call = checkCount(options);
     const condition = searchCondition(this.#parts.filter, options.filter);
     return withTimeLimit(options, (signal) =>
-      readCurrent(this.#parts, { client: options.client, signal }, async (statements, { layout }) => {
+      readCurrent(this.#parts, { ...call, signal }, async (statements, { layout }) => {
         const [row] = await statements.query<Record<keyof StoredCount, string>>(
           "count-trainings",
           sql.storedCounts(layout, condition?.text),
@@ -121,12 +129,12 @@ export class Reader {
   }
 
   /** The chunks of a training that match the filter, in reading order. */
-  async chunks(id: TrainingId, options: ReadOptions): Promise<ChunkPassage[]> {
-    checkRead(options, "chunks");
+  async chunks(id: TrainingId, options: StoredReadOptions): Promise<ChunkPassage[]> {
+    const call = checkRead(options, "chunks");
     this.#encode(id, "id");
     const { filter } = this.#parts;
     return withTimeLimit(options, (signal) =>
-      readCurrent(this.#parts, { client: options.client, signal }, async (statements, { layout }) => {
+      readCurrent(this.#parts, { ...call, signal }, async (statements, { layout }) => {
         const rows = await statements.query<PassageRow>(
           "read-passages",
           sql.storedChunks(layout, filter?.text),

@@ -87,7 +87,12 @@ function trainingsAndChunks(plan: MigrationPlan): string[] {
     `ALTER TABLE ${chunk} ALTER COLUMN embedding SET STORAGE MAIN`,
     plainIndexes.chunk_id(names),
     plainIndexes.chunk_metadata(names),
-    createVectorIndex(names, FIRST_PROFILE_ID, { type: plan.vectorIndex, dimensions, ...plan.hnsw }),
+    createVectorIndex(names, FIRST_PROFILE_ID, {
+      type: plan.vectorIndex,
+      dimensions,
+      ...plan.hnsw,
+      method: plan.method,
+    }),
   ];
 }
 

@@ -30,6 +30,7 @@ import {
   widerType,
   type FoundOptions,
   type MigrateOptions,
+  requestedMethod,
   type MigrationPlan,
 } from "./options.js";
 import { repair } from "./repair.js";
@@ -236,10 +237,11 @@ async function planFor(
     Object.assign(catalog.vectorIndex, { type, next: undefined, state: "missing" });
   }
   const hnsw = requestedHnsw(catalog, options);
-  const plan = planMigration(
+  const planned = planMigration(
     { ...options, ...target, vectorIndex: catalog.vectorIndex.type, hnsw, ...textSearchOf(active, options, version) },
     { extensionSchema: extension.schema, profileId: catalog.profileId },
   );
+  const plan = { ...planned, method: requestedMethod(options) };
   refuseOtherParameters(catalog, options, plan);
   return { plan, stored };
 }

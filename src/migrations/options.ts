@@ -1,10 +1,11 @@
-import { checkNames, checkOptions, namesOfProperties } from "../calls/checks.js";
+import { checkNames, checkOptions, isObject, namesOfProperties } from "../calls/checks.js";
 import type { Notice } from "../calls/notices.js";
 import { InvalidArgumentError } from "../errors.js";
 import { quoteIdentifier } from "../postgres/identifiers.js";
 import { DEFAULT_SCHEMA, FIRST_PROFILE_ID, namesOf, type Names } from "../schema/layout.js";
 import { textSearchLanguages, type TextSearchLanguage } from "../schema/lexemes.js";
 import { idTypes } from "../schema/training-id.js";
+import { checkIndexMethod, type VectorIndexMethod } from "../schema/vector-index-method.js";
 import { MAX_DIMENSIONS, vectorIndexTypes, type VectorIndexType } from "../schema/vector-index.js";
 import type { IdType } from "../types.js";
 
@@ -48,9 +49,9 @@ export interface MigrateOptions {
   /**
    * What the vector index holds of each vector: all of it, half-precision components, or one bit per component. The
    * table always stores the full vectors. Default `vector`. To change it, `migrate` builds the new index beside the old
-   * one, while searches and writes continue.
+   * one, while searches and writes continue. Or the index of another extension, see {@link VectorIndexMethod}: give it to each `migrate`.
    */
-  vectorIndex?: VectorIndexType | undefined;
+  vectorIndex?: VectorIndexType | VectorIndexMethod | undefined;
   /**
    * The language of text search, which the search modes `text` and `hybrid` need; `false` for none. It makes writes
    * slower and takes extra space. Default `false`. On an existing schema `migrate` adds it, changes the language, or
@@ -107,13 +108,15 @@ export interface MigrationPlan {
   idType: IdType;
   trainings: ResolvedHostTable | undefined;
   vectorIndex: VectorIndexType;
+  /** Takes the place of HNSW for an index of type `vector`. */
+  method: VectorIndexMethod | undefined;
   textSearch: TextSearchLanguage | undefined;
   hnsw: { m: number; efConstruction: number };
   extensionSchema: string;
 }
 
 /** What the vector index of a profile is built from. */
-export type VectorIndexPlan = Pick<MigrationPlan, "schema" | "names" | "dimensions" | "hnsw">;
+export type VectorIndexPlan = Pick<MigrationPlan, "schema" | "names" | "dimensions" | "hnsw" | "method">;
 
 /** The names of a host's table, plain and quoted for SQL. */
 export interface ResolvedHostTable {
@@ -142,11 +145,14 @@ export function planMigration(options: MigrateOptions, found: FoundOptions = {})
   const schema = options.schema ?? DEFAULT_SCHEMA;
   const extensionSchema = found.extensionSchema ?? options.extensionSchema ?? "public";
   const dimensions = options.dimensions ?? DEFAULT_DIMENSIONS;
-  const vectorIndex = options.vectorIndex ?? "vector";
+  const method = requestedMethod(options);
+  const vectorIndex = indexTypeOf(options.vectorIndex) ?? "vector";
   if (!vectorIndexTypes.includes(vectorIndex)) {
     throw new InvalidArgumentError("vectorIndex", `must be one of ${vectorIndexTypes.join(", ")}`);
   }
-  checkDimensions(dimensions, vectorIndex);
+  // The limits of another extension are its own: it says so when the index is created.
+  if (method) checkRange("dimensions", dimensions, 1, MAX_DIMENSIONS.bit);
+  else checkDimensions(dimensions, vectorIndex);
   const { textSearch = false } = options;
   if (textSearch !== false && !textSearchLanguages.includes(textSearch)) {
     throw new InvalidArgumentError("textSearch", `must be false or one of ${textSearchLanguages.join(", ")}`);
@@ -175,10 +181,21 @@ export function planMigration(options: MigrateOptions, found: FoundOptions = {})
     idType,
     trainings: options.trainings && resolveHostTable(options.trainings),
     vectorIndex,
+    method,
     textSearch: textSearch === false ? undefined : textSearch,
     hnsw,
     extensionSchema,
   };
+}
+
+/** The index of another extension that is asked for. @throws {@link InvalidArgumentError} */
+export function requestedMethod({ vectorIndex }: MigrateOptions): VectorIndexMethod | undefined {
+  return isObject(vectorIndex) ? checkIndexMethod(vectorIndex, "migrate") : undefined;
+}
+
+/** The type of a requested vector index: one of another extension holds the full vectors, and has the name of that type. */
+export function indexTypeOf(given: MigrateOptions["vectorIndex"]): VectorIndexType | undefined {
+  return isObject(given) ? "vector" : given;
 }
 
 function resolveHostTable({ schema = "public", table, column = "id" }: HostTable): ResolvedHostTable {

@@ -3,11 +3,11 @@ import type { Catalog } from "../schema/catalog.js";
 import { boundedPool } from "../postgres/bounded-database.js";
 import { query, type DatabasePool, type Queryable } from "../postgres/database.js";
 import { vectorIndexName, type VectorIndexType } from "../schema/vector-index.js";
-import type { MigrateOptions, MigrationPlan, VectorIndexPlan } from "./options.js";
+import { indexTypeOf, type MigrateOptions, type MigrationPlan, type VectorIndexPlan } from "./options.js";
 
 /** The final type of an existing schema's vector index. Without the option, a change that was begun continues. */
 export function requestedIndexType({ vectorIndex }: Catalog, options: MigrateOptions): VectorIndexType {
-  return options.vectorIndex ?? vectorIndex.next ?? vectorIndex.type;
+  return indexTypeOf(options.vectorIndex) ?? vectorIndex.next ?? vectorIndex.type;
 }
 
 /** The HNSW parameters of an existing schema's vector index. Parameters that are left out keep their stored values. */
@@ -22,9 +22,16 @@ export function requestedHnsw({ vectorIndex }: Catalog, { hnsw }: MigrateOptions
 export function refuseOtherParameters(
   { vectorIndex }: Catalog,
   { hnsw }: MigrateOptions,
-  { names }: MigrationPlan,
+  { names, method }: MigrationPlan,
 ): void {
   if (vectorIndex.state === "missing") return; // it will be built with the given parameters
+  if (method && vectorIndex.type === "vector" && vectorIndex.method !== method.method) {
+    throw new SchemaError(
+      "SCHEMA_CONFLICT",
+      `vectorIndex asks for an index by ${method.method}, but that of the schema is by ${vectorIndex.method ?? "another method"}: run ` +
+        `DROP INDEX CONCURRENTLY ${names.schema}.${vectorIndexName(names.profileId, "vector")}, then migrate again`,
+    );
+  }
   const index = `${names.schema}.${vectorIndexName(names.profileId, vectorIndex.type)}`;
   for (const parameter of ["m", "efConstruction"] as const) {
     const [given, stored] = [hnsw?.[parameter], vectorIndex[parameter]];

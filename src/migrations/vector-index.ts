@@ -47,7 +47,7 @@ export async function ensureVectorIndex(
         if (!hadTurn) continue; // another process may have done this before the claim: read the catalog again
         if (states[wanted] === "invalid") await drop(wanted);
         else {
-          const definition = { type: wanted, dimensions: plan.dimensions, ...recordedHnsw };
+          const definition = { type: wanted, dimensions: plan.dimensions, ...recordedHnsw, method: plan.method };
           const built = await buildVectorIndex(pool, plan, catalog, definition);
           if (built === "locked") {
             const message = `Table ${plan.names.chunk} is locked, so the build of its vector index is tried again`;

@@ -7,6 +7,7 @@ import type { TrainingHeader } from "../chunking/training-input.js";
 import type { EmbeddingProfile, OllamaProfile } from "../embedding/profiles.js";
 import { InvalidArgumentError } from "../errors.js";
 import type { GivenModel } from "../models/models.js";
+import type { VectorIndexMethod } from "../schema/vector-index-method.js";
 import type { EqualityFilter } from "../types.js";
 import type { Synonyms } from "../words/synonyms.js";
 
@@ -17,6 +18,22 @@ export type GivenProfile = Partial<EmbeddingProfile> & { model: string };
 export interface TrainingIndexOptions {
   /** The host's pool; one client is enough. The index never ends the pool and keeps no client between calls. */
   pool: DatabasePool;
+  /**
+   * Leads to a hot standby of the same database, which then answers searches, and `get`, `list`, `count` and `chunks`; everything else goes to
+   * `pool`, and so does every call with a `client`. What the standby cannot answer, the primary answers, with the notice `PRIMARY_READ`. A
+   * read sees what the standby has replayed: pass the `token` of a write as `consistency` to see that write. Default: none.
+   */
+  readPool?: DatabasePool | undefined;
+  /**
+   * With `readPool` only: how far the standby may be behind, in milliseconds, 100 or more, or `Infinity`. Beyond that the primary answers,
+   * noticed at most 5 s later. Default 10,000.
+   */
+  maxLagMs?: number | undefined;
+  /**
+   * Whether results of writes have a {@link WriteToken}, which takes one more round trip after the write. Default: `true` with a `readPool`,
+   * else `false`. Set it in a process that only writes, if another one has the `readPool`.
+   */
+  tokens?: boolean | undefined;
   /** The schema that `migrate` created. Default `training_index`. */
   schema?: string | undefined;
   /**
@@ -24,6 +41,11 @@ export interface TrainingIndexOptions {
    * stored through the index must have them. Default: all trainings.
    */
   filter?: EqualityFilter | undefined;
+  /**
+   * The vector index of another extension, as it was given to `migrate`: its settings of searches, and what `bulkLoad` builds. Not needed for
+   * those of pgvector.
+   */
+  vectorIndex?: VectorIndexMethod | undefined;
   hnsw?:
     { /** The `efSearch` of searches that do not set it. Default 40. */ efSearch?: number | undefined } | undefined;
   /**
@@ -57,8 +79,12 @@ export interface TrainingIndexOptions {
 
 const INDEX_OPTIONS = namesOfProperties<TrainingIndexOptions>({
   pool: true,
+  readPool: true,
+  maxLagMs: true,
+  tokens: true,
   schema: true,
   filter: true,
+  vectorIndex: true,
   hnsw: true,
   splitter: true,
   header: true,

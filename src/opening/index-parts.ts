@@ -21,10 +21,14 @@ import { narrowedFilter, openingFilter, type IndexFilter } from "../filtering/in
 import { quoteIdentifier } from "../postgres/identifiers.js";
 import { DEFAULT_SCHEMA, type Layout } from "../schema/layout.js";
 import { NamedStatements } from "../postgres/named-statements.js";
+import { checkIndexMethod, type VectorIndexMethod } from "../schema/vector-index-method.js";
 import { KnownSchema } from "../schema/known-schema.js";
 import { checkSequence } from "../storing/ticket-sequence.js";
 import type { WriteTarget } from "../storing/write-target.js";
 import { OfferedWords } from "../words/offered-words.js";
+import type { Standby } from "../standby/standby.js";
+import { WriteTokens } from "../standby/write-tokens.js";
+import { checkReaders, openStandby } from "./readers.js";
 import { compileSynonyms, type CompiledSynonyms } from "../words/synonyms.js";
 import type { TrainingHeader } from "../chunking/training-input.js";
 import type { Filter } from "../types.js";
@@ -43,7 +47,12 @@ interface SharedParts {
   /** The default `efSearch`. */
   efSearch: number;
   splitter: Splitter | undefined;
+  /** Answers searches and reads; `undefined` without a `readPool`. */
+  standby: Standby | undefined;
+  tokens: WriteTokens;
   synonyms: CompiledSynonyms | undefined;
+  /** The vector index of another extension. */
+  method: VectorIndexMethod | undefined;
   /** Reports a fallback to the host. */
   notify: Notify;
 }
@@ -76,29 +85,35 @@ export async function openParts(
 ): Promise<IndexParts> {
   checkIndexOptions(embeddings, options);
   const hostPool = checkPool((options as TrainingIndexOptions | undefined)?.pool);
+  const readers = checkReaders(options, hostPool);
   const schema = options.schema ?? DEFAULT_SCHEMA;
   quoteIdentifier(schema, "schema");
   const filter = openingFilter(options.filter);
   const efSearch = checkInteger("hnsw.efSearch", options.hnsw?.efSearch ?? DEFAULT_EF_SEARCH, 1, MAX_K);
   const splitter = checkSplitter(options.splitter);
   const header = checkFunction("header", options.header);
+  const method =
+    options.vectorIndex === undefined ? undefined : checkIndexMethod(options.vectorIndex, "TrainingIndex.initialize");
   const synonyms = compileSynonyms(options.synonyms);
   const notify = notifier(checkFunction("onNotice", options.onNotice));
   const pool = boundedPool(hostPool, {}, notify);
 
   await checkSchema(pool, schema);
   const models = new Models({ given: givenModels(embeddings, options.profile), splitter, notify });
-  const knownSchema = new KnownSchema({
-    database: pool,
-    schema,
-    choose: (state, database) => models.choose(state, database),
-    notify,
-  });
+  const know = (database: BoundedPool): KnownSchema =>
+    new KnownSchema({
+      ...{ database, schema, notify, scanSettings: method?.settings },
+      choose: (state, asked) => models.choose(state, asked),
+    });
+  const knownSchema = know(pool);
   await knownSchema.current(); // now, so that the first search is a single statement like later ones
   await checkSequence(pool, knownSchema.layout, notify);
   const statements = new NamedStatements(pool, notify);
+  const standby = await openStandby(readers, { primary: statements, know, notify });
   const shared: SharedParts = {
     models,
+    standby,
+    tokens: new WriteTokens({ statements, areGiven: readers.tokens, notify }),
     pool,
     header,
     splitter,
@@ -108,6 +123,7 @@ export async function openParts(
     synonyms,
     ticketOrder: new TicketOrder(),
     efSearch,
+    method,
     notify,
   };
   return connect(shared, filter);
@@ -124,8 +140,8 @@ export function narrowedParts(parts: IndexParts, filter: Filter): IndexParts {
 
 /** Makes the parts that depend on the filter. */
 function connect(shared: SharedParts, filter: IndexFilter): IndexParts {
-  const { pool, models, header, knownSchema, statements, offeredWords, ticketOrder } = shared;
-  const { efSearch, synonyms, splitter, notify } = shared;
+  const { pool, models, header, knownSchema, statements, offeredWords, ticketOrder, tokens } = shared;
+  const { efSearch, synonyms, splitter, standby, method, notify } = shared;
   const target: WriteTarget = {
     get layout() {
       return knownSchema.layout;
@@ -136,9 +152,9 @@ function connect(shared: SharedParts, filter: IndexFilter): IndexParts {
     scope: filter.scope,
   };
   const connection = { statements, knownSchema, notify };
-  const writing = { pool, connection, target, models, offeredWords, ticketOrder, notify };
+  const writing = { pool, connection, target, models, offeredWords, ticketOrder, tokens, notify };
   const indexer = new Indexer(writing);
-  const remover = new Remover({ pool, target, ticketOrder, notify, knownSchema });
+  const remover = new Remover({ pool, target, ticketOrder, notify, knownSchema, tokens });
   return {
     ...shared,
     get layout() {
@@ -148,18 +164,18 @@ function connect(shared: SharedParts, filter: IndexFilter): IndexParts {
     indexer,
     remover,
     reconciler: new Reconciler({
-      ...{ pool, statements, knownSchema, target, indexer, remover, models, ticketOrder, notify },
+      ...{ pool, statements, knownSchema, target, indexer, remover, models, ticketOrder, tokens, notify },
       filter: filter.condition,
       hasHeader: header !== undefined,
     }),
     searcher: new Searcher({
-      ...{ statements, knownSchema, models, efSearch, synonyms, notify },
+      ...{ statements, knownSchema, standby, models, efSearch, synonyms, notify },
       filter: filter.condition,
     }),
-    reader: new Reader({ statements, knownSchema, filter: filter.condition }),
+    reader: new Reader({ statements, knownSchema, standby, filter: filter.condition }),
     exporter: new Exporter({ pool, knownSchema, filter: filter.condition }),
-    importer: new Importer({ ...writing, knownSchema, remover, scope: filter.scope }),
-    switcher: new Switcher({ pool, knownSchema, models, splitter, header, notify }),
+    importer: new Importer({ ...writing, knownSchema, remover, method, scope: filter.scope }),
+    switcher: new Switcher({ pool, knownSchema, models, splitter, header, method, notify }),
   };
 }
 

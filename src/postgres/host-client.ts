@@ -14,7 +14,8 @@ import {
 import { canCancel, ENDING_MS } from "./cancel-request.js";
 import { sqlStateOf, translateError } from "./error-table.js";
 import { traceStatement } from "./statement-trace.js";
-import type { DatabasePool, Queryable, QueryResult } from "../calls/host-database.js";
+import { clientOf, type DatabasePool, type Queryable, type QueryResult } from "../calls/host-database.js";
+import type { TransactionClient } from "../calls/orm-transactions.js";
 
 /** no_active_sql_transaction */
 const NO_TRANSACTION = "25P01";
@@ -30,11 +31,11 @@ let savepoints = 0;
  * if a call fails, its changes are rolled back and the host's transaction can continue.
  */
 export class HostClient implements Queryable {
-  readonly #client: Queryable;
+  readonly #given: TransactionClient;
   readonly #limits: Limits;
 
-  constructor(client: Queryable, limits: Limits) {
-    this.#client = client;
+  constructor(given: TransactionClient, limits: Limits) {
+    this.#given = given;
     this.#limits = limits;
   }
 
@@ -75,12 +76,14 @@ export class HostClient implements Queryable {
   async #inTurn<T>(work: (session: HostSession) => Promise<T>): Promise<T> {
     const { signal } = this.#limits;
     throwIfAborted(signal);
-    const earlier = lastWork.get(this.#client) ?? Promise.resolve();
-    const session = new HostSession(this.#client, this.#limits);
+    const found = clientOf(this.#given);
+    const client = found instanceof Promise ? await found : found;
+    const earlier = lastWork.get(client) ?? Promise.resolve();
+    const session = new HostSession(client, this.#limits);
     let finish: () => void = noop;
     const finished = new Promise<void>((resolve) => (finish = resolve));
     lastWork.set(
-      this.#client,
+      client,
       earlier.then(() => finished),
     );
     try {
@@ -100,14 +103,14 @@ export class HostClient implements Queryable {
 }
 
 /** The host's client, with the limits of a call. */
-export function hostClient(client: Queryable, limits: Limits = {}): HostClient {
+export function hostClient(client: TransactionClient, limits: Limits = {}): HostClient {
   return client instanceof HostClient ? client : new HostClient(client, limits);
 }
 
 /** The database that a call's statements run on: the host's client, if given, otherwise the pool. */
 export function databaseOf(
   pool: BoundedPool,
-  { client, signal }: { client?: Queryable | undefined; signal?: AbortSignal | undefined },
+  { client, signal }: { client?: TransactionClient | undefined; signal?: AbortSignal | undefined },
 ): Queryable {
   return client ? hostClient(client, { signal }) : pool.within({ signal });
 }
@@ -187,7 +190,8 @@ class HostSession implements Queryable {
     const text = `ROLLBACK TO SAVEPOINT ${name}; RELEASE SAVEPOINT ${name}`;
     const rollBack = (): Promise<unknown> => traceStatement(text, () => startQuery(this.#client, text));
     if (this.#isBusy) {
-      this.#waitFor(this.settled.then(rollBack));
+      // Sent now, to be run next: the host's next statement must not come before it, or it would be rolled back too.
+      this.#waitFor(rollBack());
       return;
     }
     const rollingBack = rollBack();

@@ -71,6 +71,14 @@ export class NamedStatements {
     return this.#names.areKept;
   }
 
+  /**
+   * The same statements and names in a transaction on a client of the pool. A name that a pooler does not keep fails the transaction, and is
+   * not used again: only for reads that can be repeated.
+   */
+  inTransaction(client: Queryable): NamedStatements {
+    return new NamedStatements(client, undefined, this.#names);
+  }
+
   /** The plan that Postgres makes for a statement and its values. Does not run the statement. */
   async explain(text: string, values: unknown[]): Promise<string> {
     const rows = await query<Record<"QUERY PLAN", string>>(

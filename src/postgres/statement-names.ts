@@ -12,6 +12,7 @@ export const STATEMENT_NAMES = {
   "read-vector-indexes": "reads the state of the vector indexes",
   "find-any-chunk": "asks whether there are chunks",
   "check-rights": "asks whether the role may build an index",
+  "read-position": "asks a server for its position in the write-ahead log, and whether it is a standby",
   // Searches
   "search-by-vector": "finds the nearest chunks by the vector index",
   "search-exactly": "finds the nearest chunks by comparing all",
@@ -44,6 +45,7 @@ export const STATEMENT_NAMES = {
   "list-trainings": "reads a page of trainings",
   "count-trainings": "counts trainings and chunks",
   "read-passages": "reads the chunks of a training",
+  "read-version-to-edit": "reads which version of a training is stored, for the console",
   "read-chunks-by-id": "reads chunks by their ids, for the vector store",
   "read-status": "reads the state of an index",
   "export-trainings": "counts and reads what an export has",

@@ -7,7 +7,9 @@ import type { BoundedPool } from "../postgres/bounded-database.js";
 import type { NamedStatements } from "../postgres/named-statements.js";
 import type { KnownSchema } from "../schema/known-schema.js";
 import { readCurrent } from "../searching/current-statements.js";
+import { withToken, type WriteTokens } from "../standby/write-tokens.js";
 import type { WriteTarget } from "../storing/write-target.js";
+import type { WriteToken } from "../types.js";
 import type { Indexer } from "../writing/indexer.js";
 import type { Remover } from "../writing/remover.js";
 import { takeRunTicket } from "../writing/ticket-order.js";
@@ -31,6 +33,7 @@ export interface ReconcileParts {
   remover: Remover;
   models: Models;
   ticketOrder: TicketOrder;
+  tokens: WriteTokens;
   notify: Notify;
   /** Whether something is embedded above each chunk. */
   hasHeader: boolean;
@@ -42,6 +45,8 @@ export interface Reconciliation extends Drift {
   repaired: number;
   /** Orphans that were deleted. */
   deleted: number;
+  /** See {@link WriteToken}. */
+  token?: WriteToken | undefined;
 }
 
 /** Compares the index with the host's trainings, and repairs it. */
@@ -82,7 +87,8 @@ export class Reconciler {
       const settings = { ...others, signal, ticket, repairs: !dryRun, needsContent: true };
       const run = new ReconcileRun(this.#parts, settings);
       const drift = await run.compareWith(source, normalize);
-      return { ...drift, repaired: run.repaired, deleted: run.deleted };
+      const token = dryRun ? undefined : await this.#parts.tokens.afterWrite(undefined, signal);
+      return withToken({ ...drift, repaired: run.repaired, deleted: run.deleted }, token);
     });
   }
 

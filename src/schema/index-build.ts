@@ -15,6 +15,7 @@ import {
   OLDEST_SAFE_PARALLEL_BUILD,
   type VectorIndexDefinition,
 } from "./vector-index-sql.js";
+import type { VectorIndexMethod } from "./vector-index-method.js";
 import { vectorIndexTypes, type VectorIndexType } from "./vector-index.js";
 
 /** Settings of an index build. Those that are `undefined` keep the server's value. */
@@ -22,6 +23,8 @@ export interface BuildSettings {
   /** In Postgres' notation: `512MB`. */
   maintenanceWorkMem: string | undefined;
   parallelWorkers: number | undefined;
+  /** Takes the place of HNSW for an index of type `vector`. */
+  method?: VectorIndexMethod | undefined;
 }
 
 /** duplicate_table (for indexes, too) and unique_violation (of concurrent CREATEs): another session built the index */
@@ -94,7 +97,12 @@ export async function buildAfterLoad(pool: DatabasePool, layout: Layout, setting
     if (!recordedHnsw) throw new SchemaError("SCHEMA_MISSING", "The profile of the index is missing: run migrate");
     try {
       await inTransaction(pool, (client) =>
-        build(client, layout, { type, dimensions, ...recordedHnsw }, { ...settings, parallelWorkers }),
+        build(
+          client,
+          layout,
+          { type, dimensions, ...recordedHnsw, method: settings.method },
+          { ...settings, parallelWorkers },
+        ),
       );
     } catch (error) {
       if (isShortOfSharedMemory(error) && parallelWorkers !== 0) {

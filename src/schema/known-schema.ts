@@ -1,3 +1,4 @@
+import type { TransactionClient } from "../calls/orm-transactions.js";
 import { orAbort, SchemaError } from "../errors.js";
 import type { Notify } from "../calls/notices.js";
 import { DATA_EXCEPTION, sqlStateOf, type Queryable } from "../postgres/database.js";
@@ -29,6 +30,8 @@ export interface KnownSchemaParts {
   schema: string;
   /** The model with which the index works on the schema. Rejects if it cannot work with it. */
   choose?: (state: SchemaState, database: Queryable) => Promise<RecordedModel>;
+  /** Settings of searches, for a vector index of another extension. */
+  scanSettings?: Layout["scanSettings"];
   /** Reports repeated work to the host. */
   notify?: Notify;
 }
@@ -36,7 +39,7 @@ export interface KnownSchemaParts {
 /** Options of {@link KnownSchema.follow}. */
 export interface FollowOptions {
   /** The host's client that does the work. Writes on it are not repeated: only the next call uses the new schema. */
-  client?: Queryable | undefined;
+  client?: TransactionClient | undefined;
   /** Whether the work writes, and so holds ids that were checked against the known type of ids. */
   writes?: boolean | undefined;
   /** Ends this call's wait for a read of the catalogs. The read continues for other calls. */
@@ -63,7 +66,7 @@ export class KnownSchema {
   #looking: Promise<SchemaState> | undefined;
   #last: SchemaState | undefined;
   /** Kept per client: a host's transaction may see uncommitted schema changes that no other session sees. */
-  readonly #looksOfClients = new WeakMap<Queryable, Look>();
+  readonly #looksOfClients = new WeakMap<TransactionClient, Look>();
   /** Chunks that this process has added since the last read. */
   #added = 0;
 
@@ -103,12 +106,12 @@ export class KnownSchema {
    * @param client - the host's client, which then reads it
    * @throws {@link SchemaError} | {@link DatabaseError}
    */
-  async current(client?: Queryable): Promise<SchemaState> {
+  async current(client?: TransactionClient): Promise<SchemaState> {
     return this.#recentState(client) ?? this.look(client);
   }
 
   /** The known schema, or `undefined` if it has to be read first. */
-  #recentState(client?: Queryable, writes = false): SchemaState | undefined {
+  #recentState(client?: TransactionClient, writes = false): SchemaState | undefined {
     // A write on a host's client never reads: the pool may have no other client.
     if (writes) return client && this.#known;
     const look = (client && this.#looksOfClients.get(client)) ?? this.#look;
@@ -132,7 +135,7 @@ export class KnownSchema {
    * @param client - the host's client, which reads it and alone uses the result
    * @throws {@link SchemaError} | {@link DatabaseError}
    */
-  async look(client?: Queryable): Promise<SchemaState> {
+  async look(client?: TransactionClient): Promise<SchemaState> {
     if (client) {
       const at = performance.now();
       const state = await hostClient(client).read((session) => this.#read(session));
@@ -188,7 +191,7 @@ export class KnownSchema {
   }
 
   /** Makes the next call read the schema again, after a change by this process. */
-  forget(client?: Queryable): void {
+  forget(client?: TransactionClient): void {
     this.#look = undefined;
     if (client) this.#looksOfClients.delete(client);
   }
@@ -216,7 +219,7 @@ export class KnownSchema {
     return isLarge(state) ? this.#maxAgeMs : Math.min(this.#maxAgeMs, MAX_AGE_OF_SMALL_MS);
   }
 
-  async #lookAfter(error: unknown, state: SchemaState, client: Queryable | undefined): Promise<SchemaState> {
+  async #lookAfter(error: unknown, state: SchemaState, client: TransactionClient | undefined): Promise<SchemaState> {
     const newer = client ? undefined : this.#look?.state;
     if (newer && newer !== state) return newer; // another call has already read the changed schema
     try {

@@ -27,6 +27,8 @@ export interface Layout {
   profileId: number;
   /** The language of text search; `undefined` without text search. */
   textSearch?: TextSearchLanguage | undefined;
+  /** Settings of searches, for a vector index of another extension. */
+  scanSettings?: Readonly<Record<string, string>> | undefined;
 }
 
 /** Names for SQL, all qualified and quoted: neither the host's `search_path` nor a hostile name affects statements. */

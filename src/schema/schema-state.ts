@@ -117,7 +117,10 @@ WHERE p.status = 'active'`;
  * @throws {@link SchemaError} if parts of the schema are missing
  * @throws {@link DatabaseError}
  */
-export async function readSchemaState(database: Queryable, { schema }: { schema: string }): Promise<SchemaState> {
+export async function readSchemaState(
+  database: Queryable,
+  { schema, scanSettings }: { schema: string } & Pick<Layout, "scanSettings">,
+): Promise<SchemaState> {
   // Not known yet; the statement depends neither on the profile, nor on the type of ids, nor on the schema of the extension.
   const provisional: Layout = { schema, profileId: FIRST_PROFILE_ID, idType: "text", extensionSchema: "public" };
   const [row] = await query<StateRow>(database, "read-schema", readState(provisional), [schema]);
@@ -148,6 +151,7 @@ export async function readSchemaState(database: Queryable, { schema }: { schema:
       profileId,
       idType,
       extensionSchema: row.extension_schema,
+      ...(scanSettings && { scanSettings }),
       textSearch: textSearchLanguages.find((language) => language === row.text_search),
     },
     vectorOid: Number(row.vector_oid),

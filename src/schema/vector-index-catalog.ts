@@ -17,6 +17,8 @@ export interface RecordedVectorIndex {
   /** From the existing index, otherwise as recorded. */
   m: number | undefined;
   efConstruction: number | undefined;
+  /** The access method of the existing index; `undefined` without one. */
+  method: string | undefined;
 }
 
 /** The vector indexes of a profile: the recorded one and the existing ones. */
@@ -43,6 +45,7 @@ interface IndexRow {
   index_valid: "true" | "false" | null;
   index_building: "true" | "false";
   index_options: string | null;
+  index_method: string | null;
 }
 
 /**
@@ -83,6 +86,7 @@ export async function readVectorIndexes(
       state: stateOf(type),
       m: stored.get("m") ?? recordedHnsw?.m,
       efConstruction: stored.get("ef_construction") ?? recordedHnsw?.efConstruction,
+      method: rowOf(type)?.index_method ?? undefined,
     },
     recordedHnsw,
     vectorIndexStates: {
@@ -111,7 +115,8 @@ SELECT r.type, r.next, r.m::text AS m, r.ef_construction::text AS ef_constructio
   i.indisvalid::text AS index_valid,
   EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p
     WHERE p.datname = pg_catalog.current_database() AND p.index_relid = i.indexrelid)::text AS index_building,
-  pg_catalog.array_to_string(ic.reloptions, ',') AS index_options
+  pg_catalog.array_to_string(ic.reloptions, ',') AS index_options,
+  (SELECT a.amname::text FROM pg_catalog.pg_am a WHERE a.oid = ic.relam) AS index_method
 FROM (SELECT) AS one
 LEFT JOIN (${record}) r ON true
 LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = $1

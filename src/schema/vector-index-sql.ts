@@ -1,6 +1,7 @@
 import type { Notice } from "../calls/notices.js";
 import { sqlStateOf } from "../postgres/database.js";
 import type { Names } from "./layout.js";
+import { usingClause, type VectorIndexMethod } from "./vector-index-method.js";
 import { indexedForm, vectorIndexName, type VectorIndexType } from "./vector-index.js";
 
 /** The settings of a vector index. */
@@ -10,6 +11,8 @@ export interface VectorIndexDefinition {
   /** Parameters of HNSW. */
   m: number;
   efConstruction: number;
+  /** Takes the place of HNSW for an index of type `vector`. */
+  method?: VectorIndexMethod | undefined;
 }
 
 const OPERATOR_CLASSES: Readonly<Record<VectorIndexType, string>> = {
@@ -49,12 +52,16 @@ export function serialBuildNotice(cause?: unknown): Notice {
 export function createVectorIndex(
   names: Names,
   profileId: number,
-  { type, dimensions, m, efConstruction }: VectorIndexDefinition,
+  { type, dimensions, m, efConstruction, method }: VectorIndexDefinition,
   concurrently = false,
 ): string {
   const indexed = indexedForm(type, names, dimensions, "embedding");
   const expression = type === "vector" ? indexed : `(${indexed})`;
-  return `CREATE INDEX ${concurrently ? "CONCURRENTLY " : ""}${vectorIndexName(profileId, type)} ON ${names.chunk}
+  const create = `CREATE INDEX ${concurrently ? "CONCURRENTLY " : ""}${vectorIndexName(profileId, type)} ON ${names.chunk}`;
+  if (type === "vector" && method) {
+    return `${create}\n  ${usingClause(method, { column: "embedding", dimensions, extensionSchema: names.extension })}`;
+  }
+  return `${create}
   USING hnsw (${expression} ${names.extension}.${OPERATOR_CLASSES[type]}) WITH (m = ${m}, ef_construction = ${efConstruction})`;
 }
 

@@ -39,18 +39,18 @@ export function scoredChunks(
   const { weights, neighbors, matches } = page;
   const firstParameter = FIRST_CONDITION_PARAMETER + (matching.corrects ? 1 : 0);
   const chunks = new VisibleChunks(layout, matching.condition, firstParameter);
-  const ofChunk = (column: string): string => chunks.select(column, "training_id = c.training_id AND id = c.id");
+  const ofChunk = chunks.select(distanceOf(layout), "training_id = c.training_id AND id = c.id");
   return `
 WITH ${ranking(layout, chunks, matching, { question: "$3", closeWords: "$4" })},
-nearest AS MATERIALIZED (${nearestChunks(chunks, nearest)}
+nearest AS MATERIALIZED (${nearestChunks(chunks, nearest, ["training_id", "id", "lexemes"], "relaxed_order")}
 ),
 found AS MATERIALIZED (
   SELECT training_id, id, distance, coverage, ${weights.vector} * (1 - distance) + ${weights.text} * coverage AS score
   FROM (SELECT training_id, id, distance, ${coverageOf("bm25", matching)} AS coverage
-    FROM (SELECT training_id, id, coalesce(distance, (${ofChunk(distanceOf(layout))})) AS distance,
-        coalesce(bm25, (${ofChunk(bm25Of("lexemes", saturationOf("lexemes"), matching))})) AS bm25
-      FROM (SELECT training_id, id, n.distance, m.bm25
-        FROM nearest n FULL JOIN matching m USING (training_id, id)) c CROSS JOIN searched OFFSET 0) c OFFSET 0) c
+    FROM (SELECT training_id, id, coalesce(distance, (${ofChunk})) AS distance,
+        coalesce(bm25, ${bm25Of("lexemes", "saturation", matching)}) AS bm25
+      FROM (SELECT *, ${saturationOf("lexemes")} AS saturation
+        FROM nearest FULL JOIN matching USING (training_id, id) CROSS JOIN searched OFFSET 0) c OFFSET 0) c OFFSET 0) c
   ORDER BY score DESC, training_id, id${isFirstFound(page) ? `\n  LIMIT ${page.k}` : ""}
 )
 ${withPositions(chunks, pageOf(chunks, "found", "score DESC", page), {

@@ -1,4 +1,5 @@
 import { namesOf, type Layout } from "../schema/layout.js";
+import { setSettings } from "../schema/vector-index-method.js";
 import { indexedForm, indexOperator, type VectorIndexType } from "../schema/vector-index.js";
 import {
   IN_READING_ORDER,
@@ -89,11 +90,14 @@ WITH nearest AS MATERIALIZED (${nearestChunks(chunks, shape)}
  * past the first `ef_search` candidates until enough rows match the filter (pgvector >= 0.8).
  *
  * @param columns - what to return of each chunk besides `distance`
+ * @param scanOrder - `strict_order` drops what a continued scan finds out of order, so that equally near chunks follow each other;
+ * `relaxed_order` keeps it, and needs fewer scans for as many chunks
  */
 export function nearestChunks(
   chunks: VisibleChunks,
   shape: SearchShape,
   columns: readonly string[] = ["training_id", "id"],
+  scanOrder: "strict_order" | "relaxed_order" = "strict_order",
 ): string {
   const { limit, type = "vector", dimensions, candidates, plan } = shape;
   const names = namesOf(chunks.layout);
@@ -101,7 +105,7 @@ export function nearestChunks(
     .map((vector) => indexedForm(type, names, dimensions, vector))
     .join(` ${indexOperator(type, names)} `);
   const visible = (selected: string): string => `
-  ${chunks.select(selected, SCAN_SETTINGS, plan === "by vector" ? "tests rows" : "may find rows")}`;
+  ${chunks.select(selected, scanSettings(chunks.layout, scanOrder), plan === "by vector" ? "tests rows" : "may find rows")}`;
   const kept = columns.join(", ");
   const found = `${kept}, ${distanceOf(chunks.layout)} AS distance`;
   const nearest = (rows: string): string => `
@@ -122,8 +126,10 @@ export function nearestChunks(
   FETCH FIRST ${limit} ROWS WITH TIES) n LIMIT ${Math.max(limit, MAX_EQUALLY_NEAR)}`);
 }
 
-const SCAN_SETTINGS = `(SELECT set_config('hnsw.ef_search', $2, true) || set_config('hnsw.iterative_scan', 'strict_order', true))
+function scanSettings({ scanSettings: others }: Layout, order: string): string {
+  return `(SELECT set_config('hnsw.ef_search', $2, true) || set_config('hnsw.iterative_scan', '${order}', true)${setSettings(others)})
     IS NOT NULL`;
+}
 
 /** SQL of a chunk's distance from the query vector, which is $1 in every statement that has one. */
 export function distanceOf(layout: Layout, vector = "embedding"): string {

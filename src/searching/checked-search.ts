@@ -6,6 +6,7 @@ import type { Condition } from "../filtering/condition.js";
 import type { MarginalRelevance } from "./marginal-relevance.js";
 import { checkRerank, type CheckedRerank } from "./rerank.js";
 import { searchCondition } from "../filtering/filter.js";
+import { checkConsistency, type CheckedConsistency } from "../standby/token.js";
 import { searchModes, type SearchMode, type SearchStrategy } from "../hit-types.js";
 import {
   MAX_K,
@@ -45,6 +46,7 @@ export interface CheckedSearch {
   mmr: { fetchK: number; lambda: number } | undefined;
   matches: boolean;
   rerank: CheckedRerank | undefined;
+  consistency: CheckedConsistency | undefined;
 }
 
 const searchStrategies: readonly SearchStrategy[] = ["chunks", "trainings"];
@@ -79,6 +81,7 @@ export function checkSearch(
     mmr: checkMarginalRelevance(options.mmr, k, mode === "vector" && strategy === "chunks"),
     matches: checkMatches(options.matches),
     rerank: checkReranking(options),
+    consistency: checkConsistency(options, "similar"),
   };
 }
 

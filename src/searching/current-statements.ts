@@ -1,5 +1,6 @@
+import type { TransactionClient } from "../calls/orm-transactions.js";
 import { throwIfAborted } from "../errors.js";
-import { sqlStateOf, type Queryable } from "../postgres/database.js";
+import { sqlStateOf } from "../postgres/database.js";
 import { hostClient } from "../postgres/host-client.js";
 import { NamedStatements } from "../postgres/named-statements.js";
 import type { StatementName } from "../postgres/statement-names.js";
@@ -8,6 +9,7 @@ import { namesOf, type Layout } from "../schema/layout.js";
 import { SchemaChanged } from "../schema/schema-change.js";
 import { cached, cacheOf } from "./search-cache.js";
 import { versionOf, type SchemaState } from "../schema/schema-state.js";
+import { Promoted, type Standby, type StandbyCall } from "../standby/standby.js";
 
 /**
  * Runs the statements of searches. Each one checks in its own snapshot that the schema is the one it was written for, and fails
@@ -16,10 +18,17 @@ import { versionOf, type SchemaState } from "../schema/schema-state.js";
 export class CurrentStatements {
   readonly #statements: Pick<NamedStatements, "areKept" | "explain" | "query">;
   readonly #state: SchemaState;
+  readonly #isOnStandby: boolean;
 
-  constructor(statements: Pick<NamedStatements, "areKept" | "explain" | "query">, state: SchemaState) {
+  /** @param isOnStandby - whether a statement must also fail if the server is no standby any more */
+  constructor(
+    statements: Pick<NamedStatements, "areKept" | "explain" | "query">,
+    state: SchemaState,
+    isOnStandby = false,
+  ) {
     this.#statements = statements;
     this.#state = state;
+    this.#isOnStandby = isOnStandby;
   }
 
   /** As `NamedStatements` has it. */
@@ -33,7 +42,7 @@ export class CurrentStatements {
   }
 
   /**
-   * @throws {@link SchemaChanged} when the schema is another one than is known
+   * @throws {@link SchemaChanged} when the schema is another one than is known, {@link Promoted} when the standby is none
    * @throws {@link DatabaseError} | {@link SchemaError}
    */
   async query<Row>(
@@ -47,7 +56,8 @@ export class CurrentStatements {
     try {
       return await this.#statements.query<Row>(name, guarded, [...values, acceptedVersions, version], options);
     } catch (error) {
-      throw isOtherSchema(error) ? new SchemaChanged(error) : error;
+      if (isRaised(error, PROMOTED)) throw new Promoted();
+      throw isRaised(error, OTHER_SCHEMA) ? new SchemaChanged(error) : error;
     }
   }
 
@@ -58,21 +68,43 @@ export class CurrentStatements {
   #guarded(text: string, parameters: number): string {
     const { layout, chunkOid } = this.#state;
     const { guarded } = cacheOf(this.#state);
-    const write = (): string => withVersion(text, parameters, layout, chunkOid);
+    const write = (): string => withVersion(text, parameters, layout, chunkOid, this.#isOnStandby);
     return text.length < MAX_CACHED_TEXT ? cached(guarded, text, write) : write();
   }
 }
 
+/** Where reads come from. */
+export interface ReadSource {
+  knownSchema: KnownSchema;
+  statements: NamedStatements;
+  /** Answers reads instead, if it can. A source without one reads from the primary. */
+  standby?: Standby | undefined;
+}
+
+/** What a read is bound to. */
+export interface ReadCall extends StandbyCall {
+  client?: TransactionClient | undefined;
+}
+
 /**
- * Reads from the current schema. With a host's client everything is read through it: the pool may have no other to spare.
+ * Reads from the current schema, on the standby if there is one. With a host's client everything is read through it: the pool may have no
+ * other to spare.
  *
- * @param read - called again if the known schema turns out to be outdated
+ * @param read - called again if the known schema turns out to be outdated, or if the primary has to answer
  */
 export async function readCurrent<T>(
-  { knownSchema, statements }: { knownSchema: KnownSchema; statements: NamedStatements },
-  { client, signal }: { client?: Queryable | undefined; signal?: AbortSignal | undefined },
+  { knownSchema, statements, standby }: ReadSource,
+  call: ReadCall,
   read: (statements: CurrentStatements, state: SchemaState) => Promise<T>,
 ): Promise<T> {
+  const { client, signal } = call;
+  if (standby && !client) {
+    const readStandby = (named: NamedStatements, state: SchemaState): Promise<T> =>
+      read(new CurrentStatements(named, state, true), state);
+    const found = await standby.read(call, readStandby, () => readCurrent({ knownSchema, statements }, call, read));
+    throwIfAborted(signal);
+    return found;
+  }
   const readBy = (named: NamedStatements, state: SchemaState): Promise<T> =>
     read(new CurrentStatements(named, state), state);
   // Calls share one read of the catalogs: a signal ends the wait for it, but not the read.
@@ -87,11 +119,12 @@ export async function readCurrent<T>(
   return found;
 }
 
-function withVersion(text: string, parameters: number, layout: Layout, chunkOid: number): string {
+function withVersion(text: string, parameters: number, layout: Layout, chunkOid: number, isOnStandby: boolean): string {
+  const promoted = `WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.concat('${PROMOTED}', version)::boolean`;
   // A schema without chunks accepts any model; rows always belong to the model that is recorded with them.
   return `
 SELECT page.* FROM (${text}
-) page WHERE (SELECT CASE WHEN version = ANY ($${parameters + 1}::text[]) THEN true
+) page WHERE (SELECT CASE ${isOnStandby ? promoted : ""} WHEN version = ANY ($${parameters + 1}::text[]) THEN true
     WHEN version = $${parameters + 2} AND NOT EXISTS (SELECT FROM ${namesOf(layout).chunk} any_chunk) THEN true
     ELSE pg_catalog.concat('${OTHER_SCHEMA}', version)::boolean END
   FROM (SELECT (${versionOf(layout, chunkOid)}) AS version OFFSET 0) current)`; // OFFSET 0: the version is read once
@@ -100,10 +133,12 @@ SELECT page.* FROM (${text}
 /** Cast to boolean if the version differs: plain SQL has no other way to make a statement fail. */
 const OTHER_SCHEMA = "another schema than the statement was written for: ";
 
-function isOtherSchema(error: unknown): boolean {
+const PROMOTED = "no standby: ";
+
+function isRaised(error: unknown, message: string): boolean {
   if (sqlStateOf(error) !== INVALID_TEXT) return false;
   const { cause } = error as Error;
-  return cause instanceof Error && cause.message.includes(OTHER_SCHEMA);
+  return cause instanceof Error && cause.message.includes(message);
 }
 
 /** invalid_text_representation */

@@ -40,6 +40,8 @@ export function scanFor(
   const type = isExact ? undefined : state.type;
   const wanted = limit ?? 0;
   const candidates = type === "bit" ? Math.max(wanted * rerankFactor, efSearch) : wanted;
+  // The one after the last shows whether others are equally near. Without it, pgvector would scan a second time for that one.
+  const scanned = type === "bit" ? candidates : Math.max(efSearch, wanted) + 1;
   return {
     shape: {
       limit,
@@ -49,7 +51,7 @@ export function scanFor(
       dimensions,
       candidates,
     },
-    efSearch: Math.min(Math.max(efSearch, candidates), MAX_EF_SEARCH).toString(),
+    efSearch: Math.min(scanned, MAX_EF_SEARCH).toString(),
   };
 }
 

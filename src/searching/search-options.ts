@@ -1,8 +1,9 @@
+import type { TransactionClient } from "../calls/orm-transactions.js";
 import { namesOfProperties } from "../calls/checks.js";
 import { MAX_EF_SEARCH } from "./scan.js";
 import type { MarginalRelevance } from "./marginal-relevance.js";
-import type { Queryable } from "../postgres/database.js";
 import type { DocumentCompressor, RerankOptions, Reranker } from "./rerank.js";
+import type { Consistency } from "../standby/token.js";
 import type { Filter } from "../types.js";
 import type { SearchMode, SearchStrategy } from "../hit-types.js";
 
@@ -116,10 +117,15 @@ export interface SimilarOptions<Mode extends SearchMode = SearchMode, Strategy e
    */
   rerankFactor?: number | undefined;
   /**
-   * Your own client to search with. Inside a transaction the search sees what the transaction has written; it leaves no
+   * Your own client, or your ORM's transaction, to search with. Inside a transaction the search sees what the transaction has written; it leaves no
    * setting behind, and if it fails, the transaction can continue.
    */
-  client?: Queryable | undefined;
+  client?: TransactionClient | undefined;
+  /**
+   * With a `readPool`: waits until the standby has the writes of these tokens, a bounded time, else the primary answers. Without one
+   * every search sees all writes that have ended. Not together with `client`. Default: the standby answers with what it has.
+   */
+  consistency?: Consistency | undefined;
   /** Aborts the call with `AbortError`, and cancels the statement on the server. */
   signal?: AbortSignal | undefined;
   /**
@@ -152,6 +158,7 @@ export const SEARCH_OPTIONS = namesOfProperties<AnySearchOptions>({
   efSearch: true,
   rerankFactor: true,
   client: true,
+  consistency: true,
   signal: true,
   timeoutMs: true,
 });

@@ -8,7 +8,8 @@ import type { AnySearchOptions } from "./search-options.js";
 import { checkSearch, type CheckedSearch } from "./checked-search.js";
 import type { Condition } from "../filtering/condition.js";
 import { toTrainingHits, type Found, type FoundChunk } from "./hits.js";
-import { readCurrent } from "./current-statements.js";
+import { readCurrent, type ReadCall } from "./current-statements.js";
+import type { Standby } from "../standby/standby.js";
 import type { NamedStatements } from "../postgres/named-statements.js";
 import { searchByVector, type SearchTarget } from "./vector-search.js";
 import { unknownModel, type Model, type Models } from "../models/models.js";
@@ -26,6 +27,8 @@ export interface SearcherParts {
   statements: NamedStatements;
   knownSchema: KnownSchema;
   models: Models;
+  /** Answers searches without a client of the host's. */
+  standby: Standby | undefined;
   /** The index's own filter, compiled; `undefined` without one. */
   filter: Condition | undefined;
   /** The index's default `efSearch`. */
@@ -50,7 +53,7 @@ class OtherModel extends Error {
 
 type Query = string | ArrayLike<number>;
 /** The options of a call that {@link CheckedSearch} does not hold. */
-type CallOptions = Pick<AnySearchOptions, "client" | "signal" | "onTextOnly">;
+type CallOptions = Pick<AnySearchOptions, "client" | "signal" | "onTextOnly"> & Pick<ReadCall, "consistency">;
 
 /** Finds the chunks or trainings that answer a query. */
 export class Searcher {
@@ -79,7 +82,7 @@ export class Searcher {
     const checked = checkSearch(options, this.#parts);
     const find = async (signal: AbortSignal | undefined): Promise<Hit[] | TrainingHit[]> => {
       const { client, onTextOnly } = options;
-      const call = { client, signal, onTextOnly };
+      const call = { client, signal, onTextOnly, consistency: checked.consistency };
       const { rerank } = checked;
       if (rerank) return this.#findReranked(query, { ...checked, rerank }, call);
       const found = await this.#find(query, checked, call);
@@ -121,9 +124,10 @@ export class Searcher {
   async findChunks(query: Query, options: Omit<AnySearchOptions, "mode" | "strategy">): Promise<FoundChunk[]> {
     const checked = this.check(options);
     const { client } = options;
+    const { consistency } = checked;
     return traceSearch(
       () => this.#traceOf(query, checked),
-      () => withTimeLimit(options, (signal) => this.#findChunks(query, checked, { client, signal })),
+      () => withTimeLimit(options, (signal) => this.#findChunks(query, checked, { client, signal, consistency })),
       (found) => found.map(({ hit }) => hit),
     );
   }
@@ -225,7 +229,9 @@ export class Searcher {
 
   /** Called before anything is embedded. A schema known without text search is read again: it may have been migrated. */
   async #requireTextSearch({ client, signal }: CallOptions): Promise<void> {
-    const { knownSchema } = this.#parts;
+    const { knownSchema, standby } = this.#parts;
+    // What the standby is known to have, no one needs to ask the primary for. Otherwise the primary may have it.
+    if (!client && standby?.knownSchema.isRecent && standby.knownSchema.layout.textSearch !== undefined) return;
     const state = await orAbort(() => knownSchema.current(client), signal);
     if (state.layout.textSearch !== undefined) return;
     requireTextSearch(await orAbort(() => knownSchema.look(client), signal));
@@ -236,7 +242,7 @@ export class Searcher {
    *
    * @param find - called again if the known schema turns out to be outdated
    */
-  async read<T>(call: Pick<CallOptions, "client" | "signal">, find: (target: SearchTarget) => Promise<T>): Promise<T> {
+  async read<T>(call: ReadCall, find: (target: SearchTarget) => Promise<T>): Promise<T> {
     const { synonyms, notify } = this.#parts;
     return readCurrent(this.#parts, call, (statements, state) =>
       find({ statements, state, dimensions: state.dimensions, synonyms, notify }),

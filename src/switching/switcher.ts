@@ -11,6 +11,7 @@ import type { BoundedPool } from "../postgres/bounded-database.js";
 import type { KnownSchema } from "../schema/known-schema.js";
 import { analyzeAfterLoad } from "../schema/index-build.js";
 import { namesOf } from "../schema/layout.js";
+import type { VectorIndexMethod } from "../schema/vector-index-method.js";
 import type { Training } from "../types.js";
 import { beginSwitch, planSwitch, type SwitchTarget } from "./begin.js";
 import { Builder } from "./builder.js";
@@ -28,11 +29,17 @@ export interface SwitcherParts {
   models: Models;
   splitter: Splitter | undefined;
   header: TrainingHeader | undefined;
+  /** The vector index of another extension, which the new model gets as well. */
+  method: VectorIndexMethod | undefined;
   notify: Notify;
 }
 
 /** Converts trainings that the host has loaded. */
-export type NormalizeLoaded = (training: Training<object>, header: TrainingHeader | undefined) => NormalizedTraining;
+export type NormalizeLoaded = (
+  training: Training<object>,
+  option: string,
+  header: TrainingHeader | undefined,
+) => NormalizedTraining;
 
 /** A word that every embedder can embed. */
 const PROBE = "loja";
@@ -75,7 +82,7 @@ export class Switcher {
       ...{ pool: this.#parts.pool, ...target, vectorOid: state.vectorOid, model: inputs.model, source },
       concurrency: options.concurrency,
       rate: new RateLimit(options.maxTextsPerMinute),
-      normalize: (training) => normalize(training, header),
+      normalize: (training) => normalize(training, "source", header),
       onEmbedded: (texts) => {
         progress.embedded(texts);
       },
@@ -124,8 +131,9 @@ export class Switcher {
   async #buildIndex({ building, vectorIndex }: SwitchTarget, signal: AbortSignal | undefined): Promise<void> {
     const pool = this.#parts.pool.within({ signal, statementMs: Infinity });
     const { dimensions, m, efConstruction } = vectorIndex;
-    const plan = { schema: building.schema, names: namesOf(building), dimensions, hnsw: { m, efConstruction } };
-    await ensureVectorIndex(pool, plan);
+    const { method } = this.#parts;
+    const hnsw = { m, efConstruction };
+    await ensureVectorIndex(pool, { schema: building.schema, names: namesOf(building), dimensions, hnsw, method });
     await analyzeAfterLoad(pool, building);
   }
 

@@ -1,9 +1,10 @@
-import type { Model, Models } from "../models/models.js";
+import type { TransactionClient } from "../calls/orm-transactions.js";
 import type { BoundedPool } from "../postgres/bounded-database.js";
-import type { Queryable } from "../postgres/database.js";
+import type { Model, Models } from "../models/models.js";
 import type { KnownSchema } from "../schema/known-schema.js";
 import type { SwapConnection } from "../storing/swap.js";
 import { claimedTarget, type ClaimedTarget, type WriteTarget } from "../storing/write-target.js";
+import type { WriteTokens } from "../standby/write-tokens.js";
 import type { IndexingProgress } from "../types.js";
 import type { OfferedWords } from "../words/offered-words.js";
 import type { BatchItem } from "./batch-item.js";
@@ -16,6 +17,7 @@ export interface BatchParts {
   target: WriteTarget;
   models: Models;
   offeredWords: OfferedWords;
+  tokens: WriteTokens;
 }
 
 /** The model and the tables that a batch is prepared for. */
@@ -37,7 +39,7 @@ export function currentModel({ connection, target, models }: Omit<BatchParts, "p
 export interface PrepareOptions {
   signal?: AbortSignal | undefined;
   /** Reads go through this client of the host's. */
-  client?: Queryable | undefined;
+  client?: TransactionClient | undefined;
   onProgress?: ((progress: IndexingProgress) => void) | undefined;
   /** The ticket of a call that prepares many batches. Default: a ticket for each training, taken now. */
   ticket?: string | undefined;

@@ -5,6 +5,7 @@ import type { DatabasePool } from "../postgres/database.js";
 import { analyzeAfterLoad, buildAfterLoad, dropBeforeLoad, type BuildSettings } from "../schema/index-build.js";
 import { reportingProgress, type IndexProgress } from "../schema/index-progress.js";
 import { boundedPool } from "../postgres/bounded-database.js";
+import type { VectorIndexMethod } from "../schema/vector-index-method.js";
 import type { Layout } from "../schema/layout.js";
 import { withTimeLimit } from "../calls/time-limit.js";
 
@@ -46,6 +47,8 @@ export const BULK_LOAD_OPTIONS = namesOfProperties<BulkLoadOptions>({
 export interface BulkLoadParts<Item, Result> {
   pool: DatabasePool;
   layout: Layout;
+  /** The vector index of another extension. */
+  method?: VectorIndexMethod | undefined;
   /** Stores the trainings. */
   upsert: (trainings: Iterable<Item> | AsyncIterable<Item>) => AsyncGenerator<Result, void, undefined>;
   /** Called after the vector index is dropped, and after it is rebuilt. */
@@ -74,11 +77,11 @@ const MEMORY_RANGE_KILOBYTES = [1024, 2 ** 31 - 1] as const;
  * @throws {@link AbortError} if the signal fires
  */
 export async function* bulkLoad<Item, Result>(
-  { pool, layout, upsert, onIndexChanged }: BulkLoadParts<Item, Result>,
+  { pool, layout, method, upsert, onIndexChanged }: BulkLoadParts<Item, Result>,
   trainings: Iterable<Item> | AsyncIterable<Item>,
   options: BulkLoadOptions = {},
 ): AsyncGenerator<Result, void, undefined> {
-  const settings = checkBulkLoad(options);
+  const settings = { ...checkBulkLoad(options), method };
   checkIterable("trainings", trainings);
   const { rebuild = false, onIndexProgress, signal } = options;
   const poolWithin = (ending: AbortSignal | undefined): DatabasePool =>

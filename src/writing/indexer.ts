@@ -16,6 +16,7 @@ import { takeInOrder, type TakenTicket } from "../storing/ticket-sequence.js";
 import * as sql from "../storing/write-sql.js";
 import type { NormalizedTraining } from "../chunking/training-input.js";
 import type { FailedUpsert, UpsertResult } from "../types.js";
+import { withToken, withTokens } from "../standby/write-tokens.js";
 import { countUpserts, traceWrite, type WriteStart } from "./write-trace.js";
 
 /** Dependencies of an {@link Indexer}. */
@@ -41,7 +42,8 @@ export class Indexer {
   upsert(trainings: readonly NormalizedTraining[], options: PrepareOptions = {}): Promise<UpsertResult[]> {
     const upsert = async (): Promise<UpsertResult[]> => {
       const batch = await this.#prepare(trainings, options);
-      return batch.commit(options.client, options.signal);
+      const results = await batch.commit(options.client, options.signal);
+      return withTokens(results, await this.#parts.tokens.afterWrite(options.client, options.signal));
     };
     return traceWrite(this.#start("upsert", trainings), upsert, countUpserts);
   }
@@ -152,8 +154,9 @@ export class Indexer {
         return [item.training, outcome && item.result(outcome)];
       }),
     );
+    const token = await this.#parts.tokens.afterWrite(undefined, signal);
     return trainings.map((training) => {
-      const result = results.get(training) ?? failures.get(training);
+      const result = withToken(results.get(training), token) ?? failures.get(training);
       if (!result) throw new Error("each training has a result or a failure");
       return result;
     });

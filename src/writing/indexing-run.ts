@@ -1,4 +1,6 @@
 import { InvalidArgumentError } from "../errors.js";
+import { laterToken } from "../standby/token.js";
+import { withToken } from "../standby/write-tokens.js";
 import type { FailedUpsert, RunProgress, RunSummary, UpsertResult } from "../types.js";
 
 /** Failures that a summary lists; it counts all of them. */
@@ -96,16 +98,18 @@ export class IndexingRun<Result extends UpsertResult | FailedUpsert = UpsertResu
 
 async function summarize(results: AsyncIterable<UpsertResult | FailedUpsert>): Promise<RunSummary> {
   const summary: RunSummary = { indexed: 0, unchanged: 0, superseded: 0, failed: { count: 0, first: [] } };
+  let token: string | undefined;
   for await (const result of results) {
     if (result.status !== "failed") {
       summary[result.status] += 1;
+      token = laterToken(token, result.token);
       continue;
     }
     const { id, error } = result;
     summary.failed.count += 1;
     if (summary.failed.first.length < MAX_LISTED_FAILURES) summary.failed.first.push({ id, error });
   }
-  return summary;
+  return withToken(summary, token);
 }
 
 async function* reportProgress<Result extends UpsertResult | FailedUpsert>(

@@ -1,3 +1,4 @@
+import type { TransactionClient } from "../calls/orm-transactions.js";
 import type { BatchItem } from "./batch-item.js";
 import { DatabaseError, throwIfAborted } from "../errors.js";
 import type { Notice } from "../calls/notices.js";
@@ -73,7 +74,7 @@ export class PreparedBatch {
    * @param outcomes - outcomes so far; their items are skipped. New outcomes are added, even if a later part fails
    */
   async commit(
-    client?: Queryable,
+    client?: TransactionClient,
     signal?: AbortSignal,
     outcomes = new Map<BatchItem, SwapOutcome>(),
   ): Promise<UpsertResult[]> {
@@ -219,7 +220,7 @@ export class PreparedBatch {
   }
 
   /** Repeats `work` if the schema has changed since it was last read; finished items keep their outcomes. */
-  #follow<T>(work: () => Promise<T>, client?: Queryable): Promise<T> {
+  #follow<T>(work: () => Promise<T>, client?: TransactionClient): Promise<T> {
     return this.#parts.connection.knownSchema.follow(work, { client, writes: true });
   }
 }

@@ -2,8 +2,9 @@ import { checkClient } from "../calls/host-database.js";
 import { COMMIT_OPTIONS, type CommitOptions } from "./write-options.js";
 import { checkCall } from "../calls/call-options.js";
 import type { PreparedBatch } from "./prepared-batch.js";
-import type { Queryable } from "../postgres/database.js";
+import type { TransactionClient } from "../calls/orm-transactions.js";
 import { withTimeLimit } from "../calls/time-limit.js";
+import { withToken, type WriteTokens } from "../standby/write-tokens.js";
 import type { UpsertResult } from "../types.js";
 import { countUpserts, traceWrite } from "./write-trace.js";
 
@@ -11,11 +12,13 @@ import { countUpserts, traceWrite } from "./write-trace.js";
 export class PreparedTraining {
   readonly #batch: PreparedBatch;
   readonly #signal: AbortSignal | undefined;
+  readonly #tokens: WriteTokens;
 
   /** @param signal - the signal of the preparation, which also ends the commit */
-  constructor(batch: PreparedBatch, signal: AbortSignal | undefined) {
+  constructor(batch: PreparedBatch, signal: AbortSignal | undefined, tokens: WriteTokens) {
     this.#batch = batch;
     this.#signal = signal;
+    this.#tokens = tokens;
   }
 
   /**
@@ -24,18 +27,21 @@ export class PreparedTraining {
    * with it; it then calls nothing but Postgres. A repeat changes nothing; after a rollback it stores the version
    * again.
    *
-   * @throws {@link InvalidArgumentError} for a `client` that is not a `pg` client, or that is in no transaction
+   * @throws {@link InvalidArgumentError} for a `client` that is neither a `pg` client nor an ORM's transaction on `pg`, or that is in
+   *   no transaction
    * @throws {@link DatabaseError} `CONFLICT`, retryable, if with `client` another call has removed texts whose vectors
    *   were to be reused: prepare the training again. Without `client`, if that keeps happening
    * @throws {@link DatabaseError} if Postgres fails; `TIMEOUT` after `timeoutMs`
    * @throws {@link AbortError} if the signal, or that of the preparation, fires
    */
-  async commit(client?: Queryable, options: CommitOptions = {}): Promise<UpsertResult> {
+  async commit(client?: TransactionClient, options: CommitOptions = {}): Promise<UpsertResult> {
     checkClient(client);
     checkCall(options, COMMIT_OPTIONS, "commit");
-    const commit = (signal: AbortSignal | undefined): Promise<UpsertResult[]> =>
-      traceWrite(this.#batch.commitStart, () => this.#batch.commit(client, signal), countUpserts);
-    return onlyResult(await withTimeLimit(options, commit, this.#signal));
+    const commit = async (signal: AbortSignal | undefined): Promise<UpsertResult> => {
+      const results = await traceWrite(this.#batch.commitStart, () => this.#batch.commit(client, signal), countUpserts);
+      return withToken(onlyResult(results), await this.#tokens.afterWrite(client, signal));
+    };
+    return withTimeLimit(options, commit, this.#signal);
   }
 }
 

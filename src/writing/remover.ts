@@ -1,16 +1,24 @@
+import type { TransactionClient } from "../calls/orm-transactions.js";
 import { checkCall } from "../calls/call-options.js";
 import { withTimeLimit } from "../calls/time-limit.js";
 import { encodeRevision } from "../chunking/training-input.js";
 import { compileFilter } from "../filtering/filter.js";
 import { decodeTrainingId, encodeTrainingId, encodeTrainingIds } from "../schema/training-id.js";
 import type { DeleteResult, TrainingId, TrainingSelection } from "../types.js";
-import { checkSelection, DELETE_MANY_OPTIONS, DELETE_OPTIONS, type DeleteOptions } from "./write-options.js";
+import {
+  checkSelection,
+  DELETE_MANY_OPTIONS,
+  DELETE_OPTIONS,
+  type DeleteOptions,
+  type PruneOptions,
+} from "./write-options.js";
 import { throwIfAborted } from "../errors.js";
 import type { Notify } from "../calls/notices.js";
 import type { WriteOperation } from "../calls/tracing.js";
 import type { BoundedPool } from "../postgres/bounded-database.js";
 import { query, type Queryable } from "../postgres/database.js";
 import type { Condition } from "../filtering/condition.js";
+import type { IndexFilter } from "../filtering/index-filter.js";
 import { databaseOf, hostClient } from "../postgres/host-client.js";
 import { remove, type RemovalOutcome, type RemovedTraining } from "../storing/removal.js";
 import { takeInOrder, type TakenTicket } from "../storing/ticket-sequence.js";
@@ -19,8 +27,10 @@ import type { Layout } from "../schema/layout.js";
 import type { WriteTarget } from "../storing/write-target.js";
 import * as sql from "../storing/write-sql.js";
 import { pruneWords } from "../words/stored-words.js";
+import { requireWritable } from "./scope.js";
 import type { TicketOrder } from "./ticket-order.js";
 import { write, writeEach, writeStatement } from "../storing/write-transaction.js";
+import { withToken, withTokens, type WriteTokens } from "../standby/write-tokens.js";
 import { countRemovals, traceWrite, type WriteStart } from "./write-trace.js";
 
 /** Options of the methods of {@link Remover}. */
@@ -28,7 +38,7 @@ export interface RemoveOptions {
   revision?: string | null | undefined;
   /** The ticket of a call that deletes in several parts, without a revision. Default: one that is taken now. */
   ticket?: string | undefined;
-  client?: Queryable | undefined;
+  client?: TransactionClient | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -39,12 +49,18 @@ export interface RemoverParts {
   ticketOrder: TicketOrder;
   notify: Notify;
   knownSchema: Pick<KnownSchema, "follow">;
+  tokens: WriteTokens;
 }
 
 /** A training that was found by a filter, and what became of it. */
 interface Removed {
   key: string;
-  outcome: RemovalOutcome;
+  outcome: RemovalResult;
+}
+
+/** An outcome with the token of the write, if results have one. */
+export interface RemovalResult extends RemovalOutcome {
+  token?: string | undefined;
 }
 
 const ABSENT: RemovalOutcome = { status: "absent", removed: 0 };
@@ -56,18 +72,21 @@ export class Remover {
   readonly #ticketOrder: TicketOrder;
   readonly #notify: Notify;
   readonly #knownSchema: Pick<KnownSchema, "follow">;
+  readonly #tokens: WriteTokens;
 
-  constructor({ pool, target, ticketOrder, notify, knownSchema }: RemoverParts) {
+  constructor({ pool, target, ticketOrder, notify, knownSchema, tokens }: RemoverParts) {
     this.#pool = pool;
     this.#target = target;
     this.#ticketOrder = ticketOrder;
     this.#notify = notify;
     this.#knownSchema = knownSchema;
+    this.#tokens = tokens;
   }
 
   /** @param keys - distinct ids in the form sent to Postgres */
-  remove(keys: readonly string[], options: RemoveOptions = {}): Promise<RemovalOutcome[]> {
-    return traceWrite(this.#start("delete", keys), () => this.#remove(keys, options), countRemovals);
+  async remove(keys: readonly string[], options: RemoveOptions = {}): Promise<RemovalResult[]> {
+    const outcomes = await traceWrite(this.#start("delete", keys), () => this.#remove(keys, options), countRemovals);
+    return withTokens(outcomes, await this.#tokens.afterWrite(options.client, options.signal));
   }
 
   async #remove(keys: readonly string[], options: RemoveOptions): Promise<RemovalOutcome[]> {
@@ -97,9 +116,13 @@ export class Remover {
   }
 
   /** Deletes the trainings whose metadata meets the condition and the scope. */
-  removeMatching(condition: Condition, options: RemoveOptions = {}): Promise<Removed[]> {
+  async removeMatching(condition: Condition, options: RemoveOptions = {}): Promise<Removed[]> {
     const remove = (): Promise<Removed[]> => this.#removeMatching(condition, options);
-    return traceWrite(this.#start("delete"), remove, (removed) => countRemovals(removed.map(({ outcome }) => outcome)));
+    const count = (removed: Removed[]): ReturnType<typeof countRemovals> =>
+      countRemovals(removed.map(({ outcome }) => outcome));
+    const removed = await traceWrite(this.#start("delete"), remove, count);
+    const token = await this.#tokens.afterWrite(options.client, options.signal);
+    return removed.map(({ key, outcome }) => ({ key, outcome: withToken(outcome, token) }));
   }
 
   async #removeMatching(condition: Condition, options: RemoveOptions): Promise<Removed[]> {
@@ -124,8 +147,8 @@ export class Remover {
    *
    * @returns the number of tombstones
    */
-  prune(olderThanMs: number, options: RemoveOptions): Promise<number> {
-    const prune = (): Promise<number> => this.#prune(olderThanMs, options);
+  prune(options: PruneOptions): Promise<number> {
+    const prune = (): Promise<number> => withTimeLimit(options, (signal) => this.#prune({ ...options, signal }));
     return traceWrite(this.#start("prune"), prune, (pruned) => ({ pruned }));
   }
 
@@ -133,7 +156,7 @@ export class Remover {
     return { operation, schema: this.#target.layout.schema, ids: () => keys };
   }
 
-  async #prune(olderThanMs: number, { client, signal }: RemoveOptions): Promise<number> {
+  async #prune({ olderThanMs, client, signal }: PruneOptions): Promise<number> {
     const limits = { signal };
     const boundedClient = client && hostClient(client, limits);
     const prune = (database: Queryable): Promise<{ pruned: string }[]> =>
@@ -183,7 +206,7 @@ export class Remover {
   }
 
   /** Repeats `work` if the schema has changed since it was last read. */
-  #follow<T>(work: () => Promise<T>, client: Queryable | undefined): Promise<T> {
+  #follow<T>(work: () => Promise<T>, client: TransactionClient | undefined): Promise<T> {
     return this.#knownSchema.follow(work, { client, writes: true });
   }
 }
@@ -191,28 +214,37 @@ export class Remover {
 /** Dependencies of deletes. */
 interface DeletionParts {
   layout: Layout;
+  /** Of the index. */
+  filter: IndexFilter;
   remover: Remover;
 }
 
 /** Deletes a training by its id. */
 export async function deleteOne(
-  { layout, remover }: DeletionParts,
+  { layout, filter, remover }: DeletionParts,
   id: TrainingId,
   options: DeleteOptions,
 ): Promise<DeleteResult> {
+  requireWritable(filter);
   checkCall(options, DELETE_OPTIONS, "deleteTraining");
   const key = encodeTrainingId(id, layout.idType, "id");
   const revision = encodeRevision(options.revision, "revision");
   const [outcome] = await withTimeLimit(options, (signal) => remover.remove([key], { ...options, signal, revision }));
-  return { id, status: outcome?.status ?? "absent", removed: outcome?.removed ?? 0 };
+  return { id, ...(outcome ?? { status: "absent", removed: 0 }) };
 }
 
-/** Deletes trainings by their ids, or those that a filter matches. */
+/**
+ * Deletes trainings by their ids, or those that a filter matches.
+ *
+ * @returns one result for each given id, or for each training that was found
+ * @throws {@link InvalidArgumentError} before anything is deleted
+ */
 export async function deleteMany(
-  { layout, remover }: DeletionParts,
+  { layout, filter: own, remover }: DeletionParts,
   selection: TrainingSelection,
   options: Omit<DeleteOptions, "revision">,
 ): Promise<DeleteResult[]> {
+  requireWritable(own);
   const { ids, filter } = checkSelection(selection, "deleteTrainings");
   checkCall(options, DELETE_MANY_OPTIONS, "deleteTrainings");
   if (ids === undefined) {

@@ -1,10 +1,14 @@
-import { bulkLoad, type BulkLoadOptions } from "./bulk-load.js";
+import { checkIterable } from "../calls/checks.js";
+import type { IndexFilter } from "../filtering/index-filter.js";
+import { requireWritable } from "./scope.js";
+import { BULK_LOAD_OPTIONS, bulkLoad, checkBulkLoad, type BulkLoadOptions } from "./bulk-load.js";
 import type { KnownSchema } from "../schema/known-schema.js";
+import type { VectorIndexMethod } from "../schema/vector-index-method.js";
 import type { Layout } from "../schema/layout.js";
 import type { BoundedPool } from "../postgres/bounded-database.js";
 import type { Indexer } from "./indexer.js";
 import { IndexingRun, type OnFailure, type ResultOf } from "./indexing-run.js";
-import type { UpsertManyOptions } from "./write-options.js";
+import { checkUpsertMany, UPSERT_MANY_OPTIONS, type UpsertManyOptions } from "./write-options.js";
 import type { NormalizedTraining } from "../chunking/training-input.js";
 import type { FailedUpsert, Training } from "../types.js";
 import { upsertAll, type StoreBatch } from "./upsert-all.js";
@@ -13,7 +17,11 @@ import { upsertAll, type StoreBatch } from "./upsert-all.js";
 interface RunParts {
   pool: BoundedPool;
   layout: Layout;
+  /** Of the index. */
+  filter: IndexFilter;
   knownSchema: Pick<KnownSchema, "forget">;
+  /** The vector index of another extension. */
+  method: VectorIndexMethod | undefined;
   indexer: Indexer;
 }
 
@@ -21,27 +29,35 @@ type Trainings = Iterable<Training<object>> | AsyncIterable<Training<object>>;
 type Normalize = (training: Training<object>, option: string) => NormalizedTraining;
 type RunOptions<Chosen extends OnFailure> = UpsertManyOptions & { onFailure?: Chosen | undefined };
 
-/** A run that upserts trainings; the options have been checked. */
+/** A run that upserts trainings. @throws {@link InvalidArgumentError} at the call */
 export function upsertRun<Chosen extends OnFailure>(
   parts: RunParts,
   normalize: Normalize,
   trainings: Trainings,
   options: RunOptions<Chosen>,
 ): IndexingRun<ResultOf<Chosen>> {
+  requireWritable(parts.filter);
+  checkUpsertMany(options, UPSERT_MANY_OPTIONS, "upsertTrainings");
+  checkIterable("trainings", trainings);
   return new IndexingRun(() => upsertEach(parts, normalize, trainings, options), options.onProgress);
 }
 
-/** A run that loads trainings without the vector index and builds it at the end; the options have been checked. */
+/** A run that loads trainings without the vector index and builds it at the end. @throws {@link InvalidArgumentError} at the call */
 export function bulkLoadRun<Chosen extends OnFailure>(
   parts: RunParts,
   normalize: Normalize,
   trainings: Trainings,
   options: RunOptions<Chosen> & BulkLoadOptions,
 ): IndexingRun<ResultOf<Chosen>> {
-  const { pool, layout, knownSchema } = parts;
+  requireWritable(parts.filter);
+  checkUpsertMany(options, [...UPSERT_MANY_OPTIONS, ...BULK_LOAD_OPTIONS], "bulkLoad");
+  checkBulkLoad(options);
+  checkIterable("trainings", trainings);
+  const { pool, layout, knownSchema, method } = parts;
   const loadParts = {
     pool,
     layout,
+    method,
     upsert: (given: Trainings) => upsertEach(parts, normalize, given, options),
     onIndexChanged: () => {
       knownSchema.forget();

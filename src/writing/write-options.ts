@@ -1,6 +1,6 @@
 import { checkCall } from "../calls/call-options.js";
 import { checkFunction, checkInteger, checkNames, isObject, namesOfProperties } from "../calls/checks.js";
-import type { Queryable } from "../calls/host-database.js";
+import type { TransactionClient } from "../calls/orm-transactions.js";
 import { InvalidArgumentError } from "../errors.js";
 import type { IndexingProgress, Revision, RunProgress, TrainingSelection } from "../types.js";
 
@@ -14,11 +14,11 @@ export interface UpsertOptions {
   /** Ends the call early with `AbortError`; nothing is stored then. */
   signal?: AbortSignal | undefined;
   /**
-   * A client in a transaction of the host's: the call reads and writes through it, and commits or rolls back with the
-   * transaction. Embedding happens while the transaction is open; to keep it short, use `prepareTraining` and commit
+   * A client in a transaction of the host's, or an ORM's transaction: the call reads and writes through it, and commits
+   * or rolls back with the transaction. Embedding happens while the transaction is open; to keep it short, use `prepareTraining` and commit
    * with the client.
    */
-  client?: Queryable | undefined;
+  client?: TransactionClient | undefined;
   /**
    * Time limit of the whole call in milliseconds, embedding included. After it the call ends with the code `TIMEOUT`,
    * its statement is cancelled, and nothing is stored. Default: no limit for the call, but 30 s to get a client from
@@ -81,8 +81,8 @@ export interface DeleteOptions {
    * lower one are superseded later. Without it, the delete beats every call that started before it.
    */
   revision?: Revision | undefined;
-  /** A client in a transaction of the host's: the delete commits or rolls back with it. */
-  client?: Queryable | undefined;
+  /** A client in a transaction of the host's, or an ORM's transaction: the delete commits or rolls back with it. */
+  client?: TransactionClient | undefined;
   /** Ends the call early with `AbortError`; nothing is deleted then. */
   signal?: AbortSignal | undefined;
   /**
@@ -109,6 +109,7 @@ export interface PruneOptions extends Omit<DeleteOptions, "revision"> {
   olderThanMs: number;
 }
 
+/** Names of the options of `token`. */
 /** Names of the options of `upsertTraining`. */
 export const UPSERT_OPTIONS = namesOfProperties<UpsertOptions>({
   signal: true,

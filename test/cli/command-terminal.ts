@@ -1,7 +1,10 @@
+import { fileURLToPath } from "node:url";
 import { Readable, Writable } from "node:stream";
 import { runProgram } from "../../src/cli/program.js";
 import { openServerPool } from "../../src/cli/session/connection.js";
 import type { Output, Terminal } from "../../src/cli/session/terminal.js";
+
+const PAGE_FOLDER = fileURLToPath(new URL("../../src/console/page", import.meta.url));
 
 /** What a run of the program in this process wrote, and its exit code. */
 export interface ProgramRun {
@@ -42,6 +45,7 @@ export async function runHere(
     loadEnvFile: undefined,
     openPool,
     version: () => "1.2.3",
+    pageFolder: () => PAGE_FOLDER,
   });
   return { code, stdout: stdout.text, stderr: stderr.text };
 }

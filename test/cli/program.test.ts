@@ -5,7 +5,7 @@ import { commands } from "../../src/cli/program.js";
 import { runHere } from "./command-terminal.js";
 
 const NAMES = [
-  ...["migrate", "sql", "status", "verify", "recall", "list", "get", "search", "ingest"],
+  ...["migrate", "sql", "status", "verify", "recall", "list", "get", "search", "console", "ingest"],
   ...["reconcile", "eval", "export", "import", "switch"],
 ];
 

@@ -46,6 +46,7 @@ const VALUES: { [Name in keyof Required<Options>]: readonly Options[Name][] } = 
   ],
   efSearch: [1, 1000],
   rerankFactor: [100],
+  consistency: [undefined], // there is no standby
   client: [undefined], // the entry "similar in the host's transaction" passes one
   signal: [new AbortController().signal],
   timeoutMs: [60_000],

@@ -30,6 +30,7 @@ describe("planMigration", () => {
       trainings: undefined,
       textSearch: undefined,
       vectorIndex: "vector",
+      method: undefined,
       hnsw: { m: 16, efConstruction: 64 },
       extensionSchema: "public",
     });

@@ -12,7 +12,7 @@ import { ClusteredVectors } from "../../tooling/seeded-data.js";
 import { openServerPool } from "../support/contract.js";
 import { describeOnServer, requireServerUrl, type TestDatabase } from "../support/databases.js";
 import { CountingEmbeddings, DIMENSIONS, migratedSchema, openTestIndex } from "../support/index.js";
-import { explain, recordingPool } from "../support/recording-pool.js";
+import { explain, pagesRead, recordingPool, type Statement } from "../support/recording-pool.js";
 
 interface FilledIndex {
   schema: string;
@@ -21,6 +21,8 @@ interface FilledIndex {
   vectors: ClusteredVectors;
   /** Searches, and returns the hits with Postgres's plan. */
   findWithPlan: (options: SimilarOptions<"vector">) => Promise<{ hits: ChunkHit[]; plan: string }>;
+  /** How many pages ten searches read. */
+  pagesOf: (options: SimilarOptions<"vector">) => Promise<number>;
 }
 
 /** Fills a schema without its vector index and builds the index afterwards, which takes a third of the time. */
@@ -62,16 +64,26 @@ async function openFilled(
   }));
   for await (const { status } of index.upsertTrainings(trainings)) expect(status).toBe("indexed");
   expect(await migrate(owner, { ...migration, schema })).toMatchObject({ vectorIndex: "built" });
+  const find = async (search: SimilarOptions<"vector">): Promise<{ hits: ChunkHit[]; statement: Statement }> => {
+    recorded.statements.length = 0;
+    const hits = await index.similar(vectors.next(), search);
+    // A search without hits is followed by a statement that checks the schema's version.
+    const statement = recorded.statements.filter(({ text }) => text.includes("<=>")).at(-1);
+    if (!statement) throw new Error("no search was recorded");
+    return { hits, statement };
+  };
   return {
     schema,
     index,
     vectors,
     findWithPlan: async (search) => {
-      recorded.statements.length = 0;
-      const hits = await index.similar(vectors.next(), search);
-      // A search without hits is followed by a statement that checks the schema's version.
-      const statement = recorded.statements.filter(({ text }) => text.includes("<=>")).at(-1);
-      return { hits, plan: statement ? await explain(pool, statement) : "" };
+      const { hits, statement } = await find(search);
+      return { hits, plan: await explain(pool, statement) };
+    },
+    pagesOf: async (search) => {
+      let pages = 0;
+      for (let question = 0; question < 10; question++) pages += await pagesRead(pool, (await find(search)).statement);
+      return pages;
     },
   };
 }
@@ -94,7 +106,7 @@ describeOnServer("a search among 10,000 chunks of 1,024 dimensions", (database) 
       tenth: place % 10,
       hundredth: place % 100,
     });
-    const { schema, index, vectors, findWithPlan } = await openFilled(database, 10_000, metadataOf);
+    const { schema, index, vectors, findWithPlan, pagesOf } = await openFilled(database, 10_000, metadataOf);
     // Without statistics, as before the first autovacuum.
     expect((await findWithPlan({ k: 5 })).plan).toMatch(BY_VECTOR_INDEX);
     for (const filter of [{ half: 1 }, { hundredth: 7 }, { hundredth: 100 }]) {
@@ -126,6 +138,9 @@ describeOnServer("a search among 10,000 chunks of 1,024 dimensions", (database) 
       expect(none.plan).toContain(BY_FILTER_INDEX);
       expect(none.hits).toEqual([]);
     }
+    // As many as `efSearch` are found by one scan, which also tells whether the next one is equally near.
+    expect(await pagesOf({ k: 40 })).toBeLessThan(1.3 * (await pagesOf({ k: 35 })));
+    expect(await pagesOf({ k: 60 })).toBeLessThan(2 * (await pagesOf({ k: 35 })));
     // The places of a few chunks are found without a scan of all trainings.
     expect((await findWithPlan({ k: 200 })).plan).not.toMatch(/Seq Scan on (?:chunk_1|indexed_1)(?! any_chunk)/);
     expect((await findWithPlan({ k: 5, filter: { tenth: 3 }, efSearch: 100 })).plan).toMatch(BY_VECTOR_INDEX);

@@ -24,6 +24,11 @@ export function describeOnEach(title: string, suite: (database: TestDatabase) =>
   describeOnServer(title, suite);
 }
 
+/** Runs a suite on the embedded database: for what no database changes. */
+export function describeOnEmbedded(title: string, suite: (database: TestDatabase) => void): void {
+  if (!inject("isServerOnly")) describeOn("embedded", title, suite);
+}
+
 /** Runs a suite on the real server. Without one the suite is skipped, and `global-setup.ts` prints why. */
 export function describeOnServer(title: string, suite: (database: TestDatabase) => void): void {
   describeOn("server", `${title}, on the ${connectionSetup?.name ?? "server database"}`, suite);

@@ -46,3 +46,13 @@ export async function explain(pool: pg.Pool, { text, values }: Statement): Promi
   const { rows } = await pool.query<{ "QUERY PLAN": string }>(`EXPLAIN (COSTS OFF) ${text}`, values);
   return rows.map((row) => row["QUERY PLAN"]).join("\n");
 }
+
+/** How many pages of 8 KB Postgres reads to run a statement. */
+export async function pagesRead(pool: pg.Pool, { text, values }: Statement): Promise<number> {
+  const { rows } = await pool.query<{ "QUERY PLAN": [{ Plan: Record<string, number> }] }>(
+    `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${text}`,
+    values,
+  );
+  const { "Shared Hit Blocks": hit = NaN, "Shared Read Blocks": read = NaN } = rows[0]?.["QUERY PLAN"][0].Plan ?? {};
+  return hit + read;
+}

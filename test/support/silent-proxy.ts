@@ -2,8 +2,11 @@ import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { onTestFinished } from "vitest";
 
-/** A proxy to a server that can stop forwarding without closing its connections, as when a cable is cut. */
-export async function silentProxy(target: URL): Promise<{ url: URL; fallSilent: () => void }> {
+/**
+ * A proxy to a server that can stop forwarding without closing its connections, as when a cable is cut, or close them all and accept no
+ * more, as when the server is down.
+ */
+export async function silentProxy(target: URL): Promise<{ url: URL; fallSilent: () => void; goDown: () => void }> {
   const sockets = new Set<Socket>();
   let isSilent = false;
   const server = createServer((client) => {
@@ -37,6 +40,10 @@ export async function silentProxy(target: URL): Promise<{ url: URL; fallSilent: 
     url,
     fallSilent: () => {
       isSilent = true;
+    },
+    goDown: () => {
+      server.close();
+      for (const socket of sockets) socket.destroy();
     },
   };
 }

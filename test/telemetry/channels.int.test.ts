@@ -4,6 +4,7 @@ import { TrainingIndex, type Reranker, type StatementTrace } from "langchain-tra
 import { healthHandler, similarityHandler } from "langchain-training-index/http";
 import { migrate, migrationStatus } from "langchain-training-index/migrations";
 import { describe, expect, it } from "vitest";
+import { readTraining } from "../../src/console/editing.js";
 import { nameOfStatement, STATEMENT_NAMES } from "../../src/postgres/statement-names.js";
 import { subscribeAll, subscribeNotices, TRACING_CHANNELS } from "../support/channels.js";
 import { describeOnServer, uniqueName, type TestDatabase } from "../support/databases.js";
@@ -104,6 +105,7 @@ async function callEverything({ owner }: TestDatabase): Promise<Statement[]> {
 
   await index.get("a");
   await index.chunks("a");
+  await readTraining({ index, pool, schema, idType: "text" }, "a", new AbortController().signal);
   await index.count();
   for await (const { id } of index.list()) expect(id).toBeDefined();
   await index.status();

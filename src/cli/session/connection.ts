@@ -76,24 +76,32 @@ export function noticePrinter(terminal: Terminal): (notice: Notice) => void {
 export async function withIndex<T>(
   args: Arguments,
   terminal: Terminal,
-  { embeds, filter, profile }: OpenOptions,
+  options: OpenOptions,
   work: (opened: OpenedIndex) => Promise<T>,
 ): Promise<T> {
-  return withPool(terminal, async (pool) => {
-    const schema = await findSchema(pool, args.text("schema"));
-    const { efSearch } = configFromEnv(terminal.env).hnsw;
-    const chosen = embeds === "recorded" ? schema.recorded?.model : undefined;
-    const embeddings = embeds ? await embedderOf(args, terminal, schema, chosen) : unusedEmbedder(schema, profile);
-    // Here, because commands without an index should not wait for LangChain.
-    const { TrainingIndex } = await import("../../index.js");
-    const whole = await TrainingIndex.initialize(embeddings, {
-      pool,
-      schema: schema.name,
-      hnsw: { efSearch },
-      onNotice: noticePrinter(terminal),
-    });
-    return work({ index: filter === undefined ? whole : whole.withFilter(filter), schema });
+  return withPool(terminal, async (pool) => work(await openIndex(pool, args, terminal, options)));
+}
+
+/** Opens an index on the schema that the arguments name. */
+export async function openIndex(
+  pool: pg.Pool,
+  args: Arguments,
+  terminal: Terminal,
+  { embeds, filter, profile }: OpenOptions,
+): Promise<OpenedIndex> {
+  const schema = await findSchema(pool, args.text("schema"));
+  const { efSearch } = configFromEnv(terminal.env).hnsw;
+  const chosen = embeds === "recorded" ? schema.recorded?.model : undefined;
+  const embeddings = embeds ? await embedderOf(args, terminal, schema, chosen) : unusedEmbedder(schema, profile);
+  // Here, because commands without an index should not wait for LangChain.
+  const { TrainingIndex } = await import("../../index.js");
+  const whole = await TrainingIndex.initialize(embeddings, {
+    pool,
+    schema: schema.name,
+    hnsw: { efSearch },
+    onNotice: noticePrinter(terminal),
   });
+  return { index: filter === undefined ? whole : whole.withFilter(filter), schema };
 }
 
 /** @throws {@link SchemaError} if it has not been migrated; `TrainingIndex.initialize` checks everything else */

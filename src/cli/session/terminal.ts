@@ -22,6 +22,8 @@ export interface Terminal {
   openPool: (connectionString: string) => Promise<pg.Pool>;
   /** The version of this package. */
   version: () => string;
+  /** The folder with the files of the console's page. */
+  pageFolder: () => string;
 }
 
 /** Writes a line, and waits while the reader is slower. */

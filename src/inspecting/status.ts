@@ -94,9 +94,10 @@ export async function readStatus(
   checkCall(options, STATUS_OPTIONS, "status");
   const { counts = true, client } = options;
   if (typeof counts !== "boolean") throw new InvalidArgumentError("counts", "must be true or false");
-  const { filter } = parts;
+  const { filter, statements: primary, knownSchema } = parts;
   return withTimeLimit(options, (signal) =>
-    readCurrent(parts, { client, signal }, async (statements, state) => {
+    // Not from the standby: the report is about the primary.
+    readCurrent({ statements: primary, knownSchema }, { client, signal }, async (statements, state) => {
       const { layout } = state;
       const [row] = await statements.query<StatusRow>(
         "read-status",

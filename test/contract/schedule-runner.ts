@@ -25,7 +25,8 @@ export type Step =
   | { do: "repeat"; call: number; wait: boolean }
   | { do: "delete"; training: number; revision: number; wait: boolean }
   | { do: "release"; call: number; outcome: "embed" | "fail" | "abort"; wait: boolean }
-  | { do: "release all" };
+  | { do: "release all" }
+  | { do: "switch"; wait: boolean };
 
 /**
  * - `starts`: no call has a revision; `revisions`: all have one. Calls end in any order, or concurrently.
@@ -43,6 +44,24 @@ interface Version {
   texts: string[];
 }
 
+/** Two models, between which a schedule switches. */
+export interface Switching {
+  /** By the number of the profile; the tables of both must exist. */
+  vectors: Record<number, ExpectedVectors>;
+  /** Switches to the model that is not in use. */
+  switchModel: () => Promise<unknown>;
+}
+
+/** What a schedule runs on. */
+export interface ScheduleParts {
+  index: TrainingIndex;
+  pool: pg.Pool;
+  schema: string;
+  name: string;
+  mode: Mode;
+  switching?: Switching;
+}
+
 /** A chunk as readers see it. `place` is its position from 1; `null` if the training does not list the chunk. */
 interface ReadChunk {
   content: string;
@@ -54,6 +73,7 @@ interface ReadChunk {
 interface StoredChunk extends ReadChunk {
   id: string;
   vector: string;
+  profile: number;
 }
 
 /** A call that is running or has ended. */
@@ -89,26 +109,34 @@ class Call implements ModelCall {
 
 const currentCall = new AsyncLocalStorage<Call>();
 
-/** Waits, throws or embeds as the schedule demands for the current call. */
+/** Waits, throws or embeds as the schedule demands for the current call. A switch of the model is no call, and embeds at once. */
 export class ScheduledEmbeddings implements EmbeddingsInterface {
   readonly #hashing = new HashingEmbeddings({ dimensions: SCHEDULE_DIMENSIONS });
-  readonly profile = this.#hashing.profile;
+  readonly #change: (text: string) => string;
+  readonly profile;
+
+  constructor(model = this.#hashing.profile.model, change = (text: string): string => text) {
+    this.profile = { ...this.#hashing.profile, model };
+    this.#change = change;
+  }
 
   async embedDocuments(texts: string[]): Promise<number[][]> {
     const call = currentCall.getStore();
     call?.reached.resolve();
     await call?.gate.promise;
     if (call?.fails) throw new Error("the schedule says so");
-    return this.#hashing.embedDocuments(texts);
+    return this.#hashing.embedDocuments(texts.map(this.#change));
   }
 
   embedQuery(text: string): Promise<number[]> {
-    return this.#hashing.embedQuery(text);
+    return this.#hashing.embedQuery(this.#change(text));
   }
 }
 
 /** Failures that a schedule may cause. Any other one fails the test. */
 const EXPECTED_CODES = new Set(["EMBEDDING_FAILED", "ABORTED", "CONFLICT"]);
+/** With switches: a training that was prepared for the model before is not stored. */
+const RETIRED = "PROFILE_RETIRED";
 
 export class ScheduleRun {
   readonly #index: TrainingIndex;
@@ -116,20 +144,26 @@ export class ScheduleRun {
   readonly #schema: string;
   readonly #name: string;
   readonly #mode: Mode;
+  readonly #switching: Switching | undefined;
   readonly #versions: Version[] = [];
   readonly #calls: Call[] = [];
   readonly #model = Array.from({ length: ID_COUNT }, () => new ModelTraining());
-  readonly #vectors = new ExpectedVectors();
+  readonly #vectors: Record<number, ExpectedVectors>;
+  /** The switches that have been started, one after the other. */
+  #switched: Promise<void> = Promise.resolve();
   /** Descriptions of what went wrong. */
   readonly violations: string[] = [];
   reads = 0;
+  switches = 0;
 
-  constructor(index: TrainingIndex, pool: pg.Pool, schema: string, name: string, mode: Mode) {
+  constructor({ index, pool, schema, name, mode, switching }: ScheduleParts) {
     this.#index = index;
     this.#pool = pool;
     this.#schema = schema;
     this.#name = name;
     this.#mode = mode;
+    this.#switching = switching;
+    this.#vectors = switching?.vectors ?? { 1: new ExpectedVectors() };
   }
 
   get calls(): number {
@@ -147,7 +181,14 @@ export class ScheduleRun {
       reader.stops = true;
       await reading;
     }
+    await this.#switched;
     await this.#checkEnd();
+    if (this.#switching) {
+      // What was built beside must be the same, in every respect.
+      await this.#startSwitch();
+      await this.#checkEnd();
+      await this.#checkLeftovers();
+    }
     await this.#pool.query(`DELETE FROM ${this.#schema}.training WHERE id = ANY ($1)`, [
       this.#model.map((_, training) => this.#idOf(training)),
     ]);
@@ -182,7 +223,25 @@ export class ScheduleRun {
       }
       case "release all":
         await this.#releaseAll();
+        return;
+      case "switch": {
+        const switched = this.#startSwitch();
+        if (step.wait) await switched;
+      }
     }
+  }
+
+  #startSwitch(): Promise<void> {
+    this.#switched = this.#switched.then(async () => {
+      try {
+        await this.#switching?.switchModel();
+        this.switches += 1;
+      } catch (error) {
+        if ((error as TrainingIndexError).code !== "CONFLICT") throw error;
+      }
+    });
+    this.#switched.catch(() => undefined); // awaited in run
+    return this.#switched;
   }
 
   async #releaseAll(): Promise<void> {
@@ -256,7 +315,8 @@ export class ScheduleRun {
       try {
         call.status = await work();
       } catch (error) {
-        if (!EXPECTED_CODES.has((error as TrainingIndexError).code)) throw error;
+        const { code } = error as TrainingIndexError;
+        if (!EXPECTED_CODES.has(code) && !(this.#switching && code === RETIRED)) throw error;
       } finally {
         call.hasEnded = true;
         call.reached.resolve();
@@ -290,10 +350,9 @@ export class ScheduleRun {
   async #read(): Promise<(number | undefined)[]> {
     const mustExist = this.#model.map((_, training) => this.#mustExist(training));
     const { rows } = await this.#pool.query<StoredChunk>(
-      `SELECT c.training_id AS id, c.content, (c.metadata->>'version')::int AS version,
-        array_position(i.chunk_ids, c.id) AS place, c.embedding::text AS vector
-       FROM ${this.#schema}.chunk_1 c LEFT JOIN ${this.#schema}.indexed_1 i USING (training_id)
-       WHERE c.training_id = ANY ($1) ORDER BY c.training_id, place`,
+      `SELECT * FROM (${Object.keys(this.#vectors)
+        .map((profile) => this.#chunksOf(Number(profile)))
+        .join(" UNION ALL ")}) c ORDER BY id, place`,
       [this.#model.map((_, training) => this.#idOf(training))],
     );
     this.reads += 1;
@@ -303,11 +362,32 @@ export class ScheduleRun {
         this.violations.push(`training ${training} has a gap`);
       return this.#versionOf(training, chunks);
     });
-    for (const { content, vector } of rows) {
-      if (!(await this.#vectors.isOf(content, vector)))
+    for (const { content, vector, profile } of rows) {
+      if (!(await this.#vectors[profile]?.isOf(content, vector)))
         this.violations.push(`"${content}" has the vector of another text`);
     }
     return versions;
+  }
+
+  /** The chunks of a profile, if it is the active one. */
+  #chunksOf(profile: number): string {
+    return `SELECT c.training_id AS id, c.content, (c.metadata->>'version')::int AS version,
+        array_position(i.chunk_ids, c.id) AS place, c.embedding::text AS vector, ${profile} AS profile
+       FROM ${this.#schema}.chunk_${profile} c LEFT JOIN ${this.#schema}.indexed_${profile} i USING (training_id)
+       WHERE c.training_id = ANY ($1) AND ${profile} = (SELECT id FROM ${this.#schema}.profile WHERE status = 'active')`;
+  }
+
+  /** Whatever is not active has nothing of a training that does not exist. */
+  async #checkLeftovers(): Promise<void> {
+    for (const profile of Object.keys(this.#vectors)) {
+      const { rows } = await this.#pool.query<{ id: string }>(
+        `SELECT training_id AS id FROM ${this.#schema}.chunk_${profile} c WHERE training_id = ANY ($1)
+          AND NOT EXISTS (SELECT FROM ${this.#schema}.training t WHERE t.id = c.training_id AND t.deleted_at IS NULL)`,
+        [this.#model.map((_, training) => this.#idOf(training))],
+      );
+      for (const { id } of rows)
+        this.violations.push(`profile ${profile} still has chunks of ${id}, which was deleted`);
+    }
   }
 
   /** The version of a training's chunks, which are in reading order. Anything but all chunks of one version is a violation. */
@@ -328,10 +408,13 @@ export class ScheduleRun {
     const question = WORDS[0] ?? "";
     const filter = { run: this.#name };
     const hits = await this.#index.similar(question, { k: ID_COUNT * WORD_COUNT + 1, filter });
-    for (const { content, distance } of hits) {
-      if (!(await this.#vectors.isDistance(question, content, distance)))
-        this.violations.push(`"${content}" was found at the distance of another text`);
-    }
+    const isOfOneModel = await Promise.all(
+      Object.values(this.#vectors).map(async (vectors) => {
+        const each = hits.map(({ content, distance }) => vectors.isDistance(question, content, distance));
+        return (await Promise.all(each)).every(Boolean);
+      }),
+    );
+    if (!isOfOneModel.some(Boolean)) this.violations.push("a chunk was found at the distance of another text or model");
     return this.#model.map((_, training) => {
       const chunks = hits
         .filter(({ trainingId }) => trainingId === this.#idOf(training))

@@ -10,7 +10,8 @@ import { expect, it } from "vitest";
 import { describeOnEach, uniqueName } from "../support/databases.js";
 import { migratedSchema } from "../support/index.js";
 import { SCHEDULE_DIMENSIONS } from "./expected-vectors.js";
-import { ID_COUNT, ScheduledEmbeddings, ScheduleRun, WORD_COUNT, type Schedule, type Step } from "./schedule-runner.js";
+import { ScheduledEmbeddings, ScheduleRun } from "./schedule-runner.js";
+import { CALLS, scheduleOf } from "./schedule-steps.js";
 
 const RUNS = Number(process.env["CONTRACT_RUNS"] ?? 300);
 const SEED = Number(process.env["CONTRACT_SEED"] ?? Date.now() % 2 ** 31);
@@ -20,45 +21,6 @@ const EMBEDDED_RUNS = 60;
 const MS_PER_RUN = 500;
 /** How many schedules run before the tables are emptied: dead rows slow reading down. */
 const RUNS_PER_TABLE = 250;
-
-const training = fc.nat(ID_COUNT - 1);
-const revision = fc.nat(5);
-const wait = fc.boolean();
-const step: fc.Arbitrary<Step> = fc.oneof(
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      do: fc.constant("upsert" as const),
-      training,
-      words: fc.shuffledSubarray(Array.from({ length: WORD_COUNT }, (_, word) => word)),
-      revision,
-      ending: fc.oneof(
-        { weight: 4, arbitrary: fc.constant("own" as const) },
-        { weight: 1, arbitrary: fc.constantFrom("host commits" as const, "host rolls back" as const) },
-      ),
-      wait,
-    }),
-  },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("repeat" as const), call: fc.nat(20), wait }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant("delete" as const), training, revision, wait }) },
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      do: fc.constant("release" as const),
-      call: fc.nat(20),
-      outcome: fc.oneof(
-        { weight: 4, arbitrary: fc.constant("embed" as const) },
-        { weight: 1, arbitrary: fc.constantFrom("fail" as const, "abort" as const) },
-      ),
-      wait,
-    }),
-  },
-  { weight: 1, arbitrary: fc.constant({ do: "release all" as const }) },
-);
-const schedule: fc.Arbitrary<Schedule> = fc.record({
-  mode: fc.constantFrom("starts" as const, "revisions" as const, "mixed" as const),
-  steps: fc.array(step, { minLength: 3, maxLength: 14 }),
-});
 
 describeOnEach("C1 C2 C3 Random schedules", (database) => {
   const runs = database.name === "server" ? RUNS : Math.min(RUNS, EMBEDDED_RUNS);
@@ -72,9 +34,9 @@ describeOnEach("C1 C2 C3 Random schedules", (database) => {
       const schema = await migratedSchema(database, { dimensions: SCHEDULE_DIMENSIONS });
       const index = await TrainingIndex.initialize(new ScheduledEmbeddings(), { pool, schema });
       let ended = 0;
-      const property = fc.asyncProperty(schedule, async ({ mode, steps }) => {
+      const property = fc.asyncProperty(scheduleOf(CALLS), async ({ mode, steps }) => {
         if (ended++ % RUNS_PER_TABLE === 0) await owner.query(`TRUNCATE ${schema}.training CASCADE`);
-        const run = new ScheduleRun(index, pool, schema, uniqueName("run"), mode);
+        const run = new ScheduleRun({ index, pool, schema, name: uniqueName("run"), mode });
         await run.run(steps);
         total.calls += run.calls;
         total.reads += run.reads;

@@ -94,6 +94,7 @@ describe("npm run example", () => {
       "retriever",
       "start",
       "streamed-citations",
+      "switch-model",
       "transaction",
       "two-step-rag",
       "vector-store",
@@ -148,6 +149,7 @@ ai: Aos sábados a loja abre das 8 às 13 horas [1].
     ["retriever", "No Pix há cinco por cento de desconto [1]."],
     [
       "streamed-citations",
+      "switch-model",
       `de desconto [1]
 {"number":1,"trainingId":"pagamentos","start":0,"end":309}
 Aceitamos Pix, cartão de crédito`,

@@ -149,11 +149,11 @@ ai: Aos sábados a loja abre das 8 às 13 horas [1].
     ["retriever", "No Pix há cinco por cento de desconto [1]."],
     [
       "streamed-citations",
-      "switch-model",
       `de desconto [1]
 {"number":1,"trainingId":"pagamentos","start":0,"end":309}
 Aceitamos Pix, cartão de crédito`,
     ],
+    ["switch-model", "dropped: { name: 'hashing-1', dimensions: 512 }"],
     ["transaction", "after the host's DELETE: []"],
     ["two-step-rag", "No Pix há cinco por cento de desconto [1]."],
     ["vector-store", "left: [ 'boleto', 'frete' ]"],

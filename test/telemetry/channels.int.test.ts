@@ -9,6 +9,7 @@ import { nameOfStatement, STATEMENT_NAMES } from "../../src/postgres/statement-n
 import { subscribeAll, subscribeNotices, TRACING_CHANNELS } from "../support/channels.js";
 import { describeOnServer, uniqueName, type TestDatabase } from "../support/databases.js";
 import { CountingEmbeddings, DIMENSIONS, dropAtEnd, inHostTransaction } from "../support/index.js";
+import { otherModel } from "../support/other-model.js";
 import { recordingPool, type Statement } from "../support/recording-pool.js";
 
 /** In every text, question and value of the calls below. */
@@ -126,6 +127,14 @@ async function callEverything({ owner }: TestDatabase): Promise<Statement[]> {
   const body = JSON.stringify({ query: QUESTION });
   await similarityHandler(index, { authorize: () => true })(new Request(url, { method: "POST", body }));
   await healthHandler(index)(new Request(url));
+
+  await index.token();
+  const next = otherModel(32);
+  const both = await TrainingIndex.initialize([embeddings, next], { pool, schema });
+  await both.switchModel(next, { dryRun: true });
+  await both.switchModel(next, { questions: [QUESTION] });
+  await both.switchModel(embeddings);
+  await both.retireModel();
 
   await index.deleteTraining("a", { revision: 1 });
   await index.deleteTraining("a", { revision: 0 });

@@ -114,12 +114,17 @@ export class PairOfServers {
     await this.#pair()[which].stop({ timeout: 0 });
   }
 
-  /** Runs statements on a server, each by itself. */
+  /** Runs statements on a server, each by itself. On the standby they are repeated if they are in the way of what it replays. */
   async on(which: "primary" | "standby", ...statements: string[]): Promise<Record<string, unknown>[]> {
-    return withClient(addressOf(this.#pair()[which]), async (client) => {
-      let rows: Record<string, unknown>[] = [];
-      for (const text of statements) ({ rows } = await client.query<Record<string, unknown>>(text));
-      return rows;
+    const run = (): Promise<Record<string, unknown>[]> =>
+      withClient(addressOf(this.#pair()[which]), async (client) => {
+        let rows: Record<string, unknown>[] = [];
+        for (const text of statements) ({ rows } = await client.query<Record<string, unknown>>(text));
+        return rows;
+      });
+    return run().catch((error: unknown) => {
+      if (which === "primary" || (error as { code?: unknown }).code !== "40001") throw error;
+      return this.on(which, ...statements);
     });
   }
 

@@ -149,7 +149,7 @@ async function leadToNear({ owner, schema }: TestIndex): Promise<void> {
   });
   const nearestKept = `SELECT id FROM ${schema}.chunk_1 WHERE metadata->>'kept' = 'true' ORDER BY embedding <=> $1 LIMIT 1`;
   const values = [JSON.stringify(NEAR)];
-  for (let attempt = 0; attempt < 10; attempt++) {
+  for (let attempt = 0; attempt < 30; attempt++) {
     // Postgres hides a new index from snapshots that are older, and so as long as other tests have open transactions.
     await until(async () => (await explain(pool, { text: nearestKept, values })).includes("chunk_1_embedding"));
     const { rowCount } = await pool.query(nearestKept, values);

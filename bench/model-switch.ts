@@ -81,7 +81,13 @@ async function measure(bench: BenchServer): Promise<void> {
     await open;
     stopped.abort();
     await load;
-    rows.push([name, tookSeconds.toFixed(1), longest.write.toFixed(0), longest.search.toFixed(0), flip?.attempts ?? ""]);
+    rows.push([
+      name,
+      tookSeconds.toFixed(1),
+      longest.write.toFixed(0),
+      longest.search.toFixed(0),
+      flip?.attempts ?? "",
+    ]);
   }
   console.log(`${count} trainings, one writer and one searcher`);
   console.log(table(["switch", "seconds", "longest write, ms", "longest search, ms", "attempts of the flip"], rows));

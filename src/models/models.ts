@@ -69,31 +69,17 @@ export class Models {
    */
   async choose(state: SchemaState, database: Queryable): Promise<EmbeddingProfile> {
     const { layout, dimensions, recorded } = state;
-    const models = this.#parts.given.map((given) => this.#make(given, dimensions));
-    const newestFirst = models.toReversed();
-    const fitting = newestFirst.filter((model) => model.profile.dimensions === dimensions);
-    const same = recorded && fitting.find(({ profile }) => isSameModel(profile, recorded));
-    let chosen = same ?? fitting[0];
+    const profiles = this.#parts.given.map((given) => this.#make(given, dimensions).profile);
+    const fitting = profiles.toReversed().filter((profile) => profile.dimensions === dimensions);
+    const same = recorded && fitting.find((profile) => isSameModel(profile, recorded));
     if (recorded && !same && (await mayHoldChunks(database, layout))) {
-      const [first] = newestFirst;
       const isSwitched = this.#profileId !== undefined && this.#profileId !== layout.profileId;
-      if (isSwitched) throw retiredModel(recorded);
-      chosen = undefined;
-      if (first)
-        throw await mismatch(
-          database,
-          state,
-          recorded,
-          models.map(({ profile }) => profile),
-        );
+      throw isSwitched ? retiredModel(recorded) : await mismatch(database, state, recorded, profiles);
     }
-    if (!chosen)
-      throw wrongDimensions(
-        state,
-        models.map(({ profile }) => profile),
-      );
+    const chosen = same ?? fitting[0];
+    if (!chosen) throw wrongDimensions(state, profiles);
     this.#profileId = layout.profileId;
-    return chosen.profile;
+    return chosen;
   }
 
   #make(given: GivenModel, dimensions: number): Model {

@@ -7,7 +7,7 @@
 import fc from "fast-check";
 import { TrainingIndex } from "langchain-training-index";
 import { expect, it } from "vitest";
-import { describeOnEach, uniqueName } from "../support/databases.js";
+import { describeOnEach, uniqueName, type TestDatabase } from "../support/databases.js";
 import { migratedSchema } from "../support/index.js";
 import { ExpectedVectors, SCHEDULE_DIMENSIONS } from "./expected-vectors.js";
 import { ScheduledEmbeddings, ScheduleRun, type Switching } from "./schedule-runner.js";
@@ -30,7 +30,7 @@ describeOnEach("C9 Random schedules with switches of the model", (database) => {
     const lanes = LANES[database.name];
     const runLane = async (lane: number): Promise<void> => {
       const schema = await migratedSchema(database, { dimensions: SCHEDULE_DIMENSIONS });
-      const { index, switching } = await openSwitched(database.pool, schema);
+      const { index, switching } = await openSwitched(database, schema);
       const property = fc.asyncProperty(scheduleOf(CALLS_AND_SWITCHES), async ({ mode, steps }) => {
         const run = new ScheduleRun({ index, pool, schema, name: uniqueName("run"), mode, switching });
         await run.run(steps);
@@ -53,17 +53,18 @@ describeOnEach("C9 Random schedules with switches of the model", (database) => {
   });
 });
 
-/** Opens an index with two models, and switches it once, so that there are the tables of both. */
+/** Opens an index with two models, and switches it once, so that there are the tables of both. The owner of the tables switches. */
 async function openSwitched(
-  pool: Parameters<typeof TrainingIndex.initialize>[1]["pool"],
+  { pool, owner }: TestDatabase,
   schema: string,
 ): Promise<{ index: TrainingIndex; switching: Switching }> {
   const reverse = (text: string): string => Array.from(text).reverse().join("");
   const models = [new ScheduledEmbeddings("reversed", reverse), new ScheduledEmbeddings()] as const;
   let [next, other] = models;
   const index = await TrainingIndex.initialize([...models], { pool, schema });
+  const switching = await TrainingIndex.initialize([...models], { pool: owner, schema });
   const switchModel = async (): Promise<unknown> => {
-    const result = await index.switchModel(next, { sample: 2 });
+    const result = await switching.switchModel(next, { sample: 2 });
     [next, other] = [other, next];
     return result;
   };

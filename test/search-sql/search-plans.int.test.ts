@@ -91,11 +91,13 @@ async function openFilled(
 }
 
 async function vectorIndexOf({ pool }: TestDatabase, schema: string): Promise<string> {
-  const { rows } = await pool.query<{ indexname: string }>(
-    "SELECT indexname FROM pg_catalog.pg_indexes WHERE schemaname = $1 AND indexdef LIKE '%hnsw%'",
+  // Not pg_indexes, which fails if another test drops an index meanwhile.
+  const { rows } = await pool.query<{ relname: string }>(
+    `SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_am a ON a.oid = c.relam
+    WHERE c.relnamespace = $1::pg_catalog.regnamespace AND c.relkind = 'i' AND a.amname = 'hnsw'`,
     [schema],
   );
-  return rows[0]?.indexname ?? "";
+  return rows[0]?.relname ?? "";
 }
 
 const BY_VECTOR_INDEX = /Index Scan using chunk_1_embedding(_halfvec|_bit)? on chunk_1/;

@@ -112,7 +112,7 @@ async function callEverything({ owner }: TestDatabase): Promise<Statement[]> {
   await index.status();
   await index.recall({ sample: 2 });
   const listed = ["a", "b", "c", "d", "e"].map((id) => ({ id }));
-  await index.verify(listed, { sample: 3 });
+  await index.verify(listed, { sample: 100 }); // more than there are: all of them
   await owner.query(`DELETE FROM ${schema}.indexed_1 WHERE training_id = 'c'`);
   await owner.query(`UPDATE ${schema}.training SET deleted_at = now() WHERE id = 'd'`);
   const current = listed.slice(0, 4).map(({ id }) => ({ id, load: () => Promise.resolve({ id, content: SECRET }) }));

@@ -96,6 +96,8 @@ const SETTINGS = [
   // The data does not outlive the run, and waiting for the disk at each COMMIT took half of the time.
   "fsync=off",
   "full_page_writes=off",
+  // Tests that disable plans make them look expensive: Postgres compiled each of their statements, for a second each.
+  "jit=off",
   // VACUUM of the image's pgvector 0.8.0 can corrupt a vector index while rows are inserted (pgvector#988), and then writes
   // fail. broken-index.int.test.ts tests how the library handles that.
   "autovacuum_vacuum_threshold=1000000",

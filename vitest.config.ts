@@ -15,6 +15,7 @@ const alias = [
   { find: "langchain-training-index/testing", replacement: source("embedding/hashing.ts") },
   { find: "langchain-training-index/http", replacement: source("http/handler.ts") },
   { find: "langchain-training-index/telemetry", replacement: source("telemetry/instrument.ts") },
+  { find: /^@electric-sql\/pglite$/, replacement: fileURLToPath(new URL("test/support/pglite.ts", import.meta.url)) },
 ];
 
 /** The files that are run once more behind PgBouncer as a limited role: those whose outcome a session or a right can change. */

@@ -183,28 +183,20 @@ describe("npm run eval", () => {
     expect(output).toMatch(/│ 2 +│ 3 +│ 3 +│ 1 +│ \d+\.\d +│/);
   });
 
-  it.each([
-    [[], "usage: npm run eval -- SET"],
-    [["/nowhere"], "There is no file or folder /nowhere"],
-    [["docs"], "There is no file docs/queries.jsonl"],
-    [["package.json"], "package.json is not in the format of SQuAD"],
-  ])("explains what a question set is, for the arguments %j", { timeout: MINUTE }, async (args, problem) => {
-    const failure = await npm(["run", "eval", "--", ...args]).catch((error: unknown) => error);
+  it("explains on stderr what cannot be used, and what a question set is", { timeout: MINUTE }, async () => {
+    const failure = await npm(["run", "eval", "--", "package.json"]).catch((error: unknown) => error);
     expect(failure).toMatchObject({ code: 2 });
     const { stderr } = failure as { stderr: string };
-    expect(stderr).toContain(problem);
+    expect(stderr).toContain("package.json is not in the format of SQuAD");
     expect(stderr).toContain("https://github.com/liafacom/faquad");
     expect(stderr).toContain('{"id": "q1", "text": "How much is shipping?"');
   });
 
-  it.each([
-    ["--models", "gpt", "There is no model gpt"],
-    ["--modes", "fuzzy", '--modes does not take "fuzzy"'],
-  ])("explains the values of %s", { timeout: MINUTE }, async (option, value, problem) => {
-    const failure = await npm(["run", "eval", "--", await questionSet(), option, value]).catch(
+  it("says which model there is not", { timeout: MINUTE }, async () => {
+    const failure = await npm(["run", "eval", "--", await questionSet(), "--models", "gpt"]).catch(
       (error: unknown) => error,
     );
-    expect(failure).toMatchObject({ code: 2, stderr: expect.stringContaining(problem) as unknown });
+    expect(failure).toMatchObject({ code: 2, stderr: expect.stringContaining("There is no model gpt") as unknown });
   });
 });
 

@@ -45,6 +45,11 @@ export class BenchServer {
     return started;
   }
 
+  /** Whether the server is a container of this run, which ends with it. */
+  get isContainer(): boolean {
+    return this.#stopContainer !== undefined;
+  }
+
   /** Opens another pool of the same size, whose sessions have these settings. */
   openPool(settings: SessionSettings = {}): pg.Pool {
     const pool = this.#newPool(settings);

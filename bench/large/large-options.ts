@@ -125,9 +125,9 @@ function parseOptions(): LargeOptions {
   };
 }
 
-/** About 2.6 KB a chunk, rounded up. */
+/** The graph of a halfvec index takes about 2.8 KB a chunk; rounded up. */
 function memoryFor(chunks: number): string {
-  return `${Math.max(Math.ceil((chunks * 2800) / 1e6 / 64), 1) * 64}MB`;
+  return `${Math.max(Math.ceil((chunks * 3100) / 1e6 / 64), 1) * 64}MB`;
 }
 
 function wholeNumber(option: string, value: string, lowest = 1): number {

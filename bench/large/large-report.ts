@@ -11,6 +11,7 @@ export function largeMarkdown(results: LargeResults): string {
       `Build: \`m\` ${hnsw.m}, \`efConstruction\` ${hnsw.efConstruction}, \`maintenanceWorkMem\` ${maintenanceWorkMem}, ` +
       `${parallelWorkers} workers${textSearch ? ", with text search" : ""}.`,
     ...leftOut.map((note) => `Left out: ${note}.`),
+    goals(indexes),
     loads(indexes),
     sizes(indexes),
     searches(indexes),
@@ -24,6 +25,53 @@ export function largeMarkdown(results: LargeResults): string {
     agreement(indexes),
   ];
   return `${sections.filter((section) => section !== "").join("\n\n")}\n`;
+}
+
+/** What is demanded of a million chunks; other numbers of chunks are only compared with it. */
+const GOALS = {
+  minutes: 12,
+  halfvec: { recall: 0.98, milliseconds: 4, bytes: 3e9 },
+  bit: { recall: 0.95, bytes: 1e9 },
+};
+
+function goals(indexes: readonly LargeIndexFigures[]): string {
+  const rows = indexes.flatMap(({ type, load, sizes: found, searches: asked = [] }) => {
+    if (type === "vector") return [];
+    const goal: { recall: number; milliseconds?: number; bytes: number } = GOALS[type];
+    const settings = asked.filter(({ filter, clients }) => filter === "none" && clients === 1);
+    const best = settings.find(({ recallAt10 }) => (recallAt10 ?? 0) >= goal.recall);
+    const limit = goal.milliseconds === undefined ? "" : ` at p50 <= ${goal.milliseconds} ms`;
+    const isMet =
+      best !== undefined &&
+      best.times.p50 <= (goal.milliseconds ?? Infinity) &&
+      (found?.vectorIndex ?? Infinity) <= goal.bytes;
+    const measured = best
+      ? `${share(best.recallAt10)} at efSearch ${best.efSearch}, p50 ${milliseconds(best.times.p50)}, ${gigabytes(found?.vectorIndex ?? NaN)}`
+      : `at most ${share(Math.max(...settings.map(({ recallAt10 }) => recallAt10 ?? 0)))}`;
+    return [
+      ...(settings.length > 0
+        ? [
+            [
+              type,
+              `recall@10 >= ${goal.recall}${limit}, index <= ${gigabytes(goal.bytes)}`,
+              measured,
+              isMet ? "yes" : "no",
+            ],
+          ]
+        : []),
+      ...(load
+        ? [
+            [
+              type,
+              `load and build <= ${GOALS.minutes} minutes`,
+              load.minutes.toFixed(1),
+              load.minutes <= GOALS.minutes ? "yes" : "no",
+            ],
+          ]
+        : []),
+    ];
+  });
+  return markdown(["index", "goal", "measured", "met"], rows);
 }
 
 function loads(indexes: readonly LargeIndexFigures[]): string {

@@ -4,6 +4,7 @@
  */
 import { execFile } from "node:child_process";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { totalmem } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -43,7 +44,10 @@ interface LoadState {
 /** Runs what the options name, and writes `large-<chunks>.json` and `large-<chunks>.md`. */
 export async function measureLarge(options: LargeOptions): Promise<void> {
   await mkdir(options.output, { recursive: true });
-  const server = await BenchServer.start();
+  const server = await BenchServer.start({
+    settings: { shared_buffers: `${Math.floor(totalmem() / 3 / 2 ** 20)}MB`, max_wal_size: "16GB" },
+    sharedMemoryBytes: Math.floor(totalmem() / 4),
+  });
   try {
     if (options.keep && server.isContainer) {
       throw new Error("--keep needs DATABASE_URL: a container ends with the run");

@@ -13,6 +13,9 @@ const WARM_UP_ROUNDS = 5;
 /** Of all chunks, those that are written and deleted before VACUUM, so that it has work to do. */
 const SHARE_OF_DEAD_ROWS = 0.002;
 const WRITE_EVERY_MILLISECONDS = 250;
+const QUESTIONS = 500;
+/** A session reports its changes to the statistics at most once a second. */
+const STATISTICS_MILLISECONDS = 2000;
 
 /** One new chunk, an edit of one chunk in a training of twenty, and its delete, while the vector index is in use. All that it adds is deleted again. */
 export async function measureLargeWrites(
@@ -58,12 +61,13 @@ export async function measureVacuum(
   data: LargeData,
   { chunks, chunksPerTraining: size }: LargeOptions,
 ): Promise<VacuumFigure> {
-  const deadRows = Math.max(Math.round((chunks * SHARE_OF_DEAD_ROWS) / size), 1) * size;
+  const trainings = Math.max(Math.round((chunks * SHARE_OF_DEAD_ROWS) / size), 1);
   const first = firstAfter(chunks, size, 1000);
-  const added = Array.from({ length: deadRows / size }, (_, place) => training(first + place * size, size));
+  const added = Array.from({ length: trainings }, (_, place) => training(first + place * size, size));
   await index.upsertTrainings(added, { concurrency: 2 });
   await index.deleteTrainings({ ids: added.map(({ id }) => id) });
-  const questions = data.questions(500);
+  const deadRows = await readDeadRows(pool, schema);
+  const questions = data.questions(QUESTIONS);
   const searches: number[] = [];
   const writes: number[] = [];
   let isRunning = true;
@@ -87,6 +91,16 @@ export async function measureVacuum(
   await index.deleteTrainings({ ids: writes.map((_, round) => `beside-vacuum-${round}`) });
   await index.prune({ olderThanMs: 1 });
   return { seconds: milliseconds / 1000, deadRows, searches: timesOf(searches), writes: timesOf(writes) };
+}
+
+/** The rows that VACUUM has to remove, those of earlier measurements included. */
+async function readDeadRows(pool: pg.Pool, schema: string): Promise<number> {
+  await sleep(STATISTICS_MILLISECONDS);
+  const { rows } = await pool.query<{ dead: string }>(
+    "SELECT n_dead_tup::text AS dead FROM pg_stat_user_tables WHERE schemaname = $1 AND relname = 'chunk_1'",
+    [schema],
+  );
+  return Number(rows[0]?.dead);
 }
 
 /** The number of the first chunk of a training that the load has not stored. */

@@ -9,7 +9,7 @@ import { foundShare, RECALL_K, type Truth } from "./large-truth.js";
 const WARM_UP = 200;
 const CLIENTS = [1, 8];
 /** Searches by words and hybrid ones take longer. */
-const WORD_QUESTIONS = 200;
+const MAX_WORD_QUESTIONS = 200;
 /** No more searches are timed after this. */
 const MILLISECONDS_PER_SETTING = 60_000;
 
@@ -60,10 +60,10 @@ function filteredAt(efSearch: readonly number[]): number {
 export async function measureWordSearches(
   index: TrainingIndex,
   data: LargeData,
-  { chunks }: LargeOptions,
+  { chunks, queries }: LargeOptions,
   progress: (message: string) => void,
 ): Promise<LargeSearchFigure[]> {
-  const questions = data.wordQuestions(WORD_QUESTIONS, chunks);
+  const questions = data.wordQuestions(Math.min(queries, MAX_WORD_QUESTIONS), chunks);
   const figures: LargeSearchFigure[] = [];
   for (const mode of ["text", "hybrid"] as const) {
     for (const { name, filter } of LARGE_SELECTIONS.filter((_, place) => place === 0 || place === 3)) {
@@ -71,7 +71,7 @@ export async function measureWordSearches(
         await index.similar(questions[place % questions.length] ?? "", { mode, k: RECALL_K, filter });
         return [];
       };
-      const { milliseconds, perSecond } = await timeCalls(ask, WORD_QUESTIONS, 1);
+      const { milliseconds, perSecond } = await timeCalls(ask, questions.length, 1);
       const times = timesOf(milliseconds);
       figures.push({ mode, efSearch: 40, filter: name, clients: 1, times, perSecond, recallAt10: null });
       progress(`${mode}, filter ${name}: p50 ${times.p50.toFixed(1)} ms`);

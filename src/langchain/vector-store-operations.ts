@@ -7,7 +7,7 @@ import type { Searcher } from "../searching/searcher.js";
 import type { DatabasePool } from "../postgres/database.js";
 import type { Condition } from "../filtering/condition.js";
 import { readById, refuseChunkIds } from "./chunks-by-id.js";
-import { unknownModel, type Models } from "../models/models.js";
+import type { Models } from "../models/models.js";
 import type { KnownSchema } from "../schema/known-schema.js";
 import { encodeChunkId, encodeTrainingId, encodeTrainingIds } from "../schema/training-id.js";
 import type { NormalizedTraining } from "../chunking/training-input.js";
@@ -35,9 +35,12 @@ const WRITES = { writes: true };
 export function vectorStoreOperations(parts: VectorStoreParts): VectorStoreOperations {
   const { pool, knownSchema, models, filter, indexer, searcher } = parts;
   return {
-    upsert: async (trainings, vectors) => {
-      if (vectors && models.areSeveral) throw unknownModel("vectors");
-      const { dimensions } = models.of(knownSchema.latest).profile;
+    upsert: async (trainings, given) => {
+      const { vectors } = given ?? {};
+      const schema = { latest: knownSchema.latest, look: () => knownSchema.look() };
+      const maker =
+        given && (await models.requireMaker({ vector: vectors?.[0], named: given.named, option: "vectors" }, schema));
+      const { dimensions } = (maker ?? models.of(knownSchema.latest)).profile;
       // Check all before storing the first.
       const normalized = trainings.map((training, index) => {
         const document = `documents[${index}]`;
@@ -47,7 +50,7 @@ export function vectorStoreOperations(parts: VectorStoreParts): VectorStoreOpera
         return { ...checked, sources: checked.sources.map((source) => ({ ...source, vector })) };
       });
       const results: UpsertResult[] = [];
-      const store: StoreBatch<NormalizedTraining> = (batch, signal) => indexer.upsert(batch, { signal });
+      const store: StoreBatch<NormalizedTraining> = (batch, signal) => indexer.upsert(batch, { signal, maker });
       for await (const result of upsertAll(store, normalized)) results.push(result as UpsertResult);
       return results;
     },

@@ -28,7 +28,7 @@ export async function openSwitching(
 }
 
 /** The rows of a table. @param table - with a condition, if need be */
-export async function rowsIn({ owner }: TestIndex, table: string): Promise<number> {
+export async function rowsIn({ owner }: Pick<TestIndex, "owner">, table: string): Promise<number> {
   const { rows } = await owner.query<{ count: number }>(`SELECT count(*)::integer AS count FROM ${table}`);
   return rows[0]?.count ?? 0;
 }

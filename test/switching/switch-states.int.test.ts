@@ -220,6 +220,28 @@ describeOnServer("A switch of the model, and other sessions", (database) => {
     await until(async () => (await both.similar("Do host.", { k: 1 }))[0]?.trainingId === "host");
   });
 
+  it("builds what a host's transaction commits at the moment at which the switch waits for it", async () => {
+    const { both, switching, next, pool, owner, schema } = await openSwitching(database);
+    const client = await pool.connect();
+    const held = hold(next);
+    const running = switching.switchModel(next, { sample: 0 });
+    await held.reached;
+    await client.query("BEGIN");
+    await both.upsertTraining({ id: "host", content: "Do host." }, { client });
+    held.release();
+    await until(async () => {
+      const { rows } = await owner.query(
+        `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%:switch-model%' AND query LIKE '%${schema}%'`,
+      );
+      return rows.length > 0;
+    });
+    await client.query("COMMIT");
+    client.release();
+    expect(await running).toMatchObject({ status: "switched" });
+    expect(await both.similar("Do host.", { k: 1 })).toMatchObject([{ trainingId: "host" }]);
+    expect(await rowsIn({ owner }, `${schema}.behind`)).toBe(0);
+  });
+
   it("follows deletes of the host's rows by a role without rights on the index", async () => {
     const table = await hostTable(database.owner);
     await database.owner.query(`INSERT INTO public.${table} VALUES ('a'), ('b'), ('c')`);

@@ -141,7 +141,7 @@ export function insertProfile({ profile }: Names): string {
 
 /** $1 a profile that was active before. */
 export function reviveProfile({ profile }: Names): string {
-  return `UPDATE ${profile} SET status = 'building' WHERE id = $1 AND status = 'retired'`;
+  return `UPDATE ${profile} SET status = 'building', created_at = now() WHERE id = $1 AND status = 'retired'`;
 }
 
 /** $1 the active profile. */

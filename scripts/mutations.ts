@@ -240,8 +240,8 @@ export const mutations: Mutation[] = [
     name: "the active profile in the fence of deletes: they delete from one that a switch builds",
     noticedBy: ["test/switching/profile-in-use"],
     file: "storing/fence-sql.ts",
-    from: "WHERE id = ${layout.profileId} AND status = 'active' FOR SHARE\n), admitted",
-    to: "WHERE id = ${layout.profileId} FOR SHARE\n), admitted",
+    from: "WHERE id = ${layout.profileId} AND status = 'active' FOR SHARE`;",
+    to: "WHERE id = ${layout.profileId} FOR SHARE`;",
   },
   {
     name: "the triggers that refuse deletes by earlier versions of the library after a switch",

@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -267,6 +268,28 @@ describeOnServer("npm run bench", () => {
       expect(output).toMatch(new RegExp(`│ ${row} +│ +\\d+\\.\\d+ +│ +\\d+\\.\\d+ +│ 5 `));
     }
     expect(await readFile(`${folder}/results.json`, "utf8")).toContain('"searches"');
+  });
+});
+
+describeOnServer("npm run bench -- --index", () => {
+  it("measures a large index, and continues from what is there", { timeout: 4 * MINUTE }, async () => {
+    const folder = await mkdtemp("/tmp/training-index-bench-");
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const env = { DATABASE_URL: requireServerUrl() };
+    const schema = `bench_${randomBytes(4).toString("hex")}`;
+    const sizes = ["--chunks", "400", "--clusters", "8", "--queries", "10", "--questions", "5", "--schema", schema];
+    const options = ["--index", "halfvec,bit", ...sizes, "--ef-search", "40,100", "--output", folder];
+    const first = await npm(["run", "bench", "--", ...options, "--parts", "searches", "--keep"], env);
+    for (const type of ["halfvec", "bit"])
+      expect(first).toMatch(new RegExp(`\\| ${type} \\| 100 \\| [01]\\.\\d{3} \\| \\d`));
+    expect(first).not.toContain("a new training of one chunk");
+
+    const second = await npm(["run", "bench", "--", ...options, "--parts", "searches,words,writes,vacuum"], env);
+    const loadOf = (output: string): unknown => /\| halfvec \| \d+ s .*minutes/.exec(output)?.[0];
+    expect(loadOf(first)).toBeDefined();
+    expect(loadOf(second)).toBe(loadOf(first)); // it was not loaded again
+    for (const row of ["bit | hybrid", "bit | a new training of one chunk"]) expect(second).toContain(`| ${row} |`);
+    expect(await readFile(`${folder}/large-400.md`, "utf8")).toContain("VACUUM takes");
   });
 });
 

@@ -176,6 +176,24 @@ describeOnServer("C8 Short locks", (database) => {
     expect(long).toBe(short);
     expect(long).toBeLessThanOrEqual(4); // tickets, stored chunks, stored texts, the swap
   });
+
+  // Guards: the statement of a delete, which says without another one what became of each training.
+  it("a delete takes 2 statements, also one that comes too late or finds nothing", async () => {
+    const schema = await migratedSchema(database);
+    const recorded = recordingPool(database.pool);
+    const index = await openAgain({ schema }, recorded.pool);
+    await index.upsertTraining({ ...smallTraining("a"), revision: 2 });
+    for (const [id, revision, status] of [
+      ["a", 1, "superseded"],
+      ["a", 2, "deleted"],
+      ["a", 1, "absent"],
+      ["b", undefined, "absent"],
+    ] as const) {
+      recorded.statements.length = 0;
+      expect(await index.deleteTraining(id, { revision })).toMatchObject({ status });
+      expect(recorded.statements).toHaveLength(2); // the ticket, the delete
+    }
+  });
 });
 
 // Guards: nothing is locked and no transaction is open until all texts are embedded.

@@ -89,9 +89,9 @@ const mutations: Mutation[] = [
   {
     name: "embedding before the old version is deleted: its chunks are deleted first",
     noticedBy: ["c04"],
-    file: "writing/prepared-batch.ts",
+    file: "writing/batch-vectors.ts",
     from: "    if (missing.length === 0) return new Set();\n",
-    to: "    if (missing.length === 0) return new Set();\n    await query(this.#parts.pool, 'delete-chunks', sql.deleteAllChunks(this.#parts.target.layout), [items.map(({ training }) => training.key)]);\n",
+    to: '    if (missing.length === 0) return new Set();\n    await this.#parts.pool.query(`DELETE FROM "${this.#parts.target.layout.schema}".chunk_1`);\n',
   },
   {
     name: "the check of the number of vectors",

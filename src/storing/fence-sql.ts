@@ -128,7 +128,7 @@ RETURNING t.id`;
 export function admitDeletes(layout: Layout, condition: Condition | undefined): string {
   return `
 WITH active AS MATERIALIZED (${activeProfile(layout)}
-), admitted AS (${makeTombstones(layout, condition, givenDeletes(layout))}
+), admitted AS (${makeTombstones(layout, condition, givenDeletes(layout), "NULL")}
 RETURNING t.id::text AS key)
 SELECT key FROM admitted
 UNION ALL SELECT NULL WHERE NOT EXISTS (SELECT FROM active)`;
@@ -153,11 +153,12 @@ export function deleteTrainings(layout: Layout, condition: Condition | undefined
   const given = `
   SELECT n.*, ${contentTicketOf("t")} AS replaced_ticket, ${status} AS status
   FROM ${givenDeletes(layout)} LEFT JOIN ${training} t ON t.id = n.id`;
-  const isAdmitted = "training_id = ANY (ARRAY(SELECT id FROM admitted))";
+  // $1 tells the planner how many trainings there are. Of the other list it knows nothing, and could read the whole table.
+  const isAdmitted = `training_id = ANY ($1::${layout.idType}[]) AND training_id = ANY (ARRAY(SELECT id FROM admitted))`;
   return `
 WITH active AS MATERIALIZED (${activeProfile(layout)}
 ), given AS MATERIALIZED (${given}
-), admitted AS (${makeTombstones(layout, condition, "given n", "n.status IS NULL AND ")}
+), admitted AS (${makeTombstones(layout, condition, "given n", "n.replaced_ticket")}
   AND ${contentTicketOf("t")} IS NOT DISTINCT FROM excluded.replaced_ticket
 RETURNING t.id
 ), unlisted AS (
@@ -184,13 +185,12 @@ function givenDeletes({ idType }: Layout): string {
 }
 
 /** The fence itself, to which further conditions on the locked row `t` can be added. */
-function makeTombstones(layout: Layout, condition: Condition | undefined, given: string, isGiven = ""): string {
-  const replaced = isGiven === "" ? "NULL" : "n.replaced_ticket";
+function makeTombstones(layout: Layout, condition: Condition | undefined, given: string, replaced: string): string {
   return `
 INSERT INTO ${namesOf(layout).training} AS t (id, ticket, content_ticket, replaced_ticket, revision, barrier, metadata, deleted_at)
 SELECT n.id, n.ticket, n.ticket, ${replaced}, n.revision, ${barrierOf("n")}, n.metadata, now()
 FROM ${given}
-WHERE ${isGiven}EXISTS (SELECT FROM active)
+WHERE EXISTS (SELECT FROM active)
 ${inLockOrder(layout, "n.id")}
 ON CONFLICT (id) DO UPDATE SET
   ticket = excluded.ticket,

@@ -164,6 +164,7 @@ describeOnServer("C8 Short locks", (database) => {
       const index = await openAgain({ schema }, recorded.pool);
       const content = Array.from({ length: count }, (_, place) => paragraph(`Parte ${place}`)).join("\n\n");
       await index.upsertTraining({ id: "a", content, metadata: { ano: 2025 } });
+      await index.upsertTraining(smallTraining("b")); // reads once that the table has become large
       recorded.statements.length = 0;
       const edited = content.replace(/Parte \d*[05]:/g, (part) => `Nova ${part}`).replace("Parte 7:", "");
       await index.upsertTraining({ id: "a", content: edited, metadata: { ano: 2026 } });

@@ -154,7 +154,7 @@ function connect(shared: SharedParts, filter: IndexFilter): IndexParts {
   const connection = { statements, knownSchema, notify };
   const writing = { pool, connection, target, models, offeredWords, ticketOrder, tokens, notify };
   const indexer = new Indexer(writing);
-  const remover = new Remover({ pool, target, ticketOrder, notify, knownSchema, tokens });
+  const remover = new Remover({ pool, target, ticketOrder, connection, tokens });
   return {
     ...shared,
     get layout() {

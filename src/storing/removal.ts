@@ -1,9 +1,11 @@
 import type { DeleteStatus } from "../types.js";
 import { profileRetired, query, type Queryable } from "../postgres/database.js";
-import { admitDeletes } from "./fence-sql.js";
+import { admitDeletes, deleteTrainings } from "./fence-sql.js";
+import { queryWithKeptPlan, type SwapConnection } from "./swap.js";
 import type { Condition } from "../filtering/condition.js";
 import type { WriteTarget } from "./write-target.js";
 import * as sql from "./write-sql.js";
+import { throwUnlessRetryable } from "./write-transaction.js";
 
 /** A training to delete. */
 export interface RemovedTraining {
@@ -31,26 +33,69 @@ export interface RemovalOutcome {
 }
 
 /**
- * Deletes trainings with their chunks, in the transaction that `client` is in. A tombstone stays and stops upserts that
- * started earlier.
+ * Deletes trainings with their chunks, in a single statement that is its own transaction. A tombstone stays and stops upserts that started
+ * earlier.
  *
- * @returns one outcome per training, in order
+ * @returns the outcomes by key. Trainings without one are unchanged and left to {@link remove}: another call changed them while the statement
+ *   waited for their rows, or Postgres asked for a retry
  */
-export async function remove(
-  client: Queryable,
-  { layout, scope }: WriteTarget,
-  { trainings, ticket, condition }: Removal,
-): Promise<RemovalOutcome[]> {
-  const values = condition?.values ?? [];
-  const keys = trainings.map(({ key }) => key);
-  const admitted = await query<{ key: string | null }>(client, "fence-deletes", admitDeletes(layout, condition), [
-    keys,
-    keys.map(() => ticket),
+export async function tryRemove(
+  connection: SwapConnection,
+  database: Queryable,
+  target: WriteTarget,
+  removal: Removal,
+): Promise<Map<string, RemovalOutcome>> {
+  const { layout } = target;
+  const { condition } = removal;
+  const text = deleteTrainings(layout, condition);
+  const values = valuesOf(target, removal);
+  try {
+    // Each shape of a condition would take one of the names of this pool.
+    const rows = condition
+      ? await query<DeletedRow>(database, "delete-trainings", text, values)
+      : await queryWithKeptPlan<DeletedRow>(connection, database, "delete-trainings", text, values);
+    const outcomes = new Map<string, RemovalOutcome>();
+    for (const { key, status, removed } of rows) {
+      if (key === null) throw profileRetired();
+      if (status !== null) outcomes.set(key, { status, removed: Number(removed) });
+    }
+    return outcomes;
+  } catch (error) {
+    throwUnlessRetryable(error, connection.notify);
+    return new Map();
+  }
+}
+
+/** A row of {@link deleteTrainings}. */
+interface DeletedRow {
+  key: string | null;
+  status: DeleteStatus | null;
+  removed: string;
+}
+
+/** The values of both statements that delete. */
+function valuesOf({ scope }: WriteTarget, { trainings, ticket, condition }: Removal): unknown[] {
+  return [
+    trainings.map(({ key }) => key),
+    trainings.map(() => ticket),
     trainings.map(({ revision }) => revision),
     trainings.map(({ metadata }) => metadata ?? scope[0] ?? "{}"),
     scope,
-    ...values,
-  ]);
+    ...(condition?.values ?? []),
+  ];
+}
+
+/**
+ * Deletes trainings with their chunks, as {@link tryRemove} does, in the transaction that `client` is in.
+ *
+ * @returns one outcome per training, in order
+ */
+export async function remove(client: Queryable, target: WriteTarget, removal: Removal): Promise<RemovalOutcome[]> {
+  const { layout, scope } = target;
+  const { trainings, condition } = removal;
+  const keys = trainings.map(({ key }) => key);
+  const fence = admitDeletes(layout, condition);
+  const admitted = await query<{ key: string | null }>(client, "fence-deletes", fence, valuesOf(target, removal));
   const admittedKeys = admitted.map(({ key }) => {
     if (key === null) throw profileRetired();
     return key;
@@ -70,7 +115,7 @@ export async function remove(
       : await query<{ key: string }>(client, "find-superseded", sql.findTrainings(layout, condition), [
           scope,
           rejected,
-          ...values,
+          ...(condition?.values ?? []),
         ]);
   const superseded = new Set(newer.map(({ key }) => key));
   const chunks = new Map(deleted.map(({ key, chunks: count }) => [key, Number(count)]));

@@ -4,13 +4,14 @@ import { describe, expect, it } from "vitest";
 import {
   failureOf,
   holdEmbedding,
-  observedPool,
+  hookedPool,
   onSwapPart,
   openAgain,
   SWAP_PARTS,
   untilWaiting,
   WITHOUT_NAME,
   wholeText,
+  poolOfRetriedDeletes,
 } from "../support/contract.js";
 import { describeOnEach, describeOnServer, type TestDatabase } from "../support/databases.js";
 import {
@@ -273,8 +274,6 @@ function ofLast(spoil: (vector: number[]) => unknown): (vectors: number[][]) => 
   return (vectors) => vectors.map((vector, place) => (place === vectors.length - 1 ? spoil(vector) : vector));
 }
 
-const DEADLOCK = { code: "40P01", severity: "ERROR" };
-
 /** Starts a call and runs `happen` before one of the statements of its transaction, counted from 1. */
 async function callThatBreaks(
   test: TestIndex,
@@ -283,14 +282,10 @@ async function callThatBreaks(
   happen: (client: pg.PoolClient) => Promise<unknown>,
 ): Promise<{ work: Promise<unknown>; statements: string[] }> {
   const statements: string[] = [];
-  const pool = observedPool(test.pool, {
-    before: async (text, { client, isInTransaction }) => {
-      // A delete is one statement, unless Postgres asks for a retry: then it is several in a transaction.
-      if (text.includes("delete-trainings")) throw Object.assign(new Error("deadlock detected"), DEADLOCK);
-      if (!isInTransaction) return;
-      statements.push(text);
-      if (statements.length === breakAt && text !== "ROLLBACK") await happen(client);
-    },
+  const hooked = call === "delete" ? poolOfRetriedDeletes : hookedPool;
+  const pool = hooked(test.pool, async (text, client) => {
+    statements.push(text);
+    if (statements.length === breakAt && text !== "ROLLBACK") await happen(client);
   });
   const index = await openAgain(test, pool);
   if (call === "delete") return { work: index.deleteTrainings({ ids: ["a"] }), statements };

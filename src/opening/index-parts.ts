@@ -46,6 +46,8 @@ interface SharedParts {
   offeredWords: OfferedWords;
   /** The default `efSearch`. */
   efSearch: number;
+  /** Whether the host has chosen how the vector index is searched, and does not rely on the default `efSearch`. */
+  choseEfSearch: boolean;
   splitter: Splitter | undefined;
   /** Answers searches and reads; `undefined` without a `readPool`. */
   standby: Standby | undefined;
@@ -123,6 +125,7 @@ export async function openParts(
     synonyms,
     ticketOrder: new TicketOrder(),
     efSearch,
+    choseEfSearch: options.hnsw?.efSearch !== undefined || method !== undefined,
     method,
     notify,
   };

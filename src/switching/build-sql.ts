@@ -27,7 +27,7 @@ SELECT (array_agg(id ORDER BY id DESC))[1]::text AS last FROM page`;
 }
 
 /**
- * $1 how many, $2 the worker, $3 the id that the search begins after, NULL for the first. Claims trainings that nobody builds, in the order of
+ * $1 how many, $2 the claim, $3 the id that the search begins after, NULL for the first. Claims trainings that nobody builds, in the order of
  * their ids. A search that began with the first one each time would walk over the index entries of all that were built before.
  */
 export function claimTrainings(building: Layout): string {
@@ -45,25 +45,31 @@ WITH free AS MATERIALIZED (
 SELECT training_id::text AS key FROM claimed ORDER BY training_id`;
 }
 
-/** $1 the worker. */
+/** $1 the builder, with whose name its claims begin. */
 export function renewClaims(building: Layout): string {
   const behind = namesOf(building).behind;
   return `UPDATE ${behind} SET claimed_at = clock_timestamp()
-  WHERE training_id IN (SELECT training_id FROM ${behind} WHERE claimed_by = $1 FOR UPDATE SKIP LOCKED)`;
+  WHERE training_id IN (SELECT training_id FROM ${behind} WHERE starts_with(claimed_by, $1) FOR UPDATE SKIP LOCKED)`;
 }
 
-/** $1 the worker. */
+/** $1 the builder, with whose name its claims begin. */
 export function releaseClaims(building: Layout): string {
   const behind = namesOf(building).behind;
   return `UPDATE ${behind} SET claimed_at = NULL, claimed_by = NULL
-  WHERE training_id IN (SELECT training_id FROM ${behind} WHERE claimed_by = $1 FOR UPDATE SKIP LOCKED)`;
+  WHERE training_id IN (SELECT training_id FROM ${behind} WHERE starts_with(claimed_by, $1) FOR UPDATE SKIP LOCKED)`;
 }
 
-/** $1 ids. Those that were claimed, and could not be built yet. */
+/** $1 ids, $2 a claim. Those that the claim still holds: a write ends it, and it expires. */
+export function stillClaimed(building: Layout): string {
+  return `SELECT training_id::text AS key FROM ${namesOf(building).behind} WHERE training_id = ANY ($1::${building.idType}[]) AND claimed_by = $2`;
+}
+
+/** $1 ids, $2 their claim. Those that were claimed, and could not be built yet. */
 export function releaseTrainings(building: Layout): string {
   const behind = namesOf(building).behind;
   return `UPDATE ${behind} SET claimed_at = NULL, claimed_by = NULL
-  WHERE training_id IN (SELECT training_id FROM ${behind} WHERE training_id = ANY ($1::${building.idType}[]) FOR UPDATE SKIP LOCKED)`;
+  WHERE training_id IN (SELECT training_id FROM ${behind}
+    WHERE training_id = ANY ($1::${building.idType}[]) AND claimed_by = $2 FOR UPDATE SKIP LOCKED)`;
 }
 
 /** $1 the most to count. How many trainings are behind, at most that many. */

@@ -30,8 +30,9 @@ export interface BuilderParts extends VersionParts {
 /** Builds trainings for a profile. Any number of builders, in any number of processes, can share the work. */
 export class Builder {
   readonly #parts: BuilderParts;
-  /** Identifies the claims of this builder. */
-  readonly #worker = randomUUID();
+  /** The claims of this builder begin with it. */
+  readonly #name = randomUUID();
+  #claims = 0;
   /** The last id that was claimed; the next claim begins after it. */
   #after: string | null = null;
 
@@ -60,7 +61,7 @@ export class Builder {
     const stop = new AbortController();
     const signal = given ? AbortSignal.any([given, stop.signal]) : stop.signal;
     const renewal = setInterval(() => {
-      this.#query(undefined, sql.renewClaims(this.#building), [this.#worker]).catch(() => undefined); // the claims then expire
+      this.#query(undefined, sql.renewClaims(this.#building), [this.#name]).catch(() => undefined); // the claims then expire
     }, sql.LEASE_MS / 3);
     try {
       const workers = Array.from({ length: this.#parts.concurrency }, () => this.#work(signal));
@@ -82,7 +83,7 @@ export class Builder {
   }
 
   async #release(): Promise<void> {
-    await this.#query(undefined, sql.releaseClaims(this.#building), [this.#worker]).catch(() => undefined); // they expire, too
+    await this.#query(undefined, sql.releaseClaims(this.#building), [this.#name]).catch(() => undefined); // they expire, too
   }
 
   async #work(signal: AbortSignal): Promise<void> {
@@ -125,13 +126,14 @@ export class Builder {
 
   async #buildSome(signal: AbortSignal | undefined): Promise<{ claimed: string[]; built: number }> {
     const { pool, onBuilt } = this.#parts;
-    const claimed = await this.#claim(signal);
+    const claim = `${this.#name} ${++this.#claims}`;
+    const claimed = await this.#claim(claim, signal);
     if (claimed.length === 0) return { claimed, built: 0 };
     const database = pool.within({ signal });
     const versions = await readVersions(this.#parts, database, claimed, signal);
-    const built = await inTransaction(database, (client) => writeVersions(this.#parts, client, versions));
+    const built = await inTransaction(database, (client) => writeVersions(this.#parts, client, versions, claim));
     const left = claimed.filter((key) => !built.has(key));
-    if (left.length > 0) await this.#query(signal, sql.releaseTrainings(this.#building), [left]);
+    if (left.length > 0) await this.#query(signal, sql.releaseTrainings(this.#building), [left, claim]);
     onBuilt(built.size);
     return { claimed, built: built.size };
   }
@@ -153,20 +155,21 @@ export class Builder {
   }
 
   /** Claims the next trainings in the order of their ids, and after the last of them the first ones, which were written meanwhile. */
-  async #claim(signal: AbortSignal | undefined): Promise<string[]> {
+  async #claim(claim: string, signal: AbortSignal | undefined): Promise<string[]> {
+    const claimAfter = async (after: string | null, limit: number): Promise<string[]> => {
+      const text = sql.claimTrainings(this.#building);
+      const rows = await this.#query<{ key: string }>(signal, text, [limit, claim, after]);
+      return rows.map(({ key }) => key);
+    };
     const after = this.#after;
-    const claimed = await this.#claimAfter(after, BATCH, signal);
-    if (after !== null && claimed.length < BATCH) {
-      claimed.push(...(await this.#claimAfter(null, BATCH - claimed.length, signal)));
+    const claimed = new Set(await claimAfter(after, BATCH));
+    if (after !== null && claimed.size < BATCH) {
+      // A write in between ends the claim of its training, which is then claimed again.
+      for (const key of await claimAfter(null, BATCH - claimed.size)) claimed.add(key);
     }
-    this.#after = claimed.at(-1) ?? null;
-    return claimed;
-  }
-
-  async #claimAfter(after: string | null, limit: number, signal: AbortSignal | undefined): Promise<string[]> {
-    const text = sql.claimTrainings(this.#building);
-    const rows = await this.#query<{ key: string }>(signal, text, [limit, this.#worker, after]);
-    return rows.map(({ key }) => key);
+    const keys = [...claimed];
+    this.#after = keys.at(-1) ?? null;
+    return keys;
   }
 
   get #building(): Layout {

@@ -203,12 +203,14 @@ export function otherVersion(key: string): DatabaseError {
 /**
  * Writes versions to the tables of the profile, in the transaction that `client` is in.
  *
+ * @param claim - with which the trainings were claimed. Those that it does not hold any more are left to others, who may have built them
  * @returns the ids that were built, or whose training is deleted. Others were written again meanwhile
  */
 export async function writeVersions(
   { building, vectorOid }: VersionParts,
   client: Queryable,
   { versions, vectors }: EmbeddedVersions,
+  claim?: string,
 ): Promise<Set<string>> {
   const run = <Row>(text: string, values: unknown[]): Promise<Row[]> =>
     query<Row>(client, "build-trainings", text, values);
@@ -216,7 +218,12 @@ export async function writeVersions(
     versions.map(({ key }) => key),
     versions.map(({ contentTicket }) => contentTicket),
   ]);
-  const locked = new Set(rows.map(({ key }) => key));
+  // Only now that the trainings are locked can no other builder write them.
+  const held =
+    claim === undefined
+      ? rows
+      : await run<{ key: string }>(sql.stillClaimed(building), [rows.map(({ key }) => key), claim]);
+  const locked = new Set(held.map(({ key }) => key));
   const admitted = versions.filter(({ key, contentTicket }) => locked.has(key) && contentTicket !== null);
   const deleted = versions.filter(({ key, contentTicket }) => locked.has(key) && contentTicket === null);
   const chunks = admitted.flatMap(({ key, built, chunks: all }) =>

@@ -213,7 +213,10 @@ describeOnServer("C3 Deletes stay", (database) => {
     });
     const ended = await Promise.all(attempts);
     const failures = ended.map(({ outcome }) => outcome).filter((outcome) => outcome !== "committed");
-    expect(failures).toMatchObject([{ code: "CONFLICT", sqlState: "40P01", retryable: true }]);
+    // The one that fails begins again at once, and may be in the way of the other a second time.
+    expect([1, 2]).toContain(failures.length);
+    for (const failure of failures)
+      expect(failure).toMatchObject({ code: "CONFLICT", sqlState: "40P01", retryable: true });
     expect(ended.map(({ again }) => again)).toEqual(["committed", "committed"]);
     const texts = await Promise.all(["a", "b"].map((id) => wholeText(test, id)));
     expect(texts[0]?.replace(/a$/, "b")).toBe(texts[1]);

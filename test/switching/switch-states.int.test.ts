@@ -220,6 +220,27 @@ describeOnServer("A switch of the model, and other sessions", (database) => {
     await until(async () => (await both.similar("Do host.", { k: 1 }))[0]?.trainingId === "host");
   });
 
+  it("leaves to another builder what its own claim does not hold any more", async () => {
+    const test = await openSwitching(database);
+    const { both, switching, next, pool, owner, schema, embeddings } = test;
+    const held = hold(next);
+    const first = switching.switchModel(next, { sample: 0 });
+    await held.reached;
+    const client = await pool.connect();
+    await client.query("BEGIN");
+    await both.upsertTraining({ id: "host", content: "Do host." }, { client }); // neither call can end its switch
+    await owner.query(`UPDATE ${schema}.behind SET claimed_by = 'another', claimed_at = now() - interval '1 minute'`);
+    const elsewhere = await TrainingIndex.initialize(embeddings, { pool: owner, schema });
+    const second = elsewhere.switchModel(otherModel(32), { sample: 0 });
+    await until(async () => (await rowsIn(test, `${schema}.chunk_2`)) === 3);
+    held.release();
+    await until(async () => (await rowsIn(test, `${schema}.behind`)) === 0);
+    await client.query("COMMIT");
+    client.release();
+    expect(await Promise.all([first, second])).toMatchObject([{ status: "switched" }, { status: "switched" }]);
+    expect(await rowsIn(test, `${schema}.chunk_2`)).toBe(4);
+  });
+
   it("builds what a host's transaction commits at the moment at which the switch waits for it", async () => {
     const { both, switching, next, pool, owner, schema } = await openSwitching(database);
     const client = await pool.connect();

@@ -109,11 +109,11 @@ function readIndexes(schema: string, hasProfile: boolean): string {
   return `
 SELECT r.type, r.next, r.m::text AS m, r.ef_construction::text AS ef_construction,
   pg_catalog.array_to_string(c.reloptions, ',') AS table_options,
-  EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p
+  EXISTS (SELECT 1 FROM pg_catalog.pg_stat_progress_create_index p
     WHERE p.datname = pg_catalog.current_database() AND p.relid = c.oid AND p.index_relid = 0)::text AS table_building,
   ic.relname::text AS index_name,
   i.indisvalid::text AS index_valid,
-  EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p
+  EXISTS (SELECT 1 FROM pg_catalog.pg_stat_progress_create_index p
     WHERE p.datname = pg_catalog.current_database() AND p.index_relid = i.indexrelid)::text AS index_building,
   pg_catalog.array_to_string(ic.reloptions, ',') AS index_options,
   (SELECT a.amname::text FROM pg_catalog.pg_am a WHERE a.oid = ic.relam) AS index_method

@@ -214,7 +214,7 @@ ${known}counted AS MATERIALIZED (
 word AS MATERIALIZED (
   SELECT lexeme, query, found, ln(1 + (greatest(chunks, found) - found + 0.5) / (found + 0.5)) AS weight
   FROM counted w CROSS JOIN sample
-  WHERE found > 0 OR compound = 0 OR compound > 0 AND NOT EXISTS (SELECT FROM counted j WHERE j.compound = -w.compound AND j.found > 0)
+  WHERE found > 0 OR compound = 0 OR compound > 0 AND NOT EXISTS (SELECT 1 FROM counted j WHERE j.compound = -w.compound AND j.found > 0)
 ),
 ${corrects ? `${reading},\n` : ""}chosen AS MATERIALIZED (
   SELECT (string_agg(query::text, ' | ') FILTER (WHERE is_chosen))::tsquery AS query,
@@ -246,7 +246,7 @@ const ANY_WORD = `(SELECT lexeme, query, found, weight FROM word WHERE found > 0
 
 /** SQL that counts the chunks with the word `w`, up to a limit. */
 function countedChunks(layout: TextLayout, limit: number | undefined): string {
-  return `(SELECT count(*) FROM (SELECT FROM ${namesOf(layout).chunk} c WHERE c.lexemes @@ w.query LIMIT ${limit ?? "ALL"}) c)`;
+  return `(SELECT count(*) FROM (SELECT 1 FROM ${namesOf(layout).chunk} c WHERE c.lexemes @@ w.query LIMIT ${limit ?? "ALL"}) c)`;
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { DeleteStatus } from "../types.js";
 import { profileRetired, query, type Queryable } from "../postgres/database.js";
+import { removeTraining } from "./distributed-writes.js";
 import { admitDeletes } from "./fence-sql.js";
 import type { Condition } from "../filtering/condition.js";
 import type { WriteTarget } from "./write-target.js";
@@ -36,31 +37,13 @@ export interface RemovalOutcome {
  *
  * @returns one outcome per training, in order
  */
-export async function remove(
-  client: Queryable,
-  { layout, scope }: WriteTarget,
-  { trainings, ticket, condition }: Removal,
-): Promise<RemovalOutcome[]> {
+export async function remove(client: Queryable, target: WriteTarget, removal: Removal): Promise<RemovalOutcome[]> {
+  const { layout, scope } = target;
+  const { trainings, condition } = removal;
   const values = condition?.values ?? [];
   const keys = trainings.map(({ key }) => key);
-  const admitted = await query<{ key: string | null }>(client, "fence-deletes", admitDeletes(layout, condition), [
-    keys,
-    keys.map(() => ticket),
-    trainings.map(({ revision }) => revision),
-    trainings.map(({ metadata }) => metadata ?? scope[0] ?? "{}"),
-    scope,
-    ...values,
-  ]);
-  const admittedKeys = admitted.map(({ key }) => {
-    if (key === null) throw profileRetired();
-    return key;
-  });
+  const { admittedKeys, chunks } = await (layout.citus ? removeOneByOne : removeAll)(client, target, removal);
   const admittedSet = new Set(admittedKeys);
-  // Separate statements, so that they see what was committed while the fence waited for its locks.
-  const deleted = await query<{ key: string; chunks: string }>(client, "delete-positions", sql.deleteIndexed(layout), [
-    admittedKeys,
-  ]);
-  await query(client, "delete-chunks", sql.deleteAllChunks(layout), [admittedKeys]);
 
   const rejected = keys.filter((key) => !admittedSet.has(key));
   // A rejected training that meets the conditions has a newer version. Others do not exist for this index.
@@ -73,12 +56,70 @@ export async function remove(
           ...values,
         ]);
   const superseded = new Set(newer.map(({ key }) => key));
-  const chunks = new Map(deleted.map(({ key, chunks: count }) => [key, Number(count)]));
   return keys.map((key) => {
     if (superseded.has(key)) return { status: "superseded", removed: 0 };
     const removed = chunks.get(key);
     return removed === undefined ? { status: "absent", removed: 0 } : { status: "deleted", removed };
   });
+}
+
+/** The trainings that the fence admitted, and how many chunks each of them had; none for one without a stored version. */
+interface Removed {
+  admittedKeys: readonly string[];
+  chunks: ReadonlyMap<string, number>;
+}
+
+async function removeAll(
+  client: Queryable,
+  { layout, scope }: WriteTarget,
+  { trainings, ticket, condition }: Removal,
+): Promise<Removed> {
+  const keys = trainings.map(({ key }) => key);
+  const admitted = await query<{ key: string | null }>(client, "fence-deletes", admitDeletes(layout, condition), [
+    keys,
+    keys.map(() => ticket),
+    trainings.map(({ revision }) => revision),
+    trainings.map(({ metadata }) => metadata ?? scope[0] ?? "{}"),
+    scope,
+    ...(condition?.values ?? []),
+  ]);
+  const admittedKeys = admitted.map(({ key }) => {
+    if (key === null) throw profileRetired();
+    return key;
+  });
+  // Separate statements, so that they see what was committed while the fence waited for its locks.
+  const deleted = await query<{ key: string; chunks: string }>(client, "delete-positions", sql.deleteIndexed(layout), [
+    admittedKeys,
+  ]);
+  await query(client, "delete-chunks", sql.deleteAllChunks(layout), [admittedKeys]);
+  return { admittedKeys, chunks: new Map(deleted.map(({ key, chunks }) => [key, Number(chunks)])) };
+}
+
+/** On a Citus cluster. Trainings that have to meet a condition are locked first, in the order of their ids. */
+async function removeOneByOne(
+  client: Queryable,
+  { layout, scope }: WriteTarget,
+  { trainings, ticket, condition }: Removal,
+): Promise<Removed> {
+  const keys = trainings.map(({ key }) => key);
+  const text = `${sql.findTrainings(layout, condition)} FOR NO KEY UPDATE`;
+  const found =
+    condition && (await query<{ key: string }>(client, "find-superseded", text, [scope, keys, ...condition.values]));
+  const meeting = found && new Set(found.map(({ key }) => key));
+  const admittedKeys: string[] = [];
+  const chunks = new Map<string, number>();
+  for (const { key, revision, metadata = scope[0] ?? "{}" } of trainings) {
+    if (meeting && !meeting.has(key)) continue;
+    const values = [key, ticket, revision, metadata, scope];
+    const rows = await query<{ removed: string | null }>(client, "fence-deletes", removeTraining(layout), values);
+    for (const { removed } of rows) {
+      if (removed === null) throw profileRetired();
+      admittedKeys.push(key);
+      const count = removed.slice(0, removed.indexOf(":"));
+      if (count !== "") chunks.set(key, Number(count));
+    }
+  }
+  return { admittedKeys, chunks };
 }
 
 /** Deletes what deleted trainings, or ids without a training, still have of chunks. */

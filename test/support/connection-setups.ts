@@ -1,6 +1,7 @@
 /**
  * How the integration tests connect to the real server: directly, and in the strictest setup that the library supports, which is
- * PgBouncer in transaction mode, a role that has only the rights of docs/migrations.md, and an empty `search_path`.
+ * PgBouncer in transaction mode, a role that has only the rights of docs/migrations.md, and an empty `search_path`. A Citus cluster is
+ * another server.
  */
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -28,6 +29,10 @@ export const CONNECTION_SETUPS = {
   "integration-pgbouncer": {
     name: "server behind PgBouncer, as a limited role without a search_path",
     open: asLimitedRole,
+  },
+  "integration-citus": {
+    name: "Citus cluster, with schemas on its workers",
+    open: (url: string) => Promise.resolve(direct(url)),
   },
 } as const;
 

@@ -1,0 +1,102 @@
+/** Gives a schema to one node of a Citus cluster, and takes it back for changes that Citus does not allow on distributed tables. */
+import { InvalidArgumentError, SchemaError } from "../errors.js";
+import type { Catalog } from "../schema/catalog.js";
+import { readCluster, refuseWorker, type Cluster } from "../schema/citus.js";
+import { query, type Queryable } from "../postgres/database.js";
+import { quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
+import { createFunctions, functionNames } from "../storing/distributed-functions.js";
+import type { MigrateOptions, MigrationPlan, ResolvedHostTable } from "./options.js";
+import { run } from "./run.js";
+
+/**
+ * The place of the schema in the cluster; `undefined` for a database without Citus.
+ *
+ * @throws {@link SchemaError} on a worker, without Citus, or where `CREATE TABLE` would distribute each table by itself
+ */
+export async function checkCluster(
+  client: Queryable,
+  { hasCitus, migrated }: Pick<Catalog, "hasCitus" | "migrated">,
+  { schema, citus }: Pick<MigrateOptions, "citus"> & { schema: string },
+): Promise<Cluster | undefined> {
+  if (!hasCitus) {
+    if (citus === undefined) return undefined;
+    throw new SchemaError(
+      "EXTENSION_MISSING",
+      'citus is "schema", but this database has no Citus: run CREATE EXTENSION citus on all nodes and add the workers, or leave citus out',
+    );
+  }
+  const cluster = await readCluster(client, schema);
+  refuseWorker(cluster);
+  if (migrated) return cluster;
+  if (cluster.distributesNewSchemas || cluster.isDistributed) {
+    throw new SchemaError(
+      "UNSUPPORTED_SETTING",
+      cluster.isDistributed
+        ? `Schema ${JSON.stringify(schema)} is empty and distributed already, and its tables cannot be created so: drop it, and run ` +
+            'migrate(pool, { citus: "schema" }), which distributes it'
+        : "citus.enable_schema_based_sharding is on for this session, so tables would be distributed before they are complete: run " +
+            'ALTER ROLE ... SET citus.enable_schema_based_sharding = off, reconnect, and run migrate(pool, { citus: "schema" })',
+    );
+  }
+  return cluster;
+}
+
+/** @throws {@link SchemaError} for a host table that a distributed schema cannot reference */
+export async function requireReferenceTable(client: Queryable, host: ResolvedHostTable | undefined): Promise<void> {
+  if (!host) return;
+  const rows = await query(
+    client,
+    "migrate",
+    `SELECT FROM pg_catalog.pg_dist_partition p JOIN pg_catalog.pg_class c ON c.oid = p.logicalrelid
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = $1 AND c.relname = $2 AND p.partmethod = 'n' AND p.repmodel = 't'`,
+    [host.schema, host.table],
+  );
+  if (rows.length > 0) return;
+  throw new SchemaError(
+    "SCHEMA_CONFLICT",
+    `The host's table ${host.quotedTable} is not on all nodes, so trainings on one of them cannot reference it: run ` +
+      `SELECT create_reference_table(${quoteLiteral(host.quotedTable)}), or leave trainings out`,
+  );
+}
+
+/** Takes the schema back to the coordinator, with all rows. {@link distribute} gives it away again. */
+export async function undistribute(client: Queryable, schema: string): Promise<void> {
+  await run(client, `SELECT pg_catalog.citus_schema_undistribute(${quoteLiteral(quoteIdentifier(schema, "schema"))})`);
+}
+
+/**
+ * Gives the schema to one node, which Citus chooses, and creates the functions that write to it. The trigger that made lexemes for older versions of this library goes:
+ * such versions cannot write to a distributed schema, and Citus has no triggers.
+ */
+export async function distribute(client: Queryable, plan: MigrationPlan): Promise<void> {
+  const { names } = plan;
+  await requireReferenceTable(client, plan.trainings);
+  await run(client, `DROP TRIGGER IF EXISTS store_lexemes ON ${names.chunk}`);
+  await run(client, `SELECT pg_catalog.citus_schema_distribute(${quoteLiteral(names.schema)})`);
+  for (const statement of createFunctions(plan)) await run(client, statement);
+}
+
+/** Whether the functions that write are those of this version of the library. */
+export async function hasFunctions(client: Queryable, plan: MigrationPlan): Promise<boolean> {
+  const { names } = plan;
+  const bodies = createFunctions(plan);
+  const found = await query<{ body: string }>(
+    client,
+    "migrate",
+    "SELECT p.prosrc AS body FROM pg_catalog.pg_proc p WHERE p.oid::regproc::text = ANY ($1::text[]) AND p.pronamespace = $2::regnamespace",
+    [Object.values(functionNames(names)), names.schema],
+  );
+  return found.length === 3 && found.every(({ body }) => bodies.some((statement) => statement.includes(body)));
+}
+
+/** @throws {@link InvalidArgumentError} */
+export function checkCitus(citus: unknown): "schema" | undefined {
+  if (citus === undefined || citus === "schema") return citus;
+  throw new InvalidArgumentError(
+    "citus",
+    citus === "tables"
+      ? 'is "tables", which is not supported: use "schema", with a schema for each tenant'
+      : 'must be "schema"',
+  );
+}

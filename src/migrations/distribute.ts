@@ -4,7 +4,7 @@ import type { Catalog } from "../schema/catalog.js";
 import { readCluster, refuseWorker, type Cluster } from "../schema/citus.js";
 import { query, type Queryable } from "../postgres/database.js";
 import { quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
-import { createFunctions, functionNames } from "../storing/distributed-functions.js";
+import { createFunctions, functionBodies } from "../storing/distributed-functions.js";
 import type { MigrateOptions, MigrationPlan, ResolvedHostTable } from "./options.js";
 import { run } from "./run.js";
 
@@ -77,17 +77,17 @@ export async function distribute(client: Queryable, plan: MigrationPlan): Promis
   for (const statement of createFunctions(plan)) await run(client, statement);
 }
 
-/** Whether the functions that write are those of this version of the library. */
-export async function hasFunctions(client: Queryable, plan: MigrationPlan): Promise<boolean> {
-  const { names } = plan;
-  const bodies = createFunctions(plan);
-  const found = await query<{ body: string }>(
+/** Creates the functions of a distributed schema again if they are those of another version of the library. */
+export async function ensureFunctions(client: Queryable, plan: MigrationPlan): Promise<void> {
+  const bodies = functionBodies(plan);
+  const found = await query(
     client,
     "migrate",
-    "SELECT p.prosrc AS body FROM pg_catalog.pg_proc p WHERE p.oid::regproc::text = ANY ($1::text[]) AND p.pronamespace = $2::regnamespace",
-    [Object.values(functionNames(names)), names.schema],
+    "SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = $1 AND p.prosrc = ANY ($2::text[])",
+    [plan.schema, bodies],
   );
-  return found.length === 3 && found.every(({ body }) => bodies.some((statement) => statement.includes(body)));
+  if (found.length === bodies.length) return;
+  for (const statement of createFunctions(plan)) await run(client, statement);
 }
 
 /** @throws {@link InvalidArgumentError} */

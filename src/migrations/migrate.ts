@@ -23,7 +23,7 @@ import { MAX_DIMENSIONS } from "../schema/vector-index.js";
 import { fillWords } from "../words/stored-words.js";
 import { installExtension, migrationTableStatement, recordStatement, schemaStatement } from "./bootstrap.js";
 import { applyChange, targetOptions, type StoredOptions } from "./change.js";
-import { checkCitus, checkCluster, distribute, undistribute } from "./distribute.js";
+import { checkCitus, checkCluster, distribute, ensureFunctions, undistribute } from "./distribute.js";
 import { ensureForeignKey, readHostIdType, readReferencedIdType } from "./host-table.js";
 import { migrations } from "./list.js";
 import {
@@ -190,8 +190,10 @@ async function migrateInOrder(
     await ensureWritableLexemes(client, plan.names);
     await ensureTextSearch(client, options, plan);
   }
-  if (cluster && (cluster.isDistributed ? isLocalChange : options.citus)) {
-    await distribute(client, { ...plan, textSearch: (await requireActiveProfile(client, schema)).textSearch });
+  if (cluster && (cluster.isDistributed || options.citus)) {
+    const { textSearch } = await requireActiveProfile(client, schema);
+    const give = cluster.isDistributed && !isLocalChange ? ensureFunctions : distribute;
+    await give(client, { ...plan, textSearch });
   }
   return { plan, applied: pending.map(({ version }) => version), repaired };
 }

@@ -143,12 +143,13 @@ async function build(
   const names = namesOf(layout);
   await liftTimeouts(client);
   await query(client, "set-parameters", CHECK_CONNECTION);
-  const set = "SELECT pg_catalog.set_config($1, $2, true)";
+  // Citus sends SET LOCAL to the node that builds, but not set_config. Both values are checked.
+  if (layout.citus) await query(client, "set-parameters", "SET LOCAL citus.propagate_set_commands = 'local'");
   if (maintenanceWorkMem !== undefined) {
-    await query(client, "set-parameters", set, ["maintenance_work_mem", maintenanceWorkMem]);
+    await query(client, "set-parameters", `SET LOCAL maintenance_work_mem = '${maintenanceWorkMem}'`);
   }
   if (parallelWorkers !== undefined) {
-    await query(client, "set-parameters", set, ["max_parallel_maintenance_workers", parallelWorkers.toString()]);
+    await query(client, "set-parameters", `SET LOCAL max_parallel_maintenance_workers = ${parallelWorkers}`);
   }
   await query(client, "build-vector-index", createVectorIndex(names, layout.profileId, definition));
   await query(

@@ -1,13 +1,13 @@
 /**
- * The functions that write to a schema on a Citus cluster. Citus runs a call on the node that has the schema, in one round trip and as one
+ * The functions of a schema on a Citus cluster, most of which write. Citus runs a call on the node that has the schema, in one round trip and as one
  * transaction; in a host's transaction it runs the body on the coordinator, statement by statement. A single statement does not
  * do: Citus plans no INSERT in a WITH.
  *
  * Each function handles one training. It returns its id if the fence admitted it, no row if not, and NULL if the index may not write.
  */
-import { dollarQuoted } from "../postgres/identifiers.js";
-import type { Layout, Names } from "../schema/layout.js";
-import { lexemesOf } from "../schema/lexemes.js";
+import { dollarQuoted, quoteLiteral } from "../postgres/identifiers.js";
+import { CHUNK_PREFIX, type Layout, type Names } from "../schema/layout.js";
+import { lexemesOf, statisticsFunction } from "../schema/lexemes.js";
 import { barrierOf, CLAIM_COLUMNS, isNewer, meets, unlessNewerIsStored, unlessNewerOrOutside } from "./fence-sql.js";
 
 /** What the functions are written for. */
@@ -15,15 +15,18 @@ export interface FunctionsPlan extends Pick<Layout, "idType" | "textSearch"> {
   names: Names;
 }
 
-/** A function: its name, with the schema, its parameters and its body. */
-interface WriteFunction {
+/** A function that is created on all nodes. */
+interface DistributedFunction {
+  /** With the schema. */
   name: string;
   /** Names and types. */
   parameters: readonly (readonly [name: string, type: string])[];
+  /** What it returns, and how it may be used. */
+  returns: string;
   body: string;
 }
 
-/** The names of the functions of a profile. */
+/** The names of the functions of a profile that write. */
 export function functionNames({ schema, profileId }: Pick<Names, "schema" | "profileId">): {
   store: string;
   touch: string;
@@ -39,18 +42,47 @@ export function functionNames({ schema, profileId }: Pick<Names, "schema" | "pro
  * @see https://docs.citusdata.com/en/stable/develop/api_udf.html#create-distributed-function
  */
 export function createFunctions(plan: FunctionsPlan): string[] {
-  return [storeFunction(plan), touchFunction(plan), removeFunction(plan)].flatMap(({ name, parameters, body }) => {
+  return functionsOf(plan).flatMap(({ name, parameters, returns, body }) => {
     const types = parameters.map(([, type]) => type).join(", ");
     return [
       `CREATE OR REPLACE FUNCTION ${name}(${parameters.map((parameter) => parameter.join(" ")).join(", ")})
-  RETURNS SETOF text LANGUAGE plpgsql AS ${dollarQuoted(body)}`,
-      `SELECT create_distributed_function('${quoted(`${name}(${types})`)}', colocate_with => '${quoted(plan.names.training)}')`,
+  RETURNS ${returns} LANGUAGE plpgsql AS ${dollarQuoted(body)}`,
+      `SELECT pg_catalog.create_distributed_function(${quoteLiteral(`${name}(${types})`)}, colocate_with => ${quoteLiteral(plan.names.training)})`,
     ];
   });
 }
 
-function quoted(text: string): string {
-  return text.replaceAll("'", "''");
+/** The bodies of the functions, as the catalogs have them. */
+export function functionBodies(plan: FunctionsPlan): string[] {
+  return functionsOf(plan).map(({ body }) => body);
+}
+
+function functionsOf(plan: FunctionsPlan): DistributedFunction[] {
+  const writing = [storeFunction(plan), touchFunction(plan), removeFunction(plan)].map((each) => ({
+    ...each,
+    returns: "SETOF text",
+  }));
+  return plan.textSearch === undefined ? writing : [...writing, lexemesFunction(plan.names)];
+}
+
+/** Reads the planner's statistics of the lexemes where they are; the table has the number of its shard there. */
+function lexemesFunction(names: Names): DistributedFunction {
+  return {
+    name: statisticsFunction(names),
+    parameters: [],
+    returns: "TABLE (lexeme text, frequency real) STABLE",
+    body: `BEGIN
+  RETURN QUERY SELECT known.lexeme, known.frequency FROM pg_catalog.pg_stats s
+    CROSS JOIN LATERAL unnest(s.most_common_elems::text::text[], s.most_common_elem_freqs) AS known (lexeme, frequency)
+  WHERE s.schemaname = ${quoteLiteral(plainName(names.schema))} AND s.tablename ~ '^${CHUNK_PREFIX}${names.profileId}(_[0-9]+)?$'
+    AND s.attname = 'lexemes';
+END`,
+  };
+}
+
+/** A quoted name as the catalogs have it. */
+function plainName(quoted: string): string {
+  return quoted.slice(1, -1).replaceAll('""', '"');
 }
 
 /** Columns of chunks with their arrays: ids, contents, metadata, hashes, and the words for the lexemes. */
@@ -67,7 +99,7 @@ function arraysOf(prefix: string): [name: string, type: string][] {
 }
 
 /** Replaces the stored version of a training. Its values are those of `storeStatement`. */
-function storeFunction(plan: FunctionsPlan): WriteFunction {
+function storeFunction(plan: FunctionsPlan): Omit<DistributedFunction, "returns"> {
   const { names, idType } = plan;
   const { training, indexed, chunk, vector } = names;
   return {
@@ -140,7 +172,7 @@ function insertChunks({ names, textSearch }: FunctionsPlan, vectors: string, pre
 }
 
 /** Records a call on a version that is stored already. */
-function touchFunction({ names, idType }: FunctionsPlan): WriteFunction {
+function touchFunction({ names, idType }: FunctionsPlan): Omit<DistributedFunction, "returns"> {
   return {
     name: functionNames(names).touch,
     parameters: [
@@ -166,7 +198,7 @@ END`,
  * Deletes a training: returns its id and, behind a colon, the number of its chunks, empty without a stored version. `p_metadata` is that of a
  * tombstone for an id that has no row.
  */
-function removeFunction({ names, idType }: FunctionsPlan): WriteFunction {
+function removeFunction({ names, idType }: FunctionsPlan): Omit<DistributedFunction, "returns"> {
   const { training, indexed, chunk, profile, profileId } = names;
   return {
     name: functionNames(names).remove,

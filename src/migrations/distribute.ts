@@ -5,6 +5,7 @@ import { readCluster, refuseWorker, type Cluster } from "../schema/citus.js";
 import { query, type Queryable } from "../postgres/database.js";
 import { quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
 import { createFunctions, functionBodies } from "../storing/distributed-functions.js";
+import { dropForeignKey, ensureForeignKey } from "./host-table.js";
 import type { MigrateOptions, MigrationPlan, ResolvedHostTable } from "./options.js";
 import { run } from "./run.js";
 
@@ -60,20 +61,31 @@ export async function requireReferenceTable(client: Queryable, host: ResolvedHos
   );
 }
 
-/** Takes the schema back to the coordinator, with all rows. {@link distribute} gives it away again. */
-export async function undistribute(client: Queryable, schema: string): Promise<void> {
-  await run(client, `SELECT pg_catalog.citus_schema_undistribute(${quoteLiteral(quoteIdentifier(schema, "schema"))})`);
+/**
+ * Takes the schema back to the coordinator, with all rows, and without the foreign key to the host's table: Citus allows few changes
+ * of tables that reference one on all nodes. {@link distribute} gives it away again.
+ *
+ * @returns the host's table
+ */
+export async function undistribute(client: Queryable, schema: string): Promise<ResolvedHostTable | undefined> {
+  const quoted = quoteIdentifier(schema, "schema");
+  const host = await dropForeignKey(client, { schema, training: `${quoted}.training` });
+  await run(client, `SELECT pg_catalog.citus_schema_undistribute(${quoteLiteral(quoted)})`);
+  return host;
 }
 
 /**
- * Gives the schema to one node, which Citus chooses, and creates the functions that write to it. The trigger that made lexemes for older versions of this library goes:
- * such versions cannot write to a distributed schema, and Citus has no triggers.
+ * Gives the schema to one node, which Citus chooses, creates the functions that write to it, and adds the foreign key to the host's
+ * table. The trigger that made lexemes for older versions of this library goes: such versions cannot write to a distributed schema.
  */
 export async function distribute(client: Queryable, plan: MigrationPlan): Promise<void> {
-  const { names } = plan;
-  await requireReferenceTable(client, plan.trainings);
+  const { names, schema } = plan;
+  const former = await dropForeignKey(client, { schema, training: names.training });
+  const trainings = plan.trainings ?? former;
+  await requireReferenceTable(client, trainings);
   await run(client, `DROP TRIGGER IF EXISTS store_lexemes ON ${names.chunk}`);
   await run(client, `SELECT pg_catalog.citus_schema_distribute(${quoteLiteral(names.schema)})`);
+  await ensureForeignKey(client, { ...plan, trainings });
   for (const statement of createFunctions(plan)) await run(client, statement);
 }
 

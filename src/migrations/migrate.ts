@@ -168,10 +168,14 @@ async function migrateInOrder(
   if (applied) refuseNewerSchema(schema, applied);
   // Citus allows few changes of distributed tables: for all others the schema comes back for a moment.
   const isLocalChange = cluster?.isDistributed === true && (await changesTables(client, catalog, options, applied));
-  if (isLocalChange) await undistribute(client, schema);
+  const formerHost = isLocalChange ? await undistribute(client, schema) : undefined;
   const repaired = await repair(client, schema, applied?.version ?? 0);
   if (repaired.length > 0) catalog = await readCatalog(client, schema);
-  const { plan, stored } = await planFor(client, catalog, options, applied?.version ?? 0);
+  const isForNode = cluster !== undefined && (cluster.isDistributed || options.citus !== undefined);
+  const planned = await planFor(client, catalog, options, applied?.version ?? 0);
+  const { stored } = planned;
+  // A table that references one on all nodes can hardly be changed: the foreign key is added when the schema is on its node.
+  const plan = isForNode ? { ...planned.plan, trainings: undefined } : planned.plan;
 
   if (!applied) {
     if (!catalog.schemaExists) await run(client, schemaStatement(plan.names));
@@ -190,10 +194,10 @@ async function migrateInOrder(
     await ensureWritableLexemes(client, plan.names);
     await ensureTextSearch(client, options, plan);
   }
-  if (cluster && (cluster.isDistributed || options.citus)) {
+  if (isForNode) {
     const { textSearch } = await requireActiveProfile(client, schema);
     const give = cluster.isDistributed && !isLocalChange ? ensureFunctions : distribute;
-    await give(client, { ...plan, textSearch });
+    await give(client, { ...plan, textSearch, trainings: planned.plan.trainings ?? formerHost });
   }
   return { plan, applied: pending.map(({ version }) => version), repaired };
 }

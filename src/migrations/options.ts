@@ -205,7 +205,8 @@ export function indexTypeOf(given: MigrateOptions["vectorIndex"]): VectorIndexTy
   return isObject(given) ? "vector" : given;
 }
 
-function resolveHostTable({ schema = "public", table, column = "id" }: HostTable): ResolvedHostTable {
+/** The names of a host's table. @throws {@link InvalidArgumentError} */
+export function resolveHostTable({ schema = "public", table, column = "id" }: HostTable): ResolvedHostTable {
   return {
     schema,
     table,

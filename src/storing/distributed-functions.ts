@@ -6,6 +6,7 @@
  * Each function handles one training. It returns its id if the fence admitted it, no row if not, and NULL if the index may not write.
  */
 import { dollarQuoted, quoteLiteral } from "../postgres/identifiers.js";
+import { storageBody, storageFunction } from "../schema/citus.js";
 import { CHUNK_PREFIX, type Layout, type Names } from "../schema/layout.js";
 import { lexemesOf, statisticsFunction } from "../schema/lexemes.js";
 import { barrierOf, CLAIM_COLUMNS, isNewer, meets, unlessNewerIsStored, unlessNewerOrOutside } from "./fence-sql.js";
@@ -62,7 +63,8 @@ function functionsOf(plan: FunctionsPlan): DistributedFunction[] {
     ...each,
     returns: "SETOF text",
   }));
-  return plan.textSearch === undefined ? writing : [...writing, lexemesFunction(plan.names)];
+  const reading = { name: storageFunction(plan.names), parameters: [], returns: "json", body: storageBody(plan.names) };
+  return [...writing, reading, ...(plan.textSearch === undefined ? [] : [lexemesFunction(plan.names)])];
 }
 
 /** Reads the planner's statistics of the lexemes where they are; the table has the number of its shard there. */

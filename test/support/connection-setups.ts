@@ -32,7 +32,7 @@ export const CONNECTION_SETUPS = {
   },
   "integration-citus": {
     name: "Citus cluster, with schemas on its workers",
-    open: (url: string) => Promise.resolve(direct(url)),
+    open: (url: string) => Promise.resolve(direct(withTriggers(url))),
   },
 } as const;
 
@@ -57,6 +57,13 @@ export async function freePort(): Promise<number> {
 
 function direct(url: string): ConnectionSetup {
   return { ownerUrl: url, url, close: () => Promise.resolve() };
+}
+
+/** Tests stop and fail statements by triggers, which Citus has only if asked. */
+function withTriggers(given: string): string {
+  const url = new URL(given);
+  url.searchParams.set("options", "-c citus.enable_unsafe_triggers=on");
+  return url.href;
 }
 
 async function asLimitedRole(url: string): Promise<ConnectionSetup> {

@@ -16,6 +16,7 @@ const alias = [
   { find: "langchain-training-index/testing", replacement: source("embedding/hashing.ts") },
   { find: "langchain-training-index/http", replacement: source("http/handler.ts") },
   { find: "langchain-training-index/telemetry", replacement: source("telemetry/instrument.ts") },
+  { find: /^@electric-sql\/pglite$/, replacement: fileURLToPath(new URL("test/support/pglite.ts", import.meta.url)) },
 ];
 
 /** The files that are run once more behind PgBouncer as a limited role: those whose outcome a session or a right can change. */
@@ -25,12 +26,12 @@ const SENSITIVE = [
   "test/postgres/named-statements.int.test.ts",
   "test/writing/bulk-load.int.test.ts",
   "test/inspecting/connection-setups.int.test.ts",
-  "test/searching/{search,text-search,training-search}.int.test.ts",
+  "test/searching/search.int.test.ts", // test/contract/c10-reads searches in each mode and strategy
   "test/langchain/vector-store.int.test.ts",
 ];
 /** Of those, what no connection setup changes: arguments, texts, and settings that the test makes itself. */
 const INSENSITIVE = [
-  "test/contract/{c06-*,c07-*,c11-arguments,c13-*,restart}.int.test.ts",
+  "test/contract/{c06-*,c07-*,c10-no-leak-no-injection,c11-arguments,c13-*,restart}.int.test.ts",
   "test/migrations/settings.int.test.ts",
 ];
 

@@ -72,7 +72,9 @@ async function measure(bench: BenchServer): Promise<void> {
     const stopped = new AbortController();
     const load = Promise.all([write(index, longest, stopped.signal), search(index, longest, stopped.signal)]);
     let open: Promise<void> | undefined;
+    let builtAt: number | undefined;
     const onProgress = ({ phase }: SwitchProgress): void => {
+      if (phase !== "building") builtAt ??= performance.now();
       if (phase === "checking" && seconds > 0) open ??= holdTransaction(pool, index, seconds);
     };
     const started = performance.now();
@@ -84,13 +86,19 @@ async function measure(bench: BenchServer): Promise<void> {
     rows.push([
       name,
       tookSeconds.toFixed(1),
+      (((builtAt ?? started) - started) / 1000).toFixed(1),
       longest.write.toFixed(0),
       longest.search.toFixed(0),
       flip?.attempts ?? "",
     ]);
   }
   console.log(`${count} trainings, one writer and one searcher`);
-  console.log(table(["switch", "seconds", "longest write, ms", "longest search, ms", "attempts of the flip"], rows));
+  console.log(
+    table(
+      ["switch", "seconds", "building, seconds", "longest write, ms", "longest search, ms", "attempts of the flip"],
+      rows,
+    ),
+  );
 }
 
 /** A transaction of the host's that writes a training, and stays open. */

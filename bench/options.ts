@@ -35,7 +35,8 @@ const USAGE = `npm run bench -- [chart]
   --all-at-every-size     slow contenders at all sizes, not only at the first: takes hours
   --parts ${PARTS.join(",")}
   --output bench          the folder of results.json and chart.svg
-chart only draws chart.svg again from results.json.`;
+chart only draws chart.svg again from results.json.
+With --index halfvec,bit one large index of this library is measured instead: npm run bench -- --index bit --help`;
 
 /** Reads the command line; prints the usage and ends the process if it is invalid. */
 export function readOptions(): BenchOptions {

@@ -4,6 +4,7 @@
  *   npm run bench                 everything, about 20 minutes; `npm run bench -- --help` for less
  *   npm run bench -- chart        draws chart.svg again from results.json
  *   npm ci --prefix bench         installs the optional contenders and the chart's packages
+ *   npm run bench -- --index halfvec,bit --chunks 1000000      one large index of this library instead
  *
  * On the server of `DATABASE_URL`, else in a container. All have pools of the same size, the same HNSW parameters where
  * they let them be chosen, statistics gathered after their loads, questions that are not timed before those that are,
@@ -16,6 +17,8 @@ import { drawChart } from "./chart.js";
 import { ChunkSource, clustersFor, DIMENSIONS } from "./data.js";
 import { SEEDED } from "./figures.js";
 import { measureImports } from "./imports.js";
+import { isLargeRun, readLargeOptions } from "./large/large-options.js";
+import { measureLarge } from "./large/large-run.js";
 import { describeMachine, describePackages } from "./machine.js";
 import { measureStream, MemoryLog } from "./memory.js";
 import { readOptions, type BenchOptions, type Part } from "./options.js";
@@ -30,12 +33,16 @@ import { checkThresholds } from "./thresholds.js";
 /** Parts that need the seeded data. */
 const SEEDED_PARTS: readonly Part[] = ["searches", "throughput", "writes", "edits"];
 
-const options = readOptions();
 loadEnvFile();
-if (!options.chartOnly) await measureAll();
-await drawChart(options.output);
+if (isLargeRun(process.argv)) {
+  await measureLarge(readLargeOptions());
+} else {
+  const options = readOptions();
+  if (!options.chartOnly) await measureAll(options);
+  await drawChart(options.output);
+}
 
-async function measureAll(): Promise<void> {
+async function measureAll(options: BenchOptions): Promise<void> {
   await mkdir(options.output, { recursive: true }); // fails now rather than at the end of the run
   const server = await BenchServer.start();
   try {
@@ -54,7 +61,7 @@ async function measureAll(): Promise<void> {
 }
 
 async function measureParts(bench: Bench): Promise<void> {
-  const { server, memory, results, progress } = bench;
+  const { server, options, memory, results, progress } = bench;
   memory.note("started");
   if (options.parts.has("stream")) {
     progress(`streaming ${options.streamMegabytes} MB through upsertTrainings`);
@@ -81,6 +88,7 @@ async function measureParts(bench: Bench): Promise<void> {
 }
 
 async function measureSeededData(bench: Bench): Promise<void> {
+  const { options } = bench;
   for (const [index, count] of options.chunkCounts.entries()) {
     const source = new ChunkSource(options.clusters ?? clustersFor(count));
     const queries = source.takeQueries(options.queries);

@@ -17,6 +17,13 @@ const SETTINGS = { shared_buffers: "4GB", maintenance_work_mem: "800MB", max_wal
 /** Settings of a session by name. */
 export type SessionSettings = Record<string, string>;
 
+/** What a container gets, if one is started. */
+export interface ServerMemory {
+  settings?: SessionSettings;
+  /** Of `/dev/shm`, where the graph of a parallel build is. */
+  sharedMemoryBytes?: number;
+}
+
 /** The server that all contenders share: that of `DATABASE_URL`, else a container. */
 export class BenchServer {
   readonly connectionString: string;
@@ -34,15 +41,30 @@ export class BenchServer {
     this.pool = this.#newPool({});
   }
 
-  /** Starts a container if `DATABASE_URL` is not set. */
-  static async start(): Promise<BenchServer> {
+  /**
+   * Starts a container if `DATABASE_URL` is not set.
+   *
+   * @param memory - of the container: settings of Postgres that differ, and the size of `/dev/shm`
+   */
+  static async start({
+    settings = {},
+    sharedMemoryBytes = SHARED_MEMORY_BYTES,
+  }: ServerMemory = {}): Promise<BenchServer> {
     const { databaseUrl } = configFromEnv(process.env);
-    const server = databaseUrl === undefined ? await startContainer() : { url: databaseUrl };
+    const server =
+      databaseUrl === undefined
+        ? await startContainer({ ...SETTINGS, ...settings }, sharedMemoryBytes)
+        : { url: databaseUrl };
     const description = server.stop ? `container of ${IMAGE}` : "the server of DATABASE_URL";
     const started = new BenchServer(server.url, description, server.stop);
     await started.pool.query("CREATE EXTENSION IF NOT EXISTS vector");
     if (server.stop) await started.pool.query("CREATE EXTENSION IF NOT EXISTS pg_prewarm");
     return started;
+  }
+
+  /** Whether the server is a container of this run, which ends with it. */
+  get isContainer(): boolean {
+    return this.#stopContainer !== undefined;
   }
 
   /** Opens another pool of the same size, whose sessions have these settings. */
@@ -155,10 +177,13 @@ export class BenchServer {
   }
 }
 
-async function startContainer(): Promise<{ url: string; stop?: () => Promise<unknown> }> {
-  const settings = Object.entries(SETTINGS).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+async function startContainer(
+  chosen: SessionSettings,
+  sharedMemoryBytes: number,
+): Promise<{ url: string; stop?: () => Promise<unknown> }> {
+  const settings = Object.entries(chosen).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
   const container = await postgresContainer(IMAGE)
-    .withSharedMemorySize(SHARED_MEMORY_BYTES) // used by parallel index builds
+    .withSharedMemorySize(sharedMemoryBytes) // used by parallel index builds
     .withCommand(["postgres", ...settings])
     .start();
   return { url: container.getConnectionUri(), stop: () => container.stop() };

@@ -165,6 +165,6 @@ export type {
   VectorScores,
 } from "./hit-types.js";
 export { TrainingTranslator } from "./langchain/training-translator.js";
-export type { AddOptions } from "./langchain/vector-store-names.js";
+export type { AddOptions, AddVectorsOptions } from "./langchain/vector-store-names.js";
 export { TrainingVectorStore, type VectorStoreSelection } from "./langchain/vector-store.js";
 export { portugueseSynonyms, type Synonyms } from "./words/synonyms.js";

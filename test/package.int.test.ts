@@ -12,6 +12,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { describePackedProgram } from "./cli/packed-program.js";
+import { buildIfOutdated } from "./support/build.js";
 import { codeBlocks } from "./support/markdown-program.js";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
@@ -76,7 +77,7 @@ const installed = (...path: string[]): string => join(projectOf("module"), "node
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), `${NAME}-`));
-  await run("npm", ["run", "build", "--silent"], ROOT);
+  await buildIfOutdated(ROOT);
   const packed = await run("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", folder], ROOT);
   const [pack] = JSON.parse(packed) as { filename: string; files: { path: string }[] }[];
   if (!pack) throw new Error(`npm pack made nothing: ${packed}`);
@@ -370,7 +371,7 @@ export async function search(pool: pg.Pool): Promise<ChunkHit[]> {
   ])(
     "are right for a strict compiler that resolves modules as %s does: %s",
     async (_name, compiler, kind, moduleResolution, module) => {
-      expect(await compile(compiler, kind, consumer, { moduleResolution, module })).toEqual([]);
+      expect(await compile(compiler, kind, { "consumer.ts": consumer }, { moduleResolution, module })).toEqual([]);
     },
     COMPILER_TIMEOUT,
   );
@@ -421,7 +422,7 @@ export const pool: pg.Pool = embeddedPool();
 export const index: Promise<TrainingIndex> = TrainingIndex.initialize(new HashingEmbeddings(), { pool });
 `;
       const settings = { moduleResolution: "nodenext", module: "nodenext" };
-      expect(await compile("typescript-7", "module", consumer, settings)).toEqual([]);
+      expect(await compile("typescript-7", "module", { "consumer.ts": consumer }, settings)).toEqual([]);
     },
     COMPILER_TIMEOUT,
   );
@@ -437,23 +438,20 @@ const STRICTEST = {
   verbatimModuleSyntax: true,
 };
 
-describe.each(["README.md", "README.pt-BR.md"])("the code of %s", (readme) => {
-  const codeOf = async (): Promise<string> => (await codeBlocks(join(ROOT, readme), "ts")).join("\n");
-
+describe("the code of the READMEs", () => {
   it(
-    "is right for the strictest compiler, which also checks our declarations",
+    "is right for the strictest compiler, which also checks our declarations; a wrong line is found",
     async () => {
-      expect(await compile("typescript-7", "module", await codeOf(), STRICTEST)).toEqual([]);
-    },
-    COMPILER_TIMEOUT,
-  );
-
-  it(
-    "is compiled: a wrong line is found",
-    async () => {
-      const wrong = `${await codeOf()}\nconst first: string = (await index.similar("frete"))[0].content;\n`;
-      expect(await compile("typescript-7", "module", wrong, STRICTEST)).toEqual([
-        expect.stringContaining("Object is possibly 'undefined'"),
+      const wrong = 'const first: string = (await index.similar("frete"))[0].content;';
+      const programs = await Promise.all(
+        ["README.md", "README.pt-BR.md"].map(async (page) => (await codeBlocks(join(ROOT, page), "ts")).join("\n")),
+      );
+      for (const code of programs) expect(code).toContain("TrainingIndex.initialize");
+      const [english = "", portuguese = ""] = programs;
+      const files = { "english.ts": `${english}\n${wrong}\n`, "portuguese.ts": `${portuguese}\n${wrong}\n` };
+      expect(await compile("typescript-7", "module", files, STRICTEST)).toEqual([
+        expect.stringMatching(/^english\.ts.*Object is possibly 'undefined'/),
+        expect.stringMatching(/^portuguese\.ts.*Object is possibly 'undefined'/),
       ]);
     },
     COMPILER_TIMEOUT,
@@ -510,15 +508,15 @@ const print = (value) => console.log(JSON.stringify(value));
 /** The package of a version of TypeScript: 5.9, and 7, which takes a fifth of the time. */
 type Compiler = "typescript" | "typescript-7";
 
-/** The errors that the compiler finds in a file of a project, and in our declarations; not those of others. */
+/** The errors that the compiler finds in files of a project, and in our declarations; not those of others. */
 async function compile(
   compiler: Compiler,
   kind: Kind,
-  text: string,
+  files: Readonly<Record<string, string>>,
   options: Record<string, string | boolean>,
 ): Promise<string[]> {
   const project = projectOf(kind);
-  await writeFile(join(project, "consumer.ts"), text);
+  for (const [name, text] of Object.entries(files)) await writeFile(join(project, name), text);
   await writeJson(join(project, "tsconfig.json"), {
     compilerOptions: {
       ...options,
@@ -529,7 +527,7 @@ async function compile(
       noEmit: true,
       skipLibCheck: false,
     },
-    files: ["consumer.ts"],
+    files: Object.keys(files),
   });
   const tsc = createRequire(import.meta.url)
     .resolve(`${compiler}/package.json`)

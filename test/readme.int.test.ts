@@ -30,7 +30,8 @@ async function expectReadmeOutput(readme: string, output: string): Promise<void>
 
 describe.each(READMES)("the code of %s", (readme) => {
   it("runs on the embedded database", { timeout: 90_000 }, async () => {
-    const database = await PGlite.create({ extensions: { vector } });
+    const database = new PGlite({ extensions: { vector } });
+    await database.waitReady;
     const server = new PGLiteSocketServer({ db: database, port: 0, host: "127.0.0.1" });
     await server.start();
     onTestFinished(async () => {

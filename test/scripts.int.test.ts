@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -183,28 +184,20 @@ describe("npm run eval", () => {
     expect(output).toMatch(/│ 2 +│ 3 +│ 3 +│ 1 +│ \d+\.\d +│/);
   });
 
-  it.each([
-    [[], "usage: npm run eval -- SET"],
-    [["/nowhere"], "There is no file or folder /nowhere"],
-    [["docs"], "There is no file docs/queries.jsonl"],
-    [["package.json"], "package.json is not in the format of SQuAD"],
-  ])("explains what a question set is, for the arguments %j", { timeout: MINUTE }, async (args, problem) => {
-    const failure = await npm(["run", "eval", "--", ...args]).catch((error: unknown) => error);
+  it("explains on stderr what cannot be used, and what a question set is", { timeout: MINUTE }, async () => {
+    const failure = await npm(["run", "eval", "--", "package.json"]).catch((error: unknown) => error);
     expect(failure).toMatchObject({ code: 2 });
     const { stderr } = failure as { stderr: string };
-    expect(stderr).toContain(problem);
+    expect(stderr).toContain("package.json is not in the format of SQuAD");
     expect(stderr).toContain("https://github.com/liafacom/faquad");
     expect(stderr).toContain('{"id": "q1", "text": "How much is shipping?"');
   });
 
-  it.each([
-    ["--models", "gpt", "There is no model gpt"],
-    ["--modes", "fuzzy", '--modes does not take "fuzzy"'],
-  ])("explains the values of %s", { timeout: MINUTE }, async (option, value, problem) => {
-    const failure = await npm(["run", "eval", "--", await questionSet(), option, value]).catch(
+  it("says which model there is not", { timeout: MINUTE }, async () => {
+    const failure = await npm(["run", "eval", "--", await questionSet(), "--models", "gpt"]).catch(
       (error: unknown) => error,
     );
-    expect(failure).toMatchObject({ code: 2, stderr: expect.stringContaining(problem) as unknown });
+    expect(failure).toMatchObject({ code: 2, stderr: expect.stringContaining("There is no model gpt") as unknown });
   });
 });
 
@@ -275,6 +268,28 @@ describeOnServer("npm run bench", () => {
       expect(output).toMatch(new RegExp(`│ ${row} +│ +\\d+\\.\\d+ +│ +\\d+\\.\\d+ +│ 5 `));
     }
     expect(await readFile(`${folder}/results.json`, "utf8")).toContain('"searches"');
+  });
+});
+
+describeOnServer("npm run bench -- --index", () => {
+  it("measures a large index, and continues from what is there", { timeout: 4 * MINUTE }, async () => {
+    const folder = await mkdtemp("/tmp/training-index-bench-");
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const env = { DATABASE_URL: requireServerUrl() };
+    const schema = `bench_${randomBytes(4).toString("hex")}`;
+    const sizes = ["--chunks", "400", "--clusters", "8", "--queries", "10", "--questions", "5", "--schema", schema];
+    const options = ["--index", "halfvec,bit", ...sizes, "--ef-search", "40,100", "--output", folder];
+    const first = await npm(["run", "bench", "--", ...options, "--parts", "searches", "--keep"], env);
+    for (const type of ["halfvec", "bit"])
+      expect(first).toMatch(new RegExp(`\\| ${type} \\| 100 \\| [01]\\.\\d{3} \\| \\d`));
+    expect(first).not.toContain("a new training of one chunk");
+
+    const second = await npm(["run", "bench", "--", ...options, "--parts", "searches,words,writes,vacuum"], env);
+    const loadOf = (output: string): unknown => /\| halfvec \| \d+ s .*minutes/.exec(output)?.[0];
+    expect(loadOf(first)).toBeDefined();
+    expect(loadOf(second)).toBe(loadOf(first)); // it was not loaded again
+    for (const row of ["bit | hybrid", "bit | a new training of one chunk"]) expect(second).toContain(`| ${row} |`);
+    expect(await readFile(`${folder}/large-400.md`, "utf8")).toContain("VACUUM takes");
   });
 });
 

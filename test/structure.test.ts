@@ -156,6 +156,7 @@ const SURROUNDINGS = ["bench", "eval", "examples", "matrix", "scripts", "test", 
 const TESTS_OF: Readonly<Record<string, readonly string[]>> = {
   examples: ["test/recipes/", "test/console/"],
   eval: ["test/eval/"],
+  scripts: ["test/mutations.test.ts"],
 };
 
 /** The imports that lead from one of {@link SURROUNDINGS} to another, except those that are allowed. */

@@ -83,7 +83,8 @@ describe("a run of the tests", () => {
   });
 
   it("fails for a TEST_DATABASE_URL without pgvector", TIMEOUT, async () => {
-    const database = await PGlite.create();
+    const database = new PGlite();
+    await database.waitReady;
     const server = new PGLiteSocketServer({ db: database, port: 0, host: "127.0.0.1" });
     await server.start();
     onTestFinished(async () => {

@@ -15,6 +15,12 @@ import { embedderOf } from "./session/embedders.js";
 import { printJson, printLine, printNote, printTable, type Terminal } from "./session/terminal.js";
 
 const FLAGS = ["status", "back", "retire"] as const;
+/** What only a switch to a new model takes. */
+const MODEL_OPTIONS = ["model", "embedder", "dimensions"] as const;
+/** What only a switch takes: `--retire --dry-run` must not drop anything. */
+const BUILD_OPTIONS = ["dry-run", "concurrency", "max-texts-per-minute", "sample", "min-overlap"] as const;
+
+const NUMBERS = ["dimensions", "concurrency", "max-texts-per-minute", "sample"] as const;
 
 /** Switches the embedding model, and shows and ends what a switch leaves. */
 export const switchCommand: Command = {
@@ -57,19 +63,30 @@ export const switchCommand: Command = {
   run: async (args, terminal) => {
     const flags = FLAGS.filter((flag) => args.flag(flag));
     if (flags.length > 1) throw new UsageError(`--${flags.join(" and --")} cannot be combined`);
-    const isNew = flags.length === 0;
+    const [flag] = flags;
+    const foreign = flag === undefined ? [] : flag === "back" ? MODEL_OPTIONS : [...MODEL_OPTIONS, ...BUILD_OPTIONS];
+    const given = foreign.find((name) => args.flag(name) || args.text(name) !== undefined);
+    if (given !== undefined) throw new UsageError(`--${flag} and --${given} cannot be combined`);
+    checkOverlap(args);
+    for (const name of NUMBERS) args.number(name);
+    const isNew = flag === undefined;
     const embeds = args.text("model") !== undefined || args.text("embedder") !== undefined;
     if (isNew && !embeds)
       throw new UsageError("--model is missing: name the new model, or use --status, --back or --retire");
-    const isSwitch = isNew || flags[0] === "back";
+    const isSwitch = isNew || flag === "back";
     return withIndex(args, terminal, { embeds: isSwitch ? "recorded" : false }, (opened) => {
-      if (flags[0] === "status") return showOther(args, terminal, opened);
-      return flags[0] === "retire"
-        ? dropOther(args, terminal, opened)
-        : switchTo(args, terminal, opened, flags[0] === "back");
+      if (flag === "status") return showOther(args, terminal, opened);
+      return flag === "retire" ? dropOther(args, terminal, opened) : switchTo(args, terminal, opened, flag === "back");
     });
   },
 };
+
+/** @throws {@link UsageError} */
+function checkOverlap(args: Arguments): number {
+  const least = args.number("min-overlap") ?? 0;
+  if (least >= 0 && least <= 1) return least;
+  throw new UsageError(`--min-overlap must be from 0 to 1, not ${least}`);
+}
 
 async function switchTo(
   args: Arguments,
@@ -82,7 +99,7 @@ async function switchTo(
   const dimensions = other?.dimensions ?? args.number("dimensions");
   const given = { dimensions: dimensions ?? schema.dimensions, recorded: undefined };
   const model = await embedderOf(args, terminal, given, other?.name);
-  const least = args.number("min-overlap") ?? 0;
+  const least = checkOverlap(args);
   const result = await index.switchModel(model, {
     dimensions,
     dryRun: args.flag("dry-run"),

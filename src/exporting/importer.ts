@@ -1,7 +1,7 @@
 import { runHostCode } from "../calls/host-code.js";
 import { readSource } from "../calls/source.js";
 import { withTimeLimit } from "../calls/time-limit.js";
-import { SchemaError } from "../errors.js";
+import { orAbort, SchemaError } from "../errors.js";
 import type { Scope } from "../filtering/scope.js";
 import type { VectorIndexMethod } from "../schema/vector-index-method.js";
 import type { KnownSchema } from "../schema/known-schema.js";
@@ -44,6 +44,7 @@ export class Importer {
     checkImport(source, options);
     const { overwrite = false, bulk = false, onProgress } = options;
     return withTimeLimit(options, async (signal) => {
+      await orAbort(() => this.#parts.knownSchema.look(), signal); // the model may have been switched
       const ticket = await takeRunTicket(this.#parts, signal);
       const planned = currentModel(this.#parts);
       const order = { ticket, keepsStored: !overwrite, planned };

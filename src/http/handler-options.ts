@@ -37,7 +37,7 @@ export interface SimilarityHandlerOptions {
    * `modes` and `strategies`. `k` is the default of requests without one (else 5, or `maxK` if that is smaller). `mode` and
    * `strategy` allow only that one, and replace `modes` and `strategies`.
    */
-  search?: Omit<AnySearchOptions, "signal" | "client" | "consistency"> | undefined;
+  search?: Omit<AnySearchOptions, "signal" | "client" | "consistency" | "model"> | undefined;
   /**
    * Options of one request, such as the filter of its tenant: called after `authorize` and before the body is read. They narrow
    * `search`: filters are ANDed, the stricter threshold applies, and bounds get smaller. The request can only narrow them further.
@@ -84,7 +84,7 @@ const HANDLER_OPTIONS = namesOfProperties<SimilarityHandlerOptions>({
   timeoutMs: true,
 });
 /** Without the options that belong to a single request. */
-const HANDLER_SEARCH = SEARCH_OPTIONS.filter((name) => !["signal", "client", "consistency"].includes(name));
+const HANDLER_SEARCH = SEARCH_OPTIONS.filter((name) => !["signal", "client", "consistency", "model"].includes(name));
 
 /** The options of a handler, checked, with every default filled in. */
 export interface HandlerSettings extends RequestLimits {

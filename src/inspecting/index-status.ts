@@ -38,7 +38,7 @@ export interface OtherModelStatus {
   state: "building" | "retired";
   /** Trainings that are not built with it, or were written since. */
   behind: number;
-  /** When its first switch began. */
+  /** When the switch to it began; of one that was in use before, the last switch. */
   createdAt: Date;
 }
 

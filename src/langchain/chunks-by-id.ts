@@ -1,9 +1,9 @@
 import { InvalidArgumentError } from "../errors.js";
 import type { Metadata } from "../types.js";
-import { query, type Queryable } from "../postgres/database.js";
 import type { Condition } from "../filtering/condition.js";
 import type { Layout } from "../schema/layout.js";
 import { VisibleChunks } from "../search-sql/visible-chunks.js";
+import type { CurrentStatements } from "../searching/current-statements.js";
 
 /** A chunk without its position and offsets. */
 export interface ChunkById {
@@ -14,16 +14,16 @@ export interface ChunkById {
 
 /** The chunks with these ids, in the order of the ids; unknown ids are left out. */
 export async function readById(
-  database: Queryable,
+  statements: CurrentStatements,
   layout: Layout,
   ids: readonly string[],
   filter: Condition | undefined,
 ): Promise<ChunkById[]> {
-  const rows = await query<{ id: string; content: string; metadata: string }>(
-    database,
+  const rows = await statements.query<{ id: string; content: string; metadata: string }>(
     "read-chunks-by-id",
     readChunksById(visibleChunks(layout, filter)),
     [ids, ...(filter?.values ?? [])],
+    { keepsPlan: false },
   );
   const byId = new Map(
     rows.map(({ id, content, metadata }) => [id, { id, content, metadata: JSON.parse(metadata) as Metadata }]),
@@ -33,16 +33,16 @@ export async function readById(
 
 /** @throws {@link InvalidArgumentError} if an id is that of a chunk, but not of a training */
 export async function refuseChunkIds(
-  database: Queryable,
+  statements: CurrentStatements,
   layout: Layout,
   ids: readonly string[],
   filter: Condition | undefined,
 ): Promise<void> {
-  const rows = await query<{ id: string }>(
-    database,
+  const rows = await statements.query<{ id: string }>(
     "read-chunks-by-id",
     findPartOfTraining(visibleChunks(layout, filter)),
     [ids, ...(filter?.values ?? [])],
+    { keepsPlan: false },
   );
   const [part] = rows;
   if (!part) return;

@@ -3,6 +3,7 @@ import type { NormalizedTraining } from "../chunking/training-input.js";
 import type { IndexFilter } from "../filtering/index-filter.js";
 import type { Models } from "../models/models.js";
 import type { BoundedPool } from "../postgres/bounded-database.js";
+import type { NamedStatements } from "../postgres/named-statements.js";
 import type { KnownSchema } from "../schema/known-schema.js";
 import type { Layout } from "../schema/layout.js";
 import type { Searcher } from "../searching/searcher.js";
@@ -15,6 +16,7 @@ import { TrainingVectorStore } from "./vector-store.js";
 interface StoreParts {
   models: Models;
   pool: BoundedPool;
+  statements: NamedStatements;
   layout: Layout;
   knownSchema: KnownSchema;
   filter: IndexFilter;
@@ -24,7 +26,7 @@ interface StoreParts {
 
 /** The vector store of an index. */
 export function openVectorStore(
-  { models, pool, layout, knownSchema, filter, indexer, searcher }: StoreParts,
+  { models, pool, statements, layout, knownSchema, filter, indexer, searcher }: StoreParts,
   normalize: (training: Training, option: string) => NormalizedTraining,
   deleteTrainings: (selection: TrainingSelection) => Promise<unknown>,
 ): TrainingVectorStore {
@@ -33,7 +35,7 @@ export function openVectorStore(
     pool.host,
     layout,
     vectorStoreOperations({
-      ...{ pool, knownSchema, models, indexer, searcher, normalize, deleteTrainings },
+      ...{ statements, knownSchema, models, indexer, searcher, normalize, deleteTrainings },
       filter: filter.condition,
     }),
   );

@@ -7,14 +7,22 @@ import type {
 import { checkNames, namesOfProperties } from "../calls/checks.js";
 import type { Filter } from "../types.js";
 
-/** Options of `addDocuments` and `addVectors`. */
+/** Options of `addDocuments`. */
 export interface AddOptions {
   /** One per document. */
   ids?: string[];
 }
 
-/** The option names of `addDocuments` and `addVectors`. */
+/** Options of `addVectors`. */
+export interface AddVectorsOptions extends AddOptions {
+  /** The name of the model that made the vectors. Needed if the index was opened with several models. */
+  model?: string | undefined;
+}
+
+/** The option names of `addDocuments`. */
 export const ADD_OPTIONS = namesOfProperties<AddOptions>({ ids: true });
+/** The option names of `addVectors`. */
+export const ADD_VECTORS_OPTIONS = namesOfProperties<AddVectorsOptions>({ ids: true, model: true });
 /** The option names of `maxMarginalRelevanceSearch`. */
 export const MMR_OPTIONS = namesOfProperties<MaxMarginalRelevanceSearchOptions<Filter>>({
   k: true,

@@ -4,10 +4,11 @@ import { InvalidArgumentError } from "../errors.js";
 import type { Indexer } from "../writing/indexer.js";
 import { checkGivenVector } from "../searching/query.js";
 import type { Searcher } from "../searching/searcher.js";
-import type { DatabasePool } from "../postgres/database.js";
+import { readCurrent } from "../searching/current-statements.js";
+import type { NamedStatements } from "../postgres/named-statements.js";
 import type { Condition } from "../filtering/condition.js";
 import { readById, refuseChunkIds } from "./chunks-by-id.js";
-import { unknownModel, type Models } from "../models/models.js";
+import type { Models } from "../models/models.js";
 import type { KnownSchema } from "../schema/known-schema.js";
 import { encodeChunkId, encodeTrainingId, encodeTrainingIds } from "../schema/training-id.js";
 import type { NormalizedTraining } from "../chunking/training-input.js";
@@ -17,7 +18,7 @@ import type { VectorStoreOperations } from "./vector-store.js";
 
 /** Dependencies of {@link vectorStoreOperations}. */
 export interface VectorStoreParts {
-  pool: DatabasePool;
+  statements: NamedStatements;
   knownSchema: KnownSchema;
   models: Models;
   /** The filter of the index. */
@@ -28,16 +29,16 @@ export interface VectorStoreParts {
   deleteTrainings: (selection: TrainingSelection) => Promise<unknown>;
 }
 
-/** These operations do not depend on the table's size, so a schema known from before it grew will do. */
-const WRITES = { writes: true };
-
 /** The operations of the index that a vector store uses. */
 export function vectorStoreOperations(parts: VectorStoreParts): VectorStoreOperations {
-  const { pool, knownSchema, models, filter, indexer, searcher } = parts;
+  const { knownSchema, models, filter, indexer, searcher } = parts;
   return {
-    upsert: async (trainings, vectors) => {
-      if (vectors && models.areSeveral) throw unknownModel("vectors");
-      const { dimensions } = models.of(knownSchema.latest).profile;
+    upsert: async (trainings, given) => {
+      const { vectors } = given ?? {};
+      const schema = { latest: knownSchema.latest, look: () => knownSchema.look() };
+      const maker =
+        given && (await models.requireMaker({ vector: vectors?.[0], named: given.named, option: "vectors" }, schema));
+      const { dimensions } = (maker ?? models.of(knownSchema.latest)).profile;
       // Check all before storing the first.
       const normalized = trainings.map((training, index) => {
         const document = `documents[${index}]`;
@@ -47,14 +48,14 @@ export function vectorStoreOperations(parts: VectorStoreParts): VectorStoreOpera
         return { ...checked, sources: checked.sources.map((source) => ({ ...source, vector })) };
       });
       const results: UpsertResult[] = [];
-      const store: StoreBatch<NormalizedTraining> = (batch, signal) => indexer.upsert(batch, { signal });
+      const store: StoreBatch<NormalizedTraining> = (batch, signal) => indexer.upsert(batch, { signal, maker });
       for await (const result of upsertAll(store, normalized)) results.push(result as UpsertResult);
       return results;
     },
     delete: async (selection) => {
       if (selection.ids !== undefined) {
         const ids = encodeTrainingIds(selection.ids, knownSchema.layout.idType);
-        await knownSchema.follow(() => refuseChunkIds(pool, knownSchema.layout, ids, filter), WRITES);
+        await readCurrent(parts, {}, (statements, { layout }) => refuseChunkIds(statements, layout, ids, filter));
       }
       await parts.deleteTrainings(selection);
     },
@@ -72,7 +73,7 @@ export function vectorStoreOperations(parts: VectorStoreParts): VectorStoreOpera
       checkList("ids", ids);
       const { idType } = knownSchema.layout;
       const encoded = Array.from(ids, (id, index) => encodeChunkId(id, idType, `ids[${index}]`));
-      return knownSchema.follow(() => readById(pool, knownSchema.layout, encoded, filter), WRITES);
+      return readCurrent(parts, {}, (statements, { layout }) => readById(statements, layout, encoded, filter));
     },
   };
 }

@@ -17,7 +17,14 @@ import { chunkTable, type Layout } from "../schema/layout.js";
 import type { ChunkById } from "./chunks-by-id.js";
 import type { FoundChunk } from "../searching/hits.js";
 import type { Filter, Training, UpsertResult } from "../types.js";
-import { ADD_OPTIONS, checkRetrieverFields, MMR_OPTIONS, type AddOptions } from "./vector-store-names.js";
+import {
+  ADD_OPTIONS,
+  ADD_VECTORS_OPTIONS,
+  checkRetrieverFields,
+  MMR_OPTIONS,
+  type AddOptions,
+  type AddVectorsOptions,
+} from "./vector-store-names.js";
 
 /** The operations of the index that a vector store needs. */
 export interface VectorStoreOperations extends DocumentIds {
@@ -26,11 +33,18 @@ export interface VectorStoreOperations extends DocumentIds {
    *
    * @param vectors - one precomputed vector per training, each of which must be a single chunk
    */
-  upsert(trainings: readonly Training[], vectors?: readonly number[][]): Promise<UpsertResult[]>;
+  upsert(trainings: readonly Training[], vectors?: GivenVectors): Promise<UpsertResult[]>;
   /** Refuses ids of chunks that are not ids of trainings. */
   delete(selection: VectorStoreSelection): Promise<void>;
   search(query: string | number[], search: VectorStoreSearch): Promise<FoundChunk[]>;
   readById(ids: readonly string[]): Promise<ChunkById[]>;
+}
+
+/** Vectors that the caller gives. */
+export interface GivenVectors {
+  vectors: readonly number[][];
+  /** The name of their model, if the caller gives it. */
+  named: string | undefined;
 }
 
 /** A search of a vector store. */
@@ -115,9 +129,17 @@ export class TrainingVectorStore extends PGVectorStoreBase {
     return trainings.map(({ id }) => id);
   }
 
-  /** As `addDocuments`, but with one precomputed vector per document: nothing is embedded. */
-  override async addVectors(vectors: number[][], documents: Document[], options?: AddOptions): Promise<string[]> {
-    checkNames(options, ADD_OPTIONS, "addVectors");
+  /**
+   * As `addDocuments`, but with one precomputed vector per document: nothing is embedded.
+   *
+   * @throws {@link SchemaError} `PROFILE_RETIRED` if the vectors are of another model than the one in use; then nothing is stored
+   */
+  override async addVectors(
+    vectors: number[][],
+    documents: Document[],
+    options?: AddVectorsOptions,
+  ): Promise<string[]> {
+    checkNames(options, ADD_VECTORS_OPTIONS, "addVectors");
     checkList("vectors", vectors);
     const trainings = documentTrainings(documents, options?.ids, this.#operations);
     if (vectors.length !== trainings.length) {
@@ -126,7 +148,7 @@ export class TrainingVectorStore extends PGVectorStoreBase {
         `must have ${trainings.length} entries, one per document, not ${vectors.length}`,
       );
     }
-    await this.#operations.upsert(trainings, vectors);
+    await this.#operations.upsert(trainings, { vectors, named: options?.model });
     return trainings.map(({ id }) => id);
   }
 

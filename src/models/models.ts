@@ -27,6 +27,21 @@ export interface Model {
   claim: Claim;
 }
 
+/** A vector that the caller gives. */
+export interface GivenVector {
+  vector: ArrayLike<number> | undefined;
+  /** The name of its model, if the caller gives it. */
+  named: string | undefined;
+  /** The argument that it is given in. */
+  option: string;
+}
+
+/** What is known of the schema, and a way to read it again. */
+export interface SchemaInUse {
+  latest: SchemaState;
+  look: () => Promise<SchemaState>;
+}
+
 /** Dependencies of {@link Models}. */
 export interface ModelsParts {
   /** At least one; the last is the newest, which an empty schema is claimed for. */
@@ -82,6 +97,35 @@ export class Models {
     return chosen;
   }
 
+  /**
+   * The model in use, which has to be that of a vector that the caller gives. If another one is known to be in use, the schema is read again
+   * first: it may have been switched.
+   *
+   * @throws {@link InvalidArgumentError} if it cannot be told, or the index has no such model; {@link SchemaError} `PROFILE_RETIRED` if it is of
+   * another model of the index
+   */
+  async requireMaker(given: GivenVector, schema: SchemaInUse): Promise<Model> {
+    const known = this.of(schema.latest);
+    if (this.#makerOf(given, known) === known) return known;
+    const inUse = this.of(await schema.look());
+    if (this.#makerOf(given, inUse) !== inUse) throw retiredModel(inUse.profile);
+    return inUse;
+  }
+
+  #makerOf({ vector, named, option }: GivenVector, inUse: Model): Model | undefined {
+    if (named === undefined && !this.areSeveral) return inUse;
+    if (named === undefined) throw unknownModel(option);
+    const models = this.#parts.given.map((given) => this.#make(given, inUse.profile.dimensions));
+    const ofName = models.filter(({ profile }) => profile.model === named);
+    if (ofName.length === 0) {
+      const names = models.map(({ profile }) => JSON.stringify(profile.model)).join(", ");
+      throw new InvalidArgumentError("model", `must be a model of the index: ${names}`);
+    }
+    const fitting = ofName.filter(({ profile }) => profile.dimensions === vector?.length);
+    if (fitting.length > 1) throw unknownModel(option);
+    return fitting[0] ?? (ofName.includes(inUse) ? inUse : undefined);
+  }
+
   #make(given: GivenModel, dimensions: number): Model {
     const made = this.#made.get(given) ?? new Map<number, Model>();
     this.#made.set(given, made);
@@ -123,10 +167,10 @@ export function isSameModel(left: RecordedModel, right: RecordedModel): boolean 
 }
 
 /** The error of a vector that is given to an index with several models. @param option - the argument */
-export function unknownModel(option: string): InvalidArgumentError {
+function unknownModel(option: string): InvalidArgumentError {
   return new InvalidArgumentError(
     option,
-    "cannot be given as vectors: the index was opened with several models, and it is not known which of them made a vector. Use texts, " +
-      "or an index that was opened with that model alone",
+    "cannot be a vector alone: the index was opened with several models, and it is not known which of them made it. Use a text, or name the " +
+      "model: index.similar(vector, { model }), index.vectorStore.addVectors(vectors, documents, { model })",
   );
 }

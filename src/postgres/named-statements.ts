@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Notify } from "../calls/notices.js";
 import { BoundedPool, type Limits, type NamedStatement } from "./bounded-database.js";
-import { query, type Queryable } from "./database.js";
+import { inTransaction, query, type Queryable } from "./database.js";
 import { isNameNotKept, isSchemaChange, translateError } from "./error-table.js";
 import { withName, type StatementName } from "./statement-names.js";
 
@@ -20,6 +20,12 @@ interface NamingPool {
 interface PreparedText {
   name: string;
   text: string;
+}
+
+/** How a statement runs, see {@link NamedStatements.query}. */
+export interface StatementOptions {
+  keepsPlan: boolean;
+  compiles?: boolean;
 }
 
 /** The names of the statements of one pool. */
@@ -95,14 +101,16 @@ export class NamedStatements {
    *
    * @param name - says what the statement does
    * @param keepsPlan - whether a plan kept for later calls suits all values; only then is the statement prepared
+   * @param compiles - `false`: Postgres must not compile the statement, however expensive it looks
    * @throws {@link DatabaseError} | {@link SchemaError}
    */
   async query<Row>(
     name: StatementName,
     text: string,
     values: unknown[],
-    { keepsPlan }: { keepsPlan: boolean },
+    { keepsPlan, compiles = true }: StatementOptions,
   ): Promise<Row[]> {
+    if (!compiles) return this.#uncompiled<Row>(name, text, values);
     const { generation } = this.#names;
     const prepared = keepsPlan && this.#names.areKept ? this.#prepared(name, text) : undefined;
     if (prepared !== undefined) {
@@ -122,6 +130,15 @@ export class NamedStatements {
       }
     }
     return query<Row>(this.#database, name, text, values);
+  }
+
+  /** Runs a statement while compiling is switched off: only for this transaction, so that the session stays as the host configured it. */
+  async #uncompiled<Row>(name: StatementName, text: string, values: unknown[]): Promise<Row[]> {
+    const run = async (database: Queryable): Promise<Row[]> => {
+      await query(database, "set-parameters", "SET LOCAL jit = off");
+      return query<Row>(database, name, text, values);
+    };
+    return this.#database instanceof BoundedPool ? inTransaction(this.#database, run) : run(this.#database);
   }
 
   #stopNaming(cause: unknown): void {

@@ -78,7 +78,8 @@ export async function dropBeforeLoad(pool: DatabasePool, layout: Layout, rebuild
  */
 export async function buildAfterLoad(pool: DatabasePool, layout: Layout, settings: BuildSettings): Promise<void> {
   const { schema, profileId } = layout;
-  const { dimensions } = await requireActiveProfile(pool, schema);
+  const { id, dimensions } = await requireActiveProfile(pool, schema);
+  if (id !== profileId) return; // the model was switched meanwhile; a switch builds its own index
   let parallelWorkers = settings.parallelWorkers ?? (await safeWorkers(pool, layout));
   for (;;) {
     const { vectorIndex, vectorIndexStates, recordedHnsw } = await readVectorIndexes(pool, schema, profileId);

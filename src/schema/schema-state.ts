@@ -30,6 +30,8 @@ export interface SchemaState {
   type: VectorIndexType | undefined;
   /** Size of the chunk table, in pages. */
   pages: number;
+  /** The estimated cost from which Postgres compiles a statement (`jit_above_cost`); infinite if it compiles none. */
+  compilesAboveCost: number;
   /** See {@link versionOf}. */
   version: string;
   /** The version without the recorded model. */
@@ -96,6 +98,7 @@ interface StateRow {
   indexes: string | null;
   bytes: string;
   page: string;
+  compiles_above: string | null;
   version: string;
   has_citus: string;
 }
@@ -106,6 +109,8 @@ function readState(layout: Layout): string {
 SELECT p.id::text AS profile_id, p.vector_index AS recorded, p.dimensions::text AS dimensions, p.model, p.query_prefix, p.document_prefix, p.text_search,
   en.nspname::text AS extension_schema, t.oid::text AS vector_oid, c.oid::text AS chunk_oid, it.typname::text AS id_type,
   pg_catalog.pg_relation_size(c.oid)::text AS bytes, pg_catalog.current_setting('block_size') AS page,
+  CASE WHEN pg_catalog.current_setting('jit')::boolean AND pg_catalog.pg_jit_available()
+    THEN pg_catalog.current_setting('jit_above_cost') END AS compiles_above,
   (SELECT pg_catalog.json_agg(ic.relname)::text FROM pg_catalog.pg_index i
     JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
     WHERE i.indrelid = c.oid AND i.indisvalid) AS indexes,
@@ -173,12 +178,19 @@ export async function readSchemaState(
     // While one index replaces another, both are usable; prefer the recorded one, which is the one that stays.
     type: usable.find((type) => type === row.recorded) ?? usable.at(-1),
     pages: Number(bytes) / Number(row.page),
+    compilesAboveCost: costOf(row.compiles_above),
     version,
     unclaimedVersion: version.slice(0, version.length - claim.length),
     acceptedVersions: Buffer.alloc(0),
     own: undefined,
   };
   return forModel(state, undefined);
+}
+
+/** @param setting - `jit_above_cost`, which is negative if Postgres compiles nothing */
+function costOf(setting: string | null): number {
+  const cost = Number(setting ?? -1);
+  return cost < 0 ? Infinity : cost;
 }
 
 /** What is read of a schema in another way on a Citus cluster. */

@@ -113,14 +113,18 @@ ORDER BY ${order}`;
 
 /**
  * Each found chunk and its visible neighbors, in reading order: `[position, start, end, content]` as JSON.
+ *
+ * The planner knows the length of a constant array. Of `generate_series` it would expect a thousand places for each chunk, take the statement
+ * for very expensive, and compile it (`jit_above_cost`), which takes many times as long as the search.
  */
 function surroundings(chunks: VisibleChunks, { before, after }: Neighbors): { column: string; join: string } {
+  const distances = Array.from({ length: before + 1 + after }, (_, step) => step - before);
   return {
     column: ", s.surroundings",
     join: `
 CROSS JOIN LATERAL (
   SELECT json_agg(json_build_array(place - 1, i.starts[place], i.ends[place], n.content) ORDER BY place)::text AS surroundings
-  FROM generate_series(i.place - ${before}, i.place + ${after}) AS place
+  FROM (SELECT i.place + distance AS place FROM unnest('{${distances.join(",")}}'::integer[]) AS distance) places
   CROSS JOIN LATERAL (
     ${chunks.select("content", "training_id = c.training_id AND id = i.chunk_ids[place]")} OFFSET 0) n
 ) s`,

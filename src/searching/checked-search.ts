@@ -46,6 +46,8 @@ export interface CheckedSearch {
   mmr: { fetchK: number; lambda: number } | undefined;
   matches: boolean;
   rerank: CheckedRerank | undefined;
+  /** The model of a query that is a vector. */
+  model: string | undefined;
   consistency: CheckedConsistency | undefined;
 }
 
@@ -81,6 +83,7 @@ export function checkSearch(
     mmr: checkMarginalRelevance(options.mmr, k, mode === "vector" && strategy === "chunks"),
     matches: checkMatches(options.matches),
     rerank: checkReranking(options),
+    model: checkModel(options.model),
     consistency: checkConsistency(options, "similar"),
   };
 }
@@ -143,6 +146,11 @@ function checkMarginalRelevance(mmr: AnySearchOptions["mmr"], k: number, isAllow
 function checkMatches(matches: unknown = false): boolean {
   if (typeof matches !== "boolean") throw new InvalidArgumentError("matches", "must be true or false");
   return matches;
+}
+
+function checkModel(model: unknown): string | undefined {
+  if (model === undefined || (typeof model === "string" && model.trim() !== "")) return model;
+  throw new InvalidArgumentError("model", "must be the name of the model that made the vector");
 }
 
 function checkReranking({ rerank, strategy, mmr }: AnySearchOptions): CheckedRerank | undefined {

@@ -11,13 +11,15 @@ import { checkSearch } from "./checked-search.js";
 import type { Filter } from "../types.js";
 
 /** Search options of a retriever: those of `similar`, except the ones that belong to a single call. */
-export type RetrieverSearch = Omit<SimilarOptions, "signal" | "client" | "strategy">;
+export type RetrieverSearch = Omit<SimilarOptions, "signal" | "client" | "strategy" | "model">;
 
 /** Search options of one call of a retriever. The reranker is the host's code, and consistency can cost the primary reads: no call brings one. */
 export type RetrieverCallSearch = Omit<RetrieverSearch, "rerank" | "consistency">;
 
 /** The option names of {@link RetrieverSearch}. */
-export const RETRIEVER_SEARCH = SEARCH_OPTIONS.filter((name) => !["signal", "client", "strategy"].includes(name));
+export const RETRIEVER_SEARCH = SEARCH_OPTIONS.filter(
+  (name) => !["signal", "client", "strategy", "model"].includes(name),
+);
 
 const CALL_SEARCH = RETRIEVER_SEARCH.filter((name) => !["rerank", "consistency"].includes(name));
 

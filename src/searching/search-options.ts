@@ -105,6 +105,11 @@ export interface SimilarOptions<Mode extends SearchMode = SearchMode, Strategy e
    */
   rerank?: OnlyWith<Strategy, "chunks", Reranker | DocumentCompressor | RerankOptions> | undefined;
   /**
+   * For a query that is a vector: the name of the model that made it. Needed if the index was opened with several models, which cannot tell. If
+   * another one is in use, the call ends with `PROFILE_RETIRED`: make the vector with the model of `status().model`.
+   */
+  model?: string | undefined;
+  /**
    * Candidates that the HNSW scan keeps, 1 to 1000. More find more of the true nearest chunks, and take longer. Default:
    * the index's own (40 unless it was opened with another); raised to `k` where that is higher.
    *
@@ -155,6 +160,7 @@ export const SEARCH_OPTIONS = namesOfProperties<AnySearchOptions>({
   mmr: true,
   matches: true,
   rerank: true,
+  model: true,
   efSearch: true,
   rerankFactor: true,
   client: true,

@@ -12,8 +12,8 @@ import { readCurrent, type ReadCall } from "./current-statements.js";
 import type { Standby } from "../standby/standby.js";
 import type { NamedStatements } from "../postgres/named-statements.js";
 import { searchByVector, type SearchTarget } from "./vector-search.js";
-import { unknownModel, type Model, type Models } from "../models/models.js";
-import type { KnownSchema } from "../schema/known-schema.js";
+import type { Model, Models } from "../models/models.js";
+import type { KnownSchema, SchemaState } from "../schema/known-schema.js";
 import { requireTextSearch, searchHybrid, searchText, searchTextOnly } from "./text-search.js";
 import { reranked, type CheckedRerank } from "./rerank.js";
 import { beginTrace, traceSearch } from "./search-trace.js";
@@ -53,7 +53,7 @@ class OtherModel extends Error {
 
 type Query = string | ArrayLike<number>;
 /** The options of a call that {@link CheckedSearch} does not hold. */
-type CallOptions = Pick<AnySearchOptions, "client" | "signal" | "onTextOnly"> & Pick<ReadCall, "consistency">;
+type CallOptions = Pick<AnySearchOptions, "client" | "signal" | "onTextOnly" | "model"> & Pick<ReadCall, "consistency">;
 
 /** Finds the chunks or trainings that answer a query. */
 export class Searcher {
@@ -80,9 +80,13 @@ export class Searcher {
   /** Finds hits, best first. @throws {@link InvalidArgumentError} for bad arguments, before anything is embedded */
   async find(query: Query, options: AnySearchOptions): Promise<Hit[] | TrainingHit[]> {
     const checked = checkSearch(options, this.#parts);
+    const { model } = checked;
+    if (model !== undefined && typeof query === "string") {
+      throw new InvalidArgumentError("model", "is for a query that is a vector: the index embeds a text itself");
+    }
     const find = async (signal: AbortSignal | undefined): Promise<Hit[] | TrainingHit[]> => {
       const { client, onTextOnly } = options;
-      const call = { client, signal, onTextOnly, consistency: checked.consistency };
+      const call = { client, signal, onTextOnly, model, consistency: checked.consistency };
       const { rerank } = checked;
       if (rerank) return this.#findReranked(query, { ...checked, rerank }, call);
       const found = await this.#find(query, checked, call);
@@ -200,7 +204,7 @@ export class Searcher {
     ) => Promise<T>,
   ): Promise<T> {
     const { models } = this.#parts;
-    for (let attempt = 1, model = this.#model; ; attempt++) {
+    for (let attempt = 1, model = await this.#modelFor(query, call); ; attempt++) {
       const vector = await this.#vectorOf(query, model, call.signal);
       const read = <Found>(work: (target: SearchTarget) => Promise<Found>): Promise<Found> =>
         this.read(call, async (target) => {
@@ -219,9 +223,16 @@ export class Searcher {
     }
   }
 
+  /** The model in use, as far as this process knows; a query that is a vector has to be of it. */
+  async #modelFor(query: Query, { model: named, client, signal }: CallOptions): Promise<Model> {
+    if (typeof query === "string") return this.#model;
+    const { models, knownSchema } = this.#parts;
+    const look = (): Promise<SchemaState> => orAbort(() => knownSchema.look(client), signal);
+    return models.requireMaker({ vector: query, named, option: "query" }, { latest: knownSchema.latest, look });
+  }
+
   async #vectorOf(query: Query, { profile, embedder }: Model, signal: AbortSignal | undefined): Promise<Float32Array> {
     const given = checkQuery(query, profile.dimensions);
-    if (typeof given !== "string" && this.#parts.models.areSeveral) throw unknownModel("query");
     const vector = typeof given === "string" ? await embedder.embedQuery(given, signal) : given;
     throwIfAborted(signal);
     return vector;

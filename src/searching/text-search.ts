@@ -227,7 +227,8 @@ async function examineByHalves<Row extends HalvesRow>(
   const keepsPlan = statements.areKept && isLarge(state) && condition === undefined;
   const run = (halves: Halves): Promise<Row[]> => {
     const { name, text, values } = statement(halves, state);
-    return statements.query<Row>(name, text, values, { keepsPlan });
+    const readsAll = !halves.words.onlyRareWords || (name === "search-hybrid" && halves.plan === "exact");
+    return statements.query<Row>(name, text, values, { keepsPlan, reads: readsAll ? "all chunks" : "many chunks" });
   };
   const isShort = (found: HostNumber | undefined): boolean => limit === undefined || Number(found ?? 0) < limit;
   const examinedAll = ([row]: Row[]): boolean => isShort(row?.near) && isShort(row?.matched);

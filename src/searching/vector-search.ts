@@ -4,7 +4,7 @@ import type { StatementName } from "../postgres/statement-names.js";
 import type { Notify } from "../calls/notices.js";
 import { mapInTurns } from "../calls/turns.js";
 import { toFound, type FoundChunk, type HitRow } from "./hits.js";
-import type { CurrentStatements } from "./current-statements.js";
+import type { CurrentStatements, Reads } from "./current-statements.js";
 import {
   examineNearest,
   isFull,
@@ -74,7 +74,10 @@ export async function searchExactly(
   const { shape, efSearch } = scanFor(search, dimensions, { limit: search.k, plan: "exact" }, state);
   const text = searchChunks(state.layout, shape, search, { withEmbedding: false, neighbors: search.neighbors });
   const values = [encodeVector(search.vector), efSearch, ...(search.condition?.values ?? [])];
-  const rows = await statements.query<HitRow>("search-exactly", text, values, { keepsPlan: false });
+  const rows = await statements.query<HitRow>("search-exactly", text, values, {
+    keepsPlan: false,
+    reads: "all chunks",
+  });
   return mapInTurns(rows, (row) => toFound(row, state.layout));
 }
 
@@ -99,7 +102,7 @@ async function nearestChunks(
   const keepsPlan = statements.areKept && isLarge(state);
   const run = (next: SearchPlan): Promise<HitRow[]> => {
     const scan = scanBy(next).shape;
-    return statements.query<HitRow>(nameOf(scan), statement(scan), values, { keepsPlan });
+    return statements.query<HitRow>(nameOf(scan), statement(scan), values, { keepsPlan, reads: readsOf(scan) });
   };
   const planKey = condition ? planKeyOf(k, shape.candidates, condition) : k.toString();
   const known = cache.plans.get(planKey);
@@ -127,6 +130,10 @@ function nameOf({ plan }: SearchShape): StatementName {
   return plan === "exact" ? "search-exactly" : "search-by-vector";
 }
 
+function readsOf({ plan }: SearchShape): Reads {
+  return plan === "exact" ? "all chunks" : "few chunks";
+}
+
 /** Finds the nearest chunks with a limit for each training, or of the nearest trainings. */
 async function nearestOfTrainings(
   { statements, state, dimensions, notify }: SearchTarget,
@@ -144,7 +151,7 @@ async function nearestOfTrainings(
           nameOf(shape),
           searchChunks(state.layout, shape, search, { withEmbedding, neighbors }),
           [vector, efSearch, ...(condition?.values ?? [])],
-          { keepsPlan: false },
+          { keepsPlan: false, reads: readsOf(shape) },
         );
       }),
     (rows) => isFull(search, rows),

@@ -19,6 +19,11 @@ export function claimedProfile(layout: Layout, claim: string): string {
   AND ${CLAIM_COLUMNS} = ${claim}::text[] FOR SHARE`;
 }
 
+/** For writes that store no vectors: as {@link claimedProfile}, whatever its model. */
+export function activeProfile(layout: Layout): string {
+  return `SELECT id FROM ${namesOf(layout).profile} WHERE id = ${layout.profileId} AND status = 'active' FOR SHARE`;
+}
+
 /** The recorded columns of a profile, in the order of a claim. */
 export const CLAIM_COLUMNS = "ARRAY[model, query_prefix, document_prefix, dimensions::text]";
 
@@ -150,8 +155,7 @@ export function admitDeletes(layout: Layout, condition: Condition | undefined): 
     ? ` AND (SELECT ${numberedFrom(6, condition.text)} FROM (SELECT t.metadata) AS stored (metadata))`
     : "";
   return `
-WITH active AS MATERIALIZED (
-  SELECT id FROM ${namesOf(layout).profile} WHERE id = ${layout.profileId} AND status = 'active' FOR SHARE
+WITH active AS MATERIALIZED (${activeProfile(layout)}
 ), admitted AS (
 INSERT INTO ${namesOf(layout).training} AS t (id, ticket, content_ticket, revision, barrier, metadata, deleted_at)
 SELECT n.id, n.ticket, n.ticket, n.revision, ${barrierOf("n")}, n.metadata, now()

@@ -3,7 +3,7 @@
  * read as text, so that type parsers that the host has set in `pg` do not affect them.
  */
 import { numberedFrom, type Condition } from "../filtering/condition.js";
-import { barrierOf, claimedProfile, contentTicketOf, isNewer, meets, reasonOf } from "./fence-sql.js";
+import { activeProfile, barrierOf, claimedProfile, contentTicketOf, isNewer, meets, reasonOf } from "./fence-sql.js";
 import { quoteLiteral } from "../postgres/identifiers.js";
 import { namesOf, type Layout } from "../schema/layout.js";
 
@@ -185,16 +185,17 @@ WHERE deleted_at IS NULL AND metadata @> ALL ($1::jsonb[])
 }
 
 /**
- * $1 age in milliseconds, $2 the scope. Removes older tombstones. A training that is upserted again at the same time is
+ * $1 age in milliseconds, $2 the scope. Removes older tombstones, and returns how many; NULL if another profile is active, and then none. A training that is upserted again at the same time is
  * safe: Postgres checks its row again after waiting for the lock.
  */
 export function pruneTombstones(layout: Layout): string {
   return `
-WITH pruned AS (
+WITH active AS MATERIALIZED (${activeProfile(layout)}
+), pruned AS (
   DELETE FROM ${namesOf(layout).training}
   WHERE deleted_at < now() - $1::double precision * interval '1 millisecond'
-    AND (metadata @> ALL ($2::jsonb[]))
+    AND (metadata @> ALL ($2::jsonb[])) AND EXISTS (SELECT 1 FROM active)
   RETURNING 1
 )
-SELECT count(*)::text AS pruned FROM pruned`;
+SELECT CASE WHEN EXISTS (SELECT 1 FROM active) THEN (SELECT count(*) FROM pruned)::text END AS pruned`;
 }

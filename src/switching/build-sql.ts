@@ -2,6 +2,9 @@
 import { encodeTextArray } from "../postgres/codec.js";
 import { namesOf, type Layout } from "../schema/layout.js";
 
+/** A setting of the transactions that build a profile, which may write to its tables while it is not the active one. */
+export const BUILDS = "langchain_training_index.builds";
+
 /** How long a claim of a worker that does not renew it lasts. */
 export const LEASE_MS = 6000;
 
@@ -23,17 +26,23 @@ WITH page AS MATERIALIZED (
 SELECT (array_agg(id ORDER BY id DESC))[1]::text AS last FROM page`;
 }
 
-/** $1 how many, $2 the worker. Claims trainings, those first that nobody builds. */
+/**
+ * $1 how many, $2 the worker, $3 the id that the search begins after, NULL for the first. Claims trainings that nobody builds, in the order of
+ * their ids. A search that began with the first one each time would walk over the index entries of all that were built before.
+ */
 export function claimTrainings(building: Layout): string {
   const behind = namesOf(building).behind;
   return `
-UPDATE ${behind} SET claimed_at = clock_timestamp(), claimed_by = $2
-WHERE training_id IN (
+WITH free AS MATERIALIZED (
   SELECT training_id FROM ${behind}
-  WHERE claimed_at IS NULL OR claimed_at < clock_timestamp() - interval '${LEASE_MS} milliseconds'
-  ORDER BY claimed_at NULLS FIRST LIMIT $1::integer FOR UPDATE SKIP LOCKED
+  WHERE ($3::${building.idType} IS NULL OR training_id > $3::${building.idType})
+    AND (claimed_at IS NULL OR claimed_at < clock_timestamp() - interval '${LEASE_MS} milliseconds')
+  ORDER BY training_id LIMIT $1::integer FOR UPDATE SKIP LOCKED
+), claimed AS (
+  UPDATE ${behind} SET claimed_at = clock_timestamp(), claimed_by = $2 WHERE training_id = ANY (ARRAY(SELECT training_id FROM free))
+  RETURNING training_id
 )
-RETURNING training_id::text AS key`;
+SELECT training_id::text AS key FROM claimed ORDER BY training_id`;
 }
 
 /** $1 the worker. */
@@ -102,7 +111,8 @@ export function lockBuilt(building: Layout): string {
   const { training, profile } = namesOf(building);
   return `
 WITH building AS MATERIALIZED (
-  SELECT id FROM ${profile} WHERE id = ${building.profileId} AND status = 'building' FOR SHARE
+  SELECT id FROM ${profile} WHERE id = ${building.profileId} AND status = 'building'
+    AND pg_catalog.set_config('${BUILDS}', 'on', true) IS NOT NULL FOR SHARE
 )
 SELECT t.id::text AS key FROM unnest($1::${building.idType}[], $2::bigint[]) AS n (id, content_ticket)
 JOIN ${training} t ON t.id = n.id

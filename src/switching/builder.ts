@@ -32,6 +32,8 @@ export class Builder {
   readonly #parts: BuilderParts;
   /** Identifies the claims of this builder. */
   readonly #worker = randomUUID();
+  /** The last id that was claimed; the next claim begins after it. */
+  #after: string | null = null;
 
   constructor(parts: BuilderParts) {
     this.#parts = parts;
@@ -84,10 +86,13 @@ export class Builder {
   }
 
   async #work(signal: AbortSignal): Promise<void> {
+    let isFull = false;
     for (let stalls = 0; ;) {
       throwIfAborted(signal);
-      if ((await this.countBehind(signal, MOST_LEFT + 1)) <= MOST_LEFT) return;
+      // After a full batch there are more; counting them again and again would take longer than claiming.
+      if (!isFull && (await this.countBehind(signal, MOST_LEFT + 1)) <= MOST_LEFT) return;
       const { claimed, built } = await this.#buildSome(signal);
+      isFull = claimed.length === BATCH;
       if (claimed.length === 0) {
         await sleep(POLL_MS, undefined, { signal }).catch(() => undefined); // others build them
         continue;
@@ -147,8 +152,20 @@ export class Builder {
     return (await writeVersions(this.#parts, client, versions)).size === keys.length;
   }
 
+  /** Claims the next trainings in the order of their ids, and after the last of them the first ones, which were written meanwhile. */
   async #claim(signal: AbortSignal | undefined): Promise<string[]> {
-    const rows = await this.#query<{ key: string }>(signal, sql.claimTrainings(this.#building), [BATCH, this.#worker]);
+    const after = this.#after;
+    const claimed = await this.#claimAfter(after, BATCH, signal);
+    if (after !== null && claimed.length < BATCH) {
+      claimed.push(...(await this.#claimAfter(null, BATCH - claimed.length, signal)));
+    }
+    this.#after = claimed.at(-1) ?? null;
+    return claimed;
+  }
+
+  async #claimAfter(after: string | null, limit: number, signal: AbortSignal | undefined): Promise<string[]> {
+    const text = sql.claimTrainings(this.#building);
+    const rows = await this.#query<{ key: string }>(signal, text, [limit, this.#worker, after]);
     return rows.map(({ key }) => key);
   }
 

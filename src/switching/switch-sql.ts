@@ -3,6 +3,7 @@ import { dollarQuoted, quoteLiteral } from "../postgres/identifiers.js";
 import { PROFILE_RETIRED_STATE } from "../postgres/database.js";
 import { chunkTable, indexedTable, namesOf, type Layout, type Names } from "../schema/layout.js";
 import { RETIRED_SUFFIX } from "../schema/profiles.js";
+import { BUILDS } from "./build-sql.js";
 import type { VectorIndexDefinition } from "../schema/vector-index-sql.js";
 
 /**
@@ -89,14 +90,15 @@ END`;
 }
 
 /**
- * Refuses direct writes to the tables of a profile that is retired, by processes that do not check that it is the active one. Locks the
- * row of the profile as every other write does, so that a transaction with an old snapshot fails. Cascades are nested in another trigger.
+ * Refuses direct writes to the tables of a profile that was active and is not any more, by versions of this library that do not check it: their
+ * deletes compare no model. Ours are refused by their fence. Locks the row of the profile as every other write does, so that a transaction
+ * with an old snapshot fails. Cascades are nested in another trigger. What a switch back builds is marked, see {@link BUILDS}.
  */
 function refuseRetired(layout: Layout): string[] {
   const { schema, profile, indexed, chunk } = namesOf(layout);
   const body = `BEGIN
-  IF pg_trigger_depth() = 1 THEN
-    IF (SELECT status FROM ${profile} WHERE id = TG_ARGV[0]::integer FOR SHARE) = 'retired' THEN
+  IF pg_trigger_depth() = 1 AND current_setting('${BUILDS}', true) IS DISTINCT FROM 'on' THEN
+    IF (SELECT status <> 'active' AND model LIKE ${quoteLiteral(`%${RETIRED_SUFFIX}`)} FROM ${profile} WHERE id = TG_ARGV[0]::integer FOR SHARE) THEN
       RAISE EXCEPTION 'the index was switched to another embedding model' USING ERRCODE = '${PROFILE_RETIRED_STATE}';
     END IF;
   END IF;
@@ -139,7 +141,7 @@ export function insertProfile({ profile }: Names): string {
 
 /** $1 a profile that was active before. */
 export function reviveProfile({ profile }: Names): string {
-  return `UPDATE ${profile} SET status = 'building' WHERE id = $1 AND status = 'retired'`;
+  return `UPDATE ${profile} SET status = 'building', created_at = now() WHERE id = $1 AND status = 'retired'`;
 }
 
 /** $1 the active profile. */

@@ -41,6 +41,8 @@ export interface PrepareOptions {
   /** Reads go through this client of the host's. */
   client?: TransactionClient | undefined;
   onProgress?: ((progress: IndexingProgress) => void) | undefined;
+  /** The model of vectors that the caller gives with the trainings: if another one is in use, the call ends with `PROFILE_RETIRED`. */
+  maker?: Model | undefined;
   /** The ticket of a call that prepares many batches. Default: a ticket for each training, taken now. */
   ticket?: string | undefined;
   /**

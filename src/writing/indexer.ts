@@ -65,12 +65,13 @@ export class Indexer {
   async #prepare(trainings: readonly NormalizedTraining[], options: PrepareOptions): Promise<PreparedBatch> {
     throwIfAborted(options.signal);
     const database = databaseOf(this.#parts.pool, options);
-    const { ticket, damaged } = options;
+    const { ticket, damaged, maker } = options;
     const states =
       ticket === undefined
         ? await this.#takeTickets(trainings, database, options.client === undefined)
         : await readStates(this.#parts, database, trainings, ticket);
     const planned = currentModel(this.#parts);
+    if (maker && maker !== planned.model) throw profileRetired();
     const items: BatchItem[] = [];
     for (const [index, training] of trainings.entries()) {
       const item = await orAbort(() => this.#plan(training, states[index], planned), options.signal);

@@ -16,7 +16,7 @@ import { throwIfAborted } from "../errors.js";
 import type { Notify } from "../calls/notices.js";
 import type { WriteOperation } from "../calls/tracing.js";
 import type { BoundedPool } from "../postgres/bounded-database.js";
-import { query, type Queryable } from "../postgres/database.js";
+import { profileRetired, query, type Queryable } from "../postgres/database.js";
 import type { Condition } from "../filtering/condition.js";
 import type { IndexFilter } from "../filtering/index-filter.js";
 import { databaseOf, hostClient } from "../postgres/host-client.js";
@@ -159,13 +159,20 @@ export class Remover {
   async #prune({ olderThanMs, client, signal }: PruneOptions): Promise<number> {
     const limits = { signal };
     const boundedClient = client && hostClient(client, limits);
-    const prune = (database: Queryable): Promise<{ pruned: string }[]> =>
-      query(database, "prune-tombstones", sql.pruneTombstones(this.#target.layout), [olderThanMs, this.#target.scope]);
+    const prune = async (database: Queryable): Promise<number> => {
+      const text = sql.pruneTombstones(this.#target.layout);
+      const [row] = await query<{ pruned: string | null }>(database, "prune-tombstones", text, [
+        olderThanMs,
+        this.#target.scope,
+      ]);
+      if (row?.pruned == null) throw profileRetired();
+      return Number(row.pruned);
+    };
     const pruneIn = (): ReturnType<typeof prune> =>
       writeStatement(this.#pool.within(limits), boundedClient, this.#notify, prune);
     const pruned = await this.#follow(pruneIn, client);
     if (!client) await this.#follow(() => this.#pruneWords(signal), client);
-    return Number(pruned[0]?.pruned ?? 0);
+    return pruned;
   }
 
   async #pruneWords(signal: AbortSignal | undefined): Promise<void> {

@@ -1,10 +1,10 @@
 import { checkIterable } from "../calls/checks.js";
+import { orAbort } from "../errors.js";
 import type { IndexFilter } from "../filtering/index-filter.js";
 import { requireWritable } from "./scope.js";
 import { BULK_LOAD_OPTIONS, bulkLoad, checkBulkLoad, type BulkLoadOptions } from "./bulk-load.js";
 import type { KnownSchema } from "../schema/known-schema.js";
 import type { VectorIndexMethod } from "../schema/vector-index-method.js";
-import type { Layout } from "../schema/layout.js";
 import type { BoundedPool } from "../postgres/bounded-database.js";
 import type { Indexer } from "./indexer.js";
 import { IndexingRun, type OnFailure, type ResultOf } from "./indexing-run.js";
@@ -16,10 +16,9 @@ import { upsertAll, type StoreBatch } from "./upsert-all.js";
 /** Dependencies of a run. */
 interface RunParts {
   pool: BoundedPool;
-  layout: Layout;
   /** Of the index. */
   filter: IndexFilter;
-  knownSchema: Pick<KnownSchema, "forget">;
+  knownSchema: Pick<KnownSchema, "forget" | "look">;
   /** The vector index of another extension. */
   method: VectorIndexMethod | undefined;
   indexer: Indexer;
@@ -53,17 +52,21 @@ export function bulkLoadRun<Chosen extends OnFailure>(
   checkUpsertMany(options, [...UPSERT_MANY_OPTIONS, ...BULK_LOAD_OPTIONS], "bulkLoad");
   checkBulkLoad(options);
   checkIterable("trainings", trainings);
-  const { pool, layout, knownSchema, method } = parts;
+  const { pool, knownSchema, method } = parts;
   const loadParts = {
     pool,
-    layout,
     method,
     upsert: (given: Trainings) => upsertEach(parts, normalize, given, options),
     onIndexChanged: () => {
       knownSchema.forget();
     },
   };
-  return new IndexingRun(() => bulkLoad(loadParts, trainings, options), options.onProgress);
+  const load = async function* (): AsyncGenerator<ResultOf<Chosen>, void, undefined> {
+    // The model may have been switched: the index of another one must not be dropped.
+    const { layout } = await orAbort(() => knownSchema.look(), options.signal);
+    yield* bulkLoad({ ...loadParts, layout }, trainings, options);
+  };
+  return new IndexingRun(load, options.onProgress);
 }
 
 function upsertEach<Chosen extends OnFailure>(

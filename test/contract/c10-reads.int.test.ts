@@ -44,6 +44,7 @@ const VALUES: { [Name in keyof Required<Options>]: readonly Options[Name][] } = 
       return hits;
     },
   ],
+  model: [undefined], // for a query that is a vector
   efSearch: [1, 1000],
   rerankFactor: [100],
   consistency: [undefined], // there is no standby

@@ -3,7 +3,7 @@ import { Embedder } from "../../src/embedding/embedder.js";
 import { ollamaEmbeddings, type ProfiledOllamaEmbeddings } from "../../src/embedding/ollama.js";
 import { AbortError, EmbeddingError, InvalidArgumentError } from "../../src/errors.js";
 import { failureIn, openOllama, startOllama, summaryOf } from "../support/ollama.js";
-import type { OllamaServerOptions } from "../support/ollama-server.js";
+import { startOllamaServer, type OllamaServerOptions } from "../support/ollama-server.js";
 import type { Fault } from "../support/ollama-faults.js";
 
 const MODEL = '"mxbai-embed-large"';
@@ -33,16 +33,19 @@ const PASSING: [string, Fault, object?][] = [
 ];
 
 describe("a transient failure", () => {
-  it.each(PASSING)("is retried with success when %s once", async (_name, fault, options) => {
-    const { server, embeddings } = await openOllama({ faults: [{ ...fault, times: 1 }] }, options);
+  it.concurrent.for(PASSING)("is retried with success when %s once", async ([, fault, options], { onTestFinished }) => {
+    const faults = [{ ...fault, times: 1 }];
+    const { server, embeddings } = await openOllama({ faults }, options, onTestFinished);
     await expect(embeddings.embedDocuments(["frete"])).resolves.toHaveLength(1);
     expect(server.inputs()).toEqual([["frete"], ["frete"]]);
   });
 
   const lasting = PASSING.filter(([, { status }]) => status === undefined);
-  it.each(lasting)("is retryable for the caller when %s every time", async (_name, fault, options) => {
+  it.concurrent.for(lasting)("is retryable for the caller when %s every time", async (given, { onTestFinished }) => {
+    const [, fault, options] = given;
     const retryBudgetMs = 500;
-    const { server, embeddings } = await openOllama({ faults: [fault] }, { retryBudgetMs, ...options });
+    const limits = { retryBudgetMs, ...options };
+    const { server, embeddings } = await openOllama({ faults: [fault] }, limits, onTestFinished);
     const { error, elapsedMs } = await failureIn(() => embeddings.embedQuery("frete"));
     expect(error).toMatchObject({ code: options ? "TIMEOUT" : "EMBEDDING_FAILED", retryable: true });
     expect((error as Error).constructor).toBe(EmbeddingError);
@@ -217,7 +220,7 @@ const REPORTED_WITHIN_MS = 3_000;
 
 /** The address of a server that has been stopped. */
 async function deadAddress(): Promise<string> {
-  const server = await startOllama();
+  const server = await startOllamaServer();
   await server.close();
   return server.url;
 }
@@ -228,7 +231,7 @@ describe("an unreachable Ollama", () => {
     ["documents", (embeddings) => embeddings.embedDocuments(texts(100))],
   ];
 
-  it.each(calls)("is reported within 3 s for %s, with its address and what to do", async (_name, call) => {
+  it.concurrent.for(calls)("is reported within 3 s for %s, with its address and what to do", async ([, call]) => {
     const baseUrl = await deadAddress();
     const embeddings = ollamaEmbeddings({ baseUrl: baseUrl.replace("//", "//ana:segredo@") });
     const { error, elapsedMs } = await failureIn(() => call(embeddings));
@@ -242,17 +245,17 @@ describe("an unreachable Ollama", () => {
     });
   });
 
-  it.each([
+  it.concurrent.for<[string, string, RegExp]>([
     ["an unknown host", "http://ollama.invalid:11434", /ollama\.invalid:11434 \((ENOTFOUND|EAI_AGAIN)\)/],
     ["a port that fetch refuses", "http://127.0.0.1:1", /127\.0\.0\.1:1 \(bad port\)/],
     ["a name with two addresses", "http://localhost:9", /localhost:9 \((ECONNREFUSED|bad port)\)/],
-  ])("is reported within 3 s at %s", async (_name, baseUrl, message) => {
+  ])("is reported within 3 s at %s", async ([, baseUrl, message]) => {
     const { error, elapsedMs } = await failureIn(() => ollamaEmbeddings({ baseUrl }).embedQuery("frete"));
     expect((error as Error).message).toMatch(message);
     expect(elapsedMs).toBeLessThan(REPORTED_WITHIN_MS);
   });
 
-  it("is reported to queued and later calls without another wait", async () => {
+  it.concurrent("is reported to queued and later calls without another wait", async () => {
     const embeddings = ollamaEmbeddings({ baseUrl: await deadAddress() });
     const start = performance.now();
     await Promise.allSettled(Array.from({ length: 20 }, () => embeddings.embedDocuments(["frete"])));
@@ -261,10 +264,10 @@ describe("an unreachable Ollama", () => {
     expect(elapsedMs).toBeLessThan(500);
   });
 
-  it("may be away for a moment, for example during a restart", async () => {
+  it.concurrent("may be away for a moment, for example during a restart", async ({ onTestFinished }) => {
     let isAway = true;
     setTimeout(() => (isAway = false), 800);
-    const { server } = await openOllama();
+    const { server } = await openOllama({}, {}, onTestFinished);
     const away: typeof fetch = (input, init) =>
       isAway ? Promise.reject(Object.assign(new TypeError("fetch failed"), { cause: refused() })) : fetch(input, init);
     const retries: string[] = [];
@@ -275,7 +278,7 @@ describe("an unreachable Ollama", () => {
     expect(retries[0]).toContain("ECONNREFUSED");
   });
 
-  it("is waited for as long as unreachableBudgetMs says", async () => {
+  it.concurrent("is waited for as long as unreachableBudgetMs says", async () => {
     const baseUrl = await deadAddress();
     const embeddings = ollamaEmbeddings({ baseUrl, unreachableBudgetMs: 4_000 });
     const { elapsedMs } = await failureIn(() => embeddings.embedDocuments(["frete"]));
@@ -302,14 +305,12 @@ describe("an unreachable Ollama", () => {
 });
 
 describe("the time limit of a query", () => {
-  it.each<[string, OllamaServerOptions]>([
+  it.concurrent.for<[string, OllamaServerOptions]>([
     ["the server never answers", { faults: [{ kind: "hang" }] }],
     ["the model is being loaded", { loadMs: 10_000 }],
-  ])("is separate from that of documents, and the error says how to raise it, when %s", async (_name, options) => {
-    const { server, embeddings } = await openOllama(options, {
-      queryTimeoutMs: 300,
-      retryBudgetMs: 60_000,
-    });
+  ])("is separate from that of documents, and the error says how to raise it, when %s", async (given, context) => {
+    const limits = { queryTimeoutMs: 300, retryBudgetMs: 60_000 };
+    const { server, embeddings } = await openOllama(given[1], limits, context.onTestFinished);
     const { error, elapsedMs } = await failureIn(() => embeddings.embedQuery("frete"));
     expect(error).toMatchObject({ code: "TIMEOUT", retryable: true });
     expect((error as Error).message).toMatch(/within (300|29\d) ms\. It may be loading the model: .*queryTimeoutMs/);
@@ -318,20 +319,26 @@ describe("the time limit of a query", () => {
     server.heal();
   });
 
-  it("leaves a retry enough time to be answered: else the failure is reported at once", async () => {
+  it.concurrent("leaves a retry enough time to be answered: else the failure is reported at once", async (context) => {
     const options = { queryTimeoutMs: 350, retryBudgetMs: 60_000 }; // the first retry would start after 125 to 250 ms
-    const { server, embeddings } = await openOllama({ faults: [{ kind: "proxy" }] }, options);
+    const faults: Fault[] = [{ kind: "proxy" }];
+    const { server, embeddings } = await openOllama({ faults }, options, context.onTestFinished);
     const { error } = await failureIn(() => embeddings.embedQuery("frete"));
     expect(error).toMatchObject({ code: "EMBEDDING_FAILED", retryable: true });
     expect(server.requests).toHaveLength(1);
   });
 
-  it("is 5 s by default, whatever the retry budget of documents", async () => {
-    const { embeddings } = await openOllama({ faults: [{ kind: "proxy" }] }, { retryBudgetMs: 120_000 });
-    const { error, elapsedMs } = await failureIn(() => embeddings.embedQuery("frete"));
-    expect(error).toMatchObject({ code: "EMBEDDING_FAILED", retryable: true });
-    expect(elapsedMs).toBeLessThan(5_000 + SLACK_MS);
-  }, 10_000);
+  it.concurrent(
+    "is 5 s by default, whatever the retry budget of documents",
+    async ({ onTestFinished }) => {
+      const faults: Fault[] = [{ kind: "proxy" }];
+      const { embeddings } = await openOllama({ faults }, { retryBudgetMs: 120_000 }, onTestFinished);
+      const { error, elapsedMs } = await failureIn(() => embeddings.embedQuery("frete"));
+      expect(error).toMatchObject({ code: "EMBEDDING_FAILED", retryable: true });
+      expect(elapsedMs).toBeLessThan(5_000 + SLACK_MS);
+    },
+    10_000,
+  );
 });
 
 describe("the request time-outs", () => {

@@ -40,6 +40,9 @@ const HOSTILE = {
   enable_seqscan: "off",
   enable_material: "off",
   jit: "on",
+  jit_above_cost: "0",
+  jit_inline_above_cost: "-1", // inlining and optimizing take a second for each statement
+  jit_optimize_above_cost: "-1",
   default_toast_compression: "lz4",
   default_table_access_method: "heap",
   check_function_bodies: "off",

@@ -11,6 +11,7 @@ import type { TestProject } from "vitest/node";
 
 import { oneLine } from "./containers.js";
 import { postgresContainer } from "../../tooling/postgres-container.js";
+import { prepareFiles } from "./pglite.js";
 import { CONNECTION_SETUPS, hasPgBouncer, type ConnectionSetup } from "./connection-setups.js";
 
 declare module "vitest" {
@@ -31,10 +32,12 @@ const isCi = process.env["CI"] === "true";
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const { name, open } = CONNECTION_SETUPS[project.name as keyof typeof CONNECTION_SETUPS];
+  const preparing = project.name === "integration" ? prepareFiles() : undefined;
   const lacksPgBouncer = project.name === "integration-pgbouncer" && !(await hasPgBouncer());
   const server: Found = lacksPgBouncer
     ? { missing: "no pgbouncer on this machine: apt-get install pgbouncer" }
     : await findServer(project.name === "integration-citus" ? "TEST_CITUS_URL" : "TEST_DATABASE_URL");
+  await preparing;
   if ("missing" in server && isCi) {
     endRun(
       `CI=true, but there is no ${name} (${server.missing}). Set TEST_DATABASE_URL, or let a Docker engine answer that has, or ` +
@@ -103,6 +106,8 @@ const SETTINGS = [
   // The data does not outlive the run, and waiting for the disk at each COMMIT took half of the time.
   "fsync=off",
   "full_page_writes=off",
+  // Tests that disable plans make them look expensive: Postgres compiled each of their statements, for a second each.
+  "jit=off",
   // VACUUM of the image's pgvector 0.8.0 can corrupt a vector index while rows are inserted (pgvector#988), and then writes
   // fail. broken-index.int.test.ts tests how the library handles that.
   "autovacuum_vacuum_threshold=1000000",

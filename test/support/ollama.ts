@@ -9,10 +9,14 @@ import { EmbeddingError } from "langchain-training-index";
 import { onTestFinished } from "vitest";
 import { startOllamaServer, type OllamaServer, type OllamaServerOptions } from "./ollama-server.js";
 
-/** Starts a server that ends with the test. */
-export async function startOllama(options?: OllamaServerOptions): Promise<OllamaServer> {
+/**
+ * Starts a server that ends with the test.
+ *
+ * @param whenFinished - of the test's context, in tests that run concurrently
+ */
+export async function startOllama(options?: OllamaServerOptions, whenFinished = onTestFinished): Promise<OllamaServer> {
   const server = await startOllamaServer(options);
-  onTestFinished(() => server.close());
+  whenFinished(() => server.close());
   return server;
 }
 
@@ -20,8 +24,9 @@ export async function startOllama(options?: OllamaServerOptions): Promise<Ollama
 export async function openOllama(
   server: OllamaServerOptions = {},
   options: OllamaEmbeddingsOptions = {},
+  whenFinished = onTestFinished,
 ): Promise<{ server: OllamaServer; embeddings: ProfiledOllamaEmbeddings }> {
-  const started = await startOllama({ dimensions: 16, ...server });
+  const started = await startOllama({ dimensions: 16, ...server }, whenFinished);
   const embeddings = ollamaEmbeddings({ baseUrl: started.url, retryBudgetMs: 1_000, ...options });
   return { server: started, embeddings };
 }

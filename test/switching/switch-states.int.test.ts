@@ -2,50 +2,10 @@ import { TrainingIndex, type SwitchProgress } from "langchain-training-index";
 import { migrate, migrationStatus } from "langchain-training-index/migrations";
 import { expect, it } from "vitest";
 import { failureOf, hostTable } from "../support/contract.js";
-import { describeOnEach, describeOnServer, type TestDatabase } from "../support/databases.js";
-import { inHostTransaction, openTestIndex, smallTraining, until, type TestIndex } from "../support/index.js";
-import { otherModel, type OtherEmbeddings } from "../support/other-model.js";
-
-interface Switching extends TestIndex {
-  next: OtherEmbeddings;
-  /** With both models. */
-  both: TrainingIndex;
-  /** With both models, as the owner. */
-  switching: TrainingIndex;
-}
-
-async function openSwitching(
-  database: TestDatabase,
-  ids: readonly string[] = ["a", "b", "c"],
-  migration: Parameters<typeof openTestIndex>[2] = {},
-): Promise<Switching> {
-  const test = await openTestIndex(database, {}, migration);
-  const { index, pool, owner, schema, embeddings } = test;
-  for (const id of ids) await index.upsertTraining(smallTraining(id));
-  const next = otherModel(32);
-  const both = await TrainingIndex.initialize([embeddings, next], { pool, schema });
-  const switching = await TrainingIndex.initialize([embeddings, next], { pool: owner, schema });
-  return { ...test, next, both, switching };
-}
-
-async function count({ owner }: TestIndex, table: string): Promise<number> {
-  const { rows } = await owner.query<{ count: number }>(`SELECT count(*)::integer AS count FROM ${table}`);
-  return rows[0]?.count ?? 0;
-}
-
-/** Holds the first request for documents, after the probe, until the returned function is called. */
-function hold(next: OtherEmbeddings): { reached: Promise<void>; release: () => void } {
-  let release: () => void = () => undefined;
-  let reach: () => void = () => undefined;
-  const open = new Promise<void>((resolve) => (release = resolve));
-  const reached = new Promise<void>((resolve) => (reach = resolve));
-  next.before = async (texts) => {
-    if (texts.length === 1 && texts[0] === "loja") return;
-    reach();
-    await open;
-  };
-  return { reached, release };
-}
+import { describeOnEach, describeOnServer } from "../support/databases.js";
+import { inHostTransaction, openTestIndex, smallTraining, until } from "../support/index.js";
+import { otherModel } from "../support/other-model.js";
+import { hold, openSwitching, rowsIn } from "../support/switching.js";
 
 describeOnEach("A switch of the model, step by step", (database) => {
   it("follows writes and deletes that are made while it builds, and those after a switch back", async () => {
@@ -60,14 +20,14 @@ describeOnEach("A switch of the model, step by step", (database) => {
     held.release();
     expect(await running).toMatchObject({ status: "switched" });
     expect(await both.chunks("a")).toMatchObject([{ content: "O prazo novo." }]);
-    expect(await count(test, `${schema}.indexed_2`)).toBe(3);
-    expect(await count(test, `${schema}.indexed_1 WHERE training_id = 'b'`)).toBe(0);
+    expect(await rowsIn(test, `${schema}.indexed_2`)).toBe(3);
+    expect(await rowsIn(test, `${schema}.indexed_1 WHERE training_id = 'b'`)).toBe(0);
 
     const { otherModel: retired } = await both.status();
     expect(retired).toMatchObject({ name: "hashing-1", dimensions: 64, state: "retired", behind: 0 });
     await both.upsertTraining({ id: "a", content: "O prazo de volta." });
     await both.deleteTraining("c");
-    expect(await count(test, `${schema}.chunk_1 WHERE training_id = 'c'`)).toBe(0);
+    expect(await rowsIn(test, `${schema}.chunk_1 WHERE training_id = 'c'`)).toBe(0);
     const calls = embeddings.texts.length;
     const back = await switching.switchModel(embeddings);
     expect(back.trainings).toBe(2); // the one that was written, and the record of the one that was deleted
@@ -208,8 +168,8 @@ describeOnServer("A switch of the model, and other sessions", (database) => {
       expect(failure).toMatchObject({ code: "TIX01" });
     }
     await owner.query(`DELETE FROM ${schema}.training WHERE id = 'a'`); // cascades
-    expect(await count(test, `${schema}.chunk_1 WHERE training_id = 'a'`)).toBe(0);
-    expect(await count(test, `${schema}.chunk_2 WHERE training_id = 'a'`)).toBe(0);
+    expect(await rowsIn(test, `${schema}.chunk_1 WHERE training_id = 'a'`)).toBe(0);
+    expect(await rowsIn(test, `${schema}.chunk_2 WHERE training_id = 'a'`)).toBe(0);
   });
 
   it("ends a training that was prepared before it in a host's transaction, and a transaction with an old snapshot", async () => {
@@ -260,6 +220,28 @@ describeOnServer("A switch of the model, and other sessions", (database) => {
     await until(async () => (await both.similar("Do host.", { k: 1 }))[0]?.trainingId === "host");
   });
 
+  it("builds what a host's transaction commits at the moment at which the switch waits for it", async () => {
+    const { both, switching, next, pool, owner, schema } = await openSwitching(database);
+    const client = await pool.connect();
+    const held = hold(next);
+    const running = switching.switchModel(next, { sample: 0 });
+    await held.reached;
+    await client.query("BEGIN");
+    await both.upsertTraining({ id: "host", content: "Do host." }, { client });
+    held.release();
+    await until(async () => {
+      const { rows } = await owner.query(
+        `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%:switch-model%' AND query LIKE '%${schema}%'`,
+      );
+      return rows.length > 0;
+    });
+    await client.query("COMMIT");
+    client.release();
+    expect(await running).toMatchObject({ status: "switched" });
+    expect(await both.similar("Do host.", { k: 1 })).toMatchObject([{ trainingId: "host" }]);
+    expect(await rowsIn({ owner }, `${schema}.behind`)).toBe(0);
+  });
+
   it("follows deletes of the host's rows by a role without rights on the index", async () => {
     const table = await hostTable(database.owner);
     await database.owner.query(`INSERT INTO public.${table} VALUES ('a'), ('b'), ('c')`);
@@ -284,7 +266,7 @@ describeOnServer("A switch of the model, and other sessions", (database) => {
     expect((await both.similar("loja", { k: 10 })).map(({ trainingId }) => trainingId).sort()).toEqual(["b", "c"]);
     await owner.query(`DELETE FROM public.${table} WHERE id = 'b'`);
     for (const table of ["chunk_1", "chunk_2"]) {
-      expect(await count(test, `${schema}.${table} WHERE training_id = 'b'`)).toBe(0);
+      expect(await rowsIn(test, `${schema}.${table} WHERE training_id = 'b'`)).toBe(0);
     }
     expect(await both.count()).toMatchObject({ trainings: 1 });
   });

@@ -4,7 +4,7 @@ import { quoteLiteral } from "../postgres/identifiers.js";
 import { namesOf, type Names } from "../schema/layout.js";
 import type { TextSearchLanguage } from "../schema/lexemes.js";
 import { DEFAULT_HNSW } from "./options.js";
-import { plainIndexes } from "./plain-indexes.js";
+import { plainIndexes } from "./list.js";
 import { forgetFilling } from "../words/stored-words.js";
 import { createWordTable, wordIndexes } from "../words/word-table.js";
 import { run } from "./run.js";

@@ -150,8 +150,9 @@ BEGIN
   ${insertChunks(plan, "copied", "p_copied")}
   ${insertChunks(plan, "p_added_vectors", "p_added")}
   IF cardinality(p_updated_ids) > 0 THEN
-    UPDATE ${chunk} SET metadata = p_updated_metadata[array_position(p_updated_ids, id)]
-    WHERE training_id = p_id AND id = ANY (p_updated_ids);
+    -- Not by a subscript: on Citus 14.0 that ends the server process, if the function runs on the coordinator.
+    UPDATE ${chunk} c SET metadata = n.metadata FROM unnest(p_updated_ids, p_updated_metadata) AS n (id, metadata)
+    WHERE c.training_id = p_id AND c.id = n.id;
   END IF;
   INSERT INTO ${indexed} (training_id, fingerprint, splitter, chunk_ids, starts, ends)
   VALUES (p_id, p_fingerprint, p_splitter, p_chunk_ids, p_starts, p_ends)

@@ -2,9 +2,11 @@
 export const EXCLUDED: Readonly<Record<string, string>> = {
   "test/switching/**": "the model of a schema on a cluster cannot be switched; test/citus tests the refusal",
   "test/contract/{schedules-switch,switch-load}.int.test.ts": "the model of a schema on a cluster cannot be switched",
-  "test/contract/{kill,restart}.int.test.ts": "their child processes migrate by themselves; restarts of nodes are tried by hand, see docs/scaling.md",
+  "test/contract/{kill,restart}.int.test.ts":
+    "their child processes migrate by themselves; restarts of nodes are tried by hand, see docs/scaling.md",
   "test/standby/**": "they make standbys of a server of their own",
-  "test/{docs-pages,readme,package,scripts,test-databases}.int.test.ts": "they test documentation and packages, not a database",
+  "test/{docs-pages,readme,package,scripts,test-databases}.int.test.ts":
+    "they test documentation and packages, not a database",
   "test/{cli,console,embedded,eval,recipes}/**": "they start programs that migrate by themselves",
   "test/migrations/**": "they test the schema and its damage on one server; test/citus tests migrate on a cluster",
 };

@@ -11,11 +11,16 @@ interface Exclusion {
 
 const HELD = "the test holds the write by an advisory lock of the coordinator, and the write runs on a worker";
 const SWITCHES = "the model of a schema on a cluster cannot be switched";
-const STATEMENTS = "the test counts or names the statements of one server; on a cluster a write is one call of a function";
+const STATEMENTS =
+  "the test counts or names the statements of one server; on a cluster a write is one call of a function";
 
 const EXCLUSIONS: readonly Exclusion[] = [
   { file: "contract/c01-atomic.int.test.ts", title: /while a swap is held at/, reason: HELD },
-  { file: "contract/c01-atomic.int.test.ts", title: /between any two statements of a (swap|delete)/, reason: STATEMENTS },
+  {
+    file: "contract/c01-atomic.int.test.ts",
+    title: /between any two statements of a (swap|delete)/,
+    reason: STATEMENTS,
+  },
   { file: "contract/c02-ordered.int.test.ts", title: /waits for a running swap/, reason: HELD },
   {
     file: "contract/c05-idempotent.int.test.ts",
@@ -23,7 +28,11 @@ const EXCLUSIONS: readonly Exclusion[] = [
     reason: "the statistics of the session are on the worker",
   },
   { file: "contract/c08-short-locks.int.test.ts", title: /takes at most \d+ statements/, reason: STATEMENTS },
-  { file: "contract/c11-typed-errors.int.test.ts", title: /(PROFILE_RETIRED|SWITCH_REFUSED) is thrown/, reason: SWITCHES },
+  {
+    file: "contract/c11-typed-errors.int.test.ts",
+    title: /(PROFILE_RETIRED|SWITCH_REFUSED) is thrown/,
+    reason: SWITCHES,
+  },
 ];
 
 beforeEach((context) => {

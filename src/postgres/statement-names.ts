@@ -9,7 +9,6 @@ export const STATEMENT_NAMES = {
   "read-profile": "reads the recorded model",
   "find-damage": "looks for missing parts of the schema",
   "read-schema": "reads what changes of the schema a process has to follow",
-  "read-cluster": "asks whether a node of a Citus cluster has the schema",
   "read-vector-indexes": "reads the state of the vector indexes",
   "find-any-chunk": "asks whether there are chunks",
   "check-rights": "asks whether the role may build an index",

@@ -31,7 +31,7 @@ SELECT (SELECT groupid <> 0 FROM pg_catalog.pg_dist_local_group)::text AS is_wor
 
 /** Reads the place of a schema in the cluster. The database must have Citus. */
 export async function readCluster(database: Queryable, schema: string): Promise<Cluster> {
-  const [row] = await query<ClusterRow>(database, "read-cluster", READ_CLUSTER, [schema]);
+  const [row] = await query<ClusterRow>(database, "read-catalog", READ_CLUSTER, [schema]);
   if (!row) throw new SchemaError("SCHEMA_MISSING", "The catalogs of Citus could not be read");
   return {
     isWorker: row.is_worker === "true",

@@ -4,7 +4,13 @@ import { migrate as migrateLocally, type MigrateOptions, type MigrateResult } fr
 
 export * from "../../src/migrations/index.js";
 
-/** As that of the library, with `citus: "schema"` unless the test says otherwise. */
-export function migrate(pool: DatabasePool, options: MigrateOptions = {}): Promise<MigrateResult> {
-  return migrateLocally(pool, { citus: "schema", ...options });
+/** As that of the library, with `citus: "schema"` unless the test says otherwise, or has made a database without Citus. */
+export async function migrate(pool: DatabasePool, options: MigrateOptions = {}): Promise<MigrateResult> {
+  return migrateLocally(pool, (await hasCitus(pool)) ? { citus: "schema", ...options } : options);
+}
+
+async function hasCitus(pool: unknown): Promise<boolean> {
+  if (typeof (pool as Partial<DatabasePool> | undefined)?.query !== "function") return false;
+  const { rows } = await (pool as DatabasePool).query("SELECT 1 FROM pg_catalog.pg_extension WHERE extname = 'citus'");
+  return rows.length > 0;
 }

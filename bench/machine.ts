@@ -4,7 +4,17 @@ import type { Machine } from "./results.js";
 
 /** Where packages are installed: those of `bench/package.json`, and those of the root. */
 const PACKAGE_FOLDERS = ["./node_modules/", "../node_modules/"];
-const MEASURED_PACKAGES = ["@langchain/core", "@langchain/community", "@mastra/pg", "@llamaindex/postgres", "pg"];
+const MEASURED_PACKAGES = [
+  "@langchain/core",
+  "@langchain/community",
+  "@mastra/pg",
+  "@llamaindex/postgres",
+  "pg",
+  "@lancedb/lancedb",
+  "sqlite-vec",
+  "better-sqlite3",
+  "hnswlib-node",
+];
 
 /** Describes this machine. */
 export function describeMachine(): Machine {

@@ -95,20 +95,24 @@ export class LargeData {
 /** A training whose first chunk has this number. */
 export function training(first: number, chunks: number, edited?: number): Training {
   const documents = Array.from({ length: chunks }, (_, place) => {
-    const number = first + place;
-    const metadata = {
-      metade: `m${number % 2}`,
-      grupo: `g${number % 10}`,
-      tag: `t${number % 100}`,
-      nicho: `n${number % 1000}`,
-    };
     const added = place === 0 && edited !== undefined ? ` versão ${edited}` : "";
-    return { pageContent: content(number) + added, metadata };
+    return { pageContent: content(first + place) + added, metadata: metadataOf(first + place) };
   });
   return { id: `training-${Math.floor(first / chunks)}`, documents, split: false, revision: edited ?? 1 };
 }
 
-function content(number: number): string {
+/** What the filters select by. */
+export function metadataOf(number: number): Record<"metade" | "grupo" | "tag" | "nicho", string> {
+  return {
+    metade: `m${number % 2}`,
+    grupo: `g${number % 10}`,
+    tag: `t${number % 100}`,
+    nicho: `n${number % 1000}`,
+  };
+}
+
+/** The text of a chunk, which begins with its number. */
+export function content(number: number): string {
   return `${PREFIX}${number}: ${text(randomNumbers(number * 2 + 2), TEXT_CHARACTERS)}`;
 }
 

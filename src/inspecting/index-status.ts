@@ -108,6 +108,7 @@ export const statusWarningCodes = [
   "VECTOR_INDEX_INVALID",
   "VECTOR_INDEX_BUILDING",
   "VECTOR_INDEX_NOT_CHOSEN",
+  "EF_SEARCH_NOT_CHOSEN",
   "NEVER_ANALYZED",
   "DEAD_ROWS",
   "MANY_TOMBSTONES",
@@ -128,6 +129,7 @@ export const statusWarningCodes = [
  * | `VECTOR_INDEX_INVALID` | a build of the vector index failed: searches compare all chunks |
  * | `VECTOR_INDEX_BUILDING` | the vector index is being built: until then searches compare all chunks |
  * | `VECTOR_INDEX_NOT_CHOSEN` | Postgres prefers to compare all of 10,000 or more chunks |
+ * | `EF_SEARCH_NOT_CHOSEN` | the index is large, and this process searches with the default `efSearch`, which probably misses many of the nearest chunks |
  * | `NEVER_ANALYZED` | Postgres has no statistics of a large table |
  * | `DEAD_ROWS` | autovacuum does not keep up with a table |
  * | `MANY_TOMBSTONES` | more trainings are deleted than stored |

@@ -36,6 +36,8 @@ export interface StatusParts {
   filter: Condition | undefined;
   /** The index's default `efSearch`. */
   efSearch: number;
+  /** Whether the host has chosen it. */
+  choseEfSearch: boolean;
 }
 
 interface StatusRow {
@@ -125,7 +127,7 @@ async function toStatus(
   state: SchemaState,
   statements: CurrentStatements,
 ): Promise<IndexStatus> {
-  const { models, filter: condition, efSearch } = parts;
+  const { models, filter: condition, efSearch, choseEfSearch } = parts;
   const { profile } = models.of(state);
   const { schema, profileId } = state.layout;
   const isStandby = row.is_standby === "true";
@@ -168,6 +170,7 @@ async function toStatus(
     status,
     profileId,
     hasFilter: condition !== undefined,
+    defaultEfSearch: choseEfSearch ? undefined : efSearch,
     lacksWords: row.text_search !== null && row.lacks_words === "true",
     lacksStatistics: row.lacks_statistics === "true" && now.pages > 0,
     availablePgvector: row.pgvector_available ?? undefined,

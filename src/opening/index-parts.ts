@@ -46,6 +46,8 @@ interface SharedParts {
   offeredWords: OfferedWords;
   /** The default `efSearch`. */
   efSearch: number;
+  /** Whether the host has chosen how the vector index is searched, and does not rely on the default `efSearch`. */
+  choseEfSearch: boolean;
   splitter: Splitter | undefined;
   /** Answers searches and reads; `undefined` without a `readPool`. */
   standby: Standby | undefined;
@@ -123,6 +125,7 @@ export async function openParts(
     synonyms,
     ticketOrder: new TicketOrder(),
     efSearch,
+    choseEfSearch: options.hnsw?.efSearch !== undefined || method !== undefined,
     method,
     notify,
   };
@@ -154,7 +157,7 @@ function connect(shared: SharedParts, filter: IndexFilter): IndexParts {
   const connection = { statements, knownSchema, notify };
   const writing = { pool, connection, target, models, offeredWords, ticketOrder, tokens, notify };
   const indexer = new Indexer(writing);
-  const remover = new Remover({ pool, target, ticketOrder, notify, knownSchema, tokens });
+  const remover = new Remover({ pool, target, ticketOrder, connection, tokens });
   return {
     ...shared,
     get layout() {

@@ -31,6 +31,7 @@ export const STATEMENT_NAMES = {
   touch: "records the ticket of a call whose version is stored already",
   "lock-trainings": "locks the rows of trainings before a swap",
   "claim-model": "records the model of the first write",
+  "delete-trainings": "deletes trainings with their chunks",
   "fence-deletes": "locks the trainings to delete, and makes them tombstones",
   "delete-positions": "deletes the places of the chunks of deleted trainings",
   "delete-chunks": "deletes the chunks of deleted trainings",

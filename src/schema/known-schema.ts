@@ -120,13 +120,14 @@ export class KnownSchema {
   }
 
   /**
-   * Like {@link current}, for writes. A table that has become large is no reason to read again: it does not affect writes.
+   * Like {@link current}, for writes. Only what this process has added itself is a reason to read a small table again: once it is large,
+   * writes keep their plans.
    *
    * @throws {@link SchemaError} | {@link DatabaseError}
    */
   async recent(): Promise<SchemaState> {
     const look = this.#look;
-    return look && performance.now() - look.at < this.#maxAgeMs ? look.state : this.look();
+    return look && performance.now() - look.at < this.#maxAgeMs && look.validForMs > 0 ? look.state : this.look();
   }
 
   /**
@@ -183,7 +184,7 @@ export class KnownSchema {
     }
   }
 
-  /** Counts chunks that this process adds. Once they may make a small table large, the next search reads again. */
+  /** Counts chunks that this process adds. Once they may make a small table large, the next call reads again. */
   grow(chunks: number): void {
     this.#added += chunks;
     const look = this.#look;

@@ -147,23 +147,76 @@ WHERE ${meets("t", scope)}${stillMeets} AND ${isNewer("excluded", "t")}`;
 /**
  * The fence of a delete: it turns the row of an older version into a tombstone. A delete without a revision also ends
  * the revision history: its barrier stops calls that started before it, and later calls are compared with no revision.
- * $1 ids, $2 tickets, $3 revisions, $4 metadata of tombstones for ids that have no row, $5 the scope, $6... the values of
- * the condition that the trainings still have to meet. A row without an id means that another profile is active: none was admitted.
+ *
+ * $1 to $4: {@link givenDeletes}, $5 the scope, $6... the values of the condition that the trainings still have to meet. A row without an
+ * id means that another profile is active: none was admitted.
  */
 export function admitDeletes(layout: Layout, condition: Condition | undefined): string {
-  const stillMeets = condition
-    ? ` AND (SELECT ${numberedFrom(6, condition.text)} FROM (SELECT t.metadata) AS stored (metadata))`
-    : "";
   return `
 WITH active AS MATERIALIZED (${activeProfile(layout)}
-), admitted AS (
-INSERT INTO ${namesOf(layout).training} AS t (id, ticket, content_ticket, revision, barrier, metadata, deleted_at)
-SELECT n.id, n.ticket, n.ticket, n.revision, ${barrierOf("n")}, n.metadata, now()
-FROM unnest($1::${layout.idType}[], $2::bigint[], $3::numeric[], $4::jsonb[]) AS n (id, ticket, revision, metadata)
-WHERE EXISTS (SELECT 1 FROM active)
-${inLockOrder(layout, "n.id")}
-${unlessNewerOrOutside("$5", stillMeets)}
+), admitted AS (${makeTombstones(layout, condition, givenDeletes(layout), "NULL")}
 RETURNING t.id::text AS key)
 SELECT key FROM admitted
 UNION ALL SELECT NULL WHERE NOT EXISTS (SELECT 1 FROM active)`;
+}
+
+/**
+ * Deletes trainings in a single statement, all parts of which see the state before it. So the fence admits a training only if its row, once
+ * locked, is still of the version that the statement sees: then the chunks that it sees are all there are.
+ *
+ * Values and result as of {@link admitDeletes}, but there is a row for each training, with its `status` and the number of chunks that were
+ * `removed`. The status is NULL for a training that another call changed meanwhile: it is left as it is.
+ */
+export function deleteTrainings(layout: Layout, condition: Condition | undefined): string {
+  const { training, indexed, chunk } = namesOf(layout);
+  // With a condition a training is not admitted only if it was changed since its id was found. That is too rare to tell why here.
+  const status = condition
+    ? "NULL"
+    : `CASE WHEN t.id IS NULL THEN NULL
+    WHEN NOT (${meets("t", "$5")}) THEN 'absent'
+    WHEN ${isNewer("n", "t")} THEN NULL
+    WHEN t.deleted_at IS NULL THEN 'superseded' ELSE 'absent' END`;
+  const given = `
+  SELECT n.*, ${contentTicketOf("t")} AS replaced_ticket, ${status} AS status
+  FROM ${givenDeletes(layout)} LEFT JOIN ${training} t ON t.id = n.id`;
+  // $1 tells the planner how many trainings there are. Of the other list it knows nothing, and could read the whole table.
+  const isAdmitted = `training_id = ANY ($1::${layout.idType}[]) AND training_id = ANY (ARRAY(SELECT id FROM admitted))`;
+  return `
+WITH active AS MATERIALIZED (${activeProfile(layout)}
+), given AS MATERIALIZED (${given}
+), admitted AS (${makeTombstones(layout, condition, "given n", "n.replaced_ticket")}
+  AND ${contentTicketOf("t")} IS NOT DISTINCT FROM excluded.replaced_ticket
+RETURNING t.id
+), unlisted AS (
+  DELETE FROM ${indexed} WHERE ${isAdmitted} RETURNING training_id, cardinality(chunk_ids) AS chunks
+), removed AS (
+  DELETE FROM ${chunk} WHERE ${isAdmitted}
+)
+SELECT n.id::text AS key,
+  CASE WHEN a.id IS NULL THEN n.status WHEN u.chunks IS NULL THEN 'absent' ELSE 'deleted' END AS status,
+  coalesce(u.chunks, 0)::text AS removed
+FROM given n LEFT JOIN admitted a ON a.id = n.id LEFT JOIN unlisted u ON u.training_id = n.id
+WHERE EXISTS (SELECT 1 FROM active)
+UNION ALL SELECT NULL, NULL, NULL WHERE NOT EXISTS (SELECT 1 FROM active)`;
+}
+
+/** $1 ids, $2 tickets, $3 revisions, $4 metadata of tombstones for ids that have no row. */
+function givenDeletes({ idType }: Layout): string {
+  return `unnest($1::${idType}[], $2::bigint[], $3::numeric[], $4::jsonb[]) AS n (id, ticket, revision, metadata)`;
+}
+
+/** The fence itself, to which further conditions on the locked row `t` can be added. */
+function makeTombstones(layout: Layout, condition: Condition | undefined, given: string, replaced: string): string {
+  return `
+INSERT INTO ${namesOf(layout).training} AS t (id, ticket, content_ticket, replaced_ticket, revision, barrier, metadata, deleted_at)
+SELECT n.id, n.ticket, n.ticket, ${replaced}, n.revision, ${barrierOf("n")}, n.metadata, now()
+FROM ${given}
+WHERE EXISTS (SELECT 1 FROM active)
+${inLockOrder(layout, "n.id")}
+${unlessNewerOrOutside("$5", stillMeets(condition))}`;
+}
+
+function stillMeets(condition: Condition | undefined): string {
+  if (!condition) return "";
+  return ` AND (SELECT ${numberedFrom(6, condition.text)} FROM (SELECT t.metadata) AS stored (metadata))`;
 }

@@ -1,10 +1,12 @@
 import type { DeleteStatus } from "../types.js";
 import { profileRetired, query, type Queryable } from "../postgres/database.js";
 import { removeTraining } from "./distributed-writes.js";
-import { admitDeletes } from "./fence-sql.js";
+import { admitDeletes, deleteTrainings } from "./fence-sql.js";
+import { queryWithKeptPlan, type SwapConnection } from "./swap.js";
 import type { Condition } from "../filtering/condition.js";
 import type { WriteTarget } from "./write-target.js";
 import * as sql from "./write-sql.js";
+import { throwUnlessRetryable } from "./write-transaction.js";
 
 /** A training to delete. */
 export interface RemovedTraining {
@@ -32,15 +34,67 @@ export interface RemovalOutcome {
 }
 
 /**
- * Deletes trainings with their chunks, in the transaction that `client` is in. A tombstone stays and stops upserts that
- * started earlier.
+ * Deletes trainings with their chunks, in a single statement that is its own transaction. A tombstone stays and stops upserts that started
+ * earlier.
+ *
+ * @returns the outcomes by key. Trainings without one are unchanged and left to {@link remove}: another call changed them while the statement
+ *   waited for their rows, or Postgres asked for a retry
+ */
+export async function tryRemove(
+  connection: SwapConnection,
+  database: Queryable,
+  target: WriteTarget,
+  removal: Removal,
+): Promise<Map<string, RemovalOutcome>> {
+  const { layout } = target;
+  const { condition } = removal;
+  if (layout.citus) return condition ? new Map() : removeEach(connection, database, target, removal);
+  const text = deleteTrainings(layout, condition);
+  const values = valuesOf(target, removal);
+  try {
+    // Each shape of a condition would take one of the names of this pool.
+    const rows = condition
+      ? await query<DeletedRow>(database, "delete-trainings", text, values)
+      : await queryWithKeptPlan<DeletedRow>(connection, database, "delete-trainings", text, values);
+    const outcomes = new Map<string, RemovalOutcome>();
+    for (const { key, status, removed } of rows) {
+      if (key === null) throw profileRetired();
+      if (status !== null) outcomes.set(key, { status, removed: Number(removed) });
+    }
+    return outcomes;
+  } catch (error) {
+    throwUnlessRetryable(error, connection.notify);
+    return new Map();
+  }
+}
+
+/** A row of {@link deleteTrainings}. */
+interface DeletedRow {
+  key: string | null;
+  status: DeleteStatus | null;
+  removed: string;
+}
+
+/** The values of both statements that delete. */
+function valuesOf({ scope }: WriteTarget, { trainings, ticket, condition }: Removal): unknown[] {
+  return [
+    trainings.map(({ key }) => key),
+    trainings.map(() => ticket),
+    trainings.map(({ revision }) => revision),
+    trainings.map(({ metadata }) => metadata ?? scope[0] ?? "{}"),
+    scope,
+    ...(condition?.values ?? []),
+  ];
+}
+
+/**
+ * Deletes trainings with their chunks, as {@link tryRemove} does, in the transaction that `client` is in.
  *
  * @returns one outcome per training, in order
  */
 export async function remove(client: Queryable, target: WriteTarget, removal: Removal): Promise<RemovalOutcome[]> {
   const { layout, scope } = target;
   const { trainings, condition } = removal;
-  const values = condition?.values ?? [];
   const keys = trainings.map(({ key }) => key);
   const { admittedKeys, chunks } = await (layout.citus ? removeOneByOne : removeAll)(client, target, removal);
   const admittedSet = new Set(admittedKeys);
@@ -53,7 +107,7 @@ export async function remove(client: Queryable, target: WriteTarget, removal: Re
       : await query<{ key: string }>(client, "find-superseded", sql.findTrainings(layout, condition), [
           scope,
           rejected,
-          ...values,
+          ...(condition?.values ?? []),
         ]);
   const superseded = new Set(newer.map(({ key }) => key));
   return keys.map((key) => {
@@ -69,20 +123,10 @@ interface Removed {
   chunks: ReadonlyMap<string, number>;
 }
 
-async function removeAll(
-  client: Queryable,
-  { layout, scope }: WriteTarget,
-  { trainings, ticket, condition }: Removal,
-): Promise<Removed> {
-  const keys = trainings.map(({ key }) => key);
-  const admitted = await query<{ key: string | null }>(client, "fence-deletes", admitDeletes(layout, condition), [
-    keys,
-    keys.map(() => ticket),
-    trainings.map(({ revision }) => revision),
-    trainings.map(({ metadata }) => metadata ?? scope[0] ?? "{}"),
-    scope,
-    ...(condition?.values ?? []),
-  ]);
+async function removeAll(client: Queryable, target: WriteTarget, removal: Removal): Promise<Removed> {
+  const { layout } = target;
+  const fence = admitDeletes(layout, removal.condition);
+  const admitted = await query<{ key: string | null }>(client, "fence-deletes", fence, valuesOf(target, removal));
   const admittedKeys = admitted.map(({ key }) => {
     if (key === null) throw profileRetired();
     return key;
@@ -93,6 +137,27 @@ async function removeAll(
   ]);
   await query(client, "delete-chunks", sql.deleteAllChunks(layout), [admittedKeys]);
   return { admittedKeys, chunks: new Map(deleted.map(({ key, chunks }) => [key, Number(chunks)])) };
+}
+
+/** On a Citus cluster, each training in a transaction of its own. The outcomes of those that were admitted. */
+async function removeEach(
+  { notify }: SwapConnection,
+  database: Queryable,
+  target: WriteTarget,
+  removal: Removal,
+): Promise<Map<string, RemovalOutcome>> {
+  try {
+    const { admittedKeys, chunks } = await removeOneByOne(database, target, removal);
+    return new Map(
+      admittedKeys.map((key) => {
+        const removed = chunks.get(key);
+        return [key, removed === undefined ? { status: "absent", removed: 0 } : { status: "deleted", removed }];
+      }),
+    );
+  } catch (error) {
+    throwUnlessRetryable(error, notify);
+    return new Map();
+  }
 }
 
 /** On a Citus cluster. Trainings that have to meet a condition are locked first, in the order of their ids. */

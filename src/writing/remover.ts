@@ -20,9 +20,9 @@ import { profileRetired, query, type Queryable } from "../postgres/database.js";
 import type { Condition } from "../filtering/condition.js";
 import type { IndexFilter } from "../filtering/index-filter.js";
 import { databaseOf, hostClient } from "../postgres/host-client.js";
-import { remove, type RemovalOutcome, type RemovedTraining } from "../storing/removal.js";
+import { remove, tryRemove, type RemovalOutcome, type RemovedTraining } from "../storing/removal.js";
+import { queryWithKeptPlan, type SwapConnection } from "../storing/swap.js";
 import { takeInOrder, type TakenTicket } from "../storing/ticket-sequence.js";
-import type { KnownSchema } from "../schema/known-schema.js";
 import type { Layout } from "../schema/layout.js";
 import type { WriteTarget } from "../storing/write-target.js";
 import * as sql from "../storing/write-sql.js";
@@ -47,8 +47,7 @@ export interface RemoverParts {
   pool: BoundedPool;
   target: WriteTarget;
   ticketOrder: TicketOrder;
-  notify: Notify;
-  knownSchema: Pick<KnownSchema, "follow">;
+  connection: SwapConnection;
   tokens: WriteTokens;
 }
 
@@ -70,16 +69,16 @@ export class Remover {
   readonly #pool: BoundedPool;
   readonly #target: WriteTarget;
   readonly #ticketOrder: TicketOrder;
+  readonly #connection: SwapConnection;
   readonly #notify: Notify;
-  readonly #knownSchema: Pick<KnownSchema, "follow">;
   readonly #tokens: WriteTokens;
 
-  constructor({ pool, target, ticketOrder, notify, knownSchema, tokens }: RemoverParts) {
+  constructor({ pool, target, ticketOrder, connection, tokens }: RemoverParts) {
     this.#pool = pool;
     this.#target = target;
     this.#ticketOrder = ticketOrder;
-    this.#notify = notify;
-    this.#knownSchema = knownSchema;
+    this.#connection = connection;
+    this.#notify = connection.notify;
     this.#tokens = tokens;
   }
 
@@ -97,7 +96,11 @@ export class Remover {
     const removeWith = (ticket: string): Promise<RemovalOutcome[]> => this.#removeWith(trainings, { ticket }, options);
     if (options.ticket !== undefined) return removeWith(options.ticket);
     const start = async (): Promise<{ ticket: string; outcomes?: RemovalOutcome[] }> => {
-      const { ticket } = await this.#takeTicket<TakenTicket>(sql.takeTicket, [keys], options);
+      const { ticket } = await this.#takeTicket<TakenTicket>(
+        (database, layout) =>
+          queryWithKeptPlan(this.#connection, database, "take-tickets", sql.takeTicket(layout), [keys]),
+        options,
+      );
       // A delete without a revision ends the revision history. Later calls take their tickets only after it has done so.
       return revision === null ? { ticket, outcomes: await removeWith(ticket) } : { ticket };
     };
@@ -127,10 +130,10 @@ export class Remover {
 
   async #removeMatching(condition: Condition, options: RemoveOptions): Promise<Removed[]> {
     throwIfAborted(options.signal);
+    const values = [this.#target.scope, ...condition.values];
     const take = (): Promise<TakenTicket & { keys: string | null }> =>
       this.#takeTicket(
-        (layout) => sql.takeTicketOfMatching(layout, condition),
-        [this.#target.scope, ...condition.values],
+        (database, layout) => query(database, "take-tickets", sql.takeTicketOfMatching(layout, condition), values),
         options,
       );
     const taken = await this.#ticketOrder.take(undefined, take, options.client === undefined);
@@ -185,12 +188,11 @@ export class Remover {
   }
 
   async #takeTicket<Taken extends TakenTicket>(
-    textFor: (layout: Layout) => string,
-    values: unknown[],
+    statement: (database: Queryable, layout: Layout) => Promise<Taken[]>,
     options: RemoveOptions,
   ): Promise<Taken> {
     const database = databaseOf(this.#pool, options);
-    const take = (): Promise<Taken[]> => query<Taken>(database, "take-tickets", textFor(this.#target.layout), values);
+    const take = (): Promise<Taken[]> => statement(database, this.#target.layout);
     const takeChecked = (): Promise<Taken[]> => takeInOrder(database, this.#target.layout, this.#notify, take);
     const [taken] = await this.#follow(takeChecked, options.client);
     if (!taken) throw new Error("a statement that takes a ticket returns a row");
@@ -205,16 +207,26 @@ export class Remover {
     const limits = { signal };
     const pool = this.#pool.within(limits);
     const boundedClient = client && hostClient(client, limits);
-    const removeAll = (some: readonly RemovedTraining[]): Promise<RemovalOutcome[]> =>
-      write(pool, boundedClient, this.#notify, (database) =>
-        remove(database, this.#target, { trainings: some, ticket, condition }),
-      );
+    const removeAll = async (some: readonly RemovedTraining[]): Promise<RemovalOutcome[]> => {
+      const removal = { trainings: some, ticket, condition };
+      const outcomes = boundedClient
+        ? new Map<string, RemovalOutcome>()
+        : await tryRemove(this.#connection, pool, this.#target, removal);
+      const left = some.filter(({ key }) => !outcomes.has(key));
+      if (left.length > 0) {
+        const removed = await write(pool, boundedClient, this.#notify, (database) =>
+          remove(database, this.#target, { ...removal, trainings: left }),
+        );
+        for (const [index, { key }] of left.entries()) outcomes.set(key, removed[index] ?? ABSENT);
+      }
+      return some.map(({ key }) => outcomes.get(key) ?? ABSENT);
+    };
     return this.#follow(() => writeEach(trainings, removeAll, { gone: ABSENT, notify: this.#notify }), client);
   }
 
   /** Repeats `work` if the schema has changed since it was last read. */
   #follow<T>(work: () => Promise<T>, client: TransactionClient | undefined): Promise<T> {
-    return this.#knownSchema.follow(work, { client, writes: true });
+    return this.#connection.knownSchema.follow(work, { client, writes: true });
   }
 }
 

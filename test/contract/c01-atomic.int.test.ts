@@ -9,6 +9,7 @@ import {
   openServerPool,
   SWAP_PARTS,
   untilWaiting,
+  poolOfRetriedDeletes,
 } from "../support/contract.js";
 import { describeOnEach, describeOnServer } from "../support/databases.js";
 import { FIVE_PARAGRAPHS, chunksOf, openTestIndex, paragraph } from "../support/index.js";
@@ -109,7 +110,7 @@ describeOnServer("C1 Atomic", (database) => {
     const test = await openTestIndex(database);
     await test.index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
     const seen: (string | undefined)[] = [];
-    const pool = hookedPool(test.pool, async () => {
+    const pool = poolOfRetriedDeletes(test.pool, async () => {
       seen.push(textOf(await chunksOf(test), "a"));
     });
     await (await openAgain(test, pool)).deleteTraining("a");

@@ -1,4 +1,4 @@
-import { InvalidArgumentError, type Queryable, type Revision } from "langchain-training-index";
+import { InvalidArgumentError, type DeleteResult, type Queryable, type Revision } from "langchain-training-index";
 import { describe, expect, it } from "vitest";
 import { TOMBSTONE_ONLY, collect, countRows, holdEmbedding, untilWaiting, wholeText } from "../support/contract.js";
 import { describeOnEach, describeOnServer } from "../support/databases.js";
@@ -254,6 +254,25 @@ describeOnServer("C3 Deletes stay", (database) => {
       { id: "b", status: "deleted", removed: 1 },
     ]);
     expect(await wholeText(test, "a")).toBe("a loja a");
+  });
+
+  // Guards: the fence of a delete admits only the version whose chunks its statement sees.
+  it("a delete that waits for a version that is just being stored deletes all chunks of that version", async () => {
+    const test = await openTestIndex(database);
+    const { index } = test;
+    await index.upsertTraining({ id: "a", content: "a primeira versão" });
+    const versions = await Promise.all(["a", "b"].map((id) => index.prepareTraining({ id, content: FIVE_PARAGRAPHS })));
+    let deleting: Promise<DeleteResult[]> | undefined;
+    await inHostTransaction(test.pool, "COMMIT", async (client) => {
+      for (const version of versions) expect(await version.commit(client)).toMatchObject({ status: "indexed" });
+      deleting = index.deleteTrainings({ ids: ["a", "b"] });
+      await untilWaiting(test, "INSERT INTO");
+    });
+    expect(await deleting).toMatchObject([
+      { status: "deleted", removed: 5 },
+      { status: "deleted", removed: 5 },
+    ]);
+    for (const id of ["a", "b"]) expect(await countRows(test, id)).toEqual(TOMBSTONE_ONLY);
   });
 
   // Guards: the prune statement checks a row again after waiting for its lock.

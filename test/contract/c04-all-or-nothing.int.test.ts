@@ -11,6 +11,7 @@ import {
   untilWaiting,
   WITHOUT_NAME,
   wholeText,
+  poolOfRetriedDeletes,
 } from "../support/contract.js";
 import { describeOnEach, describeOnServer, type TestDatabase } from "../support/databases.js";
 import {
@@ -281,7 +282,8 @@ async function callThatBreaks(
   happen: (client: pg.PoolClient) => Promise<unknown>,
 ): Promise<{ work: Promise<unknown>; statements: string[] }> {
   const statements: string[] = [];
-  const pool = hookedPool(test.pool, async (text, client) => {
+  const hooked = call === "delete" ? poolOfRetriedDeletes : hookedPool;
+  const pool = hooked(test.pool, async (text, client) => {
     statements.push(text);
     if (statements.length === breakAt && text !== "ROLLBACK") await happen(client);
   });

@@ -164,6 +164,7 @@ describeOnServer("C8 Short locks", (database) => {
       const index = await openAgain({ schema }, recorded.pool);
       const content = Array.from({ length: count }, (_, place) => paragraph(`Parte ${place}`)).join("\n\n");
       await index.upsertTraining({ id: "a", content, metadata: { ano: 2025 } });
+      await index.upsertTraining(smallTraining("b")); // reads once that the table has become large
       recorded.statements.length = 0;
       const edited = content.replace(/Parte \d*[05]:/g, (part) => `Nova ${part}`).replace("Parte 7:", "");
       await index.upsertTraining({ id: "a", content: edited, metadata: { ano: 2026 } });
@@ -175,6 +176,24 @@ describeOnServer("C8 Short locks", (database) => {
     const [short, long] = await Promise.all(lengths);
     expect(long).toBe(short);
     expect(long).toBeLessThanOrEqual(4); // tickets, stored chunks, stored texts, the swap
+  });
+
+  // Guards: the statement of a delete, which says without another one what became of each training.
+  it("a delete takes 2 statements, also one that comes too late or finds nothing", async () => {
+    const schema = await migratedSchema(database);
+    const recorded = recordingPool(database.pool);
+    const index = await openAgain({ schema }, recorded.pool);
+    await index.upsertTraining({ ...smallTraining("a"), revision: 2 });
+    for (const [id, revision, status] of [
+      ["a", 1, "superseded"],
+      ["a", 2, "deleted"],
+      ["a", 1, "absent"],
+      ["b", undefined, "absent"],
+    ] as const) {
+      recorded.statements.length = 0;
+      expect(await index.deleteTraining(id, { revision })).toMatchObject({ status });
+      expect(recorded.statements).toHaveLength(2); // the ticket, the delete
+    }
   });
 });
 

@@ -4,7 +4,7 @@ import { migrate, migrationStatus } from "langchain-training-index/migrations";
 import { HashingEmbeddings } from "langchain-training-index/testing";
 import { expect, it } from "vitest";
 import { collect, failureOf, openServerPool } from "../support/contract.js";
-import { describeOnEach, describeOnServer, type TestDatabase } from "../support/databases.js";
+import { describeOnServer, type TestDatabase } from "../support/databases.js";
 import {
   CountingEmbeddings,
   inHostTransaction,
@@ -41,7 +41,7 @@ const recorded = (model: string | null, query: string | null, document: string |
 ];
 
 // Guards: `claimSchema`, `claimedProfile`, `refuseOtherModel`.
-describeOnEach("C9 One vector space", (database) => {
+describeOnServer("C9 One vector space", (database) => {
   it("records model and prefixes at the first write, not before", async () => {
     const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
     expect(await recordOf(database, schema)).toEqual(recorded(null, null, null));
@@ -163,7 +163,7 @@ describeOnEach("C9 One vector space", (database) => {
 });
 
 // Guards: `narrowVector` checks vectors of embedders and callers; the table has a check of its own.
-describeOnEach("C9 One vector space", (database) => {
+describeOnServer("C9 One vector space", (database) => {
   const WRONG = new Array<number>(DIMENSIONS).fill(0.5);
   const STORED = 12;
 
@@ -222,7 +222,7 @@ describeOnEach("C9 One vector space", (database) => {
 });
 
 // Guards: `claimSchema` locks the profile, and every write statement includes `claimedProfile`.
-describeOnEach("C9 One vector space", (database) => {
+describeOnServer("C9 One vector space", (database) => {
   it("of eight models that write concurrently one is recorded, the others are refused and store nothing", async () => {
     const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
     const pool = database.name === "embedded" ? database.pool : openServerPool({ max: 8 });
@@ -379,7 +379,7 @@ describeOnServer("C9 One vector space", (database) => {
 });
 
 // Guards: each search reads the recorded version in its own snapshot (`CurrentStatements`).
-describeOnEach("C9 One vector space", (database) => {
+describeOnServer("C9 One vector space", (database) => {
   it("an open index refuses to search vectors of another model that were stored since it was opened", async () => {
     const { index, owner, pool, schema } = await openTestIndex(database);
     await index.upsertTraining({ id: "a", content: "a loja" });

@@ -161,7 +161,7 @@ describeOnServer("C13 Nothing silent", (database) => {
     const rejected = Object.assign(new Error("deadlock detected"), { code: "40P01", severity: "ERROR" });
     const pool = observedPool(openServerPool(), {
       before: (text) => {
-        if (text.includes("fence-deletes") && failures-- > 0) throw rejected;
+        if (text.includes("delete-trainings") && failures-- > 0) throw rejected;
       },
     });
     const { index, told } = await openTold({ pool, schema });

@@ -30,6 +30,7 @@ function warnings(changes: Partial<Status>, findings: Partial<Omit<Findings, "st
     status: { ...HEALTHY, ...changes },
     profileId: 1,
     hasFilter: false,
+    defaultEfSearch: 40,
     lacksWords: false,
     lacksStatistics: false,
     availablePgvector: "0.8.7",
@@ -44,7 +45,20 @@ const vectorIndex = (changes: Partial<IndexStatus["vectorIndex"]>): Partial<Stat
 const withPgvector = (pgvector: string): Partial<Status> => ({ server: { ...HEALTHY.server, pgvector } });
 const withDeadRows = (deadRows: number | undefined): Partial<Status> => ({ tables: [{ ...TABLE, deadRows }] });
 
+/** Findings with this many chunks. */
+function chunks(count: number): Partial<Findings> {
+  return { liveRows: new Map([["chunk_1", count]]) };
+}
+
 describe("warningsOf", () => {
+  it.each([
+    ["a smaller index", {}, chunks(99_999)],
+    ["a chosen efSearch", {}, { ...chunks(1e6), defaultEfSearch: undefined }],
+    ["searches that compare all chunks", vectorIndex({ use: "notChosen" }), { ...chunks(1e6), hasFilter: true }],
+  ])("does not mention efSearch for %s", (_, changes, findings) => {
+    expect(warnings(changes, findings)).toEqual([]);
+  });
+
   it("has none for a healthy index", () => {
     expect(warnings({})).toEqual([]);
     expect(warnings({ counts: undefined })).toEqual([]);
@@ -69,6 +83,9 @@ describe("warningsOf", () => {
       {},
       "wait for the build",
     ],
+    ["EF_SEARCH_NOT_CHOSEN", {}, chunks(100_000), "hnsw: { efSearch: 100 }"],
+    ["EF_SEARCH_NOT_CHOSEN", vectorIndex({ type: "halfvec" }), chunks(1_000_000), "hnsw: { efSearch: 200 }"],
+    ["EF_SEARCH_NOT_CHOSEN", vectorIndex({ type: "bit" }), chunks(20_000), "hnsw: { efSearch: 200 }"],
     ["NEVER_ANALYZED", {}, { lacksStatistics: true }, "run ANALYZE training_index.chunk_1"],
     ["DEAD_ROWS", withDeadRows(8001), {}, "run VACUUM (ANALYZE) training_index.chunk_1"],
     [

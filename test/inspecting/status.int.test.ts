@@ -173,6 +173,7 @@ describeOnServer("The status of a large index", (database) => {
       models,
       filter: undefined,
       efSearch: 40,
+      choseEfSearch: false,
     };
     const unknown = await readStatus(parts, {}, 1);
     expect(codesOf(unknown)).toContain("NEVER_ANALYZED");
@@ -188,6 +189,30 @@ describeOnServer("The status of a large index", (database) => {
     });
     expect((await readStatus(parts, {})).counts?.exact).toBe(true);
   });
+
+  it(
+    "mentions the default efSearch of a large index, unless the host has chosen one",
+    { timeout: 180_000 },
+    async () => {
+      const test = await openTestIndex(database, {}, { vectorIndex: "bit" });
+      const { index, schema } = test;
+      await index.bulkLoad(
+        Array.from({ length: 20_500 }, (_, number) => ({
+          id: `t${number}`,
+          content: `Pedido ${number}, rua ${number % 977}`,
+        })),
+      );
+      let status = await index.status();
+      await until(async () => codesOf((status = await index.status())).includes("EF_SEARCH_NOT_CHOSEN"));
+      expect(warningOf(status, "EF_SEARCH_NOT_CHOSEN")).toContain("hnsw: { efSearch: 200 }");
+      const chosen = await TrainingIndex.initialize(test.embeddings, {
+        pool: test.pool,
+        schema,
+        hnsw: { efSearch: 40 },
+      });
+      expect(codesOf(await chosen.status())).not.toContain("EF_SEARCH_NOT_CHOSEN");
+    },
+  );
 
   it("takes a second statement", async () => {
     const { embeddings, schema, pool: own } = filled();

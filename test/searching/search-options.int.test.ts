@@ -1,6 +1,6 @@
 import { TrainingIndex, type Hit, type Queryable, type SimilarOptions } from "langchain-training-index";
 import { expect, it } from "vitest";
-import { describeOnEach, type TestDatabase } from "../support/databases.js";
+import { describeOnServer, type TestDatabase } from "../support/databases.js";
 import { CountingEmbeddings, FIVE_PARAGRAPHS, inHostTransaction, openTestIndex } from "../support/index.js";
 import { GARDEN_QUESTION, openGarden } from "../support/garden.js";
 import { openWith, towards } from "../support/placed-vectors.js";
@@ -16,7 +16,7 @@ function chunksOf(...texts: string[]): { pageContent: string }[] {
   return texts.map((pageContent) => ({ pageContent }));
 }
 
-describeOnEach("minScore and maxDistance", (database) => {
+describeOnServer("minScore and maxDistance", (database) => {
   const trainings = { perto: [towards(0, 0.1)], meio: [towards(0, 0.5)], longe: [towards(9)] };
 
   it("leave out hits with lower scores or greater distances, and do not fill the page with others", async () => {
@@ -112,7 +112,7 @@ describeOnEach("minScore and maxDistance", (database) => {
   });
 });
 
-describeOnEach("perTraining", (database) => {
+describeOnServer("perTraining", (database) => {
   /** One training with the `count` nearest chunks, and four others. */
   async function openCrowded(count: number): ReturnType<typeof openWith> {
     const crowd = Array.from({ length: count }, (_, place) => towards(0, place / (count * 10), 1));
@@ -205,7 +205,7 @@ interface PlanNode {
   Plans?: PlanNode[];
 }
 
-describeOnEach("a search that sorts, joins or counts its candidates", (database) => {
+describeOnServer("a search that sorts, joins or counts its candidates", (database) => {
   // A limit per training, or a few trainings with most chunks, can make it examine all chunks; their texts must not be materialized.
   it.each([
     ["nearest", { perTraining: 2 }],
@@ -234,7 +234,7 @@ describeOnEach("a search that sorts, joins or counts its candidates", (database)
   );
 });
 
-describeOnEach("neighbors", (database) => {
+describeOnServer("neighbors", (database) => {
   it("widen a passage by the chunks before and after it, without repetition", async () => {
     const { index } = await openTestIndex(database);
     const content = FIVE_PARAGRAPHS;
@@ -311,7 +311,7 @@ describeOnEach("neighbors", (database) => {
   });
 });
 
-describeOnEach("mmr", (database) => {
+describeOnServer("mmr", (database) => {
   // Two nearly identical chunks, and one a little farther away in another direction.
   const trainings = {
     a: [towards(0, 0.1, 1)],
@@ -373,7 +373,7 @@ describeOnEach("mmr", (database) => {
   );
 });
 
-describeOnEach("client", (database) => {
+describeOnServer("client", (database) => {
   it.each([
     { mode: "vector" },
     { mode: "text" },

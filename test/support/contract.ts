@@ -95,6 +95,24 @@ export function hookedPool(
   });
 }
 
+/**
+ * As {@link hookedPool}, for deletes: one is a single statement, unless Postgres asks for a retry, as it does here. Then it is several in a
+ * transaction.
+ */
+export function poolOfRetriedDeletes(
+  pool: pg.Pool,
+  before: (text: string, client: pg.PoolClient) => Promise<void> | void,
+): DatabasePool {
+  return observedPool(pool, {
+    before: (text, { client, isInTransaction }) => {
+      if (text.includes("delete-trainings")) {
+        throw Object.assign(new Error("deadlock detected"), { code: "40P01", severity: "ERROR" });
+      }
+      return isInTransaction ? before(text, client) : undefined;
+    },
+  });
+}
+
 /** Held requests to the embedder. */
 export interface HeldRequest {
   /** Resolves when the first one has arrived. */

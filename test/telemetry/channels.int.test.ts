@@ -138,6 +138,9 @@ async function callEverything({ owner }: TestDatabase): Promise<Statement[]> {
 
   await index.deleteTraining("a", { revision: 1 });
   await index.deleteTraining("a", { revision: 0 });
+  await inHostTransaction(owner, "COMMIT", async (client) => {
+    await index.deleteTraining("a", { revision: 0, client });
+  });
   await index.deleteTrainings({ filter: { grupo: SECRET } });
   await owner.query(`UPDATE ${schema}.training SET deleted_at = deleted_at - interval '1 day'`);
   await index.prune({ olderThanMs: 1000 });

@@ -29,6 +29,7 @@ import {
 import {
   CountingEmbeddings,
   DIMENSIONS,
+  filledIndex,
   openTestIndex,
   smallTraining,
   until,
@@ -90,14 +91,11 @@ async function* failing(count: number): AsyncGenerator<Training, void, undefined
 }
 
 describeOnEach("a first load", (database) => {
-  it("stores all trainings, and leaves a vector index that searches use", async () => {
-    const dimensions = 1024; // with fewer, Postgres would scan a table of this size
-    const test = await openLoadable(database, { dimensions });
-    await fillWithNoise(test, { count: 600, dimensions, m: 4, efConstruction: 16 });
+  it("stores all trainings, and leaves a vector index", async () => {
+    const test = await openLoadable(database);
     const results = await collect(load(test, TRAININGS));
     expect(results.map(({ id, status }) => `${id} ${status}`)).toEqual(TRAININGS.map(({ id }) => `${id} indexed`));
     expect(await indexStateOf(test)).toBe("valid");
-    expect(await planOfSearch(test, dimensions)).toMatch(/Index Scan using chunk_1_embedding on chunk_1/);
     const [hit] = await test.index.similar("a loja t7");
     expect(hit).toMatchObject({ trainingId: expect.stringMatching(/^t\d+$/) as string });
   });
@@ -221,35 +219,6 @@ describeOnEach("a first load", (database) => {
     expect(await indexStateOf(test)).toBe("valid");
   });
 
-  it.each<[string, BulkLoadOptions]>([
-    ["options", null as never],
-    ["rebuild", { rebuild: "yes" as never }],
-    ["maintenanceWorkMem", { maintenanceWorkMem: "512" }],
-    ["maintenanceWorkMem", { maintenanceWorkMem: "512 MB" }],
-    ["maintenanceWorkMem", { maintenanceWorkMem: "512mb" }],
-    ["maintenanceWorkMem", { maintenanceWorkMem: "0MB" }],
-    ["maintenanceWorkMem", { maintenanceWorkMem: "1023kB" }],
-    ["maintenanceWorkMem", { maintenanceWorkMem: "2048GB" }],
-    ["maintenanceWorkMem", { maintenanceWorkMem: "1GB'; DROP TABLE x" }],
-    ["maintenanceWorkMem", { maintenanceWorkMem: 512 as never }],
-    ["parallelWorkers", { parallelWorkers: -1 }],
-    ["parallelWorkers", { parallelWorkers: 65 }],
-    ["parallelWorkers", { parallelWorkers: 1.5 }],
-    ["onIndexProgress", { onIndexProgress: "log" as never }],
-    ["signal", { signal: {} as never }],
-    ["trainings", {}],
-  ])("refuses an invalid %s before it does anything: %j", async (option, options) => {
-    const { owner, embeddings, schema } = await openLoadable(database);
-    const trainings = option === "trainings" ? (7 as never) : TRAININGS;
-    const { pool, statements } = recordingPool(owner);
-    const index = await TrainingIndex.initialize(embeddings, { pool, schema });
-    statements.length = 0;
-    expect(() => index.bulkLoad(trainings, options)).toThrow(
-      expect.objectContaining({ code: "INVALID_ARGUMENT", option }) as Error,
-    );
-    expect(statements).toEqual([]);
-  });
-
   it("applies the given settings to the build, and leaves none of them in the session", async () => {
     const test = await openLoadable(database);
     const { pool, statements } = recordingPool(test.owner);
@@ -321,7 +290,48 @@ describeOnEach("a first load", (database) => {
   });
 });
 
+describeOnServer("bulkLoad", (database) => {
+  const opened = filledIndex(database, () => Promise.resolve());
+
+  it.each<[string, BulkLoadOptions]>([
+    ["options", null as never],
+    ["rebuild", { rebuild: "yes" as never }],
+    ["maintenanceWorkMem", { maintenanceWorkMem: "512" }],
+    ["maintenanceWorkMem", { maintenanceWorkMem: "512 MB" }],
+    ["maintenanceWorkMem", { maintenanceWorkMem: "512mb" }],
+    ["maintenanceWorkMem", { maintenanceWorkMem: "0MB" }],
+    ["maintenanceWorkMem", { maintenanceWorkMem: "1023kB" }],
+    ["maintenanceWorkMem", { maintenanceWorkMem: "2048GB" }],
+    ["maintenanceWorkMem", { maintenanceWorkMem: "1GB'; DROP TABLE x" }],
+    ["maintenanceWorkMem", { maintenanceWorkMem: 512 as never }],
+    ["parallelWorkers", { parallelWorkers: -1 }],
+    ["parallelWorkers", { parallelWorkers: 65 }],
+    ["parallelWorkers", { parallelWorkers: 1.5 }],
+    ["onIndexProgress", { onIndexProgress: "log" as never }],
+    ["signal", { signal: {} as never }],
+    ["trainings", {}],
+  ])("refuses an invalid %s before it does anything: %j", async (option, options) => {
+    const { owner, embeddings, schema } = opened();
+    const trainings = option === "trainings" ? (7 as never) : TRAININGS;
+    const { pool, statements } = recordingPool(owner);
+    const index = await TrainingIndex.initialize(embeddings, { pool, schema });
+    statements.length = 0;
+    expect(() => index.bulkLoad(trainings, options)).toThrow(
+      expect.objectContaining({ code: "INVALID_ARGUMENT", option }) as Error,
+    );
+    expect(statements).toEqual([]);
+  });
+});
+
 describeOnServer("a first load", (database) => {
+  it("leaves a vector index that searches use", async () => {
+    const dimensions = 1024; // with fewer, Postgres would scan a table of this size
+    const test = await openLoadable(database, { dimensions });
+    await fillWithNoise(test, { count: 600, dimensions, m: 4, efConstruction: 16 });
+    await collect(load(test, TRAININGS));
+    expect(await planOfSearch(test, dimensions)).toMatch(/Index Scan using chunk_1_embedding on chunk_1/);
+  });
+
   it("works with a pool of one client, with progress and a signal", async () => {
     const test = await openLoadable(database);
     const pool = openServerPool({ connectionString: requireConnectionSetup().ownerUrl, max: 1 });

@@ -46,6 +46,7 @@ const COMMANDS = {
   SCHEMA_NEWER: "npm install langchain-training-index@latest",
   PGVECTOR_UPDATE_PENDING: "ALTER EXTENSION vector UPDATE",
   VECTOR_INDEX_NOT_CHOSEN: "npx training-index status",
+  EF_SEARCH_NOT_CHOSEN: "npx training-index recall",
   NEVER_ANALYZED: "npx training-index status",
   DEAD_ROWS: "npx training-index status",
   MANY_TOMBSTONES: "npx training-index status",

@@ -214,6 +214,8 @@ export const english = {
     "The vector index is being built. Until it is ready, each search compares all passages.",
   "warning.VECTOR_INDEX_NOT_CHOSEN":
     "Postgres does not use the vector index, so searches are slow. Have its statistics renewed with ANALYZE.",
+  "warning.EF_SEARCH_NOT_CHOSEN":
+    "The index is large for the default width of searches, so they probably miss some of the nearest passages. Measure it with this command, and open the index with the value that it suggests.",
   "warning.NEVER_ANALYZED":
     "Postgres has no statistics of a large table and may choose slow ways. Run ANALYZE, and check that autovacuum is on.",
   "warning.DEAD_ROWS": "Many old rows have not been cleaned up. Run VACUUM, and check that autovacuum is on.",

@@ -214,6 +214,8 @@ export const portuguese = {
     "O índice vetorial está sendo construído. Até lá, cada busca compara todos os trechos.",
   "warning.VECTOR_INDEX_NOT_CHOSEN":
     "O Postgres não usa o índice vetorial, e as buscas ficam lentas. Renove as estatísticas com ANALYZE.",
+  "warning.EF_SEARCH_NOT_CHOSEN":
+    "O índice é grande para a largura padrão das buscas, que provavelmente perdem alguns dos trechos mais próximos. Meça com este comando e abra o índice com o valor sugerido.",
   "warning.NEVER_ANALYZED":
     "O Postgres não tem estatísticas de uma tabela grande e pode escolher caminhos lentos. Rode ANALYZE e verifique se o autovacuum está ligado.",
   "warning.DEAD_ROWS": "Muitas linhas antigas não foram limpas. Rode VACUUM e verifique se o autovacuum está ligado.",

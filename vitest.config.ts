@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { EXCLUDED_FILES } from "./test/support/citus-excluded-files.js";
 import { conformanceTable, contractTable, TableReporter } from "./test/support/table-reporter.js";
 
 /** `scripts/contract-mutations.ts` puts changed sources in the place of ours. */
@@ -36,9 +37,33 @@ const INSENSITIVE = [
 
 /** The integration tests of each connection setup; see test/support/connection-setups.ts. */
 const SETUPS = [
-  { name: "integration", include: ["test/**/*.int.test.ts"], exclude: [] },
+  { name: "integration", include: ["test/**/*.int.test.ts"], exclude: ["test/storing/citus.int.test.ts"] },
   { name: "integration-pgbouncer", include: SENSITIVE, exclude: INSENSITIVE },
 ];
+
+/**
+ * The same tests with schemas on the workers of a Citus cluster, if there is one: `migrate` then has the option `citus`. Those that have
+ * another subject, or that cannot be on a cluster, are in test/support/citus-exclusions.ts.
+ */
+const CITUS = {
+  resolve: {
+    alias: alias.map((entry) =>
+      entry.find === "langchain-training-index/migrations"
+        ? { ...entry, replacement: fileURLToPath(new URL("./test/support/citus-migrations.ts", import.meta.url)) }
+        : entry,
+    ),
+  },
+  test: {
+    name: "integration-citus",
+    include: ["test/**/*.int.test.ts"],
+    exclude: EXCLUDED_FILES,
+    globalSetup: ["test/support/global-setup.ts"],
+    setupFiles: ["test/support/citus-exclusions.ts"],
+    isolate: false,
+    testTimeout: 240_000, // each change of a schema is a transaction on all nodes
+    hookTimeout: 240_000,
+  },
+};
 
 export default defineConfig({
   test: {
@@ -69,6 +94,7 @@ export default defineConfig({
           hookTimeout: 60_000,
         },
       })),
+      ...(process.env["TEST_CITUS_URL"] === undefined ? [] : [CITUS]),
     ],
     coverage: {
       provider: "v8",

@@ -10,7 +10,7 @@
  * | `SCHEMA_CONFLICT` | {@link SchemaError} | the schema exists, but was migrated with other options |
  * | `SCHEMA_DAMAGED` | {@link SchemaError} | a part of the schema is missing: the message says which, and how to repair it |
  * | `UNSUPPORTED_SETTING` | {@link SchemaError} | the index cannot work under a setting of the server, database or role |
- * | `EXTENSION_MISSING` | {@link SchemaError} | pgvector is not installed |
+ * | `EXTENSION_MISSING` | {@link SchemaError} | pgvector is not installed, or Citus where `migrate` is to use it |
  * | `EXTENSION_OUTDATED` | {@link SchemaError} | pgvector is older than 0.8.0 |
  * | `INSUFFICIENT_PRIVILEGE` | {@link SchemaError} | the database role lacks a privilege |
  * | `PROFILE_MISMATCH` | {@link SchemaError} | the index holds vectors of another embedding model |

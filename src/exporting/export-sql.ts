@@ -58,5 +58,5 @@ function isExported(layout: Layout, condition: string | undefined, first: number
   if (condition === undefined) return "true";
   const matches = optionalFrom(first, condition);
   return `${matches}
-  AND NOT EXISTS (SELECT FROM ${namesOf(layout).chunk} WHERE training_id = t.id AND NOT ${matches})`;
+  AND NOT EXISTS (SELECT 1 FROM ${namesOf(layout).chunk} WHERE training_id = t.id AND NOT ${matches})`;
 }

@@ -1,5 +1,6 @@
 import { optionalFrom } from "../filtering/condition.js";
 import { quoteLiteral } from "../postgres/identifiers.js";
+import { storageFunction, tableAsJson } from "../schema/citus.js";
 import { chunkTable, namesOf, type Layout } from "../schema/layout.js";
 import { VisibleChunks } from "../search-sql/visible-chunks.js";
 
@@ -55,16 +56,18 @@ export function countBehind(layout: Layout): string {
   return `SELECT count(*)::text AS behind FROM ${namesOf(layout).behind}`;
 }
 
-/** Statistics are those of the primary: a standby has none. */
-const TABLE = `pg_catalog.json_build_object('name', r.relname,
-      'bytes', pg_catalog.pg_table_size(r.oid), 'indexBytes', pg_catalog.pg_indexes_size(r.oid),
-      'liveRows', pg_catalog.pg_stat_get_live_tuples(r.oid), 'deadRows', pg_catalog.pg_stat_get_dead_tuples(r.oid),
-      'lastVacuum', ${later("vacuum")}, 'lastAnalyze', ${later("analyze")})`;
+const TABLE = tableAsJson("r.relname");
 
-/** SQL of the time of the last VACUUM or ANALYZE, by hand or by autovacuum, in milliseconds. */
-function later(kind: "vacuum" | "analyze"): string {
-  const [byHand, automatic] = ["", "auto"].map((by) => `pg_catalog.pg_stat_get_last_${by}${kind}_time(r.oid)`);
-  return `floor(extract(epoch FROM greatest(${byHand}, ${automatic})) * 1000)`;
+/**
+ * What the status says of the tables of a schema on a Citus cluster, from the node that has them. In the same columns as
+ * {@link indexStatus}. A query on a table makes Citus call the function there, also in a transaction.
+ */
+export function storageInCluster(layout: Layout): string {
+  const names = namesOf(layout);
+  return `
+SELECT s.storage ->> 'chunkBytes' AS chunk_bytes, s.storage ->> 'lacksStatistics' AS lacks_statistics,
+  s.storage ->> 'tables' AS tables, s.storage ->> 'vectorIndexes' AS vector_indexes, s.storage ->> 'build' AS build
+FROM (SELECT ${storageFunction(names)}() AS storage FROM ${names.profile} WHERE id = ${layout.profileId} OFFSET 0) s`;
 }
 
 /**

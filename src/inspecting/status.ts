@@ -11,7 +11,7 @@ import { vectorIndexName, vectorIndexTypes, type VectorIndexType } from "../sche
 import { readCurrent, type CurrentStatements } from "../searching/current-statements.js";
 import type { IndexStatus, OtherModelStatus, StatusCounts, VectorIndexStatus } from "./index-status.js";
 import type { ReadOptions } from "./read-options.js";
-import { countBehind, indexStatus } from "./status-sql.js";
+import { countBehind, indexStatus, storageInCluster } from "./status-sql.js";
 import { withoutSuffix } from "../schema/profiles.js";
 import { warningsOf, type Findings } from "./status-warnings.js";
 import { vectorIndexUse } from "./vector-index-use.js";
@@ -111,9 +111,12 @@ export async function readStatus(
         ],
         { keepsPlan: false },
       );
+      const stored = layout.citus
+        ? await statements.query<Partial<StatusRow>>("read-status", storageInCluster(layout), [], { keepsPlan: false })
+        : [];
       if (!row)
         throw new SchemaError("SCHEMA_DAMAGED", `Schema ${JSON.stringify(layout.schema)} has no active profile`);
-      return toStatus(parts, row, state, statements);
+      return toStatus(parts, { ...row, ...stored[0] }, state, statements);
     }),
   );
 }

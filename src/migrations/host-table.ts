@@ -2,7 +2,8 @@ import { SchemaError } from "../errors.js";
 import { query, type Queryable } from "../postgres/database.js";
 import { idTypeOf } from "../schema/training-id.js";
 import type { IdType } from "../types.js";
-import type { MigrationPlan, ResolvedHostTable } from "./options.js";
+import { quoteIdentifier } from "../postgres/identifiers.js";
+import { resolveHostTable, type HostTable, type MigrationPlan, type ResolvedHostTable } from "./options.js";
 import { run } from "./run.js";
 
 const READ_COLUMN_TYPE = `
@@ -14,7 +15,7 @@ JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 WHERE n.nspname = $1`;
 
 const READ_FOREIGN_KEYS = `
-SELECT fn.nspname::text AS schema, fc.relname::text AS table, fa.attname::text AS column, ft.typname::text AS type
+SELECT fn.nspname::text AS schema, fc.relname::text AS table, fa.attname::text AS column, ft.typname::text AS type, k.conname::text AS name
 FROM pg_catalog.pg_constraint k
 JOIN pg_catalog.pg_class c ON c.oid = k.conrelid AND c.relname = 'training'
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = $1
@@ -53,6 +54,21 @@ export async function readReferencedIdType(client: Queryable, schema: string): P
 /** The REFERENCES clause of a column that references the host's. */
 export function hostReference({ quotedTable, quotedColumn }: ResolvedHostTable): string {
   return `REFERENCES ${quotedTable} (${quotedColumn}) ON DELETE CASCADE`;
+}
+
+/**
+ * Drops the foreign key to the host's table.
+ *
+ * @returns the table; `undefined` if there was none
+ */
+export async function dropForeignKey(
+  client: Queryable,
+  { schema, training }: { schema: string; training: string },
+): Promise<ResolvedHostTable | undefined> {
+  const [key] = await query<Required<HostTable> & { name: string }>(client, "migrate", READ_FOREIGN_KEYS, [schema]);
+  if (!key) return undefined;
+  await run(client, `ALTER TABLE ${training} DROP CONSTRAINT ${quoteIdentifier(key.name, "trainings")}`);
+  return resolveHostTable({ schema: key.schema, table: key.table, column: key.column });
 }
 
 /** Adds the foreign key to a schema that was migrated without one. @throws {@link SchemaError} if it has another one */

@@ -1,9 +1,8 @@
-import { FIRST_PROFILE_ID } from "../schema/layout.js";
+import { FIRST_PROFILE_ID, type Names } from "../schema/layout.js";
 import { vectorIndexTypes } from "../schema/vector-index.js";
 import { createVectorIndex } from "../schema/vector-index-sql.js";
 import { hostReference } from "./host-table.js";
 import type { MigrationPlan } from "./options.js";
-import { plainIndexes } from "./plain-indexes.js";
 import { createWordTable, wordIndexes } from "../words/word-table.js";
 import { addGeneratedTextSearch, PENDING_KILOBYTES, stopGeneratingLexemes } from "./text-search.js";
 
@@ -157,3 +156,14 @@ function wordsOfChunks({ names, textSearch: language }: MigrationPlan): string[]
     `ALTER TABLE ${names.profile} ADD COLUMN words_filled_at timestamptz`,
   ];
 }
+
+/** The statements that create the indexes other than vector and text search indexes, by index name; those of chunks by its last part. */
+export const plainIndexes = {
+  training_deleted: ({ training }: Names) =>
+    `CREATE INDEX training_deleted ON ${training} (deleted_at) WHERE deleted_at IS NOT NULL`,
+  profile_active: ({ profile }: Names) =>
+    `CREATE UNIQUE INDEX profile_active ON ${profile} (status) WHERE status = 'active'`,
+  chunk_id: ({ profileId, chunk }: Names) => `CREATE INDEX chunk_${profileId}_id ON ${chunk} (id)`,
+  chunk_metadata: ({ profileId, chunk }: Names) =>
+    `CREATE INDEX chunk_${profileId}_metadata ON ${chunk} USING gin (metadata jsonb_path_ops)`,
+} as const;

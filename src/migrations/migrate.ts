@@ -11,8 +11,10 @@ import {
   requireActiveProfile,
   requireExtension,
   type ActiveProfile,
+  type AppliedMigrations,
   type Catalog,
 } from "../schema/catalog.js";
+import { readDamage } from "../schema/damage.js";
 import { inTransaction, query, sqlStateOf, type DatabasePool, type Queryable } from "../postgres/database.js";
 import { SCHEMA_VERSION, type Layout } from "../schema/layout.js";
 import { refuseReadOnly, refuseSettings } from "../postgres/settings.js";
@@ -21,6 +23,7 @@ import { MAX_DIMENSIONS } from "../schema/vector-index.js";
 import { fillWords } from "../words/stored-words.js";
 import { installExtension, migrationTableStatement, recordStatement, schemaStatement } from "./bootstrap.js";
 import { applyChange, targetOptions, type StoredOptions } from "./change.js";
+import { checkCitus, checkCluster, distribute, ensureFunctions, undistribute } from "./distribute.js";
 import { ensureForeignKey, readHostIdType, readReferencedIdType } from "./host-table.js";
 import { migrations } from "./list.js";
 import {
@@ -110,6 +113,7 @@ const PAUSE_MS = 50;
 export async function migrate(pool: DatabasePool, options: MigrateOptions = {}): Promise<MigrateResult> {
   checkMigrateNames(options, MIGRATE_OPTIONS, "migrate");
   const { schema } = planMigration(options); // refuses invalid options before a connection is taken
+  checkCitus(options.citus);
   // Waits for locks, rewrites and builds may take hours.
   const notify = notifier(checkFunction("onNotice", options.onNotice));
   const bounded = boundedPool(checkPool(pool), { statementMs: Infinity }, notify);
@@ -159,11 +163,19 @@ async function migrateInOrder(
   let catalog = await readCatalog(client, schema);
   refuseReadOnly(catalog.settings);
   refuseSettings(catalog.settings);
+  const cluster = await checkCluster(client, catalog, { schema, citus: options.citus });
   const applied = catalog.migrated ? await readMigrations(client, schema) : undefined;
   if (applied) refuseNewerSchema(schema, applied);
+  // Citus allows few changes of distributed tables: for all others the schema comes back for a moment.
+  const isLocalChange = cluster?.isDistributed === true && (await changesTables(client, catalog, options, applied));
+  const formerHost = isLocalChange ? await undistribute(client, schema) : undefined;
   const repaired = await repair(client, schema, applied?.version ?? 0);
   if (repaired.length > 0) catalog = await readCatalog(client, schema);
-  const { plan, stored } = await planFor(client, catalog, options, applied?.version ?? 0);
+  const isForNode = cluster !== undefined && (cluster.isDistributed || options.citus !== undefined);
+  const planned = await planFor(client, catalog, options, applied?.version ?? 0);
+  const { stored } = planned;
+  // A table that references one on all nodes can hardly be changed: the foreign key is added when the schema is on its node.
+  const plan = isForNode ? { ...planned.plan, trainings: undefined } : planned.plan;
 
   if (!applied) {
     if (!catalog.schemaExists) await run(client, schemaStatement(plan.names));
@@ -182,7 +194,33 @@ async function migrateInOrder(
     await ensureWritableLexemes(client, plan.names);
     await ensureTextSearch(client, options, plan);
   }
+  if (isForNode) {
+    const { textSearch } = await requireActiveProfile(client, schema);
+    const give = cluster.isDistributed && !isLocalChange ? ensureFunctions : distribute;
+    await give(client, { ...plan, textSearch, trainings: planned.plan.trainings ?? formerHost });
+  }
   return { plan, applied: pending.map(({ version }) => version), repaired };
+}
+
+/** Whether the migration changes more than rows. */
+async function changesTables(
+  client: Queryable,
+  catalog: Catalog,
+  options: MigrateOptions,
+  applied: AppliedMigrations | undefined,
+): Promise<boolean> {
+  const { schema, trainings, textSearch } = planMigration(options);
+  const version = applied?.version ?? 0;
+  const { missing, active } = await readDamage(client, schema, version);
+  const isOther = <T>(given: T | undefined, stored: T | undefined): boolean => given !== undefined && given !== stored;
+  return (
+    version < SCHEMA_VERSION ||
+    missing.length > 0 ||
+    isOther(options.dimensions, active?.dimensions) ||
+    isOther(options.idType, catalog.idType) ||
+    (options.textSearch !== undefined && textSearch !== active?.textSearch) ||
+    (trainings !== undefined && (await readReferencedIdType(client, schema)) === undefined)
+  );
 }
 
 /**

@@ -63,6 +63,12 @@ export interface MigrateOptions {
    * 64 or twice `m`, whichever is more.
    */
   hnsw?: { m?: number | undefined; efConstruction?: number | undefined } | undefined;
+  /**
+   * On the coordinator of a Citus cluster: `"schema"` gives the whole schema to one of the nodes, which Citus chooses. Everything then works
+   * as on one server; docs/scaling.md has what does not. On an existing schema `migrate` moves its rows there. A schema that is distributed
+   * stays so without the option. Default: the tables stay where `migrate` runs.
+   */
+  citus?: "schema" | undefined;
   /** The schema to install pgvector in, if it is not installed yet. Default `public`. */
   extensionSchema?: string | undefined;
   /**
@@ -81,6 +87,7 @@ export const MIGRATE_OPTIONS = namesOfProperties<MigrateOptions>({
   vectorIndex: true,
   textSearch: true,
   hnsw: true,
+  citus: true,
   extensionSchema: true,
   onNotice: true,
 });
@@ -198,7 +205,8 @@ export function indexTypeOf(given: MigrateOptions["vectorIndex"]): VectorIndexTy
   return isObject(given) ? "vector" : given;
 }
 
-function resolveHostTable({ schema = "public", table, column = "id" }: HostTable): ResolvedHostTable {
+/** The names of a host's table. @throws {@link InvalidArgumentError} */
+export function resolveHostTable({ schema = "public", table, column = "id" }: HostTable): ResolvedHostTable {
   return {
     schema,
     table,

@@ -5,7 +5,7 @@ import { migrations } from "./list.js";
 import { checkMigrateNames, MIGRATE_OPTIONS, planMigration, type MigrateOptions } from "./options.js";
 
 /** Options of {@link migrationSql}. */
-export interface MigrationSqlOptions extends Omit<MigrateOptions, "onNotice"> {
+export interface MigrationSqlOptions extends Omit<MigrateOptions, "onNotice" | "citus"> {
   /**
    * The current version of the schema: only later migrations are printed. Default 0, for all of them. From version 1
    * on, `idType` and `hnsw` must be given if the schema was migrated with other values than the defaults, and from
@@ -14,7 +14,7 @@ export interface MigrationSqlOptions extends Omit<MigrateOptions, "onNotice"> {
   from?: number | undefined;
 }
 
-const MIGRATION_SQL_OPTIONS = [...MIGRATE_OPTIONS.filter((name) => name !== "onNotice"), "from"];
+const MIGRATION_SQL_OPTIONS = [...MIGRATE_OPTIONS.filter((name) => name !== "onNotice" && name !== "citus"), "from"];
 
 /**
  * The statements of {@link migrate} as one text, for hosts with their own migration tool (Django's `RunSQL`, Prisma,

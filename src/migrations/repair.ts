@@ -4,7 +4,7 @@ import { quoteLiteral } from "../postgres/identifiers.js";
 import { namesOf, type Names } from "../schema/layout.js";
 import type { TextSearchLanguage } from "../schema/lexemes.js";
 import { DEFAULT_HNSW } from "./options.js";
-import { plainIndexes } from "./plain-indexes.js";
+import { plainIndexes } from "./list.js";
 import { forgetFilling } from "../words/stored-words.js";
 import { createWordTable, wordIndexes } from "../words/word-table.js";
 import { run } from "./run.js";
@@ -134,7 +134,7 @@ async function restoreProfile(client: Queryable, schema: string, names: Names): 
   const [row] = await query<{ rows: string; dimensions: HostNumber; lexemes: string }>(
     client,
     "migrate",
-    `SELECT ((SELECT count(*) FROM (SELECT FROM ${names.chunk} LIMIT 1) c) + (SELECT count(*) FROM ${names.profile}))::text AS rows,
+    `SELECT ((SELECT count(*) FROM (SELECT 1 FROM ${names.chunk} LIMIT 1) c) + (SELECT count(*) FROM ${names.profile}))::text AS rows,
       a.atttypmod::text AS dimensions, (SELECT count(*)::text FROM pg_catalog.pg_attribute l
         WHERE l.attrelid = a.attrelid AND l.attname = 'lexemes' AND NOT l.attisdropped) AS lexemes
     FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1::regclass AND a.attname = 'embedding'`,

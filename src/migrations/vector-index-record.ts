@@ -83,9 +83,9 @@ export async function claimBuild(database: Queryable, { names }: VectorIndexPlan
   const rows = await query(
     database,
     "record-vector-index",
-    `UPDATE ${names.profile} SET vector_index_claimed_at = pg_catalog.clock_timestamp() WHERE id = $1 AND ($2
+    `UPDATE ${names.profile} SET vector_index_claimed_at = pg_catalog.statement_timestamp() WHERE id = $1 AND ($2
       OR vector_index_claimed_at IS NULL
-      OR vector_index_claimed_at < pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => ${CLAIM_SECONDS}))
+      OR vector_index_claimed_at < pg_catalog.statement_timestamp() - pg_catalog.make_interval(secs => ${CLAIM_SECONDS}))
     RETURNING id`,
     [names.profileId, renew],
   );

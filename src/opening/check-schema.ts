@@ -1,5 +1,6 @@
 import { SchemaError } from "../errors.js";
 import { readCatalog, readMigrations, refuseNewerSchema, requireExtension } from "../schema/catalog.js";
+import { readCluster, refuseWorker } from "../schema/citus.js";
 import { damagedSchema, affectsSpeedOnly, readDamage } from "../schema/damage.js";
 import type { DatabasePool } from "../postgres/database.js";
 import { SCHEMA_VERSION } from "../schema/layout.js";
@@ -13,6 +14,7 @@ import { refuseSettings } from "../postgres/settings.js";
 export async function checkSchema(pool: DatabasePool, schema: string): Promise<void> {
   const catalog = await readCatalog(pool, schema);
   refuseSettings(catalog.settings);
+  if (catalog.hasCitus) refuseWorker(await readCluster(pool, schema));
   const applied = catalog.migrated ? await readMigrations(pool, schema) : { version: 0, breakingVersion: 0 };
   refuseNewerSchema(schema, applied);
   const { missing, active } = await readDamage(pool, schema, applied.version);

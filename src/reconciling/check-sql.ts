@@ -6,7 +6,9 @@ import { namesOf, type Layout } from "../schema/layout.js";
 
 /** $1 the schema. The last ticket that was taken; NULL if none was, or if the role may not read the sequence. */
 export const READ_LAST_TICKET = `
-SELECT (SELECT s.last_value FROM pg_catalog.pg_sequences s WHERE s.schemaname = $1 AND s.sequencename = 'ticket')::text AS ticket`;
+SELECT (SELECT CASE WHEN pg_catalog.has_sequence_privilege(c.oid, 'SELECT, USAGE') THEN pg_catalog.pg_sequence_last_value(c.oid) END
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname = $1 AND c.relname = 'ticket' AND c.relkind = 'S')::text AS ticket`;
 
 /** Stored trainings that one statement lists. */
 const PAGE_ROWS = 500;

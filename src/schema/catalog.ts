@@ -2,6 +2,7 @@ import { SchemaError } from "../errors.js";
 import type { IdType } from "../types.js";
 import { query, type HostNumber, type Queryable } from "../postgres/database.js";
 import { quoteIdentifier } from "../postgres/identifiers.js";
+import { HAS_CITUS } from "./citus.js";
 import { FIRST_PROFILE_ID, SCHEMA_VERSION } from "./layout.js";
 import { textSearchLanguages, type TextSearchLanguage } from "./lexemes.js";
 import { READ_SETTINGS, type Settings } from "../postgres/settings.js";
@@ -29,6 +30,8 @@ export interface Catalog extends VectorIndexes {
   /** The type of the column `training.id`. */
   idType: IdType | undefined;
   settings: Settings;
+  /** Whether the database has Citus. */
+  hasCitus: boolean;
 }
 
 interface CatalogRow {
@@ -40,6 +43,7 @@ interface CatalogRow {
   migrated: string;
   id_type: string | null;
   has_profile: string;
+  has_citus: string;
   settings: string;
 }
 
@@ -54,7 +58,8 @@ SELECT
      JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = 'id'
      JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
     WHERE c.relnamespace = n.oid AND c.relname = 'training') AS id_type,
-  EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'profile')::text AS has_profile,
+  EXISTS (SELECT 1 FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'profile')::text AS has_profile,
+  ${HAS_CITUS} AS has_citus,
   ${READ_SETTINGS} AS settings
 FROM (SELECT) AS one
 LEFT JOIN pg_catalog.pg_extension e ON e.extname = 'vector'
@@ -81,6 +86,7 @@ export async function readCatalog(database: Queryable, schema: string, given?: n
     schemaExists: row.schema_exists === "true",
     migrated: row.migrated === "true",
     idType: idTypeOf(row.id_type),
+    hasCitus: row.has_citus === "true",
     settings: JSON.parse(row.settings) as Settings,
     ...(await readVectorIndexes(database, schema, profileId, hasProfile)),
   };

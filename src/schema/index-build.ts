@@ -144,13 +144,8 @@ async function build(
   const names = namesOf(layout);
   await liftTimeouts(client);
   await query(client, "set-parameters", CHECK_CONNECTION);
-  const set = "SELECT pg_catalog.set_config($1, $2, true)";
-  if (maintenanceWorkMem !== undefined) {
-    await query(client, "set-parameters", set, ["maintenance_work_mem", maintenanceWorkMem]);
-  }
-  if (parallelWorkers !== undefined) {
-    await query(client, "set-parameters", set, ["max_parallel_maintenance_workers", parallelWorkers.toString()]);
-  }
+  await setForBuild(client, layout, "maintenance_work_mem", maintenanceWorkMem);
+  await setForBuild(client, layout, "max_parallel_maintenance_workers", parallelWorkers?.toString());
   await query(client, "build-vector-index", createVectorIndex(names, layout.profileId, definition));
   await query(
     client,
@@ -158,6 +153,22 @@ async function build(
     `UPDATE ${names.profile} SET vector_index = $2, vector_index_next = NULL WHERE id = $1 AND vector_index_next = $2`,
     [layout.profileId, definition.type],
   );
+}
+
+/** Sets what the build needs. Citus sends SET LOCAL to the node that builds, but not set_config; the value is checked. */
+async function setForBuild(
+  client: Queryable,
+  { citus }: Layout,
+  name: string,
+  value: string | undefined,
+): Promise<void> {
+  if (value === undefined) return;
+  if (!citus) {
+    await query(client, "set-parameters", "SELECT pg_catalog.set_config($1, $2, true)", [name, value]);
+    return;
+  }
+  await query(client, "set-parameters", "SET LOCAL citus.propagate_set_commands = 'local'");
+  await query(client, "set-parameters", `SET LOCAL ${name} = '${value}'`);
 }
 
 async function hasChunks(database: Queryable, layout: Layout): Promise<boolean> {

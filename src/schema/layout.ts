@@ -27,6 +27,8 @@ export interface Layout {
   profileId: number;
   /** The language of text search; `undefined` without text search. */
   textSearch?: TextSearchLanguage | undefined;
+  /** How a Citus cluster holds the schema: on one of its nodes. `undefined` for tables of the server itself. */
+  citus?: "schema" | undefined;
   /** Settings of searches, for a vector index of another extension. */
   scanSettings?: Readonly<Record<string, string>> | undefined;
 }

@@ -1,4 +1,5 @@
 /** Lexemes: the words of a text as Postgres compares them, reduced to their stems and without accents. */
+import type { Names } from "./layout.js";
 
 /**
  * The languages with a Postgres stemmer, and `simple`, which does not stem.
@@ -87,4 +88,9 @@ const UNIFY_FORMS: Partial<Record<TextSearchLanguage, (text: string) => string>>
  */
 export function lexemesOf(language: TextSearchLanguage, words: string): string {
   return `to_tsvector('pg_catalog.${language}'::regconfig, ${UNIFY_FORMS[language]?.(words) ?? words})`;
+}
+
+/** The name of the function that reads the statistics of the lexemes on the node of a Citus cluster that has them. */
+export function statisticsFunction({ schema, profileId }: Pick<Names, "schema" | "profileId">): string {
+  return `${schema}.common_lexemes_${profileId}`;
 }

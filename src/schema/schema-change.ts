@@ -15,6 +15,8 @@ export class SchemaChanged extends DatabaseError {
   }
 }
 
+/** syntax_error, feature_not_supported: how Citus refuses a statement that was written for tables of the server itself */
+const REFUSED_BY_CITUS = new Set(["42601", "0A000"]);
 /** invalid_binary_representation: the oid of a parameter's type has changed */
 const INVALID_BINARY = "22P03";
 
@@ -30,6 +32,7 @@ export function mayBeSchemaChange(error: unknown): boolean {
     isRetired ||
     isSchemaChange(error) ||
     state === DATA_EXCEPTION ||
-    state === INVALID_BINARY
+    state === INVALID_BINARY ||
+    REFUSED_BY_CITUS.has(state ?? "")
   );
 }

@@ -1,7 +1,9 @@
 import { SchemaError } from "../errors.js";
 import type { IdType } from "../types.js";
 import { encodeTextArray } from "../postgres/codec.js";
+import { quoteLiteral } from "../postgres/identifiers.js";
 import { query, type Queryable } from "../postgres/database.js";
+import { HAS_CITUS, readCluster } from "./citus.js";
 import { CHUNK_PREFIX, FIRST_PROFILE_ID, namesOf, type Layout } from "./layout.js";
 import { textSearchLanguages } from "./lexemes.js";
 import { idTypeOf } from "./training-id.js";
@@ -60,14 +62,21 @@ export function isLarge({ pages }: Pick<SchemaState, "pages">): boolean {
  * connection prepared before the table was created again.
  */
 export function versionOf(layout: Layout, chunkOid: number | string): string {
-  return `SELECT ${versionColumn(chunkOid)} AS version
+  return `SELECT ${layout.citus ? versionInCluster(chunkOid) : versionColumn(chunkOid)} AS version
     FROM ${namesOf(layout).profile} p WHERE p.id = ${layout.profileId} AND p.status = 'active'`;
 }
 
-function versionColumn(chunkOid: number | string): string {
-  return `pg_catalog.concat_ws(',', p.tableoid, pg_catalog.pg_relation_filenode(${chunkOid}::oid), p.dimensions,
-    p.text_search, p.model, p.query_prefix, p.document_prefix)`;
+/** @param profileOid - of the table of profiles. Citus cannot read `tableoid` in a join with the catalogs */
+function versionColumn(chunkOid: number | string, profileOid = "p.tableoid"): string {
+  return `pg_catalog.concat_ws(',', ${profileOid}, pg_catalog.pg_relation_filenode(${chunkOid}::oid), ${PROFILE_COLUMNS})`;
 }
+
+/** Of a schema on a Citus cluster: its tables have other oids on each node, and moving them keeps what they are. */
+function versionInCluster(chunkOid: number | string): string {
+  return `pg_catalog.concat_ws(',', ${chunkOid}, extract(epoch FROM p.created_at), ${PROFILE_COLUMNS})`;
+}
+
+const PROFILE_COLUMNS = "p.dimensions, p.text_search, p.model, p.query_prefix, p.document_prefix";
 
 /** The last part of a version. Empty until the model is recorded. */
 function claimIn({ model, queryPrefix, documentPrefix }: RecordedModel): string {
@@ -91,6 +100,7 @@ interface StateRow {
   page: string;
   compiles_above: string | null;
   version: string;
+  has_citus: string;
 }
 
 /** $1 schema. */
@@ -104,7 +114,7 @@ SELECT p.id::text AS profile_id, p.vector_index AS recorded, p.dimensions::text 
   (SELECT pg_catalog.json_agg(ic.relname)::text FROM pg_catalog.pg_index i
     JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
     WHERE i.indrelid = c.oid AND i.indisvalid) AS indexes,
-  ${versionColumn("c.oid")} AS version
+  ${versionColumn("c.oid", `${quoteLiteral(namesOf(layout).profile)}::regclass::oid`)} AS version, ${HAS_CITUS} AS has_citus
 FROM ${namesOf(layout).profile} p
 JOIN pg_catalog.pg_namespace n ON n.nspname = $1
 JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = '${CHUNK_PREFIX}' || p.id::text
@@ -137,6 +147,7 @@ export async function readSchemaState(
     );
   }
   const profileId = Number(row.profile_id);
+  const { citus, bytes, version } = await readPlace(database, { ...provisional, profileId }, row);
   const valid = new Set(JSON.parse(row.indexes ?? "[]") as string[]);
   const usable = vectorIndexTypes.filter((type) => valid.has(vectorIndexName(profileId, type)));
   const recorded =
@@ -157,6 +168,7 @@ export async function readSchemaState(
       idType,
       extensionSchema: row.extension_schema,
       ...(scanSettings && { scanSettings }),
+      ...(citus && { citus }),
       textSearch: textSearchLanguages.find((language) => language === row.text_search),
     },
     vectorOid: Number(row.vector_oid),
@@ -165,10 +177,10 @@ export async function readSchemaState(
     recorded,
     // While one index replaces another, both are usable; prefer the recorded one, which is the one that stays.
     type: usable.find((type) => type === row.recorded) ?? usable.at(-1),
-    pages: Number(row.bytes) / Number(row.page),
+    pages: Number(bytes) / Number(row.page),
     compilesAboveCost: costOf(row.compiles_above),
-    version: row.version,
-    unclaimedVersion: row.version.slice(0, row.version.length - claim.length),
+    version,
+    unclaimedVersion: version.slice(0, version.length - claim.length),
     acceptedVersions: Buffer.alloc(0),
     own: undefined,
   };
@@ -179,6 +191,26 @@ export async function readSchemaState(
 function costOf(setting: string | null): number {
   const cost = Number(setting ?? -1);
   return cost < 0 ? Infinity : cost;
+}
+
+/** What is read of a schema in another way on a Citus cluster. */
+async function readPlace(
+  database: Queryable,
+  layout: Layout,
+  row: StateRow,
+): Promise<Pick<StateRow, "bytes" | "version"> & Pick<Layout, "citus">> {
+  if (row.has_citus !== "true") return row;
+  const cluster = await readCluster(database, layout.schema);
+  if (!cluster.isDistributed) return row;
+  const text = readStateInCluster({ ...layout, citus: "schema" }, row.chunk_oid);
+  const [read] = await query<Pick<StateRow, "bytes" | "version">>(database, "read-schema", text);
+  return { citus: "schema", bytes: read?.bytes ?? "0", version: read?.version ?? row.version };
+}
+
+/** The oid of a chunk's table is that of the node that has the table, where the statement runs: elsewhere its size is 0. */
+function readStateInCluster(layout: Layout, chunkOid: string): string {
+  const size = `SELECT pg_catalog.pg_relation_size(c.tableoid)::text FROM ${namesOf(layout).chunk} c LIMIT 1`;
+  return `SELECT v.version, coalesce((${size}), '0') AS bytes FROM (${versionOf(layout, chunkOid)}) v`;
 }
 
 /** The state for an index that works with a model: recording this model does not count as a change of the schema. */

@@ -1,6 +1,7 @@
 import { SchemaError } from "../errors.js";
 import { query, type HostNumber, type Queryable } from "../postgres/database.js";
 import { quoteIdentifier } from "../postgres/identifiers.js";
+import { HAS_CITUS } from "./citus.js";
 import { chunkTable } from "./layout.js";
 import { vectorIndexName, vectorIndexTypes, type VectorIndexType } from "./vector-index.js";
 
@@ -98,6 +99,11 @@ export async function readVectorIndexes(
   };
 }
 
+/** A node of a Citus cluster reports the progress of its build only itself, but the session that waits for it keeps the table locked here. */
+const IS_BUILT_BY_NODE = `(${HAS_CITUS})::boolean AND EXISTS (SELECT 1 FROM pg_catalog.pg_locks l
+      WHERE l.locktype = 'relation' AND l.relation = i.indrelid AND l.mode = 'ShareUpdateExclusiveLock' AND l.granted
+        AND l.pid <> pg_catalog.pg_backend_pid())`;
+
 /** $1 schema, $2 the chunk table, $3 names of the indexes, $4 profile. */
 function readIndexes(schema: string, hasProfile: boolean): string {
   const record = hasProfile
@@ -109,12 +115,12 @@ function readIndexes(schema: string, hasProfile: boolean): string {
   return `
 SELECT r.type, r.next, r.m::text AS m, r.ef_construction::text AS ef_construction,
   pg_catalog.array_to_string(c.reloptions, ',') AS table_options,
-  EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p
+  EXISTS (SELECT 1 FROM pg_catalog.pg_stat_progress_create_index p
     WHERE p.datname = pg_catalog.current_database() AND p.relid = c.oid AND p.index_relid = 0)::text AS table_building,
   ic.relname::text AS index_name,
   i.indisvalid::text AS index_valid,
-  EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p
-    WHERE p.datname = pg_catalog.current_database() AND p.index_relid = i.indexrelid)::text AS index_building,
+  (EXISTS (SELECT 1 FROM pg_catalog.pg_stat_progress_create_index p
+    WHERE p.datname = pg_catalog.current_database() AND p.index_relid = i.indexrelid) OR ${IS_BUILT_BY_NODE})::text AS index_building,
   pg_catalog.array_to_string(ic.reloptions, ',') AS index_options,
   (SELECT a.amname::text FROM pg_catalog.pg_am a WHERE a.oid = ic.relam) AS index_method
 FROM (SELECT) AS one

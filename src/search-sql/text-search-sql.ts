@@ -1,7 +1,7 @@
 /** Statements of text search: BM25 over the lexemes of the chunks. */
 import { quoteLiteral } from "../postgres/identifiers.js";
 import { chunkTable, namesOf, type Layout } from "../schema/layout.js";
-import { lexemesOf, type TextSearchLanguage } from "../schema/lexemes.js";
+import { lexemesOf, statisticsFunction, type TextSearchLanguage } from "../schema/lexemes.js";
 import { queryOf } from "../words/close-words.js";
 import { CORRECTED_SHARE, readings } from "../words/readings-sql.js";
 import { IN_READING_ORDER, pageColumns, pageOf, withPositions, type Neighbors, type Page } from "./page-sql.js";
@@ -214,7 +214,7 @@ ${known}counted AS MATERIALIZED (
 word AS MATERIALIZED (
   SELECT lexeme, query, found, ln(1 + (greatest(chunks, found) - found + 0.5) / (found + 0.5)) AS weight
   FROM counted w CROSS JOIN sample
-  WHERE found > 0 OR compound = 0 OR compound > 0 AND NOT EXISTS (SELECT FROM counted j WHERE j.compound = -w.compound AND j.found > 0)
+  WHERE found > 0 OR compound = 0 OR compound > 0 AND NOT EXISTS (SELECT 1 FROM counted j WHERE j.compound = -w.compound AND j.found > 0)
 ),
 ${corrects ? `${reading},\n` : ""}chosen AS MATERIALIZED (
   SELECT (string_agg(query::text, ' | ') FILTER (WHERE is_chosen))::tsquery AS query,
@@ -246,7 +246,7 @@ const ANY_WORD = `(SELECT lexeme, query, found, weight FROM word WHERE found > 0
 
 /** SQL that counts the chunks with the word `w`, up to a limit. */
 function countedChunks(layout: TextLayout, limit: number | undefined): string {
-  return `(SELECT count(*) FROM (SELECT FROM ${namesOf(layout).chunk} c WHERE c.lexemes @@ w.query LIMIT ${limit ?? "ALL"}) c)`;
+  return `(SELECT count(*) FROM (SELECT 1 FROM ${namesOf(layout).chunk} c WHERE c.lexemes @@ w.query LIMIT ${limit ?? "ALL"}) c)`;
 }
 
 /**
@@ -254,12 +254,16 @@ function countedChunks(layout: TextLayout, limit: number | undefined): string {
  * statistics are read once for all words of the question, by a table expression of their own.
  */
 function estimatedChunks(layout: TextLayout): [expression: string, found: string] {
-  return [
-    `common AS MATERIALIZED (
-  SELECT known.lexeme, known.frequency FROM question, pg_catalog.pg_stats s
+  const statistics = layout.citus
+    ? `FROM question CROSS JOIN LATERAL ${statisticsFunction(namesOf(layout))}() AS known (lexeme, frequency)
+    WHERE known.lexeme = ANY (question.lexemes)`
+    : `FROM question, pg_catalog.pg_stats s
     CROSS JOIN LATERAL unnest(s.most_common_elems::text::text[], s.most_common_elem_freqs) AS known (lexeme, frequency)
     WHERE s.schemaname = ${quoteLiteral(layout.schema)} AND s.tablename = '${chunkTable(layout.profileId)}'
-      AND s.attname = 'lexemes' AND known.lexeme = ANY (question.lexemes)
+      AND s.attname = 'lexemes' AND known.lexeme = ANY (question.lexemes)`;
+  return [
+    `common AS MATERIALIZED (
+  SELECT known.lexeme, known.frequency ${statistics}
 ),
 `,
     `coalesce(

@@ -138,7 +138,7 @@ function withVersion(text: string, parameters: number, layout: Layout, chunkOid:
   return `
 SELECT page.* FROM (${text}
 ) page WHERE (SELECT CASE ${isOnStandby ? promoted : ""} WHEN version = ANY ($${parameters + 1}::text[]) THEN true
-    WHEN version = $${parameters + 2} AND NOT EXISTS (SELECT FROM ${namesOf(layout).chunk} any_chunk) THEN true
+    WHEN version = $${parameters + 2} AND NOT EXISTS (SELECT 1 FROM ${namesOf(layout).chunk} any_chunk) THEN true
     ELSE pg_catalog.concat('${OTHER_SCHEMA}', version)::boolean END
   FROM (SELECT (${versionOf(layout, chunkOid)}) AS version OFFSET 0) current)`; // OFFSET 0: the version is read once
 }

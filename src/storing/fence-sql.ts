@@ -25,7 +25,7 @@ export function activeProfile(layout: Layout): string {
 }
 
 /** The recorded columns of a profile, in the order of a claim. */
-const CLAIM_COLUMNS = "ARRAY[model, query_prefix, document_prefix, dimensions::text]";
+export const CLAIM_COLUMNS = "ARRAY[model, query_prefix, document_prefix, dimensions::text]";
 
 /**
  * Whether a call's ticket and revision win over the stored ones. If both have a revision and they differ, the higher
@@ -44,7 +44,7 @@ export function isNewer(call: string, stored: string): string {
  * Whether a call may replace the stored row. A tombstone outside the scope belongs to another index and may always be
  * replaced. A living training outside the scope never is.
  */
-function wins(call: string, stored: string, scope: string): string {
+export function wins(call: string, stored: string, scope: string): string {
   return `CASE WHEN ${meets(stored, scope)} THEN ${isNewer(call, stored)} ELSE ${stored}.deleted_at IS NOT NULL END`;
 }
 
@@ -86,7 +86,7 @@ SELECT t.id::text AS key, (${contentTicketOf("t")})::text AS content_ticket,
   CASE WHEN NOT ${wins("n", "t", "$4")} THEN ${reasonOf("t")} END AS superseded_by
 FROM unnest($1::${layout.idType}[], $2::bigint[], $3::numeric[]) AS n (id, ticket, revision)
 JOIN ${namesOf(layout).training} t ON t.id = n.id
-WHERE EXISTS (SELECT FROM claimed)
+WHERE EXISTS (SELECT 1 FROM claimed)
 ORDER BY t.id FOR NO KEY UPDATE OF t`;
 }
 
@@ -108,8 +108,17 @@ FROM (SELECT * FROM ${given} ${inLockOrder(layout, "id")}) n
 LEFT JOIN LATERAL (
   SELECT true AS is_stored FROM ${training} s WHERE s.id = n.id AND n.replaced_ticket IS NOT NULL FOR NO KEY UPDATE
 ) s ON true
-WHERE (n.replaced_ticket IS NULL OR s.is_stored) AND EXISTS (SELECT FROM ${claimed})
-ON CONFLICT (id) DO UPDATE SET
+WHERE (n.replaced_ticket IS NULL OR s.is_stored) AND EXISTS (SELECT 1 FROM ${claimed})
+${unlessNewerIsStored(scope)}
+RETURNING t.id`;
+}
+
+/**
+ * The guard of the fence of an upsert into `training AS t`. Every function in it is immutable, as Citus demands: the time of the update
+ * is the default of the inserted row.
+ */
+export function unlessNewerIsStored(scope: string): string {
+  return `ON CONFLICT (id) DO UPDATE SET
   ticket = excluded.ticket,
   content_ticket = excluded.ticket,
   replaced_ticket = excluded.replaced_ticket,
@@ -117,10 +126,22 @@ ON CONFLICT (id) DO UPDATE SET
   barrier = CASE WHEN ${meets("t", scope)} THEN greatest(t.barrier, excluded.barrier) ELSE excluded.barrier END,
   metadata = excluded.metadata,
   deleted_at = NULL,
-  updated_at = now()
+  updated_at = excluded.updated_at
 WHERE ${contentTicketOf("t")} IS NOT DISTINCT FROM excluded.replaced_ticket
-  AND ${wins("excluded", "t", scope)}
-RETURNING t.id`;
+  AND ${wins("excluded", "t", scope)}`;
+}
+
+/** The guard of the fence of a delete; see {@link unlessNewerIsStored}. `stillMeets` is a further condition that begins with AND. */
+export function unlessNewerOrOutside(scope: string, stillMeets = ""): string {
+  return `ON CONFLICT (id) DO UPDATE SET
+  ticket = excluded.ticket,
+  content_ticket = excluded.ticket,
+  replaced_ticket = NULL,
+  revision = CASE WHEN excluded.revision IS NOT NULL THEN greatest(t.revision, excluded.revision) END,
+  barrier = greatest(t.barrier, excluded.barrier),
+  deleted_at = excluded.deleted_at,
+  updated_at = excluded.updated_at
+WHERE ${meets("t", scope)}${stillMeets} AND ${isNewer("excluded", "t")}`;
 }
 
 /**
@@ -136,7 +157,7 @@ WITH active AS MATERIALIZED (${activeProfile(layout)}
 ), admitted AS (${makeTombstones(layout, condition, givenDeletes(layout), "NULL")}
 RETURNING t.id::text AS key)
 SELECT key FROM admitted
-UNION ALL SELECT NULL WHERE NOT EXISTS (SELECT FROM active)`;
+UNION ALL SELECT NULL WHERE NOT EXISTS (SELECT 1 FROM active)`;
 }
 
 /**
@@ -175,8 +196,8 @@ SELECT n.id::text AS key,
   CASE WHEN a.id IS NULL THEN n.status WHEN u.chunks IS NULL THEN 'absent' ELSE 'deleted' END AS status,
   coalesce(u.chunks, 0)::text AS removed
 FROM given n LEFT JOIN admitted a ON a.id = n.id LEFT JOIN unlisted u ON u.training_id = n.id
-WHERE EXISTS (SELECT FROM active)
-UNION ALL SELECT NULL, NULL, NULL WHERE NOT EXISTS (SELECT FROM active)`;
+WHERE EXISTS (SELECT 1 FROM active)
+UNION ALL SELECT NULL, NULL, NULL WHERE NOT EXISTS (SELECT 1 FROM active)`;
 }
 
 /** $1 ids, $2 tickets, $3 revisions, $4 metadata of tombstones for ids that have no row. */
@@ -190,17 +211,9 @@ function makeTombstones(layout: Layout, condition: Condition | undefined, given:
 INSERT INTO ${namesOf(layout).training} AS t (id, ticket, content_ticket, replaced_ticket, revision, barrier, metadata, deleted_at)
 SELECT n.id, n.ticket, n.ticket, ${replaced}, n.revision, ${barrierOf("n")}, n.metadata, now()
 FROM ${given}
-WHERE EXISTS (SELECT FROM active)
+WHERE EXISTS (SELECT 1 FROM active)
 ${inLockOrder(layout, "n.id")}
-ON CONFLICT (id) DO UPDATE SET
-  ticket = excluded.ticket,
-  content_ticket = excluded.ticket,
-  replaced_ticket = NULL,
-  revision = CASE WHEN excluded.revision IS NOT NULL THEN greatest(t.revision, excluded.revision) END,
-  barrier = greatest(t.barrier, excluded.barrier),
-  deleted_at = excluded.deleted_at,
-  updated_at = now()
-WHERE ${meets("t", "$5")}${stillMeets(condition)} AND ${isNewer("excluded", "t")}`;
+${unlessNewerOrOutside("$5", stillMeets(condition))}`;
 }
 
 function stillMeets(condition: Condition | undefined): string {

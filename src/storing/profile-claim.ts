@@ -155,7 +155,7 @@ export async function mayHoldChunks(database: Queryable, layout: Layout): Promis
   const rows = await query(
     database,
     "find-any-chunk",
-    `SELECT WHERE EXISTS (SELECT FROM ${namesOf(layout).chunk})
+    `SELECT WHERE EXISTS (SELECT 1 FROM ${namesOf(layout).chunk})
       OR pg_catalog.current_setting('transaction_isolation') IN ('repeatable read', 'serializable')`,
   );
   return rows.length > 0;

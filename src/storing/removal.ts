@@ -1,5 +1,6 @@
 import type { DeleteStatus } from "../types.js";
 import { profileRetired, query, type Queryable } from "../postgres/database.js";
+import { removeTraining } from "./distributed-writes.js";
 import { admitDeletes, deleteTrainings } from "./fence-sql.js";
 import { queryWithKeptPlan, type SwapConnection } from "./swap.js";
 import type { Condition } from "../filtering/condition.js";
@@ -47,6 +48,7 @@ export async function tryRemove(
 ): Promise<Map<string, RemovalOutcome>> {
   const { layout } = target;
   const { condition } = removal;
+  if (layout.citus) return condition ? new Map() : removeEach(connection, database, target, removal);
   const text = deleteTrainings(layout, condition);
   const values = valuesOf(target, removal);
   try {
@@ -94,18 +96,8 @@ export async function remove(client: Queryable, target: WriteTarget, removal: Re
   const { layout, scope } = target;
   const { trainings, condition } = removal;
   const keys = trainings.map(({ key }) => key);
-  const fence = admitDeletes(layout, condition);
-  const admitted = await query<{ key: string | null }>(client, "fence-deletes", fence, valuesOf(target, removal));
-  const admittedKeys = admitted.map(({ key }) => {
-    if (key === null) throw profileRetired();
-    return key;
-  });
+  const { admittedKeys, chunks } = await (layout.citus ? removeOneByOne : removeAll)(client, target, removal);
   const admittedSet = new Set(admittedKeys);
-  // Separate statements, so that they see what was committed while the fence waited for its locks.
-  const deleted = await query<{ key: string; chunks: string }>(client, "delete-positions", sql.deleteIndexed(layout), [
-    admittedKeys,
-  ]);
-  await query(client, "delete-chunks", sql.deleteAllChunks(layout), [admittedKeys]);
 
   const rejected = keys.filter((key) => !admittedSet.has(key));
   // A rejected training that meets the conditions has a newer version. Others do not exist for this index.
@@ -118,12 +110,81 @@ export async function remove(client: Queryable, target: WriteTarget, removal: Re
           ...(condition?.values ?? []),
         ]);
   const superseded = new Set(newer.map(({ key }) => key));
-  const chunks = new Map(deleted.map(({ key, chunks: count }) => [key, Number(count)]));
   return keys.map((key) => {
     if (superseded.has(key)) return { status: "superseded", removed: 0 };
     const removed = chunks.get(key);
     return removed === undefined ? { status: "absent", removed: 0 } : { status: "deleted", removed };
   });
+}
+
+/** The trainings that the fence admitted, and how many chunks each of them had; none for one without a stored version. */
+interface Removed {
+  admittedKeys: readonly string[];
+  chunks: ReadonlyMap<string, number>;
+}
+
+async function removeAll(client: Queryable, target: WriteTarget, removal: Removal): Promise<Removed> {
+  const { layout } = target;
+  const fence = admitDeletes(layout, removal.condition);
+  const admitted = await query<{ key: string | null }>(client, "fence-deletes", fence, valuesOf(target, removal));
+  const admittedKeys = admitted.map(({ key }) => {
+    if (key === null) throw profileRetired();
+    return key;
+  });
+  // Separate statements, so that they see what was committed while the fence waited for its locks.
+  const deleted = await query<{ key: string; chunks: string }>(client, "delete-positions", sql.deleteIndexed(layout), [
+    admittedKeys,
+  ]);
+  await query(client, "delete-chunks", sql.deleteAllChunks(layout), [admittedKeys]);
+  return { admittedKeys, chunks: new Map(deleted.map(({ key, chunks }) => [key, Number(chunks)])) };
+}
+
+/** On a Citus cluster, each training in a transaction of its own. The outcomes of those that were admitted. */
+async function removeEach(
+  { notify }: SwapConnection,
+  database: Queryable,
+  target: WriteTarget,
+  removal: Removal,
+): Promise<Map<string, RemovalOutcome>> {
+  try {
+    const { admittedKeys, chunks } = await removeOneByOne(database, target, removal);
+    return new Map(
+      admittedKeys.map((key) => {
+        const removed = chunks.get(key);
+        return [key, removed === undefined ? { status: "absent", removed: 0 } : { status: "deleted", removed }];
+      }),
+    );
+  } catch (error) {
+    throwUnlessRetryable(error, notify);
+    return new Map();
+  }
+}
+
+/** On a Citus cluster. Trainings that have to meet a condition are locked first, in the order of their ids. */
+async function removeOneByOne(
+  client: Queryable,
+  { layout, scope }: WriteTarget,
+  { trainings, ticket, condition }: Removal,
+): Promise<Removed> {
+  const keys = trainings.map(({ key }) => key);
+  const text = `${sql.findTrainings(layout, condition)} FOR NO KEY UPDATE`;
+  const found =
+    condition && (await query<{ key: string }>(client, "find-superseded", text, [scope, keys, ...condition.values]));
+  const meeting = found && new Set(found.map(({ key }) => key));
+  const admittedKeys: string[] = [];
+  const chunks = new Map<string, number>();
+  for (const { key, revision, metadata = scope[0] ?? "{}" } of trainings) {
+    if (meeting && !meeting.has(key)) continue;
+    const values = [key, ticket, revision, metadata, scope];
+    const rows = await query<{ removed: string | null }>(client, "fence-deletes", removeTraining(layout), values);
+    for (const { removed } of rows) {
+      if (removed === null) throw profileRetired();
+      admittedKeys.push(key);
+      const count = removed.slice(0, removed.indexOf(":"));
+      if (count !== "") chunks.set(key, Number(count));
+    }
+  }
+  return { admittedKeys, chunks };
 }
 
 /** Deletes what deleted trainings, or ids without a training, still have of chunks. */

@@ -56,7 +56,7 @@ WITH given AS MATERIALIZED (
     chunk_ids = excluded.chunk_ids, starts = excluded.starts, ends = excluded.ends
 )${replaces ? replaceChunks(layout) : ""}
 SELECT id::text AS key FROM admitted
-UNION ALL SELECT NULL WHERE NOT EXISTS (SELECT FROM claimed)`;
+UNION ALL SELECT NULL WHERE NOT EXISTS (SELECT 1 FROM claimed)`;
 }
 
 function replaceChunks(layout: Layout): string {

@@ -7,6 +7,7 @@ import {
   type StoredChunk,
   type Vectors,
 } from "./chunk-difference.js";
+import { storeStatement } from "./distributed-writes.js";
 import { encodeTextArray, encodeVectorArray } from "../postgres/codec.js";
 import * as sql from "./swap-sql.js";
 import type { Layout } from "../schema/layout.js";
@@ -43,20 +44,26 @@ export function compareVersions(
 }
 
 /**
- * The statement that replaces stored versions by new ones.
+ * The statement that replaces stored versions by new ones; on a Citus cluster, of one training.
  *
  * @param replaced - by key, the ticket of the call that stored the version that may be replaced. With `null` the training
  * is admitted only if no version of it is stored
  */
 export function swapStatement(
-  { layout, scope, claim, vectorOid }: ClaimedTarget,
+  target: ClaimedTarget,
   trainings: readonly PlannedTraining[],
   replaced: ReadonlyMap<string, string | null>,
-  { difference, first }: Version,
+  version: Version,
   vectors: Vectors,
 ): Statement & { replaces: boolean } {
+  const { layout, scope, claim, vectorOid } = target;
+  const { difference, first } = version;
   const { ids } = difference;
   const replaces = trainings.some(({ key }) => replaced.get(key) != null);
+  const [training] = trainings;
+  if (layout.citus && training) {
+    return { ...storeStatement(target, training, replaced.get(training.key) ?? null, version, vectors), replaces };
+  }
   return {
     text: sql.swapTrainings(layout, { replaces, overwrites: difference.replaced.length > 0 }),
     replaces,

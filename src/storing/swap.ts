@@ -2,6 +2,7 @@ import type { Notify } from "../calls/notices.js";
 import type { SupersededReason, UpsertStatus } from "../types.js";
 import { groupBy, type PlannedTraining, type StoredChunk, type Vectors } from "./chunk-difference.js";
 import { query, type Queryable } from "../postgres/database.js";
+import { lockTraining, touchTraining } from "./distributed-writes.js";
 import { lockTrainings } from "./fence-sql.js";
 import type { Layout } from "../schema/layout.js";
 import { requireClaim } from "./profile-claim.js";
@@ -69,11 +70,16 @@ export function supersededBy(reason: SupersededReason): SwapOutcome {
  *   asked for a retry
  */
 export async function trySingleStatementSwap(
-  { statements, knownSchema, notify }: SwapConnection,
+  connection: SwapConnection,
   target: ClaimedTarget,
   trainings: readonly PlannedTraining[],
   vectors: Vectors,
 ): Promise<(SwapOutcome | undefined)[]> {
+  const { statements, knownSchema, notify } = connection;
+  const { citus } = target.layout;
+  if (citus && trainings.length > 1) {
+    return oneByOne(trainings, (training) => trySingleStatementSwap(connection, target, [training], vectors));
+  }
   const undone = trainings.map(() => undefined);
   const examined = trainings.flatMap(({ key, stored }) => (stored === undefined ? [] : { key, stored }));
   if (examined.length < trainings.length) return undone;
@@ -86,7 +92,7 @@ export async function trySingleStatementSwap(
   if (version.further.length > 0) return undone;
   const { text, values, replaces } = swapStatement(target, trainings, replaced, version, vectors);
   // A plan made for a small table would find the replaced chunks by a full scan.
-  const keepsPlan = !replaces || isLarge(await knownSchema.recent());
+  const keepsPlan = !citus && (!replaces || isLarge(await knownSchema.recent()));
   try {
     const rows = await statements.query<{ key: string | null }>("swap", text, values, { keepsPlan });
     const outcomes = outcomesOf(requireClaim(rows), version);
@@ -110,6 +116,9 @@ export async function swap(
   trainings: readonly PlannedTraining[],
   vectors: Vectors,
 ): Promise<SwapOutcome[]> {
+  if (target.layout.citus && trainings.length > 1) {
+    return oneByOne(trainings, (training) => swap(client, target, [training], vectors));
+  }
   const outcomes = new Map<string, SwapOutcome>();
   // A row that did not exist, and so could not be locked, may have been inserted meanwhile: the next round locks it.
   for (let left = trainings; left.length > 0; left = left.filter(({ key }) => !outcomes.has(key))) {
@@ -135,6 +144,16 @@ export async function swap(
   return trainings.map(({ key }) => outcomes.get(key) ?? supersededBy("newer"));
 }
 
+/** On a Citus cluster each statement writes one training. */
+async function oneByOne<Item, Outcome>(
+  items: readonly Item[],
+  work: (item: Item) => Promise<Outcome[]>,
+): Promise<Outcome[]> {
+  const outcomes: Outcome[] = [];
+  for (const item of items) outcomes.push(...(await work(item)));
+  return outcomes;
+}
+
 /** The outcomes of admitted trainings, by key. */
 function outcomesOf(admittedKeys: readonly string[], { difference }: Version): Map<string, SwapOutcome> {
   const removed = groupBy(difference.removed, ({ key }) => key);
@@ -152,6 +171,13 @@ export async function touch(
   { layout, scope, claim }: ClaimedTarget,
   trainings: readonly UnchangedTraining[],
 ): Promise<Set<string>> {
+  if (layout.citus) {
+    const text = touchTraining(layout);
+    const touched = await oneByOne(trainings, ({ key, ticket, revision, unchangedSince }) =>
+      query<{ key: string | null }>(database, "touch", text, [key, ticket, revision, unchangedSince, scope, claim]),
+    );
+    return new Set(requireClaim(touched));
+  }
   const values = [
     trainings.map(({ key }) => key),
     trainings.map(({ ticket }) => ticket),
@@ -175,9 +201,14 @@ interface LockedTraining {
 /** Locks the rows that exist. Returns them by key. */
 async function lock(
   client: Queryable,
-  { layout, scope, claim }: ClaimedTarget,
+  target: ClaimedTarget,
   trainings: readonly PlannedTraining[],
 ): Promise<Map<string, LockedTraining>> {
+  const { layout, scope, claim } = target;
+  if (layout.citus) {
+    const locked = await oneByOne(trainings, (training) => lockTraining<LockedTraining>(client, target, training));
+    return new Map(locked.map((row) => [row.key, row]));
+  }
   const rows = await query<LockedTraining>(client, "lock-trainings", lockTrainings(layout), [
     trainings.map(({ key }) => key),
     trainings.map(({ ticket }) => ticket),

@@ -71,15 +71,15 @@ function isBehind({ ticket, newest }: TakenTicket): boolean {
  * @throws {@link SchemaError} `SEQUENCE_BEHIND` for a role that may write but may not repair it
  */
 export async function checkSequence(database: Queryable, layout: Layout, notify: Notify): Promise<void> {
+  // Not the view pg_sequences: in a cluster it would be read whole, and fail if another session drops a sequence meanwhile.
   const rows = await query(
     database,
     "check-tickets",
-    `SELECT FROM pg_catalog.pg_sequences s
-      WHERE s.schemaname = $1 AND s.sequencename = 'ticket'
-        AND pg_catalog.has_sequence_privilege(${sequenceOf(layout)}, 'USAGE')
-        AND coalesce(s.last_value, 0) < (SELECT max(greatest(ticket, barrier))
-          FROM (SELECT ticket, barrier FROM ${namesOf(layout).training} LIMIT ${SAMPLE_ROWS}) t)`,
-    [layout.schema],
+    `WITH stored AS MATERIALIZED (
+      SELECT max(greatest(ticket, barrier)) AS newest FROM (SELECT ticket, barrier FROM ${namesOf(layout).training} LIMIT ${SAMPLE_ROWS}) t
+    )
+    SELECT 1 FROM stored, pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass(${sequenceOf(layout)})
+      AND CASE WHEN pg_catalog.has_sequence_privilege(c.oid, 'USAGE') THEN coalesce(pg_catalog.pg_sequence_last_value(c.oid), 0) < newest END`,
   );
   if (rows.length > 0) await repair(database, layout, notify);
 }
@@ -96,12 +96,12 @@ async function repair(database: Queryable, layout: Layout, notify: Notify): Prom
   const [row] = await query<{ may: string; repaired: string | null }>(
     database,
     "repair-tickets",
-    `SELECT may::text AS may, (CASE
+    `WITH stored AS MATERIALIZED (SELECT max(greatest(ticket, barrier)) AS newest FROM ${namesOf(layout).training})
+    SELECT may::text AS may, (CASE
         WHEN NOT may OR NOT pg_catalog.pg_try_advisory_xact_lock(${LOCK_CLASS}, pg_catalog.hashtext($1)) THEN NULL
         WHEN pg_catalog.nextval(${sequence}) <= newest THEN pg_catalog.setval(${sequence}, newest + ${MARGIN})
       END)::text AS repaired
-    FROM (SELECT pg_catalog.has_sequence_privilege(${sequence}, 'UPDATE') AS may, max(greatest(ticket, barrier)) AS newest
-      FROM ${namesOf(layout).training} OFFSET 0) t`,
+    FROM (SELECT pg_catalog.has_sequence_privilege(${sequence}, 'UPDATE') AS may, newest FROM stored OFFSET 0) t`,
     [layout.schema],
   );
   if (row?.may !== "true") throw behind(layout);

@@ -13,8 +13,10 @@ import { namesOf, type Layout } from "../schema/layout.js";
  */
 export function takeTicket(layout: Layout): string {
   return `
-SELECT ${nextTicket(layout)} AS ticket, (SELECT max(${newestTicketOf("t")})::text
-  FROM ${namesOf(layout).training} t WHERE t.id = ANY ($1::${layout.idType}[])) AS newest`;
+WITH stored AS MATERIALIZED (
+  SELECT max(${newestTicketOf("t")})::text AS newest FROM ${namesOf(layout).training} t WHERE t.id = ANY ($1::${layout.idType}[])
+)
+SELECT ${nextTicket(layout)} AS ticket, newest FROM stored`;
 }
 
 /**
@@ -34,7 +36,8 @@ SELECT ${nextTicket(layout)} AS ticket, max(newest)::text AS newest,
 /** A ticket for a call on any trainings that starts now, and the newest stored ticket, see {@link takeTicket}. */
 export function takeTicketForAll(layout: Layout): string {
   return `
-SELECT ${nextTicket(layout)} AS ticket, (SELECT max(${newestTicketOf("t")})::text FROM ${namesOf(layout).training} t) AS newest`;
+WITH stored AS MATERIALIZED (SELECT max(${newestTicketOf("t")})::text AS newest FROM ${namesOf(layout).training} t)
+SELECT ${nextTicket(layout)} AS ticket, newest FROM stored`;
 }
 
 function newestTicketOf(stored: string): string {
@@ -47,12 +50,15 @@ function nextTicket(layout: Layout): string {
 
 /** $1 ids, $2 revisions, $3 the scope. A ticket for each training and its stored state, in the given order. */
 export function takeTickets(layout: Layout): string {
+  // The sequence is on the coordinator of a Citus cluster: with it in the same SELECT, Citus would fetch whole tables.
   return `
-SELECT ${nextTicket(layout)} AS ticket, ${newestTicketOf("t")}::text AS newest,
+WITH state AS MATERIALIZED (
+SELECT ${newestTicketOf("t")}::text AS newest,
   CASE WHEN t.revision > n.revision AND ${meets("t", "$3")} THEN ${reasonOf("t")} END AS superseded_by,
-  ${stateColumns(layout, "$3")}
+  ${stateColumns(layout, "$3")}, n.place
 FROM unnest($1::${layout.idType}[], $2::numeric[]) WITH ORDINALITY AS n (id, revision, place)
-${stateTables(layout)}`;
+${stateTables(layout)})
+SELECT ${nextTicket(layout)} AS ticket, state.* FROM state ORDER BY place`;
 }
 
 /** $1 ids, $2 revisions, $3 the scope, $4 tickets. As {@link takeTickets}, for a call that already has its tickets. */
@@ -73,7 +79,7 @@ function stateColumns(layout: Layout, scope: string): string {
   ((${meets("t", scope)} OR t.deleted_at IS NOT NULL) IS NOT FALSE)::text AS in_scope,
   encode(i.fingerprint, 'hex') AS fingerprint, cardinality(i.chunk_ids)::text AS chunks,
   (SELECT count(*) FROM unnest(i.chunk_ids) AS listed (id)
-    WHERE EXISTS (SELECT FROM ${namesOf(layout).chunk} c WHERE c.training_id = i.training_id AND c.id = listed.id))::text
+    WHERE EXISTS (SELECT 1 FROM ${namesOf(layout).chunk} c WHERE c.training_id = i.training_id AND c.id = listed.id))::text
     AS stored_chunks`;
 }
 
@@ -110,7 +116,7 @@ export function touchTrainings(layout: Layout): string {
   return `
 WITH claimed AS MATERIALIZED (${claimedProfile(layout, "$6")}
 ), locked AS MATERIALIZED (
-  SELECT id FROM ${training} WHERE id = ANY ($1::${layout.idType}[]) AND EXISTS (SELECT FROM claimed)
+  SELECT id FROM ${training} WHERE id = ANY ($1::${layout.idType}[]) AND EXISTS (SELECT 1 FROM claimed)
   ORDER BY id FOR NO KEY UPDATE
 ), touched AS (
 UPDATE ${training} t SET
@@ -126,7 +132,7 @@ WHERE t.id = n.id AND t.content_ticket = n.content_ticket AND t.deleted_at IS NU
   AND ${meets("t", "$5")}
 RETURNING t.id::text AS key)
 SELECT key FROM touched
-UNION ALL SELECT NULL WHERE NOT EXISTS (SELECT FROM claimed)`;
+UNION ALL SELECT NULL WHERE NOT EXISTS (SELECT 1 FROM claimed)`;
 }
 
 /** $1 ids. The stored chunks, to be compared with the new ones. */
@@ -159,7 +165,7 @@ export function deleteLeftovers(layout: Layout): string {
   const ids = `$1::${layout.idType}[]`;
   const isLeft = (owner: string): string =>
     `${owner}.training_id = ANY (${ids}) AND (${owner}.training_id = ANY (ARRAY(SELECT id FROM locked))
-    OR NOT EXISTS (SELECT FROM ${training} t WHERE t.id = ${owner}.training_id))`;
+    OR NOT EXISTS (SELECT 1 FROM ${training} t WHERE t.id = ${owner}.training_id))`;
   return `
 WITH locked AS MATERIALIZED (
   SELECT id FROM ${training} t WHERE id = ANY (${ids}) AND deleted_at IS NOT NULL AND ${meets("t", "$2")}
@@ -188,8 +194,8 @@ WITH active AS MATERIALIZED (${activeProfile(layout)}
 ), pruned AS (
   DELETE FROM ${namesOf(layout).training}
   WHERE deleted_at < now() - $1::double precision * interval '1 millisecond'
-    AND (metadata @> ALL ($2::jsonb[])) AND EXISTS (SELECT FROM active)
+    AND (metadata @> ALL ($2::jsonb[])) AND EXISTS (SELECT 1 FROM active)
   RETURNING 1
 )
-SELECT CASE WHEN EXISTS (SELECT FROM active) THEN (SELECT count(*) FROM pruned)::text END AS pruned`;
+SELECT CASE WHEN EXISTS (SELECT 1 FROM active) THEN (SELECT count(*) FROM pruned)::text END AS pruned`;
 }

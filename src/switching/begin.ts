@@ -1,5 +1,5 @@
 import { InvalidArgumentError, SchemaError } from "../errors.js";
-import { plainIndexes } from "../migrations/plain-indexes.js";
+import { plainIndexes } from "../migrations/list.js";
 import { addLexemesTrigger, indexLexemes, PENDING_KILOBYTES } from "../migrations/text-search.js";
 import { DEFAULT_HNSW, widerType } from "../migrations/options.js";
 import { isSameModel, type Model } from "../models/models.js";

@@ -20,7 +20,7 @@ WITH page AS MATERIALIZED (
   ORDER BY id LIMIT $2::integer
 ), added AS (
   INSERT INTO ${namesOf(building).behind} (training_id)
-  SELECT id FROM page WHERE deleted_at IS NULL AND NOT EXISTS (SELECT FROM ${indexed} i WHERE i.training_id = page.id)
+  SELECT id FROM page WHERE deleted_at IS NULL AND NOT EXISTS (SELECT 1 FROM ${indexed} i WHERE i.training_id = page.id)
   ON CONFLICT (training_id) DO NOTHING
 )
 SELECT (array_agg(id ORDER BY id DESC))[1]::text AS last FROM page`;
@@ -74,7 +74,7 @@ export function releaseTrainings(building: Layout): string {
 
 /** $1 the most to count. How many trainings are behind, at most that many. */
 export function countBehind(building: Layout): string {
-  return `SELECT count(*)::text AS behind FROM (SELECT FROM ${namesOf(building).behind} LIMIT $1::bigint) b`;
+  return `SELECT count(*)::text AS behind FROM (SELECT 1 FROM ${namesOf(building).behind} LIMIT $1::bigint) b`;
 }
 
 /** $1 how many. */
@@ -122,7 +122,7 @@ WITH building AS MATERIALIZED (
 )
 SELECT t.id::text AS key FROM unnest($1::${building.idType}[], $2::bigint[]) AS n (id, content_ticket)
 JOIN ${training} t ON t.id = n.id
-WHERE EXISTS (SELECT FROM building)
+WHERE EXISTS (SELECT 1 FROM building)
   AND (CASE WHEN t.deleted_at IS NULL THEN t.content_ticket END) IS NOT DISTINCT FROM n.content_ticket
 ORDER BY t.id FOR NO KEY UPDATE OF t`;
 }
@@ -144,14 +144,14 @@ export function lockGone(building: Layout): string {
 /** $1 ids, whose records are locked. Deletes the records of those that have no training any more. */
 export function deleteGone(building: Layout): string {
   return `DELETE FROM ${namesOf(building).behind} b WHERE training_id = ANY ($1::${building.idType}[])
-  AND NOT EXISTS (SELECT FROM ${namesOf(building).training} t WHERE t.id = b.training_id)
+  AND NOT EXISTS (SELECT 1 FROM ${namesOf(building).training} t WHERE t.id = b.training_id)
   RETURNING training_id::text AS key`;
 }
 
 /** $1 training ids, $2 chunk ids: deletes all other chunks of the trainings of $3. */
 export function deleteOthers(building: Layout): string {
   return `DELETE FROM ${namesOf(building).chunk} c WHERE c.training_id = ANY ($3::${building.idType}[])
-  AND NOT EXISTS (SELECT FROM unnest($1::${building.idType}[], $2::text[]) AS n (training_id, id)
+  AND NOT EXISTS (SELECT 1 FROM unnest($1::${building.idType}[], $2::text[]) AS n (training_id, id)
     WHERE n.training_id = c.training_id AND n.id = c.id)`;
 }
 

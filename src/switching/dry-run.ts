@@ -16,7 +16,7 @@ export async function dryRun(
   const behind = namesOf(building).behind;
   const indexed = namesOf(building).indexed;
   const unbuilt = `SELECT count(*) FROM ${training} t WHERE deleted_at IS NULL AND (
-    NOT EXISTS (SELECT FROM ${indexed} i WHERE i.training_id = t.id) OR EXISTS (SELECT FROM ${behind} b WHERE b.training_id = t.id))`;
+    NOT EXISTS (SELECT 1 FROM ${indexed} i WHERE i.training_id = t.id) OR EXISTS (SELECT 1 FROM ${behind} b WHERE b.training_id = t.id))`;
   const [row] = await query<Record<"trainings" | "remaining" | "chunks" | "characters" | "headed", string>>(
     database,
     "read-switch",

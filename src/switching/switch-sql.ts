@@ -72,7 +72,7 @@ function trackChanges(active: Layout, building: Layout): string[] {
     `DELETE FROM ${tables.chunk} WHERE training_id = NEW.id; DELETE FROM ${tables.indexed} WHERE training_id = NEW.id;`;
   const body = `BEGIN
   IF NEW.deleted_at IS NOT NULL THEN
-    IF EXISTS (SELECT FROM ${profile} WHERE id = ${active.profileId} AND status = 'active')
+    IF EXISTS (SELECT 1 FROM ${profile} WHERE id = ${active.profileId} AND status = 'active')
     THEN ${deleteFrom(other)} ELSE ${deleteFrom({ ...other, indexed, chunk })} END IF;
   END IF;
   INSERT INTO ${other.behind} (training_id) VALUES (NEW.id) 

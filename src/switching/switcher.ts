@@ -10,7 +10,7 @@ import { makeModel, type Model, type Models } from "../models/models.js";
 import type { BoundedPool } from "../postgres/bounded-database.js";
 import type { KnownSchema } from "../schema/known-schema.js";
 import { analyzeAfterLoad } from "../schema/index-build.js";
-import { namesOf } from "../schema/layout.js";
+import { namesOf, type Layout } from "../schema/layout.js";
 import type { VectorIndexMethod } from "../schema/vector-index-method.js";
 import type { Training } from "../types.js";
 import { beginSwitch, planSwitch, type SwitchTarget } from "./begin.js";
@@ -44,6 +44,16 @@ export type NormalizeLoaded = (
 /** A word that every embedder can embed. */
 const PROBE = "loja";
 
+/** @throws {@link SchemaError} for a schema on a Citus cluster, whose tables for the new model would stay on the coordinator */
+function refuseInCluster({ citus, schema }: Layout): void {
+  if (!citus) return;
+  throw new SchemaError(
+    "SWITCH_REFUSED",
+    `Schema ${JSON.stringify(schema)} is on a node of a Citus cluster, where the model cannot be switched: migrate a new schema with ` +
+      'citus: "schema", index the trainings there with the new model, and open that schema',
+  );
+}
+
 /** Switches an index to another embedding model. */
 export class Switcher {
   readonly #parts: SwitcherParts;
@@ -71,6 +81,7 @@ export class Switcher {
     const { signal, dryRun: onlyPlans, source } = options;
     const pool = this.#parts.pool.within({ signal });
     const state = await knownSchema.look();
+    refuseInCluster(state.layout);
     const old = models.of(state);
     const inputs = { layout: state.layout, options, model: await this.#newModel(embeddings, options) };
     const planned = await planSwitch(pool, inputs);

@@ -71,7 +71,7 @@ function closestOf(typed: string, place: number, words: readonly string[]): Clos
 function wordsSharingFragments(layout: Layout & { textSearch: TextSearchLanguage }): string {
   const { word, chunk } = namesOf(layout);
   const isUnknown = `CASE WHEN $4::text[] IS NULL
-    THEN (SELECT count(*) FROM (SELECT FROM ${chunk} c WHERE c.lexemes @@ t.query LIMIT 10000) c) = 0
+    THEN (SELECT count(*) FROM (SELECT 1 FROM ${chunk} c WHERE c.lexemes @@ t.query LIMIT 10000) c) = 0
     ELSE t.lexeme = ANY ($4::text[]) END`;
   return `
 SELECT t.typed, (SELECT coalesce(json_agg(word), '[]')::text FROM (SELECT DISTINCT word FROM (

@@ -41,7 +41,7 @@ export function readings({ language, closeWords, selectVisible, found }: Reading
         CROSS JOIN LATERAL unnest(tsvector_to_array(${lexemesOf(language, "g.word")})) AS l (lexeme)
         OFFSET 0
       ) w
-      WHERE EXISTS (SELECT FROM (${selectVisible("content", "lexemes @@ w.query")} LIMIT ${MAX_SEARCHED_CHUNKS}) c
+      WHERE EXISTS (SELECT 1 FROM (${selectVisible("content", "lexemes @@ w.query")} LIMIT ${MAX_SEARCHED_CHUNKS}) c
         WHERE strpos(${plainTextOf("c.content")}, w.word) > 0)
       OFFSET 0
     ) w

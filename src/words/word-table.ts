@@ -25,13 +25,15 @@ export const wordIndexes = {
     `CREATE INDEX word_fragments ON ${word} USING gin (fragments) WITH (gin_pending_list_limit = ${PENDING_KILOBYTES})`,
 } as const;
 
-/** Adds the words that are not listed. $1 words, $2 their fragments as array literals. */
+/** Adds the words that are not listed. $1 words, $2 their fragments as array literals. Citus runs such a condition in a WITH only. */
 export function insertWords(layout: Layout): string {
   const { word } = namesOf(layout);
   return `
-INSERT INTO ${word} (word, fragments)
-SELECT n.word, n.fragments::text[] FROM unnest($1::text[], $2::text[]) AS n (word, fragments)
-WHERE NOT EXISTS (SELECT FROM ${word} listed WHERE listed.word = n.word)`;
+WITH added AS MATERIALIZED (
+  SELECT n.word, n.fragments::text[] AS fragments FROM unnest($1::text[], $2::text[]) AS n (word, fragments)
+  WHERE NOT EXISTS (SELECT 1 FROM ${word} listed WHERE listed.word = n.word)
+)
+INSERT INTO ${word} (word, fragments) SELECT word, fragments FROM added`;
 }
 
 /** Fragments as an array literal. They hold no quotes or backslashes, but one may be the word `null`. */

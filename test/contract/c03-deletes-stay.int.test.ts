@@ -16,7 +16,7 @@ const ABSENT = { id: "a", status: "absent", removed: 0 };
 
 /** Backdates the delete of a training by an hour. */
 async function backdateDelete({ owner, schema }: TestIndex, id: string): Promise<void> {
-  await owner.query(`UPDATE ${schema}.training SET deleted_at = deleted_at - interval '1 hour' WHERE id = $1`, [id]);
+  await owner.query(`UPDATE ${schema}.training SET deleted_at = now() - interval '1 hour' WHERE id = $1`, [id]);
 }
 
 describeOnEach("C3 Deletes stay", (database) => {

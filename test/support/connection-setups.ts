@@ -1,6 +1,7 @@
 /**
  * How the integration tests connect to the real server: directly, and in the strictest setup that the library supports, which is
- * PgBouncer in transaction mode, a role that has only the rights of docs/migrations.md, and an empty `search_path`.
+ * PgBouncer in transaction mode, a role that has only the rights of docs/migrations.md, and an empty `search_path`. A Citus cluster is
+ * another server.
  */
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -29,6 +30,10 @@ export const CONNECTION_SETUPS = {
     name: "server behind PgBouncer, as a limited role without a search_path",
     open: asLimitedRole,
   },
+  "integration-citus": {
+    name: "Citus cluster, with schemas on its workers",
+    open: (url: string) => Promise.resolve(direct(withTriggers(url))),
+  },
 } as const;
 
 /** Whether `pgbouncer` is installed on this machine. */
@@ -52,6 +57,13 @@ export async function freePort(): Promise<number> {
 
 function direct(url: string): ConnectionSetup {
   return { ownerUrl: url, url, close: () => Promise.resolve() };
+}
+
+/** Tests stop and fail statements by triggers, which Citus has only if asked. */
+function withTriggers(given: string): string {
+  const url = new URL(given);
+  url.searchParams.set("options", "-c citus.enable_unsafe_triggers=on");
+  return url.href;
 }
 
 async function asLimitedRole(url: string): Promise<ConnectionSetup> {

@@ -36,7 +36,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const lacksPgBouncer = project.name === "integration-pgbouncer" && !(await hasPgBouncer());
   const server: Found = lacksPgBouncer
     ? { missing: "no pgbouncer on this machine: apt-get install pgbouncer" }
-    : await findServer();
+    : await findServer(project.name === "integration-citus" ? "TEST_CITUS_URL" : "TEST_DATABASE_URL");
   await preparing;
   if ("missing" in server && isCi) {
     endRun(
@@ -55,7 +55,14 @@ export default async function setup(project: TestProject): Promise<() => Promise
   project.provide("image", IMAGE);
   return async () => {
     console.log(`\nDatabases of ${project.name}:`);
-    if (project.name === "integration") console.log("  embedded: PGlite, in this process");
+    if (project.name === "integration") {
+      console.log("  embedded: PGlite, in this process");
+      if (!process.env["TEST_CITUS_URL"]) {
+        console.log(
+          `  ${CONNECTION_SETUPS["integration-citus"].name}: NONE (no TEST_CITUS_URL): its tests were left out`,
+        );
+      }
+    }
     if ("missing" in server) console.log(`  ${name}: NONE (${server.missing}): its tests were left out`);
     else console.log(`  ${name}: ${server.description}, ${server.origin}`);
     await setup?.close();
@@ -109,15 +116,13 @@ const SETTINGS = [
   "shared_preload_libraries=pg_stat_statements",
 ];
 
-async function findServer(): Promise<Found> {
-  const url = process.env["TEST_DATABASE_URL"];
+async function findServer(variable: "TEST_DATABASE_URL" | "TEST_CITUS_URL"): Promise<Found> {
+  const url = process.env[variable];
   if (url) {
     const description = await describeServer(url).catch((error: unknown) =>
-      endRun(
-        `TEST_DATABASE_URL cannot be used (${oneLine(error)}). Start that server, correct the address, or unset it.`,
-      ),
+      endRun(`${variable} cannot be used (${oneLine(error)}). Start that server, correct the address, or unset it.`),
     );
-    return { url, origin: "TEST_DATABASE_URL", description };
+    return { url, origin: variable, description };
   }
   try {
     await getContainerRuntimeClient();
@@ -159,7 +164,8 @@ async function describeServer(connectionString: string): Promise<string> {
   await client.connect();
   try {
     const { rows } = await client.query<{ version: string; vector: string | null }>(
-      `SELECT current_setting('server_version') AS version,
+      `SELECT concat(current_setting('server_version'),
+          (SELECT ' with Citus ' || extversion FROM pg_extension WHERE extname = 'citus')) AS version,
         (SELECT default_version FROM pg_available_extensions WHERE name = 'vector') AS vector`,
     );
     const [row] = rows;

@@ -1,0 +1,17 @@
+/** Test files that do not run on a Citus cluster, each with the reason. */
+export const EXCLUDED: Readonly<Record<string, string>> = {
+  "test/switching/**":
+    "the model of a schema on a cluster cannot be switched; test/storing/citus.int.test.ts tests the refusal",
+  "test/contract/{schedules-switch,switch-load}.int.test.ts": "the model of a schema on a cluster cannot be switched",
+  "test/contract/{kill,restart}.int.test.ts":
+    "their child processes migrate by themselves; restarts of nodes are tried by hand, see docs/scaling.md",
+  "test/standby/**": "they make standbys of a server of their own",
+  "test/{docs-pages,readme,package,scripts,test-databases}.int.test.ts":
+    "they test documentation and packages, not a database",
+  "test/{cli,console,embedded,eval,recipes}/**": "they start programs that migrate by themselves",
+  "test/migrations/**":
+    "they test the schema and its damage on one server; test/storing/citus.int.test.ts tests migrate on a cluster",
+};
+
+/** As patterns. */
+export const EXCLUDED_FILES = Object.keys(EXCLUDED);

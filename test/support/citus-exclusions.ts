@@ -1,0 +1,50 @@
+/** Leaves out the tests that cannot be on a Citus cluster, and says why. */
+import { beforeEach } from "vitest";
+
+/** Tests of one file that are left out: those whose title matches. */
+interface Exclusion {
+  /** The end of the path. */
+  file: string;
+  title: RegExp;
+  reason: string;
+}
+
+const HELD = "the test holds the write by an advisory lock of the coordinator, and the write runs on a worker";
+const SWITCHES = "the model of a schema on a cluster cannot be switched";
+const COUNTED =
+  "the test counts the attempts by a sequence, which is on the coordinator, in a trigger, which runs on the worker";
+const STATEMENTS =
+  "the test counts or names the statements of one server; on a cluster a write is one call of a function";
+
+const EXCLUSIONS: readonly Exclusion[] = [
+  { file: "contract/c01-atomic.int.test.ts", title: /while a swap is held at/, reason: HELD },
+  {
+    file: "contract/c01-atomic.int.test.ts",
+    title: /between any two statements of a (swap|delete)/,
+    reason: STATEMENTS,
+  },
+  { file: "contract/c02-ordered.int.test.ts", title: /waits for a running swap/, reason: HELD },
+  {
+    file: "contract/c05-idempotent.int.test.ts",
+    title: /by Postgres' statistics/,
+    reason: "the statistics of the session are on the worker",
+  },
+  { file: "contract/c08-short-locks.int.test.ts", title: /takes at most \d+ statements/, reason: STATEMENTS },
+  {
+    file: "contract/c11-typed-errors.int.test.ts",
+    title: /(PROFILE_RETIRED|SWITCH_REFUSED) is thrown/,
+    reason: SWITCHES,
+  },
+  {
+    file: "contract/c11-typed-errors.int.test.ts",
+    title:
+      /^SQLSTATE |^tries six times|^succeeds after four|^retries a|^does not retry|^a failed call leaves|^CONFLICT is thrown/,
+    reason: COUNTED,
+  },
+];
+
+beforeEach((context) => {
+  const { task } = context;
+  const found = EXCLUSIONS.find(({ file, title }) => task.file.name.endsWith(file) && title.test(task.name));
+  if (found) context.skip(`on Citus: ${found.reason}`);
+});

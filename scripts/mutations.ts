@@ -226,7 +226,7 @@ export const mutations: Mutation[] = [
     name: "the active profile in each search: the one before a switch is searched",
     noticedBy: ["switch-load"],
     file: "schema/schema-state.ts",
-    from: "return `SELECT ${versionColumn(chunkOid)} AS version\n    FROM ${namesOf(layout).profile} p WHERE p.id = ${layout.profileId} AND p.status = 'active'`;",
+    from: "return `SELECT ${layout.citus ? versionInCluster(chunkOid) : versionColumn(chunkOid)} AS version\n    FROM ${namesOf(layout).profile} p WHERE p.id = ${layout.profileId} AND p.status = 'active'`;",
     to: "return `SELECT replace(${versionColumn(chunkOid)}, ' (retired)', '') AS version FROM ${namesOf(layout).profile} p WHERE p.id = ${layout.profileId}`;",
   },
   {
@@ -366,15 +366,15 @@ export const mutations: Mutation[] = [
     name: "the filter of the index in the fence of deletes",
     noticedBy: ["c10", "schedules-processes"],
     file: "storing/fence-sql.ts",
-    from: 'WHERE ${meets("t", "$5")}${stillMeets(condition)} AND',
-    to: "WHERE $5::jsonb[] IS NOT NULL${stillMeets(condition)} AND",
+    from: 'WHERE ${meets("t", scope)}${stillMeets} AND',
+    to: "WHERE ${scope}::jsonb[] IS NOT NULL${stillMeets} AND",
   },
   {
     name: "the filter of a delete in its fence: what no longer matches is deleted",
     noticedBy: ["c03"],
     file: "storing/fence-sql.ts",
-    from: 'WHERE ${meets("t", "$5")}${stillMeets(condition)} AND',
-    to: 'WHERE ${meets("t", "$5")}${stillMeets(undefined)} AND',
+    from: '${unlessNewerOrOutside("$5", stillMeets(condition))}',
+    to: '${unlessNewerOrOutside("$5", stillMeets(undefined))}',
   },
   {
     name: "the tombstone of another tenant: it blocks nothing",

@@ -1,7 +1,7 @@
 /**
  * Measures how long writes and searches wait while the embedding model is switched, without and with an open transaction of the host.
  *
- *   npm run bench:switch                           100,000 trainings, about 10 minutes
+ *   npm run bench:switch                           100,000 trainings, about 4 minutes
  *   npm run bench:switch -- --trainings 10000 --open-seconds 20
  *
  * On the server of `DATABASE_URL`, else in a container. The vectors have 64 components: what is measured is the wait for locks.

@@ -125,14 +125,22 @@ export class PreparedBatch {
     return isOther;
   }
 
-  /** Plans and embeds again for the model that is in use now, under the tickets that were taken at the start. */
+  /** Plans and embeds again for the model that is in use now, under the tickets that were taken at the start; once more if that one is replaced. */
   async #followSwitch(signal: AbortSignal | undefined, outcomes?: ReadonlyMap<BatchItem, SwapOutcome>): Promise<void> {
     const replan = this.#replan;
     if (!replan) throw profileRetired();
-    this.#model = currentModel(this.#parts);
-    for (const item of this.#items) if (!outcomes?.has(item)) await replan(item, this.#model.model);
-    this.#vectors.restart();
-    await this.prepareAgain(signal, outcomes);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        this.#model = currentModel(this.#parts);
+        for (const item of this.#items) if (!outcomes?.has(item)) await replan(item, this.#model.model);
+        this.#vectors.restart();
+        await this.#readAndEmbed(signal, outcomes);
+        return;
+      } catch (error) {
+        if (!(error instanceof OtherProfile)) throw error;
+        if (attempt === MAX_ATTEMPTS) throw profileRetired(error);
+      }
+    }
   }
 
   /**
@@ -199,7 +207,16 @@ export class PreparedBatch {
    *
    * @param outcomes - outcomes of the trainings that are done
    */
-  async prepareAgain(
+  async prepareAgain(signal: AbortSignal | undefined, outcomes?: ReadonlyMap<BatchItem, SwapOutcome>): Promise<void> {
+    try {
+      await this.#readAndEmbed(signal, outcomes);
+    } catch (error) {
+      if (!(error instanceof OtherProfile)) throw error;
+      await this.#followSwitch(signal, outcomes);
+    }
+  }
+
+  async #readAndEmbed(
     signal: AbortSignal | undefined,
     outcomes: ReadonlyMap<BatchItem, SwapOutcome> = new Map(),
   ): Promise<void> {

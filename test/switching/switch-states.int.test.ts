@@ -241,6 +241,28 @@ describeOnServer("A switch of the model, and other sessions", (database) => {
     expect(await rowsIn(test, `${schema}.chunk_2`)).toBe(4);
   });
 
+  it("is followed by a prepared training even if another switch ends while it is prepared again", async () => {
+    const { switching, next, pool, schema, embeddings } = await openSwitching(database);
+    let beforeSplit = (): Promise<unknown> => Promise.resolve();
+    const splitter = {
+      splitText: async (text: string) => {
+        await beforeSplit();
+        return [text];
+      },
+    };
+    const index = await TrainingIndex.initialize([embeddings, next], { pool, schema, splitter });
+    const prepared = await index.prepareTraining({ id: "n", content: "Um texto novo." });
+    await switching.switchModel(next, { sample: 0 });
+    beforeSplit = async () => {
+      beforeSplit = () => Promise.resolve();
+      await switching.switchModel(embeddings, { sample: 0 });
+      await index.count(); // this process has noticed it
+    };
+    expect(await prepared.commit()).toMatchObject({ status: "indexed" });
+    expect(await index.similar("texto novo", { k: 1 })).toMatchObject([{ trainingId: "n" }]);
+    expect((await index.status()).model).toMatchObject({ name: "hashing-1" });
+  });
+
   it("builds what a host's transaction commits at the moment at which the switch waits for it", async () => {
     const { both, switching, next, pool, owner, schema } = await openSwitching(database);
     const client = await pool.connect();

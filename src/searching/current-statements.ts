@@ -81,7 +81,7 @@ export type Reads = "few chunks" | "many chunks" | "all chunks";
 
 /**
  * What Postgres' planner may at most expect a statement to cost for each page of the chunk table. Above `jit_above_cost`, by default from
- * 100,000 on, it compiles the statement, which took between .5 and 2 s for those of searches by words, and saved some milliseconds. Without a
+ * 100,000 on, it compiles the statement, which took 90 to 150 ms for those of searches by words, and saved nothing. Without a
  * transaction for the setting, a search takes one round trip instead of three.
  */
 const COST_PER_PAGE: Record<Reads, number> = { "few chunks": 0, "many chunks": 0.4, "all chunks": 2 };

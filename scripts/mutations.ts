@@ -272,6 +272,13 @@ export const mutations: Mutation[] = [
     to: "AND (t.deleted_at IS NULL) = (n.content_ticket IS NOT NULL)",
   },
   {
+    name: "the claim of a builder of a switch: it builds what another has claimed since",
+    noticedBy: ["test/switching/switch-states"],
+    file: "switching/versions.ts",
+    from: "const locked = new Set(held.map(({ key }) => key));",
+    to: "void held;\n  const locked = new Set(rows.map(({ key }) => key));",
+  },
+  {
     name: "the lock at the switch: writes that run are not waited for",
     noticedBy: ["test/switching/switch-states"],
     file: "switching/switch-sql.ts",

@@ -7,7 +7,7 @@ const TEXT_CHARACTERS = 700;
 const SEED = 7;
 /** The share of the noise in a component, as in the other seeded vectors. */
 const NOISE = 0.6;
-/** Noise is a stretch of this table. Making it anew for each of a million vectors would take minutes of a load. */
+/** Noise is a stretch of this table. Making it again for each of a million vectors would take minutes of a load. */
 const NOISE_VALUES = 2 ** 22;
 /** Numbers from here on are of questions. */
 const FIRST_QUESTION = 1_000_000_000;

@@ -19,8 +19,9 @@ const MAX_SWITCH_MS = 7 * 24 * 3600 * 1000;
 const MIN_CHUNKS_OF_SLOW_SEARCH = 10_000;
 
 /**
- * From how many chunks on which `efSearch` finds 95 % of the ten nearest, as `npm run bench -- --index halfvec,bit` measures it with
- * clustered vectors. With 40 that is 99.7 % of 20,000, 94.5 % of 100,000 and 79 % of 1,000,000 chunks; a `bit` index finds 82 % of 20,000.
+ * From how many chunks on which `efSearch` finds 95 % of the ten nearest. Of 20,000 and 100,000 clustered vectors a `halfvec` index found
+ * 99.7 % and 94.5 % with 40, a `bit` index 82 % and 85 % (`npm run bench -- --index halfvec,bit`). The figures for a million are from a trial
+ * with another program, in which 40 found 79 %; those of `vector` are taken from `halfvec`.
  */
 const SUFFICIENT_EF_SEARCH: Readonly<Record<VectorIndexType, readonly { chunks: number; efSearch: number }[]>> = {
   vector: [

@@ -56,7 +56,7 @@ export class CurrentStatements {
     const guarded = this.#guarded(text, values.length);
     const compiles = pages * COST_PER_PAGE[reads] <= compilesAboveCost;
     try {
-      const options = { keepsPlan, compiles: compiles || reads === "few chunks" };
+      const options = { keepsPlan, compiles };
       return await this.#statements.query<Row>(name, guarded, [...values, acceptedVersions, version], options);
     } catch (error) {
       if (isRaised(error, PROMOTED)) throw new Promoted();

@@ -59,7 +59,7 @@ export function releaseClaims(building: Layout): string {
   WHERE training_id IN (SELECT training_id FROM ${behind} WHERE starts_with(claimed_by, $1) FOR UPDATE SKIP LOCKED)`;
 }
 
-/** $1 ids, $2 a claim. Those that the claim still holds: a write ends it, and it expires. */
+/** $1 ids, $2 a claim. Those that no other builder has claimed since: a write of the training, or its age, gives a claim free. */
 export function stillClaimed(building: Layout): string {
   return `SELECT training_id::text AS key FROM ${namesOf(building).behind} WHERE training_id = ANY ($1::${building.idType}[]) AND claimed_by = $2`;
 }

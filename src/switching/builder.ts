@@ -164,7 +164,7 @@ export class Builder {
     const after = this.#after;
     const claimed = new Set(await claimAfter(after, BATCH));
     if (after !== null && claimed.size < BATCH) {
-      // A write in between ends the claim of its training, which is then claimed again.
+      // A write in between gives its training free, which is then claimed again.
       for (const key of await claimAfter(null, BATCH - claimed.size)) claimed.add(key);
     }
     const keys = [...claimed];

@@ -75,8 +75,8 @@ function trackChanges(active: Layout, building: Layout): string[] {
     IF EXISTS (SELECT 1 FROM ${profile} WHERE id = ${active.profileId} AND status = 'active')
     THEN ${deleteFrom(other)} ELSE ${deleteFrom({ ...other, indexed, chunk })} END IF;
   END IF;
-  INSERT INTO ${other.behind} (training_id) VALUES (NEW.id) 
-    ON CONFLICT (training_id) DO UPDATE SET claimed_at = NULL, claimed_by = NULL;
+  INSERT INTO ${other.behind} (training_id) VALUES (NEW.id)
+    ON CONFLICT (training_id) DO UPDATE SET claimed_at = NULL;
   RETURN NULL;
 END`;
   return [

@@ -203,7 +203,7 @@ export function otherVersion(key: string): DatabaseError {
 /**
  * Writes versions to the tables of the profile, in the transaction that `client` is in.
  *
- * @param claim - with which the trainings were claimed. Those that it does not hold any more are left to others, who may have built them
+ * @param claim - with which the trainings were claimed. Those that another builder has claimed since are left to it: it may have built them
  * @returns the ids that were built, or whose training is deleted. Others were written again meanwhile
  */
 export async function writeVersions(

@@ -1,5 +1,5 @@
 /**
- * PGlite whose databases in memory begin with the files of one that was made before. Making them anew, as `initdb` does, takes four
+ * PGlite whose databases in memory begin with the files of one that was made before. Making them again, as `initdb` does, takes four
  * fifths of a database's start: 2 s of a core, and 4 s for the first one of a process. `vitest.config.ts` puts this into the place of
  * the package, for tests in the process; programs that tests start have the package itself.
  */

@@ -207,9 +207,11 @@ export function describePackedProgram(programOf: () => string): void {
         let shown = "";
         terminal.stdout.on("data", (data: Buffer) => (shown += data.toString()));
         const ended = once(terminal, "close");
+        while ((await count()) < 200) await sleep(20);
         // The bar is drawn at intervals, and is empty at first.
-        const bar = /^\[#+ +\] stored \d+ of 1000, \d+ chunks embedded/m;
-        while ((await count()) < 200 || !bar.test(shown.replaceAll(CLEAR_LINE, "\n"))) await sleep(20);
+        await expect
+          .poll(() => shown.replaceAll(CLEAR_LINE, "\n"), { timeout: TIMEOUT / 4, interval: 20 })
+          .toMatch(/^\[#+ +\] stored \d+ of 1000, \d+ chunks embedded/m);
         process.kill(Number(await readFile(join(cwd, "pid"), "utf8")), "SIGKILL");
         await ended;
         // A statement that was sent before the kill is committed.

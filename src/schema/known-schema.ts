@@ -18,8 +18,8 @@ export { isLarge, type SchemaState } from "./schema-state.js";
 
 /** How long a read of the catalogs stays valid: migrations change an index only a few times in its life. */
 const MAX_AGE_MS = 60_000;
-/** Shorter for a small table, which may soon be large: its first load may have just begun. */
-const MAX_AGE_OF_SMALL_MS = 5_000;
+/** Shorter while searches compare all chunks: a small table may soon be large, and a large one may soon have a vector index. */
+const MAX_AGE_OF_EXACT_MS = 5_000;
 /** How often work is attempted while the schema changes under it. */
 const MAX_ATTEMPTS = 3;
 
@@ -204,6 +204,7 @@ export class KnownSchema {
       const state = await this.#read(this.#parts.database);
       this.#look = { state, at, validForMs: this.#validForMs(state) };
       this.#last = state;
+      this.grow(0); // chunks that were added during the read
       return state;
     } finally {
       this.#looking = undefined;
@@ -217,7 +218,8 @@ export class KnownSchema {
   }
 
   #validForMs(state: SchemaState): number {
-    return isLarge(state) ? this.#maxAgeMs : Math.min(this.#maxAgeMs, MAX_AGE_OF_SMALL_MS);
+    const usesIndex = isLarge(state) && state.type !== undefined;
+    return usesIndex ? this.#maxAgeMs : Math.min(this.#maxAgeMs, MAX_AGE_OF_EXACT_MS);
   }
 
   async #lookAfter(error: unknown, state: SchemaState, client: TransactionClient | undefined): Promise<SchemaState> {

@@ -1,13 +1,17 @@
 import { TrainingIndex } from "langchain-training-index";
+import { migrate } from "langchain-training-index/migrations";
 import { expect, it, onTestFinished, vi } from "vitest";
+import type { Queryable } from "../../src/postgres/database.js";
+import { KnownSchema } from "../../src/schema/known-schema.js";
 import { describeOnServer, type TestDatabase } from "../support/databases.js";
-import { CountingEmbeddings, openTestIndex } from "../support/index.js";
+import { CountingEmbeddings, gateOf, migratedSchema, openTestIndex } from "../support/index.js";
 import { recordingPool } from "../support/recording-pool.js";
 
 /** Chunks for more pages than a small table has: one of 1,024 dimensions fills a page. */
 const MANY = Array.from({ length: 150 }, (_, place) => ({ pageContent: `a loja ${place}` }));
 
 interface Process {
+  schema: string;
   index: TrainingIndex;
   /** Searches, and returns the number of statements besides the search itself. */
   extraStatements: () => Promise<number>;
@@ -20,6 +24,7 @@ async function openTwo(database: TestDatabase): Promise<[Process, Process]> {
     const { pool, statements } = recordingPool(database.pool);
     const index = await TrainingIndex.initialize(new CountingEmbeddings(1024), { pool, schema });
     return {
+      schema,
       index,
       extraStatements: async () => {
         statements.length = 0;
@@ -58,6 +63,22 @@ describeOnServer("cached facts about the tables", (database) => {
     expect(await reader.extraStatements()).toBe(0);
   });
 
+  it("are valid for 5 s while many chunks have no vector index", async () => {
+    const pass = fakeClock();
+    const [writer, reader] = await openTwo(database);
+    const { schema } = writer;
+    await writer.index.upsertTraining({ id: "a", documents: MANY, split: false });
+    pass(5_000);
+    await database.owner.query(`DROP INDEX ${schema}.chunk_1_embedding`);
+    expect(await reader.extraStatements()).toBe(1);
+    expect(await reader.extraStatements()).toBe(0);
+    await migrate(database.owner, { schema });
+    pass(5_000);
+    expect(await reader.extraStatements()).toBe(1);
+    pass(50_000);
+    expect(await reader.extraStatements()).toBe(0);
+  });
+
   it("are read again once this process has added so many chunks that there are no longer few", async () => {
     fakeClock();
     const [writer] = await openTwo(database);
@@ -67,5 +88,26 @@ describeOnServer("cached facts about the tables", (database) => {
     expect(await writer.extraStatements()).toBe(1);
     await writer.index.upsertTraining({ id: "c", documents: MANY, split: false });
     expect(await writer.extraStatements()).toBe(0);
+  });
+
+  it("are read again after chunks that this process added during a read", async () => {
+    const schema = await migratedSchema(database);
+    const [reached, released] = [gateOf(), gateOf()];
+    const heldDatabase: Queryable = {
+      query: async (text: string, values?: unknown[]) => {
+        reached.resolve();
+        await released.promise;
+        return database.pool.query(text, values);
+      },
+    };
+    const known = new KnownSchema({ database: heldDatabase, schema });
+    const look = known.look();
+    await reached.promise;
+    known.grow(150);
+    released.resolve();
+    await look;
+    expect(known.isRecent).toBe(false);
+    await known.look();
+    expect(known.isRecent).toBe(true);
   });
 });

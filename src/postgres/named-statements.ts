@@ -85,12 +85,12 @@ export class NamedStatements {
     return new NamedStatements(client, undefined, this.#names);
   }
 
-  /** The plan that Postgres makes for a statement and its values. Does not run the statement. */
+  /** The plan that Postgres makes for a statement and its values, with its costs. Does not run the statement. */
   async explain(text: string, values: unknown[]): Promise<string> {
     const rows = await query<Record<"QUERY PLAN", string>>(
       this.#database,
       "plan-search",
-      `EXPLAIN (COSTS OFF, VERBOSE OFF) ${text}`,
+      `EXPLAIN (COSTS ON, VERBOSE OFF) ${text}`,
       values,
     );
     return rows.map((row) => row["QUERY PLAN"]).join("\n");

@@ -42,7 +42,7 @@ export class CurrentStatements {
   }
 
   /**
-   * @param reads - how many chunks the statement may read
+   * @param options - `reads`: how many chunks the statement may read; `cost`: what the planner expects it to cost, if that is known
    * @throws {@link SchemaChanged} when the schema is another one than is known, {@link Promoted} when the standby is none
    * @throws {@link DatabaseError} | {@link SchemaError}
    */
@@ -50,11 +50,11 @@ export class CurrentStatements {
     name: StatementName,
     text: string,
     values: unknown[],
-    { keepsPlan, reads = "few chunks" }: { keepsPlan: boolean; reads?: Reads },
+    { keepsPlan, reads = "few chunks", cost }: { keepsPlan: boolean; reads?: Reads; cost?: number | undefined },
   ): Promise<Row[]> {
     const { acceptedVersions, version, pages, compilesAboveCost } = this.#state;
     const guarded = this.#guarded(text, values.length);
-    const compiles = pages * COST_PER_PAGE[reads] <= compilesAboveCost;
+    const compiles = (cost ?? pages * COST_PER_PAGE[reads]) <= compilesAboveCost;
     try {
       const options = { keepsPlan, compiles };
       return await this.#statements.query<Row>(name, guarded, [...values, acceptedVersions, version], options);

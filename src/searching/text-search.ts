@@ -15,7 +15,7 @@ import {
   type Examined,
   type ExamineLimit,
 } from "./scan.js";
-import { cached, cacheOf, planKeyOf } from "./search-cache.js";
+import { cached, cacheOf, GAVE_UP, planKeyOf } from "./search-cache.js";
 import type { SearchPlan } from "../search-sql/vector-search-sql.js";
 import type { SearchPage, SearchTarget, VectorSearch } from "./vector-search.js";
 import { correctableWords, findCloseWords, type Read } from "../words/close-words.js";
@@ -237,7 +237,7 @@ async function examineByHalves<Row extends HalvesRow>(
   const planKey = `by halves ${condition ? planKeyOf(limit ?? 0, limit ?? 0, condition) : (limit ?? 0)}`;
   const { plans, gaveUp: gaveUpBefore } = cacheOf(state);
   if (plan !== "exact" && gaveUpBefore.has(planKey)) notifyExactSearch(notify, "gave up");
-  let ran = plan === "exact" ? plan : ((await plans.get(planKey)) ?? plan);
+  let ran = plan === "exact" ? plan : ((await plans.get(planKey))?.plan ?? plan);
   const rows = await orExact(ran, notify, (next) => run({ words, plan: (ran = next) }));
   const [row] = rows;
   const gaveUp = ran !== "exact" && isShort(row?.near);
@@ -249,7 +249,7 @@ async function examineByHalves<Row extends HalvesRow>(
   if (!gaveUp && !missedWords) return { rows, examinedAll: examinedAll(rows) };
 
   if (gaveUp) {
-    void cached(plans, planKey, () => Promise.resolve("exact"));
+    void cached(plans, planKey, () => Promise.resolve(GAVE_UP));
     if (state.type !== undefined) {
       if (plans.has(planKey)) gaveUpBefore.add(planKey);
       notifyExactSearch(notify, "gave up");

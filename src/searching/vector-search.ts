@@ -16,7 +16,7 @@ import {
   type ExaminedRow,
   type Scan,
 } from "./scan.js";
-import { cached, cacheOf, learnPlan, planKeyOf } from "./search-cache.js";
+import { cached, cacheOf, GAVE_UP, learnPlan, planKeyOf, type KnownPlan } from "./search-cache.js";
 import { searchChunks, type SearchPlan, type SearchShape } from "../search-sql/vector-search-sql.js";
 import { isFirstFound, type Neighbors, type Page } from "../search-sql/page-sql.js";
 import type { CompiledSynonyms } from "../words/synonyms.js";
@@ -100,26 +100,27 @@ async function nearestChunks(
   const { shape, efSearch } = scanBy("planner's");
   const values = [encodeVector(search.vector), efSearch, ...(condition?.values ?? [])];
   const keepsPlan = statements.areKept && isLarge(state);
-  const run = (next: SearchPlan): Promise<HitRow[]> => {
+  const run = (next: SearchPlan, cost?: number): Promise<HitRow[]> => {
     const scan = scanBy(next).shape;
-    return statements.query<HitRow>(nameOf(scan), statement(scan), values, { keepsPlan, reads: readsOf(scan) });
+    const options = { keepsPlan, reads: readsOf(scan), cost };
+    return statements.query<HitRow>(nameOf(scan), statement(scan), values, options);
   };
   const planKey = condition ? planKeyOf(k, shape.candidates, condition) : k.toString();
   const known = cache.plans.get(planKey);
-  let plan: SearchPlan = "planner's";
+  let { plan, cost }: KnownPlan = { plan: "planner's", cost: undefined };
   if (known) {
-    plan = await known;
+    ({ plan, cost } = await known);
   } else if (keepsPlan && condition) {
-    plan = await learnPlan(cache, planKey, () => statements.explain(statement(shape), values));
+    ({ plan, cost } = await learnPlan(cache, planKey, () => statements.explain(statement(shape), values)));
   }
   if (cache.gaveUp.has(planKey)) notifyExactSearch(notify, "gave up");
   let ran = plan;
-  const rows = await orExact(plan, notify, (next) => run((ran = next)));
+  const rows = await orExact(plan, notify, (next) => run((ran = next), next === plan ? cost : undefined));
   // The scan of the vector index ends after 20,000 rows (hnsw.max_scan_tuples), even if rows that match the filter are
   // farther away. While VACUUM repairs the index after most chunks were replaced, it may find none at all.
   if (rows.length >= k || !isLarge(state) || ran === "exact") return rows;
   if (keepsPlan) {
-    cache.plans.set(planKey, Promise.resolve("exact"));
+    cache.plans.set(planKey, Promise.resolve(GAVE_UP));
     if (state.type !== undefined) cache.gaveUp.add(planKey);
   }
   if (state.type !== undefined) notifyExactSearch(notify, "gave up");

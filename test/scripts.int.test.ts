@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { SCHEMA_VERSION } from "../src/schema/layout.js";
 import { describeOnServer, requireServerUrl } from "./support/databases.js";
+import { newcomersEnvironment } from "./support/environment.js";
 import { startOllamaServer } from "./support/ollama-server.js";
 
 const run = promisify(execFile);
@@ -13,9 +14,8 @@ const MINUTE = 60_000;
 
 /** Runs an npm script as a newcomer does: without a `.env`, and with only the given variables. */
 async function npm(args: string[], env: Record<string, string> = {}): Promise<string> {
-  const { PATH = "", HOME = "" } = process.env;
   const { stdout } = await run("npm", ["--silent", ...args], {
-    env: { PATH, HOME, ENV_FILE: "", ...env },
+    env: newcomersEnvironment({ ENV_FILE: "", ...env }),
     maxBuffer: 16 * 1024 ** 2,
   });
   return stdout;

@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import { PGlite } from "@electric-sql/pglite";
 import { PGLiteSocketServer } from "@electric-sql/pglite-socket";
 import { describe, expect, inject, it, onTestFinished } from "vitest";
+import { newcomersEnvironment } from "./support/environment.js";
 
 const TIMEOUT = { timeout: 120_000 };
 /** Test files without tests on the embedded database, so that a run is short. */
@@ -19,9 +20,8 @@ interface TestRun {
 
 /** Runs tests as `npm test` does, with only this environment. */
 function runTests(filter: string, env: Record<string, string>): Promise<TestRun> {
-  const { PATH = "", HOME = "" } = process.env;
   const arguments_ = ["vitest", "run", "--project", "integration", filter];
-  const options = { env: { PATH, HOME, NO_COLOR: "1", TESTCONTAINERS_RYUK_DISABLED: "true", ...env } };
+  const options = { env: newcomersEnvironment({ NO_COLOR: "1", TESTCONTAINERS_RYUK_DISABLED: "true", ...env }) };
   return new Promise((resolve) => {
     execFile("npx", arguments_, options, (error: ExecFileException | null, stdout, stderr) => {
       resolve({ exitCode: Number(error?.code ?? 0), output: stdout + stderr });

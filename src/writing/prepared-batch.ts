@@ -1,12 +1,13 @@
 import type { TransactionClient } from "../calls/orm-transactions.js";
 import type { BatchItem } from "./batch-item.js";
-import { DatabaseError, throwIfAborted } from "../errors.js";
+import { DatabaseError, SchemaError, throwIfAborted } from "../errors.js";
 import type { Notice } from "../calls/notices.js";
 import { StalePreparation, type PlannedTraining } from "../storing/chunk-difference.js";
 import type { Limits } from "../postgres/bounded-database.js";
 import { profileRetired, query, type Queryable } from "../postgres/database.js";
 import { hostClient } from "../postgres/host-client.js";
 import { supersededBy, swap, trySingleStatementSwap, touch, type SwapOutcome } from "../storing/swap.js";
+import type { SchemaState } from "../schema/known-schema.js";
 import type { StoredState } from "../storing/stored-versions.js";
 import { claimLocked, claimSchema, MissingClaim } from "../storing/profile-claim.js";
 import { write, writeEach, writeStatement } from "../storing/write-transaction.js";
@@ -31,6 +32,9 @@ const SWITCHED: Notice = {
   code: "RETRY",
   message: "The index was switched to another embedding model during a write, so it is prepared again for the new one",
 };
+
+/** States of schemas without a recorded model that this process has claimed since it read them. */
+const claimedStates = new WeakSet<SchemaState>();
 
 const UNCHANGED: SwapOutcome = { status: "unchanged", removed: 0 };
 
@@ -81,6 +85,7 @@ export class PreparedBatch {
     const { connection } = this.#parts;
     const boundedClient = client && hostClient(client, { signal });
     let isClaiming = false;
+    if (!client) await this.#claimUnclaimed(signal);
     for (let attempt = 1; ; attempt++) {
       throwIfAborted(signal);
       try {
@@ -111,6 +116,20 @@ export class PreparedBatch {
         });
         await this.prepareAgain(signal, outcomes);
       }
+    }
+  }
+
+  /** Claims a schema that no model has claimed yet, so that its first batches are not sent twice. Whatever prevents that, the write finds out. */
+  async #claimUnclaimed(signal: AbortSignal | undefined): Promise<void> {
+    const { pool, connection } = this.#parts;
+    const { latest } = connection.knownSchema;
+    if (latest.recorded !== undefined || claimedStates.has(latest)) return;
+    try {
+      await claimSchema(pool.within({ signal }), undefined, this.#model.target, connection.notify);
+      claimedStates.add(latest);
+    } catch (error) {
+      throwIfAborted(signal);
+      if (!(error instanceof SchemaError || error instanceof DatabaseError)) throw error;
     }
   }
 

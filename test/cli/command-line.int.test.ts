@@ -13,6 +13,7 @@ import {
   uniqueName,
   type TestDatabase,
 } from "../support/databases.js";
+import { newcomersEnvironment } from "../support/environment.js";
 
 const MINUTE = 60_000;
 
@@ -41,10 +42,9 @@ function runOn(database: TestDatabase): Run {
 }
 
 async function runProcess(args: string[], { cwd = "/", env = {} }: Settings): Promise<EndedProcess> {
-  const { PATH = "", HOME = "" } = process.env;
   const child = spawn(process.execPath, [program, ...args], {
     cwd,
-    env: { PATH, HOME, DATABASE_URL: requireConnectionSetup().url, ...env },
+    env: newcomersEnvironment({ DATABASE_URL: requireConnectionSetup().url, ...env }),
     stdio: ["ignore", "pipe", "pipe"],
   });
   const output = { stdout: "", stderr: "" };

@@ -5,6 +5,7 @@ import type pg from "pg";
 import { expect, it } from "vitest";
 import { bundleProgram } from "../support/bundle.js";
 import { describeOnServer, requireConnectionSetup, type TestDatabase } from "../support/databases.js";
+import { newcomersEnvironment } from "../support/environment.js";
 import { migratedSchema } from "../support/index.js";
 import { DIMENSIONS, EDITED, ID, ORIGINAL } from "./kill-content.js";
 
@@ -26,8 +27,7 @@ let program: Promise<string> | undefined;
 
 async function runChild(call: KilledCall, schema: string, killAt: number): Promise<Killed> {
   const child = await (program ??= bundleProgram(new URL("kill-child.ts", import.meta.url)));
-  const { PATH = "", HOME = "" } = process.env;
-  const env = { PATH, HOME, DATABASE_URL: requireConnectionSetup().url };
+  const env = newcomersEnvironment({ DATABASE_URL: requireConnectionSetup().url });
   return new Promise((resolve, reject) => {
     const arguments_ = [child, call, schema, `${killAt}`];
     execFile(process.execPath, arguments_, { env }, (error: ExecFileException | null, stdout, stderr) => {

@@ -3,6 +3,7 @@ import { fork, type ChildProcess } from "node:child_process";
 import { onTestFinished } from "vitest";
 import { bundleProgram } from "../support/bundle.js";
 import { requireConnectionSetup } from "../support/databases.js";
+import { newcomersEnvironment } from "../support/environment.js";
 import { gateOf } from "../support/index.js";
 import type { Command, Outcome, Report, Work } from "./schedule-worker.js";
 
@@ -77,10 +78,9 @@ export class ScheduleWorkers {
   }
 
   async #startProcess(schema: string): Promise<void> {
-    const { PATH = "", HOME = "" } = process.env;
     const child = fork(await (program ??= bundleProgram(new URL("schedule-child.ts", import.meta.url))), [schema], {
       execArgv: [],
-      env: { PATH, HOME, DATABASE_URL: requireConnectionSetup().url },
+      env: newcomersEnvironment({ DATABASE_URL: requireConnectionSetup().url }),
     });
     onTestFinished(() => disconnect(child));
     await new Promise<void>((resolve, reject) => {

@@ -5,6 +5,7 @@ import { TrainingIndex, type SwitchResult } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { bundleProgram } from "../support/bundle.js";
 import { describeOnServer, requireConnectionSetup } from "../support/databases.js";
+import { newcomersEnvironment } from "../support/environment.js";
 import { migratedSchema } from "../support/index.js";
 import { contentOf, LOAD_DIMENSIONS, newModel, oldModel, vectorOf } from "./switch-load-model.js";
 
@@ -33,8 +34,7 @@ class Child<Result> {
   #output = "";
 
   constructor(program: string, args: readonly string[], url: string) {
-    const { PATH = "", HOME = "" } = process.env;
-    this.#process = spawn(process.execPath, [program, ...args], { env: { PATH, HOME, DATABASE_URL: url } });
+    this.#process = spawn(process.execPath, [program, ...args], { env: newcomersEnvironment({ DATABASE_URL: url }) });
     this.#process.stdout.on("data", (data: Buffer) => (this.#output += data.toString()));
     this.#process.stderr.on("data", (data: Buffer) => (this.#output += data.toString()));
     this.#exit = once(this.#process, "exit");

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { migrationStatus, type MigrateResult } from "langchain-training-index/migrations";
 import { expect, it, onTestFinished } from "vitest";
 import { describeOnServer, requireConnectionSetup, uniqueName } from "../support/databases.js";
+import { newcomersEnvironment } from "../support/environment.js";
 import { dropAtEnd, migratedSchema, until } from "../support/index.js";
 
 const PROCESSES = 20;
@@ -68,10 +69,9 @@ class MigratingProcess {
   #log = "";
 
   constructor(schema: string, vectorIndex?: string) {
-    const { PATH = "", HOME = "" } = process.env;
     const script = new URL("migrate-child.ts", import.meta.url).pathname;
     this.#child = spawn(process.execPath, ["--import", "tsx", script, schema, vectorIndex ?? ""], {
-      env: { PATH, HOME, DATABASE_URL: requireConnectionSetup().ownerUrl },
+      env: newcomersEnvironment({ DATABASE_URL: requireConnectionSetup().ownerUrl }),
     });
     onTestFinished(() => {
       this.#child.kill();

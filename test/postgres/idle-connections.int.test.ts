@@ -5,6 +5,7 @@ import { createInterface } from "node:readline";
 import pg from "pg";
 import { expect, it, onTestFinished } from "vitest";
 import { describeOnServer, requireServerUrl, uniqueName } from "../support/databases.js";
+import { newcomersEnvironment } from "../support/environment.js";
 
 /** The program after its pool: prints its connection's process id, and prints it again after a line of input. */
 const BODY = `
@@ -38,9 +39,8 @@ describeOnServer("an idle connection that is ended", () => {
     const file = `test/${uniqueName(".idle")}.ts`;
     onTestFinished(() => rm(file));
     await writeFile(file, `${await poolCode()}\n${BODY}`);
-    const { PATH = "", HOME = "" } = process.env;
     const child = spawn(process.execPath, ["--import", "tsx", file], {
-      env: { PATH, HOME, DATABASE_URL: requireServerUrl() },
+      env: newcomersEnvironment({ DATABASE_URL: requireServerUrl() }),
     });
     onTestFinished(() => void child.kill());
     let errors = "";

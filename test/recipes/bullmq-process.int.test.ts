@@ -10,6 +10,7 @@ import { readDeadLetters } from "../../examples/bullmq/dead-letters.js";
 import { trainingEvents } from "../../examples/bullmq/producer.js";
 import { openQueues, type TrainingQueues } from "../../examples/bullmq/queues.js";
 import { describeOnServer, requireServerUrl, uniqueName } from "../support/databases.js";
+import { newcomersEnvironment } from "../support/environment.js";
 import { until } from "../support/index.js";
 import { startOllamaServer, type OllamaServer } from "../support/ollama-server.js";
 import { useRedis } from "./training-queues.js";
@@ -30,8 +31,7 @@ interface Running {
 }
 
 function run(script: string[], env: Record<string, string>): Running {
-  const { PATH = "", HOME = "" } = process.env;
-  const child = spawn(process.execPath, ["--import", "tsx", ...script], { env: { PATH, HOME, ...env } });
+  const child = spawn(process.execPath, ["--import", "tsx", ...script], { env: newcomersEnvironment(env) });
   onTestFinished(() => {
     child.kill("SIGKILL");
   });

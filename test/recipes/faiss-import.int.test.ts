@@ -11,6 +11,7 @@ import {
   type FaissRow,
 } from "../../examples/support/faiss-rows.js";
 import { describeOnServer } from "../support/databases.js";
+import { newcomersEnvironment } from "../support/environment.js";
 import { FIVE_PARAGRAPHS, openTestIndex, type TestIndex } from "../support/index.js";
 
 const MINUTE = 60_000;
@@ -184,9 +185,10 @@ describeOnServer("recipe faiss-import", (database) => {
 
 describe("npm run example -- faiss-import", () => {
   const run = async (...args: string[]): Promise<string> => {
-    const { PATH = "", HOME = "" } = process.env;
     const script = ["--import", "tsx", "examples/run.ts", "faiss-import", ...args];
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, script, { env: { PATH, HOME } });
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, script, {
+      env: newcomersEnvironment(),
+    });
     return stdout + stderr;
   };
 

@@ -12,6 +12,7 @@ import { HashingEmbeddings } from "langchain-training-index/testing";
 import { afterEach, describe, expect, it, onTestFinished } from "vitest";
 import { oraculoHandlers, PATHS, type OraculoHandlers } from "../../examples/http/handlers.js";
 import { describeOnServer } from "../support/databases.js";
+import { newcomersEnvironment } from "../support/environment.js";
 import { answerTo, ask, beginRequest, FRAMEWORKS, serve } from "./http-server.js";
 import { DIMENSIONS, filledIndex, gateOf, until } from "../support/index.js";
 import { checkAgainstDescription } from "../support/openapi.js";
@@ -237,7 +238,9 @@ describe("npm run example -- http", () => {
   }
 
   it("stores, finds and deletes a training, and ends", { timeout: MINUTE }, async () => {
-    const { stdout } = await run("npm", ["run", "--silent", "example", "--", "http", "--in", "fastify"]);
+    const { stdout } = await run("npm", ["run", "--silent", "example", "--", "http", "--in", "fastify"], {
+      env: newcomersEnvironment({ ENV_FILE: "" }),
+    });
     expect(stdout).toMatch(/PUT \S+loja%2Fgarantia\n200 \{[^}]*"status": "indexed"/);
     expect(stdout).toMatch(/POST \S+similarity\n200 \{\s+"results": \[\s+\{\s+"treinamento_id": "loja\/garantia"/);
     expect(stdout).toMatch(/DELETE \S+\n200 \{[^}]*"status": "deleted"/);
@@ -245,7 +248,7 @@ describe("npm run example -- http", () => {
 
   it("answers the curl commands of its README, of docs/http.md and of its output", { timeout: MINUTE }, async () => {
     const server = spawn(process.execPath, ["--import", "tsx", "examples/run.ts", "http", "--serve"], {
-      env: { ...process.env, PORT: "0", DATABASE_URL: "", ORACULO_TOKEN: undefined, TRAININGS_TOKEN: "" },
+      env: newcomersEnvironment({ ENV_FILE: "", PORT: "0" }),
       stdio: ["ignore", "pipe", "inherit"],
     });
     onTestFinished(() => void server.kill());

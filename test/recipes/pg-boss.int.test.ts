@@ -3,15 +3,15 @@ import { promisify } from "node:util";
 import pg from "pg";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { describeOnServer, requireServerUrl, uniqueName } from "../support/databases.js";
+import { newcomersEnvironment } from "../support/environment.js";
 
 const TIMEOUT = { timeout: 60_000 };
 
 /** Runs the example as its reader does. Resolves when it has ended with exit code 0. */
 async function runExample(env: Record<string, string> = {}): Promise<string> {
-  const { PATH = "", HOME = "" } = process.env;
   const script = ["--import", "tsx", "examples/run.ts", "pg-boss"];
   const { stdout, stderr } = await promisify(execFile)(process.execPath, script, {
-    env: { PATH, HOME, NODE_NO_WARNINGS: "1", ...env },
+    env: newcomersEnvironment({ NODE_NO_WARNINGS: "1", ...env }),
   });
   expect(stderr).toBe("");
   return stdout;

@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import type pg from "pg";
 import { expect, it, onTestFinished } from "vitest";
 import { describeOnServer } from "../support/databases.js";
+import { newcomersEnvironment } from "../support/environment.js";
 import { inHostTransaction, paragraph, until } from "../support/index.js";
 import { randomOf } from "../../tooling/random.js";
 import { expectFlagsTrue, expectInStep, openHost, untilDone } from "./postgres-trigger-host.js";
@@ -115,10 +116,9 @@ class Writer {
 
 /** Starts the recipe's worker as a process. Resolves once it works. */
 async function startChild(url: string): Promise<ChildProcess> {
-  const { PATH = "", HOME = "" } = process.env;
   const file = fileURLToPath(new URL("../../examples/postgres-trigger/worker.ts", import.meta.url));
   const child = spawn(process.execPath, ["--import", "tsx", file], {
-    env: { PATH, HOME, DATABASE_URL: url },
+    env: newcomersEnvironment({ DATABASE_URL: url }),
     stdio: ["ignore", "pipe", "inherit"],
   });
   onTestFinished(() => void child.kill("SIGKILL"));

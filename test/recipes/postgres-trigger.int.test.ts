@@ -7,6 +7,7 @@ import { expect, it, onTestFinished } from "vitest";
 import { djangoMigration, djangoSql } from "../../examples/postgres-trigger/django-sql.js";
 import { tableSql } from "../../examples/postgres-trigger/sql.js";
 import { describeOnServer, requireServerUrl, uniqueName } from "../support/databases.js";
+import { newcomersEnvironment } from "../support/environment.js";
 import { FIVE_PARAGRAPHS, inHostTransaction, until } from "../support/index.js";
 import {
   clearJobs,
@@ -198,9 +199,8 @@ describeOnServer("Recipe postgres-trigger: deployment", () => {
 
 describeOnServer("npm run example -- postgres-trigger", () => {
   it("runs to its end", async () => {
-    const { PATH = "", HOME = "" } = process.env;
     const { stdout } = await promisify(execFile)("npm", ["--silent", "run", "example", "--", "postgres-trigger"], {
-      env: { PATH, HOME, DATABASE_URL: requireServerUrl() },
+      env: newcomersEnvironment({ DATABASE_URL: requireServerUrl() }),
     });
     expect(stdout).toMatch(/│ 5 +│ clube +│ sim +│ não +│ 1 +│\n.*\n +waiting jobs: 1\n +COMMIT/);
     expect(stdout).toContain("found: O Clube Girassol custa R$ 89,00 por mês");

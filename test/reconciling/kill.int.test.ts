@@ -2,13 +2,13 @@ import { execFile } from "node:child_process";
 import { expect, it } from "vitest";
 import { bundleProgram } from "../support/bundle.js";
 import { describeOnServer, requireConnectionSetup } from "../support/databases.js";
+import { newcomersEnvironment } from "../support/environment.js";
 import { openTestIndex } from "../support/index.js";
 import { DIMENSIONS, HOST_COUNT, hostTrainings, ORPHANS, trainingOf } from "./reconcile-content.js";
 
 async function killChild(schema: string, killAt: number): Promise<void> {
   const child = await bundleProgram(new URL("reconcile-child.ts", import.meta.url));
-  const { PATH = "", HOME = "" } = process.env;
-  const env = { PATH, HOME, DATABASE_URL: requireConnectionSetup().url };
+  const env = newcomersEnvironment({ DATABASE_URL: requireConnectionSetup().url });
   const signal = await new Promise((resolve) => {
     execFile(process.execPath, [child, schema, `${killAt}`], { env }, (error, _, stderr) => {
       resolve(error?.signal ?? stderr);

@@ -119,17 +119,20 @@ export class PreparedBatch {
     }
   }
 
-  /** Claims a schema that no model has claimed yet, so that its first batches are not sent twice. Whatever prevents that, the write finds out. */
+  /**
+   * Claims a schema that no model has claimed yet, so that its first batches are not sent twice. Another model, or another schema than is
+   * known, is what the write finds out and handles.
+   */
   async #claimUnclaimed(signal: AbortSignal | undefined): Promise<void> {
     const { pool, connection } = this.#parts;
     const { latest } = connection.knownSchema;
     if (latest.recorded !== undefined || claimedStates.has(latest)) return;
+    if (this.#items.every(({ superseded }) => superseded)) return;
     try {
       await claimSchema(pool.within({ signal }), undefined, this.#model.target, connection.notify);
       claimedStates.add(latest);
     } catch (error) {
-      throwIfAborted(signal);
-      if (!(error instanceof SchemaError || error instanceof DatabaseError)) throw error;
+      if (!(error instanceof SchemaError)) throw error;
     }
   }
 

@@ -12,6 +12,7 @@ import {
   openTestIndex,
   smallTraining,
 } from "../support/index.js";
+import { recordingPool } from "../support/recording-pool.js";
 
 const DIMENSIONS = 4; // those of LangChain's FakeEmbeddings
 const PROFILE = { model: "fake", queryPrefix: "query: ", documentPrefix: "passage: " };
@@ -53,6 +54,18 @@ describeOnServer("C9 One vector space", (database) => {
     expect(await recordOf(database, schema)).toEqual(recorded("fake", "query: ", "passage: "));
     expect((await migrationStatus(database.pool, { schema })).model).toBe("fake");
     await expect(open(database.pool, schema, PROFILE)).resolves.toBeInstanceOf(TrainingIndex);
+  });
+
+  it("sends the chunks of the first writes once: the schema is claimed before", async () => {
+    const schema = await migratedSchema(database, { dimensions: DIMENSIONS });
+    const { pool, statements } = recordingPool(database.pool);
+    const index = await open(pool, schema, PROFILE);
+    const writes = ["a", "b", "c"].map((id) => index.upsertTraining(smallTraining(id)));
+    for (const { status } of await Promise.all(writes)) expect(status).toBe("indexed");
+    expect(statements.filter(({ text }) => text.includes("langchain-training-index:swap"))).toHaveLength(3);
+    statements.length = 0;
+    await index.upsertTraining(smallTraining("d"));
+    expect(statements.filter(({ text }) => text.includes("langchain-training-index:claim-model"))).toEqual([]);
   });
 
   it("records the model that an embedder of this library reports", async () => {

@@ -41,6 +41,8 @@ export interface SchemaState {
    * model.
    */
   acceptedVersions: Buffer;
+  /** Whether another model is recorded than that of the open index, which works with the schema only while it has no chunks. */
+  hasOtherModel: boolean;
   /** The model with which the open index works on this schema; `undefined` for a state that no index has chosen one for. */
   own: RecordedModel | undefined;
 }
@@ -182,6 +184,7 @@ export async function readSchemaState(
     version,
     unclaimedVersion: version.slice(0, version.length - claim.length),
     acceptedVersions: Buffer.alloc(0),
+    hasOtherModel: false,
     own: undefined,
   };
   return forModel(state, undefined);
@@ -217,5 +220,6 @@ function readStateInCluster(layout: Layout, chunkOid: string): string {
 export function forModel(state: SchemaState, own: RecordedModel | undefined): SchemaState {
   const versions = new Set([state.unclaimedVersion]);
   if (own) versions.add(state.unclaimedVersion + claimIn(own));
-  return { ...state, own, acceptedVersions: encodeTextArray([...versions]) };
+  const hasOtherModel = !versions.has(state.version);
+  return { ...state, own, acceptedVersions: encodeTextArray([...versions]), hasOtherModel };
 }

@@ -5,7 +5,7 @@ import { hostClient } from "../postgres/host-client.js";
 import { NamedStatements } from "../postgres/named-statements.js";
 import type { StatementName } from "../postgres/statement-names.js";
 import type { KnownSchema } from "../schema/known-schema.js";
-import { namesOf, type Layout } from "../schema/layout.js";
+import { namesOf } from "../schema/layout.js";
 import { SchemaChanged } from "../schema/schema-change.js";
 import { cached, cacheOf } from "./search-cache.js";
 import { versionOf, type SchemaState } from "../schema/schema-state.js";
@@ -52,12 +52,12 @@ export class CurrentStatements {
     values: unknown[],
     { keepsPlan, reads = "few chunks", cost }: { keepsPlan: boolean; reads?: Reads; cost?: number | undefined },
   ): Promise<Row[]> {
-    const { acceptedVersions, version, pages, compilesAboveCost } = this.#state;
+    const { acceptedVersions, hasOtherModel, version, pages, compilesAboveCost } = this.#state;
     const guarded = this.#guarded(text, values.length);
     const compiles = (cost ?? pages * COST_PER_PAGE[reads]) <= compilesAboveCost;
     try {
-      const options = { keepsPlan, compiles };
-      return await this.#statements.query<Row>(name, guarded, [...values, acceptedVersions, version], options);
+      const versions = hasOtherModel ? [acceptedVersions, version] : [acceptedVersions];
+      return await this.#statements.query<Row>(name, guarded, [...values, ...versions], { keepsPlan, compiles });
     } catch (error) {
       if (isRaised(error, PROMOTED)) throw new Promoted();
       throw isRaised(error, OTHER_SCHEMA) ? new SchemaChanged(error) : error;
@@ -69,9 +69,8 @@ export class CurrentStatements {
    * concatenating and hashing it takes about 8 us of every search.
    */
   #guarded(text: string, parameters: number): string {
-    const { layout, chunkOid } = this.#state;
     const { guarded } = cacheOf(this.#state);
-    const write = (): string => withVersion(text, parameters, layout, chunkOid, this.#isOnStandby);
+    const write = (): string => withVersion(text, parameters, this.#state, this.#isOnStandby);
     return text.length < MAX_CACHED_TEXT ? cached(guarded, text, write) : write();
   }
 }
@@ -132,13 +131,15 @@ export async function readCurrent<T>(
   return found;
 }
 
-function withVersion(text: string, parameters: number, layout: Layout, chunkOid: number, isOnStandby: boolean): string {
+function withVersion(text: string, parameters: number, state: SchemaState, isOnStandby: boolean): string {
+  const { layout, chunkOid, hasOtherModel } = state;
   const promoted = `WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.concat('${PROMOTED}', version)::boolean`;
   // A schema without chunks accepts any model; rows always belong to the model that is recorded with them.
+  const empty = `WHEN version = $${parameters + 2} AND NOT EXISTS (SELECT 1 FROM ${namesOf(layout).chunk} any_chunk) THEN true`;
   return `
 SELECT page.* FROM (${text}
 ) page WHERE (SELECT CASE ${isOnStandby ? promoted : ""} WHEN version = ANY ($${parameters + 1}::text[]) THEN true
-    WHEN version = $${parameters + 2} AND NOT EXISTS (SELECT 1 FROM ${namesOf(layout).chunk} any_chunk) THEN true
+    ${hasOtherModel ? empty : ""}
     ELSE pg_catalog.concat('${OTHER_SCHEMA}', version)::boolean END
   FROM (SELECT (${versionOf(layout, chunkOid)}) AS version OFFSET 0) current)`; // OFFSET 0: the version is read once
 }

@@ -146,7 +146,7 @@ describeOnServer("a search among 10,000 chunks of 1,024 dimensions", (database) 
     expect(await pagesOf({ k: 40 })).toBeLessThan(1.3 * (await pagesOf({ k: 35 })));
     expect(await pagesOf({ k: 60 })).toBeLessThan(2 * (await pagesOf({ k: 35 })));
     // The places of a few chunks are found without a scan of all trainings.
-    expect((await findWithPlan({ k: 200 })).plan).not.toMatch(/Seq Scan on (?:chunk_1|indexed_1)(?! any_chunk)/);
+    expect((await findWithPlan({ k: 200 })).plan).not.toMatch(/Seq Scan on (?:chunk_1|indexed_1)/);
     expect((await findWithPlan({ k: 5, filter: { tenth: 3 }, efSearch: 100 })).plan).toMatch(BY_VECTOR_INDEX);
     expect((await findWithPlan({ k: 5, filter: { tenth: 3, half: 1 } })).hits).toHaveLength(5);
 
@@ -176,7 +176,7 @@ describeOnServer("a search among 10,000 chunks of 1,024 dimensions", (database) 
     expect(rows).toHaveLength(2);
     const kept: string[] = [];
     for (const { name } of rows) {
-      const call = `${name}('${JSON.stringify(vectors.next())}', '200', '{"hundredth": 7}', '{}', '')`;
+      const call = `${name}('${JSON.stringify(vectors.next())}', '200', '{"hundredth": 7}', '{}')`;
       const plan = await session.query<{ "QUERY PLAN": string }>(`EXPLAIN (COSTS OFF) EXECUTE ${call}`);
       kept.push(plan.rows.map((line) => line["QUERY PLAN"]).join("\n"));
     }

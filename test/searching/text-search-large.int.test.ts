@@ -36,7 +36,7 @@ describeOnServer("mode text, on a large table", (database) => {
     const [statement] = recording.statements;
     const plan = statement ? await explain(owner, statement) : "";
     expect(plan).toContain("Bitmap Index Scan on chunk_1_lexemes");
-    expect(plan).not.toMatch(/Seq Scan on (?:chunk_1|indexed_1)(?! any_chunk)/);
+    expect(plan).not.toMatch(/Seq Scan on (?:chunk_1|indexed_1)/);
     expect(await find(100)).toHaveLength(100);
     expect(await find(12, { resto: 3 })).toHaveLength(12); // these rows have only the common word
     // The vectors alone would fill this page; the search for words must go on all the same.

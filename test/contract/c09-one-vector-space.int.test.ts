@@ -413,4 +413,17 @@ describeOnServer("C9 One vector space", (database) => {
       expect(await failureOf(search())).toMatchObject({ code: "PROFILE_MISMATCH" });
     }
   });
+
+  it("an open index finds nothing in a schema that another model has claimed and emptied", async () => {
+    const { index, pool, schema } = await openTestIndex(database);
+    await index.upsertTraining({ id: "a", content: "a loja" });
+    await index.deleteTraining("a");
+    const profile = { model: "outro" };
+    const other = await TrainingIndex.initialize(new CountingEmbeddings(), { pool, schema, profile });
+    await other.upsertTraining({ id: "b", content: "a loja" });
+    await other.deleteTraining("b");
+    expect(await index.similar("a loja")).toEqual([]);
+    await other.upsertTraining({ id: "b", content: "a loja" });
+    expect(await failureOf(index.similar("a loja"))).toMatchObject({ code: "PROFILE_MISMATCH" });
+  });
 });

@@ -61,7 +61,7 @@ describeOnServer("the statement of a search", (database) => {
     expect(others).toEqual([]);
     expect(Number(prepared?.generic_plans)).toBeGreaterThan(0);
     const vector = JSON.stringify(await new CountingEmbeddings(1024).embedQuery("a loja 7"));
-    const plan = await explainPrepared(pool, `${prepared?.name ?? ""}('${vector}', '40', '{}', '')`);
+    const plan = await explainPrepared(pool, `${prepared?.name ?? ""}('${vector}', '40', '{}')`);
     expect(plan).toContain("Index Scan using chunk_1_embedding on chunk_1");
     expect(plan).toContain("(embedding <=> $1)");
   });
@@ -101,7 +101,7 @@ describeOnServer("the statement of a search", (database) => {
     const vector = JSON.stringify(await new CountingEmbeddings(1024).embedQuery("a loja 7"));
     const plan = await explainPrepared(
       pool,
-      `${prepared?.name ?? ""}('${vector}', '40', '${JSON.stringify(filter)}', '{}', '')`,
+      `${prepared?.name ?? ""}('${vector}', '40', '${JSON.stringify(filter)}', '{}')`,
     );
     expect(plan).toContain("Bitmap Index Scan on chunk_1_metadata");
   });

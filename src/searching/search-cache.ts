@@ -68,7 +68,7 @@ export function usesVectorIndex(plan: string): boolean {
 }
 
 /** What the planner expects all of a plan to cost; `undefined` if the plan does not say it. */
-function costOf(plan: string): number | undefined {
+function expectedCostOf(plan: string): number | undefined {
   const [, cost] = /\(cost=[\d.]+\.\.([\d.]+) /.exec(plan) ?? [];
   return cost === undefined ? undefined : Number(cost);
 }
@@ -85,7 +85,7 @@ export async function learnPlan(
   return cached(plans, key, () => {
     const learning = explain().then<KnownPlan>((plan) => ({
       plan: usesVectorIndex(plan) ? "by vector" : "exact",
-      cost: costOf(plan),
+      cost: expectedCostOf(plan),
     }));
     learning.catch(() => plans.delete(key));
     return learning;

@@ -42,7 +42,7 @@ export function scoredChunks(
   const ofChunk = chunks.select(distanceOf(layout), "training_id = c.training_id AND id = c.id");
   return `
 WITH ${ranking(layout, chunks, matching, { question: "$3", closeWords: "$4" })},
-nearest AS MATERIALIZED (${nearestChunks(chunks, nearest, ["training_id", "id", "lexemes"], "relaxed_order")}
+nearest AS MATERIALIZED (${nearestChunks(chunks, nearest, ["training_id", "id", "lexemes"], { scanOrder: "relaxed_order" })}
 ),
 found AS MATERIALIZED (
   SELECT training_id, id, distance, coverage, ${weights.vector} * (1 - distance) + ${weights.text} * coverage AS score

@@ -42,8 +42,8 @@ export interface SearchShape {
 /** Number of the condition's first parameter: after the vector and `hnsw.ef_search`. */
 export const FIRST_CONDITION_PARAMETER = 3;
 
-/** Columns that the returned page needs of a chunk. */
-const PAGE_COLUMNS = ["training_id", "id", "content", "metadata", "embedding"];
+/** Columns that the returned page needs of a chunk. Its vector would take most of the time to order the rows, so it is among them only if wanted. */
+const PAGE_COLUMNS = ["training_id", "id", "content", "metadata"];
 
 /**
  * A search that returns fewer chunks reads up to this many if they are equally near, to choose among them. A text may be in
@@ -52,7 +52,8 @@ const PAGE_COLUMNS = ["training_id", "id", "content", "metadata", "embedding"];
 const MAX_EQUALLY_NEAR = 150;
 
 /**
- * Finds the nearest chunks.
+ * Finds the nearest chunks, nearest first. Found by the vector index, equally near ones are in no order, and there may be more than asked for:
+ * all that are as near as the last. `firstInFixedOrder` chooses among them.
  *
  * $1 vector, $2 ef_search as text, $3... the condition's parameters.
  */
@@ -66,19 +67,26 @@ export function searchChunks(
   const { extension } = namesOf(layout);
   // The binary form is decoded ten times faster than the text form. As base64, because `pg` corrupts binary results.
   const embedding = withEmbedding ? `, encode(${extension}.vector_send(c.embedding), 'base64') AS embedding` : "";
-  const order = `c.distance, ${IN_READING_ORDER}`;
   if (isFirstFound(page)) {
-    const source = `(${nearestChunks(chunks, shape, PAGE_COLUMNS)}\n)`;
+    const columnsOfPage = withEmbedding ? [...PAGE_COLUMNS, "embedding"] : PAGE_COLUMNS;
+    const source = `(${nearestChunks(chunks, shape, columnsOfPage, { equallyNear: "all" })}\n)`;
     return withPositions(chunks, source, {
       columns: `, c.distance::text AS distance${embedding}`,
-      order,
+      order: "c.distance",
       neighbors,
     });
   }
+  const order = `c.distance, ${IN_READING_ORDER}`;
   const columns = `, c.distance::text AS distance, c.examined::text AS examined${embedding}${pageColumns(page)}`;
   return `
 WITH nearest AS MATERIALIZED (${nearestChunks(chunks, shape)}
 )${withPositions(chunks, pageOf(chunks, "nearest", "distance", page, withEmbedding), { columns, order, neighbors })}`;
+}
+
+/** How {@link nearestChunks} reads the vector index. */
+interface ScanOptions {
+  scanOrder: "strict_order" | "relaxed_order";
+  equallyNear: "first" | "all";
 }
 
 /**
@@ -92,12 +100,14 @@ WITH nearest AS MATERIALIZED (${nearestChunks(chunks, shape)}
  * @param columns - what to return of each chunk besides `distance`
  * @param scanOrder - `strict_order` drops what a continued scan finds out of order, so that equally near chunks follow each other;
  * `relaxed_order` keeps it, and needs fewer scans for as many chunks
+ * @param equallyNear - `all`: the caller chooses among those that are as near as the last. To order whole rows here takes a tenth of a search
+ * for forty chunks, though hardly two chunks are equally near.
  */
 export function nearestChunks(
   chunks: VisibleChunks,
   shape: SearchShape,
   columns: readonly string[] = ["training_id", "id"],
-  scanOrder: "strict_order" | "relaxed_order" = "strict_order",
+  { scanOrder = "strict_order", equallyNear = "first" }: Partial<ScanOptions> = {},
 ): string {
   const { limit, type = "vector", dimensions, candidates, plan } = shape;
   const names = namesOf(chunks.layout);
@@ -121,9 +131,10 @@ export function nearestChunks(
   ORDER BY ${indexedOrder}
   LIMIT ${candidates}) n`);
   }
-  return nearest(`SELECT * FROM (${visible(found)}
+  const scanned = `SELECT * FROM (${visible(found)}
   ORDER BY ${indexedOrder}
-  FETCH FIRST ${limit} ROWS WITH TIES) n LIMIT ${Math.max(limit, MAX_EQUALLY_NEAR)}`);
+  FETCH FIRST ${limit} ROWS WITH TIES) n ORDER BY distance LIMIT ${Math.max(limit, MAX_EQUALLY_NEAR)}`;
+  return equallyNear === "all" ? scanned : nearest(scanned);
 }
 
 function scanSettings({ scanSettings: others }: Layout, order: string): string {

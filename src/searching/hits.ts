@@ -1,6 +1,6 @@
 import { namesOfProperties } from "../calls/checks.js";
 import { joinPieces, type Piece } from "../chunking/join-pieces.js";
-import type { Metadata } from "../types.js";
+import type { IdType, Metadata } from "../types.js";
 import type { ChunkPassage, Hit, HybridScores, Scores, SearchMode, SearchStrategy, TrainingHit } from "../hit-types.js";
 import { decodeVector } from "../postgres/codec.js";
 import type { HostNumber } from "../postgres/database.js";
@@ -46,6 +46,40 @@ export interface Found<Mode extends SearchMode = SearchMode> {
 /** A hit of a search by vector, with the chunk's vector if the statement returned it. */
 export interface FoundChunk extends Found<"vector"> {
   embedding: ArrayLike<number> | undefined;
+}
+
+/**
+ * The first rows, in an order that does not depend on how they were found. Of equally near chunks those of the first trainings come
+ * first, so that a higher `k` only adds chunks; those of one training are in reading order.
+ *
+ * Hardly two distances are equal: then the rows are returned as they are.
+ *
+ * @param rows - nearest first, with all that are as near as the last
+ */
+export function firstInFixedOrder(rows: HitRow[], k: number, { idType }: { idType: IdType }): HitRow[] {
+  const isFixed = rows.every(({ distance }, place) => distance !== rows[place - 1]?.distance);
+  if (isFixed && rows.length <= k) return rows;
+  const byDistance = (left: HitRow, right: HitRow): number => Number(left.distance) - Number(right.distance);
+  const byTraining = orderOfTrainings[idType];
+  // As the statements of exact searches choose them.
+  const byChunk = (left: HitRow, right: HitRow): number => compareBytes(left.id, right.id);
+  const byPlace = (left: HitRow, right: HitRow): number => Number(left.position) - Number(right.position);
+  return rows
+    .toSorted((left, right) => byDistance(left, right) || byTraining(left, right) || byChunk(left, right))
+    .slice(0, k)
+    .sort((left, right) => byDistance(left, right) || byTraining(left, right) || byPlace(left, right));
+}
+
+type Order = (left: HitRow, right: HitRow) => number;
+
+const byNumber: Order = (left, right) => Number(BigInt(left.key) - BigInt(right.key));
+const byBytes: Order = (left, right) => compareBytes(left.key, right.key);
+
+/** How Postgres orders the ids of trainings: texts by their bytes. */
+const orderOfTrainings: Record<IdType, Order> = { text: byBytes, uuid: byBytes, integer: byNumber, bigint: byNumber };
+
+function compareBytes(left: string, right: string): number {
+  return Buffer.compare(Buffer.from(left), Buffer.from(right));
 }
 
 /** Converts a row to a hit and its vector. */

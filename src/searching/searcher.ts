@@ -104,7 +104,7 @@ export class Searcher {
     return beginTrace(query, checked, { schema, model: this.#model.profile.model });
   }
 
-  async #find(query: Query, checked: CheckedSearch, call: CallOptions): Promise<Found[]> {
+  #find(query: Query, checked: CheckedSearch, call: CallOptions): Promise<Found[]> {
     return checked.mode === "vector" ? this.#findChunks(query, checked, call) : this.#findByWords(query, checked, call);
   }
 
@@ -136,7 +136,7 @@ export class Searcher {
     );
   }
 
-  async #findChunks(query: Query, checked: CheckedSearch, call: CallOptions): Promise<FoundChunk[]> {
+  #findChunks(query: Query, checked: CheckedSearch, call: CallOptions): Promise<FoundChunk[]> {
     const { k, mmr } = checked;
     return this.#readByVector(query, call, async (read, vector) => {
       const wanted = { ...checked, k: mmr?.fetchK ?? k, vector };
@@ -207,7 +207,7 @@ export class Searcher {
     for (let attempt = 1, model = await this.#modelFor(query, call); ; attempt++) {
       const vector = await this.#vectorOf(query, model, call.signal);
       const read = <Found>(work: (target: SearchTarget) => Promise<Found>): Promise<Found> =>
-        this.read(call, async (target) => {
+        this.read(call, (target) => {
           const needed = models.of(target.state);
           if (needed !== model) throw new OtherModel(needed);
           return work(target);
@@ -225,8 +225,8 @@ export class Searcher {
 
   /** The model in use, as far as this process knows; a query that is a vector has to be of it. */
   async #modelFor(query: Query, { model: named, client, signal }: CallOptions): Promise<Model> {
-    if (typeof query === "string") return this.#model;
     const { models, knownSchema } = this.#parts;
+    if (typeof query === "string" || (named === undefined && !models.areSeveral)) return this.#model;
     const look = (): Promise<SchemaState> => orAbort(() => knownSchema.look(client), signal);
     return models.requireMaker({ vector: query, named, option: "query" }, { latest: knownSchema.latest, look });
   }
@@ -253,7 +253,7 @@ export class Searcher {
    *
    * @param find - called again if the known schema turns out to be outdated
    */
-  async read<T>(call: ReadCall, find: (target: SearchTarget) => Promise<T>): Promise<T> {
+  read<T>(call: ReadCall, find: (target: SearchTarget) => Promise<T>): Promise<T> {
     const { synonyms, notify } = this.#parts;
     return readCurrent(this.#parts, call, (statements, state) =>
       find({ statements, state, dimensions: state.dimensions, synonyms, notify }),

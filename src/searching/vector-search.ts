@@ -3,7 +3,7 @@ import { encodeVector } from "../postgres/codec.js";
 import type { StatementName } from "../postgres/statement-names.js";
 import type { Notify } from "../calls/notices.js";
 import { mapInTurns } from "../calls/turns.js";
-import { toFound, type FoundChunk, type HitRow } from "./hits.js";
+import { firstInFixedOrder, toFound, type FoundChunk, type HitRow } from "./hits.js";
 import type { CurrentStatements, Reads } from "./current-statements.js";
 import {
   examineNearest,
@@ -78,7 +78,7 @@ export async function searchExactly(
     keepsPlan: false,
     reads: "all chunks",
   });
-  return mapInTurns(rows, (row) => toFound(row, state.layout));
+  return mapInTurns(firstInFixedOrder(rows, search.k, state.layout), (row) => toFound(row, state.layout));
 }
 
 /** The longest condition, in characters, whose statement is cached. */
@@ -95,7 +95,7 @@ async function nearestChunks(
   const statement = (shape: SearchShape): string => {
     const write = (): string => searchChunks(state.layout, shape, search, { withEmbedding, neighbors });
     if ((shape.condition?.length ?? 0) > MAX_CACHED_CONDITION) return write();
-    return cached(cache.statements, JSON.stringify([shape, withEmbedding, neighbors]), write);
+    return cached(cache.statements, keyOf(shape, withEmbedding, neighbors), write);
   };
   const { shape, efSearch } = scanBy("planner's");
   const values = [encodeVector(search.vector), efSearch, ...(condition?.values ?? [])];
@@ -115,7 +115,8 @@ async function nearestChunks(
   }
   if (cache.gaveUp.has(planKey)) notifyExactSearch(notify, "gave up");
   let ran = plan;
-  const rows = await orExact(plan, notify, (next) => run((ran = next), next === plan ? cost : undefined));
+  const found = await orExact(plan, notify, (next) => run((ran = next), next === plan ? cost : undefined));
+  const rows = firstInFixedOrder(found, k, state.layout);
   // The scan of the vector index ends after 20,000 rows (hnsw.max_scan_tuples), even if rows that match the filter are
   // farther away. While VACUUM repairs the index after most chunks were replaced, it may find none at all.
   if (rows.length >= k || !isLarge(state) || ran === "exact") return rows;
@@ -124,7 +125,17 @@ async function nearestChunks(
     if (state.type !== undefined) cache.gaveUp.add(planKey);
   }
   if (state.type !== undefined) notifyExactSearch(notify, "gave up");
-  return run("exact");
+  return firstInFixedOrder(await run("exact"), k, state.layout);
+}
+
+/** What the text of a statement depends on. The condition comes last, since it may have any characters. */
+function keyOf(
+  { limit, type, dimensions, plan, candidates, condition }: SearchShape,
+  withEmbedding: boolean,
+  neighbors: Neighbors | undefined,
+): string {
+  const around = neighbors && `${neighbors.before}-${neighbors.after}`;
+  return [limit, type, dimensions, plan, candidates, withEmbedding, around, condition].join();
 }
 
 function nameOf({ plan }: SearchShape): StatementName {

@@ -230,7 +230,8 @@ export function settledWithin<T>(
     };
     const timer = Number.isFinite(limitMs) ? setTimeout(giveUp, limitMs) : undefined;
     const removeListener = signal && onAbort(signal, giveUp);
-    work.finally(stopWaiting).then((value) => {
+    work.then(stopWaiting, stopWaiting);
+    work.then((value) => {
       resolve({ value });
     }, reject);
   });

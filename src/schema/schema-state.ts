@@ -30,6 +30,8 @@ export interface SchemaState {
   type: VectorIndexType | undefined;
   /** Size of the chunk table, in pages. */
   pages: number;
+  /** How many chunks Postgres expects in the table; `undefined` before the first ANALYZE, when it cannot tell how many match a filter. */
+  chunks: number | undefined;
   /** The estimated cost from which Postgres compiles a statement (`jit_above_cost`); infinite if it compiles none. */
   compilesAboveCost: number;
   /** See {@link versionOf}. */
@@ -99,6 +101,7 @@ interface StateRow {
   id_type: string;
   indexes: string | null;
   bytes: string;
+  chunks: string;
   page: string;
   compiles_above: string | null;
   version: string;
@@ -110,7 +113,10 @@ function readState(layout: Layout): string {
   return `
 SELECT p.id::text AS profile_id, p.vector_index AS recorded, p.dimensions::text AS dimensions, p.model, p.query_prefix, p.document_prefix, p.text_search,
   en.nspname::text AS extension_schema, t.oid::text AS vector_oid, c.oid::text AS chunk_oid, it.typname::text AS id_type,
-  pg_catalog.pg_relation_size(c.oid)::text AS bytes, pg_catalog.current_setting('block_size') AS page,
+  pg_catalog.pg_relation_size(c.oid)::text AS bytes,
+  CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_stats s
+      WHERE s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = 'metadata')
+    THEN c.reltuples ELSE 0 END::text AS chunks, pg_catalog.current_setting('block_size') AS page,
   CASE WHEN pg_catalog.current_setting('jit')::boolean AND pg_catalog.pg_jit_available()
     THEN pg_catalog.current_setting('jit_above_cost') END AS compiles_above,
   (SELECT pg_catalog.json_agg(ic.relname)::text FROM pg_catalog.pg_index i
@@ -180,6 +186,7 @@ export async function readSchemaState(
     // While one index replaces another, both are usable; prefer the recorded one, which is the one that stays.
     type: usable.find((type) => type === row.recorded) ?? usable.at(-1),
     pages: Number(bytes) / Number(row.page),
+    chunks: Number(row.chunks) > 0 ? Number(row.chunks) : undefined,
     compilesAboveCost: costOf(row.compiles_above),
     version,
     unclaimedVersion: version.slice(0, version.length - claim.length),

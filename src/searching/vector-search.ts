@@ -111,7 +111,8 @@ async function nearestChunks(
   if (known) {
     ({ plan, cost } = await known);
   } else if (keepsPlan && condition) {
-    ({ plan, cost } = await learnPlan(cache, planKey, () => statements.explain(statement(shape), values)));
+    const explain = (next: SearchPlan): Promise<string> => statements.explain(statement(scanBy(next).shape), values);
+    ({ plan, cost } = await learnPlan(cache, planKey, { k, chunks: state.chunks }, explain));
   }
   if (cache.gaveUp.has(planKey)) notifyExactSearch(notify, "gave up");
   let ran = plan;

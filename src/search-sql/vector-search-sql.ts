@@ -42,7 +42,7 @@ export interface SearchShape {
 /** Number of the condition's first parameter: after the vector and `hnsw.ef_search`. */
 export const FIRST_CONDITION_PARAMETER = 3;
 
-/** Columns that the returned page needs of a chunk. Its vector would take most of the time to order the rows, so it is among them only if wanted. */
+/** Columns that the returned page needs of a chunk. Its vector, 4 KB that would be sorted with the row, is added only if it is returned. */
 const PAGE_COLUMNS = ["training_id", "id", "content", "metadata"];
 
 /**
@@ -52,8 +52,8 @@ const PAGE_COLUMNS = ["training_id", "id", "content", "metadata"];
 const MAX_EQUALLY_NEAR = 150;
 
 /**
- * Finds the nearest chunks, nearest first. Found by the vector index, equally near ones are in no order, and there may be more than asked for:
- * all that are as near as the last. `firstInFixedOrder` chooses among them.
+ * Finds the nearest chunks, nearest first. If the page is what is found first, equally near ones are in no order, and there may be more rows
+ * than asked for: all that are as near as the last, up to {@link MAX_EQUALLY_NEAR}. `firstInFixedOrder` chooses among them.
  *
  * $1 vector, $2 ef_search as text, $3... the condition's parameters.
  */

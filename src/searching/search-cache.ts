@@ -86,7 +86,7 @@ function usesFilterIndex(plan: string): boolean {
 
 /** A scan of the vector index takes as long for each row that it visits as it takes to compare this many matching chunks, or longer. */
 const COMPARED_PER_VISITED = 16;
-/** Of a million chunks: 35 to 40 ms. */
+/** Comparing so many among a million chunks takes about 40 ms. */
 const MAX_COMPARED = 12_000;
 /** Below this share of matching chunks a scan has to go on and on through those that do not match. */
 const NARROW = 0.012;
@@ -99,7 +99,7 @@ const NARROW = 0.012;
  * - 1 % match: `k` 5 27 ms and .54, `k` 40 92 ms and .33; comparing takes 34 ms
  * - 0.1 % match: `k` 5 68 ms and .33, `k` 40 142 ms and .19; comparing takes 3 to 4 ms
  *
- * @param matches - as the planner expects, which is at least 1 % of the chunks for values that its statistics do not have
+ * @param matches - as the planner expects: about 1 % of the chunks for values that its statistics do not have
  */
 function isBetterCompared(k: number, matches: number, chunks: number): boolean {
   const visited = (k * chunks) / Math.max(matches, 1);

@@ -207,7 +207,7 @@ export class Searcher {
     for (let attempt = 1, model = await this.#modelFor(query, call); ; attempt++) {
       const vector = await this.#vectorOf(query, model, call.signal);
       const read = <Found>(work: (target: SearchTarget) => Promise<Found>): Promise<Found> =>
-        this.read(call, (target) => {
+        this.read(call, async (target) => {
           const needed = models.of(target.state);
           if (needed !== model) throw new OtherModel(needed);
           return work(target);

@@ -151,6 +151,33 @@ describeOnServer("a search among 10,000 chunks of 1,024 dimensions", (database) 
     expect((await findWithPlan({ k: 5, filter: { tenth: 3 }, efSearch: 100 })).plan).toMatch(BY_VECTOR_INDEX);
     expect((await findWithPlan({ k: 5, filter: { tenth: 3, half: 1 } })).hits).toHaveLength(5);
 
+    // A planner that would scan the vector index for a narrow filter is overruled: such scans miss most of the nearest chunks.
+    const filtersByPlan = [
+      [{ hundredth: 7 }, "compares those that match"],
+      [{ half: 1 }, "scans the vector index"],
+      [{ hundredth: { lt: 1 } }, "scans the vector index"], // no index finds what is less
+    ] as const;
+    for (const [filter, expected] of filtersByPlan) {
+      const scanning = openServerPool({
+        connectionString: requireServerUrl(),
+        max: 1,
+        options: "-c enable_bitmapscan=off -c enable_seqscan=off -c jit=off",
+      });
+      const overruling = await TrainingIndex.initialize(new CountingEmbeddings(1024), {
+        pool: scanning,
+        schema,
+        profile: { model: "agrupado" },
+      });
+      expect(await overruling.similar(vectors.next(), { k: 5, filter })).toHaveLength(5);
+      const { rows } = await scanning.query<{ statement: string }>(
+        "SELECT statement FROM pg_prepared_statements WHERE strpos(statement, '<=>') > 0",
+      );
+      const plans = rows.map(({ statement }) =>
+        statement.includes("FETCH FIRST") ? "scans the vector index" : "compares those that match",
+      );
+      expect(plans, JSON.stringify(filter)).toEqual([expected]);
+    }
+
     // The results are the same with kept plans, which do not know the filter's values. Those that Postgres expects to be cheap are kept
     // also in a table so large that a search of all its chunks must not be compiled (which costs a transaction).
     const session = openServerPool({

@@ -150,17 +150,19 @@ export interface ExaminedRow {
 /**
  * Examines the nearest chunks. A scan of the vector index that returns fewer than the limit may have given up, so all
  * chunks are compared then.
+ *
+ * @param plan - for a large table
  */
 export async function examineNearest<Row extends ExaminedRow>(
   limit: ExamineLimit,
-  state: SchemaState,
-  notify: Notify,
+  plan: SearchPlan,
+  { state, notify }: { state: SchemaState; notify: Notify },
   run: (plan: SearchPlan) => Promise<Row[]>,
 ): Promise<Examined<Row>> {
   const usesIndex = limit !== undefined && isLarge(state);
-  let ran: SearchPlan = usesIndex ? "planner's" : "exact";
+  let ran: SearchPlan = usesIndex ? plan : "exact";
   if (limit === undefined) notifyAllChunks(notify, state);
-  const rows = await orExact(ran, notify, (plan) => run((ran = plan)));
+  const rows = await orExact(ran, notify, (next) => run((ran = next)));
   const isShort = (found: Row[]): boolean => limit === undefined || Number(found[0]?.examined ?? 0) < limit;
   if (ran === "exact" || !isShort(rows)) return { rows, examinedAll: isShort(rows) };
   if (state.type !== undefined) notifyExactSearch(notify, "gave up");

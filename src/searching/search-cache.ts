@@ -22,6 +22,9 @@ export interface KnownPlan {
   cost: number | undefined;
 }
 
+/** As the planner decides, each time that the search runs. */
+export const PLANNERS: KnownPlan = { plan: "planner's", cost: undefined };
+
 /** After the scan of the vector index gave up. */
 export const GAVE_UP: KnownPlan = { plan: "exact", cost: undefined };
 
@@ -106,8 +109,19 @@ function isBetterCompared(k: number, matches: number, chunks: number): boolean {
   return matches <= COMPARED_PER_VISITED * visited || (matches <= MAX_COMPARED && matches <= NARROW * chunks);
 }
 
+/** In a smaller table a scan for a narrow filter takes a few milliseconds at most, and asking for the plan takes nearly as long as the search. */
+const MIN_CHUNKS_TO_OVERRULE = 50_000;
+
 /**
- * Asks the planner once how it would run a search, and caches the answer. Planning takes about as long as the search: without
+ * Whether to ask for the plan of a search that the planner plans each time: it may have to be overruled, see {@link learnPlan}. That needs
+ * statistics.
+ */
+export function mayBeOverruled({ chunks = 0 }: Pick<SchemaState, "chunks">): boolean {
+  return chunks >= MIN_CHUNKS_TO_OVERRULE;
+}
+
+/**
+ * Asks the planner once how it would run a search, and caches the answer, which overrules it for a narrow filter. Planning takes about as long as the search: without
  * the cache, filtered searches take 1.4 to 2.2 times as long (10,000 chunks, filters that match 50 %, 10 %, 1 % and none).
  *
  * @param chunks - in the table; `undefined` if the planner does not know how many match

@@ -17,7 +17,7 @@ import {
 } from "./scan.js";
 import { cached, cacheOf, GAVE_UP, planKeyOf } from "./search-cache.js";
 import type { SearchPlan } from "../search-sql/vector-search-sql.js";
-import type { SearchPage, SearchTarget, VectorSearch } from "./vector-search.js";
+import { planOfNearest, type SearchPage, type SearchTarget, type VectorSearch } from "./vector-search.js";
 import { correctableWords, findCloseWords, type Read } from "../words/close-words.js";
 import { questionOf } from "../words/searched-words.js";
 import { withSynonyms } from "../words/synonyms.js";
@@ -73,7 +73,7 @@ export async function searchText(target: SearchTarget, search: TextSearch): Prom
   const asked = askedText(target, layout, search);
   const question = questionOf(asked, layout.textSearch);
   const find = (closeWords: CloseWords): Promise<TextRow[]> =>
-    findPage(target, { ...search, closeWords }, k, { hasVector: false }, ({ words }) => ({
+    findPage(target, { ...search, closeWords }, { depth: k, planOf: undefined }, ({ words }) => ({
       name: "search-by-words",
       text: matchingChunks(layout, words, search),
       values: [question, ...closeWords, ...(condition?.values ?? [])],
@@ -112,8 +112,9 @@ export async function searchHybrid(target: SearchTarget, search: HybridSearch): 
   const asked = askedText(target, layout, search);
   const [vector, question] = [encodeVector(search.vector), questionOf(asked, layout.textSearch)];
   const depth = Math.max(k, MIN_CANDIDATES);
+  const planOf = (limit: number): Promise<SearchPlan> => planOfNearest(target, search, limit);
   const find = (closeWords: CloseWords): Promise<HybridRow[]> =>
-    findPage(target, { ...search, closeWords }, depth, { hasVector: true }, (halves, state) => {
+    findPage(target, { ...search, closeWords }, { depth, planOf }, (halves, state) => {
       const { words, plan } = halves;
       const { shape, efSearch } = scanFor(search, target.dimensions, { limit: words.limit, plan }, state);
       return {
@@ -169,20 +170,22 @@ type StatementOf = (
   values: unknown[];
 };
 
-/** Runs a statement; if trainings count, again with a higher limit while its chunks belong to too few of them. */
+/**
+ * Runs a statement; if trainings count, again with a higher limit while its chunks belong to too few of them.
+ *
+ * @param planOf - how the half by vector finds its nearest chunks in a large table; `undefined` without that half
+ */
 async function findPage<Row extends PassageRow & HalvesRow>(
   target: SearchTarget,
   search: TextSearch & { closeWords: CloseWords },
-  depth: number,
-  { hasVector }: { hasVector: boolean },
+  { depth, planOf }: { depth: number; planOf: ((limit: number) => Promise<SearchPlan>) | undefined },
   statement: StatementOf,
 ): Promise<Row[]> {
   const { state } = target;
-  if (hasVector) notifyMissingIndex(target.notify, state);
-  const examine = (limit: ExamineLimit): Promise<Examined<Row>> => {
-    const usesIndex = hasVector && limit !== undefined && isLarge(state);
-    if (hasVector && limit === undefined) notifyAllChunks(target.notify, state);
-    const plan = usesIndex ? "planner's" : "exact";
+  if (planOf) notifyMissingIndex(target.notify, state);
+  const examine = async (limit: ExamineLimit): Promise<Examined<Row>> => {
+    if (planOf && limit === undefined) notifyAllChunks(target.notify, state);
+    const plan = planOf && limit !== undefined && isLarge(state) ? await planOf(limit) : "exact";
     return examineByHalves(target, search, state, { words: wordsShape(search, state, limit), plan }, statement);
   };
   if (isFirstFound(search)) return (await examine(depth)).rows;

@@ -16,7 +16,16 @@ import {
   type ExaminedRow,
   type Scan,
 } from "./scan.js";
-import { cached, cacheOf, GAVE_UP, learnPlan, planKeyOf, type KnownPlan } from "./search-cache.js";
+import {
+  cached,
+  cacheOf,
+  GAVE_UP,
+  learnPlan,
+  mayBeOverruled,
+  planKeyOf,
+  PLANNERS,
+  type KnownPlan,
+} from "./search-cache.js";
 import { searchChunks, type SearchPlan, type SearchShape } from "../search-sql/vector-search-sql.js";
 import { isFirstFound, type Neighbors, type Page } from "../search-sql/page-sql.js";
 import type { CompiledSynonyms } from "../words/synonyms.js";
@@ -107,10 +116,10 @@ async function nearestChunks(
   };
   const planKey = condition ? planKeyOf(k, shape.candidates, condition) : k.toString();
   const known = cache.plans.get(planKey);
-  let { plan, cost }: KnownPlan = { plan: "planner's", cost: undefined };
+  let { plan, cost }: KnownPlan = PLANNERS;
   if (known) {
     ({ plan, cost } = await known);
-  } else if (keepsPlan && condition) {
+  } else if (condition && (keepsPlan || mayBeOverruled(state))) {
     const explain = (next: SearchPlan): Promise<string> => statements.explain(statement(scanBy(next).shape), values);
     ({ plan, cost } = await learnPlan(cache, planKey, { k, chunks: state.chunks }, explain));
   }
@@ -147,18 +156,44 @@ function readsOf({ plan }: SearchShape): Reads {
   return plan === "exact" ? "all chunks" : "few chunks";
 }
 
+/**
+ * How to find the `limit` nearest chunks of a search whose statement is planned with its values: as the planner decides, unless it is better to
+ * compare all that match the filter.
+ */
+export async function planOfNearest(
+  { statements, state, dimensions }: SearchTarget,
+  search: VectorSearch,
+  limit: number,
+): Promise<SearchPlan> {
+  const { condition } = search;
+  if (!condition || !mayBeOverruled(state)) return PLANNERS.plan;
+  const vector = encodeVector(search.vector);
+  const page: Page = { strategy: "chunks", k: limit, perTraining: undefined };
+  const explain = (next: SearchPlan): Promise<string> => {
+    const { shape, efSearch } = scanFor(search, dimensions, { limit, plan: next }, state);
+    const text = searchChunks(state.layout, shape, page, { withEmbedding: false, neighbors: undefined });
+    return statements.explain(text, [vector, efSearch, ...condition.values]);
+  };
+  const { candidates } = scanFor(search, dimensions, { limit, plan: PLANNERS.plan }, state).shape;
+  const key = planKeyOf(limit, candidates, condition);
+  const { plan } = await learnPlan(cacheOf(state), key, { k: limit, chunks: state.chunks }, explain);
+  return plan === "exact" ? plan : PLANNERS.plan;
+}
+
 /** Finds the nearest chunks with a limit for each training, or of the nearest trainings. */
 async function nearestOfTrainings(
-  { statements, state, dimensions, notify }: SearchTarget,
+  target: SearchTarget,
   search: VectorSearch,
   withEmbedding: boolean,
 ): Promise<HitRow[]> {
+  const { statements, state, dimensions } = target;
   const { condition, neighbors, k } = search;
   const vector = encodeVector(search.vector);
   return widenUntilFull(
     k,
-    (limit) =>
-      examineNearest(limit, state, notify, (plan) => {
+    async (limit) => {
+      const chosen = limit === undefined ? "exact" : await planOfNearest(target, search, limit);
+      return examineNearest(limit, chosen, target, (plan) => {
         const { shape, efSearch } = scanFor(search, dimensions, { limit, plan }, state);
         return statements.query<HitRow & ExaminedRow>(
           nameOf(shape),
@@ -166,7 +201,8 @@ async function nearestOfTrainings(
           [vector, efSearch, ...(condition?.values ?? [])],
           { keepsPlan: false, reads: readsOf(shape) },
         );
-      }),
+      });
+    },
     (rows) => isFull(search, rows),
   );
 }

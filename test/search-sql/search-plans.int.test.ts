@@ -213,6 +213,40 @@ describeOnServer("a search among 10,000 chunks of 1,024 dimensions", (database) 
   }, 240_000);
 });
 
+describeOnServer("a narrow filter in a table that Postgres takes for a large one", (database) => {
+  it("is not left to the vector index by searches whose statements are planned each time", async () => {
+    const metadataOf = (place: number): Metadata => ({ half: place % 2, hundredth: place % 100 });
+    const { schema } = await openFilled(database, 1_000, metadataOf, { textSearch: "portuguese" });
+    const scanning = openServerPool({
+      connectionString: requireServerUrl(),
+      max: 1,
+      options: "-c enable_bitmapscan=off -c enable_seqscan=off -c jit=off",
+    });
+    await scanning.query(`ANALYZE ${schema}.chunk_1`);
+    await scanning.query(`UPDATE pg_catalog.pg_class SET reltuples = 100000 WHERE oid = '${schema}.chunk_1'::regclass`);
+    const { pool, statements } = recordingPool(scanning);
+    const profile = { model: "agrupado" };
+    const index = await TrainingIndex.initialize(new CountingEmbeddings(1024), { pool, schema, profile });
+    const searches = [{}, { perTraining: 2 }, { strategy: "trainings" }, { mode: "hybrid" }] as const;
+    const filters = [
+      [{ hundredth: 7 }, "compares those that match"],
+      [{ half: 1 }, "scans the vector index"],
+    ] as const;
+    for (const search of searches) {
+      for (const [filter, expected] of filters) {
+        statements.length = 0;
+        const hits = await index.similar("prazo da loja", { ...search, k: 2, filter });
+        expect(hits).toHaveLength(2);
+        const ran = statements.filter(({ text }) => text.includes("<=>") && !text.startsWith("EXPLAIN"));
+        const ways = ran.map(({ text }) =>
+          text.includes("FETCH FIRST") ? "scans the vector index" : "compares those that match",
+        );
+        expect(ways, JSON.stringify({ ...search, filter })).toEqual([expected]);
+      }
+    }
+  });
+});
+
 describeOnServer("a compact vector index", (database) => {
   it.each(["halfvec", "bit"] as const)(
     "of type %s is used with and without a filter, and hits have the distances of the full vectors",

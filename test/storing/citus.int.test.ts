@@ -124,7 +124,8 @@ describeOnServer("A schema on a Citus cluster", (database) => {
     dropAtEnd(owner, schema);
     dropAtEnd(owner, host);
     await owner.query(`CREATE SCHEMA ${host}; CREATE TABLE ${host}.treinamento (id bigint PRIMARY KEY)`);
-    const options = { schema, dimensions: DIMENSIONS, trainings: { schema: host, table: "treinamento" } };
+    const trainings = { schema: host, table: "treinamento" };
+    const options = { schema, dimensions: DIMENSIONS, trainings, citus: "schema" } as const;
     await expect(migrate(owner, options)).rejects.toSatisfy(
       (error) =>
         SchemaError.is(error) && error.code === "SCHEMA_CONFLICT" && error.message.includes("create_reference_table"),

@@ -8,8 +8,9 @@ import {
   onSwapPart,
   openAgain,
   SWAP_PARTS,
+  terminateSession,
   untilWaiting,
-  WITHOUT_NAME,
+  waitingProcesses,
   wholeText,
   poolOfRetriedDeletes,
 } from "../support/contract.js";
@@ -302,7 +303,7 @@ describeOnServer("C4 All or nothing", (database) => {
       for (let failAt = 2; ; failAt++) {
         const { work, statements } = await callThatBreaks(test, call, failAt, async (client) => {
           const { rows } = await client.query<{ pid: number }>("SELECT pg_catalog.pg_backend_pid() AS pid");
-          await test.owner.query("SELECT pg_catalog.pg_terminate_backend($1, 5000)", [rows[0]?.pid]);
+          await terminateSession(test, rows[0]?.pid ?? NaN);
         });
         const failure = await work.then(
           () => undefined,
@@ -347,11 +348,7 @@ describeOnServer("C4 All or nothing", (database) => {
         const work = call === "upsert" ? test.index.upsertTraining(NEW) : test.index.deleteTraining("a");
         outcome = failureOf(work);
         await untilWaiting(test, "INSERT INTO");
-        await test.owner.query(
-          `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
-            WHERE wait_event_type = 'Lock' AND ${WITHOUT_NAME} LIKE $1`,
-          [`%INSERT INTO "${test.schema}".training%`],
-        );
+        for (const pid of await waitingProcesses(test, "INSERT INTO")) await terminateSession(test, pid);
         await outcome;
       });
       expect(await outcome).toMatchObject({ code: "CONNECTION_FAILED", sqlState: "57P01", retryable: true });

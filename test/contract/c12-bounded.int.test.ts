@@ -4,7 +4,7 @@ import type { TrainingIndex } from "langchain-training-index";
 import type pg from "pg";
 import { expect, it, onTestFinished } from "vitest";
 import { collect, failureOf, openAgain, openServerPool } from "../support/contract.js";
-import { describeOnServer, requireServerUrl, type TestDatabase } from "../support/databases.js";
+import { describeOnServer, isOnCluster, requireServerUrl, type TestDatabase } from "../support/databases.js";
 import { openTestIndex, smallTraining, type TestIndex } from "../support/index.js";
 import { silentProxy } from "../support/silent-proxy.js";
 
@@ -81,8 +81,9 @@ async function lockTables({ owner, schema }: TestIndex): Promise<() => Promise<v
 
 /** How many statements wait for a lock on the tables of the index. */
 async function countWaiting({ owner, schema }: TestIndex): Promise<number> {
+  const activity = isOnCluster() ? "citus_stat_activity" : "pg_stat_activity";
   const { rows } = await owner.query<{ count: string }>(
-    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE $1",
+    `SELECT count(*) FROM ${activity} WHERE wait_event_type = 'Lock' AND query LIKE $1`,
     [`%${schema}%`],
   );
   return Number(rows[0]?.count);

@@ -13,6 +13,7 @@ const HELD = "the test holds the write by an advisory lock of the coordinator, a
 const SWITCHES = "the model of a schema on a cluster cannot be switched";
 const COUNTED =
   "the test counts the attempts by a sequence, which is on the coordinator, in a trigger, which runs on the worker";
+const ONE_BY_ONE = "trainings are stored and deleted one after the other, each in a transaction of its own";
 const STATEMENTS =
   "the test counts or names the statements of one server; on a cluster a write is one call of a function";
 
@@ -24,6 +25,26 @@ const EXCLUSIONS: readonly Exclusion[] = [
     reason: STATEMENTS,
   },
   { file: "contract/c02-ordered.int.test.ts", title: /waits for a running swap/, reason: HELD },
+  {
+    file: "contract/c03-host-rows-and-locks.int.test.ts",
+    title: /^two repeats of the same trainings in opposite order/, // the later one may overtake the earlier one, which is superseded
+    reason: ONE_BY_ONE,
+  },
+  {
+    file: "contract/c04-all-or-nothing.int.test.ts",
+    title: /^any statement of the delete|before any statement of the transaction of an delete$/,
+    reason: STATEMENTS,
+  },
+  {
+    file: "contract/c10-no-leak-no-injection.int.test.ts",
+    title: /^accepts more values than a statement can have parameters/, // 70,000 of them
+    reason: ONE_BY_ONE,
+  },
+  {
+    file: "contract/c10-no-leak-no-injection.int.test.ts",
+    title: /as the name of the host's schema, table and column$/,
+    reason: "the printed statements are those of one server; test/storing/citus.int.test.ts tests a host's table",
+  },
   {
     file: "contract/c05-idempotent.int.test.ts",
     title: /by Postgres' statistics/,

@@ -8,7 +8,7 @@ import {
 } from "langchain-training-index";
 import pg from "pg";
 import { onTestFinished } from "vitest";
-import { requireServerUrl, requireConnectionSetup, uniqueName } from "./databases.js";
+import { isOnCluster, requireServerUrl, requireConnectionSetup, uniqueName } from "./databases.js";
 import { CountingEmbeddings, gateOf, until, type TestIndex } from "./index.js";
 
 /** A pool on the real server through the current connection setup; it ends with the test. */
@@ -204,22 +204,42 @@ export async function wholeText(test: TestIndex, id = "a"): Promise<string> {
   return text;
 }
 
-/** SQL of a statement in pg_stat_activity without the comment that names it. */
-export const WITHOUT_NAME = String.raw`pg_catalog.regexp_replace(query, ' /\*.*?\*/', '')`;
+/** A kind of statement on the training table. */
+type StatementKind = "INSERT INTO" | "DELETE FROM" | "UPDATE";
+
+/**
+ * The process ids of the sessions whose statement of this kind on the training table waits for a lock. On a Citus cluster a statement waits on a
+ * worker, as a call of a function or with the number of a shard, and its kind cannot be seen.
+ */
+export async function waitingProcesses(
+  { owner, schema }: Pick<TestIndex, "owner" | "schema">,
+  kind: StatementKind,
+): Promise<(number | string)[]> {
+  const { rows } = isOnCluster()
+    ? await owner.query<{ pid: string }>(
+        "SELECT global_pid AS pid FROM citus_stat_activity WHERE is_worker_query AND wait_event_type = 'Lock' AND query LIKE $1",
+        [`%${schema}%`],
+      )
+    : await owner.query<{ pid: number }>(
+        String.raw`SELECT pid FROM pg_catalog.pg_stat_activity
+          WHERE wait_event_type = 'Lock' AND pg_catalog.regexp_replace(query, ' /\*.*?\*/', '') LIKE $1`,
+        [`%${kind} "${schema}".training%`],
+      );
+  return rows.map(({ pid }) => pid);
+}
+
+/** Terminates the session with this process id, which on a Citus cluster may also be one that is unique on all nodes: a text. */
+export async function terminateSession({ owner }: Pick<TestIndex, "owner">, pid: number | string): Promise<void> {
+  await owner.query(`SELECT pg_catalog.pg_terminate_backend($1::${typeof pid === "number" ? "integer" : "bigint"}, 5000)`, [pid]);
+}
 
 /** Waits until `count` statements of this kind on the training table wait for a lock. */
 export async function untilWaiting(
-  { owner, schema }: Pick<TestIndex, "owner" | "schema">,
-  text: "INSERT INTO" | "DELETE FROM" | "UPDATE",
+  test: Pick<TestIndex, "owner" | "schema">,
+  kind: StatementKind,
   count = 1,
 ): Promise<void> {
-  await until(async () => {
-    const { rowCount } = await owner.query(
-      `SELECT FROM pg_catalog.pg_stat_activity WHERE wait_event_type = 'Lock' AND ${WITHOUT_NAME} LIKE $1`,
-      [`%${text} "${schema}".training%`],
-    );
-    return rowCount === count;
-  });
+  await until(async () => (await waitingProcesses(test, kind)).length === count);
 }
 
 /** A part of a swap: a table and the operation on its rows. */
@@ -246,8 +266,10 @@ export async function onSwapPart(
   body: string,
 ): Promise<() => Promise<void>> {
   await owner.query(`CREATE FUNCTION ${schema}.on_part() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
-      BEGIN ${body}; RETURN coalesce(NEW, OLD); END $$;
-    CREATE TRIGGER on_part BEFORE ${operation} ON ${schema}.${table} FOR EACH ROW EXECUTE FUNCTION ${schema}.on_part()`);
+      BEGIN ${body}; RETURN coalesce(NEW, OLD); END $$`);
+  await owner.query(
+    `CREATE TRIGGER on_part BEFORE ${operation} ON ${schema}.${table} FOR EACH ROW EXECUTE FUNCTION ${schema}.on_part()`,
+  );
   return async () => {
     await owner.query(`DROP FUNCTION ${schema}.on_part CASCADE`);
   };

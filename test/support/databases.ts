@@ -46,6 +46,11 @@ export function requireConnectionSetup(): NonNullable<typeof connectionSetup> {
   return connectionSetup;
 }
 
+/** Whether the real server is the coordinator of a Citus cluster, whose workers have the schemas of the tests. */
+export function isOnCluster(): boolean {
+  return connectionSetup?.name.startsWith("Citus") ?? false;
+}
+
 /** Grants the rights of docs/migrations.md to the library's role, unless it is the owner. */
 export async function grantRights({ name, owner }: TestDatabase, schema: string): Promise<void> {
   if (name === "embedded" || connectionSetup?.role === undefined) return;

@@ -4,7 +4,13 @@ import type { TrainingIndex } from "langchain-training-index";
 import type pg from "pg";
 import { expect, it, onTestFinished } from "vitest";
 import { collect, failureOf, openAgain, openServerPool } from "../support/contract.js";
-import { describeOnServer, isOnCluster, requireServerUrl, type TestDatabase } from "../support/databases.js";
+import {
+  describeOnServer,
+  isOnCluster,
+  requireServerUrl,
+  uniqueName,
+  type TestDatabase,
+} from "../support/databases.js";
 import { openTestIndex, smallTraining, type TestIndex } from "../support/index.js";
 import { silentProxy } from "../support/silent-proxy.js";
 
@@ -177,9 +183,14 @@ describeOnServer("C12 Bounded", (database) => {
 
   it("a search that times out leaves the host's transaction and client usable", async () => {
     const test = await openFilled(database);
+    // Not in the schema of the index: on a Citus cluster that takes locks on its tables.
+    const table = `public.${uniqueName("host")}`;
+    onTestFinished(async () => {
+      await test.owner.query(`DROP TABLE IF EXISTS ${table}`);
+    });
     const client = await test.owner.connect();
     await client.query("BEGIN");
-    await client.query(`CREATE TABLE ${test.schema}.of_the_host (id int)`);
+    await client.query(`CREATE TABLE ${table} (id int)`);
     const unlock = await lockTables(test);
     const failure = await failureWithin(2000, test.index.similar("loja", { client, timeoutMs: 200 }));
     expect(failure).toMatchObject({ code: "TIMEOUT" });
@@ -187,9 +198,7 @@ describeOnServer("C12 Bounded", (database) => {
     expect(await test.index.similar("loja", { client })).toHaveLength(1);
     await client.query("COMMIT");
     client.release();
-    const { rows } = await test.owner.query("SELECT to_regclass($1) IS NOT NULL AS there", [
-      `${test.schema}.of_the_host`,
-    ]);
+    const { rows } = await test.owner.query("SELECT to_regclass($1) IS NOT NULL AS there", [table]);
     expect(rows).toEqual([{ there: true }]);
   });
 

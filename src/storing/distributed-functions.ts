@@ -1,40 +1,34 @@
 /**
- * The functions of a schema on a Citus cluster, most of which write. Citus runs a call on the node that has the schema, in one round trip and as one
+ * The functions of a schema on a Citus cluster, most of which write. Citus runs a call on the node that has the training, in one round trip and as one
  * transaction; in a host's transaction it runs the body on the coordinator, statement by statement. A single statement does not
  * do: Citus plans no INSERT in a WITH.
  *
  * Each function handles one training. It returns its id if the fence admitted it, no row if not, and NULL if the index may not write.
  */
 import { dollarQuoted, quoteLiteral } from "../postgres/identifiers.js";
-import { storageBody, storageFunction } from "../schema/citus.js";
-import { CHUNK_PREFIX, type Layout, type Names } from "../schema/layout.js";
+import { functionNames, storageBody, storageFunction } from "../schema/citus.js";
+import { CHUNK_PREFIX, type CitusMode, type Layout, type Names } from "../schema/layout.js";
 import { lexemesOf, statisticsFunction } from "../schema/lexemes.js";
+import { functionsOnShards } from "./shard-functions.js";
 import { barrierOf, CLAIM_COLUMNS, isNewer, meets, unlessNewerIsStored, unlessNewerOrOutside } from "./fence-sql.js";
 
 /** What the functions are written for. */
 export interface FunctionsPlan extends Pick<Layout, "idType" | "textSearch"> {
   names: Names;
+  citus: CitusMode;
 }
 
 /** A function that is created on all nodes. */
-interface DistributedFunction {
+export interface DistributedFunction {
   /** With the schema. */
   name: string;
-  /** Names and types. */
+  /** Names and types. The first one of a function that writes is the id of the training. */
   parameters: readonly (readonly [name: string, type: string])[];
   /** What it returns, and how it may be used. */
   returns: string;
   body: string;
-}
-
-/** The names of the functions of a profile that write. */
-export function functionNames({ schema, profileId }: Pick<Names, "schema" | "profileId">): {
-  store: string;
-  touch: string;
-  remove: string;
-} {
-  const named = (verb: string): string => `${schema}.${verb}_training_${profileId}`;
-  return { store: named("store"), touch: named("touch"), remove: named("remove") };
+  /** Whether statements on shards call it there, so that Citus sends no call of it to another node. */
+  isOnShards?: true;
 }
 
 /**
@@ -43,12 +37,16 @@ export function functionNames({ schema, profileId }: Pick<Names, "schema" | "pro
  * @see https://docs.citusdata.com/en/stable/develop/api_udf.html#create-distributed-function
  */
 export function createFunctions(plan: FunctionsPlan): string[] {
-  return functionsOf(plan).flatMap(({ name, parameters, returns, body }) => {
+  const colocated = `colocate_with => ${quoteLiteral(plan.names.training)}`;
+  return functionsOf(plan).flatMap(({ name, parameters, returns, body, isOnShards }) => {
     const types = parameters.map(([, type]) => type).join(", ");
+    const [[id = ""] = []] = parameters;
+    // Without it Citus runs all calls on the node that has the whole schema.
+    const place = plan.citus === "tables" ? `${quoteLiteral(id)}, ${colocated}` : colocated;
     return [
       `CREATE OR REPLACE FUNCTION ${name}(${parameters.map((parameter) => parameter.join(" ")).join(", ")})
   RETURNS ${returns} LANGUAGE plpgsql AS ${dollarQuoted(body)}`,
-      `SELECT pg_catalog.create_distributed_function(${quoteLiteral(`${name}(${types})`)}, colocate_with => ${quoteLiteral(plan.names.training)})`,
+      `SELECT pg_catalog.create_distributed_function(${quoteLiteral(`${name}(${types})`)}${isOnShards ? "" : `, ${place}`})`,
     ];
   });
 }
@@ -63,6 +61,7 @@ function functionsOf(plan: FunctionsPlan): DistributedFunction[] {
     ...each,
     returns: "SETOF text",
   }));
+  if (plan.citus === "tables") return [...writing, ...functionsOnShards(plan)];
   const reading = { name: storageFunction(plan.names), parameters: [], returns: "json", body: storageBody(plan.names) };
   return [...writing, reading, ...(plan.textSearch === undefined ? [] : [lexemesFunction(plan.names)])];
 }

@@ -44,7 +44,9 @@ export async function readOnShards(
   return {
     chunk_bytes: Math.max(0, ...nodes.map(({ largest }) => largest)).toString(),
     lacks_statistics: nodes.some(({ lacksStatistics }) => lacksStatistics) ? "true" : "false",
-    tables: JSON.stringify([...spread, ...own].sort((left, right) => ((left["name"] ?? "") < (right["name"] ?? "") ? -1 : 1))),
+    tables: JSON.stringify(
+      [...spread, ...own].sort((left, right) => ((left["name"] ?? "") < (right["name"] ?? "") ? -1 : 1)),
+    ),
     vector_indexes: JSON.stringify(
       merged(
         nodes.flatMap((node) => node.vectorIndexes ?? []),
@@ -57,7 +59,10 @@ export async function readOnShards(
 }
 
 /** Adds up the items with the same name. */
-function merged<Item extends { name?: unknown }>(items: readonly Item[], add: (left: Item, right: Item) => Item): Item[] {
+function merged<Item extends { name?: unknown }>(
+  items: readonly Item[],
+  add: (left: Item, right: Item) => Item,
+): Item[] {
   const byName = new Map<unknown, Item>();
   for (const item of items) {
     const other = byName.get(item.name);

@@ -119,7 +119,9 @@ export async function readStatus(
         throw new SchemaError("SCHEMA_DAMAGED", `Schema ${JSON.stringify(layout.schema)} has no active profile`);
       const stored =
         layout.citus === "schema"
-          ? await statements.query<Partial<StatusRow>>("read-status", storageInCluster(layout), [], { keepsPlan: false })
+          ? await statements.query<Partial<StatusRow>>("read-status", storageInCluster(layout), [], {
+              keepsPlan: false,
+            })
           : isSpread
             ? [await readOnShards(statements, layout, { tables: row.tables, shape, values })]
             : [];

@@ -146,8 +146,6 @@ export function refuseTextSearch({ schema, textSearch }: Pick<MigrationPlan, "sc
 async function spreadTrainings(client: Queryable, { names }: MigrationPlan): Promise<void> {
   const table = (name: string): string => quoteLiteral(`${names.schema}.${name}`);
   const { profileId } = names;
-  // With the foreign key to a host's table, which is on all nodes, Citus cannot change several shards at once.
-  await run(client, "SET LOCAL citus.multi_shard_modify_mode TO 'sequential'");
   await run(client, `SELECT pg_catalog.create_reference_table(${table("profile")})`);
   const spread: [name: string, column: string, colocated: string][] = [
     ["training", "id", "'none'"],
@@ -189,7 +187,7 @@ async function ensureReference(client: Queryable, plan: MigrationPlan, citus: Ci
 
 /** @throws {@link InvalidArgumentError} */
 export function checkCitus({ citus, textSearch }: Pick<MigrateOptions, "citus" | "textSearch">): void {
-  if (citus !== undefined && citus !== "schema" && citus !== "tables") {
+  if (!([undefined, "schema", "tables"] as unknown[]).includes(citus)) {
     throw new InvalidArgumentError("citus", 'must be "schema" or "tables"');
   }
   if (citus !== "tables" || textSearch === undefined || textSearch === false) return;

@@ -69,6 +69,9 @@ export interface MigrateResult {
 const NEUTRAL_SETTINGS = `SELECT pg_catalog.set_config('default_table_access_method', 'heap', true),
   pg_catalog.set_config('standard_conforming_strings', 'on', true)`;
 
+/** So that Citus can change tables, functions and foreign keys on all nodes in one transaction. */
+const ONE_CONNECTION_TO_EACH_NODE = "SET LOCAL citus.multi_shard_modify_mode TO 'sequential'";
+
 /** The first half of the lock's key, ASCII "ltix"; the second is a hash of the schema's name. */
 const LOCK_CLASS = 0x6c746978;
 /**
@@ -164,14 +167,16 @@ async function migrateInOrder(
   refuseReadOnly(catalog.settings);
   refuseSettings(catalog.settings);
   const cluster = await checkCluster(client, catalog, { schema, citus: options.citus });
+  const citus = cluster && (cluster.mode ?? options.citus);
+  if (citus === "tables") await run(client, ONE_CONNECTION_TO_EACH_NODE);
   const applied = catalog.migrated ? await readMigrations(client, schema) : undefined;
   if (applied) refuseNewerSchema(schema, applied);
   // Citus allows few changes of distributed tables: for all others the schema comes back for a moment.
-  const isLocalChange = cluster?.mode !== undefined && (await changesTables(client, catalog, options, { applied, mode: cluster.mode }));
+  const isLocalChange =
+    cluster?.mode !== undefined && (await changesTables(client, catalog, options, { applied, mode: cluster.mode }));
   const formerHost = isLocalChange ? await undistribute(client, { schema, mode: cluster.mode }) : undefined;
   const repaired = await repair(client, schema, applied?.version ?? 0);
   if (repaired.length > 0) catalog = await readCatalog(client, schema);
-  const citus = cluster && (cluster.mode ?? options.citus);
   const planned = await planFor(client, catalog, options, applied?.version ?? 0);
   const { stored } = planned;
   // A table that references one on all nodes can hardly be changed: the foreign key is added when the schema is on its node.

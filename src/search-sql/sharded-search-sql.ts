@@ -2,6 +2,7 @@
  * The statements of searches of trainings that are spread over a Citus cluster. Citus sends each of them to all shards, or to those of some
  * trainings, and merges their rows. All that a shard returns of a training is of one version, since a training is in one shard.
  */
+import { quoteLiteral } from "../postgres/identifiers.js";
 import { namesOf, type Layout } from "../schema/layout.js";
 import { shardFunctions } from "../schema/citus.js";
 import { settingsOf } from "../schema/vector-index-method.js";
@@ -133,6 +134,27 @@ function surroundings(chunks: VisibleChunks, { before, after }: Neighbors): stri
   const neighbor = `json_build_array(${placeOfNeighbor} - 1, i.starts[${placeOfNeighbor}], i.ends[${placeOfNeighbor}], n.content)`;
   return `(SELECT json_agg(${neighbor})::text FROM (${chunks.select("training_id, id, content", "true")}) n
     WHERE n.training_id = c.training_id AND n.id = ANY (${near}))`;
+}
+
+/**
+ * A statement of {@link nearestInShards} for EXPLAIN, which Citus runs on a shard without the bound values: they are quoted in its text.
+ *
+ * @param values - all but the first, the vector
+ */
+export function withQuotedValues(
+  text: string,
+  vector: ArrayLike<number>,
+  values: readonly (string | readonly string[])[],
+): string {
+  const texts = [
+    `[${Array.from(vector).join(",")}]`,
+    ...values.map((value) => (typeof value === "string" ? value : arrayLiteral(value))),
+  ];
+  return text.replace(/\$(\d+)/g, (_, number: string) => quoteLiteral(texts[Number(number) - 1] ?? ""));
+}
+
+function arrayLiteral(items: readonly string[]): string {
+  return `{${items.map((item) => `"${item.replace(/[\\"]/g, "\\$&")}"`).join(",")}}`;
 }
 
 function visible(layout: Layout, { condition, plan }: SearchShape, columns: string): string {

@@ -153,14 +153,11 @@ SELECT page.* FROM (${text}
 }
 
 /** As {@link withVersion} where trainings are spread over a cluster: a function fails, on the node of each shard if the text says so. */
-function withVersionOnShards(text: string, parameters: number, { layout, chunkOid, hasOtherModel }: SchemaState): string {
-  const names = namesOf(layout);
-  const version = `(${versionOf(layout, chunkOid)})`;
-  const isAccepted = `${shardFunctions(names).require}(${version}, $${parameters + 1}::text[])`;
-  const guard = hasOtherModel
-    ? `CASE WHEN ${version} = $${parameters + 2} AND NOT EXISTS (SELECT 1 FROM ${names.chunk} any_chunk LIMIT 1) THEN true ELSE ${isAccepted} END`
-    : isAccepted;
-  return text.includes(GUARD) ? text.replaceAll(GUARD, () => guard) : `\nSELECT page.* FROM (${text}\n) page WHERE ${guard}`;
+function withVersionOnShards(text: string, parameters: number, { layout, chunkOid }: SchemaState): string {
+  const guard = `${shardFunctions(namesOf(layout)).require}((${versionOf(layout, chunkOid)}), $${parameters + 1}::text[])`;
+  return text.includes(GUARD)
+    ? text.replaceAll(GUARD, () => guard)
+    : `\nSELECT page.* FROM (${text}\n) page WHERE ${guard}`;
 }
 
 const PROMOTED = "no standby: ";

@@ -9,6 +9,7 @@ import {
   nearestInShards,
   nearestPassagesInShards,
   passagesInShards,
+  withQuotedValues,
 } from "../search-sql/sharded-search-sql.js";
 import { MAX_EQUALLY_NEAR, type SearchPlan } from "../search-sql/vector-search-sql.js";
 import { firstInFixedOrder, nearestFirst, type HitRow, type PassageRow } from "./hits.js";
@@ -52,7 +53,8 @@ export async function searchShards(
     const rows = await withPassages(target, search, options, await find(target, search, options));
     if (rows) return firstInFixedOrder(rows, rows.length, state.layout);
     const message = "A training was stored anew while it was searched";
-    if (attempt === MAX_ATTEMPTS) throw new DatabaseError(`${message}, again and again`, { code: "CONFLICT", retryable: true });
+    if (attempt === MAX_ATTEMPTS)
+      throw new DatabaseError(`${message}, again and again`, { code: "CONFLICT", retryable: true });
     notify({ code: "RETRY", message: `${message}, so the search is run again` });
   }
 }
@@ -88,7 +90,8 @@ async function nearestChunks(
   if (condition && !cache.plans.has(planKey)) {
     const explain = (next: SearchPlan): Promise<string> => {
       const { shape, efSearch } = scanFor(search, dimensions, { limit: k, plan: next }, state);
-      return target.statements.explain(nearestInShards(state.layout, shape, k + 1), valuesOf(search, efSearch));
+      const text = nearestInShards(state.layout, shape, k + 1);
+      return target.statements.explain(withQuotedValues(text, search.vector, [efSearch, ...condition.values]), []);
     };
     ({ plan } = await learnPlan(cache, planKey, { k, chunks: state.chunks, isSharded: true }, explain));
   }
@@ -123,7 +126,9 @@ async function nearestOfTrainings(
           limit === undefined
             ? bestOfTrainings(state.layout, shape, all)
             : nearestInShards(state.layout, shape, shape.type === "bit" ? shape.candidates : limit);
-        const near = (await query(target, search, { text, plan: shape.plan, efSearch })).sort(nearestFirst(state.layout));
+        const near = (await query(target, search, { text, plan: shape.plan, efSearch })).sort(
+          nearestFirst(state.layout),
+        );
         const examined = limit === undefined ? near : near.slice(0, limit);
         return choosePage(examined, search).map((row) => ({ ...row, examined: examined.length }));
       }),

@@ -20,7 +20,13 @@ import { profileRetired, query, type Queryable } from "../postgres/database.js";
 import type { Condition } from "../filtering/condition.js";
 import type { IndexFilter } from "../filtering/index-filter.js";
 import { databaseOf, hostClient } from "../postgres/host-client.js";
-import { prune as pruneTombstones, remove, tryRemove, type RemovalOutcome, type RemovedTraining } from "../storing/removal.js";
+import {
+  prune as pruneTombstones,
+  remove,
+  tryRemove,
+  type RemovalOutcome,
+  type RemovedTraining,
+} from "../storing/removal.js";
 import { queryWithKeptPlan, type SwapConnection } from "../storing/swap.js";
 import { takeInOrder, type TakenTicket } from "../storing/ticket-sequence.js";
 import type { Layout } from "../schema/layout.js";

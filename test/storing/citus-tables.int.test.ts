@@ -1,10 +1,17 @@
-import { InvalidArgumentError, SchemaError, TrainingIndex, type ChunkHit, type DocumentsTraining, type TrainingHit } from "langchain-training-index";
+import {
+  InvalidArgumentError,
+  SchemaError,
+  TrainingIndex,
+  type ChunkHit,
+  type DocumentsTraining,
+  type TrainingHit,
+} from "langchain-training-index";
 import { migrate } from "langchain-training-index/migrations";
 import { HashingEmbeddings } from "langchain-training-index/testing";
 import type pg from "pg";
 import { describe, expect, it } from "vitest";
 import { openServerPool } from "../support/contract.js";
-import { describeOnServer, uniqueName, type TestDatabase } from "../support/databases.js";
+import { describeOnServer, requireConnectionSetup, uniqueName, type TestDatabase } from "../support/databases.js";
 import {
   DIMENSIONS,
   dropAtEnd,
@@ -131,7 +138,13 @@ describeOnServer("Trainings that are spread over a Citus cluster", (database) =>
   });
 
   it("are compared by the vector index when the shards are large, with its settings in each shard", async () => {
-    const { index, pool, schema } = await openTestIndex(database, {}, { ...SPREAD, dimensions: 256 });
+    const schema = uniqueName();
+    const { pool, owner } = database;
+    dropAtEnd(owner, schema);
+    const url = new URL(requireConnectionSetup().url);
+    url.searchParams.set("options", "-c citus.shard_count=2");
+    await migrate(openServerPool({ connectionString: url.href }), { schema, dimensions: 256, ...SPREAD });
+    const index = await TrainingIndex.initialize(new HashingEmbeddings({ dimensions: 256 }), { pool, schema });
     await index.bulkLoad(manyTrainings(200, 40), { maintenanceWorkMem: "64MB" });
     expect((await index.status()).vectorIndex.use).toBe("used");
     const vector = JSON.stringify(await new HashingEmbeddings({ dimensions: 256 }).embedQuery("Pix"));
@@ -139,13 +152,20 @@ describeOnServer("Trainings that are spread over a Citus cluster", (database) =>
       JOIN ${schema}.training t ON t.id = c.training_id
       WHERE ${schema}.search_settings(ARRAY['hnsw.ef_search'], ARRAY['77']) ORDER BY c.embedding <=> '${vector}' LIMIT 5`;
     const plan = await planOf(pool, search);
-    expect(plan).toMatch(/Task Count: 8/);
+    expect(plan).toMatch(/Task Count: 2/);
     expect(plan).toMatch(/Index Scan using chunk_1_embedding_\d+/);
     expect(plan).toMatch(/One-Time Filter/);
     const [hit] = await index.similar(paragraph("7 7"), { k: 1 });
     expect(hit).toMatchObject({ trainingId: "t7", position: 7 });
-    const report = await index.recall({ k: 10, sample: 10, efSearch: [40, 200] });
-    expect(report.rows.at(-1)?.recall).toBeGreaterThan(0.97);
+    const local = await openTestIndex(database, {}, { citus: undefined, dimensions: 256 });
+    await local.index.bulkLoad(manyTrainings(200, 40), { maintenanceWorkMem: "64MB" });
+    const [recall = 0, wanted = 0] = await Promise.all(
+      [index, local.index].map(
+        async (each) => (await each.recall({ k: 10, sample: 30, efSearch: [100] })).rows[0]?.recall,
+      ),
+    );
+    expect(recall).toBeGreaterThan(wanted - 0.03);
+    expect(recall).toBeGreaterThan(0.8);
   });
 
   describe("find the same as one table", () => {
@@ -153,7 +173,8 @@ describeOnServer("Trainings that are spread over a Citus cluster", (database) =>
     const local = filledIndex(database, ({ index }) => fill(index), { citus: undefined });
     async function fill(index: TrainingIndex): Promise<void> {
       await index.upsertTrainings(manyTrainings(12, 8));
-      for (const id of ["u1", "u2", "u3", "u4", "u5", "u6"]) await index.upsertTraining({ id, content: "O mesmo texto." });
+      for (const id of ["u1", "u2", "u3", "u4", "u5", "u6"])
+        await index.upsertTraining({ id, content: "O mesmo texto." });
     }
 
     it.each([
@@ -177,8 +198,8 @@ describeOnServer("Trainings that are spread over a Citus cluster", (database) =>
           await local().index.similar(question, options),
         ];
         expect(placesOf(found)).toEqual(placesOf(wanted));
-        expect(found.length).toBeGreaterThan(0);
       }
+      expect(await spread().index.similar(paragraph("3 5"), options)).not.toHaveLength(0);
     });
 
     it.each([
@@ -212,7 +233,8 @@ describeOnServer("Trainings that are spread over a Citus cluster", (database) =>
           for await (const training of index.list()) listed.push(withoutTime(training));
           const filtered = [];
           const only = index.withFilter({ parte: 1 } as never);
-          for await (const training of index.list({ filter: { grupo: "par" }, after: "t2", limit: 3 })) filtered.push(withoutTime(training));
+          for await (const training of index.list({ filter: { grupo: "par" }, after: "t2", limit: 3 }))
+            filtered.push(withoutTime(training));
           return {
             ...{ listed, filtered, one: withoutTime(await index.get("t3")), none: await index.get("nada") },
             narrowed: withoutTime(await only.get("t3")),
@@ -228,11 +250,14 @@ describeOnServer("Trainings that are spread over a Citus cluster", (database) =>
     it("as documents of the retriever and the vector store", async () => {
       const { index } = spread();
       const documents = await index.asRetriever({ k: 2 }).invoke(paragraph("3 5"));
-      expect(documents[0]?.metadata).toMatchObject({ grupo: "impar", trainingIndex: { trainingId: "t3", position: 5 } });
+      expect(documents[0]?.metadata).toMatchObject({
+        grupo: "impar",
+        trainingIndex: { trainingId: "t3", position: 5 },
+      });
       const store = index.vectorStore;
       const [[document, score] = []] = await store.similaritySearchWithScore(paragraph("4 4"), 1);
       expect(document?.pageContent).toBe(paragraph("4 4"));
-      expect(score).toBeLessThan(0.01);
+      expect(score).toBeCloseTo(1);
       const [hit] = await index.similar(paragraph("4 4"), { k: 1 });
       const [byId] = await store.getByIds([hit?.chunkId ?? ""]);
       expect(byId?.pageContent).toBe(paragraph("4 4"));
@@ -241,7 +266,10 @@ describeOnServer("Trainings that are spread over a Citus cluster", (database) =>
 
   it("are written once by twenty calls at the same time, of which the last wins", async () => {
     const { index } = await openTestIndex(database, {}, SPREAD);
-    const texts = Array.from({ length: 20 }, (_, place) => `${paragraph(`versao ${place}`)}\n\n${paragraph(`outra ${place}`)}`);
+    const texts = Array.from(
+      { length: 20 },
+      (_, place) => `${paragraph(`versao ${place}`)}\n\n${paragraph(`outra ${place}`)}`,
+    );
     const results = await Promise.all(texts.map((content) => index.upsertTraining({ id: "a", content })));
     expect(results.at(-1)).toMatchObject({ status: "indexed" });
     const chunks = await index.chunks("a");
@@ -279,13 +307,22 @@ describeOnServer("Trainings that are spread over a Citus cluster", (database) =>
     expect(await index.deleteTraining("t0")).toMatchObject({ status: "deleted", removed: 2 });
     expect(await index.deleteTraining("t0")).toMatchObject({ status: "absent" });
     const removed = await index.deleteTrainings({ filter: { grupo: "impar" } });
-    expect(removed.map(({ id, status }) => `${String(id)} ${status}`)).toEqual(["t1", "t3", "t5", "t7", "t9"].map((id) => `${id} deleted`));
+    expect(removed.map(({ id, status }) => `${String(id)} ${status}`)).toEqual(
+      ["t1", "t3", "t5", "t7", "t9"].map((id) => `${id} deleted`),
+    );
     expect(await index.count()).toEqual({ trainings: 4, chunks: 8 });
-    expect(await index.upsertTraining({ id: "t2", content: "Novo.", revision: 5 })).toMatchObject({ status: "indexed" });
+    expect(await index.upsertTraining({ id: "t2", content: "Novo.", revision: 5 })).toMatchObject({
+      status: "indexed",
+    });
     expect(await index.deleteTraining("t2", { revision: 6 })).toMatchObject({ status: "deleted" });
-    expect(await index.upsertTraining({ id: "t2", content: "Velho.", revision: 5 })).toMatchObject({ status: "superseded", reason: "deleted" });
-    expect(await index.prune({ olderThanMs: 0 })).toBe(7);
-    expect(await index.upsertTraining({ id: "t2", content: "Velho.", revision: 5 })).toMatchObject({ status: "indexed" });
+    expect(await index.upsertTraining({ id: "t2", content: "Velho.", revision: 5 })).toMatchObject({
+      status: "superseded",
+      reason: "deleted",
+    });
+    expect(await index.prune({ olderThanMs: 1 })).toBe(7);
+    expect(await index.upsertTraining({ id: "t2", content: "Velho.", revision: 5 })).toMatchObject({
+      status: "indexed",
+    });
   });
 
   it("are written and deleted in the host's transaction, all or none", async () => {
@@ -312,7 +349,11 @@ describeOnServer("Trainings that are spread over a Citus cluster", (database) =>
     await index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });
     const before = new Set((await index.chunks("a")).map(({ chunkId }) => chunkId));
     embeddings.texts = [];
-    const result = await index.upsertTraining({ id: "a", content: `${paragraph("Novo")}\n\n${FIVE_PARAGRAPHS}`, metadata: { x: 1 } });
+    const result = await index.upsertTraining({
+      id: "a",
+      content: `${paragraph("Novo")}\n\n${FIVE_PARAGRAPHS}`,
+      metadata: { x: 1 },
+    });
     expect(result).toMatchObject({ status: "indexed", embedded: 1, reused: 5 });
     expect(embeddings.texts).toHaveLength(1);
     const after = await index.chunks("a");
@@ -324,10 +365,17 @@ describeOnServer("Trainings that are spread over a Citus cluster", (database) =>
     const { index, pool, schema } = await openTestIndex(database, {}, SPREAD);
     const source = manyTrainings(8, 3);
     await index.upsertTrainings(source);
-    expect(await index.verify(source)).toMatchObject({ missing: { count: 0 }, stale: { count: 0 }, orphaned: { count: 0 }, damaged: { count: 0 } });
+    expect(await index.verify(source)).toMatchObject({
+      missing: { count: 0 },
+      stale: { count: 0 },
+      orphaned: { count: 0 },
+      damaged: { count: 0 },
+    });
     await pool.query(`DELETE FROM ${schema}.chunk_1 WHERE training_id = 't5' AND content = $1`, [paragraph("5 1")]);
     await index.upsertTraining({ id: "sobra", content: "Sobra." });
-    const changed = source.map((training) => (training.id === "t1" ? { ...training, metadata: { grupo: "novo" } } : training)).slice(0, 7);
+    const changed = source
+      .map((training) => (training.id === "t1" ? { ...training, metadata: { grupo: "novo" } } : training))
+      .slice(0, 7);
     const extended = [...changed, { id: "falta", content: "Falta." }];
     expect(await index.verify(extended)).toMatchObject({
       missing: { count: 1, ids: ["falta"] },
@@ -336,11 +384,21 @@ describeOnServer("Trainings that are spread over a Citus cluster", (database) =>
       damaged: { count: 1, ids: ["t5"] },
     });
     await index.reconcile(extended, { maxDeletes: 5 });
-    expect(await index.verify(extended)).toMatchObject({ missing: { count: 0 }, stale: { count: 0 }, orphaned: { count: 0 }, damaged: { count: 0 } });
+    expect(await index.verify(extended)).toMatchObject({
+      missing: { count: 0 },
+      stale: { count: 0 },
+      orphaned: { count: 0 },
+      damaged: { count: 0 },
+    });
 
     const other = await openTestIndex(database, {}, SPREAD);
     expect(await other.index.importTrainings(index.exportTrainings())).toMatchObject({ indexed: 8 });
-    expect(await other.index.verify(extended)).toMatchObject({ missing: { count: 0 }, stale: { count: 0 }, orphaned: { count: 0 }, damaged: { count: 0 } });
+    expect(await other.index.verify(extended)).toMatchObject({
+      missing: { count: 0 },
+      stale: { count: 0 },
+      orphaned: { count: 0 },
+      damaged: { count: 0 },
+    });
   });
 
   it("belong to one model: of two that write first, one wins", async () => {
@@ -370,7 +428,12 @@ describeOnServer("Trainings that are spread over a Citus cluster", (database) =>
     dropAtEnd(owner, host);
     await owner.query(`CREATE SCHEMA ${host}; CREATE TABLE ${host}.treinamento (id bigint PRIMARY KEY)`);
     await owner.query(`SELECT create_reference_table('${host}.treinamento')`);
-    await migrate(owner, { schema, dimensions: DIMENSIONS, trainings: { schema: host, table: "treinamento" }, ...SPREAD });
+    await migrate(owner, {
+      schema,
+      dimensions: DIMENSIONS,
+      trainings: { schema: host, table: "treinamento" },
+      ...SPREAD,
+    });
     const index = await TrainingIndex.initialize(new HashingEmbeddings({ dimensions: DIMENSIONS }), { pool, schema });
     expect(await index.upsertTraining({ id: 1, content: "loja" })).toMatchObject({ reason: "hostRowMissing" });
     await owner.query(`INSERT INTO ${host}.treinamento VALUES (1), (2)`);
@@ -404,13 +467,17 @@ describeOnServer("Trainings that are spread over a Citus cluster", (database) =>
 
   it("cannot be given to one node, nor changed while something is stored", async () => {
     const { index, owner, schema } = await openTestIndex(database, {}, { ...SPREAD, idType: "integer" });
-    await expect(migrate(owner, { schema, citus: "schema" })).rejects.toSatisfy(isRefused("SCHEMA_CONFLICT", '"tables"'));
+    await expect(migrate(owner, { schema, citus: "schema" })).rejects.toSatisfy(
+      isRefused("SCHEMA_CONFLICT", '"tables"'),
+    );
     await migrate(owner, { schema, dimensions: 32 });
     await migrate(owner, { schema, dimensions: DIMENSIONS });
     await index.upsertTraining({ id: 1, content: FIVE_PARAGRAPHS });
     await owner.query(`DROP INDEX ${schema}.chunk_1_metadata`);
     expect(await migrate(owner, { schema })).toMatchObject({ repaired: ["index chunk_1_metadata"] });
-    await expect(migrate(owner, { schema, idType: "bigint" })).rejects.toSatisfy(isRefused("SCHEMA_CONFLICT", "undistribute_table"));
+    await expect(migrate(owner, { schema, idType: "bigint" })).rejects.toSatisfy(
+      isRefused("SCHEMA_CONFLICT", "undistribute_table"),
+    );
   });
 
   it("get another vector index while they are written and found", async () => {

@@ -110,13 +110,15 @@ interface StateRow {
 
 /** $1 schema. */
 function readState(layout: Layout): string {
+  // Materialized, because Citus cannot join the columns of pg_stats with a table of one of its nodes.
   return `
+WITH analyzed AS MATERIALIZED (
+  SELECT s.tablename::text AS name FROM pg_catalog.pg_stats s WHERE s.schemaname = $1 AND s.attname = 'metadata'
+)
 SELECT p.id::text AS profile_id, p.vector_index AS recorded, p.dimensions::text AS dimensions, p.model, p.query_prefix, p.document_prefix, p.text_search,
   en.nspname::text AS extension_schema, t.oid::text AS vector_oid, c.oid::text AS chunk_oid, it.typname::text AS id_type,
   pg_catalog.pg_relation_size(c.oid)::text AS bytes,
-  CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_stats s
-      WHERE s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = 'metadata')
-    THEN c.reltuples ELSE 0 END::text AS chunks, pg_catalog.current_setting('block_size') AS page,
+  CASE WHEN c.relname::text IN (SELECT name FROM analyzed) THEN c.reltuples ELSE 0 END::text AS chunks, pg_catalog.current_setting('block_size') AS page,
   CASE WHEN pg_catalog.current_setting('jit')::boolean AND pg_catalog.pg_jit_available()
     THEN pg_catalog.current_setting('jit_above_cost') END AS compiles_above,
   (SELECT pg_catalog.json_agg(ic.relname)::text FROM pg_catalog.pg_index i

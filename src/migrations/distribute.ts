@@ -13,6 +13,9 @@ import { indexedTable, chunkTable, type CitusMode } from "../schema/layout.js";
 import type { MigrateOptions, MigrationPlan, ResolvedHostTable } from "./options.js";
 import { run } from "./run.js";
 
+/** ASCII "ltixcits", the key of a lock. */
+const LOCK_KEY = "7814987219179500659";
+
 /**
  * The place of the schema in the cluster; `undefined` for a database without Citus.
  *
@@ -123,6 +126,8 @@ export async function distribute(client: Queryable, plan: MigrationPlan, citus: 
   const trainings = plan.trainings ?? former;
   await requireReferenceTable(client, trainings);
   await run(client, `DROP TRIGGER IF EXISTS store_lexemes ON ${names.chunk}`);
+  // One at a time, also of other schemas: Citus locks its own catalogs.
+  if (citus === "tables") await run(client, `SELECT pg_catalog.pg_advisory_xact_lock(${LOCK_KEY})`);
   if (citus === "tables") await spreadTrainings(client, plan);
   else await run(client, `SELECT pg_catalog.citus_schema_distribute(${quoteLiteral(names.schema)})`);
   await ensureForeignKey(client, { ...plan, trainings });

@@ -79,6 +79,8 @@ const LOCK_CLASS = 0x6c746978;
  * entry, or both update it (XX000, "tuple concurrently updated"). The other session may also be another application.
  */
 const CREATION_RACES = new Set(["23505", "42710", "42P06", "42P07", "XX000"]);
+/** deadlock_detected: two sessions that distribute tables and functions of different schemas lock the catalogs of Citus */
+const DEADLOCK = "40P01";
 const MAX_ATTEMPTS = 5;
 /** Pause before the next attempt, so that the other session can commit; multiplied by the attempt. */
 const PAUSE_MS = 50;
@@ -135,7 +137,9 @@ export async function migrate(pool: DatabasePool, options: MigrateOptions = {}):
         ...(repaired.length === 0 ? {} : { repaired }),
       };
     } catch (error) {
-      if (!CREATION_RACES.has(sqlStateOf(error) ?? "") || attempt === MAX_ATTEMPTS) throw error;
+      const state = sqlStateOf(error) ?? "";
+      const isRace = CREATION_RACES.has(state) || (state === DEADLOCK && options.citus === "tables");
+      if (!isRace || attempt === MAX_ATTEMPTS) throw error;
       const message = "Another session created the same objects, so the migration is run again";
       notify({ code: "RETRY", message, cause: error });
       await sleep(attempt * PAUSE_MS);

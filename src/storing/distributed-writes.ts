@@ -63,6 +63,11 @@ function chunkArrays({ textSearch }: Layout, chunks: readonly IdentifiedChunk[])
   ];
 }
 
+/** The order in which trainings are locked one by one, the same in every process: two calls in other orders could wait for each other. */
+export function inKeyOrder<Item extends { key: string }>(items: readonly Item[]): Item[] {
+  return items.toSorted((left, right) => (left.key < right.key ? -1 : left.key > right.key ? 1 : 0));
+}
+
 /** $1 id, $2 ticket, $3 revision, $4 the content ticket of the stored version, $5 the scope, $6 the claim. */
 export function touchTraining(layout: Layout): string {
   return `SELECT key FROM ${functionNames(namesOf(layout)).touch}($1::${layout.idType}, $2::bigint, $3::numeric, $4::bigint, $5::jsonb[],

@@ -1,6 +1,6 @@
 import type { DeleteStatus } from "../types.js";
 import { profileRetired, query, type Queryable } from "../postgres/database.js";
-import { cleanTraining, removeTraining } from "./distributed-writes.js";
+import { cleanTraining, inKeyOrder, removeTraining } from "./distributed-writes.js";
 import { admitDeletes, deleteTrainings } from "./fence-sql.js";
 import { queryWithKeptPlan, type SwapConnection } from "./swap.js";
 import type { Condition } from "../filtering/condition.js";
@@ -170,7 +170,7 @@ async function removeOneByOne(
   const meeting = condition && (await lockMeeting(client, { layout, scope }, keys, condition));
   const admittedKeys: string[] = [];
   const chunks = new Map<string, number>();
-  for (const { key, revision, metadata = scope[0] ?? "{}" } of trainings) {
+  for (const { key, revision, metadata = scope[0] ?? "{}" } of inKeyOrder(trainings)) {
     if (meeting && !meeting.has(key)) continue;
     const values = [key, ticket, revision, metadata, scope];
     const rows = await query<{ removed: string | null }>(client, "fence-deletes", removeTraining(layout), values);
@@ -193,7 +193,9 @@ async function lockMeeting(
 ): Promise<Set<string>> {
   const text = `${sql.findTrainings(layout, condition)} FOR NO KEY UPDATE`;
   const meeting = new Set<string>();
-  for (const ids of layout.citus === "tables" ? keys.map((key) => [key]) : [keys]) {
+  for (const ids of layout.citus === "tables"
+    ? inKeyOrder(keys.map((key) => ({ key }))).map(({ key }) => [key])
+    : [keys]) {
     const found = await query<{ key: string }>(client, "find-superseded", text, [scope, ids, ...condition.values]);
     for (const { key } of found) meeting.add(key);
   }

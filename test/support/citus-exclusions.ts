@@ -27,11 +27,17 @@ const EXCLUSIONS: readonly Exclusion[] = [
   },
   { file: "contract/c02-ordered.int.test.ts", title: /waits for a running swap/, reason: HELD },
   {
+    file: "contract/c03-host-rows-and-locks.int.test.ts",
+    title: /^two repeats of the same trainings in opposite order/,
+    reason:
+      "on a cluster each training is written by itself, so the call that started first may be superseded for some",
+  },
+  {
     file: "contract/c05-idempotent.int.test.ts",
     title: /by Postgres' statistics/,
     reason: "the statistics of the session are on the worker",
   },
-  { file: "contract/c08-short-locks.int.test.ts", title: /takes at most \d+ statements/, reason: STATEMENTS },
+  { file: "contract/c08-short-locks.int.test.ts", title: /takes (?:at most )?\d+ statements/, reason: STATEMENTS },
   {
     file: "contract/c11-typed-errors.int.test.ts",
     title: /(PROFILE_RETIRED|SWITCH_REFUSED) is thrown/,

@@ -137,6 +137,7 @@ export function holdEmbedding(embeddings: CountingEmbeddings, marker: string): H
 export async function hostTable(owner: pg.Pool, name = uniqueName("host"), idType = "text"): Promise<string> {
   const quoted = pg.escapeIdentifier(name);
   await owner.query(`CREATE TABLE public.${quoted} (id ${idType} PRIMARY KEY)`);
+  if (isOnCitus()) await owner.query("SELECT create_reference_table($1)", [`public.${quoted}`]);
   onTestFinished(async () => {
     await owner.query(`DROP TABLE IF EXISTS public.${quoted} CASCADE`);
   });
@@ -218,8 +219,22 @@ export async function untilWaiting(
       `SELECT FROM pg_catalog.pg_stat_activity WHERE wait_event_type = 'Lock' AND ${WITHOUT_NAME} LIKE $1`,
       [`%${text} "${schema}".training%`],
     );
-    return rowCount === count;
+    return (rowCount ?? 0) + (await waitingOnWorkers({ owner, schema })) === count;
   });
+}
+
+function isOnCitus(): boolean {
+  return requireConnectionSetup().name.startsWith("Citus");
+}
+
+/** Statements on a schema that wait for a lock on the workers of a Citus cluster, where writes run. */
+async function waitingOnWorkers({ owner, schema }: Pick<TestIndex, "owner" | "schema">): Promise<number> {
+  if (!isOnCitus()) return 0;
+  const { rows } = await owner.query<{ waiting: string }>(
+    "SELECT sum(result::integer) AS waiting FROM run_command_on_workers($1)",
+    [`SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%${schema}.%'`],
+  );
+  return Number(rows[0]?.waiting);
 }
 
 /** A part of a swap: a table and the operation on its rows. */

@@ -60,7 +60,7 @@ const CITUS = {
     globalSetup: ["test/support/global-setup.ts"],
     setupFiles: ["test/support/citus-exclusions.ts"],
     isolate: false,
-    testTimeout: Number(process.env["ZZ"] ?? 240_000), // each change of a schema is a transaction on all nodes
+    testTimeout: 240_000, // each change of a schema is a transaction on all nodes
     hookTimeout: 240_000,
   },
 };

@@ -37,7 +37,7 @@ const INSENSITIVE = [
 
 /** The integration tests of each connection setup; see test/support/connection-setups.ts. */
 const SETUPS = [
-  { name: "integration", include: ["test/**/*.int.test.ts"], exclude: ["test/storing/citus.int.test.ts"] },
+  { name: "integration", include: ["test/**/*.int.test.ts"], exclude: ["test/storing/citus*.int.test.ts"] },
   { name: "integration-pgbouncer", include: SENSITIVE, exclude: INSENSITIVE },
 ];
 

@@ -198,14 +198,14 @@ export const mutations: Mutation[] = [
     name: "the claim in each write",
     noticedBy: ["c09"],
     file: "storing/fence-sql.ts",
-    from: "  AND ${CLAIM_COLUMNS} = ${claim}::text[] FOR SHARE",
-    to: "  AND ${claim}::text[] IS NOT NULL FOR SHARE",
+    from: "  AND ${CLAIM_COLUMNS} = ${claim}::text[]${lockOfProfile(layout)}",
+    to: "  AND ${claim}::text[] IS NOT NULL${lockOfProfile(layout)}",
   },
   {
     name: "the lock on the claim",
     noticedBy: ["c09"],
     file: "storing/fence-sql.ts",
-    from: " = ${claim}::text[] FOR SHARE",
+    from: " = ${claim}::text[]${lockOfProfile(layout)}",
     to: " = ${claim}::text[]",
   },
   {
@@ -240,8 +240,8 @@ export const mutations: Mutation[] = [
     name: "the active profile in the fence of deletes: they delete from one that a switch builds",
     noticedBy: ["test/switching/profile-in-use"],
     file: "storing/fence-sql.ts",
-    from: "WHERE id = ${layout.profileId} AND status = 'active' FOR SHARE`;",
-    to: "WHERE id = ${layout.profileId} FOR SHARE`;",
+    from: "WHERE id = ${layout.profileId} AND status = 'active'${lockOfProfile(layout)}`;",
+    to: "WHERE id = ${layout.profileId}${lockOfProfile(layout)}`;",
   },
   {
     name: "the triggers that refuse deletes by earlier versions of the library after a switch",

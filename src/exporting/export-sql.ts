@@ -35,6 +35,7 @@ ORDER BY t.id LIMIT ${rows}`;
  */
 export function readChunks(layout: Layout): string {
   const { indexed, chunk, extension } = namesOf(layout);
+  if (layout.citus === "tables") return readChunksOnShards(layout);
   return `
 SELECT i.training_id::text AS key, p.id, p.start_at::text AS start, p.end_at::text AS end, c.*
 FROM unnest($1::${layout.idType}[]) WITH ORDINALITY AS n (id, place)
@@ -47,6 +48,19 @@ LEFT JOIN LATERAL (
 ) c ON true
 WHERE p.place > $2::integer AND p.place <= $3::integer
 ORDER BY n.place, p.place`;
+}
+
+/** As {@link readChunks} where trainings are spread over a cluster. The ids are given in their order. */
+function readChunksOnShards(layout: Layout): string {
+  const { indexed, chunk, extension } = namesOf(layout);
+  return `
+SELECT i.training_id::text AS key, p.id, p.start_at::text AS start, p.end_at::text AS end, c.content, c.metadata::text AS metadata,
+  encode(c.content_hash, 'hex') AS hash, encode(${extension}.vector_send(c.embedding), 'base64') AS vector
+FROM ${indexed} i
+CROSS JOIN LATERAL unnest(i.chunk_ids, i.starts, i.ends) WITH ORDINALITY AS p (id, start_at, end_at, place)
+LEFT JOIN ${chunk} c ON c.training_id = i.training_id AND c.id = p.id
+WHERE i.training_id = ANY ($1::${layout.idType}[]) AND p.place > $2::integer AND p.place <= $3::integer
+ORDER BY i.training_id, p.place`;
 }
 
 function isAfter({ idType }: Layout): string {

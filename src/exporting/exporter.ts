@@ -56,6 +56,9 @@ interface ChunkRow {
   vector: string | null;
 }
 
+/** With several connections to a node of a Citus cluster, each would have a snapshot of its own. */
+const ONE_SNAPSHOT_OF_EACH_NODE = "SET LOCAL citus.max_adaptive_executor_pool_size = 1";
+
 /** Writes the trainings of an index as lines of JSON. */
 export class Exporter {
   readonly #parts: ExporterParts;
@@ -86,6 +89,7 @@ export class Exporter {
     // Of the snapshot: the schema that is known may be older or newer.
     const state = await readSchemaState(client, knownSchema.layout);
     const { layout } = state;
+    if (layout.citus === "tables") await query(client, "set-parameters", ONE_SNAPSHOT_OF_EACH_NODE);
     const values = [...(filter?.values ?? [])];
     const [counts] = await query<ExportCounts>(
       client,

@@ -70,6 +70,18 @@ SELECT s.storage ->> 'chunkBytes' AS chunk_bytes, s.storage ->> 'lacksStatistics
 FROM (SELECT ${storageFunction(names)}() AS storage FROM ${names.profile} WHERE id = ${layout.profileId} OFFSET 0) s`;
 }
 
+/** As {@link indexStatus} counts, where trainings are spread over a cluster: all rows, however many there are. $1... the condition's values. */
+export function countedOnShards(layout: Layout, condition: string | undefined): string {
+  const { training } = namesOf(layout);
+  const matches = optionalFrom(1, condition);
+  const chunks = new VisibleChunks(layout, condition, 1).select("", "true", "may find rows");
+  const count = (from: string): string => `(SELECT count(*) FROM ${from})`;
+  return `
+SELECT pg_catalog.json_build_object('trainings', ${count(`${training} WHERE deleted_at IS NULL AND ${matches}`)},
+  'chunks', ${count(`(${chunks}) visible`)}, 'tombstones', ${count(`${training} WHERE deleted_at IS NOT NULL AND ${matches}`)},
+  'exact', true)::text AS counts`;
+}
+
 /**
  * SQL of a row with the counts, as JSON text. Postgres runs a subquery of a CASE only if it takes that branch, so a large table
  * is not read.

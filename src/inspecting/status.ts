@@ -11,6 +11,7 @@ import { vectorIndexName, vectorIndexTypes, type VectorIndexType } from "../sche
 import { readCurrent, type CurrentStatements } from "../searching/current-statements.js";
 import type { IndexStatus, OtherModelStatus, StatusCounts, VectorIndexStatus } from "./index-status.js";
 import type { ReadOptions } from "./read-options.js";
+import { readOnShards } from "./shard-storage.js";
 import { countBehind, indexStatus, storageInCluster } from "./status-sql.js";
 import { withoutSuffix } from "../schema/profiles.js";
 import { warningsOf, type Findings } from "./status-warnings.js";
@@ -101,21 +102,29 @@ export async function readStatus(
     // Not from the standby: the report is about the primary.
     readCurrent({ statements: primary, knownSchema }, { client, signal }, async (statements, state) => {
       const { layout } = state;
+      const shape = { condition: filter?.text, counts };
+      const values = counts ? (filter?.values ?? []) : [];
+      const isSpread = layout.citus === "tables";
       const [row] = await statements.query<StatusRow>(
         "read-status",
-        indexStatus(layout, { condition: filter?.text, counts }),
+        indexStatus(layout, isSpread ? { condition: undefined, counts: false } : shape),
         [
           vectorIndexTypes.map((type) => vectorIndexName(layout.profileId, type)),
           exactCountBytes,
-          ...(counts ? (filter?.values ?? []) : []),
+          ...(isSpread ? [] : values),
         ],
         { keepsPlan: false },
       );
-      const stored = layout.citus
-        ? await statements.query<Partial<StatusRow>>("read-status", storageInCluster(layout), [], { keepsPlan: false })
-        : [];
       if (!row)
         throw new SchemaError("SCHEMA_DAMAGED", `Schema ${JSON.stringify(layout.schema)} has no active profile`);
+      const stored =
+        layout.citus === "schema"
+          ? await statements.query<Partial<StatusRow>>("read-status", storageInCluster(layout), [], {
+              keepsPlan: false,
+            })
+          : isSpread
+            ? [await readOnShards(statements, layout, { tables: row.tables, shape, values })]
+            : [];
       return toStatus(parts, { ...row, ...stored[0] }, state, statements);
     }),
   );

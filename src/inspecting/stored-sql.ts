@@ -5,6 +5,7 @@
  */
 import { optionalFrom } from "../filtering/condition.js";
 import { namesOf, type Layout } from "../schema/layout.js";
+import { GUARD } from "../search-sql/sharded-search-sql.js";
 import { VisibleChunks } from "../search-sql/visible-chunks.js";
 
 /** One training. $1 id, $2... the condition's values. */
@@ -30,7 +31,12 @@ export function pageOfTrainings(
 ): string {
   const first = isFirst ? 1 : 2;
   const after = isFirst ? "" : ` AND id > $1::${layout.idType}`;
-  const page = `SELECT * FROM ${visibleTrainings(layout, condition, first)}${after} ORDER BY id LIMIT ${size}`;
+  const following = `SELECT * FROM ${visibleTrainings(layout, condition, first)}${after}`;
+  // Citus sends the order and the limit of the whole statement to all shards, not those of a subquery.
+  if (layout.citus === "tables") {
+    return `${withChunkCount(layout, condition, first, following)}\nORDER BY t.id LIMIT ${size}`;
+  }
+  const page = `${following} ORDER BY id LIMIT ${size}`;
   return `${withChunkCount(layout, condition, first, page)}
 ORDER BY t.id`;
 }
@@ -77,5 +83,5 @@ function withChunkCount(
 SELECT t.id::text AS key, t.metadata::text AS metadata, t.revision::text AS revision,
   floor(extract(epoch FROM t.updated_at) * 1000)::text AS updated_at_ms,
   (SELECT count(*) FROM (${chunks}) c)::text AS chunks
-FROM (${trainings}) t`;
+FROM (${trainings}) t${layout.citus === "tables" ? `\nWHERE ${GUARD}` : ""}`;
 }

@@ -1,6 +1,7 @@
 import type { Condition } from "../filtering/condition.js";
 import { encodeVector } from "../postgres/codec.js";
 import { isLarge, type SchemaState } from "../schema/known-schema.js";
+import { nearestInShards, withQuotedValues } from "../search-sql/sharded-search-sql.js";
 import { searchChunks } from "../search-sql/vector-search-sql.js";
 import type { CurrentStatements } from "../searching/current-statements.js";
 import { scanFor } from "../searching/scan.js";
@@ -32,8 +33,13 @@ export async function vectorIndexUse(
   const page = { strategy: "chunks", k: DEFAULT_K, perTraining: undefined } as const;
   const search = { efSearch, rerankFactor: DEFAULT_RERANK_FACTOR, condition };
   const scan = scanFor(search, dimensions, { limit: DEFAULT_K, plan: "planner's" }, state);
-  const text = searchChunks(layout, scan.shape, page, { withEmbedding: false, neighbors: undefined });
   const vector = new Float32Array(dimensions).fill(1);
+  if (layout.citus === "tables") {
+    const values = [scan.efSearch, ...(condition?.values ?? [])];
+    const quoted = withQuotedValues(nearestInShards(layout, scan.shape, DEFAULT_K + 1), vector, values);
+    return usesVectorIndex(await statements.explain(quoted, [])) ? "used" : "notChosen";
+  }
+  const text = searchChunks(layout, scan.shape, page, { withEmbedding: false, neighbors: undefined });
   const plan = await statements.explain(text, [encodeVector(vector), scan.efSearch, ...(condition?.values ?? [])]);
   return usesVectorIndex(plan) ? "used" : "notChosen";
 }

@@ -14,16 +14,16 @@ import {
   type AppliedMigrations,
   type Catalog,
 } from "../schema/catalog.js";
-import { readDamage } from "../schema/damage.js";
+import { affectsSpeedOnly, readDamage } from "../schema/damage.js";
 import { inTransaction, query, sqlStateOf, type DatabasePool, type Queryable } from "../postgres/database.js";
-import { SCHEMA_VERSION, type Layout } from "../schema/layout.js";
+import { SCHEMA_VERSION, type CitusMode, type Layout } from "../schema/layout.js";
 import { refuseReadOnly, refuseSettings } from "../postgres/settings.js";
 import { liftTimeouts } from "../postgres/timeouts.js";
 import { MAX_DIMENSIONS } from "../schema/vector-index.js";
 import { fillWords } from "../words/stored-words.js";
 import { installExtension, migrationTableStatement, recordStatement, schemaStatement } from "./bootstrap.js";
 import { applyChange, targetOptions, type StoredOptions } from "./change.js";
-import { checkCitus, checkCluster, distribute, ensureFunctions, undistribute } from "./distribute.js";
+import { checkCitus, checkCluster, distribute, ensureFunctions, refuseTextSearch, undistribute } from "./distribute.js";
 import { ensureForeignKey, readHostIdType, readReferencedIdType } from "./host-table.js";
 import { migrations } from "./list.js";
 import {
@@ -69,6 +69,9 @@ export interface MigrateResult {
 const NEUTRAL_SETTINGS = `SELECT pg_catalog.set_config('default_table_access_method', 'heap', true),
   pg_catalog.set_config('standard_conforming_strings', 'on', true)`;
 
+/** So that Citus can change tables, functions and foreign keys on all nodes in one transaction. */
+const ONE_CONNECTION_TO_EACH_NODE = "SET LOCAL citus.multi_shard_modify_mode TO 'sequential'";
+
 /** The first half of the lock's key, ASCII "ltix"; the second is a hash of the schema's name. */
 const LOCK_CLASS = 0x6c746978;
 /**
@@ -76,6 +79,8 @@ const LOCK_CLASS = 0x6c746978;
  * entry, or both update it (XX000, "tuple concurrently updated"). The other session may also be another application.
  */
 const CREATION_RACES = new Set(["23505", "42710", "42P06", "42P07", "XX000"]);
+/** deadlock_detected: two sessions that distribute tables and functions of different schemas lock the catalogs of Citus */
+const DEADLOCK = "40P01";
 const MAX_ATTEMPTS = 5;
 /** Pause before the next attempt, so that the other session can commit; multiplied by the attempt. */
 const PAUSE_MS = 50;
@@ -113,7 +118,7 @@ const PAUSE_MS = 50;
 export async function migrate(pool: DatabasePool, options: MigrateOptions = {}): Promise<MigrateResult> {
   checkMigrateNames(options, MIGRATE_OPTIONS, "migrate");
   const { schema } = planMigration(options); // refuses invalid options before a connection is taken
-  checkCitus(options.citus);
+  checkCitus(options);
   // Waits for locks, rewrites and builds may take hours.
   const notify = notifier(checkFunction("onNotice", options.onNotice));
   const bounded = boundedPool(checkPool(pool), { statementMs: Infinity }, notify);
@@ -132,7 +137,9 @@ export async function migrate(pool: DatabasePool, options: MigrateOptions = {}):
         ...(repaired.length === 0 ? {} : { repaired }),
       };
     } catch (error) {
-      if (!CREATION_RACES.has(sqlStateOf(error) ?? "") || attempt === MAX_ATTEMPTS) throw error;
+      const state = sqlStateOf(error) ?? "";
+      const isRace = CREATION_RACES.has(state) || (state === DEADLOCK && options.citus === "tables");
+      if (!isRace || attempt === MAX_ATTEMPTS) throw error;
       const message = "Another session created the same objects, so the migration is run again";
       notify({ code: "RETRY", message, cause: error });
       await sleep(attempt * PAUSE_MS);
@@ -164,18 +171,20 @@ async function migrateInOrder(
   refuseReadOnly(catalog.settings);
   refuseSettings(catalog.settings);
   const cluster = await checkCluster(client, catalog, { schema, citus: options.citus });
+  const citus = cluster && (cluster.mode ?? options.citus);
+  if (citus === "tables") await run(client, ONE_CONNECTION_TO_EACH_NODE);
   const applied = catalog.migrated ? await readMigrations(client, schema) : undefined;
   if (applied) refuseNewerSchema(schema, applied);
   // Citus allows few changes of distributed tables: for all others the schema comes back for a moment.
-  const isLocalChange = cluster?.isDistributed === true && (await changesTables(client, catalog, options, applied));
-  const formerHost = isLocalChange ? await undistribute(client, schema) : undefined;
+  const isLocalChange =
+    cluster?.mode !== undefined && (await changesTables(client, catalog, options, { applied, mode: cluster.mode }));
+  const formerHost = isLocalChange ? await undistribute(client, { schema, mode: cluster.mode }) : undefined;
   const repaired = await repair(client, schema, applied?.version ?? 0);
   if (repaired.length > 0) catalog = await readCatalog(client, schema);
-  const isForNode = cluster !== undefined && (cluster.isDistributed || options.citus !== undefined);
   const planned = await planFor(client, catalog, options, applied?.version ?? 0);
   const { stored } = planned;
   // A table that references one on all nodes can hardly be changed: the foreign key is added when the schema is on its node.
-  const plan = isForNode ? { ...planned.plan, trainings: undefined } : planned.plan;
+  const plan = citus ? { ...planned.plan, trainings: undefined } : planned.plan;
 
   if (!applied) {
     if (!catalog.schemaExists) await run(client, schemaStatement(plan.names));
@@ -194,10 +203,10 @@ async function migrateInOrder(
     await ensureWritableLexemes(client, plan.names);
     await ensureTextSearch(client, options, plan);
   }
-  if (isForNode) {
+  if (citus) {
     const { textSearch } = await requireActiveProfile(client, schema);
-    const give = cluster.isDistributed && !isLocalChange ? ensureFunctions : distribute;
-    await give(client, { ...plan, textSearch, trainings: planned.plan.trainings ?? formerHost });
+    const give = cluster.mode !== undefined && !isLocalChange ? ensureFunctions : distribute;
+    await give(client, { ...plan, textSearch, trainings: planned.plan.trainings ?? formerHost }, citus);
   }
   return { plan, applied: pending.map(({ version }) => version), repaired };
 }
@@ -207,19 +216,20 @@ async function changesTables(
   client: Queryable,
   catalog: Catalog,
   options: MigrateOptions,
-  applied: AppliedMigrations | undefined,
+  { applied, mode }: { applied: AppliedMigrations | undefined; mode: CitusMode },
 ): Promise<boolean> {
   const { schema, trainings, textSearch } = planMigration(options);
+  if (mode === "tables") refuseTextSearch({ schema, textSearch });
   const version = applied?.version ?? 0;
   const { missing, active } = await readDamage(client, schema, version);
   const isOther = <T>(given: T | undefined, stored: T | undefined): boolean => given !== undefined && given !== stored;
   return (
     version < SCHEMA_VERSION ||
-    missing.length > 0 ||
+    missing.some((part) => mode === "schema" || !affectsSpeedOnly(part)) ||
     isOther(options.dimensions, active?.dimensions) ||
     isOther(options.idType, catalog.idType) ||
     (options.textSearch !== undefined && textSearch !== active?.textSearch) ||
-    (trainings !== undefined && (await readReferencedIdType(client, schema)) === undefined)
+    (trainings !== undefined && mode === "schema" && (await readReferencedIdType(client, schema)) === undefined)
   );
 }
 

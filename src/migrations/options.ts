@@ -65,10 +65,11 @@ export interface MigrateOptions {
   hnsw?: { m?: number | undefined; efConstruction?: number | undefined } | undefined;
   /**
    * On the coordinator of a Citus cluster: `"schema"` gives the whole schema to one of the nodes, which Citus chooses. Everything then works
-   * as on one server; docs/scaling.md has what does not. On an existing schema `migrate` moves its rows there. A schema that is distributed
-   * stays so without the option. Default: the tables stay where `migrate` runs.
+   * as on one server; docs/scaling.md has what does not. `"tables"` spreads the trainings over all nodes, each with its chunks on one: for
+   * an index that is larger than a node. It has no text search, and its searches are slower; docs/scaling.md has the rest. On an existing
+   * schema `migrate` moves its rows. A schema that is distributed stays so without the option. Default: the tables stay where `migrate` runs.
    */
-  citus?: "schema" | undefined;
+  citus?: "schema" | "tables" | undefined;
   /** The schema to install pgvector in, if it is not installed yet. Default `public`. */
   extensionSchema?: string | undefined;
   /**

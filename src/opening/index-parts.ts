@@ -28,7 +28,7 @@ import type { WriteTarget } from "../storing/write-target.js";
 import { OfferedWords } from "../words/offered-words.js";
 import type { Standby } from "../standby/standby.js";
 import { WriteTokens } from "../standby/write-tokens.js";
-import { checkReaders, openStandby } from "./readers.js";
+import { checkReaders, openStandby, refuseStandby } from "./readers.js";
 import { compileSynonyms, type CompiledSynonyms } from "../words/synonyms.js";
 import type { TrainingHeader } from "../chunking/training-input.js";
 import type { Filter } from "../types.js";
@@ -108,8 +108,9 @@ export async function openParts(
       choose: (state, asked) => models.choose(state, asked),
     });
   const knownSchema = know(pool);
-  await knownSchema.current(); // now, so that the first search is a single statement like later ones
-  await checkSequence(pool, knownSchema.layout, notify);
+  const { layout } = await knownSchema.current(); // now, so that the first search is a single statement like later ones
+  refuseStandby(readers, layout);
+  await checkSequence(pool, layout, notify);
   const statements = new NamedStatements(pool, notify);
   const standby = await openStandby(readers, { primary: statements, know, notify });
   const shared: SharedParts = {

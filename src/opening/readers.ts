@@ -4,6 +4,7 @@ import type { Notify } from "../calls/notices.js";
 import { InvalidArgumentError } from "../errors.js";
 import { boundedPool, type BoundedPool } from "../postgres/bounded-database.js";
 import { NamedStatements } from "../postgres/named-statements.js";
+import type { Layout } from "../schema/layout.js";
 import type { KnownSchema } from "../schema/known-schema.js";
 import { Standby } from "../standby/standby.js";
 import { StandbyCheck } from "../standby/standby-check.js";
@@ -36,6 +37,15 @@ export function checkReaders(
     maxLagMs: isBounded ? checkInteger("maxLagMs", maxLagMs, ...LAG_RANGE_MS) : (maxLagMs ?? DEFAULT_LAG_MS),
     tokens: tokens ?? readPool !== undefined,
   };
+}
+
+/** @throws {@link InvalidArgumentError} for a standby of the coordinator of a cluster, which does not have the trainings */
+export function refuseStandby({ readPool }: Pick<CheckedReaders, "readPool">, { citus }: Pick<Layout, "citus">): void {
+  if (!readPool || citus !== "tables") return;
+  throw new InvalidArgumentError(
+    "readPool",
+    "cannot be used with trainings that are spread over a Citus cluster, since a standby of the coordinator does not have them: leave it out",
+  );
 }
 
 /**

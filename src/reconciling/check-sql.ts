@@ -2,7 +2,13 @@
  * The statements that `verify` and `reconcile` read with. `condition` is the filter of the index. All results are read as text.
  */
 import { optionalFrom } from "../filtering/condition.js";
-import { namesOf, type Layout } from "../schema/layout.js";
+import { namesOf, type Layout, type Names } from "../schema/layout.js";
+import {
+  findUnsettledOnShards,
+  listStoredOnShards,
+  readStoredOnShards,
+  readVectorsOnShards,
+} from "./sharded-check-sql.js";
 
 /** $1 the schema. The last ticket that was taken; NULL if none was, or if the role may not read the sequence. */
 export const READ_LAST_TICKET = `
@@ -20,6 +26,7 @@ const PAGE_ROWS = 500;
  */
 export function listStored(layout: Layout, condition: string | undefined): string {
   const { training, indexed } = namesOf(layout);
+  if (layout.citus === "tables") return listStoredOnShards(layout, condition, PAGE_ROWS);
   return `
 SELECT (json_agg(p.id::text ORDER BY p.id) FILTER (WHERE p.living))::text AS keys,
   coalesce(sum(cardinality(i.chunk_ids)) FILTER (WHERE p.living), 0)::text AS chunks, (array_agg(p.id ORDER BY p.id DESC))[1]::text AS last
@@ -62,6 +69,7 @@ const MAX_CHARACTERS = 1_000_000;
  */
 export function findUnsettled(layout: Layout, condition: string | undefined): string {
   const { training, indexed } = namesOf(layout);
+  if (layout.citus === "tables") return findUnsettledOnShards(layout, condition, digestOfSoundChunks(layout));
   const living = `t.id IS NOT NULL AND t.deleted_at IS NULL AND ${optionalFrom(6, condition)}`;
   return `
 SELECT json_agg(place ORDER BY place) FILTER (WHERE is_missing)::text AS missing,
@@ -82,19 +90,38 @@ FROM (
 ) u`;
 }
 
+/** List `i` is too long to be checked here, or is not a list of chunks with their offsets. */
+const CANNOT_BE_SOUND = `i.ends[cardinality(i.ends)] > ${MAX_CHARACTERS} OR cardinality(i.chunk_ids) <> cardinality(i.starts)
+      OR cardinality(i.chunk_ids) <> cardinality(i.ends)`;
+
+/** The digest of checked chunks. */
+const DIGEST = "encode(sha256(convert_to(coalesce(string_agg(c.entry, ';' ORDER BY c.place), ''), 'UTF8')), 'hex')";
+
+/** Whether the checked chunks are those of list `i`, each of them sound. @param id - SQL of the id of the training */
+function areSound({ chunk }: Names, id: string): string {
+  return `count(DISTINCT c.id) = cardinality(i.chunk_ids)
+        AND count(c.id) = (SELECT count(*) FROM ${chunk} WHERE training_id = ${id})
+        AND coalesce(bool_and(coalesce(c.is_sound, false)), true)`;
+}
+
 /** Whether the chunks of a training are those of its list, each of them sound, and those that an item expects. */
 function hasSoundChunks(layout: Layout): string {
-  const { chunk } = namesOf(layout);
-  return `CASE WHEN i.ends[cardinality(i.ends)] > ${MAX_CHARACTERS} OR cardinality(i.chunk_ids) <> cardinality(i.starts)
-      OR cardinality(i.chunk_ids) <> cardinality(i.ends) THEN false
+  const listed = `(SELECT * FROM ${namesOf(layout).chunk} WHERE training_id = n.id AND id = p.id OFFSET 0) c ON true`;
+  return `CASE WHEN ${CANNOT_BE_SOUND} THEN false
     ELSE (
-      SELECT count(DISTINCT c.id) = cardinality(i.chunk_ids)
-        AND count(c.id) = (SELECT count(*) FROM ${chunk} WHERE training_id = n.id)
-        AND coalesce(bool_and(coalesce(c.is_sound, false)), true)
+      SELECT ${areSound(namesOf(layout), "n.id")}
         AND (n.expected IS NULL OR n.expected ->> 'digest' =
-          encode(sha256(convert_to(coalesce(string_agg(c.entry, ';' ORDER BY c.place), ''), 'UTF8')), 'hex'))
-      FROM (${checkedChunks(layout)}) c)
+          ${DIGEST})
+      FROM (${checkedChunks(layout, `LATERAL ${listed}`)}) c)
     END`;
+}
+
+/** For training `t` with list `i`: the digest of its chunks, NULL if they are not those of its list, each of them sound. */
+function digestOfSoundChunks(layout: Layout): string {
+  const { chunk } = namesOf(layout);
+  const listed = `${chunk} c ON c.training_id = t.id AND c.id = p.id`;
+  return `CASE WHEN ${CANNOT_BE_SOUND} THEN NULL
+    ELSE (SELECT CASE WHEN ${areSound(namesOf(layout), "t.id")} THEN ${DIGEST} END FROM (${checkedChunks(layout, listed)}) c) END`;
 }
 
 /**
@@ -102,9 +129,11 @@ function hasSoundChunks(layout: Layout): string {
  * offsets as long as its text that overlap the chunk before it only with the same text. `char_length` counts the characters that
  * JavaScript counts as two once, so texts with such characters are never plainly sound; neither are chunks with a header, a carriage
  * return, or a given vector, whose hash is of more than their text.
+ *
+ * @param listed - SQL of the join with chunk `c` of place `p`
  */
-function checkedChunks(layout: Layout): string {
-  const { chunk, extension } = namesOf(layout);
+function checkedChunks(layout: Layout, listed: string): string {
+  const { extension } = namesOf(layout);
   const overlap = "least(lag(p.end_at) OVER w, p.end_at) - p.start_at";
   return `
         SELECT p.place, c.id, concat_ws(',', p.start_at, p.end_at, encode(c.content_hash, 'hex')) AS entry,
@@ -118,7 +147,7 @@ function checkedChunks(layout: Layout): string {
               OR substr(lag(c.content) OVER w, p.start_at - lag(p.start_at) OVER w + 1, ${overlap}) = left(c.content, ${overlap}), true)
             AS is_sound
         FROM unnest(i.chunk_ids, i.starts, i.ends) WITH ORDINALITY AS p (id, start_at, end_at, place)
-        JOIN LATERAL (SELECT * FROM ${chunk} WHERE training_id = n.id AND id = p.id OFFSET 0) c ON true
+        JOIN ${listed}
         WINDOW w AS (ORDER BY p.place)`;
 }
 
@@ -134,28 +163,36 @@ FROM ${namesOf(layout).indexed} WHERE training_id = ANY ($1::${layout.idType}[])
  * one snapshot. `version` is how the stored revision compares with the given one.
  */
 export function readStored(layout: Layout, condition: string | undefined): string {
-  const { training, indexed, chunk, extension } = namesOf(layout);
+  const { training, indexed } = namesOf(layout);
+  if (layout.citus === "tables") return readStoredOnShards(layout, condition, storedColumns(layout, "t.id"));
   return `
 SELECT (t.id IS NOT NULL AND t.deleted_at IS NULL AND ${optionalFrom(4, condition)})::text AS living,
   coalesce(t.ticket > $3::bigint, false)::text AS is_newer,
   CASE WHEN n.revision IS NULL THEN 'same' WHEN t.revision IS NULL OR t.revision < n.revision THEN 'older'
     WHEN t.revision > n.revision THEN 'newer' ELSE 'same' END AS version,
   t.metadata::text AS metadata, encode(i.fingerprint, 'hex') AS fingerprint,
-  CASE WHEN i.training_id IS NOT NULL
-    THEN json_build_object('ids', i.chunk_ids, 'starts', i.starts, 'ends', i.ends)::text END AS places,
-  (SELECT json_agg(json_build_object('id', c.id, 'content', c.content, 'metadata', c.metadata,
-      'hash', encode(c.content_hash, 'hex'), 'dimensions', ${extension}.vector_dims(c.embedding),
-      'isZero', ${extension}.vector_norm(c.embedding) = 0))::text
-    FROM ${chunk} c WHERE c.training_id = n.id) AS chunks
+  ${storedColumns(layout, "n.id")}
 FROM unnest($1::${layout.idType}[], $2::numeric[]) WITH ORDINALITY AS n (id, revision, place)
 LEFT JOIN ${training} t ON t.id = n.id
 LEFT JOIN ${indexed} i ON i.training_id = n.id
 ORDER BY n.place`;
 }
 
+/** SQL of list `i` and of the chunks of a training, as JSON. */
+function storedColumns(layout: Layout, id: string): string {
+  const { chunk, extension } = namesOf(layout);
+  return `CASE WHEN i.training_id IS NOT NULL
+    THEN json_build_object('ids', i.chunk_ids, 'starts', i.starts, 'ends', i.ends)::text END AS places,
+  (SELECT json_agg(json_build_object('id', c.id, 'content', c.content, 'metadata', c.metadata,
+      'hash', encode(c.content_hash, 'hex'), 'dimensions', ${extension}.vector_dims(c.embedding),
+      'isZero', ${extension}.vector_norm(c.embedding) = 0))::text
+    FROM ${chunk} c WHERE c.training_id = ${id}) AS chunks`;
+}
+
 /** $1 training ids, $2 chunk ids. The vectors of the chunks, in base64. */
 export function readVectors(layout: Layout): string {
   const { chunk, extension } = namesOf(layout);
+  if (layout.citus === "tables") return readVectorsOnShards(layout);
   return `
 SELECT c.training_id::text AS key, c.id, encode(${extension}.vector_send(c.embedding), 'base64') AS embedding
 FROM unnest($1::${layout.idType}[], $2::text[]) AS n (training_id, id)

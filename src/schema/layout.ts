@@ -16,6 +16,9 @@ export const FIRST_PROFILE_ID = 1;
 /** The schema version that this library's statements are written for: the last one in `migrations/list.ts`. */
 export const SCHEMA_VERSION = 6;
 
+/** How a Citus cluster holds a schema: all of it on one node, or its trainings spread over all nodes. */
+export type CitusMode = "schema" | "tables";
+
 /** The names and types that SQL statements are written with: where the index lives, and how ids are stored. */
 export interface Layout {
   /** As the caller gave it, not quoted. */
@@ -27,8 +30,8 @@ export interface Layout {
   profileId: number;
   /** The language of text search; `undefined` without text search. */
   textSearch?: TextSearchLanguage | undefined;
-  /** How a Citus cluster holds the schema: on one of its nodes. `undefined` for tables of the server itself. */
-  citus?: "schema" | undefined;
+  /** How a Citus cluster holds the schema; `undefined` for tables of the server itself. */
+  citus?: CitusMode | undefined;
   /** Settings of searches, for a vector index of another extension. */
   scanSettings?: Readonly<Record<string, string>> | undefined;
 }

@@ -3,7 +3,7 @@ import type { IdType } from "../types.js";
 import { encodeTextArray } from "../postgres/codec.js";
 import { quoteLiteral } from "../postgres/identifiers.js";
 import { query, type Queryable } from "../postgres/database.js";
-import { HAS_CITUS, readCluster } from "./citus.js";
+import { HAS_CITUS, readCluster, readShardSizes } from "./citus.js";
 import { CHUNK_PREFIX, FIRST_PROFILE_ID, namesOf, type Layout } from "./layout.js";
 import { textSearchLanguages } from "./lexemes.js";
 import { idTypeOf } from "./training-id.js";
@@ -28,9 +28,9 @@ export interface SchemaState {
   recorded: RecordedModel | undefined;
   /** The type of the usable vector index; `undefined` without one: then every search is exact. */
   type: VectorIndexType | undefined;
-  /** Size of the chunk table, in pages. */
+  /** Size of the chunk table, in pages; of its largest shard where trainings are spread over a cluster. */
   pages: number;
-  /** How many chunks Postgres expects in the table; `undefined` before the first ANALYZE, when it cannot tell how many match a filter. */
+  /** How many chunks Postgres expects in the table, or in an average shard; `undefined` before the first ANALYZE, when it cannot tell how many match a filter. */
   chunks: number | undefined;
   /** The estimated cost from which Postgres compiles a statement (`jit_above_cost`); infinite if it compiles none. */
   compilesAboveCost: number;
@@ -161,7 +161,7 @@ export async function readSchemaState(
     );
   }
   const profileId = Number(row.profile_id);
-  const { citus, bytes, version } = await readPlace(database, { ...provisional, profileId }, row);
+  const { citus, bytes, version, chunks } = await readPlace(database, { ...provisional, profileId }, row);
   const valid = new Set(JSON.parse(row.indexes ?? "[]") as string[]);
   const usable = vectorIndexTypes.filter((type) => valid.has(vectorIndexName(profileId, type)));
   const recorded =
@@ -192,7 +192,7 @@ export async function readSchemaState(
     // While one index replaces another, both are usable; prefer the recorded one, which is the one that stays.
     type: usable.find((type) => type === row.recorded) ?? usable.at(-1),
     pages: Number(bytes) / Number(row.page),
-    chunks: Number(row.chunks) > 0 ? Number(row.chunks) : undefined,
+    chunks: Number(chunks) > 0 ? Number(chunks) : undefined,
     compilesAboveCost: costOf(row.compiles_above),
     version,
     unclaimedVersion: version.slice(0, version.length - claim.length),
@@ -214,13 +214,22 @@ async function readPlace(
   database: Queryable,
   layout: Layout,
   row: StateRow,
-): Promise<Pick<StateRow, "bytes" | "version"> & Pick<Layout, "citus">> {
+): Promise<Pick<StateRow, "bytes" | "version" | "chunks"> & Pick<Layout, "citus">> {
   if (row.has_citus !== "true") return row;
-  const cluster = await readCluster(database, layout.schema);
-  if (!cluster.isDistributed) return row;
-  const text = readStateInCluster({ ...layout, citus: "schema" }, row.chunk_oid);
+  const { mode } = await readCluster(database, layout.schema);
+  if (mode === undefined) return row;
+  if (mode === "tables") return readShards(database, { ...layout, citus: mode }, row);
+  const text = readStateInCluster({ ...layout, citus: mode }, row.chunk_oid);
   const [read] = await query<Pick<StateRow, "bytes" | "version">>(database, "read-schema", text);
-  return { citus: "schema", bytes: read?.bytes ?? "0", version: read?.version ?? row.version };
+  return { citus: mode, bytes: read?.bytes ?? "0", version: read?.version ?? row.version, chunks: row.chunks };
+}
+
+/** As {@link readPlace}, of trainings that are spread over all nodes. */
+async function readShards(database: Queryable, layout: Layout, row: StateRow): ReturnType<typeof readPlace> {
+  const [read] = await query<Pick<StateRow, "version">>(database, "read-schema", versionOf(layout, row.chunk_oid));
+  const { largestBytes, averageChunks } = await readShardSizes(database, namesOf(layout));
+  const [bytes, chunks] = [largestBytes, averageChunks ?? 0].map(String) as [string, string];
+  return { citus: layout.citus, bytes, chunks, version: read?.version ?? row.version };
 }
 
 /** The oid of a chunk's table is that of the node that has the table, where the statement runs: elsewhere its size is 0. */

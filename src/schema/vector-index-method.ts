@@ -66,12 +66,17 @@ export function usingClause({ method, create }: VectorIndexMethod, names: Vector
 
 /** SQL that sets the settings of a search for its statement. `$2` is its `efSearch`, as text. */
 export function setSettings(settings: Readonly<Record<string, string>> = {}): string {
-  return Object.entries(settings)
-    .map(
-      ([name, value]) =>
-        ` || set_config(${quoteLiteral(name)}, ${value === EF_SEARCH ? "$2" : quoteLiteral(value)}, true)`,
-    )
+  return settingsOf(settings)
+    .map(([name, value]) => ` || set_config(${name}, ${value}, true)`)
     .join("");
+}
+
+/** SQL of the names and values of the settings of a search. */
+export function settingsOf(settings: Readonly<Record<string, string>> = {}): [name: string, value: string][] {
+  return Object.entries(settings).map(([name, value]) => [
+    quoteLiteral(name),
+    value === EF_SEARCH ? "$2" : quoteLiteral(value),
+  ]);
 }
 
 /** Options of {@link diskannIndex}. */

@@ -17,7 +17,7 @@ export function isFirstFound({ strategy, perTraining }: Page): boolean {
 }
 
 /** Best chunks of each training that strategy `trainings` returns by default. */
-const DEFAULT_CHUNKS_PER_TRAINING = 3;
+export const DEFAULT_CHUNKS_PER_TRAINING = 3;
 
 /** The column that chunks are ordered by. */
 export type PageOrder = "distance" | "score DESC";

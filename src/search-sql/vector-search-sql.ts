@@ -49,7 +49,7 @@ const PAGE_COLUMNS = ["training_id", "id", "content", "metadata"];
  * A search that returns fewer chunks reads up to this many if they are equally near, to choose among them. A text may be in
  * thousands of trainings.
  */
-const MAX_EQUALLY_NEAR = 150;
+export const MAX_EQUALLY_NEAR = 150;
 
 /**
  * Finds the nearest chunks, nearest first. If the page is what is found first, equally near ones are in no order, and there may be more rows

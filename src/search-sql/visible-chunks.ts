@@ -34,6 +34,11 @@ export class VisibleChunks {
     WHERE ${where}${this.#and(use)}`;
   }
 
+  /** SQL of whether metadata meets the filters: those of the row that the column `metadata` is of. */
+  get isVisible(): string {
+    return this.#condition ?? "true";
+  }
+
   /**
    * SQL of a training's own metadata. A document's metadata can differ from its training's, so the filter may match a chunk
    * and exclude the training's metadata. Then only the entries that the found chunk has too are returned.

@@ -8,7 +8,9 @@ import type { KnownSchema } from "../schema/known-schema.js";
 import { namesOf } from "../schema/layout.js";
 import { SchemaChanged } from "../schema/schema-change.js";
 import { cached, cacheOf } from "./search-cache.js";
+import { OTHER_SCHEMA, shardFunctions, type AskServer } from "../schema/citus.js";
 import { versionOf, type SchemaState } from "../schema/schema-state.js";
+import { GUARD } from "../search-sql/sharded-search-sql.js";
 import { Promoted, type Standby, type StandbyCall } from "../standby/standby.js";
 
 /**
@@ -38,7 +40,7 @@ export class CurrentStatements {
 
   /** As `NamedStatements` has it. */
   async explain(text: string, values: unknown[]): Promise<string> {
-    return this.#statements.explain(text, values);
+    return this.#statements.explain(text.replaceAll(GUARD, "true"), values);
   }
 
   /**
@@ -62,6 +64,11 @@ export class CurrentStatements {
       if (isRaised(error, PROMOTED)) throw new Promoted();
       throw isRaised(error, OTHER_SCHEMA) ? new SchemaChanged(error) : error;
     }
+  }
+
+  /** Runs statements without the condition on the schema: those that read none of its tables. */
+  get unguarded(): AskServer {
+    return (name, text, values) => this.#statements.query(name, text, values, { keepsPlan: false });
   }
 
   /**
@@ -133,6 +140,7 @@ export async function readCurrent<T>(
 
 function withVersion(text: string, parameters: number, state: SchemaState, isOnStandby: boolean): string {
   const { layout, chunkOid, hasOtherModel } = state;
+  if (layout.citus === "tables") return withVersionOnShards(text, parameters, state);
   const promoted = `WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.concat('${PROMOTED}', version)::boolean`;
   // A schema without chunks accepts any model; rows always belong to the model that is recorded with them.
   const empty = `WHEN version = $${parameters + 2} AND NOT EXISTS (SELECT 1 FROM ${namesOf(layout).chunk} any_chunk) THEN true`;
@@ -144,8 +152,13 @@ SELECT page.* FROM (${text}
   FROM (SELECT (${versionOf(layout, chunkOid)}) AS version OFFSET 0) current)`; // OFFSET 0: the version is read once
 }
 
-/** Cast to boolean if the version differs: plain SQL has no other way to make a statement fail. */
-const OTHER_SCHEMA = "another schema than the statement was written for: ";
+/** As {@link withVersion} where trainings are spread over a cluster: a function fails, on the node of each shard if the text says so. */
+function withVersionOnShards(text: string, parameters: number, { layout, chunkOid }: SchemaState): string {
+  const guard = `${shardFunctions(namesOf(layout)).require}((${versionOf(layout, chunkOid)}), $${parameters + 1}::text[])`;
+  return text.includes(GUARD)
+    ? text.replaceAll(GUARD, () => guard)
+    : `\nSELECT page.* FROM (${text}\n) page WHERE ${guard}`;
+}
 
 const PROMOTED = "no standby: ";
 

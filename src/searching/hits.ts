@@ -59,18 +59,24 @@ export interface FoundChunk extends Found<"vector"> {
 export function firstInFixedOrder(rows: HitRow[], k: number, { idType }: { idType: IdType }): HitRow[] {
   const isFixed = rows.every(({ distance }, place) => distance !== rows[place - 1]?.distance);
   if (isFixed && rows.length <= k) return rows;
-  const byDistance = (left: HitRow, right: HitRow): number => Number(left.distance) - Number(right.distance);
   const byTraining = orderOfTrainings[idType];
-  // As the statements of exact searches choose them.
-  const byChunk = (left: HitRow, right: HitRow): number => compareBytes(left.id, right.id);
   const byPlace = (left: HitRow, right: HitRow): number => Number(left.position) - Number(right.position);
   return rows
-    .toSorted((left, right) => byDistance(left, right) || byTraining(left, right) || byChunk(left, right))
+    .toSorted(nearestFirst({ idType }))
     .slice(0, k)
     .sort((left, right) => byDistance(left, right) || byTraining(left, right) || byPlace(left, right));
 }
 
-type Order = (left: HitRow, right: HitRow) => number;
+/** The order in which the statements of exact searches choose chunks: of equally near ones those of the first trainings come first. */
+export function nearestFirst({ idType }: { idType: IdType }): Order {
+  const byTraining = orderOfTrainings[idType];
+  return (left, right) => byDistance(left, right) || byTraining(left, right) || compareBytes(left.id, right.id);
+}
+
+type Order = (left: IdentifiedRow, right: IdentifiedRow) => number;
+type IdentifiedRow = Pick<HitRow, "key" | "id" | "distance">;
+
+const byDistance: Order = (left, right) => Number(left.distance) - Number(right.distance);
 
 const byNumber: Order = (left, right) => Number(BigInt(left.key) - BigInt(right.key));
 const byBytes: Order = (left, right) => compareBytes(left.key, right.key);

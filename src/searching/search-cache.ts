@@ -78,7 +78,7 @@ function expectedCostOf(plan: string): number | undefined {
 
 /** How many chunks the planner expects to match the filter; `undefined` if the plan does not say it. */
 function expectedMatchesIn(plan: string): number | undefined {
-  const [, rows] = / on chunk_\d+ +\(cost=\S+ rows=(\d+) /.exec(plan) ?? [];
+  const [, rows] = / on chunk_\d+(?:_\d+ chunk_\d+)? +\(cost=\S+ rows=(\d+) /.exec(plan) ?? [];
   return rows === undefined ? undefined : Number(rows);
 }
 
@@ -124,34 +124,34 @@ export function mayBeOverruled({ chunks = 0 }: Pick<SchemaState, "chunks">): boo
  * Asks the planner once how it would run a search, and caches the answer, which overrules it for a narrow filter. Planning takes about as long as the search: without
  * the cache, filtered searches take 1.4 to 2.2 times as long (10,000 chunks, filters that match 50 %, 10 %, 1 % and none).
  *
- * @param chunks - in the table; `undefined` if the planner does not know how many match
+ * @param chunks - in the table, or in the shard whose plan is shown; `undefined` if the planner does not know how many match
+ * @param isSharded - whether each shard is planned for itself when the search runs. Then only the choice to compare all is kept
  * @param explain - the planner's plan for the statement of a search plan
  */
 export async function learnPlan(
   { plans }: SearchCache,
   key: string,
-  { k, chunks }: { k: number; chunks: number | undefined },
+  { k, chunks, isSharded = false }: { k: number; chunks: number | undefined; isSharded?: boolean },
   explain: (plan: SearchPlan) => Promise<string>,
 ): Promise<KnownPlan> {
   return cached(plans, key, () => {
-    const learning = learn(k, chunks, explain);
+    const learning = learn({ k, chunks, isSharded }, explain);
     learning.catch(() => plans.delete(key));
     return learning;
   });
 }
 
 async function learn(
-  k: number,
-  chunks: number | undefined,
+  { k, chunks, isSharded }: { k: number; chunks: number | undefined; isSharded: boolean },
   explain: (plan: SearchPlan) => Promise<string>,
 ): Promise<KnownPlan> {
   const planned = await explain("planner's");
-  if (!usesVectorIndex(planned)) return { plan: "exact", cost: expectedCostOf(planned) };
+  if (!usesVectorIndex(planned)) return { plan: isSharded ? "planner's" : "exact", cost: expectedCostOf(planned) };
   const matches = expectedMatchesIn(planned);
   if (matches !== undefined && chunks !== undefined && isBetterCompared(k, matches, chunks)) {
     const compared = await explain("exact");
     // Not every condition can be found by the index: then all chunks would be read.
     if (usesFilterIndex(compared)) return { plan: "exact", cost: expectedCostOf(compared) };
   }
-  return { plan: "by vector", cost: expectedCostOf(planned) };
+  return { plan: isSharded ? "planner's" : "by vector", cost: expectedCostOf(planned) };
 }

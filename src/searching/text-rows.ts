@@ -1,10 +1,9 @@
 /** The rows of searches by words, and what they add to a hit. */
 import type { HostNumber } from "../postgres/database.js";
-import type { ChunkPassage, Highlighted, WordScores } from "../hit-types.js";
+import type { ChunkPassage, Highlighted, TextRange, WordScores } from "../hit-types.js";
 import { correctionsOf } from "../words/corrections.js";
 import { wordsOfText } from "../words/searched-words.js";
 import type { HitRow, PassageRow } from "./hits.js";
-import { placesOf } from "./matches.js";
 
 /** All words from here on have this position. @see https://www.postgresql.org/docs/current/textsearch-limitations.html */
 const LAST_POSITION = 16_383;
@@ -55,4 +54,41 @@ export interface HalvesRow {
 export function correctionsOfRow({ readings, content }: TextRow): Pick<WordScores, "corrections"> {
   const corrections = correctionsOf(readings, content);
   return corrections === undefined ? {} : { corrections };
+}
+
+/** A letter with its marks, so that folding knows the place of each. */
+const LETTER = /\P{M}?\p{M}*/gsu;
+const MARKS = /\p{M}/gu;
+const SPECIAL = /[\\^$.*+?()[\]{}|/]/g;
+
+/**
+ * The places of words in a text, in reading order, in UTF-16 units. Case and accents do not matter, and a place is a whole word.
+ *
+ * @param words - with or without accents
+ */
+export function placesOf(words: readonly string[], text: string): TextRange[] {
+  // A word of marks only folds to nothing, which would be everywhere. The longest first: a compound rather than its parts.
+  const longestFirst = [...new Set(words.map((word) => fold(word).folded))]
+    .filter((word) => word !== "")
+    .sort((left, right) => right.length - left.length);
+  if (longestFirst.length === 0) return [];
+  const { folded, places } = fold(text);
+  const any = longestFirst.map((word) => word.replaceAll(SPECIAL, "\\$&")).join("|");
+  const found = folded.matchAll(new RegExp(`(?<![\\p{L}\\p{N}])(?:${any})(?![\\p{L}\\p{N}])`, "gu"));
+  return Array.from(found, ({ 0: word, index }) => ({
+    start: places[index] ?? text.length,
+    end: places[index + word.length] ?? text.length,
+  }));
+}
+
+/** The text in lower case and without accents, and for each of its units the place in the original. */
+function fold(text: string): { folded: string; places: number[] } {
+  const places: number[] = [];
+  let folded = "";
+  for (const { 0: letter, index } of text.matchAll(LETTER)) {
+    const plain = letter.normalize("NFD").replaceAll(MARKS, "").toLowerCase();
+    folded += plain;
+    places.push(...Array.from({ length: plain.length }, () => index));
+  }
+  return { folded, places };
 }

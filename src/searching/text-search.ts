@@ -271,8 +271,15 @@ function askedText({ synonyms }: SearchTarget, { textSearch }: TextLayout, { que
 
 /** The layout with text search. @throws {@link InvalidArgumentError} for a schema without it */
 export function requireTextSearch({ layout }: Pick<SchemaState, "layout">): TextLayout {
-  const { textSearch } = layout;
+  const { textSearch, citus } = layout;
   if (textSearch !== undefined) return { ...layout, textSearch };
+  if (citus === "tables") {
+    throw new InvalidArgumentError(
+      "mode",
+      'must be "vector": the trainings of this schema are spread over a Citus cluster, and scores of words need the statistics of all chunks. ' +
+        'For searches by words, use a schema with citus: "schema"',
+    );
+  }
   throw new InvalidArgumentError(
     "mode",
     'needs a schema with text search: run migrate(pool, { textSearch: "portuguese" }), or with another language',

@@ -16,6 +16,7 @@ import {
   type ExaminedRow,
   type Scan,
 } from "./scan.js";
+import { searchShards } from "./sharded-search.js";
 import {
   cached,
   cacheOf,
@@ -70,16 +71,22 @@ export async function searchByVector(
 ): Promise<FoundChunk[]> {
   const { state, notify } = target;
   notifyMissingIndex(notify, state);
-  const find = isFirstFound(search) ? nearestChunks : nearestOfTrainings;
-  const rows = await find(target, search, withEmbedding);
+  const rows = await findNearest(target, search, withEmbedding);
   return mapInTurns(rows, (row) => toFound(row, state.layout));
 }
 
+function findNearest(target: SearchTarget, search: VectorSearch, withEmbedding: boolean): Promise<HitRow[]> {
+  if (target.state.layout.citus === "tables") return searchShards(target, search, { withEmbedding, exactly: false });
+  return (isFirstFound(search) ? nearestChunks : nearestOfTrainings)(target, search, withEmbedding);
+}
+
 /** Finds the nearest chunks by comparing all that match the condition, whatever the vector index. */
-export async function searchExactly(
-  { statements, state, dimensions }: SearchTarget,
-  search: VectorSearch,
-): Promise<FoundChunk[]> {
+export async function searchExactly(target: SearchTarget, search: VectorSearch): Promise<FoundChunk[]> {
+  const { statements, state, dimensions } = target;
+  if (state.layout.citus === "tables") {
+    const found = await searchShards(target, search, { withEmbedding: false, exactly: true });
+    return mapInTurns(found, (row) => toFound(row, state.layout));
+  }
   const { shape, efSearch } = scanFor(search, dimensions, { limit: search.k, plan: "exact" }, state);
   const text = searchChunks(state.layout, shape, search, { withEmbedding: false, neighbors: search.neighbors });
   const values = [encodeVector(search.vector), efSearch, ...(search.condition?.values ?? [])];

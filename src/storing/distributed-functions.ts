@@ -1,40 +1,42 @@
 /**
- * The functions of a schema on a Citus cluster, most of which write. Citus runs a call on the node that has the schema, in one round trip and as one
+ * The functions of a schema on a Citus cluster, most of which write. Citus runs a call on the node that has the training, in one round trip and as one
  * transaction; in a host's transaction it runs the body on the coordinator, statement by statement. A single statement does not
  * do: Citus plans no INSERT in a WITH.
  *
  * Each function handles one training. It returns its id if the fence admitted it, no row if not, and NULL if the index may not write.
  */
 import { dollarQuoted, quoteLiteral } from "../postgres/identifiers.js";
-import { storageBody, storageFunction } from "../schema/citus.js";
-import { CHUNK_PREFIX, type Layout, type Names } from "../schema/layout.js";
+import { functionNames, storageBody, storageFunction } from "../schema/citus.js";
+import { CHUNK_PREFIX, type CitusMode, type Layout, type Names } from "../schema/layout.js";
 import { lexemesOf, statisticsFunction } from "../schema/lexemes.js";
-import { barrierOf, CLAIM_COLUMNS, isNewer, meets, unlessNewerIsStored, unlessNewerOrOutside } from "./fence-sql.js";
+import { functionsOnShards } from "./shard-functions.js";
+import {
+  barrierOf,
+  CLAIM_COLUMNS,
+  isNewer,
+  lockOfProfile,
+  meets,
+  unlessNewerIsStored,
+  unlessNewerOrOutside,
+} from "./fence-sql.js";
 
 /** What the functions are written for. */
 export interface FunctionsPlan extends Pick<Layout, "idType" | "textSearch"> {
   names: Names;
+  citus: CitusMode;
 }
 
 /** A function that is created on all nodes. */
-interface DistributedFunction {
+export interface DistributedFunction {
   /** With the schema. */
   name: string;
-  /** Names and types. */
+  /** Names and types. The first one of a function that writes is the id of the training. */
   parameters: readonly (readonly [name: string, type: string])[];
   /** What it returns, and how it may be used. */
   returns: string;
   body: string;
-}
-
-/** The names of the functions of a profile that write. */
-export function functionNames({ schema, profileId }: Pick<Names, "schema" | "profileId">): {
-  store: string;
-  touch: string;
-  remove: string;
-} {
-  const named = (verb: string): string => `${schema}.${verb}_training_${profileId}`;
-  return { store: named("store"), touch: named("touch"), remove: named("remove") };
+  /** Whether statements on shards call it there, so that Citus sends no call of it to another node. */
+  isOnShards?: true;
 }
 
 /**
@@ -43,12 +45,16 @@ export function functionNames({ schema, profileId }: Pick<Names, "schema" | "pro
  * @see https://docs.citusdata.com/en/stable/develop/api_udf.html#create-distributed-function
  */
 export function createFunctions(plan: FunctionsPlan): string[] {
-  return functionsOf(plan).flatMap(({ name, parameters, returns, body }) => {
+  const colocated = `colocate_with => ${quoteLiteral(plan.names.training)}`;
+  return functionsOf(plan).flatMap(({ name, parameters, returns, body, isOnShards }) => {
     const types = parameters.map(([, type]) => type).join(", ");
+    const id = parameters[0]?.[0] ?? "";
+    // Without it Citus runs all calls on the node that has the whole schema.
+    const place = plan.citus === "tables" ? `${quoteLiteral(id)}, ${colocated}` : colocated;
     return [
       `CREATE OR REPLACE FUNCTION ${name}(${parameters.map((parameter) => parameter.join(" ")).join(", ")})
   RETURNS ${returns} LANGUAGE plpgsql AS ${dollarQuoted(body)}`,
-      `SELECT pg_catalog.create_distributed_function(${quoteLiteral(`${name}(${types})`)}, colocate_with => ${quoteLiteral(plan.names.training)})`,
+      `SELECT pg_catalog.create_distributed_function(${quoteLiteral(`${name}(${types})`)}${isOnShards ? "" : `, ${place}`})`,
     ];
   });
 }
@@ -63,6 +69,7 @@ function functionsOf(plan: FunctionsPlan): DistributedFunction[] {
     ...each,
     returns: "SETOF text",
   }));
+  if (plan.citus === "tables") return [...writing, ...functionsOnShards(plan)];
   const reading = { name: storageFunction(plan.names), parameters: [], returns: "json", body: storageBody(plan.names) };
   return [...writing, reading, ...(plan.textSearch === undefined ? [] : [lexemesFunction(plan.names)])];
 }
@@ -130,7 +137,7 @@ function storeFunction(plan: FunctionsPlan): Omit<DistributedFunction, "returns"
   copied ${vector}[] := '{}';
   copy ${vector};
 BEGIN
-  ${requireClaim(names)}
+  ${requireClaim(plan)}
   IF p_replaced_ticket IS NOT NULL THEN
     PERFORM 1 FROM ${training} WHERE id = p_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN RETURN; END IF;
@@ -175,7 +182,8 @@ function insertChunks({ names, textSearch }: FunctionsPlan, vectors: string, pre
 }
 
 /** Records a call on a version that is stored already. */
-function touchFunction({ names, idType }: FunctionsPlan): Omit<DistributedFunction, "returns"> {
+function touchFunction(plan: FunctionsPlan): Omit<DistributedFunction, "returns"> {
+  const { names, idType } = plan;
   return {
     name: functionNames(names).touch,
     parameters: [
@@ -187,7 +195,7 @@ function touchFunction({ names, idType }: FunctionsPlan): Omit<DistributedFuncti
       ["p_claim", "text[]"],
     ],
     body: `BEGIN
-  ${requireClaim(names)}
+  ${requireClaim(plan)}
   UPDATE ${names.training} t SET ticket = p_ticket, revision = greatest(t.revision, p_revision),
     barrier = greatest(t.barrier, ${BARRIER}), updated_at = now()
   WHERE t.id = p_id AND t.content_ticket = p_content_ticket AND t.deleted_at IS NULL
@@ -201,7 +209,8 @@ END`,
  * Deletes a training: returns its id and, behind a colon, the number of its chunks, empty without a stored version. `p_metadata` is that of a
  * tombstone for an id that has no row.
  */
-function removeFunction({ names, idType }: FunctionsPlan): Omit<DistributedFunction, "returns"> {
+function removeFunction(plan: FunctionsPlan): Omit<DistributedFunction, "returns"> {
+  const { names, idType } = plan;
   const { training, indexed, chunk, profile, profileId } = names;
   return {
     name: functionNames(names).remove,
@@ -215,7 +224,7 @@ function removeFunction({ names, idType }: FunctionsPlan): Omit<DistributedFunct
     body: `DECLARE
   removed integer;
 BEGIN
-  PERFORM 1 FROM ${profile} WHERE id = ${profileId} AND status = 'active' FOR SHARE;
+  PERFORM 1 FROM ${profile} WHERE id = ${profileId} AND status = 'active'${lockOfProfile(plan)};
   IF NOT FOUND THEN RETURN NEXT NULL; RETURN; END IF;
   INSERT INTO ${training} AS t (id, ticket, content_ticket, revision, barrier, metadata, deleted_at)
   VALUES (p_id, p_ticket, p_ticket, p_revision, ${BARRIER}, p_metadata, now())
@@ -235,8 +244,9 @@ function ofParameters(condition: string): string {
 
 const BARRIER = ofParameters(barrierOf("n"));
 
-/** Ends the function if the schema is not claimed for the model of the index, and locks the claim if it is. */
-function requireClaim({ profile, profileId }: Names): string {
-  return `PERFORM 1 FROM ${profile} WHERE id = ${profileId} AND status = 'active' AND ${CLAIM_COLUMNS} = p_claim FOR SHARE;
+/** Ends the function if the schema is not claimed for the model of the index, and locks the claim if that can change. */
+function requireClaim(plan: FunctionsPlan): string {
+  const { profile, profileId } = plan.names;
+  return `PERFORM 1 FROM ${profile} WHERE id = ${profileId} AND status = 'active' AND ${CLAIM_COLUMNS} = p_claim${lockOfProfile(plan)};
   IF NOT FOUND THEN RETURN NEXT NULL; RETURN; END IF;`;
 }

@@ -1,10 +1,10 @@
 /** The calls of the functions that write to a schema on a Citus cluster; see `distributed-functions.ts`. Each handles one training. */
 import { encodeTextArray, encodeVectorArray } from "../postgres/codec.js";
 import { query, type Queryable } from "../postgres/database.js";
+import { functionNames } from "../schema/citus.js";
 import { namesOf, type Layout } from "../schema/layout.js";
 import { wordsOfChunk } from "../words/searched-words.js";
 import type { IdentifiedChunk, PlannedTraining, StoredChunk, Vectors } from "./chunk-difference.js";
-import { functionNames } from "./distributed-functions.js";
 import { claimedProfile, contentTicketOf, reasonOf, wins } from "./fence-sql.js";
 import type { Statement, Version } from "./swap-statement.js";
 import type { ClaimedTarget } from "./write-target.js";
@@ -63,6 +63,11 @@ function chunkArrays({ textSearch }: Layout, chunks: readonly IdentifiedChunk[])
   ];
 }
 
+/** The order in which trainings are locked one by one, the same in every process: two calls in other orders could wait for each other. */
+export function inKeyOrder<Item extends { key: string }>(items: readonly Item[]): Item[] {
+  return items.toSorted((left, right) => (left.key < right.key ? -1 : left.key > right.key ? 1 : 0));
+}
+
 /** $1 id, $2 ticket, $3 revision, $4 the content ticket of the stored version, $5 the scope, $6 the claim. */
 export function touchTraining(layout: Layout): string {
   return `SELECT key FROM ${functionNames(namesOf(layout)).touch}($1::${layout.idType}, $2::bigint, $3::numeric, $4::bigint, $5::jsonb[],
@@ -73,6 +78,11 @@ export function touchTraining(layout: Layout): string {
 export function removeTraining(layout: Layout): string {
   return `SELECT removed FROM ${functionNames(namesOf(layout)).remove}($1::${layout.idType}, $2::bigint, $3::numeric, $4::jsonb,
   $5::jsonb[]) AS removed`;
+}
+
+/** $1 id, $2 the scope. Deletes what a deleted training, or an id without a training, still has of chunks. */
+export function cleanTraining(layout: Layout): string {
+  return `SELECT key FROM ${functionNames(namesOf(layout)).clean}($1::${layout.idType}, $2::jsonb[]) AS key`;
 }
 
 /**

@@ -16,12 +16,20 @@ import { namesOf, type Layout } from "../schema/layout.js";
  */
 export function claimedProfile(layout: Layout, claim: string): string {
   return `SELECT id FROM ${namesOf(layout).profile} WHERE id = ${layout.profileId} AND status = 'active'
-  AND ${CLAIM_COLUMNS} = ${claim}::text[] FOR SHARE`;
+  AND ${CLAIM_COLUMNS} = ${claim}::text[]${lockOfProfile(layout)}`;
+}
+
+/**
+ * The lock of a read of the profile. None for trainings that are spread over a cluster, whose claim never changes and whose profile stays active: two
+ * transactions that lock a row of a table that all nodes have wait for each other (Citus 14.0).
+ */
+export function lockOfProfile({ citus }: Pick<Layout, "citus">): string {
+  return citus === "tables" ? "" : " FOR SHARE";
 }
 
 /** For writes that store no vectors: as {@link claimedProfile}, whatever its model. */
 export function activeProfile(layout: Layout): string {
-  return `SELECT id FROM ${namesOf(layout).profile} WHERE id = ${layout.profileId} AND status = 'active' FOR SHARE`;
+  return `SELECT id FROM ${namesOf(layout).profile} WHERE id = ${layout.profileId} AND status = 'active'${lockOfProfile(layout)}`;
 }
 
 /** The recorded columns of a profile, in the order of a claim. */

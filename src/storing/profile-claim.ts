@@ -94,6 +94,10 @@ export async function claimSchema(
 async function claimUnlocked(database: Queryable, target: ClaimTarget): Promise<boolean> {
   if (await isClaimed(database, target)) return true;
   const { profile } = namesOf(target.layout);
+  if (target.layout.citus === "tables") {
+    await claimOnce(database, target);
+    return true;
+  }
   const [free] = await query(
     database,
     "claim-model",
@@ -124,6 +128,7 @@ function hasSpareClient(pool: DatabasePool): boolean {
 export async function claimLocked(client: Queryable, target: ClaimTarget): Promise<void> {
   const { layout, claim } = target;
   const { profile } = namesOf(layout);
+  if (layout.citus === "tables") return claimOnce(client, target);
   // Writes lock this row until they commit: from here on no write is in progress, and all stored chunks are visible.
   await query(client, "claim-model", `SELECT FROM ${profile} WHERE id = ${layout.profileId} FOR UPDATE`);
   if (await isClaimed(client, target)) return; // claimed by another call while this one waited for the lock
@@ -131,12 +136,10 @@ export async function claimLocked(client: Queryable, target: ClaimTarget): Promi
   const [model, queryPrefix, documentPrefix, ownDimensions] = claim;
   const isFree = recorded === undefined || !(await mayHoldChunks(client, layout));
   if (id !== layout.profileId || dimensions.toString() !== ownDimensions || !isFree) {
-    throw new SchemaError(
-      "PROFILE_MISMATCH",
-      `Schema ${JSON.stringify(layout.schema)} now belongs to another embedding model: ` +
-        `${JSON.stringify(recorded?.model ?? null)} with ${dimensions} dimensions is recorded, this index uses ` +
-        `${JSON.stringify(model)} with ${ownDimensions}, or other prefixes. Vectors of two models cannot be compared, so ` +
-        "nothing was stored: open the index again with the recorded model, or migrate a new schema for this one",
+    throw mismatch(
+      target,
+      { model: recorded?.model, dimensions },
+      "open the index again with the recorded model, or migrate a new schema for this one",
     );
   }
   await query(
@@ -148,10 +151,50 @@ export async function claimLocked(client: Queryable, target: ClaimTarget): Promi
 }
 
 /**
- * Whether the schema may hold chunks. At REPEATABLE READ the answer is always yes: the snapshot hides chunks that
+ * Claims a schema whose trainings are spread over a cluster. That is done once: so writes on all nodes can rely on a claim that they read without a lock.
+ *
+ * @throws {@link SchemaError} `PROFILE_MISMATCH` if the schema is claimed for another model, also if it is empty
+ */
+async function claimOnce(client: Queryable, target: ClaimTarget): Promise<void> {
+  const { layout, claim } = target;
+  const { profile } = namesOf(layout);
+  const [model, queryPrefix, documentPrefix, dimensions] = claim;
+  await query(
+    client,
+    "claim-model",
+    `UPDATE ${profile} SET model = $1, query_prefix = $2, document_prefix = $3
+    WHERE id = ${layout.profileId} AND model IS NULL AND dimensions = $4::integer`,
+    [model, queryPrefix, documentPrefix, dimensions],
+  );
+  if (await isClaimed(client, target)) return;
+  const found = await requireActiveProfile(client, layout.schema);
+  throw mismatch(
+    target,
+    { model: found.recorded?.model, dimensions: found.dimensions },
+    "a schema whose trainings are spread over a cluster keeps its first model, also when it is empty. Migrate a new schema for this one",
+  );
+}
+
+function mismatch(
+  { layout, claim: [model, , , dimensions] }: ClaimTarget,
+  recorded: { model: string | undefined; dimensions: number },
+  remedy: string,
+): SchemaError {
+  return new SchemaError(
+    "PROFILE_MISMATCH",
+    `Schema ${JSON.stringify(layout.schema)} now belongs to another embedding model: ` +
+      `${JSON.stringify(recorded.model ?? null)} with ${recorded.dimensions} dimensions is recorded, this index uses ` +
+      `${JSON.stringify(model)} with ${dimensions}, or other prefixes. Vectors of two models cannot be compared, so ` +
+      `nothing was stored: ${remedy}`,
+  );
+}
+
+/**
+ * Whether the schema may hold chunks of its recorded model. At REPEATABLE READ the answer is always yes: the snapshot hides chunks that
  * others have stored since the transaction began.
  */
 export async function mayHoldChunks(database: Queryable, layout: Layout): Promise<boolean> {
+  if (layout.citus === "tables") return true; // its claim stays, see `claimOnce`
   const rows = await query(
     database,
     "find-any-chunk",

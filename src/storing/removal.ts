@@ -1,6 +1,6 @@
 import type { DeleteStatus } from "../types.js";
 import { profileRetired, query, type Queryable } from "../postgres/database.js";
-import { removeTraining } from "./distributed-writes.js";
+import { cleanTraining, inKeyOrder, removeTraining } from "./distributed-writes.js";
 import { admitDeletes, deleteTrainings } from "./fence-sql.js";
 import { queryWithKeptPlan, type SwapConnection } from "./swap.js";
 import type { Condition } from "../filtering/condition.js";
@@ -167,13 +167,10 @@ async function removeOneByOne(
   { trainings, ticket, condition }: Removal,
 ): Promise<Removed> {
   const keys = trainings.map(({ key }) => key);
-  const text = `${sql.findTrainings(layout, condition)} FOR NO KEY UPDATE`;
-  const found =
-    condition && (await query<{ key: string }>(client, "find-superseded", text, [scope, keys, ...condition.values]));
-  const meeting = found && new Set(found.map(({ key }) => key));
+  const meeting = condition && (await lockMeeting(client, { layout, scope }, keys, condition));
   const admittedKeys: string[] = [];
   const chunks = new Map<string, number>();
-  for (const { key, revision, metadata = scope[0] ?? "{}" } of trainings) {
+  for (const { key, revision, metadata = scope[0] ?? "{}" } of inKeyOrder(trainings)) {
     if (meeting && !meeting.has(key)) continue;
     const values = [key, ticket, revision, metadata, scope];
     const rows = await query<{ removed: string | null }>(client, "fence-deletes", removeTraining(layout), values);
@@ -187,11 +184,52 @@ async function removeOneByOne(
   return { admittedKeys, chunks };
 }
 
+/** Locks the trainings that meet a condition, in the order of their ids. Citus locks rows of one shard in a statement, so of one training. */
+async function lockMeeting(
+  client: Queryable,
+  { layout, scope }: Pick<WriteTarget, "layout" | "scope">,
+  keys: readonly string[],
+  condition: Condition,
+): Promise<Set<string>> {
+  const text = `${sql.findTrainings(layout, condition)} FOR NO KEY UPDATE`;
+  const meeting = new Set<string>();
+  for (const ids of layout.citus === "tables"
+    ? inKeyOrder(keys.map((key) => ({ key }))).map(({ key }) => [key])
+    : [keys]) {
+    const found = await query<{ key: string }>(client, "find-superseded", text, [scope, ids, ...condition.values]);
+    for (const { key } of found) meeting.add(key);
+  }
+  return meeting;
+}
+
+/**
+ * Removes tombstones that are older than this, in milliseconds.
+ *
+ * @returns how many; `null` if another profile is active, and then none
+ */
+export async function prune(
+  database: Queryable,
+  { layout, scope }: WriteTarget,
+  olderThanMs: number,
+): Promise<number | null> {
+  const values = [olderThanMs, scope];
+  if (layout.citus === "tables") {
+    return (await query(database, "prune-tombstones", sql.deleteTombstones(layout), values)).length;
+  }
+  const text = sql.pruneTombstones(layout);
+  const [row] = await query<{ pruned: string | null }>(database, "prune-tombstones", text, values);
+  return row?.pruned == null ? null : Number(row.pruned);
+}
+
 /** Deletes what deleted trainings, or ids without a training, still have of chunks. */
 export async function removeLeftovers(
   database: Queryable,
   { layout, scope }: WriteTarget,
   keys: readonly string[],
 ): Promise<void> {
+  if (layout.citus === "tables") {
+    for (const key of keys) await query(database, "delete-leftovers", cleanTraining(layout), [key, scope]);
+    return;
+  }
   await query(database, "delete-leftovers", sql.deleteLeftovers(layout), [keys, scope]);
 }

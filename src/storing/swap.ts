@@ -2,7 +2,7 @@ import type { Notify } from "../calls/notices.js";
 import type { SupersededReason, UpsertStatus } from "../types.js";
 import { groupBy, type PlannedTraining, type StoredChunk, type Vectors } from "./chunk-difference.js";
 import { query, type Queryable } from "../postgres/database.js";
-import { lockTraining, touchTraining } from "./distributed-writes.js";
+import { inKeyOrder, lockTraining, touchTraining } from "./distributed-writes.js";
 import { lockTrainings } from "./fence-sql.js";
 import type { Layout } from "../schema/layout.js";
 import { requireClaim } from "./profile-claim.js";
@@ -144,14 +144,18 @@ export async function swap(
   return trainings.map(({ key }) => outcomes.get(key) ?? supersededBy("newer"));
 }
 
-/** On a Citus cluster each statement writes one training. */
-async function oneByOne<Item, Outcome>(
+/** On a Citus cluster each statement writes one training. In the order of their locks, though the outcomes are in the order given. */
+async function oneByOne<Item extends { key: string }, Outcome>(
   items: readonly Item[],
   work: (item: Item) => Promise<Outcome[]>,
 ): Promise<Outcome[]> {
-  const outcomes: Outcome[] = [];
-  for (const item of items) outcomes.push(...(await work(item)));
-  return outcomes;
+  const outcomes: Outcome[][] = items.map(() => []);
+  const places = inKeyOrder(items.map(({ key }, place) => ({ key, place })));
+  for (const { place } of places) {
+    const item = items[place];
+    if (item) outcomes[place] = await work(item);
+  }
+  return outcomes.flat();
 }
 
 /** The outcomes of admitted trainings, by key. */

@@ -3,7 +3,16 @@
  * read as text, so that type parsers that the host has set in `pg` do not affect them.
  */
 import { numberedFrom, type Condition } from "../filtering/condition.js";
-import { activeProfile, barrierOf, claimedProfile, contentTicketOf, isNewer, meets, reasonOf } from "./fence-sql.js";
+import {
+  activeProfile,
+  barrierOf,
+  claimedProfile,
+  contentTicketOf,
+  inLockOrder,
+  isNewer,
+  meets,
+  reasonOf,
+} from "./fence-sql.js";
 import { quoteLiteral } from "../postgres/identifiers.js";
 import { namesOf, type Layout } from "../schema/layout.js";
 
@@ -30,7 +39,7 @@ WITH found AS MATERIALIZED (
   WHERE t.deleted_at IS NULL AND ${meets("t", "$1")} AND ${numberedFrom(2, condition.text)}
 )
 SELECT ${nextTicket(layout)} AS ticket, max(newest)::text AS newest,
-  (json_agg(id::text ORDER BY id))::text AS keys FROM found`;
+  (json_agg(id::text ${inLockOrder(layout, "id")}))::text AS keys FROM found`;
 }
 
 /** A ticket for a call on any trainings that starts now, and the newest stored ticket, see {@link takeTicket}. */
@@ -52,7 +61,7 @@ function nextTicket(layout: Layout): string {
 export function takeTickets(layout: Layout): string {
   // The sequence is on the coordinator of a Citus cluster: with it in the same SELECT, Citus would fetch whole tables.
   return `
-WITH state AS MATERIALIZED (
+WITH ${storedStates(layout)}state AS MATERIALIZED (
 SELECT ${newestTicketOf("t")}::text AS newest,
   CASE WHEN t.revision > n.revision AND ${meets("t", "$3")} THEN ${reasonOf("t")} END AS superseded_by,
   ${stateColumns(layout, "$3")}, n.place
@@ -63,7 +72,9 @@ SELECT ${nextTicket(layout)} AS ticket, state.* FROM state ORDER BY place`;
 
 /** $1 ids, $2 revisions, $3 the scope, $4 tickets. As {@link takeTickets}, for a call that already has its tickets. */
 export function readStates(layout: Layout): string {
+  const stored = storedStates(layout).replace(/, $/, "");
   return `
+${stored === "" ? "" : `WITH ${stored}`}
 SELECT CASE WHEN ${meets("t", "$3")} AND NOT (${isNewer("n", "t")}) THEN ${reasonOf("t")} END AS superseded_by,
   ${stateColumns(layout, "$3")}
 FROM unnest($1::${layout.idType}[], $2::numeric[], $4::bigint[]) WITH ORDINALITY AS n (id, revision, ticket, place)
@@ -77,7 +88,14 @@ ${stateTables(layout)}`;
 function stateColumns(layout: Layout, scope: string): string {
   return `(${contentTicketOf("t")})::text AS content_ticket,
   ((${meets("t", scope)} OR t.deleted_at IS NOT NULL) IS NOT FALSE)::text AS in_scope,
-  encode(i.fingerprint, 'hex') AS fingerprint, cardinality(i.chunk_ids)::text AS chunks,
+  ${storedChunkColumns(layout)}`;
+}
+
+function storedChunkColumns(layout: Layout): string {
+  if (layout.citus === "tables") {
+    return `encode(t.fingerprint, 'hex') AS fingerprint, t.chunks::text AS chunks, coalesce(t.stored_chunks, 0)::text AS stored_chunks`;
+  }
+  return `encode(i.fingerprint, 'hex') AS fingerprint, cardinality(i.chunk_ids)::text AS chunks,
   (SELECT count(*) FROM unnest(i.chunk_ids) AS listed (id)
     WHERE EXISTS (SELECT 1 FROM ${namesOf(layout).chunk} c WHERE c.training_id = i.training_id AND c.id = listed.id))::text
     AS stored_chunks`;
@@ -85,9 +103,29 @@ function stateColumns(layout: Layout, scope: string): string {
 
 function stateTables(layout: Layout): string {
   const { training, indexed } = namesOf(layout);
+  if (layout.citus === "tables") return "LEFT JOIN stored t ON t.id = n.id\nORDER BY n.place";
   return `LEFT JOIN ${training} t ON t.id = n.id
 LEFT JOIN ${indexed} i ON i.training_id = n.id
 ORDER BY n.place`;
+}
+
+/**
+ * For trainings that are spread over a cluster: the beginning of a WITH clause with what is stored of the trainings $1. A join of the given ids with
+ * the tables would fetch the tables whole.
+ */
+function storedStates(layout: Layout): string {
+  if (layout.citus !== "tables") return "";
+  const { training, indexed, chunk } = namesOf(layout);
+  const given = `= ANY ($1::${layout.idType}[])`;
+  return `stored AS MATERIALIZED (
+SELECT t.*, i.fingerprint, i.chunks, i.stored_chunks
+FROM ${training} t LEFT JOIN (
+  SELECT l.training_id, l.fingerprint, cardinality(l.chunk_ids) AS chunks, count(c.id) AS stored_chunks
+  FROM ${indexed} l LEFT JOIN ${chunk} c ON c.training_id = l.training_id AND c.id = ANY (l.chunk_ids)
+  WHERE l.training_id ${given} GROUP BY l.training_id, l.fingerprint, l.chunk_ids
+) i ON i.training_id = t.id
+WHERE t.id ${given}
+), `;
 }
 
 /** $1 ids, $2 a splitter. The texts of the chunks that it made, with their offsets, in reading order. */
@@ -198,4 +236,10 @@ WITH active AS MATERIALIZED (${activeProfile(layout)}
   RETURNING 1
 )
 SELECT CASE WHEN EXISTS (SELECT 1 FROM active) THEN (SELECT count(*) FROM pruned)::text END AS pruned`;
+}
+
+/** As {@link pruneTombstones} for trainings that are spread over a cluster, whose profile is always active. Returns a row for each tombstone. */
+export function deleteTombstones(layout: Layout): string {
+  return `DELETE FROM ${namesOf(layout).training}
+WHERE deleted_at < now() - $1::double precision * interval '1 millisecond' AND (metadata @> ALL ($2::jsonb[])) RETURNING id`;
 }

@@ -49,8 +49,8 @@ function refuseInCluster({ citus, schema }: Layout): void {
   if (!citus) return;
   throw new SchemaError(
     "SWITCH_REFUSED",
-    `Schema ${JSON.stringify(schema)} is on a node of a Citus cluster, where the model cannot be switched: migrate a new schema with ` +
-      'citus: "schema", index the trainings there with the new model, and open that schema',
+    `Schema ${JSON.stringify(schema)} is on a Citus cluster, where the model cannot be switched: migrate a new schema with ` +
+      `citus: ${JSON.stringify(citus)}, index the trainings there with the new model, and open that schema`,
   );
 }
 

@@ -20,7 +20,13 @@ import { profileRetired, query, type Queryable } from "../postgres/database.js";
 import type { Condition } from "../filtering/condition.js";
 import type { IndexFilter } from "../filtering/index-filter.js";
 import { databaseOf, hostClient } from "../postgres/host-client.js";
-import { remove, tryRemove, type RemovalOutcome, type RemovedTraining } from "../storing/removal.js";
+import {
+  prune as pruneTombstones,
+  remove,
+  tryRemove,
+  type RemovalOutcome,
+  type RemovedTraining,
+} from "../storing/removal.js";
 import { queryWithKeptPlan, type SwapConnection } from "../storing/swap.js";
 import { takeInOrder, type TakenTicket } from "../storing/ticket-sequence.js";
 import type { Layout } from "../schema/layout.js";
@@ -163,13 +169,9 @@ export class Remover {
     const limits = { signal };
     const boundedClient = client && hostClient(client, limits);
     const prune = async (database: Queryable): Promise<number> => {
-      const text = sql.pruneTombstones(this.#target.layout);
-      const [row] = await query<{ pruned: string | null }>(database, "prune-tombstones", text, [
-        olderThanMs,
-        this.#target.scope,
-      ]);
-      if (row?.pruned == null) throw profileRetired();
-      return Number(row.pruned);
+      const pruned = await pruneTombstones(database, this.#target, olderThanMs);
+      if (pruned === null) throw profileRetired();
+      return pruned;
     };
     const pruneIn = (): ReturnType<typeof prune> =>
       writeStatement(this.#pool.within(limits), boundedClient, this.#notify, prune);

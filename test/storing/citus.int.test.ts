@@ -174,8 +174,8 @@ describeOnServer("A schema on a Citus cluster", (database) => {
     );
   });
 
-  it("has no table mode", async () => {
-    await expect(migrate(database.owner, { citus: "tables" as "schema" })).rejects.toSatisfy(
+  it("is refused for another word than those of the option", async () => {
+    await expect(migrate(database.owner, { citus: "nodes" as "schema" })).rejects.toSatisfy(
       (error) => InvalidArgumentError.is(error) && error.option === "citus",
     );
   });

@@ -13,5 +13,13 @@ export const EXCLUDED: Readonly<Record<string, string>> = {
     "they test the schema and its damage on one server; test/storing/citus.int.test.ts tests migrate on a cluster",
 };
 
+/** Those that do not run where trainings are spread over the cluster, in addition. */
+export const EXCLUDED_OF_TABLES: Readonly<Record<string, string>> = {
+  "test/storing/citus.int.test.ts": "it tests a schema on one worker",
+};
+
 /** As patterns. */
-export const EXCLUDED_FILES = Object.keys(EXCLUDED);
+export const EXCLUDED_FILES = [
+  ...Object.keys(EXCLUDED),
+  ...(process.env["TEST_CITUS_MODE"] === "tables" ? Object.keys(EXCLUDED_OF_TABLES) : []),
+];

@@ -137,6 +137,7 @@ export function holdEmbedding(embeddings: CountingEmbeddings, marker: string): H
 export async function hostTable(owner: pg.Pool, name = uniqueName("host"), idType = "text"): Promise<string> {
   const quoted = pg.escapeIdentifier(name);
   await owner.query(`CREATE TABLE public.${quoted} (id ${idType} PRIMARY KEY)`);
+  if (isOnCluster()) await owner.query("SELECT create_reference_table($1)", [`public.${quoted}`]);
   onTestFinished(async () => {
     await owner.query(`DROP TABLE IF EXISTS public.${quoted} CASCADE`);
   });
@@ -230,7 +231,10 @@ export async function waitingProcesses(
 
 /** Terminates the session with this process id, which on a Citus cluster may also be one that is unique on all nodes: a text. */
 export async function terminateSession({ owner }: Pick<TestIndex, "owner">, pid: number | string): Promise<void> {
-  await owner.query(`SELECT pg_catalog.pg_terminate_backend($1::${typeof pid === "number" ? "integer" : "bigint"}, 5000)`, [pid]);
+  await owner.query(
+    `SELECT pg_catalog.pg_terminate_backend($1::${typeof pid === "number" ? "integer" : "bigint"}, 5000)`,
+    [pid],
+  );
 }
 
 /** Waits until `count` statements of this kind on the training table wait for a lock. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { placesOf } from "../../src/searching/matches.js";
+import { placesOf } from "../../src/searching/text-rows.js";
 
 function marked(words: string[], text: string): string {
   let marks = "";

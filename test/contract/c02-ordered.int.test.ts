@@ -8,7 +8,6 @@ import {
   openServerPool,
   chunksWithOffsets,
   untilWaiting,
-  WITHOUT_NAME,
 } from "../support/contract.js";
 import { describeOnServer } from "../support/databases.js";
 import {
@@ -315,13 +314,7 @@ describeOnServer("C2 Ordered", (database) => {
       await inHostTransaction(test.pool, end, async (client) => {
         await second.commit(client);
         outcome = first.commit();
-        await until(async () => {
-          const { rowCount } = await test.pool.query(
-            `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND ${WITHOUT_NAME} LIKE $1`,
-            [`%INSERT INTO "${test.schema}".training%`],
-          );
-          return rowCount === 1;
-        });
+        await untilWaiting(test, "INSERT INTO");
       });
       expect(await outcome).toMatchObject({ status: expected.status });
       expect(await storedText(test)).toBe(expected.text);

@@ -3,18 +3,20 @@ import { readCatalog, readMigrations, refuseNewerSchema, requireExtension } from
 import { readCluster, refuseWorker } from "../schema/citus.js";
 import { damagedSchema, affectsSpeedOnly, readDamage } from "../schema/damage.js";
 import type { DatabasePool } from "../postgres/database.js";
-import { SCHEMA_VERSION } from "../schema/layout.js";
+import { SCHEMA_VERSION, type CitusMode } from "../schema/layout.js";
 import { refuseSettings } from "../postgres/settings.js";
 
 /**
  * Checks the schema before anything is read from it or written to it. `Models` checks the model.
  *
+ * @returns how a Citus cluster holds it; `undefined` for tables of the server itself
  * @throws {@link SchemaError} if it is not migrated, or damaged
  */
-export async function checkSchema(pool: DatabasePool, schema: string): Promise<void> {
+export async function checkSchema(pool: DatabasePool, schema: string): Promise<CitusMode | undefined> {
   const catalog = await readCatalog(pool, schema);
   refuseSettings(catalog.settings);
-  if (catalog.hasCitus) refuseWorker(await readCluster(pool, schema));
+  const cluster = catalog.hasCitus ? await readCluster(pool, schema) : undefined;
+  if (cluster) refuseWorker(cluster);
   const applied = catalog.migrated ? await readMigrations(pool, schema) : { version: 0, breakingVersion: 0 };
   refuseNewerSchema(schema, applied);
   const { missing, active } = await readDamage(pool, schema, applied.version);
@@ -35,4 +37,5 @@ export async function checkSchema(pool: DatabasePool, schema: string): Promise<v
       `Schema ${JSON.stringify(schema)} ${state}: run migrate(pool, { schema: ${JSON.stringify(schema)} })`,
     );
   }
+  return cluster?.mode;
 }

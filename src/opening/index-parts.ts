@@ -100,11 +100,11 @@ export async function openParts(
   const notify = notifier(checkFunction("onNotice", options.onNotice));
   const pool = boundedPool(hostPool, {}, notify);
 
-  await checkSchema(pool, schema);
+  const citus = await checkSchema(pool, schema);
   const models = new Models({ given: givenModels(embeddings, options.profile), splitter, notify });
   const know = (database: BoundedPool): KnownSchema =>
     new KnownSchema({
-      ...{ database, schema, notify, scanSettings: method?.settings },
+      ...{ database, schema, notify, citus, scanSettings: method?.settings },
       choose: (state, asked) => models.choose(state, asked),
     });
   const knownSchema = know(pool);

@@ -32,6 +32,8 @@ export interface KnownSchemaParts {
   choose?: (state: SchemaState, database: Queryable) => Promise<RecordedModel>;
   /** Settings of searches, for a vector index of another extension. */
   scanSettings?: Layout["scanSettings"];
+  /** How a Citus cluster held the schema when it was checked. */
+  citus?: Layout["citus"];
   /** Reports repeated work to the host. */
   notify?: Notify;
 }
@@ -213,7 +215,8 @@ export class KnownSchema {
 
   async #read(database: Queryable): Promise<SchemaState> {
     const { choose } = this.#parts;
-    const state = await readSchemaState(database, this.#parts);
+    const { citus } = this.#last?.layout ?? this.#parts;
+    const state = await readSchemaState(database, { ...this.#parts, citus });
     return choose ? forModel(state, await choose(state, database)) : state;
   }
 

@@ -2,7 +2,7 @@ import { SchemaError } from "../errors.js";
 import type { IdType } from "../types.js";
 import { encodeTextArray } from "../postgres/codec.js";
 import { quoteLiteral } from "../postgres/identifiers.js";
-import { query, type Queryable } from "../postgres/database.js";
+import { query, sqlStateOf, type Queryable } from "../postgres/database.js";
 import { HAS_CITUS, readCluster, readShardSizes } from "./citus.js";
 import { CHUNK_PREFIX, FIRST_PROFILE_ID, namesOf, type Layout } from "./layout.js";
 import { textSearchLanguages } from "./lexemes.js";
@@ -87,6 +87,9 @@ function claimIn({ model, queryPrefix, documentPrefix }: RecordedModel): string 
   return [model, queryPrefix, documentPrefix].map((part) => `,${part}`).join("");
 }
 
+/** insufficient_privilege and undefined_function, as Citus reads what a view is made of, and feature_not_supported */
+const IS_REFUSED_IN_CLUSTER = new Set(["42501", "42883", "0A000"]);
+
 interface StateRow {
   profile_id: string;
   recorded: string;
@@ -108,21 +111,19 @@ interface StateRow {
   has_citus: string;
 }
 
-/**
- * $1 schema.
- *
- * The view of statistics is read by itself: joined with a table that is on another node of a Citus cluster, it would be sent there, which its
- * column of rights cannot be.
- */
+/** $1 schema. */
 function readState(layout: Layout): string {
+  // Citus cannot join pg_stats with a table of its nodes, and the coordinator has no statistics of it.
+  const chunks = layout.citus
+    ? "0"
+    : `CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_stats s
+      WHERE s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = 'metadata')
+    THEN c.reltuples ELSE 0 END`;
   return `
-WITH analyzed AS MATERIALIZED (
-  SELECT tablename FROM pg_catalog.pg_stats WHERE schemaname = $1 AND attname = 'metadata'
-)
 SELECT p.id::text AS profile_id, p.vector_index AS recorded, p.dimensions::text AS dimensions, p.model, p.query_prefix, p.document_prefix, p.text_search,
   en.nspname::text AS extension_schema, t.oid::text AS vector_oid, c.oid::text AS chunk_oid, it.typname::text AS id_type,
   pg_catalog.pg_relation_size(c.oid)::text AS bytes,
-  CASE WHEN c.relname IN (SELECT tablename FROM analyzed) THEN c.reltuples ELSE 0 END::text AS chunks, pg_catalog.current_setting('block_size') AS page,
+  ${chunks}::text AS chunks, pg_catalog.current_setting('block_size') AS page,
   CASE WHEN pg_catalog.current_setting('jit')::boolean AND pg_catalog.pg_jit_available()
     THEN pg_catalog.current_setting('jit_above_cost') END AS compiles_above,
   (SELECT pg_catalog.json_agg(ic.relname)::text FROM pg_catalog.pg_index i
@@ -143,16 +144,25 @@ WHERE p.status = 'active'`;
 /**
  * Reads everything that statements depend on, in a single statement. The tables are those of the active profile.
  *
+ * @param known - `citus`: how a cluster held the schema when it was last looked at
  * @throws {@link SchemaError} if parts of the schema are missing
  * @throws {@link DatabaseError}
  */
 export async function readSchemaState(
   database: Queryable,
-  { schema, scanSettings }: { schema: string } & Pick<Layout, "scanSettings">,
+  known: { schema: string } & Pick<Layout, "scanSettings" | "citus">,
 ): Promise<SchemaState> {
+  const { schema, scanSettings } = known;
   // Not known yet; the statement depends neither on the profile, nor on the type of ids, nor on the schema of the extension.
   const provisional: Layout = { schema, profileId: FIRST_PROFILE_ID, idType: "text", extensionSchema: "public" };
-  const [row] = await query<StateRow>(database, "read-schema", readState(provisional), [schema]);
+  const read = (citus: Layout["citus"]): Promise<StateRow[]> =>
+    query<StateRow>(database, "read-schema", readState({ ...provisional, citus }), [schema]);
+  // A schema that has come to a cluster since: Citus refuses the statement in one way or another.
+  const [row] = await read(known.citus).catch((error: unknown) => {
+    if (known.citus || !IS_REFUSED_IN_CLUSTER.has(sqlStateOf(SchemaError.is(error) ? error.cause : error) ?? ""))
+      throw error;
+    return read("schema");
+  });
   const idType: IdType | undefined = row && idTypeOf(row.id_type);
   if (!row || !idType) {
     throw new SchemaError(

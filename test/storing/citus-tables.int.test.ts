@@ -2,9 +2,15 @@ import { InvalidArgumentError, SchemaError, TrainingIndex, type DocumentsTrainin
 import { migrate } from "langchain-training-index/migrations";
 import { HashingEmbeddings } from "langchain-training-index/testing";
 import type pg from "pg";
-import { describe, expect, it } from "vitest";
-import { openServerPool } from "../support/contract.js";
-import { describeOnServer, requireConnectionSetup, uniqueName, type TestDatabase } from "../support/databases.js";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { openAgain, openServerPool } from "../support/contract.js";
+import {
+  describeOnServer,
+  requireConnectionSetup,
+  requireServerUrl,
+  uniqueName,
+  type TestDatabase,
+} from "../support/databases.js";
 import {
   DIMENSIONS,
   dropAtEnd,
@@ -411,6 +417,25 @@ describeOnServer("Trainings that are spread over a Citus cluster", (database) =>
     }
     const { rows } = await pool.query(`SELECT DISTINCT left(id, 1) AS model FROM ${schema}.training`);
     expect(rows).toHaveLength(1);
+  });
+
+  it("can be written and found by a role with the rights of docs/migrations.md", async () => {
+    const { index, owner, schema } = await openTestIndex(database, {}, SPREAD);
+    await index.upsertTraining({ id: "a", content: "loja" });
+    const role = uniqueName("role");
+    await owner.query(`CREATE ROLE ${role} LOGIN PASSWORD 'limited'; GRANT USAGE ON SCHEMA ${schema} TO ${role};
+      GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${schema} TO ${role};
+      GRANT USAGE ON SEQUENCE ${schema}.ticket TO ${role}`);
+    onTestFinished(async () => {
+      await owner.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+    });
+    const url = new URL(requireServerUrl());
+    Object.assign(url, { username: role, password: "limited" });
+    const limited = await openAgain({ schema }, openServerPool({ connectionString: url.href }));
+    expect(await limited.upsertTraining({ id: "b", content: "loja nova" })).toMatchObject({ status: "indexed" });
+    expect(await limited.similar("loja nova", { k: 1 })).toMatchObject([{ trainingId: "b" }]);
+    expect(await limited.deleteTraining("a")).toMatchObject({ status: "deleted" });
+    expect((await limited.status()).counts).toMatchObject({ trainings: 1, tombstones: 1 });
   });
 
   it("reference a host's table that is on all nodes", async () => {

@@ -27,9 +27,8 @@ export async function mismatch(
     "PROFILE_MISMATCH",
     `Schema ${JSON.stringify(layout.schema)} holds vectors of another embedding model: ` +
       `${(newest && differenceOf({ ...recorded, dimensions }, newest)) ?? ""}. ` +
-      `Such vectors cannot be compared: open it with the model that is recorded, and ${
-        layout.citus ? "migrate a new schema for another one" : "change the model with its switchModel"
-      }`,
+      "Such vectors cannot be compared: open it with the model that is recorded, and change the model with its switchModel" +
+      (layout.citus ? "; on a Citus cluster, migrate a new schema for the other one" : ""),
   );
 }
 

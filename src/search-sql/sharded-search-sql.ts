@@ -136,6 +136,9 @@ function surroundings(chunks: VisibleChunks, { before, after }: Neighbors): stri
     WHERE n.training_id = c.training_id AND n.id = ANY (${near}))`;
 }
 
+/** A parameter, or a quoted name or literal, in which the same characters are no parameter. */
+const PARAMETER_OR_QUOTED = /"(?:[^"]|"")*"|'(?:[^']|'')*'|\$(\d+)/g;
+
 /**
  * A statement of {@link nearestInShards} for EXPLAIN, which Citus runs on a shard without the bound values: they are quoted in its text.
  *
@@ -150,7 +153,9 @@ export function withQuotedValues(
     `[${Array.from(vector).join(",")}]`,
     ...values.map((value) => (typeof value === "string" ? value : arrayLiteral(value))),
   ];
-  return text.replace(/\$(\d+)/g, (_, number: string) => quoteLiteral(texts[Number(number) - 1] ?? ""));
+  return text.replace(PARAMETER_OR_QUOTED, (found, number: string | undefined) =>
+    number === undefined ? found : quoteLiteral(texts[Number(number) - 1] ?? ""),
+  );
 }
 
 function arrayLiteral(items: readonly string[]): string {

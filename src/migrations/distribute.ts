@@ -32,7 +32,7 @@ export async function checkCluster(
     throw new SchemaError(
       "EXTENSION_MISSING",
       `citus is ${JSON.stringify(citus)}, but this database has no Citus: ` +
-        " run CREATE EXTENSION citus on all nodes and add the workers, or leave citus out",
+        "run CREATE EXTENSION citus on all nodes and add the workers, or leave citus out",
     );
   }
   const cluster = await readCluster(client, schema);
@@ -46,13 +46,14 @@ export async function checkCluster(
   }
   if (migrated) return cluster;
   if (cluster.distributesNewSchemas || cluster.mode !== undefined) {
+    const call = `migrate(pool, { citus: ${JSON.stringify(citus ?? "schema")} })`;
     throw new SchemaError(
       "UNSUPPORTED_SETTING",
       cluster.mode !== undefined
         ? `Schema ${JSON.stringify(schema)} is empty and distributed already, and its tables cannot be created so: drop it, and run ` +
-            'migrate(pool, { citus: "schema" }), which distributes it'
+            `${call}, which distributes it`
         : "citus.enable_schema_based_sharding is on for this session, so tables would be distributed before they are complete: run " +
-            'ALTER ROLE ... SET citus.enable_schema_based_sharding = off, reconnect, and run migrate(pool, { citus: "schema" })',
+            `ALTER ROLE ... SET citus.enable_schema_based_sharding = off, reconnect, and run ${call}`,
     );
   }
   return cluster;

@@ -39,7 +39,7 @@ const MAX_ATTEMPTS = 10;
 
 /**
  * Finds the nearest chunks in all shards: in one statement if few chunks are returned as they are found. Otherwise in two, first their ids,
- * then their passages. A training that was stored anew in between makes the search begin again, so the passages of a training are always of one
+ * then their passages. A training that was replaced in between makes the search begin again, so the passages of a training are always of one
  * version.
  */
 export async function searchShards(
@@ -52,7 +52,7 @@ export async function searchShards(
     const find = isFirstFound(search) ? nearestChunks : nearestOfTrainings;
     const rows = await withPassages(target, search, options, await find(target, search, options));
     if (rows) return firstInFixedOrder(rows, rows.length, state.layout);
-    const message = "A training was stored anew while it was searched";
+    const message = "A training was replaced while it was searched";
     if (attempt === MAX_ATTEMPTS)
       throw new DatabaseError(`${message}, again and again`, { code: "CONFLICT", retryable: true });
     notify({ code: "RETRY", message: `${message}, so the search is run again` });

@@ -139,6 +139,28 @@ describeOnEach("migrate", (database) => {
     expect(await migrate(pool, { schema })).toMatchObject({ applied: [] });
   });
 
+  it.each(["schema", "tables"] as const)("refuses citus %j without Citus, and creates nothing", async (citus) => {
+    const { owner: pool } = database;
+    const schema = uniqueName();
+    await expect(migrate(pool, { schema, citus })).rejects.toMatchObject({
+      code: "EXTENSION_MISSING",
+      message:
+        `citus is "${citus}", but this database has no Citus: ` +
+        "run CREATE EXTENSION citus on all nodes and add the workers, or leave citus out",
+    });
+    const { rows } = await pool.query("SELECT FROM pg_namespace WHERE nspname = $1", [schema]);
+    expect(rows).toEqual([]);
+  });
+
+  it.each([
+    [{ citus: "rows" }, "citus"],
+    [{ citus: true }, "citus"],
+    [{ citus: "tables", textSearch: "portuguese" }, "textSearch"],
+  ])("refuses %j before it asks the database", async (options, option) => {
+    const pool = { connect: expect.unreachable, query: expect.unreachable };
+    await expect(migrate(pool, options as never)).rejects.toMatchObject({ code: "INVALID_ARGUMENT", option });
+  });
+
   it("rebuilds a vector index that was dropped", async () => {
     const { owner: pool } = database;
     const schema = await migratedSchema(database);

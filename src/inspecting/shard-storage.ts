@@ -1,5 +1,5 @@
 /** What the status says of trainings that are spread over a Citus cluster: every table is in many shards, and every node knows its own. */
-import { readShardStorage, type StorageOfNode } from "../schema/citus.js";
+import { oneBuild, readShardStorage, type StorageOfNode } from "../schema/citus.js";
 import { namesOf, type Layout } from "../schema/layout.js";
 import type { CurrentStatements } from "../searching/current-statements.js";
 import { countedOnShards, type StatusShape } from "./status-sql.js";
@@ -40,7 +40,7 @@ export async function readOnShards(
         keepsPlan: false,
       })
     : [];
-  const build = nodes.find((node) => node.build !== null)?.build ?? null;
+  const build = oneBuild(nodes.map((node) => node.build));
   return {
     chunk_bytes: Math.max(0, ...nodes.map(({ largest }) => largest)).toString(),
     lacks_statistics: nodes.some(({ lacksStatistics }) => lacksStatistics) ? "true" : "false",
@@ -53,7 +53,7 @@ export async function readOnShards(
         addIndexes,
       ),
     ),
-    build: build && JSON.stringify(build),
+    build: build ? JSON.stringify(build) : null,
     counts: counted?.counts ?? null,
   };
 }

@@ -1,6 +1,6 @@
 import { optionalFrom } from "../filtering/condition.js";
 import { quoteLiteral } from "../postgres/identifiers.js";
-import { storageFunction, tableAsJson } from "../schema/citus.js";
+import { buildAsJson, storageFunction, tableAsJson } from "../schema/citus.js";
 import { chunkTable, namesOf, type Layout } from "../schema/layout.js";
 import { VisibleChunks } from "../search-sql/visible-chunks.js";
 
@@ -26,7 +26,8 @@ export function indexStatus(layout: Layout, { condition, counts }: StatusShape):
   const counted = counts ? countedRows(layout, condition) : "SELECT NULL::text WHERE $2::bigint IS NULL";
   return `
 SELECT (SELECT max(version)::text FROM ${migration}) AS version, (p.model IS NOT NULL)::text AS recorded,
-  p.text_search, (pg_catalog.to_jsonb(p) ->> 'words_filled_at' IS NULL)::text AS lacks_words, p.vector_index AS recorded_type,
+  p.text_search, p.vector_index AS recorded_type,
+  (SELECT (pg_catalog.to_jsonb(f) ->> 'words_filled_at' IS NULL)::text FROM ${profile} f WHERE f.id = ${layout.profileId}) AS lacks_words,
   pg_catalog.current_setting('server_version') AS postgres, pg_catalog.pg_is_in_recovery()::text AS is_standby,
   (SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'vector') AS pgvector,
   (SELECT default_version FROM pg_catalog.pg_available_extensions WHERE name = 'vector') AS pgvector_available,
@@ -38,10 +39,7 @@ SELECT (SELECT max(version)::text FROM ${migration}) AS version, (p.model IS NOT
       'bytes', pg_catalog.pg_relation_size(ic.oid)))::text
     FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
     WHERE i.indrelid = c.oid AND ic.relname = ANY ($1::text[])) AS vector_indexes,
-  (SELECT pg_catalog.json_build_object('phase', b.phase, 'blocksDone', b.blocks_done, 'blocksTotal', b.blocks_total,
-      'tuplesDone', b.tuples_done, 'tuplesTotal', b.tuples_total)::text
-    FROM pg_catalog.pg_stat_progress_create_index b
-    WHERE b.datname = pg_catalog.current_database() AND b.relid = c.oid LIMIT 1) AS build,
+  ${buildAsJson("b.relid = c.oid")}::text AS build,
   (SELECT pg_catalog.json_build_object('name', o.model, 'dimensions', o.dimensions, 'state', o.status,
       'createdAt', floor(extract(epoch FROM o.created_at) * 1000))::text
     FROM ${profile} o WHERE o.status <> 'active' LIMIT 1) AS other_model,

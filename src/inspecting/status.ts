@@ -125,7 +125,9 @@ export async function readStatus(
           : isSpread
             ? [await readOnShards(statements, layout, { tables: row.tables, shape, values })]
             : [];
-      return toStatus(parts, { ...row, ...stored[0] }, state, statements);
+      // While a build waits on the coordinator, the node that has the chunks does not know of it.
+      const build = stored[0]?.build ?? row.build;
+      return toStatus(parts, { ...row, ...stored[0], build }, state, statements);
     }),
   );
 }

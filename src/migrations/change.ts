@@ -80,6 +80,8 @@ export async function applyChange(
     await run(client, `ALTER TABLE ${names.training} ALTER COLUMN id TYPE ${idType}`);
     await run(client, `ALTER TABLE ${names.indexed} ALTER COLUMN training_id TYPE ${idType}`);
     await run(client, `ALTER TABLE ${names.chunk} ALTER COLUMN training_id TYPE ${idType}`);
+    // Open indexes notice a rewritten table by its file. On a Citus cluster they cannot, and compare this time instead.
+    await run(client, `UPDATE ${names.profile} SET created_at = now() WHERE id = ${names.profileId}`);
   }
   if (!isResized) return;
   await run(client, `LOCK TABLE ${names.chunk} IN ACCESS EXCLUSIVE MODE`);

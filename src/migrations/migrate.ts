@@ -23,7 +23,15 @@ import { MAX_DIMENSIONS } from "../schema/vector-index.js";
 import { fillWords } from "../words/stored-words.js";
 import { installExtension, migrationTableStatement, recordStatement, schemaStatement } from "./bootstrap.js";
 import { applyChange, targetOptions, type StoredOptions } from "./change.js";
-import { checkCitus, checkCluster, distribute, ensureFunctions, refuseTextSearch, undistribute } from "./distribute.js";
+import {
+  checkCitus,
+  checkCluster,
+  distribute,
+  dropOtherFunctions,
+  ensureFunctions,
+  refuseTextSearch,
+  undistribute,
+} from "./distribute.js";
 import { ensureForeignKey, readHostIdType, readReferencedIdType } from "./host-table.js";
 import { migrations } from "./list.js";
 import {
@@ -205,6 +213,7 @@ async function migrateInOrder(
   }
   if (citus) {
     const { textSearch } = await requireActiveProfile(client, schema);
+    if (stored) await dropOtherFunctions(client, { ...plan, textSearch }, { idType: stored.idType }, citus);
     const give = cluster.mode !== undefined && !isLocalChange ? ensureFunctions : distribute;
     await give(client, { ...plan, textSearch, trainings: planned.plan.trainings ?? formerHost }, citus);
   }

@@ -3,6 +3,7 @@ import { DatabaseError, SchemaError } from "../errors.js";
 import { query, type Queryable } from "../postgres/database.js";
 import { quoteLiteral } from "../postgres/identifiers.js";
 import type { StatementName } from "../postgres/statement-names.js";
+import type { IndexProgress } from "./index-progress.js";
 import { chunkTable, type CitusMode, type Names } from "./layout.js";
 
 /** SQL of whether the database has Citus, as text. Only then do the catalogs exist that {@link readCluster} reads. */
@@ -74,6 +75,18 @@ export function tableAsJson(name: string): string {
       'lastVacuum', ${later("vacuum")}, 'lastAnalyze', ${later("analyze")})`;
 }
 
+/**
+ * SQL of what Postgres says of a build of an index on a table: `phase`, `blocksDone` and so on. Null if none is running.
+ *
+ * @param isOfTable - SQL of whether `relid` is the oid of the table
+ */
+export function buildAsJson(isOfTable: string): string {
+  return `(SELECT pg_catalog.json_build_object('phase', b.phase, 'blocksDone', b.blocks_done, 'blocksTotal', b.blocks_total,
+        'tuplesDone', b.tuples_done, 'tuplesTotal', b.tuples_total)
+      FROM pg_catalog.pg_stat_progress_create_index b
+      WHERE b.datname = pg_catalog.current_database() AND ${isOfTable} LIMIT 1)`;
+}
+
 /** The distributed tables `t` of a schema with their shards `r` on the node that runs it. A shard has the name of its table and its number. */
 const SHARDS_OF_NODE = `pg_catalog.pg_dist_shard d JOIN pg_catalog.pg_class t ON t.oid = d.logicalrelid
     JOIN pg_catalog.pg_class r ON r.relnamespace = t.relnamespace AND r.relname = t.relname || '_' || d.shardid`;
@@ -126,7 +139,7 @@ export interface StorageOfNode {
   largest: number;
   lacksStatistics: boolean;
   vectorIndexes: { name: string; valid: boolean; ready: boolean; bytes: number }[] | null;
-  build: object | null;
+  build: IndexProgress | null;
 }
 
 /** Reads the sizes and statistics of all shards of a schema, from each node that has some. */
@@ -150,10 +163,44 @@ export async function readShardStorage(
         'valid', i.indisvalid, 'ready', i.indisready, 'bytes', pg_catalog.pg_relation_size(ic.oid)))
       FROM ${SHARDS_OF_NODE} JOIN pg_catalog.pg_index i ON i.indrelid = r.oid JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
       WHERE ${isChunk} AND ic.relname ^@ '${chunkTable(names.profileId)}_embedding'),
-    'build', (SELECT pg_catalog.json_build_object('phase', b.phase, 'blocksDone', b.blocks_done, 'blocksTotal', b.blocks_total,
-        'tuplesDone', b.tuples_done, 'tuplesTotal', b.tuples_total)
-      FROM ${SHARDS_OF_NODE} JOIN pg_catalog.pg_stat_progress_create_index b ON b.relid = r.oid
-      WHERE ${isChunk} AND b.datname = pg_catalog.current_database() LIMIT 1))`,
+    'build', ${buildOnNode(chunk)})`,
+  );
+}
+
+/** Reads the progress of a build of an index on the chunks, from all nodes; `undefined` if there is none. */
+export async function readBuildOfNodes(
+  database: Queryable,
+  names: Pick<Names, "schema" | "profileId">,
+): Promise<IndexProgress | undefined> {
+  const builds = await askAllNodes<IndexProgress | null>(
+    (...statement) => query(database, ...statement),
+    "read-build-progress",
+    `SELECT coalesce(${buildOnNode(chunkOid(names))}, 'null')`,
+  );
+  return oneBuild(builds);
+}
+
+/** What the nodes say of their builds, as one: the coordinator waits while the others build. */
+export function oneBuild(builds: readonly (IndexProgress | null)[]): IndexProgress | undefined {
+  const running = builds.filter((build) => build !== null);
+  const first = running.find(({ blocksTotal, tuplesTotal }) => blocksTotal + tuplesTotal > 0) ?? running[0];
+  const sum = (count: Exclude<keyof IndexProgress, "phase">): number =>
+    running.reduce((total, build) => total + build[count], 0);
+  return (
+    first && {
+      phase: first.phase,
+      blocksDone: sum("blocksDone"),
+      blocksTotal: sum("blocksTotal"),
+      tuplesDone: sum("tuplesDone"),
+      tuplesTotal: sum("tuplesTotal"),
+    }
+  );
+}
+
+/** SQL of a build on a table of chunks of this node, or on one of its shards. */
+function buildOnNode(chunk: string): string {
+  return buildAsJson(
+    `b.relid IN (SELECT ${chunk}::oid UNION ALL SELECT r.oid FROM ${SHARDS_OF_NODE} WHERE t.oid = ${chunk})`,
   );
 }
 
@@ -226,10 +273,7 @@ export function storageBody({ schema, profileId }: Pick<Names, "schema" | "profi
         'valid', i.indisvalid, 'ready', i.indisready, 'bytes', pg_catalog.pg_relation_size(ic.oid)))
       FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
       WHERE i.indrelid = c.oid AND ic.relname ^@ '${chunkTable(profileId)}_embedding'),
-    'build', (SELECT pg_catalog.json_build_object('phase', b.phase, 'blocksDone', b.blocks_done, 'blocksTotal', b.blocks_total,
-        'tuplesDone', b.tuples_done, 'tuplesTotal', b.tuples_total)
-      FROM pg_catalog.pg_stat_progress_create_index b
-      WHERE b.datname = pg_catalog.current_database() AND b.relid = c.oid LIMIT 1))
+    'build', ${buildAsJson("b.relid = c.oid")})
   FROM (SELECT r.* FROM ${shards} WHERE t.oid = ${chunk}) c);
 END`;
 }

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { boundedPool } from "../postgres/bounded-database.js";
-import { query, type DatabasePool, type HostNumber, type Queryable } from "../postgres/database.js";
-import { chunkTable, type Layout } from "./layout.js";
+import { query, type DatabasePool, type Queryable } from "../postgres/database.js";
+import { buildAsJson, readBuildOfNodes } from "./citus.js";
+import { chunkTable, namesOf, type Layout } from "./layout.js";
 
 /** The progress of an index build, as Postgres reports it. A count that does not apply to the phase is 0. */
 export interface IndexProgress {
@@ -15,14 +16,14 @@ export interface IndexProgress {
 
 const INTERVAL_MS = 250;
 
-/** @see https://www.postgresql.org/docs/current/progress-reporting.html#CREATE-INDEX-PROGRESS-REPORTING */
-const READ_PROGRESS = `
-SELECT p.phase, p.blocks_done::text AS blocks_done, p.blocks_total::text AS blocks_total,
-  p.tuples_done::text AS tuples_done, p.tuples_total::text AS tuples_total
-FROM pg_catalog.pg_stat_progress_create_index p
-JOIN pg_catalog.pg_class c ON c.oid = p.relid AND c.relname = $2
-JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = $1
-WHERE p.datname = pg_catalog.current_database()`;
+/**
+ * $1 schema, $2 table.
+ *
+ * @see https://www.postgresql.org/docs/current/progress-reporting.html#CREATE-INDEX-PROGRESS-REPORTING
+ */
+const READ_PROGRESS = `SELECT ${buildAsJson(`b.relid = (
+        SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = $1 AND c.relname = $2)`)}::text AS build`;
 
 /**
  * Does work that builds an index on the chunk table, and reports its progress four times a second. With a pool of one
@@ -81,21 +82,9 @@ function isAborted(signal: AbortSignal): boolean {
   return signal.aborted;
 }
 
-async function readProgress(database: Queryable, { schema, profileId }: Layout): Promise<IndexProgress | undefined> {
-  const [row] = await query<{
-    phase: string;
-    blocks_done: HostNumber;
-    blocks_total: HostNumber;
-    tuples_done: HostNumber;
-    tuples_total: HostNumber;
-  }>(database, "read-build-progress", READ_PROGRESS, [schema, chunkTable(profileId)]);
-  return (
-    row && {
-      phase: row.phase,
-      blocksDone: Number(row.blocks_done),
-      blocksTotal: Number(row.blocks_total),
-      tuplesDone: Number(row.tuples_done),
-      tuplesTotal: Number(row.tuples_total),
-    }
-  );
+async function readProgress(database: Queryable, layout: Layout): Promise<IndexProgress | undefined> {
+  if (layout.citus) return readBuildOfNodes(database, namesOf(layout));
+  const values = [layout.schema, chunkTable(layout.profileId)];
+  const [row] = await query<{ build: string | null }>(database, "read-build-progress", READ_PROGRESS, values);
+  return row?.build == null ? undefined : (JSON.parse(row.build) as IndexProgress);
 }

@@ -40,7 +40,8 @@ export function scanFor(
   const type = isExact ? undefined : state.type;
   const wanted = limit ?? 0;
   const candidates = type === "bit" ? Math.max(wanted * rerankFactor, efSearch) : wanted;
-  // The one after the last shows whether others are equally near. Without it, pgvector would scan a second time for that one.
+  // The one after the last shows whether others are equally near. Without it, pgvector would scan a second time for that one. All `k` up to
+  // `efSearch` have it, so that they have the same candidates: of thousands that are equally near, a scan for one more finds others.
   const scanned = type === "bit" ? candidates : Math.max(efSearch, wanted) + 1;
   return {
     shape: {

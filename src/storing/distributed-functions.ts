@@ -47,16 +47,25 @@ export interface DistributedFunction {
 export function createFunctions(plan: FunctionsPlan): string[] {
   const colocated = `colocate_with => ${quoteLiteral(plan.names.training)}`;
   return functionsOf(plan).flatMap(({ name, parameters, returns, body, isOnShards }) => {
-    const types = parameters.map(([, type]) => type).join(", ");
     const id = parameters[0]?.[0] ?? "";
     // Without it Citus runs all calls on the node that has the whole schema.
     const place = plan.citus === "tables" ? `${quoteLiteral(id)}, ${colocated}` : colocated;
     return [
       `CREATE OR REPLACE FUNCTION ${name}(${parameters.map((parameter) => parameter.join(" ")).join(", ")})
   RETURNS ${returns} LANGUAGE plpgsql AS ${dollarQuoted(body)}`,
-      `SELECT pg_catalog.create_distributed_function(${quoteLiteral(`${name}(${types})`)}${isOnShards ? "" : `, ${place}`})`,
+      `SELECT pg_catalog.create_distributed_function(${quoteLiteral(signatureOf({ name, parameters }))}${isOnShards ? "" : `, ${place}`})`,
     ];
   });
+}
+
+/** The statements that remove the functions. Needed before they are created for another type of ids: both would be there. */
+export function dropFunctions(plan: FunctionsPlan): string[] {
+  return functionsOf(plan).map((each) => `DROP FUNCTION IF EXISTS ${signatureOf(each)}`);
+}
+
+/** How Postgres tells the function from others of the same name. */
+function signatureOf({ name, parameters }: Pick<DistributedFunction, "name" | "parameters">): string {
+  return `${name}(${parameters.map(([, type]) => type).join(", ")})`;
 }
 
 /** The bodies of the functions, as the catalogs have them. */

@@ -66,6 +66,6 @@ describeOnServer("an idle connection that is ended", () => {
 async function terminate(pid: string): Promise<void> {
   const client = new pg.Client({ connectionString: requireServerUrl() });
   await client.connect();
-  await client.query("SELECT pg_terminate_backend($1, 5000)", [pid]);
+  await client.query("SELECT pg_catalog.pg_terminate_backend($1::integer, 5000::bigint)", [pid]);
   await client.end();
 }

@@ -3,6 +3,7 @@ import type pg from "pg";
 import { expect, it } from "vitest";
 import { failureOf, openServerPool } from "../support/contract.js";
 import { describeOnServer, requireServerUrl, type TestDatabase } from "../support/databases.js";
+import { explain } from "../support/recording-pool.js";
 import { CountingEmbeddings, openTestIndex, type TestIndex } from "../support/index.js";
 
 /** An index with a chunk table large enough for plans to be kept. */
@@ -32,11 +33,6 @@ async function preparedOn(pool: pg.Pool, schema: string): Promise<Prepared[]> {
   return rows;
 }
 
-async function explainPrepared(pool: pg.Pool, call: string): Promise<string> {
-  const { rows } = await pool.query<{ "QUERY PLAN": string }>(`EXPLAIN (COSTS OFF) EXECUTE ${call}`);
-  return rows.map((row) => row["QUERY PLAN"]).join("\n");
-}
-
 describeOnServer("a repeated search", (database) => {
   it("finds the same on one connection and on many concurrent ones", async () => {
     const { index } = await openFilled(database);
@@ -61,7 +57,7 @@ describeOnServer("the statement of a search", (database) => {
     expect(others).toEqual([]);
     expect(Number(prepared?.generic_plans)).toBeGreaterThan(0);
     const vector = JSON.stringify(await new CountingEmbeddings(1024).embedQuery("a loja 7"));
-    const plan = await explainPrepared(pool, `${prepared?.name ?? ""}('${vector}', '40', '{}')`);
+    const plan = await explain(pool, { text: `EXECUTE ${prepared?.name ?? ""}('${vector}', '40', '{}')` });
     expect(plan).toContain("Index Scan using chunk_1_embedding on chunk_1");
     expect(plan).toContain("(embedding <=> $1)");
   });
@@ -99,10 +95,8 @@ describeOnServer("the statement of a search", (database) => {
     expect(others).toEqual([]);
     expect(Number(prepared?.generic_plans)).toBeGreaterThan(0);
     const vector = JSON.stringify(await new CountingEmbeddings(1024).embedQuery("a loja 7"));
-    const plan = await explainPrepared(
-      pool,
-      `${prepared?.name ?? ""}('${vector}', '40', '${JSON.stringify(filter)}', '{}')`,
-    );
+    const call = `EXECUTE ${prepared?.name ?? ""}('${vector}', '40', '${JSON.stringify(filter)}', '{}')`;
+    const plan = await explain(pool, { text: call });
     expect(plan).toContain("Bitmap Index Scan on chunk_1_metadata");
   });
 

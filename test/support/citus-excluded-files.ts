@@ -9,6 +9,8 @@ export const EXCLUDED: Readonly<Record<string, string>> = {
   "test/{docs-pages,readme,package,scripts,test-databases}.int.test.ts":
     "they test documentation and packages, not a database",
   "test/{cli,console,embedded,eval,recipes}/**": "they start programs that migrate by themselves",
+  "test/reconciling/damage.int.test.ts":
+    "Citus 14.0 ends the coordinator with a segmentation fault for a statement by which the test damages rows",
   "test/migrations/**":
     "they test the schema and its damage on one server; test/storing/citus.int.test.ts tests migrate on a cluster",
 };

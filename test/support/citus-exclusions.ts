@@ -19,6 +19,12 @@ const ONE_BY_ONE = "trainings are stored and deleted one after the other, each i
 const STATEMENTS =
   "the test counts or names the statements of one server; on a cluster a write is one call of a function";
 
+const CATALOG =
+  "the test reads or changes the catalogs, or the settings, of the server that has the rows: that is a worker";
+const PLAN = "on the coordinator the plan of a statement is only that a worker runs it";
+const REFUSED = "Citus refuses a statement by which the test changes rows";
+const OLDER = "no older version of this library works on a cluster";
+
 const EXCLUSIONS: readonly Exclusion[] = [
   { file: "contract/c01-atomic.int.test.ts", title: /while a swap is held at/, reason: HELD },
   {
@@ -77,6 +83,46 @@ const EXCLUSIONS: readonly Exclusion[] = [
       /^SQLSTATE |^tries six times|^succeeds after four|^retries a|^does not retry|^a failed call leaves|^CONFLICT is thrown/,
     reason: COUNTED,
   },
+  { file: "inspecting/status.int.test.ts", title: /^takes (one|a second) statement$/, reason: STATEMENTS },
+  {
+    file: "inspecting/status.int.test.ts",
+    title: /^and the reads need no right but SELECT$/,
+    reason:
+      "the role of the test has no entry in pg_dist_authinfo, so the coordinator cannot connect to a worker as this role",
+  },
+  {
+    file: "inspecting/status.int.test.ts",
+    title: /^shows a build in progress$/, // test/writing/bulk-load.int.test.ts has a build that nothing holds
+    reason: "the test holds the build by a snapshot of the coordinator, which Citus ends as a deadlock between nodes",
+  },
+  {
+    file: "postgres/named-statements.int.test.ts",
+    title: /^is parsed and planned once per connection/,
+    reason: PLAN,
+  },
+  { file: "schema/known-schema.int.test.ts", title: /^are (valid|read again)/, reason: STATEMENTS },
+  { file: "search-sql/search-plans.int.test.ts", title: /^is not left to the vector index/, reason: CATALOG },
+  {
+    file: "search-sql/search-plans.int.test.ts",
+    title: /^is kept once|^finds chunks by their ids/,
+    reason: STATEMENTS,
+  },
+  { file: "searching/broken-index.int.test.ts", title: /^hides none|^fails no search/, reason: CATALOG },
+  { file: "searching/compiled-statements.int.test.ts", title: /^are not compiled/, reason: CATALOG },
+  { file: "searching/search-options.int.test.ts", title: /^keeps no texts in/, reason: PLAN },
+  { file: "searching/text-search-large.int.test.ts", title: /^reads the chunks with the rare words/, reason: CATALOG },
+  {
+    file: "searching/typing-errors.int.test.ts",
+    title: /of deleted texts|^are corrected in chunks stored/,
+    reason: REFUSED,
+  },
+  {
+    file: "searching/word-forms.int.test.ts",
+    title: /^get their lexemes|after an upgrade|^are repaired by migrate|of an older version/,
+    reason: OLDER,
+  },
+  { file: "telemetry/channels.int.test.ts", title: /^send only statements/, reason: SWITCHES },
+  { file: "writing/bulk-load.int.test.ts", title: /^collects statistics/, reason: CATALOG },
 ];
 
 beforeEach((context) => {

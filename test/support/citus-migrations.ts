@@ -16,6 +16,7 @@ const PUT_ON_ALL_NODES = `SELECT create_reference_table(c.oid) FROM pg_class c J
  * search cannot be spread: such a schema goes to a worker.
  */
 export async function migrate(pool: DatabasePool, options: MigrateOptions = {}): Promise<MigrateResult> {
+  if (!isUsable(pool) || !isPlainObject(options) || "citus" in options) return migrateLocally(pool, options);
   const { schema = "training_index", trainings, textSearch = false } = options;
   const found = async (text: string, values?: unknown[]): Promise<boolean> => {
     try {
@@ -24,12 +25,16 @@ export async function migrate(pool: DatabasePool, options: MigrateOptions = {}):
       return false; // the test is of a pool that fails, or of a name that Postgres refuses: the library says why
     }
   };
-  if ("citus" in options || !isUsable(pool) || !(await found(HAS_CITUS)) || (await found(IS_DISTRIBUTED, [schema]))) {
-    return migrateLocally(pool, options);
-  }
+  if (!(await found(HAS_CITUS))) return migrateLocally(pool, options);
   if (trainings) await found(PUT_ON_ALL_NODES, [trainings.schema ?? "public", trainings.table]);
+  if (await found(IS_DISTRIBUTED, [schema])) return migrateLocally(pool, options);
   const isSpread = process.env["TEST_CITUS_MODE"] === "tables" && textSearch === false;
   return migrateLocally(pool, { ...options, citus: isSpread ? "tables" : "schema" });
+}
+
+/** A test may give something else than options. */
+function isPlainObject(options: unknown): boolean {
+  return Object.prototype.toString.call(options) === "[object Object]";
 }
 
 /** A test may give something else than a pool. */

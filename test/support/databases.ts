@@ -51,6 +51,12 @@ export function isOnCluster(): boolean {
   return connectionSetup?.name.startsWith("Citus") ?? false;
 }
 
+/** How the cluster holds the schemas of the tests; `undefined` without one. */
+export function citusMode(): "schema" | "tables" | undefined {
+  if (!isOnCluster()) return undefined;
+  return process.env["TEST_CITUS_MODE"] === "tables" ? "tables" : "schema";
+}
+
 /** Grants the rights of docs/migrations.md to the library's role, unless it is the owner. */
 export async function grantRights({ name, owner }: TestDatabase, schema: string): Promise<void> {
   if (name === "embedded" || connectionSetup?.role === undefined) return;

@@ -168,7 +168,14 @@ export async function inHostTransaction(
   }
 }
 
-/** Polls until the condition is true. */
+/** Polls until the condition is true: no longer than the longest test takes, so that it does not go on after one that has failed. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 5));
+  const last = performance.now() + LONGEST_TEST_MS;
+  while (!(await condition())) {
+    if (performance.now() > last)
+      throw new Error(`not true after ${LONGEST_TEST_MS / 1000} s: ${condition.toString()}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
 }
+
+const LONGEST_TEST_MS = 240_000;

@@ -42,10 +42,17 @@ export function withoutName(text: string): string {
 }
 
 /** The plan that Postgres makes for a statement, as text. */
-export async function explain(pool: pg.Pool, { text, values }: Statement): Promise<string> {
+export async function explain(
+  pool: pg.Pool,
+  { text, values }: Pick<Statement, "text"> & Partial<Statement>,
+): Promise<string> {
   const { rows } = await pool.query<{ "QUERY PLAN": string }>(`EXPLAIN (COSTS OFF) ${text}`, values);
-  return rows.map((row) => row["QUERY PLAN"]).join("\n");
+  const plan = rows.map((row) => row["QUERY PLAN"]).join("\n");
+  return plan.replaceAll(SHARD_NUMBER, "");
 }
+
+/** What the names of tables and indexes end with in plans of a Citus cluster. */
+const SHARD_NUMBER = /_\d{6}\b/g;
 
 /** How many pages of 8 KB Postgres reads to run a statement. */
 export async function pagesRead(pool: pg.Pool, { text, values }: Statement): Promise<number> {

@@ -14,8 +14,10 @@ import { VisibleChunks } from "./visible-chunks.js";
 /**
  * Stands in a statement for the condition that the schema is the one that the statement was written for. Around a statement, where other
  * searches have it, Citus would run the search first, and the condition on its result.
+ *
+ * It has a NUL, because no name has one: the name of a schema may be any other text.
  */
-export const GUARD = "$guard";
+export const GUARD = "\0guard";
 
 /** What a search returns of each chunk, besides its place. */
 export interface ShardColumns {

@@ -13,6 +13,8 @@ export const EXCLUDED: Readonly<Record<string, string>> = {
     "Citus 14.0 ends the coordinator with a segmentation fault for a statement by which the test damages rows",
   "test/migrations/**":
     "they test the schema and its damage on one server; test/storing/citus.int.test.ts tests migrate on a cluster",
+  "test/{reconciling/sharded-check-sql,searching/sharded-search,storing/distributed-functions}.int.test.ts":
+    "they run the statements and functions for a cluster on one server; test/storing/citus-tables.int.test.ts runs them on a cluster",
 };
 
 /** Those that do not run where trainings are spread over the cluster, in addition. */

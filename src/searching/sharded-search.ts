@@ -13,7 +13,16 @@ import {
 } from "../search-sql/sharded-search-sql.js";
 import { MAX_EQUALLY_NEAR, type SearchPlan } from "../search-sql/vector-search-sql.js";
 import { firstInFixedOrder, nearestFirst, type HitRow, type PassageRow } from "./hits.js";
-import { examineNearest, isFull, notifyExactSearch, orExact, scanFor, widenUntilFull } from "./scan.js";
+import {
+  examineNearest,
+  isFull,
+  notifyExactSearch,
+  orExact,
+  scanFor,
+  widenUntilFull,
+  type ExaminedRow,
+  type ExamineLimit,
+} from "./scan.js";
 import { cacheOf, GAVE_UP, learnPlan, planKeyOf, PLANNERS } from "./search-cache.js";
 import type { SearchTarget, VectorSearch } from "./vector-search.js";
 
@@ -116,22 +125,21 @@ async function nearestOfTrainings(
   const { state, dimensions } = target;
   const { k, strategy, perTraining = DEFAULT_CHUNKS_PER_TRAINING } = search;
   const byTraining = strategy === "trainings";
+  const all = { perTraining, byTraining, limit: byTraining ? k * perTraining : k };
+  const examine = async (limit: ExamineLimit, plan: SearchPlan): Promise<(NearRow & ExaminedRow)[]> => {
+    const { shape, efSearch } = scanFor(search, dimensions, { limit, plan }, state);
+    const text =
+      limit === undefined
+        ? bestOfTrainings(state.layout, shape, all)
+        : nearestInShards(state.layout, shape, shape.type === "bit" ? shape.candidates : limit);
+    const near = (await query(target, search, { text, plan: shape.plan, efSearch })).sort(nearestFirst(state.layout));
+    const examined = limit === undefined ? near : near.slice(0, limit);
+    return choosePage(examined, search).map((row) => ({ ...row, examined: examined.length }));
+  };
+  if (exactly) return examine(undefined, "exact");
   return widenUntilFull(
     k,
-    (limit) =>
-      examineNearest(exactly ? undefined : limit, PLANNERS.plan, target, async (plan) => {
-        const { shape, efSearch } = scanFor(search, dimensions, { limit, plan }, state);
-        const all = { perTraining, byTraining, limit: byTraining ? k * perTraining : k };
-        const text =
-          limit === undefined
-            ? bestOfTrainings(state.layout, shape, all)
-            : nearestInShards(state.layout, shape, shape.type === "bit" ? shape.candidates : limit);
-        const near = (await query(target, search, { text, plan: shape.plan, efSearch })).sort(
-          nearestFirst(state.layout),
-        );
-        const examined = limit === undefined ? near : near.slice(0, limit);
-        return choosePage(examined, search).map((row) => ({ ...row, examined: examined.length }));
-      }),
+    (limit) => examineNearest(limit, PLANNERS.plan, target, (plan) => examine(limit, plan)),
     (rows) => isFull(search, rows),
   );
 }

@@ -403,9 +403,12 @@ describe("A search with a limit for each training", () => {
   });
 
   it("compares all chunks at once if that is asked for", async () => {
-    const { found, searches } = searching({ near: chunksOfTrainings(3, 1) }, LARGE);
-    expect(await found({ perTraining: 1, k: 3 }, { exactly: true })).toHaveLength(3);
-    expect(searches.map(({ name }) => name)).toEqual(["search-exactly"]);
+    const { found, searches, notices } = searching({ near: chunksOfTrainings(3, 1) }, LARGE);
+    expect(await found({ perTraining: 2, k: 3 }, { exactly: true })).toHaveLength(3);
+    expect(await found({ perTraining: 2, k: 3, strategy: "trainings" }, { exactly: true })).toHaveLength(3);
+    expect(searches.map(({ name }) => name)).toEqual(["search-exactly", "search-exactly"]);
+    expect(searches.map(limitOf)).toEqual([3, 6]); // two of each of the three trainings
+    expect(notices).toEqual([]);
   });
 });
 

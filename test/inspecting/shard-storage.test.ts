@@ -109,11 +109,12 @@ describe("readOnShards", () => {
     const index = { name: "chunk_1_embedding", valid: true, ready: true, bytes: 5 };
     const { vectorIndexes } = await statusOf([
       { vectorIndexes: [index, { ...index, ready: false }] },
-      { vectorIndexes: [{ ...index, name: "chunk_1_embedding_bit", valid: false }, index] },
+      { vectorIndexes: [{ ...index, name: "chunk_1_embedding_bit" }, index] },
+      { vectorIndexes: [{ ...index, name: "chunk_1_embedding_bit", valid: false }] },
     ]);
     expect(vectorIndexes).toEqual([
       { ...index, ready: false, bytes: 15 },
-      { ...index, name: "chunk_1_embedding_bit", valid: false },
+      { ...index, name: "chunk_1_embedding_bit", valid: false, bytes: 10 },
     ]);
   });
 

@@ -19,16 +19,19 @@ import { spreadSchema, type SpreadSchema } from "../support/spread-schema.js";
 
 type Options = Partial<Omit<VectorSearch, "condition">> & { filter?: Filter };
 
-/** Trainings with several chunks each, and some of one chunk with the same text. */
+/**
+ * Trainings with several chunks each, whose ids and metadata are in part those of other trainings, and some of one chunk with the same text.
+ */
 const TRAININGS: DocumentsTraining[] = [
   ...Array.from({ length: 12 }, (_, place) => ({
     id: `t${place}`,
     documents: Array.from({ length: 8 }, (_unused, number) => ({
+      id: `c${number}`,
       pageContent: paragraph(`${place} ${number}`),
-      metadata: { parte: number % 4, raro: place === 3 && number === 5 },
+      metadata: { parte: number % 4, raro: place === 3 && number === 5, ...(number % 2 === 1 && { dono: "parte" }) },
     })),
     split: false as const,
-    metadata: { grupo: place % 2 === 0 ? "par" : "impar" },
+    metadata: { grupo: place % 2 === 0 ? "par" : "impar", dono: "todo" },
   })),
   ...["u1", "u2", "u3", "u4", "u5", "u6"].map((id) => ({
     id,
@@ -92,6 +95,8 @@ const SEARCHES: Options[] = [
   { k: 30, strategy: "trainings" },
   { k: 3, strategy: "trainings", perTraining: 2, neighbors: { before: 1, after: 0 } },
   { k: 4, strategy: "trainings", filter: { parte: 2 } },
+  { k: 4, strategy: "trainings", filter: { dono: "parte" } },
+  { k: 4, strategy: "trainings", filter: { dono: "todo" } },
 ];
 const OF_CHUNKS = SEARCHES.filter(({ strategy, perTraining }) => strategy === undefined && perTraining === undefined);
 
@@ -126,7 +131,8 @@ describeOnEach("searches of spread trainings, run on one server", (database) => 
     const made = await filled(database);
     const search = await searchFor(paragraph("3 5"), { strategy: "trainings", k: 1, filter: { raro: true } });
     const [found] = await searchByVector(targetOf(database, await made.spread()), search);
-    expect(found).toMatchObject({ hit: { trainingId: "t3", position: 5 }, trainingMetadata: {} });
+    expect(found?.hit).toMatchObject({ trainingId: "t3", position: 5, metadata: { dono: "parte" } });
+    expect(found?.trainingMetadata).toEqual({ grupo: "impar" });
   });
 
   it.each([{ k: 5 }, { k: 5, perTraining: 1 }, { k: 30 }])(

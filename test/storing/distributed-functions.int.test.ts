@@ -117,7 +117,7 @@ async function open(database: TestDatabase, citus: CitusMode = "tables", scope: 
   };
 }
 
-/** Stores the training `a` with four chunks, or its tombstone. */
+/** Stores the training `a` with five chunks, or its tombstone. */
 async function store(
   client: pg.PoolClient,
   schema: string,
@@ -130,7 +130,7 @@ async function store(
     [revision, barrier, metadata],
   );
   if (isDeleted) return;
-  for (const [place, text] of ["alfa", "beta", "gama", "gama"].entries()) {
+  for (const [place, text] of ["alfa", "beta", "gama", "gama", "gama"].entries()) {
     await client.query(
       `INSERT INTO ${schema}.chunk_1 (training_id, id, content, metadata, content_hash, embedding${hasLexemes ? ", lexemes" : ""})
       VALUES ('a', $1, $2, '{"bot": 1}', decode($3, 'hex'), $4::text::public.vector${hasLexemes ? ", ''" : ""})`,
@@ -139,7 +139,7 @@ async function store(
   }
   await client.query(
     `INSERT INTO ${schema}.indexed_1 (training_id, fingerprint, splitter, chunk_ids, starts, ends)
-    VALUES ('a', 'x', 's', '{c0,c1,c2,c3}', '{0,0,0,0}', '{4,4,4,4}')`,
+    VALUES ('a', 'x', 's', '{c0,c1,c2,c3,c4}', '{0,0,0,0,0}', '{4,4,4,4,4}')`,
   );
 }
 
@@ -156,6 +156,7 @@ function newVersion({ ticket, revision }: Pick<Case, "ticket" | "revision">): Pl
     chunks: [
       chunk("c0", "alfa"),
       chunk("n1", "alfa"),
+      chunk("c3", "alfa"), // with the id of another text, whose vector goes
       chunk("c1", "delta"),
       chunk("c2", "gama", '{"bot":1,"nova":true}'),
       chunk("n2", "delta"),
@@ -208,17 +209,27 @@ describeOnEach("the functions that write to a schema on a cluster, run on one se
   it("record a repeat as the statement for one server does, for every order of calls", async () => {
     const { local, spread, client, undone } = await open(database);
     let touched = 0;
+    const touchIn =
+      ({ ticket, revision, scope }: Case, unchangedSince: string, target: ClaimedTarget) =>
+      async (): Promise<string[]> => [
+        ...(await touch(connectionTo(client), client, { ...target, scope }, [
+          { key: "a", ticket, revision, unchangedSince },
+        ])),
+      ];
     for (const each of allCases()) {
-      const { ticket, revision } = each;
-      const touchIn = (target: ClaimedTarget) => () =>
-        touch(connectionTo(client), client, { ...target, scope: each.scope }, [
-          { key: "a", ticket, revision, unchangedSince: STORED_TICKET },
-        ]).then((keys) => [...keys]);
-      const found = await undone(each.stored, touchIn(spread));
-      expect(found, JSON.stringify(each)).toEqual(await undone(each.stored, touchIn(local)));
+      const found = await undone(each.stored, touchIn(each, STORED_TICKET, spread));
+      expect(found, JSON.stringify(each)).toEqual(await undone(each.stored, touchIn(each, STORED_TICKET, local)));
       if ((found as { outcome: string[] }).outcome.length > 0) touched += 1;
     }
     expect(touched).toBeGreaterThan(20);
+    // Another version is stored than the one that the call has compared its own with.
+    const [stored, scope]: [Case["stored"], string[]] = [
+      { isDeleted: false, revision: null, barrier: "0", metadata: "{}" },
+      [],
+    ];
+    const newest = { ticket: "15", revision: null, stored, scope };
+    expect(await undone(stored, touchIn(newest, STORED_TICKET, spread))).toMatchObject({ outcome: ["a"] });
+    expect(await undone(stored, touchIn(newest, "9", spread))).toMatchObject({ outcome: [] });
   }, 120_000);
 
   it("delete what the statements for one server delete, for every order of calls", async () => {
@@ -249,7 +260,7 @@ describeOnEach("the functions that write to a schema on a cluster, run on one se
       }).then((outcomes) => Object.fromEntries(outcomes));
     const absent = { status: "absent", removed: 0 };
     expect(await undone(stored, removeAt("15"))).toMatchObject({
-      outcome: { a: { status: "deleted", removed: 4 }, nada: absent },
+      outcome: { a: { status: "deleted", removed: 5 }, nada: absent },
     });
     expect(await undone(stored, removeAt("5"))).toMatchObject({ outcome: { nada: absent } });
   });
@@ -305,7 +316,7 @@ describeOnEach("the functions that write to a schema on a cluster, run on one se
         left.push((found as { outcome: number }).outcome);
       }
     }
-    expect(left).toEqual([0, 4, 0, 4, 4, 0]);
+    expect(left).toEqual([0, 5, 0, 5, 5, 0]);
   });
 });
 

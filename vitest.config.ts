@@ -65,17 +65,6 @@ const CITUS = {
   },
 };
 
-/** Sources that run on a Citus cluster only. Where no cluster is, their coverage says nothing: that of all others has to meet the thresholds. */
-const ONLY_ON_A_CLUSTER = [
-  "src/inspecting/shard-storage.ts",
-  "src/migrations/distribute.ts",
-  "src/reconciling/sharded-check-sql.ts",
-  "src/schema/citus.ts",
-  "src/search-sql/sharded-search-sql.ts",
-  "src/searching/sharded-search.ts",
-  "src/storing/{distributed-functions,distributed-writes,shard-functions}.ts",
-];
-
 export default defineConfig({
   test: {
     reporters: ["default", new TableReporter(contractTable), new TableReporter(conformanceTable)],
@@ -110,7 +99,6 @@ export default defineConfig({
     coverage: {
       provider: "v8",
       include: ["src/**/*.ts"],
-      exclude: process.env["TEST_CITUS_URL"] === undefined ? ONLY_ON_A_CLUSTER : [],
       reporter: ["text-summary", "html"],
       thresholds: { lines: 90, functions: 90, statements: 90, branches: 85 },
     },

@@ -1,8 +1,9 @@
 import { SchemaError } from "../errors.js";
 import type { Catalog } from "../schema/catalog.js";
 import { query, type Queryable } from "../postgres/database.js";
-import type { Names } from "../schema/layout.js";
+import type { CitusMode, Names } from "../schema/layout.js";
 import { vectorIndexName, vectorIndexTypes } from "../schema/vector-index.js";
+import { dropFunctions } from "../storing/distributed-functions.js";
 import type { IdType } from "../types.js";
 import type { MigrateOptions, MigrationPlan } from "./options.js";
 import { run } from "./run.js";
@@ -64,19 +65,26 @@ function optionConflict(schema: string, option: string, given: unknown, stored: 
 /**
  * Rewrites the tables for the {@link targetOptions}. Drops the vector index, which is rebuilt after the transaction, so
  * that the tables are not locked during the build.
+ *
+ * @param citus - how a Citus cluster holds the schema, or is to hold it
  */
 export async function applyChange(
   client: Queryable,
   { vectorIndex }: Catalog,
   stored: StoredOptions,
-  { names, dimensions, idType }: MigrationPlan,
+  plan: MigrationPlan,
+  citus: CitusMode | undefined,
 ): Promise<void> {
+  const { names, dimensions, idType } = plan;
   const isResized = dimensions !== stored.dimensions;
   if (!isResized && idType === stored.idType) return;
   for (const type of vectorIndexTypes) {
     await run(client, `DROP INDEX IF EXISTS ${names.schema}.${vectorIndexName(names.profileId, type)}`);
   }
   if (idType !== stored.idType) {
+    // Those for the new type are created when the schema is on the cluster.
+    const former = citus ? dropFunctions({ ...plan, idType: stored.idType, citus }) : [];
+    for (const statement of former) await run(client, statement);
     await run(client, `ALTER TABLE ${names.training} ALTER COLUMN id TYPE ${idType}`);
     await run(client, `ALTER TABLE ${names.indexed} ALTER COLUMN training_id TYPE ${idType}`);
     await run(client, `ALTER TABLE ${names.chunk} ALTER COLUMN training_id TYPE ${idType}`);

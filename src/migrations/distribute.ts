@@ -7,7 +7,7 @@ import type { Catalog } from "../schema/catalog.js";
 import { readCluster, refuseWorker, type Cluster } from "../schema/citus.js";
 import { query, type Queryable } from "../postgres/database.js";
 import { quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
-import { createFunctions, dropFunctions, functionBodies } from "../storing/distributed-functions.js";
+import { createFunctions, functionBodies } from "../storing/distributed-functions.js";
 import { dropForeignKey, ensureForeignKey } from "./host-table.js";
 import { indexedTable, chunkTable, type CitusMode } from "../schema/layout.js";
 import type { MigrateOptions, MigrationPlan, ResolvedHostTable } from "./options.js";
@@ -168,17 +168,6 @@ async function spreadTrainings(client: Queryable, { names }: MigrationPlan): Pro
   for (const name of ["profile", "training"]) {
     await run(client, `SELECT pg_catalog.truncate_local_data_after_distributing_table(${table(name)})`);
   }
-}
-
-/** Removes the functions of a distributed schema if they are for another type of ids. */
-export async function dropOtherFunctions(
-  client: Queryable,
-  plan: MigrationPlan,
-  stored: Pick<MigrationPlan, "idType">,
-  citus: CitusMode,
-): Promise<void> {
-  if (stored.idType === plan.idType) return;
-  for (const statement of dropFunctions({ ...plan, ...stored, citus })) await run(client, statement);
 }
 
 /** Creates the functions of a distributed schema again if they are those of another version of the library. */

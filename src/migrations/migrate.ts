@@ -23,15 +23,7 @@ import { MAX_DIMENSIONS } from "../schema/vector-index.js";
 import { fillWords } from "../words/stored-words.js";
 import { installExtension, migrationTableStatement, recordStatement, schemaStatement } from "./bootstrap.js";
 import { applyChange, targetOptions, type StoredOptions } from "./change.js";
-import {
-  checkCitus,
-  checkCluster,
-  distribute,
-  dropOtherFunctions,
-  ensureFunctions,
-  refuseTextSearch,
-  undistribute,
-} from "./distribute.js";
+import { checkCitus, checkCluster, distribute, ensureFunctions, refuseTextSearch, undistribute } from "./distribute.js";
 import { ensureForeignKey, readHostIdType, readReferencedIdType } from "./host-table.js";
 import { migrations } from "./list.js";
 import {
@@ -204,7 +196,7 @@ async function migrateInOrder(
     await run(client, recordStatement(migration, plan.names));
   }
   if (applied && pending.some(({ version }) => version === VERSION_WITH_WORDS)) await grantWords(client, plan.names);
-  if (stored) await applyChange(client, catalog, stored, plan);
+  if (stored) await applyChange(client, catalog, stored, plan, citus);
   await ensureForeignKey(client, plan);
   if (applied) {
     await recordVectorIndex(client, catalog, options, plan);
@@ -213,7 +205,6 @@ async function migrateInOrder(
   }
   if (citus) {
     const { textSearch } = await requireActiveProfile(client, schema);
-    if (stored) await dropOtherFunctions(client, { ...plan, textSearch }, { idType: stored.idType }, citus);
     const give = cluster.mode !== undefined && !isLocalChange ? ensureFunctions : distribute;
     await give(client, { ...plan, textSearch, trainings: planned.plan.trainings ?? formerHost }, citus);
   }

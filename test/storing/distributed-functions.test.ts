@@ -1,6 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { namesOf } from "../../src/schema/layout.js";
-import { createFunctions, functionBodies, type FunctionsPlan } from "../../src/storing/distributed-functions.js";
+import { quoteIdentifier, quoteLiteral } from "../../src/postgres/identifiers.js";
+import {
+  createFunctions,
+  dropFunctions,
+  functionBodies,
+  type FunctionsPlan,
+} from "../../src/storing/distributed-functions.js";
 
 /** A name that ends a literal, a quoted name and a text in dollar quotes, if they are not written with care. */
 const HOSTILE = `it's "$body$ $1" \\`;
@@ -108,5 +114,21 @@ describe("functionBodies", () => {
       functionBodies(plan).filter((body) => body.includes("FOR SHARE")).length;
     expect(locks(planOf({ citus: "schema" }))).toBe(3);
     expect(locks(planOf())).toBe(0);
+  });
+});
+
+describe("dropFunctions", () => {
+  it("drops the created ones, and no other of the same name", () => {
+    for (const idType of ["text", "bigint"] as const) {
+      const plan = planOf({ idType });
+      const signatures = dropFunctions(plan).map((text) => /^DROP FUNCTION IF EXISTS ([\s\S]*)$/.exec(text)?.[1] ?? "");
+      const created = distributed(plan);
+      expect(signatures).toHaveLength(created.length);
+      for (const [place, signature] of signatures.entries()) {
+        expect(signature).toContain(quoteIdentifier(HOSTILE, "schema"));
+        expect(created[place]).toContain(`(${quoteLiteral(signature)}`);
+      }
+      expect(signatures[0]).toContain(`(${idType}, `);
+    }
   });
 });

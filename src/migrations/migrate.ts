@@ -222,12 +222,16 @@ async function changesTables(
   if (mode === "tables") refuseTextSearch({ schema, textSearch });
   const version = applied?.version ?? 0;
   const { missing, active } = await readDamage(client, schema, version);
+  // The only change of the host's column that is followed; see `targetOptions`.
+  const isWidened = async (): Promise<boolean> =>
+    trainings !== undefined && catalog.idType === "integer" && (await readHostIdType(client, trainings)) === "bigint";
   const isOther = <T>(given: T | undefined, stored: T | undefined): boolean => given !== undefined && given !== stored;
   return (
     version < SCHEMA_VERSION ||
     missing.some((part) => mode === "schema" || !affectsSpeedOnly(part)) ||
     isOther(options.dimensions, active?.dimensions) ||
     isOther(options.idType, catalog.idType) ||
+    (mode === "tables" && (await isWidened())) ||
     (options.textSearch !== undefined && textSearch !== active?.textSearch) ||
     (trainings !== undefined && mode === "schema" && (await readReferencedIdType(client, schema)) === undefined)
   );

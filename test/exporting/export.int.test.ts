@@ -115,7 +115,7 @@ describeOnServer("an export", (database) => {
       bytes.subarray((part * bytes.length) / 1000, ((part + 1) * bytes.length) / 1000),
     );
     expect(await target.index.importTrainings(Readable.from(cut))).toMatchObject({ indexed: 8 });
-    const rows = `SELECT xmin::text FROM ${target.schema}.training UNION ALL SELECT xmin::text FROM ${target.schema}.chunk_1`;
+    const rows = `SELECT xmin::text FROM ${target.schema}.training UNION ALL SELECT xmin::text FROM ${target.schema}.chunk_1 ORDER BY 1`;
     const before = (await target.owner.query(rows)).rows as unknown;
     expect(await imported(target, text)).toEqual({ indexed: 0, unchanged: 8, superseded: 0, deleted: 0 });
     expect((await target.owner.query(rows)).rows).toEqual(before);

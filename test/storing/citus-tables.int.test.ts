@@ -483,6 +483,30 @@ describeOnServer("Trainings that are spread over a Citus cluster", (database) =>
     ).rejects.toSatisfy(isRefused("readPool", "Citus"));
   });
 
+  it("follow a host's column from integer to bigint while nothing is stored, and refuse it afterwards", async () => {
+    const { owner } = database;
+    for (const isFilled of [false, true]) {
+      const table = uniqueName("host");
+      dropAtEnd(owner, table);
+      await owner.query(`CREATE TABLE public.${table} (id integer PRIMARY KEY)`);
+      await owner.query(`SELECT create_reference_table('public.${table}')`);
+      await owner.query(`INSERT INTO public.${table} VALUES (1)`);
+      const { index, schema } = await openTestIndex(database, {}, { ...SPREAD, trainings: { table } });
+      if (isFilled) await index.upsertTraining({ id: 1, content: "a loja" });
+      await owner.query(`ALTER TABLE public.${table} ALTER COLUMN id TYPE bigint`);
+      const migrated = migrate(owner, { schema, trainings: { table } });
+      if (isFilled) {
+        await expect(migrated).rejects.toSatisfy(isRefused("SCHEMA_CONFLICT", "undistribute_table"));
+        expect(await index.count()).toEqual({ trainings: 1, chunks: 1 });
+        continue;
+      }
+      await migrated;
+      expect(await index.similar("a loja")).toEqual([]); // notices the change
+      await owner.query(`INSERT INTO public.${table} VALUES (3000000000)`);
+      expect(await index.upsertTraining({ id: 3_000_000_000, content: "a casa" })).toMatchObject({ status: "indexed" });
+    }
+  });
+
   it("cannot be given to one node, nor changed while something is stored", async () => {
     const { index, owner, schema } = await openTestIndex(database, {}, { ...SPREAD, idType: "integer" });
     await expect(migrate(owner, { schema, citus: "schema" })).rejects.toSatisfy(

@@ -23,6 +23,10 @@ const CATALOG =
   "the test reads or changes the catalogs, or the settings, of the server that has the rows: that is a worker";
 const PLAN = "on the coordinator the plan of a statement is only that a worker runs it";
 const REFUSED = "Citus refuses a statement by which the test changes rows";
+const SMALL = "a shard has too few of the test's chunks for its vector index";
+const SPREAD_PLAN = "Citus cannot show the plan of a shard for a statement that checks the version of the schema there";
+const SPREAD_TEXT =
+  "trainings that are spread have no text search; test/storing/citus-tables.int.test.ts tests the refusal";
 const OLDER = "no older version of this library works on a cluster";
 
 const EXCLUSIONS: readonly Exclusion[] = [
@@ -122,6 +126,63 @@ const EXCLUSIONS: readonly Exclusion[] = [
     reason: OLDER,
   },
   { file: "telemetry/channels.int.test.ts", title: /^send only statements/, reason: SWITCHES },
+  {
+    file: "inspecting/status.int.test.ts",
+    title: /^has estimates|^works in a read-only transaction|^says whether searches|^reports dead rows/,
+    reason: SMALL,
+    mode: "tables",
+  },
+  {
+    file: "recall/recall.int.test.ts",
+    title: /agrees with a direct|^of an index of type bit/,
+    reason: SMALL,
+    mode: "tables",
+  },
+  {
+    file: "postgres/named-statements.int.test.ts",
+    title: /^is prepared with a filter|^continues unprepared/,
+    reason: SMALL,
+    mode: "tables",
+  },
+  { file: "filtering/filter.int.test.ts", title: /^uses the metadata index/, reason: SPREAD_PLAN, mode: "tables" },
+  {
+    file: "search-sql/search-plans.int.test.ts",
+    title: /^uses the vector index|is used with and without/,
+    reason: SPREAD_PLAN,
+    mode: "tables",
+  },
+  { file: "writing/bulk-load.int.test.ts", title: /^leaves a vector index/, reason: SPREAD_PLAN, mode: "tables" },
+  {
+    file: "postgres/statement-names.int.test.ts",
+    title: /^is shown by auto_explain/,
+    reason: SPREAD_PLAN,
+    mode: "tables",
+  },
+  {
+    file: "searching/search.int.test.ts",
+    title: /even if many chunks are equally near: found by the vector index$/,
+    reason: "of thousands of equally near chunks each shard returns those that its plan for this k finds first",
+    mode: "tables",
+  },
+  {
+    file: "searching/text-search.int.test.ts",
+    title: /^refuses a schema without text search|^can be added to an existing schema/,
+    reason: SPREAD_TEXT,
+    mode: "tables",
+  },
+  {
+    file: "searching/typing-errors.int.test.ts",
+    title: /before text search was added$/,
+    reason: SPREAD_TEXT,
+    mode: "tables",
+  },
+  { file: "searching/word-forms.int.test.ts", title: /^can be searched by words/, reason: SPREAD_TEXT, mode: "tables" },
+  {
+    file: "schema/schema-following.int.test.ts",
+    title: /^from integer to bigint/,
+    reason: "tables with spread trainings cannot be changed; test/storing/citus-tables.int.test.ts tests the refusal",
+    mode: "tables",
+  },
   { file: "writing/bulk-load.int.test.ts", title: /^collects statistics/, reason: CATALOG },
 ];
 

@@ -3,6 +3,8 @@ import { describe, expect, it } from "vitest";
 import type { Queryable } from "../../src/postgres/database.js";
 import {
   functionNames,
+  oneBuild,
+  readBuildOfNodes,
   readCluster,
   readShardSizes,
   readShardStorage,
@@ -115,6 +117,37 @@ describe("readShardStorage", () => {
     expect(failure).toBeInstanceOf(DatabaseError);
     expect(failure).toMatchObject({ code: "CONNECTION_FAILED", retryable: true });
     expect((failure as Error).message).toContain("connection refused");
+  });
+});
+
+describe("the builds of the nodes", () => {
+  const waiting = { phase: "waiting for writers", blocksDone: 0, blocksTotal: 0, tuplesDone: 0, tuplesTotal: 0 };
+  const loading = { phase: "loading", blocksDone: 2, blocksTotal: 8, tuplesDone: 0, tuplesTotal: 0 };
+  const adding = { phase: "adding", blocksDone: 1, blocksTotal: 4, tuplesDone: 5, tuplesTotal: 9 };
+
+  it("are one, in the phase of a node that works", () => {
+    expect(oneBuild([null, waiting, loading, adding])).toEqual({
+      phase: "loading",
+      blocksDone: 3,
+      blocksTotal: 12,
+      tuplesDone: 5,
+      tuplesTotal: 9,
+    });
+    expect(oneBuild([waiting, null])).toEqual(waiting);
+    expect(oneBuild([null, null])).toBeUndefined();
+    expect(oneBuild([])).toBeUndefined();
+  });
+
+  it("are read from all of them, and one that does not answer fails the read", async () => {
+    const { database, sent } = answering([
+      { success: "true", result: JSON.stringify(waiting) },
+      { success: "true", result: "null" },
+      { success: "true", result: JSON.stringify(adding) },
+    ]);
+    expect(await readBuildOfNodes(database, NAMES)).toEqual(adding);
+    expect(sent).toHaveLength(1);
+    const failing = answering([{ success: "false", result: "connection refused" }]);
+    await expect(readBuildOfNodes(failing.database, NAMES)).rejects.toMatchObject({ retryable: true });
   });
 });
 

@@ -82,14 +82,10 @@ export async function applyChange(
     await run(client, `DROP INDEX IF EXISTS ${names.schema}.${vectorIndexName(names.profileId, type)}`);
   }
   if (idType !== stored.idType) {
-    // Those for the new type are created when the schema is on the cluster.
-    const former = citus ? dropFunctions({ ...plan, idType: stored.idType, citus }) : [];
-    for (const statement of former) await run(client, statement);
     await run(client, `ALTER TABLE ${names.training} ALTER COLUMN id TYPE ${idType}`);
     await run(client, `ALTER TABLE ${names.indexed} ALTER COLUMN training_id TYPE ${idType}`);
     await run(client, `ALTER TABLE ${names.chunk} ALTER COLUMN training_id TYPE ${idType}`);
-    // Open indexes notice a rewritten table by its file. On a Citus cluster they cannot, and compare this time instead.
-    await run(client, `UPDATE ${names.profile} SET created_at = now() WHERE id = ${names.profileId}`);
+    if (citus) await followInCluster(client, plan, stored, citus);
   }
   if (!isResized) return;
   await run(client, `LOCK TABLE ${names.chunk} IN ACCESS EXCLUSIVE MODE`);
@@ -112,6 +108,19 @@ export async function applyChange(
       vector_index = $3, vector_index_next = NULL WHERE id = $1`,
     [names.profileId, dimensions, vectorIndex.type],
   );
+}
+
+/** What else depends on the type of the ids in a schema on a Citus cluster. */
+async function followInCluster(
+  client: Queryable,
+  plan: MigrationPlan,
+  { idType }: StoredOptions,
+  citus: CitusMode,
+): Promise<void> {
+  // The functions for the new type are created when the schema is on the cluster.
+  for (const statement of dropFunctions({ ...plan, idType, citus })) await run(client, statement);
+  // Open indexes notice a rewritten table by its file. On a cluster they cannot, and compare this time instead.
+  await run(client, `UPDATE ${plan.names.profile} SET created_at = now() WHERE id = ${plan.names.profileId}`);
 }
 
 async function hasRows(client: Queryable, table: string): Promise<boolean> {

@@ -231,7 +231,7 @@ async function changesTables(
     missing.some((part) => mode === "schema" || !affectsSpeedOnly(part)) ||
     isOther(options.dimensions, active?.dimensions) ||
     isOther(options.idType, catalog.idType) ||
-    (mode === "tables" && (await isWidened())) ||
+    (await isWidened()) ||
     (options.textSearch !== undefined && textSearch !== active?.textSearch) ||
     (trainings !== undefined && mode === "schema" && (await readReferencedIdType(client, schema)) === undefined)
   );

@@ -1,27 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { readOnShards, type ShardedColumns } from "../../src/inspecting/shard-storage.js";
 import type { StorageOfNode } from "../../src/schema/citus.js";
-import type { SchemaState } from "../../src/schema/schema-state.js";
 import { CurrentStatements } from "../../src/searching/current-statements.js";
-import { namesOf, type Layout } from "../../src/schema/layout.js";
-
-const LAYOUT: Layout = { schema: "s", profileId: 1, idType: "text", extensionSchema: "public", citus: "tables" };
-const STATE: SchemaState = {
-  layout: LAYOUT,
-  vectorOid: 1,
-  chunkOid: 2,
-  dimensions: 2,
-  recorded: undefined,
-  type: undefined,
-  pages: 1,
-  chunks: undefined,
-  compilesAboveCost: Infinity,
-  version: "1",
-  unclaimedVersion: "1",
-  acceptedVersions: Buffer.alloc(0),
-  hasOtherModel: false,
-  own: undefined,
-};
+import { namesOf } from "../../src/schema/layout.js";
+import { SPREAD_STATE } from "../support/spread-state.js";
 
 const NOTHING: StorageOfNode = { tables: null, largest: 0, lacksStatistics: false, vectorIndexes: null, build: null };
 
@@ -56,9 +38,9 @@ async function statusOf(
         return Promise.resolve((isForNodes ? answers : [{ counts: '{"trainings":2}' }]) as Row[]);
       },
     },
-    STATE,
+    SPREAD_STATE,
   );
-  const columns = await readOnShards(statements, LAYOUT, {
+  const columns = await readOnShards(statements, SPREAD_STATE.layout, {
     tables: JSON.stringify(own),
     shape: { counts, condition },
     values: ["loja"],
@@ -136,7 +118,7 @@ describe("readOnShards", () => {
     expect(columns.counts).toBe('{"trainings":2}');
     expect(counted).toHaveLength(1);
     expect(counted[0]?.text.match(/metadata \? \$1/g)).toHaveLength(3); // trainings, chunks and tombstones
-    expect(counted[0]?.text).toContain(`${namesOf(LAYOUT).schema}.require_version(`);
+    expect(counted[0]?.text).toContain(`${namesOf(SPREAD_STATE.layout).schema}.require_version(`);
     expect(counted[0]?.values[0]).toBe("loja");
     expect((await statusOf([{}])).counted).toEqual([]);
   });

@@ -8,6 +8,7 @@ import type { SchemaState } from "../../src/schema/schema-state.js";
 import { CurrentStatements } from "../../src/searching/current-statements.js";
 import { searchShards, type ShardedSearchOptions } from "../../src/searching/sharded-search.js";
 import type { SearchTarget, VectorSearch } from "../../src/searching/vector-search.js";
+import { SPREAD_STATE } from "../support/spread-state.js";
 
 /** A chunk in some shard. */
 interface Chunk {
@@ -32,23 +33,7 @@ interface Shards {
   explain?: (text: string) => Promise<string>;
 }
 
-const SMALL: SchemaState = {
-  layout: { schema: "s", profileId: 1, idType: "text", extensionSchema: "public", citus: "tables" },
-  vectorOid: 1,
-  chunkOid: 2,
-  dimensions: 2,
-  recorded: undefined,
-  type: "vector",
-  pages: 1,
-  chunks: undefined,
-  compilesAboveCost: Infinity,
-  version: "1",
-  unclaimedVersion: "1",
-  acceptedVersions: Buffer.alloc(0),
-  hasOtherModel: false,
-  own: undefined,
-};
-const LARGE: SchemaState = { ...SMALL, pages: 1_000, chunks: 1_000_000 };
+const LARGE: SchemaState = { ...SPREAD_STATE, pages: 1_000, chunks: 1_000_000 };
 
 const SEARCH: VectorSearch = {
   vector: Float32Array.of(1, 0.5),
@@ -78,7 +63,7 @@ interface Run {
 }
 
 /** Searches against shards that answer as given. */
-function searching({ near, stored, explain }: Shards, given: SchemaState = SMALL): Run {
+function searching({ near, stored, explain }: Shards, given: SchemaState = SPREAD_STATE): Run {
   const state = { ...given }; // what searches learn belongs to it
   const [searches, reads, explained, notices]: [Sent[], Sent[], string[], Notice[]] = [[], [], [], []];
   let last: readonly Chunk[] = [];
@@ -159,7 +144,7 @@ describe("The nearest chunks of all shards", () => {
   ] as const)(
     "that are equally near are those of the first trainings, in the order of %s ids",
     async (idType, keys) => {
-      const state = { ...SMALL, layout: { ...SMALL.layout, idType } };
+      const state = { ...SPREAD_STATE, layout: { ...SPREAD_STATE.layout, idType } };
       const rows = keys.toReversed().map((key) => ({ key, id: "c", distance: 0.5 }));
       const { found } = searching({ near: rows }, state);
       expect(await found({ k: 2 })).toEqual([`${keys[0]} c`, `${keys[1]} c`]);

@@ -18,13 +18,13 @@ const COUNTED =
 const ONE_BY_ONE = "trainings are stored and deleted one after the other, each in a transaction of its own";
 const STATEMENTS =
   "the test counts or names the statements of one server; on a cluster a write is one call of a function";
-
 const CATALOG =
   "the test reads or changes the catalogs, or the settings, of the server that has the rows: that is a worker";
 const PLAN = "on the coordinator the plan of a statement is only that a worker runs it";
 const REFUSED = "Citus refuses a statement by which the test changes rows";
 const SMALL = "a shard has too few of the test's chunks for its vector index";
-const SPREAD_PLAN = "Citus cannot show the plan of a shard for a statement that checks the version of the schema there";
+// The type of a bound vector has no number of its own that is the same on all nodes: could not determine data type of parameter $1.
+const SPREAD_PLAN = "Citus cannot show the plan of a shard for a statement with a bound vector";
 const SPREAD_TEXT =
   "trainings that are spread have no text search; test/storing/citus-tables.int.test.ts tests the refusal";
 const OLDER = "no older version of this library works on a cluster";

@@ -53,6 +53,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   }
   const found = "missing" in server ? undefined : server;
   if (!found && project.name === "integration") project.vitest.config.coverage.thresholds = WITHOUT_SERVER;
+  if (found) await installPgvector(found.url);
   const setup = found && (await open(found.url));
   project.provide("serverUrl", found?.url);
   project.provide(
@@ -187,6 +188,17 @@ async function reachDirectly(container: StartedPostgreSqlContainer): Promise<Pic
   url.hostname = container.getIpAddress(network);
   url.port = String(POSTGRES_PORT);
   return { url: url.href, description: await describeServer(url.href, DIRECT_TIMEOUT_MS) };
+}
+
+/** Installs the extension before the tests. `migrate` can do so in several processes at once, printed statements cannot: the first tests failed. */
+async function installPgvector(connectionString: string): Promise<void> {
+  const client = new pg.Client({ connectionString });
+  await client.connect();
+  try {
+    await client.query("CREATE EXTENSION IF NOT EXISTS vector");
+  } finally {
+    await client.end();
+  }
 }
 
 /** @throws if it cannot be reached or has no pgvector */

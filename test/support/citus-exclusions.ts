@@ -99,6 +99,7 @@ const EXCLUSIONS: readonly Exclusion[] = [
     title: /^shows a build in progress$/, // test/writing/bulk-load.int.test.ts has a build that nothing holds
     reason: "the test holds the build by a snapshot of the coordinator, which Citus ends as a deadlock between nodes",
   },
+  { file: "inspecting/status.int.test.ts", title: /^says whether searches/, reason: CATALOG },
   {
     file: "postgres/named-statements.int.test.ts",
     title: /^is parsed and planned once per connection/,
@@ -128,7 +129,7 @@ const EXCLUSIONS: readonly Exclusion[] = [
   { file: "telemetry/channels.int.test.ts", title: /^send only statements/, reason: SWITCHES },
   {
     file: "inspecting/status.int.test.ts",
-    title: /^has estimates|^works in a read-only transaction|^says whether searches|^reports dead rows/,
+    title: /^has estimates|^works in a read-only transaction|^reports dead rows/,
     reason: SMALL,
     mode: "tables",
   },

@@ -17,6 +17,14 @@ import { run } from "./run.js";
 const LOCK_KEY = "7814987219179500659";
 
 /**
+ * Lets one migration at a time spread tables, also of other schemas: each locks catalogs of Citus, one after the other. A migration that takes
+ * its tables back first has to wait before that, since it would hold such a lock while it waits for another migration that needs it.
+ */
+async function waitForOtherMigrations(client: Queryable): Promise<void> {
+  await run(client, `SELECT pg_catalog.pg_advisory_xact_lock(${LOCK_KEY})`);
+}
+
+/**
  * The place of the schema in the cluster; `undefined` for a database without Citus.
  *
  * @throws {@link SchemaError} on a worker, without Citus, where `CREATE TABLE` would distribute each table by itself, or if the schema is
@@ -90,7 +98,10 @@ export async function undistribute(
   { schema, mode }: { schema: string; mode: CitusMode | undefined },
 ): Promise<ResolvedHostTable | undefined> {
   const quoted = quoteIdentifier(schema, "schema");
-  if (mode === "tables") await refuseChange(client, schema);
+  if (mode === "tables") {
+    await refuseChange(client, schema);
+    await waitForOtherMigrations(client);
+  }
   const host = await dropForeignKey(client, { schema, training: `${quoted}.training` });
   const statements =
     mode === "tables"
@@ -127,10 +138,10 @@ export async function distribute(client: Queryable, plan: MigrationPlan, citus: 
   const trainings = plan.trainings ?? former;
   await requireReferenceTable(client, trainings);
   await run(client, `DROP TRIGGER IF EXISTS store_lexemes ON ${names.chunk}`);
-  // One at a time, also of other schemas: Citus locks its own catalogs.
-  if (citus === "tables") await run(client, `SELECT pg_catalog.pg_advisory_xact_lock(${LOCK_KEY})`);
-  if (citus === "tables") await spreadTrainings(client, plan);
-  else await run(client, `SELECT pg_catalog.citus_schema_distribute(${quoteLiteral(names.schema)})`);
+  if (citus === "tables") {
+    await waitForOtherMigrations(client);
+    await spreadTrainings(client, plan);
+  } else await run(client, `SELECT pg_catalog.citus_schema_distribute(${quoteLiteral(names.schema)})`);
   await ensureForeignKey(client, { ...plan, trainings });
   for (const statement of createFunctions({ ...plan, citus })) await run(client, statement);
 }

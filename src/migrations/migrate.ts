@@ -76,11 +76,10 @@ const ONE_CONNECTION_TO_EACH_NODE = "SET LOCAL citus.multi_shard_modify_mode TO 
 const LOCK_CLASS = 0x6c746978;
 /**
  * SQLSTATEs of two sessions that create the extension or a schema at the same time: one meets the other's catalog
- * entry, or both update it (XX000, "tuple concurrently updated"). The other session may also be another application.
+ * entry, or both update it (XX000, "tuple concurrently updated"), or a deadlock (40P01) between them is ended. The other session may
+ * also be another application.
  */
-const CREATION_RACES = new Set(["23505", "42710", "42P06", "42P07", "XX000"]);
-/** deadlock_detected: two sessions that distribute tables and functions of different schemas lock the catalogs of Citus */
-const DEADLOCK = "40P01";
+const RACES = new Set(["23505", "42710", "42P06", "42P07", "XX000", "40P01"]);
 const MAX_ATTEMPTS = 5;
 /** Pause before the next attempt, so that the other session can commit; multiplied by the attempt. */
 const PAUSE_MS = 50;
@@ -137,10 +136,8 @@ export async function migrate(pool: DatabasePool, options: MigrateOptions = {}):
         ...(repaired.length === 0 ? {} : { repaired }),
       };
     } catch (error) {
-      const state = sqlStateOf(error) ?? "";
-      const isRace = CREATION_RACES.has(state) || (state === DEADLOCK && options.citus === "tables");
-      if (!isRace || attempt === MAX_ATTEMPTS) throw error;
-      const message = "Another session created the same objects, so the migration is run again";
+      if (!RACES.has(sqlStateOf(error) ?? "") || attempt === MAX_ATTEMPTS) throw error;
+      const message = "Another session created or changed the same objects, so the migration is run again";
       notify({ code: "RETRY", message, cause: error });
       await sleep(attempt * PAUSE_MS);
     }

@@ -265,7 +265,7 @@ describeOnServer("pgvector that another application creates at the same time", (
     await Promise.all(others.map((other) => other.end()));
   });
 
-  it.each(["XX000", "23505"])("is retried after SQLSTATE %s", async (code) => {
+  it.each(["XX000", "23505", "40P01"])("is retried after SQLSTATE %s", async (code) => {
     const { pool } = await freshDatabase();
     let failures = 1;
     const failing = {

@@ -103,6 +103,19 @@ describeOnServer("Trainings that are spread over a Citus cluster", (database) =>
     expect(Object.keys(await tablesOf(pool, schema))).toHaveLength(4);
   });
 
+  it("are spread again with other dimensions while other schemas are, without a deadlock", async () => {
+    const opened = await Promise.all(Array.from({ length: 4 }, () => openTestIndex(database, {}, SPREAD)));
+    const codes: string[] = [];
+    const onNotice = ({ code }: { code: string }): unknown => codes.push(code);
+    await Promise.all(
+      opened.map(async ({ owner, pool, schema }) => {
+        for (const dimensions of [32, DIMENSIONS]) await migrate(owner, { schema, dimensions, onNotice });
+        expect(Object.keys(await tablesOf(pool, schema))).toHaveLength(4);
+      }),
+    );
+    expect(codes).not.toContain("RETRY");
+  });
+
   it("are spread with what is stored by a later migrate, which a process with the index open notices", async () => {
     const { index, owner, pool, schema } = await openTestIndex(database, {}, { citus: undefined });
     await index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });

@@ -64,6 +64,16 @@ describeOnServer("A schema on a Citus cluster", (database) => {
     expect(await nodesOf(database.owner, schema)).toHaveLength(1);
   });
 
+  it("gets other dimensions while other schemas do", async () => {
+    const opened = await Promise.all(Array.from({ length: 4 }, () => openTestIndex(database)));
+    await Promise.all(
+      opened.map(async ({ owner, pool, schema }) => {
+        for (const dimensions of [32, DIMENSIONS]) await migrate(owner, { schema, dimensions });
+        expect(await nodesOf(pool, schema)).toHaveLength(1);
+      }),
+    );
+  });
+
   it("is moved there with its rows by a later migrate", async () => {
     const { index, pool, owner, schema } = await openTestIndex(database, {}, { citus: undefined });
     await index.upsertTraining({ id: "a", content: FIVE_PARAGRAPHS });

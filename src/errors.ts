@@ -282,13 +282,13 @@ export function onAbort(signal: AbortSignal, callback: () => void): () => void {
  * Settles with the work, or rejects as soon as the signal fires, see {@link throwIfAborted}. Work that has started is not
  * interrupted. If the signal has already fired, the work is not started.
  */
-export async function orAbort<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+export async function orAbort<T>(work: () => Promise<T>, signal?: AbortSignal, activity?: string): Promise<T> {
   throwIfAborted(signal);
   if (!signal) return work();
   let removeCallback: (() => void) | undefined;
   const aborted = new Promise<never>((_resolve, reject) => {
     removeCallback = onAbort(signal, () => {
-      reject(endedBy(signal));
+      reject(endedBy(signal, activity));
     });
   });
   aborted.catch(() => undefined); // unhandled otherwise, if the work fires the signal and then throws synchronously

@@ -1,7 +1,7 @@
 import { runHostCode } from "../calls/host-code.js";
 import { readSource } from "../calls/source.js";
 import { withTimeLimit } from "../calls/time-limit.js";
-import { orAbort, SchemaError } from "../errors.js";
+import { SchemaError } from "../errors.js";
 import type { Scope } from "../filtering/scope.js";
 import type { VectorIndexMethod } from "../schema/vector-index-method.js";
 import type { KnownSchema } from "../schema/known-schema.js";
@@ -44,7 +44,7 @@ export class Importer {
     checkImport(source, options);
     const { overwrite = false, bulk = false, onProgress } = options;
     return withTimeLimit(options, async (signal) => {
-      await orAbort(() => this.#parts.knownSchema.look(), signal); // the model may have been switched
+      await this.#parts.knownSchema.look(undefined, signal); // the model may have been switched
       const ticket = await takeRunTicket(this.#parts, signal);
       const planned = currentModel(this.#parts);
       const order = { ticket, keepsStored: !overwrite, planned };
@@ -134,7 +134,7 @@ export class Importer {
     if (tombstones.length === 0) return 0;
     const { pool, remover } = this.#parts;
     const rank = keepsStored ? EARLIEST_TICKET : ticket;
-    const states = await readStates(this.#parts, pool.within({ signal }), tombstones, rank);
+    const states = await readStates(this.#parts, pool.within({ signal }), tombstones, rank, signal);
     const admitted = tombstones.filter((_, index) => states[index]?.superseded_by === null);
     const outcomes = await remover.removeEach(admitted, ticket, signal);
     return outcomes.filter(({ status }) => status === "deleted").length;

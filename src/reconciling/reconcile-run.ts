@@ -119,7 +119,7 @@ export class ReconcileRun {
   async #begin(): Promise<void> {
     const { pool, target, knownSchema } = this.#parts;
     const { signal, sample = 0 } = this.#settings;
-    await knownSchema.current();
+    await knownSchema.current(undefined, signal);
     this.#collector.drift.schema = await readSchemaProblems(pool.within({ signal }), target.layout);
     if (sample === 0) return;
     let chunks = 0;
@@ -247,7 +247,7 @@ export class ReconcileRun {
     const { signal } = this.#settings;
     const remove = (): Promise<void> =>
       writeStatement(pool.within({ signal }), undefined, notify, (database) => removeLeftovers(database, target, keys));
-    await knownSchema.follow(remove, { writes: true });
+    await knownSchema.follow(remove, { writes: true, signal });
   }
 
   readonly #read: Read = <Row>(

@@ -108,8 +108,8 @@ export class KnownSchema {
    * @param client - the host's client, which then reads it
    * @throws {@link SchemaError} | {@link DatabaseError}
    */
-  async current(client?: TransactionClient): Promise<SchemaState> {
-    return this.#recentState(client) ?? this.look(client);
+  async current(client?: TransactionClient, signal?: AbortSignal): Promise<SchemaState> {
+    return this.#recentState(client) ?? this.look(client, signal);
   }
 
   /** The known schema, or `undefined` if it has to be read first. */
@@ -127,21 +127,27 @@ export class KnownSchema {
    *
    * @throws {@link SchemaError} | {@link DatabaseError}
    */
-  async recent(): Promise<SchemaState> {
+  async recent(signal?: AbortSignal): Promise<SchemaState> {
     const look = this.#look;
-    return look && performance.now() - look.at < this.#maxAgeMs && look.validForMs > 0 ? look.state : this.look();
+    const isRecent = look && performance.now() - look.at < this.#maxAgeMs && look.validForMs > 0;
+    return isRecent ? look.state : this.look(undefined, signal);
   }
 
   /**
    * Reads the schema now.
    *
    * @param client - the host's client, which reads it and alone uses the result
-   * @throws {@link SchemaError} | {@link DatabaseError}
+   * @param signal - ends the wait. Without a `client` the read goes on, since other calls share it
+   * @throws {@link SchemaError} | {@link DatabaseError} | {@link AbortError}
    */
-  async look(client?: TransactionClient): Promise<SchemaState> {
+  async look(client?: TransactionClient, signal?: AbortSignal): Promise<SchemaState> {
+    return orAbort(() => this.#read(client), signal, client ? undefined : WAITING);
+  }
+
+  async #read(client: TransactionClient | undefined): Promise<SchemaState> {
     if (client) {
       const at = performance.now();
-      const state = await hostClient(client).read((session) => this.#read(session));
+      const state = await hostClient(client).read((session) => this.#readFrom(session));
       this.#looksOfClients.set(client, { state, at, validForMs: this.#validForMs(state) });
       return state;
     }
@@ -159,8 +165,7 @@ export class KnownSchema {
     work: (state: SchemaState) => Promise<T>,
     { client, writes = false, signal }: FollowOptions = {},
   ): Promise<T> {
-    let state =
-      this.#recentState(client, writes) ?? (await orAbort(() => (writes ? this.recent() : this.look(client)), signal));
+    let state = this.#recentState(client, writes) ?? (await (writes ? this.recent(signal) : this.look(client, signal)));
     for (let attempt = 1; ; attempt++) {
       try {
         return await work(state);
@@ -171,7 +176,7 @@ export class KnownSchema {
           throw error;
         }
         const earlier = state;
-        state = await orAbort(() => this.#lookAfter(error, earlier, client), signal);
+        state = await orAbort(() => this.#lookAfter(error, earlier, client), signal, client ? undefined : WAITING);
         if (writes) this.#requireSameIds(earlier, state);
         const isSame = sameVersion(state, earlier);
         // The schema is not the cause: the vector index may be damaged.
@@ -203,7 +208,7 @@ export class KnownSchema {
     const at = performance.now();
     this.#added = 0;
     try {
-      const state = await this.#read(this.#parts.database);
+      const state = await this.#readFrom(this.#parts.database);
       this.#look = { state, at, validForMs: this.#validForMs(state) };
       this.#last = state;
       this.grow(0); // chunks that were added during the read
@@ -213,7 +218,7 @@ export class KnownSchema {
     }
   }
 
-  async #read(database: Queryable): Promise<SchemaState> {
+  async #readFrom(database: Queryable): Promise<SchemaState> {
     const { choose } = this.#parts;
     const { citus } = this.#last?.layout ?? this.#parts;
     const state = await readSchemaState(database, { ...this.#parts, citus });
@@ -244,6 +249,11 @@ export class KnownSchema {
     );
   }
 }
+
+/** What a call was doing when its time was up. A host that forgets `client` on a pool of one client waits for itself. */
+const WAITING =
+  "waiting for a read of the schema, which takes a client of the pool: in a transaction pass its client, { client }; " +
+  "otherwise raise the pool's max";
 
 function isFresh(look: Look | undefined): look is Look {
   return look !== undefined && performance.now() - look.at < look.validForMs;

@@ -1,4 +1,4 @@
-import { EmbeddingError, InvalidArgumentError, orAbort, throwIfAborted } from "../errors.js";
+import { EmbeddingError, InvalidArgumentError, throwIfAborted } from "../errors.js";
 import { profileRetired } from "../postgres/database.js";
 import { runHostCode } from "../calls/host-code.js";
 import { chooseDiverse } from "./marginal-relevance.js";
@@ -227,7 +227,7 @@ export class Searcher {
   async #modelFor(query: Query, { model: named, client, signal }: CallOptions): Promise<Model> {
     const { models, knownSchema } = this.#parts;
     if (typeof query === "string" || (named === undefined && !models.areSeveral)) return this.#model;
-    const look = (): Promise<SchemaState> => orAbort(() => knownSchema.look(client), signal);
+    const look = (): Promise<SchemaState> => knownSchema.look(client, signal);
     return models.requireMaker({ vector: query, named, option: "query" }, { latest: knownSchema.latest, look });
   }
 
@@ -243,9 +243,9 @@ export class Searcher {
     const { knownSchema, standby } = this.#parts;
     // What the standby is known to have, no one needs to ask the primary for. Otherwise the primary may have it.
     if (!client && standby?.knownSchema.isRecent && standby.knownSchema.layout.textSearch !== undefined) return;
-    const state = await orAbort(() => knownSchema.current(client), signal);
+    const state = await knownSchema.current(client, signal);
     if (state.layout.textSearch !== undefined) return;
-    requireTextSearch(await orAbort(() => knownSchema.look(client), signal));
+    requireTextSearch(await knownSchema.look(client, signal));
   }
 
   /**

@@ -35,6 +35,7 @@ export async function readStates(
   database: Queryable,
   trainings: readonly { key: string; revision: string | null }[],
   ticket: string,
+  signal?: AbortSignal,
 ): Promise<StoredState[]> {
   const values = [
     trainings.map(({ key }) => key),
@@ -44,7 +45,7 @@ export async function readStates(
   ];
   const read = (): Promise<StoredState[]> =>
     queryWithKeptPlan(connection, database, "read-versions", sql.readStates(target.layout), values);
-  const states = await connection.knownSchema.follow(read, { writes: true });
+  const states = await connection.knownSchema.follow(read, { writes: true, signal });
   return states.map((state) => ({ ...state, ticket }));
 }
 

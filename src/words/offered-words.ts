@@ -45,7 +45,7 @@ export class OfferedWords {
    */
   async offer(chunks: Iterable<{ content: string }>, signal: AbortSignal | undefined): Promise<void> {
     const { statements, knownSchema } = this.#parts;
-    const { layout, chunkOid } = await knownSchema.recent();
+    const { layout, chunkOid } = await knownSchema.recent(signal);
     if (layout.textSearch === undefined) return;
     if (chunkOid !== this.#chunkOid || performance.now() - this.#rememberedSince > FORGET_AFTER_MS) {
       this.#forget(chunkOid);

@@ -68,8 +68,8 @@ export class Indexer {
     const { ticket, damaged, maker } = options;
     const states =
       ticket === undefined
-        ? await this.#takeTickets(trainings, database, options.client === undefined)
-        : await readStates(this.#parts, database, trainings, ticket);
+        ? await this.#takeTickets(trainings, database, options.client === undefined, options.signal)
+        : await readStates(this.#parts, database, trainings, ticket, options.signal);
     const planned = currentModel(this.#parts);
     if (maker && maker !== planned.model) throw profileRetired();
     const items: BatchItem[] = [];
@@ -106,7 +106,7 @@ export class Indexer {
   ): Promise<(UpsertResult | FailedUpsert)[]> {
     throwIfAborted(signal);
     const database = this.#parts.pool.within({ signal });
-    const states = await this.#takeTickets(trainings, database, true);
+    const states = await this.#takeTickets(trainings, database, true, signal);
     const failures = new Map<NormalizedTraining, FailedUpsert>();
     const fail = async (training: NormalizedTraining, error: unknown): Promise<void> => {
       if (!(await isFaultOfTraining(error, currentModel(this.#parts).model.embedder, signal))) throw error;
@@ -180,6 +180,7 @@ export class Indexer {
     trainings: readonly NormalizedTraining[],
     database: Queryable,
     mayWait: boolean,
+    signal: AbortSignal | undefined,
   ): Promise<(StoredState & TakenTicket)[]> {
     const { target, ticketOrder, notify, connection } = this.#parts;
     const keys = trainings.map(({ key }) => key);
@@ -194,6 +195,7 @@ export class Indexer {
       connection.knownSchema.follow(() => takeInOrder(database, target.layout, notify, take), {
         client: mayWait ? undefined : database,
         writes: true,
+        signal,
       });
     return ticketOrder.take(keys, takeInKnownSchema, mayWait);
   }

@@ -89,7 +89,7 @@ export class PreparedBatch {
     for (let attempt = 1; ; attempt++) {
       throwIfAborted(signal);
       try {
-        await this.#follow(() => this.#swap(boundedClient, outcomes, { signal }, isClaiming), client);
+        await this.#follow(() => this.#swap(boundedClient, outcomes, { signal }, isClaiming), signal, client);
         const indexed = this.#items.filter((item) => outcomes.get(item)?.status === "indexed");
         connection.knownSchema.grow(indexed.reduce((sum, { chunks }) => sum + chunks.length, 0));
         return this.#items.map((item) => item.result(outcomes.get(item) ?? supersededBy("newer")));
@@ -251,16 +251,17 @@ export class PreparedBatch {
       target.scope,
       items.map(({ ticket }) => ticket),
     ];
-    const states = await this.#follow(() =>
-      query<StoredState>(pool, "read-versions", sql.readStates(target.layout), values),
+    const states = await this.#follow(
+      () => query<StoredState>(pool, "read-versions", sql.readStates(target.layout), values),
+      signal,
     );
     for (const [index, item] of items.entries()) item.observe(states[index]);
     await this.#vectors.embedMissing(pool, this.#model, signal, items);
   }
 
   /** Repeats `work` if the schema has changed since it was last read; finished items keep their outcomes. */
-  #follow<T>(work: () => Promise<T>, client?: TransactionClient): Promise<T> {
-    return this.#parts.connection.knownSchema.follow(work, { client, writes: true });
+  #follow<T>(work: () => Promise<T>, signal: AbortSignal | undefined, client?: TransactionClient): Promise<T> {
+    return this.#parts.connection.knownSchema.follow(work, { client, signal, writes: true });
   }
 }
 

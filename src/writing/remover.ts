@@ -175,8 +175,8 @@ export class Remover {
     };
     const pruneIn = (): ReturnType<typeof prune> =>
       writeStatement(this.#pool.within(limits), boundedClient, this.#notify, prune);
-    const pruned = await this.#follow(pruneIn, client);
-    if (!client) await this.#follow(() => this.#pruneWords(signal), client);
+    const pruned = await this.#follow(pruneIn, { client, signal });
+    if (!client) await this.#follow(() => this.#pruneWords(signal), limits);
     return pruned;
   }
 
@@ -196,7 +196,7 @@ export class Remover {
     const database = databaseOf(this.#pool, options);
     const take = (): Promise<Taken[]> => statement(database, this.#target.layout);
     const takeChecked = (): Promise<Taken[]> => takeInOrder(database, this.#target.layout, this.#notify, take);
-    const [taken] = await this.#follow(takeChecked, options.client);
+    const [taken] = await this.#follow(takeChecked, options);
     if (!taken) throw new Error("a statement that takes a ticket returns a row");
     return taken;
   }
@@ -223,12 +223,15 @@ export class Remover {
       }
       return some.map(({ key }) => outcomes.get(key) ?? ABSENT);
     };
-    return this.#follow(() => writeEach(trainings, removeAll, { gone: ABSENT, notify: this.#notify }), client);
+    return this.#follow(() => writeEach(trainings, removeAll, { gone: ABSENT, notify: this.#notify }), {
+      client,
+      signal,
+    });
   }
 
   /** Repeats `work` if the schema has changed since it was last read. */
-  #follow<T>(work: () => Promise<T>, client: TransactionClient | undefined): Promise<T> {
-    return this.#connection.knownSchema.follow(work, { client, writes: true });
+  #follow<T>(work: () => Promise<T>, { client, signal }: Pick<RemoveOptions, "client" | "signal">): Promise<T> {
+    return this.#connection.knownSchema.follow(work, { client, signal, writes: true });
   }
 }
 

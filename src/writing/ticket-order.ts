@@ -59,7 +59,7 @@ export async function takeRunTicket(parts: RunTicketParts, signal: AbortSignal |
   const database = pool.within({ signal });
   const take = (): Promise<TakenTicket[]> => query(database, "take-tickets", takeTicketForAll(target.layout));
   const takeChecked = (): Promise<TakenTicket[]> => takeInOrder(database, target.layout, notify, take);
-  const [taken] = await ticketOrder.take(undefined, () => knownSchema.follow(takeChecked, { writes: true }));
+  const [taken] = await ticketOrder.take(undefined, () => knownSchema.follow(takeChecked, { writes: true, signal }));
   if (!taken) throw new Error("a statement that takes a ticket returns a row");
   return taken.ticket;
 }

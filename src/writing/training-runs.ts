@@ -1,5 +1,4 @@
 import { checkIterable } from "../calls/checks.js";
-import { orAbort } from "../errors.js";
 import type { IndexFilter } from "../filtering/index-filter.js";
 import { requireWritable } from "./scope.js";
 import { BULK_LOAD_OPTIONS, bulkLoad, checkBulkLoad, type BulkLoadOptions } from "./bulk-load.js";
@@ -63,7 +62,7 @@ export function bulkLoadRun<Chosen extends OnFailure>(
   };
   const load = async function* (): AsyncGenerator<ResultOf<Chosen>, void, undefined> {
     // The model may have been switched: the index of another one must not be dropped.
-    const { layout } = await orAbort(() => knownSchema.look(), options.signal);
+    const { layout } = await knownSchema.look(undefined, options.signal);
     yield* bulkLoad({ ...loadParts, layout }, trainings, options);
   };
   return new IndexingRun(load, options.onProgress);

@@ -121,7 +121,7 @@ async function failureWithin(ms: number, call: Promise<unknown>): Promise<unknow
 }
 
 async function expectAllReleased(pool: pg.Pool): Promise<void> {
-  for (let tries = 0; tries < 100 && pool.idleCount !== pool.totalCount; tries++) await sleep(10);
+  for (let tries = 0; tries < 1000 && pool.idleCount !== pool.totalCount; tries++) await sleep(10);
   expect(pool.idleCount).toBe(pool.totalCount);
   expect(pool.waitingCount).toBe(0);
 }

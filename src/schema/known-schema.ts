@@ -106,7 +106,8 @@ export class KnownSchema {
    * The known schema, read again if it is old.
    *
    * @param client - the host's client, which then reads it
-   * @throws {@link SchemaError} | {@link DatabaseError}
+   * @param signal - ends the wait for a read, as in {@link look}
+   * @throws {@link SchemaError} | {@link DatabaseError} | {@link AbortError}
    */
   async current(client?: TransactionClient, signal?: AbortSignal): Promise<SchemaState> {
     return this.#recentState(client) ?? this.look(client, signal);
@@ -125,7 +126,8 @@ export class KnownSchema {
    * Like {@link current}, for writes. Only what this process has added itself is a reason to read a small table again: once it is large,
    * writes keep their plans.
    *
-   * @throws {@link SchemaError} | {@link DatabaseError}
+   * @param signal - ends the wait for a read, as in {@link look}
+   * @throws {@link SchemaError} | {@link DatabaseError} | {@link AbortError}
    */
   async recent(signal?: AbortSignal): Promise<SchemaState> {
     const look = this.#look;

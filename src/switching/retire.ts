@@ -28,7 +28,7 @@ export async function retire(
 ): Promise<SwitchedModel | undefined> {
   checkCall(options, RETIRE_OPTIONS, "retireModel");
   return withTimeLimit(options, async (signal) => {
-    const { layout } = await parts.knownSchema.look();
+    const { layout } = await parts.knownSchema.look(undefined, signal);
     const dropped = await withShortLocks({ ...parts, signal }, "dropping the other model", async (client) => {
       const profiles = await readProfiles(client, layout.schema);
       const active = profiles.find(({ state }) => state === "active");

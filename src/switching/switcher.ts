@@ -80,7 +80,7 @@ export class Switcher {
     const { knownSchema, models, notify } = this.#parts;
     const { signal, dryRun: onlyPlans, source } = options;
     const pool = this.#parts.pool.within({ signal });
-    const state = await knownSchema.look();
+    const state = await knownSchema.look(undefined, signal);
     refuseInCluster(state.layout);
     const old = models.of(state);
     const inputs = { layout: state.layout, options, model: await this.#newModel(embeddings, options) };

@@ -144,7 +144,8 @@ export class BatchVectors {
 
   /** Repeats `work` if the schema has changed since it was last read. */
   #follow<T>(work: () => Promise<T>): Promise<T> {
-    return this.#parts.connection.knownSchema.follow(work, { ...this.#options, writes: true });
+    const { client, signal } = this.#options;
+    return this.#parts.connection.knownSchema.follow(work, { client, signal, writes: true });
   }
 }
 

@@ -7,7 +7,7 @@ import type { Limits } from "../postgres/bounded-database.js";
 import { profileRetired, query, type Queryable } from "../postgres/database.js";
 import { hostClient } from "../postgres/host-client.js";
 import { supersededBy, swap, trySingleStatementSwap, touch, type SwapOutcome } from "../storing/swap.js";
-import type { SchemaState } from "../schema/known-schema.js";
+import type { FollowOptions, SchemaState } from "../schema/known-schema.js";
 import type { StoredState } from "../storing/stored-versions.js";
 import { claimLocked, claimSchema, MissingClaim } from "../storing/profile-claim.js";
 import { write, writeEach, writeStatement } from "../storing/write-transaction.js";
@@ -89,12 +89,12 @@ export class PreparedBatch {
     for (let attempt = 1; ; attempt++) {
       throwIfAborted(signal);
       try {
-        await this.#follow(() => this.#swap(boundedClient, outcomes, { signal }, isClaiming), signal, client);
+        await this.#follow(() => this.#swap(boundedClient, outcomes, { signal }, isClaiming), { client, signal });
         const indexed = this.#items.filter((item) => outcomes.get(item)?.status === "indexed");
         connection.knownSchema.grow(indexed.reduce((sum, { chunks }) => sum + chunks.length, 0));
         return this.#items.map((item) => item.result(outcomes.get(item) ?? supersededBy("newer")));
       } catch (error) {
-        if (await this.#isSwitched(error, boundedClient)) {
+        if (await this.#isSwitched(error, boundedClient, signal)) {
           if (client || attempt === MAX_ATTEMPTS) throw profileRetired(error);
           connection.notify(SWITCHED);
           await this.#followSwitch(signal, outcomes);
@@ -137,11 +137,11 @@ export class PreparedBatch {
   }
 
   /** Whether a write failed because another profile than that of this batch is active now. */
-  async #isSwitched(error: unknown, client: Queryable | undefined): Promise<boolean> {
+  async #isSwitched(error: unknown, client: Queryable | undefined, signal: AbortSignal | undefined): Promise<boolean> {
     if (error instanceof OtherProfile) return true;
     if (!(error instanceof MissingClaim)) return false;
     const { models, connection } = this.#parts;
-    const state = await connection.knownSchema.look(client);
+    const state = await connection.knownSchema.look(client, signal);
     const isOther = state.layout.profileId !== this.#model.profileId || models.of(state) !== this.#model.model;
     if (isOther && client) connection.knownSchema.forget(); // others have not looked yet
     return isOther;
@@ -253,14 +253,14 @@ export class PreparedBatch {
     ];
     const states = await this.#follow(
       () => query<StoredState>(pool, "read-versions", sql.readStates(target.layout), values),
-      signal,
+      { signal },
     );
     for (const [index, item] of items.entries()) item.observe(states[index]);
     await this.#vectors.embedMissing(pool, this.#model, signal, items);
   }
 
   /** Repeats `work` if the schema has changed since it was last read; finished items keep their outcomes. */
-  #follow<T>(work: () => Promise<T>, signal: AbortSignal | undefined, client?: TransactionClient): Promise<T> {
+  #follow<T>(work: () => Promise<T>, { client, signal }: Pick<FollowOptions, "client" | "signal">): Promise<T> {
     return this.#parts.connection.knownSchema.follow(work, { client, signal, writes: true });
   }
 }

@@ -104,7 +104,7 @@ export async function openParts(
   const models = new Models({ given: givenModels(embeddings, options.profile), splitter, notify });
   const know = (database: BoundedPool): KnownSchema =>
     new KnownSchema({
-      ...{ database, schema, notify, citus, scanSettings: method?.settings },
+      ...{ pool: database, schema, notify, citus, scanSettings: method?.settings },
       choose: (state, asked) => models.choose(state, asked),
     });
   const knownSchema = know(pool);

@@ -1,7 +1,9 @@
 import type { TransactionClient } from "../calls/orm-transactions.js";
-import { orAbort, SchemaError } from "../errors.js";
+import { SchemaError, throwIfAborted } from "../errors.js";
 import type { Notify } from "../calls/notices.js";
-import { DATA_EXCEPTION, sqlStateOf, type Queryable } from "../postgres/database.js";
+import { SharedWork } from "../calls/shared-work.js";
+import { boundedPool } from "../postgres/bounded-database.js";
+import { DATA_EXCEPTION, sqlStateOf, type DatabasePool, type Queryable } from "../postgres/database.js";
 import type { Layout } from "./layout.js";
 import { hostClient } from "../postgres/host-client.js";
 import { mayBeSchemaChange, SchemaChanged } from "./schema-change.js";
@@ -26,7 +28,7 @@ const MAX_ATTEMPTS = 3;
 /** Dependencies of a {@link KnownSchema}. */
 export interface KnownSchemaParts {
   /** Reads the catalogs. */
-  database: Queryable;
+  pool: DatabasePool;
   schema: string;
   /** The model with which the index works on the schema. Rejects if it cannot work with it. */
   choose?: (state: SchemaState, database: Queryable) => Promise<RecordedModel>;
@@ -44,7 +46,7 @@ export interface FollowOptions {
   client?: TransactionClient | undefined;
   /** Whether the work writes, and so holds ids that were checked against the known type of ids. */
   writes?: boolean | undefined;
-  /** Ends this call's wait for a read of the catalogs. The read continues for other calls. */
+  /** Ends this call's wait for a read of the catalogs. The read continues for other calls that wait for it. */
   signal?: AbortSignal | undefined;
 }
 
@@ -64,8 +66,8 @@ export class KnownSchema {
   readonly #parts: KnownSchemaParts;
   readonly #maxAgeMs: number;
   #look: Look | undefined;
-  /** The read in progress, shared by all calls that wait for one. */
-  #looking: Promise<SchemaState> | undefined;
+  /** The read of the catalogs for all calls but those with a client. */
+  readonly #lookForAll = new SharedWork((signal) => this.#readForAll(signal));
   #last: SchemaState | undefined;
   /** Kept per client: a host's transaction may see uncommitted schema changes that no other session sees. */
   readonly #looksOfClients = new WeakMap<TransactionClient, Look>();
@@ -139,22 +141,15 @@ export class KnownSchema {
    * Reads the schema now.
    *
    * @param client - the host's client, which reads it and alone uses the result
-   * @param signal - ends the wait. Without a `client` the read goes on, since other calls share it
+   * @param signal - ends the wait. Without a `client` the read continues for other calls that wait for it
    * @throws {@link SchemaError} | {@link DatabaseError} | {@link AbortError}
    */
   async look(client?: TransactionClient, signal?: AbortSignal): Promise<SchemaState> {
-    return orAbort(() => this.#read(client), signal, client ? undefined : WAITING);
-  }
-
-  async #read(client: TransactionClient | undefined): Promise<SchemaState> {
-    if (client) {
-      const at = performance.now();
-      const state = await hostClient(client).read((session) => this.#readFrom(session));
-      this.#looksOfClients.set(client, { state, at, validForMs: this.#validForMs(state) });
-      return state;
-    }
-    const looking = (this.#looking ??= this.#lookForAll());
-    return looking;
+    if (!client) return this.#lookForAll.result(signal, WAITING);
+    const at = performance.now();
+    const state = await hostClient(client, { signal }).read((session) => this.#readFrom(session));
+    this.#looksOfClients.set(client, { state, at, validForMs: this.#validForMs(state) });
+    return state;
   }
 
   /**
@@ -178,7 +173,7 @@ export class KnownSchema {
           throw error;
         }
         const earlier = state;
-        state = await orAbort(() => this.#lookAfter(error, earlier, client), signal, client ? undefined : WAITING);
+        state = await this.#lookAfter(error, earlier, client, signal);
         if (writes) this.#requireSameIds(earlier, state);
         const isSame = sameVersion(state, earlier);
         // The schema is not the cause: the vector index may be damaged.
@@ -206,18 +201,15 @@ export class KnownSchema {
     if (client) this.#looksOfClients.delete(client);
   }
 
-  async #lookForAll(): Promise<SchemaState> {
+  async #readForAll(signal: AbortSignal): Promise<SchemaState> {
     const at = performance.now();
     this.#added = 0;
-    try {
-      const state = await this.#readFrom(this.#parts.database);
-      this.#look = { state, at, validForMs: this.#validForMs(state) };
-      this.#last = state;
-      this.grow(0); // chunks that were added during the read
-      return state;
-    } finally {
-      this.#looking = undefined;
-    }
+    const state = await this.#readFrom(boundedPool(this.#parts.pool, { signal }));
+    throwIfAborted(signal); // a later read may be known by now
+    this.#look = { state, at, validForMs: this.#validForMs(state) };
+    this.#last = state;
+    this.grow(0); // chunks that were added during the read
+    return state;
   }
 
   async #readFrom(database: Queryable): Promise<SchemaState> {
@@ -232,13 +224,19 @@ export class KnownSchema {
     return usesIndex ? this.#maxAgeMs : Math.min(this.#maxAgeMs, MAX_AGE_OF_EXACT_MS);
   }
 
-  async #lookAfter(error: unknown, state: SchemaState, client: TransactionClient | undefined): Promise<SchemaState> {
+  async #lookAfter(
+    error: unknown,
+    state: SchemaState,
+    client: TransactionClient | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<SchemaState> {
     const newer = client ? undefined : this.#look?.state;
     if (newer && newer !== state) return newer; // another call has already read the changed schema
     try {
-      return await this.look(client);
+      return await this.look(client, signal);
     } catch (failure) {
-      throw failure instanceof SchemaError || error instanceof SchemaChanged ? failure : error;
+      const isAnswer = failure instanceof SchemaError || error instanceof SchemaChanged || signal?.aborted;
+      throw isAnswer ? failure : error;
     }
   }
 

@@ -34,7 +34,7 @@ export interface SwapOutcome {
 /** Dependencies of writes that are a single statement. */
 export interface SwapConnection {
   statements: NamedStatements;
-  knownSchema: Pick<KnownSchema, "recent" | "grow" | "follow">;
+  knownSchema: Pick<KnownSchema, "latest" | "grow" | "follow">;
   /** Reports a retry to the host. */
   notify: Notify;
 }
@@ -53,7 +53,7 @@ export async function queryWithKeptPlan<Row>(
   values: unknown[],
 ): Promise<Row[]> {
   const bound = statements.on(database);
-  return bound.query<Row>(name, text, values, { keepsPlan: bound.areKept && isLarge(await knownSchema.recent()) });
+  return bound.query<Row>(name, text, values, { keepsPlan: bound.areKept && isLarge(knownSchema.latest) });
 }
 
 /** The outcome of a superseded call. */
@@ -92,7 +92,7 @@ export async function trySingleStatementSwap(
   if (version.further.length > 0) return undone;
   const { text, values, replaces } = swapStatement(target, trainings, replaced, version, vectors);
   // A plan made for a small table would find the replaced chunks by a full scan.
-  const keepsPlan = !citus && (!replaces || isLarge(await knownSchema.recent()));
+  const keepsPlan = !citus && (!replaces || isLarge(knownSchema.latest));
   try {
     const rows = await statements.query<{ key: string | null }>("swap", text, values, { keepsPlan });
     const outcomes = outcomesOf(requireClaim(rows), version);

@@ -166,7 +166,7 @@ describeOnServer("The status of a large index", (database) => {
     const parts = {
       statements: new NamedStatements(pool),
       knownSchema: new KnownSchema({
-        database: pool,
+        pool,
         schema,
         choose: (state, database) => models.choose(state, database),
       }),

@@ -1,7 +1,7 @@
 import { TrainingIndex } from "langchain-training-index";
 import { migrate } from "langchain-training-index/migrations";
 import { expect, it, onTestFinished, vi } from "vitest";
-import type { Queryable } from "../../src/postgres/database.js";
+import type { DatabaseClient } from "../../src/postgres/database.js";
 import { KnownSchema } from "../../src/schema/known-schema.js";
 import { describeOnServer, type TestDatabase } from "../support/databases.js";
 import { CountingEmbeddings, gateOf, migratedSchema, openTestIndex } from "../support/index.js";
@@ -93,14 +93,12 @@ describeOnServer("cached facts about the tables", (database) => {
   it("are read again after chunks that this process added during a read", async () => {
     const schema = await migratedSchema(database);
     const [reached, released] = [gateOf(), gateOf()];
-    const heldDatabase: Queryable = {
-      query: async (text: string, values?: unknown[]) => {
-        reached.resolve();
-        await released.promise;
-        return database.pool.query(text, values);
-      },
+    const connect = async (): Promise<DatabaseClient> => {
+      reached.resolve();
+      await released.promise;
+      return database.pool.connect();
     };
-    const known = new KnownSchema({ database: heldDatabase, schema });
+    const known = new KnownSchema({ pool: { query: database.pool.query.bind(database.pool), connect }, schema });
     const look = known.look();
     await reached.promise;
     known.grow(150);

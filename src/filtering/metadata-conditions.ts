@@ -57,6 +57,11 @@ export function containsAll(values: readonly (readonly [string, Scalar])[]): Con
   };
 }
 
+/** Whether a condition is one of {@link containsAll}, or several of them that must all be met. */
+export function containsOnly({ text }: Condition): boolean {
+  return /^\(?metadata @> \$\d+::jsonb(?: AND metadata @> \$\d+::jsonb)*\)?$/.test(text);
+}
+
 /**
  * Splits a key at its dots into a path through nested objects. A key with too many dots is not a path: each step adds a
  * level to the statement.

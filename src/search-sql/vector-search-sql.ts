@@ -35,6 +35,8 @@ export interface SearchShape {
   /** Of the vectors. */
   dimensions: number;
   plan: SearchPlan;
+  /** With the plan `exact`: whether the condition only compares with `@>`, and few chunks match it. Then Postgres can keep the plan. */
+  findsFew?: boolean;
   /** How many rows of a compact index to compare again by their full vectors, at least `limit`. */
   candidates: number;
 }
@@ -109,13 +111,14 @@ export function nearestChunks(
   columns: readonly string[] = ["training_id", "id"],
   { scanOrder = "strict_order", equallyNear = "first" }: Partial<ScanOptions> = {},
 ): string {
-  const { limit, type = "vector", dimensions, candidates, plan } = shape;
+  const { limit, type = "vector", dimensions, candidates, plan, findsFew } = shape;
   const names = namesOf(chunks.layout);
   const indexedOrder = ["embedding", `$1::${names.vector}`]
     .map((vector) => indexedForm(type, names, dimensions, vector))
     .join(` ${indexOperator(type, names)} `);
+  const use = plan === "by vector" ? "tests rows" : findsFew ? "finds few rows" : "may find rows";
   const visible = (selected: string): string => `
-  ${chunks.select(selected, scanSettings(chunks.layout, scanOrder), plan === "by vector" ? "tests rows" : "may find rows")}`;
+  ${chunks.select(selected, scanSettings(chunks.layout, scanOrder), use)}`;
   const kept = columns.join(", ");
   const found = `${kept}, ${distanceOf(chunks.layout)} AS distance`;
   const nearest = (rows: string): string => `

@@ -20,6 +20,8 @@ export interface KnownPlan {
   plan: SearchPlan;
   /** What the planner expects it to cost; `undefined` if it was not asked. */
   cost: number | undefined;
+  /** Whether the filter's index finds so few chunks that planning takes as long as comparing them. */
+  findsFew?: boolean;
 }
 
 /** As the planner decides, each time that the search runs. */
@@ -87,6 +89,15 @@ function usesFilterIndex(plan: string): boolean {
   return /Bitmap Index Scan on chunk_\d+_metadata/.test(plan);
 }
 
+/** Comparing so many chunks takes about 1 ms, and planning that 0.2 ms. */
+const MAX_FEW = 1_000;
+
+/** A search whose plan is to compare all matching chunks. */
+function comparing(plan: string): KnownPlan {
+  const findsFew = usesFilterIndex(plan) && (expectedMatchesIn(plan) ?? Infinity) <= MAX_FEW;
+  return { plan: "exact", cost: expectedCostOf(plan), findsFew };
+}
+
 /** A scan of the vector index takes as long for each row that it visits as it takes to compare this many matching chunks, or longer. */
 const COMPARED_PER_VISITED = 16;
 /** Comparing so many among a million chunks takes about 40 ms. */
@@ -147,12 +158,13 @@ async function learn(
   explain: (plan: SearchPlan) => Promise<string>,
 ): Promise<KnownPlan> {
   const planned = await explain("planner's");
-  if (!usesVectorIndex(planned)) return { plan: isSharded ? "planner's" : "exact", cost: expectedCostOf(planned) };
+  if (!usesVectorIndex(planned))
+    return isSharded ? { plan: "planner's", cost: expectedCostOf(planned) } : comparing(planned);
   const matches = expectedMatchesIn(planned);
   if (matches !== undefined && chunks !== undefined && isBetterCompared(k, matches, chunks)) {
     const compared = await explain("exact");
     // Not every condition can be found by the index: then all chunks would be read.
-    if (usesFilterIndex(compared)) return { plan: "exact", cost: expectedCostOf(compared) };
+    if (usesFilterIndex(compared)) return comparing(compared);
   }
   return { plan: isSharded ? "planner's" : "by vector", cost: expectedCostOf(planned) };
 }

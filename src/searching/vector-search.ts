@@ -1,4 +1,5 @@
 import type { Condition } from "../filtering/condition.js";
+import { containsOnly } from "../filtering/metadata-conditions.js";
 import { encodeVector } from "../postgres/codec.js";
 import type { StatementName } from "../postgres/statement-names.js";
 import type { Notify } from "../calls/notices.js";
@@ -116,23 +117,24 @@ async function nearestChunks(
   const { shape, efSearch } = scanBy("planner's");
   const values = [encodeVector(search.vector), efSearch, ...(condition?.values ?? [])];
   const keepsPlan = statements.areKept && isLarge(state);
-  const run = (next: SearchPlan, cost?: number): Promise<HitRow[]> => {
-    const scan = scanBy(next).shape;
+  const run = (next: SearchPlan, { cost, findsFew = false }: Partial<KnownPlan> = {}): Promise<HitRow[]> => {
+    const scan = { ...scanBy(next).shape, findsFew };
     const options = { keepsPlan, reads: readsOf(scan), cost };
     return statements.query<HitRow>(nameOf(scan), statement(scan), values, options);
   };
   const planKey = condition ? planKeyOf(k, shape.candidates, condition) : k.toString();
   const known = cache.plans.get(planKey);
-  let { plan, cost }: KnownPlan = PLANNERS;
+  let chosen: KnownPlan = PLANNERS;
   if (known) {
-    ({ plan, cost } = await known);
+    chosen = await known;
   } else if (condition && (keepsPlan || mayBeOverruled(state))) {
     const explain = (next: SearchPlan): Promise<string> => statements.explain(statement(scanBy(next).shape), values);
-    ({ plan, cost } = await learnPlan(cache, planKey, { k, chunks: state.chunks }, explain));
+    chosen = await learnPlan(cache, planKey, { k, chunks: state.chunks }, explain);
   }
+  if (chosen.findsFew && !(keepsPlan && condition && containsOnly(condition))) chosen = { ...chosen, findsFew: false };
   if (cache.gaveUp.has(planKey)) notifyExactSearch(notify, "gave up");
-  let ran = plan;
-  const found = await orExact(plan, notify, (next) => run((ran = next), next === plan ? cost : undefined));
+  let ran = chosen.plan;
+  const found = await orExact(ran, notify, (next) => run((ran = next), next === chosen.plan ? chosen : undefined));
   const rows = firstInFixedOrder(found, k, state.layout);
   // The scan of the vector index ends after 20,000 rows (hnsw.max_scan_tuples), even if rows that match the filter are
   // farther away. While VACUUM repairs the index after most chunks were replaced, it may find none at all.
@@ -147,12 +149,12 @@ async function nearestChunks(
 
 /** What the text of a statement depends on. The condition comes last, since it may have any characters. */
 function keyOf(
-  { limit, type, dimensions, plan, candidates, condition }: SearchShape,
+  { limit, type, dimensions, plan, findsFew, candidates, condition }: SearchShape,
   withEmbedding: boolean,
   neighbors: Neighbors | undefined,
 ): string {
   const around = neighbors && `${neighbors.before}-${neighbors.after}`;
-  return [limit, type, dimensions, plan, candidates, withEmbedding, around, condition].join();
+  return [limit, type, dimensions, plan, findsFew, candidates, withEmbedding, around, condition].join();
 }
 
 function nameOf({ plan }: SearchShape): StatementName {

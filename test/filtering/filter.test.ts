@@ -3,6 +3,7 @@ import { INEXACT_INTEGER } from "../../src/text.js";
 import { InvalidArgumentError } from "../../src/errors.js";
 import { numberedFrom } from "../../src/filtering/condition.js";
 import { searchCondition } from "../../src/filtering/filter.js";
+import { containsOnly } from "../../src/filtering/metadata-conditions.js";
 import { openingFilter } from "../../src/filtering/index-filter.js";
 
 function failureOf(filter: unknown): unknown {
@@ -198,4 +199,19 @@ describe("searchCondition", () => {
       "1970-01-01T00:00:00.001Z",
     ]);
   });
+});
+
+it.each([
+  [{ grupo: "trocas" }, true],
+  [{ grupo: "trocas", ano: 2026 }, true],
+  [{ grupo: { in: ["trocas", "prazos"] } }, false],
+  [{ "loja.grupo": "trocas" }, false],
+  [{ grupo: "trocas", ano: { gt: 2020 } }, false],
+  [{ or: [{ grupo: "trocas" }, { grupo: "prazos" }] }, false],
+  [{ not: { grupo: "trocas" } }, false],
+] as const)("tells whether a filter only asks what metadata contains: %j", (filter, expected) => {
+  for (const own of [undefined, openingFilter({ loja: "centro" }).condition]) {
+    const condition = searchCondition(own, filter as never);
+    expect(condition && containsOnly(condition), condition?.text).toBe(expected);
+  }
 });

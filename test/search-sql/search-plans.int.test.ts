@@ -249,6 +249,32 @@ describeOnServer("a narrow filter in a table that Postgres takes for a large one
   });
 });
 
+describeOnServer("a filter that few chunks match", (database) => {
+  it("is planned a few times only, with and without the filter of the index", async () => {
+    const metadataOf = (place: number): Metadata => ({ half: place % 2, hundredth: place % 100 });
+    const { schema } = await openFilled(database, 1_000, metadataOf);
+    const session = openServerPool({ connectionString: requireServerUrl(), max: 1 });
+    await session.query(`ANALYZE ${schema}.chunk_1`);
+    const whole = await TrainingIndex.initialize(new CountingEmbeddings(1024), {
+      ...{ pool: session, schema, profile: { model: "agrupado" } },
+    });
+    for (const [index, chunks] of [
+      [whole, 10],
+      [whole.withFilter({ half: 1 }), 10],
+      [whole.withFilter({ half: 0 }), 0],
+    ] as const) {
+      for (let search = 0; search < 8; search++) {
+        expect(await index.similar("loja", { k: 20, filter: { hundredth: 7 } })).toHaveLength(chunks);
+        expect(await index.similar("loja", { k: 20, filter: { hundredth: 700 } })).toEqual([]);
+      }
+    }
+    const { rows } = await session.query(
+      "SELECT custom_plans::int AS custom FROM pg_catalog.pg_prepared_statements WHERE statement LIKE '%search-exactly%'",
+    );
+    expect(rows).toEqual([{ custom: 5 }, { custom: 5 }]);
+  });
+});
+
 describeOnServer("a compact vector index", (database) => {
   it.each(["halfvec", "bit"] as const)(
     "of type %s is used with and without a filter, and hits have the distances of the full vectors",

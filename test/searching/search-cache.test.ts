@@ -47,5 +47,16 @@ it("never compares all chunks for a filter that its index cannot find", async ()
 });
 
 it("knows the cost of the way that it takes", async () => {
-  expect(await learned(5, 1, 1_000_000)).toEqual({ plan: "exact", cost: 9.51 });
+  expect(await learned(5, 1, 1_000_000)).toEqual({ plan: "exact", cost: 9.51, findsFew: true });
+});
+
+it.each([
+  [BY_FILTER, true],
+  [BY_FILTER.replaceAll("rows=10", "rows=1000"), true],
+  [BY_FILTER.replaceAll("rows=10", "rows=1001"), false],
+  [BY_NOTHING.replace("rows=5000", "rows=10"), false],
+])("knows whether the filter's index finds few chunks: %s", async (planned, findsFew) => {
+  const cache = cacheOf({} as SchemaState);
+  const plan = await learnPlan(cache, "key", { k: 5, chunks: undefined }, () => Promise.resolve(planned));
+  expect(plan).toMatchObject({ plan: "exact", findsFew });
 });

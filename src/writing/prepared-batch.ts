@@ -219,7 +219,7 @@ export class PreparedBatch {
       write(pool, client, connection.notify, async (database) => {
         if (!client && isClaiming) await claimLocked(database, target);
         if (client) await offerWithin(database, target.layout, added);
-        return swap(database, target, planned, this.#vectors.byHash);
+        return swap(database, target, planned, this.#vectors.byHash, { isOwnTransaction: !client });
       }),
     );
   }

@@ -25,6 +25,7 @@ function direction(place: number): Float32Array {
 }
 
 const TEXTS = ["alfa", "beta", "gama", "delta"];
+const IN_OURS = { isOwnTransaction: true };
 const VECTORS = new Map(TEXTS.map((text, place) => [hashOf(text), direction(place)]));
 
 function hashOf(text: string): string {
@@ -175,7 +176,7 @@ describeOnEach("the functions that write to a schema on a cluster, run on one se
       let admitted = 0;
       for (const each of allCases()) {
         const swapIn = (target: ClaimedTarget) => () =>
-          swap(client, { ...target, scope: each.scope }, [newVersion(each)], vectorsFor(each.stored));
+          swap(client, { ...target, scope: each.scope }, [newVersion(each)], vectorsFor(each.stored), IN_OURS);
         const found = await undone(each.stored, swapIn(spread));
         expect(found, JSON.stringify(each)).toEqual(await undone(each.stored, swapIn(local)));
         if (JSON.stringify(found).includes('"indexed"')) admitted += 1;
@@ -277,7 +278,9 @@ describeOnEach("the functions that write to a schema on a cluster, run on one se
     const before = await undone(stored, () => Promise.resolve("refused"));
     const touchOther = (): Promise<string> =>
       refused(touch(connectionTo(client), client, other, [{ key: "a", ...call, unchangedSince: STORED_TICKET }]));
-    expect(await undone(stored, () => refused(swap(client, other, [newVersion(call)], VECTORS)))).toEqual(before);
+    expect(await undone(stored, () => refused(swap(client, other, [newVersion(call)], VECTORS, IN_OURS)))).toEqual(
+      before,
+    );
     expect(await undone(stored, touchOther)).toEqual(before);
   });
 

@@ -45,7 +45,9 @@ describe("lists of 150,000 elements are accepted:", () => {
         });
       },
     };
-    expect(await swap(client, target, [training], new Map())).toEqual([{ status: "indexed", removed: COUNT }]);
+    expect(await swap(client, target, [training], new Map(), { isOwnTransaction: true })).toEqual([
+      { status: "indexed", removed: COUNT },
+    ]);
   });
 
   it("chunks of one text that are kept", () => {

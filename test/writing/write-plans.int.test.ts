@@ -1,6 +1,7 @@
+import type { Queryable } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { openAgain } from "../support/contract.js";
-import { describeOnServer } from "../support/databases.js";
+import { describeOnServer, isOnCluster } from "../support/databases.js";
 import { openTestIndex } from "../support/index.js";
 import { recordingPool } from "../support/recording-pool.js";
 
@@ -29,5 +30,36 @@ describeOnServer("the statements of an upsert", (database) => {
     }
     expect(costs.length).toBeGreaterThan(2);
     expect(Math.max(...costs)).toBeLessThan(JIT_ABOVE_COST);
+  });
+
+  it("are planned without their vectors if they are many, but not in a host's transaction", async () => {
+    const test = await openTestIndex(database);
+    const documents = Array.from({ length: 1001 }, (_, place) => ({ pageContent: `a loja ${place}` }));
+    const settings: string[] = [];
+    const { pool, statements } = recordingPool(test.pool);
+    const index = await openAgain(test, pool, test.embeddings);
+    const isSet = (): boolean => statements.some(({ text }) => text.includes("plan_cache_mode = force_generic_plan"));
+    const settingOf = async (asked: Queryable): Promise<void> => {
+      const { rows } = await asked.query("SHOW plan_cache_mode");
+      settings.push((rows as { plan_cache_mode: string }[])[0]?.plan_cache_mode ?? "");
+    };
+
+    await index.upsertTraining({ id: "poucos", documents: documents.slice(0, 500), split: false });
+    expect(isSet()).toBe(false);
+    await index.upsertTraining({ id: "muitos", documents, split: false });
+    expect(isSet()).toBe(!isOnCluster());
+    const client = await test.pool.connect();
+    try {
+      await settingOf(client);
+      await client.query("BEGIN");
+      await index.upsertTraining({ id: "do host", documents, split: false }, { client });
+      await settingOf(client);
+      await client.query("COMMIT");
+    } finally {
+      client.release();
+    }
+    expect(settings).toEqual(["auto", "auto"]);
+    const { rows } = await test.owner.query(`SELECT count(*)::int AS chunks FROM ${test.schema}.chunk_1`);
+    expect(rows).toEqual([{ chunks: 2502 }]);
   });
 });

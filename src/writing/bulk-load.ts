@@ -86,7 +86,7 @@ export async function* bulkLoad<Item, Result>(
   const { rebuild = false, onIndexProgress, signal } = options;
   const poolWithin = (ending: AbortSignal | undefined): DatabasePool =>
     boundedPool(pool, { signal: ending, statementMs: Infinity });
-  await orAbort(() => dropBeforeLoad(poolWithin(signal), layout, rebuild), signal);
+  await dropBeforeLoad(poolWithin(signal), layout, rebuild);
   onIndexChanged?.();
   yield* upsert(trainings);
   const report =

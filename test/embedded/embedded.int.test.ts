@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { DatabaseError } from "langchain-training-index";
 import { embeddedPool } from "langchain-training-index/embedded";
 import { expect, inject, it, onTestFinished } from "vitest";
+import { preparedEnvironment } from "../support/environment.js";
 
 async function folder(): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), "training-index-"));
@@ -62,7 +63,7 @@ it.skipIf(inject("isServerOnly"))(
       console.log("open");
       setInterval(() => undefined, 1000);`,
       ],
-      { stdio: ["ignore", "pipe", "inherit"] },
+      { env: preparedEnvironment(), stdio: ["ignore", "pipe", "inherit"] },
     );
     onTestFinished(() => void child.kill("SIGKILL"));
     await once(child.stdout, "data");

@@ -11,7 +11,7 @@ import {
   type FaissRow,
 } from "../../examples/support/faiss-rows.js";
 import { describeOnServer } from "../support/databases.js";
-import { newcomersEnvironment } from "../support/environment.js";
+import { preparedEnvironment } from "../support/environment.js";
 import { FIVE_PARAGRAPHS, openTestIndex, type TestIndex } from "../support/index.js";
 
 const MINUTE = 60_000;
@@ -187,7 +187,7 @@ describe("npm run example -- faiss-import", () => {
   const run = async (...args: string[]): Promise<string> => {
     const script = ["--import", "tsx", "examples/run.ts", "faiss-import", ...args];
     const { stdout, stderr } = await promisify(execFile)(process.execPath, script, {
-      env: newcomersEnvironment(),
+      env: preparedEnvironment(),
     });
     return stdout + stderr;
   };

@@ -12,7 +12,7 @@ import { HashingEmbeddings } from "langchain-training-index/testing";
 import { afterEach, describe, expect, it, onTestFinished } from "vitest";
 import { oraculoHandlers, PATHS, type OraculoHandlers } from "../../examples/http/handlers.js";
 import { describeOnServer } from "../support/databases.js";
-import { newcomersEnvironment } from "../support/environment.js";
+import { preparedEnvironment } from "../support/environment.js";
 import { answerTo, ask, beginRequest, FRAMEWORKS, serve } from "./http-server.js";
 import { DIMENSIONS, filledIndex, gateOf, until } from "../support/index.js";
 import { checkAgainstDescription } from "../support/openapi.js";
@@ -239,7 +239,7 @@ describe("npm run example -- http", () => {
 
   it("stores, finds and deletes a training, and ends", { timeout: MINUTE }, async () => {
     const { stdout } = await run("npm", ["run", "--silent", "example", "--", "http", "--in", "fastify"], {
-      env: newcomersEnvironment({ ENV_FILE: "" }),
+      env: preparedEnvironment({ ENV_FILE: "" }),
     });
     expect(stdout).toMatch(/PUT \S+loja%2Fgarantia\n200 \{[^}]*"status": "indexed"/);
     expect(stdout).toMatch(/POST \S+similarity\n200 \{\s+"results": \[\s+\{\s+"treinamento_id": "loja\/garantia"/);
@@ -248,7 +248,7 @@ describe("npm run example -- http", () => {
 
   it("answers the curl commands of its README, of docs/http.md and of its output", { timeout: MINUTE }, async () => {
     const server = spawn(process.execPath, ["--import", "tsx", "examples/run.ts", "http", "--serve"], {
-      env: newcomersEnvironment({ ENV_FILE: "", PORT: "0" }),
+      env: preparedEnvironment({ ENV_FILE: "", PORT: "0" }),
       stdio: ["ignore", "pipe", "inherit"],
     });
     onTestFinished(() => void server.kill());

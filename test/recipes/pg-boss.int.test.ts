@@ -3,7 +3,7 @@ import { promisify } from "node:util";
 import pg from "pg";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { describeOnServer, requireServerUrl, uniqueName } from "../support/databases.js";
-import { newcomersEnvironment } from "../support/environment.js";
+import { preparedEnvironment } from "../support/environment.js";
 
 const TIMEOUT = { timeout: 60_000 };
 
@@ -11,7 +11,7 @@ const TIMEOUT = { timeout: 60_000 };
 async function runExample(env: Record<string, string> = {}): Promise<string> {
   const script = ["--import", "tsx", "examples/run.ts", "pg-boss"];
   const { stdout, stderr } = await promisify(execFile)(process.execPath, script, {
-    env: newcomersEnvironment({ NODE_NO_WARNINGS: "1", ...env }),
+    env: preparedEnvironment({ NODE_NO_WARNINGS: "1", ...env }),
   });
   expect(stderr).toBe("");
   return stdout;

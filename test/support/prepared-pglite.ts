@@ -1,0 +1,9 @@
+/**
+ * The PGlite of `pglite.ts` for programs that a test starts, which are short: its WebAssembly is compiled once, and not a second time into
+ * faster code. See `preparedEnvironment`.
+ */
+import { setFlagsFromString } from "node:v8";
+
+setFlagsFromString("--liftoff-only");
+
+export { PGlite } from "./pglite.js";

@@ -289,8 +289,8 @@ export const mutations: Mutation[] = [
     name: "the filter on what is returned with a hit: neighbors, texts and the scores of the other search are read without it",
     noticedBy: ["c10"],
     file: "search-sql/visible-chunks.ts",
-    from: 'if (this.#condition === undefined) return "";',
-    to: 'if (this.#condition === undefined || use === "tests rows") return "";',
+    from: 'if (condition === undefined) return "";',
+    to: 'if (condition === undefined || use === "tests rows") return "";',
   },
   {
     name: "the filter of the index on searches",

@@ -71,7 +71,7 @@ export const STATEMENT_NAMES = {
   "record-vector-index": "records what vector index the schema has, and who builds it",
   "read-build-progress": "reads the progress of an index build",
   analyze: "updates the planner's statistics after a load",
-  "set-parameters": "sets time limits and memory for long statements, and restores them",
+  "set-parameters": "sets time limits, memory and planning for long statements, and restores them",
 } as const;
 
 /** The name of a statement. */

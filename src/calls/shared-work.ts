@@ -15,7 +15,7 @@ export class SharedWork<T> {
   readonly #work: (signal: AbortSignal) => Promise<T>;
   #running: Running<T> | undefined;
 
-  /** @param work - fires its signal when no call waits for it; has to settle soon after */
+  /** @param work - gets a signal that fires when no call waits any longer, and has to end soon after */
   constructor(work: (signal: AbortSignal) => Promise<T>) {
     this.#work = work;
   }
@@ -55,7 +55,7 @@ export class SharedWork<T> {
     await running.result.then(noop, noop);
   }
 
-  /** Calls that come now start the work anew. */
+  /** The next call starts the work again. */
   #forget(running: Running<T>): void {
     if (this.#running === running) this.#running = undefined;
   }

@@ -126,7 +126,6 @@ export async function readCurrent<T>(
   }
   const readBy = (named: NamedStatements, state: SchemaState): Promise<T> =>
     read(new CurrentStatements(named, state), state);
-  // Calls share one read of the catalogs: a signal ends the wait for it, but not the read.
   const found = await knownSchema.follow(
     (state) =>
       client

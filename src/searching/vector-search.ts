@@ -117,9 +117,9 @@ async function nearestChunks(
   const { shape, efSearch } = scanBy("planner's");
   const values = [encodeVector(search.vector), efSearch, ...(condition?.values ?? [])];
   const keepsPlan = statements.areKept && isLarge(state);
-  const run = (next: SearchPlan, { cost, findsFew = false }: Partial<KnownPlan> = {}): Promise<HitRow[]> => {
-    const scan = { ...scanBy(next).shape, findsFew };
-    const options = { keepsPlan, reads: readsOf(scan), cost };
+  const run = (next: SearchPlan, learned: Partial<KnownPlan> = {}): Promise<HitRow[]> => {
+    const scan = { ...scanBy(next).shape, findsFew: learned.findsFew === true };
+    const options = { keepsPlan, reads: readsOf(scan), cost: learned.cost };
     return statements.query<HitRow>(nameOf(scan), statement(scan), values, options);
   };
   const planKey = condition ? planKeyOf(k, shape.candidates, condition) : k.toString();
@@ -131,10 +131,12 @@ async function nearestChunks(
     const explain = (next: SearchPlan): Promise<string> => statements.explain(statement(scanBy(next).shape), values);
     chosen = await learnPlan(cache, planKey, { k, chunks: state.chunks }, explain);
   }
-  if (chosen.findsFew && !(keepsPlan && condition && containsOnly(condition))) chosen = { ...chosen, findsFew: false };
+  const findsFew = chosen.findsFew === true && keepsPlan && condition !== undefined && containsOnly(condition);
   if (cache.gaveUp.has(planKey)) notifyExactSearch(notify, "gave up");
   let ran = chosen.plan;
-  const found = await orExact(ran, notify, (next) => run((ran = next), next === chosen.plan ? chosen : undefined));
+  const found = await orExact(ran, notify, (next) =>
+    run((ran = next), next === chosen.plan ? { ...chosen, findsFew } : {}),
+  );
   const rows = firstInFixedOrder(found, k, state.layout);
   // The scan of the vector index ends after 20,000 rows (hnsw.max_scan_tuples), even if rows that match the filter are
   // farther away. While VACUUM repairs the index after most chunks were replaced, it may find none at all.

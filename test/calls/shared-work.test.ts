@@ -24,7 +24,7 @@ function heldWork(): { work: SharedWork<number>; release: () => void; started: (
   return { work, release: gate.resolve, started: () => starts.length, ended: () => ends.length };
 }
 
-it("is done once for all calls that wait at the same time, and anew for later ones", async () => {
+it("is done once for all calls that wait at the same time, and again for later ones", async () => {
   const { work, release, started } = heldWork();
   const both = [work.result(), work.result(new AbortController().signal)];
   release();
@@ -45,7 +45,7 @@ it("continues for other calls when one leaves", async () => {
   expect(getEventListeners(controller.signal, "abort")).toEqual([]);
 });
 
-it("ends when the last call leaves, which waits for that; calls that come then start it anew", async () => {
+it("ends when the last call leaves, which waits for that; the next call starts it again", async () => {
   const { work, release, started, ended } = heldWork();
   const controllers = [new AbortController(), new AbortController()];
   const calls = controllers.map(({ signal }) => work.result(signal));
@@ -68,7 +68,7 @@ it("is not started by a call that was aborted before", async () => {
   expect(started()).toBe(0);
 });
 
-it("fails for all calls that wait, and is started anew by the next", async () => {
+it("fails for all calls that wait, and is started again by the next", async () => {
   let starts = 0;
   const work = new SharedWork(async () => {
     starts += 1;

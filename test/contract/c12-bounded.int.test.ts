@@ -85,10 +85,7 @@ async function lockTables({ owner, schema }: TestIndex): Promise<() => Promise<v
   return release;
 }
 
-/**
- * How many statements wait for a lock on the tables of the index. On a Citus cluster the calls begin so late that some look at the schema again: they
- * share that read, and no signal ends it.
- */
+/** How many statements wait for a lock on the tables of the index. */
 async function countWaiting({ owner, schema }: TestIndex): Promise<number> {
   const activity = isOnCluster() ? "citus_stat_activity" : "pg_stat_activity";
   const { rows } = await owner.query<{ count: string }>(
@@ -119,8 +116,7 @@ async function failureWithin(ms: number, call: Promise<unknown>): Promise<unknow
 }
 
 async function expectAllReleased(pool: pg.Pool): Promise<void> {
-  const maxTries = isOnCluster() ? 1000 : 100; // there a shared read of the schema takes more than a second
-  for (let tries = 0; tries < maxTries && pool.idleCount !== pool.totalCount; tries++) await sleep(10);
+  for (let tries = 0; tries < 100 && pool.idleCount !== pool.totalCount; tries++) await sleep(10);
   expect(pool.idleCount).toBe(pool.totalCount);
   expect(pool.waitingCount).toBe(0);
 }

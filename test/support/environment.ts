@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 
 /** The variables of a program that a test starts: those that a newcomer has, and the given ones. */
@@ -22,6 +22,9 @@ export function preparedEnvironment(variables: Record<string, string> = {}): Rec
     Object.entries(given).map(([name, files]) => [name, files.map((file) => resolve(file))]),
   );
   mkdirSync(dirname(PREPARED), { recursive: true });
-  writeFileSync(PREPARED, JSON.stringify({ compilerOptions: { ...compilerOptions, paths } }));
+  // Renamed into its place: a program that another test has started may be reading it.
+  const unfinished = `${PREPARED}.${process.pid}`;
+  writeFileSync(unfinished, JSON.stringify({ compilerOptions: { ...compilerOptions, paths } }));
+  renameSync(unfinished, PREPARED);
   return newcomersEnvironment({ TSX_TSCONFIG_PATH: resolve(PREPARED), ...variables });
 }

@@ -148,7 +148,7 @@ const EXCLUSIONS: readonly Exclusion[] = [
   { file: "filtering/filter.int.test.ts", title: /^uses the metadata index/, reason: SPREAD_PLAN, mode: "tables" },
   {
     file: "search-sql/search-plans.int.test.ts",
-    title: /^uses the vector index|is used with and without/,
+    title: /^uses the vector index|is used with and without|^is planned a few times only/,
     reason: SPREAD_PLAN,
     mode: "tables",
   },

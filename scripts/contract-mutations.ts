@@ -10,10 +10,11 @@ import { spawnSync } from "node:child_process";
 import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { fileURLToPath } from "node:url";
 import { table } from "../tooling/table.js";
 import { mutations, type Mutation } from "./mutations.js";
 
-const root = new URL("..", import.meta.url).pathname;
+const root = fileURLToPath(new URL("..", import.meta.url));
 const copy = ".mutant";
 const { positionals } = parseArgs({ allowPositionals: true });
 const chosen = mutations.filter(({ name }) => positionals.every((word) => name.includes(word)));

@@ -1,8 +1,9 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { mutations } from "../scripts/mutations.js";
 
-const root = new URL("..", import.meta.url).pathname;
+const root = fileURLToPath(new URL("..", import.meta.url));
 
 describe("npm run test:mutations", () => {
   it.each(mutations)("finds the place of: $name", ({ file, from, to }) => {

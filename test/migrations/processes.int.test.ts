@@ -1,5 +1,6 @@
 import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { once } from "node:events";
+import { fileURLToPath } from "node:url";
 import { migrationStatus, type MigrateResult } from "langchain-training-index/migrations";
 import { expect, it, onTestFinished } from "vitest";
 import { describeOnServer, requireConnectionSetup, uniqueName } from "../support/databases.js";
@@ -69,7 +70,7 @@ class MigratingProcess {
   #log = "";
 
   constructor(schema: string, vectorIndex?: string) {
-    const script = new URL("migrate-child.ts", import.meta.url).pathname;
+    const script = fileURLToPath(new URL("migrate-child.ts", import.meta.url));
     this.#child = spawn(process.execPath, ["--import", "tsx", script, schema, vectorIndex ?? ""], {
       env: newcomersEnvironment({ DATABASE_URL: requireConnectionSetup().ownerUrl }),
     });

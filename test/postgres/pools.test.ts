@@ -1,8 +1,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 
-const ROOT = new URL("../..", import.meta.url).pathname;
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const POOL = /(?:\b(?:const|let) (\w+)[^=;]*= (?:\w+ \? )?)?new (?:pg\.)?Pool\(/g;
 
 /** Programs that users may copy: scripts, and the joined code blocks of each page. */

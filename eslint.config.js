@@ -21,6 +21,13 @@ export default defineConfig(
     },
     rules: {
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
+      "no-restricted-syntax": [
+        "error",
+        {
+          selector: "MemberExpression[property.name='pathname'] > NewExpression.object MetaProperty",
+          message: "The pathname of a URL has %20 for a space: use fileURLToPath.",
+        },
+      ],
       "@typescript-eslint/consistent-type-imports": "error",
       "@typescript-eslint/no-import-type-side-effects": "error",
       "no-restricted-exports": ["error", { restrictDefaultExports: { direct: true } }],

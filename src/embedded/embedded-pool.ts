@@ -35,13 +35,23 @@ export function embeddedPool(dataDir?: string): pg.Pool {
   return new EmbeddedPool(dataDir);
 }
 
+/**
+ * Postgres reports each 10 s how far it has come with opening a folder that was not closed. Embedded, the timer never ended, nor did a
+ * process that left its pool open.
+ */
+const NO_STARTUP_TIMER = ["-c", "log_startup_progress_interval=0"];
+
 class EmbeddedPool extends pg.Pool {
   readonly #database: PGlite;
   readonly #unlock: (() => void) | undefined;
 
   constructor(dataDir: string | undefined) {
     const unlock = isFolder(dataDir) ? lockDirectory(dataDir.replace(/^file:\/\//, "")) : undefined;
-    const database = new PGlite({ ...(dataDir === undefined ? {} : { dataDir }), extensions: { vector } });
+    const database = new PGlite({
+      ...(dataDir === undefined ? {} : { dataDir }),
+      extensions: { vector },
+      startParams: [...PGlite.defaultStartParams, ...NO_STARTUP_TIMER],
+    });
     // If the database does not start, each connection reports the error; this promise must not be an unhandled rejection.
     database.waitReady.catch(() => undefined);
     super({ Client: clientOf(database), max: 1, idleTimeoutMillis: 0, allowExitOnIdle: true });

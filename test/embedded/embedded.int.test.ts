@@ -1,9 +1,10 @@
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { DatabaseError } from "langchain-training-index";
 import { embeddedPool } from "langchain-training-index/embedded";
 import { expect, inject, it, onTestFinished } from "vitest";
@@ -83,6 +84,19 @@ it.skipIf(inject("isServerOnly"))(
     await pool.end();
   },
 );
+
+it.skipIf(inject("isServerOnly"))("does not keep a process alive that leaves its pool open", async () => {
+  const path = await folder();
+  const module = JSON.stringify(join(process.cwd(), "src/embedded/embedded-pool.ts"));
+  const code = `const { embeddedPool } = await import(${module}); await embeddedPool(${JSON.stringify(path)}).query("SELECT");`;
+  // The second process opens a folder that was not closed. A process that stays is killed, and its run fails.
+  for (let opened = 0; opened < 2; opened++) {
+    await promisify(execFile)(process.execPath, ["--import", "tsx", "--input-type=module", "-e", code], {
+      env: preparedEnvironment(),
+      timeout: 30_000,
+    });
+  }
+});
 
 it.skipIf(inject("isServerOnly"))(
   "does not mistake a process that reuses a dead process's id for the folder's owner",

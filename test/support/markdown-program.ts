@@ -5,7 +5,7 @@ import { pathToFileURL } from "node:url";
 import { format, promisify } from "node:util";
 import { expect, onTestFinished, vi } from "vitest";
 import { uniqueName } from "./databases.js";
-import { newcomersEnvironment } from "./environment.js";
+import { preparedEnvironment } from "./environment.js";
 import { startOllamaServer } from "./ollama-server.js";
 
 const run = promisify(execFile);
@@ -43,7 +43,7 @@ export function expectLines(output: string, promised: readonly string[]): void {
  */
 export async function runPage(page: string, databaseUrl: string): Promise<string> {
   return withProgram(page, databaseUrl, asItIs, async (file, variables) => {
-    const env = newcomersEnvironment(variables);
+    const env = preparedEnvironment(variables);
     return (await run(process.execPath, ["--import", "tsx", file], { env })).stdout;
   });
 }

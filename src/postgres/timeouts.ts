@@ -17,7 +17,8 @@ export async function liftTimeouts(client: Queryable): Promise<void> {
   await query(
     client,
     "set-parameters",
-    `SELECT pg_catalog.set_config(name, '0', true) FROM pg_catalog.pg_settings WHERE name IN (${TIMEOUTS})`,
+    `SELECT pg_catalog.set_config(s.name, '0', true) FROM pg_catalog.unnest(ARRAY[${TIMEOUTS}]) AS s (name)
+    WHERE pg_catalog.current_setting(s.name, true) IS NOT NULL`,
   );
 }
 

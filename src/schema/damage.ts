@@ -43,20 +43,25 @@ const WORDS: readonly Part[] = [
   { kind: "index", name: "word_fragments" },
 ];
 
+/** What belongs to the tables is looked up by them: without statistics of the catalogs, Postgres would read all of every schema's parts. */
 const READ_PARTS = `
-WITH n AS (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1),
-c AS (SELECT c.* FROM pg_catalog.pg_class c JOIN n ON n.oid = c.relnamespace)
+WITH c AS MATERIALIZED (
+  SELECT c.oid, c.relname, c.relkind FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1
+),
+t AS MATERIALIZED (SELECT pg_catalog.array_agg(oid) AS oids FROM c WHERE relkind IN ('r', 'p'))
 SELECT p.kind::text AS kind, p.name::text AS name FROM (
 SELECT 'extension' AS kind, 'vector' AS name FROM pg_catalog.pg_extension WHERE extname = 'vector'
 UNION ALL SELECT 'table', relname FROM c WHERE relkind IN ('r', 'p')
 UNION ALL SELECT 'sequence', relname FROM c WHERE relkind = 'S'
-UNION ALL SELECT 'column', c.relname || '.' || a.attname FROM c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
-  WHERE c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped
+UNION ALL SELECT 'column', c.relname || '.' || a.attname FROM pg_catalog.pg_attribute a JOIN c ON c.oid = a.attrelid
+  WHERE a.attrelid = ANY ((SELECT oids FROM t)::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
 UNION ALL SELECT CASE k.contype WHEN 'p' THEN 'primary key' ELSE 'foreign key' END, c.relname
   FROM pg_catalog.pg_constraint k JOIN c ON c.oid = k.conrelid
-  WHERE k.contype = 'p' OR k.contype = 'f' AND k.confrelid = (SELECT oid FROM c WHERE relname = 'training')
-UNION ALL SELECT 'index', ic.relname FROM pg_catalog.pg_index i JOIN c ON c.oid = i.indrelid
-  JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid WHERE i.indisvalid) p`;
+  WHERE k.conrelid = ANY ((SELECT oids FROM t)::oid[])
+    AND (k.contype = 'p' OR k.contype = 'f' AND k.confrelid = (SELECT oid FROM c WHERE relname = 'training'))
+UNION ALL SELECT 'index', c.relname FROM pg_catalog.pg_index i JOIN c ON c.oid = i.indexrelid
+  WHERE i.indrelid = ANY ((SELECT oids FROM t)::oid[]) AND i.indisvalid) p`;
 
 /** Reads the existing parts of a schema. */
 async function readParts(database: Queryable, schema: string): Promise<Set<string>> {

@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import type { TrainingId } from "langchain-training-index";
 import { readTraining, removeTraining, storeTraining, type Edit } from "../../src/console/editing.js";
 import type { Opened } from "../../src/console/open-index.js";
-import { describeOnEach, describeOnServer } from "../support/databases.js";
+import { describeOnServerOrEmbedded, describeOnServer } from "../support/databases.js";
 import { gateOf, sharedIndex, type TestIndex } from "../support/index.js";
 
 const signal = new AbortController().signal;
@@ -18,7 +18,7 @@ function edit(id: TrainingId, text: string, version?: string): Edit {
   return { id, text, metadata: { grupo: "loja" }, version };
 }
 
-describeOnEach("edits of the console", (database) => {
+describeOnServerOrEmbedded("edits of the console", (database) => {
   const test = sharedIndex(database);
   const store = (given: Edit): ReturnType<typeof storeTraining> => storeTraining(openedOf(test()), given, signal);
   const read = (id: TrainingId): ReturnType<typeof readTraining> => readTraining(openedOf(test()), id, signal);

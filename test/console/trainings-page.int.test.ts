@@ -3,7 +3,7 @@ import { TrainingIndex, type IdType, type TrainingId } from "langchain-training-
 import { migrate } from "langchain-training-index/migrations";
 import { expect, it } from "vitest";
 import { listTrainings } from "../../src/console/trainings-page.js";
-import { describeOnEach, describeOnServer, uniqueName, type TestDatabase } from "../support/databases.js";
+import { describeOnServerOrEmbedded, describeOnServer, uniqueName, type TestDatabase } from "../support/databases.js";
 import { CountingEmbeddings, dropAtEnd, openTestIndex } from "../support/index.js";
 import { recordingPool, type Statement } from "../support/recording-pool.js";
 
@@ -24,7 +24,7 @@ async function openWith(database: TestDatabase, idType: IdType, ids: TrainingId[
   return index;
 }
 
-describeOnEach("a page of the console's list", (database) => {
+describeOnServerOrEmbedded("a page of the console's list", (database) => {
   it.each<[IdType, TrainingId[], string, string[]]>([
     ["text", ["a", "ab", "abc", "b", "á", "A", "a%", "a_b", "a\\"], "a", ["a", "a%", "a\\", "a_b", "ab", "abc"]],
     ["text", ["a%b", "aab"], "a%", ["a%b"]],

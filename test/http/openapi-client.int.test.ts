@@ -6,7 +6,7 @@ import { bearerToken, healthHandler, similarityHandler, trainingsHandler } from 
 import openapiTS, { astToString } from "openapi-typescript";
 import ts from "typescript";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnServerOrEmbedded } from "../support/databases.js";
 import { sharedIndex } from "../support/index.js";
 
 /** What a host would write. Each `@ts-expect-error` is an error if the compiler does not complain. */
@@ -93,7 +93,7 @@ it("is typed, with nothing required that the handlers do not require", () => {
   expect(errors).toEqual([]);
 });
 
-describeOnEach("a client made of docs/openapi.yaml", (database) => {
+describeOnServerOrEmbedded("a client made of docs/openapi.yaml", (database) => {
   const test = sharedIndex(database, { textSearch: "portuguese" });
 
   it("stores, lists, finds and deletes trainings", async () => {

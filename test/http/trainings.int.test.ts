@@ -1,7 +1,7 @@
 /** `trainingsHandler` on a real index: what arrives twice, late, or from another tenant. */
 import { trainingsHandler, type TrainingsHandlerOptions } from "langchain-training-index/http";
 import { describe, expect, it } from "vitest";
-import { describeOnEach, uniqueName, type TestDatabase } from "../support/databases.js";
+import { describeOnServerOrEmbedded, uniqueName, type TestDatabase } from "../support/databases.js";
 import { checkTrainingsAnswer, everyone, IDS_OF_ANY_CHARACTERS, put } from "../support/http-trainings.js";
 import { openTestIndex, sharedIndex, type TestIndex } from "../support/index.js";
 
@@ -27,7 +27,7 @@ async function rowsOf({ owner, schema }: TestIndex): Promise<unknown[]> {
   return (await owner.query<{ row: string }>(`${tables.join(" UNION ALL ")} ORDER BY 1`)).rows;
 }
 
-describeOnEach("trainings over HTTP", (database) => {
+describeOnServerOrEmbedded("trainings over HTTP", (database) => {
   const test = sharedIndex(database);
   const open = (options: Partial<TrainingsHandlerOptions> = {}): Handler =>
     trainingsHandler(test().index, { ...everyone, ...options });
@@ -212,7 +212,7 @@ describeOnEach("trainings over HTTP", (database) => {
   });
 });
 
-describeOnEach("trainings over HTTP with integer ids of a host's table", (database: TestDatabase) => {
+describeOnServerOrEmbedded("trainings over HTTP with integer ids of a host's table", (database: TestDatabase) => {
   it("take digits as ids, and answer 409 while the host's row is missing", async () => {
     const table = uniqueName("host");
     await database.owner.query(`CREATE TABLE ${table} (id integer PRIMARY KEY)`);

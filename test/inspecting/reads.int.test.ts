@@ -1,7 +1,7 @@
 import { InvalidArgumentError, TrainingIndex, type Filter, type StoredTraining } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { collect, failureOf } from "../support/contract.js";
-import { describeOnEach, describeOnServer } from "../support/databases.js";
+import { describeOnServerOrEmbedded, describeOnServer } from "../support/databases.js";
 import { matches } from "../support/filter-model.js";
 import {
   FIVE_PARAGRAPHS,
@@ -18,7 +18,7 @@ async function idsOf(list: AsyncIterable<StoredTraining>): Promise<unknown[]> {
   return (await collect(list)).map(({ id }) => id);
 }
 
-describeOnEach("Reads by id", (database) => {
+describeOnServerOrEmbedded("Reads by id", (database) => {
   const shared = sharedIndex(database);
 
   it("get returns what is stored, and nothing of a training that is absent or deleted", async () => {

@@ -7,7 +7,7 @@ import { Models } from "../../src/models/models.js";
 import { KnownSchema } from "../../src/schema/known-schema.js";
 import { readStatus } from "../../src/inspecting/status.js";
 import { collect, failureOf, openServerPool } from "../support/contract.js";
-import { describeOnEach, describeOnServer, isOnCluster } from "../support/databases.js";
+import { describeOnServerOrEmbedded, describeOnServer, isOnCluster } from "../support/databases.js";
 import {
   DIMENSIONS,
   filledIndex,
@@ -46,7 +46,7 @@ async function upsertMany({ index }: TestIndex): Promise<void> {
   );
 }
 
-describeOnEach("The status of an index", (database) => {
+describeOnServerOrEmbedded("The status of an index", (database) => {
   it("of a new and of a small index is complete and without warnings", async () => {
     const { index, schema } = await openTestIndex(database, {}, { textSearch: "portuguese" });
     const empty = await index.status();

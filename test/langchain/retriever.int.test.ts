@@ -2,10 +2,10 @@ import { BaseCallbackHandler } from "@langchain/core/callbacks/base";
 import type { Document } from "@langchain/core/documents";
 import { formatContext, type RetrievedMetadata, type RetrieverSearch } from "langchain-training-index";
 import { expect, it } from "vitest";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnServerOrEmbedded } from "../support/databases.js";
 import { openTestIndex } from "../support/index.js";
 
-describeOnEach("asRetriever", (database) => {
+describeOnServerOrEmbedded("asRetriever", (database) => {
   it("returns documents that say where they come from, through invoke, batch, stream and pipe", async () => {
     const { index } = await openTestIndex(database);
     await index.upsertTraining({

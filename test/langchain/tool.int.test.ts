@@ -5,7 +5,7 @@ import type { Serialized } from "@langchain/core/load/serializable";
 import { AIMessage, createAgent, fakeModel, type ToolMessage } from "langchain";
 import { AbortError, EmbeddingError, InvalidArgumentError, type TrainingToolArtifact } from "langchain-training-index";
 import { expect, it } from "vitest";
-import { describeOnEach, type TestDatabase } from "../support/databases.js";
+import { describeOnServerOrEmbedded, type TestDatabase } from "../support/databases.js";
 import { openTestIndex, type TestIndex } from "../support/index.js";
 
 const NAMED = { name: "search_trainings", description: "Finds passages of the shop's knowledge base." };
@@ -55,7 +55,7 @@ class RunRecorder extends BaseCallbackHandler {
   }
 }
 
-describeOnEach("asTool", (database) => {
+describeOnServerOrEmbedded("asTool", (database) => {
   it("answers a tool call with numbered passages, and with documents and citations as its artifact", async () => {
     const { index } = await openShop(database);
     const tool = index.asTool({ ...NAMED, k: 1 });

@@ -11,7 +11,7 @@ import { readMessage, sendText } from "../../examples/bot/evolution.js";
 import { gatherInMemory } from "../../examples/bot/gather-in-memory.js";
 import { openGatherer, type Conversation } from "../../examples/bot/gather.js";
 import { StreamingModel } from "../../examples/support/shop.js";
-import { describeOnEach, describeOnServer, uniqueName, type TestDatabase } from "../support/databases.js";
+import { describeOnServerOrEmbedded, describeOnServer, uniqueName, type TestDatabase } from "../support/databases.js";
 import { filledIndex, gateOf, until, type TestIndex } from "../support/index.js";
 import { useRedis } from "./training-queues.js";
 
@@ -171,7 +171,7 @@ function asked(text: string, phone = "5511999990000"): Conversation {
   return { id: `m${messages}`, instance: "loja", phone, text };
 }
 
-describeOnEach("the bot's answers", (database) => {
+describeOnServerOrEmbedded("the bot's answers", (database) => {
   const shop = useShop(database);
 
   it("give the model the near passages and cite their sources", async () => {

@@ -4,7 +4,7 @@ import { InMemoryTransport } from "@modelcontextprotocol/sdk/inMemory.js";
 import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { mcpHandler, mcpServer, type ReadableIndex } from "../../examples/mcp/server.js";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnServerOrEmbedded } from "../support/databases.js";
 import { filledIndex, paragraph } from "../support/index.js";
 
 const SECRET = "segredo da globex";
@@ -26,7 +26,7 @@ async function connectTo(index: ReadableIndex): Promise<{ client: Client; logged
   return { client: await connect(ofClient), logged };
 }
 
-describeOnEach("the recipe of an MCP server", (database) => {
+describeOnServerOrEmbedded("the recipe of an MCP server", (database) => {
   const companies = filledIndex(database, async ({ index }) => {
     for (const [empresa, content] of Object.entries({ acme: "O frete é grátis.", globex: `O frete é ${SECRET}.` })) {
       await index.upsertTraining({ id: empresa, content, metadata: { empresa, tag: "frete" } });

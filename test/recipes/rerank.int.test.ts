@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { expect, it, onTestFinished } from "vitest";
 import { httpReranker } from "../../examples/rerank/http-reranker.js";
-import { describeOnEach, type TestDatabase } from "../support/databases.js";
+import { describeOnServerOrEmbedded, type TestDatabase } from "../support/databases.js";
 import { openTestIndex, type TestIndex } from "../support/index.js";
 
 const QUESTION = "prazo de entrega";
@@ -39,7 +39,7 @@ async function startRerankServer(scoreOf: (text: string) => number): Promise<{ u
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, bodies };
 }
 
-describeOnEach("the recipe of an HTTP reranker", (database) => {
+describeOnServerOrEmbedded("the recipe of an HTTP reranker", (database) => {
   it("orders hits by the scores of the server", async () => {
     const { index } = await openFilled(database);
     const { url, bodies } = await startRerankServer((text) => 100 - Number(/\d+/.exec(text)?.[0]));

@@ -3,10 +3,10 @@ import { expect, it } from "vitest";
 import { passagesMiddleware } from "../../examples/support/answering.js";
 import { citedParts, firstCitations, type StreamedCitation } from "../../examples/support/cited-parts.js";
 import { StreamingModel } from "../../examples/support/shop.js";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnServerOrEmbedded } from "../support/databases.js";
 import { FIVE_PARAGRAPHS, openTestIndex } from "../support/index.js";
 
-describeOnEach("an answer that streams", (database) => {
+describeOnServerOrEmbedded("an answer that streams", (database) => {
   it("cites passages by the places of their texts in the trainings, while the model is still writing", async () => {
     const { index } = await openTestIndex(database);
     await index.upsertTrainings([

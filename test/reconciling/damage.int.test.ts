@@ -1,6 +1,6 @@
 import { TrainingIndex, type DamageKind, type Training } from "langchain-training-index";
 import { expect, it } from "vitest";
-import { describeOnEach, describeOnServer } from "../support/databases.js";
+import { describeOnServerOrEmbedded, describeOnServer } from "../support/databases.js";
 import { FIVE_PARAGRAPHS, openTestIndex, sharedIndex, storedRows, type TestIndex } from "../support/index.js";
 import { recordingPool } from "../support/recording-pool.js";
 
@@ -128,7 +128,7 @@ async function openStored(test: TestIndex): Promise<TestIndex> {
   return test;
 }
 
-describeOnEach("damage made by hand", (database) => {
+describeOnServerOrEmbedded("damage made by hand", (database) => {
   const shared = sharedIndex(database);
 
   it("is not there at first", async () => {
@@ -159,7 +159,7 @@ describeOnEach("damage made by hand", (database) => {
   });
 });
 
-describeOnEach("damage in the database", (database) => {
+describeOnServerOrEmbedded("damage in the database", (database) => {
   const shared = sharedIndex(database);
 
   it("reconcile repairs damage with an item that loads its training", async () => {

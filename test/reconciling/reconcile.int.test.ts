@@ -1,7 +1,7 @@
 import { TrainingIndex, type Training } from "langchain-training-index";
 import pg from "pg";
 import { expect, it, onTestFinished } from "vitest";
-import { describeOnEach, describeOnServer } from "../support/databases.js";
+import { describeOnServerOrEmbedded, describeOnServer } from "../support/databases.js";
 import { gateOf, inHostTransaction, openTestIndex, sharedIndex } from "../support/index.js";
 
 const FIRST = 1;
@@ -18,7 +18,7 @@ function trainings(count: number, revision = FIRST): Training[] {
 const references = (count: number): { id: string; revision: number }[] =>
   Array.from({ length: count }, (_, number) => ({ id: `${number}`, revision: FIRST }));
 
-describeOnEach("verify and reconcile", (database) => {
+describeOnServerOrEmbedded("verify and reconcile", (database) => {
   const shared = sharedIndex(database);
 
   it("find and repair what is missing, stale and orphaned, in any order of the source", async () => {

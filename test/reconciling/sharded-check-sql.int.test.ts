@@ -7,7 +7,7 @@ import * as sql from "../../src/reconciling/check-sql.js";
 import { listStoredOnShards } from "../../src/reconciling/sharded-check-sql.js";
 import { digestOf } from "../../src/reconciling/training-rows.js";
 import type { Layout } from "../../src/schema/layout.js";
-import { describeOnEach, type TestDatabase } from "../support/databases.js";
+import { describeOnServerOrEmbedded, type TestDatabase } from "../support/databases.js";
 import { CountingEmbeddings, DIMENSIONS, FIVE_PARAGRAPHS } from "../support/index.js";
 import { spreadSchema } from "../support/spread-schema.js";
 
@@ -67,7 +67,7 @@ const CONDITIONS: [string, Condition | undefined][] = [
   ["with a filter that matches nothing", compileFilter({ grupo: { $in: ["x", "y"] } })],
 ];
 
-describeOnEach("the checks of spread trainings, run on one server", (database) => {
+describeOnServerOrEmbedded("the checks of spread trainings, run on one server", (database) => {
   it.each(CONDITIONS)("list the trainings that those for one server list, %s", async (_, condition) => {
     const { local, spread, rows } = await stored(database);
     const values = condition?.values ?? [];

@@ -1,13 +1,13 @@
 import type { HybridHit, TextHit } from "langchain-training-index";
 import { expect, it } from "vitest";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnServerOrEmbedded } from "../support/databases.js";
 import { openTestIndex } from "../support/index.js";
 
 function textsOf({ content, matches }: TextHit | HybridHit): string[] | undefined {
   return matches?.map(({ start, end }) => content.slice(start, end));
 }
 
-describeOnEach("matches", (database) => {
+describeOnServerOrEmbedded("matches", (database) => {
   it.each(["text", "hybrid"] as const)("are the question's words in any form, in mode %s", async (mode) => {
     const { index } = await openTestIndex(database, {}, { textSearch: "portuguese" });
     await index.upsertTraining({ id: "a", content: "As estações de ENTREGA: entregamos em três dias na estação." });

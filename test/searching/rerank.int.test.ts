@@ -2,7 +2,7 @@ import { BaseDocumentCompressor } from "@langchain/core/retrievers/document_comp
 import type { DocumentInterface } from "@langchain/core/documents";
 import { TrainingIndex, type Hit, type Notice, type Reranker, type SearchMode } from "langchain-training-index";
 import { expect, it } from "vitest";
-import { describeOnEach, type TestDatabase } from "../support/databases.js";
+import { describeOnServerOrEmbedded, type TestDatabase } from "../support/databases.js";
 import { CountingEmbeddings, openTestIndex, type TestIndex } from "../support/index.js";
 
 const PORTUGUESE = { textSearch: "portuguese" } as const;
@@ -37,7 +37,7 @@ class OnlyEven extends BaseDocumentCompressor {
   }
 }
 
-describeOnEach("rerank", (database) => {
+describeOnServerOrEmbedded("rerank", (database) => {
   it.each<SearchMode>(["vector", "text", "hybrid"])("returns the k best of 30 candidates in mode %s", async (mode) => {
     const { index } = await openFilled(database);
     const candidates = await index.similar<SearchMode>(QUESTION, { mode, k: 30 });

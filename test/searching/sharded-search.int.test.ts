@@ -13,7 +13,7 @@ import {
   type SearchTarget,
   type VectorSearch,
 } from "../../src/searching/vector-search.js";
-import { describeOnEach, type TestDatabase } from "../support/databases.js";
+import { describeOnServerOrEmbedded, type TestDatabase } from "../support/databases.js";
 import { CountingEmbeddings, DIMENSIONS, paragraph } from "../support/index.js";
 import { spreadSchema, type SpreadSchema } from "../support/spread-schema.js";
 
@@ -102,7 +102,7 @@ const OF_CHUNKS = SEARCHES.filter(({ strategy, perTraining }) => strategy === un
 
 type Find = (target: SearchTarget, search: VectorSearch) => Promise<FoundChunk[]>;
 
-describeOnEach("searches of spread trainings, run on one server", (database) => {
+describeOnServerOrEmbedded("searches of spread trainings, run on one server", (database) => {
   it.each([
     ["by vector in small tables", SEARCHES, searchByVector],
     ["with the vectors of the chunks", OF_CHUNKS, (target, search) => searchByVector(target, search, true)],

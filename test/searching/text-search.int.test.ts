@@ -9,7 +9,7 @@ import {
 } from "langchain-training-index";
 import { migrate, migrationSql, migrationStatus } from "langchain-training-index/migrations";
 import { expect, it } from "vitest";
-import { describeOnEach, uniqueName } from "../support/databases.js";
+import { describeOnServerOrEmbedded, uniqueName } from "../support/databases.js";
 import { dropAtEnd, openTestIndex, type TestIndex } from "../support/index.js";
 import { coverages, GARDEN_QUESTION, openGarden } from "../support/garden.js";
 import { recordingPool } from "../support/recording-pool.js";
@@ -39,7 +39,7 @@ async function openShop(
   return { ...test, found };
 }
 
-describeOnEach("mode text", (database) => {
+describeOnServerOrEmbedded("mode text", (database) => {
   it("finds words whatever their inflection, case and accents, even decomposed accents", async () => {
     const { found } = await openShop(database);
     for (const question of [
@@ -246,7 +246,7 @@ describeOnEach("mode text", (database) => {
   });
 });
 
-describeOnEach("mode hybrid", (database) => {
+describeOnServerOrEmbedded("mode hybrid", (database) => {
   it("scores every candidate by similarity and coverage, and orders by their weighted sum", async () => {
     const { index, scoresFor } = await openGarden(database);
     const byVector = await index.similar(GARDEN_QUESTION, { k: 50 });
@@ -458,7 +458,7 @@ describeOnEach("mode hybrid", (database) => {
   });
 });
 
-describeOnEach("textSearch of migrate", (database) => {
+describeOnServerOrEmbedded("textSearch of migrate", (database) => {
   it("can be added to an existing schema, change its language, and be removed", async () => {
     const test = await openTestIndex(database);
     const { owner, schema, index, pool, embeddings } = test;

@@ -2,7 +2,7 @@ import { TrainingIndex, type Hit } from "langchain-training-index";
 import { migrate } from "langchain-training-index/migrations";
 import pg from "pg";
 import { expect, it } from "vitest";
-import { describeOnEach, describeOnServer, requireServerUrl } from "../support/databases.js";
+import { describeOnServerOrEmbedded, describeOnServer, requireServerUrl } from "../support/databases.js";
 import { CountingEmbeddings, openTestIndex, type TestIndex } from "../support/index.js";
 
 const SHOP = [
@@ -36,7 +36,7 @@ async function age({ owner, schema }: TestIndex): Promise<void> {
   await owner.query(`UPDATE ${schema}.word SET offered_at = offered_at - interval '2 hours'`);
 }
 
-describeOnEach("typing errors", (database) => {
+describeOnServerOrEmbedded("typing errors", (database) => {
   it.each([
     ["a letter missing", "garatia", "garantia"],
     ["a letter too many", "garanttia", "garantia"],

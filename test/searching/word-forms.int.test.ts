@@ -3,7 +3,7 @@ import { migrate, migrationSql } from "langchain-training-index/migrations";
 import fc from "fast-check";
 import { expect, it, onTestFinished } from "vitest";
 import { wordsOfText } from "../../src/words/searched-words.js";
-import { describeOnEach, uniqueName } from "../support/databases.js";
+import { describeOnServerOrEmbedded, uniqueName } from "../support/databases.js";
 import { CountingEmbeddings, DIMENSIONS, openTestIndex, type TestIndex } from "../support/index.js";
 import { codesOf } from "../support/warnings.js";
 
@@ -52,7 +52,7 @@ async function openTexts(
   return { ...test, ask };
 }
 
-describeOnEach("forms of words", (database) => {
+describeOnServerOrEmbedded("forms of words", (database) => {
   it("meet in Portuguese, however they are written", async () => {
     const { ask } = await openTexts(database, "portuguese", PORTUGUESE);
     for (const [question, id] of [
@@ -208,7 +208,7 @@ async function downgrade(
     CREATE INDEX chunk_1_lexemes ON ${schema}.chunk_1 USING gin (lexemes)`);
 }
 
-describeOnEach("chunks of older versions", (database) => {
+describeOnServerOrEmbedded("chunks of older versions", (database) => {
   it("get their lexemes and words from migrate, in batches, without losing what is stored meanwhile", async () => {
     const test = await openTexts(database, "portuguese", PORTUGUESE);
     const { owner, schema, index, ask } = test;

@@ -10,7 +10,7 @@ import { remove, removeLeftovers, tryRemove } from "../../src/storing/removal.js
 import { swap, touch, type SwapConnection } from "../../src/storing/swap.js";
 import { swapStatement, compareVersions } from "../../src/storing/swap-statement.js";
 import type { ClaimedTarget } from "../../src/storing/write-target.js";
-import { describeOnEach, type TestDatabase } from "../support/databases.js";
+import { describeOnServerOrEmbedded, type TestDatabase } from "../support/databases.js";
 import { DIMENSIONS } from "../support/index.js";
 import { spreadSchema } from "../support/spread-schema.js";
 
@@ -165,7 +165,7 @@ function newVersion({ ticket, revision }: Pick<Case, "ticket" | "revision">): Pl
   };
 }
 
-describeOnEach("the functions that write to a schema on a cluster, run on one server", (database) => {
+describeOnServerOrEmbedded("the functions that write to a schema on a cluster, run on one server", (database) => {
   it.each(["tables", "schema"] as const)(
     'store what the statement for one server stores, for every order of calls: citus "%s"',
     async (citus) => {
@@ -323,7 +323,7 @@ describeOnEach("the functions that write to a schema on a cluster, run on one se
   });
 });
 
-describeOnEach("the functions that statements call on shards, run on one server", (database) => {
+describeOnServerOrEmbedded("the functions that statements call on shards, run on one server", (database) => {
   it("accept the known versions of the schema, and fail with any other", async () => {
     const { spread, client } = await open(database);
     const { require } = shardFunctions(namesOf(spread.layout));

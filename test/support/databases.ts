@@ -24,6 +24,12 @@ export function describeOnEach(title: string, suite: (database: TestDatabase) =>
   describeOnServer(title, suite);
 }
 
+/** Runs a suite on the real server, and without one on the embedded database: for what both do alike. */
+export function describeOnServerOrEmbedded(title: string, suite: (database: TestDatabase) => void): void {
+  if (connectionSetup === undefined) describeOnEmbedded(title, suite);
+  else describeOnServer(title, suite);
+}
+
 /** Runs a suite on the embedded database: for what no database changes. */
 export function describeOnEmbedded(title: string, suite: (database: TestDatabase) => void): void {
   if (!inject("isServerOnly")) describeOn("embedded", title, suite);

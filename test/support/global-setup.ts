@@ -159,6 +159,7 @@ async function startServer(): Promise<Server> {
       });
     })
     .withSharedMemorySize(256 * 1024 * 1024)
+    .withTmpFs({ "/var/lib/postgresql/data": "rw" })
     .withCommand(["postgres", ...SETTINGS.flatMap((setting) => ["-c", setting])])
     .start();
   try {

@@ -2,7 +2,7 @@
 import { EmbeddingError, TrainingIndex } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { failureOf } from "../support/contract.js";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnServerOrEmbedded } from "../support/databases.js";
 import { smallTraining } from "../support/index.js";
 import { OtherEmbeddings, otherModel } from "../support/other-model.js";
 import { hold, openSwitching, type Switching } from "../support/switching.js";
@@ -38,7 +38,7 @@ async function expectUntouched({ both, index, embeddings }: Switching): Promise<
   expect((await both.status()).model).toMatchObject({ name: embeddings.profile.model });
 }
 
-describeOnEach("A switch of the model that goes wrong", (database) => {
+describeOnServerOrEmbedded("A switch of the model that goes wrong", (database) => {
   it("cuts the stored chunks that are longer than the new model reads, and loses no text", async () => {
     const { both, switching, pool, schema } = await openSwitching(database, ["a"]);
     const content = `Primeira frase. ${"O prazo de entrega é de dez dias. ".repeat(8)}\r\nFim.`;

@@ -1,13 +1,13 @@
 import { TrainingIndex } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { failureOf } from "../support/contract.js";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnServerOrEmbedded } from "../support/databases.js";
 import { otherModel } from "../support/other-model.js";
 import { openSwitching } from "../support/switching.js";
 
 const document = (pageContent: string): never => ({ pageContent, metadata: {} }) as never;
 
-describeOnEach("Vectors that the caller gives to an index with several models", (database) => {
+describeOnServerOrEmbedded("Vectors that the caller gives to an index with several models", (database) => {
   it("are taken with the name of the model in use, before and after a switch, and never compared with others", async () => {
     const { both, switching, next, embeddings } = await openSwitching(database);
     const [before, after] = [await embeddings.embedQuery("loja"), await next.embedQuery("loja")];

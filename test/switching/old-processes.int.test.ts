@@ -2,7 +2,7 @@
 import { TrainingIndex, type TrainingIndexError } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { collect } from "../support/contract.js";
-import { describeOnEach, describeOnServer, type TestDatabase } from "../support/databases.js";
+import { describeOnServerOrEmbedded, describeOnServer, type TestDatabase } from "../support/databases.js";
 import { inHostTransaction, smallTraining } from "../support/index.js";
 import { otherModel } from "../support/other-model.js";
 import { openSwitching, rowsIn, type Switching } from "../support/switching.js";
@@ -93,7 +93,7 @@ function processOf(outdated: ReadonlyMap<string, TrainingIndex>, name: string): 
   return index;
 }
 
-describeOnEach("After a switch, a process with the old model alone", (database) => {
+describeOnServerOrEmbedded("After a switch, a process with the old model alone", (database) => {
   it("is refused in each of its calls, before it knows of the switch and afterwards, and changes nothing", async () => {
     const { test, outdated } = await openSwitched(database, Object.keys({ ...REFUSED, ...WORKING }));
     const before = await stored(test);
@@ -122,7 +122,7 @@ describeOnEach("After a switch, a process with the old model alone", (database) 
   });
 });
 
-describeOnEach("After a switch, a process with both models that has not noticed it", (database) => {
+describeOnServerOrEmbedded("After a switch, a process with both models that has not noticed it", (database) => {
   it("reads, prunes, imports and loads with the new model", async () => {
     const test = await openSwitching(database);
     const { both, switching, next, owner, schema, embeddings } = test;

@@ -1,7 +1,7 @@
 /** Which writes the fence refuses by itself, and which the triggers and the recorded model refuse: those of older versions of the library. */
 import { TrainingIndex } from "langchain-training-index";
 import { expect, it } from "vitest";
-import { describeOnEach, type TestDatabase } from "../support/databases.js";
+import { describeOnServerOrEmbedded, type TestDatabase } from "../support/databases.js";
 import { otherModel } from "../support/other-model.js";
 import { hold, openSwitching, type Switching } from "../support/switching.js";
 
@@ -54,7 +54,7 @@ async function withOutdated(
   });
 }
 
-describeOnEach("Writes to a profile that is not in use", (database) => {
+describeOnServerOrEmbedded("Writes to a profile that is not in use", (database) => {
   it(
     "are refused by their fence where a later switch builds a profile of the same number",
     { timeout: 90_000 },

@@ -2,12 +2,12 @@ import { TrainingIndex, type SwitchProgress } from "langchain-training-index";
 import { migrate, migrationStatus } from "langchain-training-index/migrations";
 import { expect, it } from "vitest";
 import { failureOf, hostTable } from "../support/contract.js";
-import { describeOnEach, describeOnServer } from "../support/databases.js";
+import { describeOnServerOrEmbedded, describeOnServer } from "../support/databases.js";
 import { inHostTransaction, openTestIndex, smallTraining, until } from "../support/index.js";
 import { otherModel } from "../support/other-model.js";
 import { hold, openSwitching, rowsIn } from "../support/switching.js";
 
-describeOnEach("A switch of the model, step by step", (database) => {
+describeOnServerOrEmbedded("A switch of the model, step by step", (database) => {
   it("follows writes and deletes that are made while it builds, and those after a switch back", async () => {
     const test = await openSwitching(database);
     const { both, switching, next, schema, embeddings } = test;

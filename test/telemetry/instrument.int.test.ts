@@ -4,14 +4,14 @@ import type { ReadableSpan } from "@opentelemetry/sdk-trace-base";
 import { TrainingIndex } from "langchain-training-index";
 import { HashingEmbeddings } from "langchain-training-index/testing";
 import { expect, it } from "vitest";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnServerOrEmbedded } from "../support/databases.js";
 import { DIMENSIONS, gateOf, sharedIndex } from "../support/index.js";
 import { record, registerContextManager, treeOf, type Recorder } from "./recorder.js";
 
 const QUESTION = "Quanto custa o frete?";
 const FREIGHT = { id: "frete", content: "O frete custa doze reais." };
 
-describeOnEach("instrument", (database) => {
+describeOnServerOrEmbedded("instrument", (database) => {
   const test = sharedIndex(database);
 
   it("makes the spans of a retriever's call, with those of the embedder and the statements inside", async () => {

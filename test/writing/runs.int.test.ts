@@ -1,12 +1,12 @@
 import type { RunProgress, UpsertManyOptions } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { collect, failureOf } from "../support/contract.js";
-import { describeOnEach } from "../support/databases.js";
+import { describeOnServerOrEmbedded } from "../support/databases.js";
 import { openTestIndex, smallTraining } from "../support/index.js";
 
 const THREE = ["a", "b", "c"].map(smallTraining);
 
-describeOnEach("a run over many trainings", (database) => {
+describeOnServerOrEmbedded("a run over many trainings", (database) => {
   it.each(["upsertTrainings", "bulkLoad"] as const)("of %s can be awaited any number of times", async (method) => {
     if (method === "bulkLoad" && database.owner !== database.pool) return;
     const { index, embeddings } = await openTestIndex(database);

@@ -2,7 +2,7 @@ import { RecursiveCharacterTextSplitter } from "@langchain/textsplitters";
 import { EmbeddingError, TrainingIndex, type IndexingProgress } from "langchain-training-index";
 import { expect, it } from "vitest";
 import { failureOf, chunksWithOffsets } from "../support/contract.js";
-import { describeOnEach, type TestDatabase } from "../support/databases.js";
+import { describeOnServerOrEmbedded, type TestDatabase } from "../support/databases.js";
 import { CountingEmbeddings, DIMENSIONS, migratedSchema, storedRows, type TestIndex } from "../support/index.js";
 
 /** An embedder that reports each text that is too long for it. */
@@ -50,7 +50,7 @@ async function openNarrow(
 const SENTENCES = Array.from({ length: 60 }, (_, place) => `${place}. A loja ${place} atende no dia ${place}.`);
 const CONTENT = SENTENCES.join(" ");
 
-describeOnEach("a chunk that is too long for the model", (database) => {
+describeOnServerOrEmbedded("a chunk that is too long for the model", (database) => {
   it("is halved until it fits, without loss, and a repeat is unchanged", async () => {
     const test = await openNarrow(database, (text) => text.length <= 150);
     const result = await test.index.upsertTraining({ id: "a", content: CONTENT });

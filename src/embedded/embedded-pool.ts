@@ -24,7 +24,8 @@ import { InvalidArgumentError } from "../errors.js";
  * @param dataDir - the folder of the data, created if it does not exist. Only one pool of one process can use it at a time;
  * the file `<dataDir>.lock` beside it names the holder. `end()` releases it, and the lock of a dead process is taken over.
  * Default: in memory, lost when the process ends.
- * @returns a pool whose `end()` also closes the database
+ * @returns a pool whose `end()` also closes the database. A process that leaves it open stays up to 10 s longer, because
+ * Postgres waits that long before it writes its statistics
  * @throws `InvalidArgumentError` for a `dataDir` that is not a string
  * @throws `DatabaseError` with the code DIRECTORY_IN_USE if another process or another pool has the folder open
  */
@@ -36,8 +37,8 @@ export function embeddedPool(dataDir?: string): pg.Pool {
 }
 
 /**
- * Postgres reports each 10 s how far it has come with opening a folder that was not closed. Embedded, the timer never ended, nor did a
- * process that left its pool open.
+ * Postgres reports every 10 s how far it has come with opening a folder that was not closed before. In this process nothing ends its timer,
+ * which would keep a process alive that leaves its pool open.
  */
 const NO_STARTUP_TIMER = ["-c", "log_startup_progress_interval=0"];
 

@@ -190,8 +190,9 @@ describeOnServer("C12 Bounded", (database) => {
   );
 
   it("every call ends if the server stops answering", async () => {
-    const { url, fallSilent } = await silentProxy(new URL(requireServerUrl()));
+    const { url, fallSilent, goDown } = await silentProxy(new URL(requireServerUrl()));
     const calls = await openEach(await openFilled(database), { connectionString: url.href, max: 2 });
+    onTestFinished(goDown); // before the pools end: one that is still connecting would wait for ever
     fallSilent();
     await Promise.all(
       calls.map(async ({ name, index, call }) => {

@@ -80,8 +80,7 @@ export async function measureRecall(searcher: Searcher, checked: CheckedRecall):
         read((target) => searchExactly(target, searchFor(question, checked, 1))),
       );
       const nearest = withoutItself(exact, question, idType, checked.k);
-      const farthest = nearest.at(-1);
-      if (farthest === undefined) continue; // the only chunk
+      if (nearest.length === 0) continue; // the only chunk
       exactTimes.push(exactMs);
       for (const [efSearch, { recalls, times }] of measures) {
         const search = searchFor(question, checked, efSearch);
@@ -89,7 +88,7 @@ export async function measureRecall(searcher: Searcher, checked: CheckedRecall):
         if (place === 0) await find(); // prepares the statement, and brings the index into memory
         const [found, ms] = await timed(find);
         const near = withoutItself(found, question, idType, checked.k);
-        recalls.push(near.filter((distance) => distance <= farthest + ROUNDING).length / nearest.length);
+        recalls.push(shareFound(near, nearest));
         times.push(ms);
       }
     }
@@ -115,6 +114,17 @@ export async function measureRecall(searcher: Searcher, checked: CheckedRecall):
  * precision (relative error 6e-8 for each operation), and so orders such chunks otherwise than the exact search does.
  */
 const ROUNDING = 1e-6;
+
+/**
+ * The recall of one search: the share of its chunks that are as near as the nearest ones. A chunk that is as near as the last of those counts.
+ *
+ * @param found - distances of the chunks that the search found, at most as many as `nearest` has
+ * @param nearest - distances of the nearest chunks, in order; at least one
+ */
+export function shareFound(found: readonly number[], nearest: readonly number[]): number {
+  const farthest = nearest.at(-1) ?? 0;
+  return found.filter((distance) => distance <= farthest + ROUNDING).length / nearest.length;
+}
 
 async function readQuestions(
   { statements, state }: SearchTarget,

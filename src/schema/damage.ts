@@ -43,7 +43,7 @@ const WORDS: readonly Part[] = [
   { kind: "index", name: "word_fragments" },
 ];
 
-/** What belongs to the tables is looked up by them: without statistics of the catalogs, Postgres would read all of every schema's parts. */
+/** Columns, keys and indexes are looked up by their tables: without statistics of the catalogs, Postgres would read those of all schemas. */
 const READ_PARTS = `
 WITH c AS MATERIALIZED (
   SELECT c.oid, c.relname, c.relkind FROM pg_catalog.pg_class c

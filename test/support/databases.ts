@@ -26,8 +26,8 @@ export function describeOnEach(title: string, suite: (database: TestDatabase) =>
 
 /** Runs a suite on the real server, and without one on the embedded database: for what both do alike. */
 export function describeOnServerOrEmbedded(title: string, suite: (database: TestDatabase) => void): void {
-  if (connectionSetup === undefined) describeOnEmbedded(title, suite);
-  else describeOnServer(title, suite);
+  if (connectionSetup || inject("isServerOnly")) describeOnServer(title, suite);
+  else describeOnEmbedded(title, suite);
 }
 
 /** Runs a suite on the embedded database: for what no database changes. */

@@ -3,7 +3,7 @@ import { embeddedPool } from "langchain-training-index/embedded";
 import { migrate, migrationSql, migrationStatus } from "langchain-training-index/migrations";
 import { HashingEmbeddings } from "langchain-training-index/testing";
 import pg from "pg";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, inject, it, onTestFinished } from "vitest";
 import { describeOnEach, describeOnServer, requireServerUrl, uniqueName } from "../support/databases.js";
 import { schemaAtVersionOne } from "../support/earlier-schema.js";
 import { DIMENSIONS, dropAtEnd, migratedSchema } from "../support/index.js";
@@ -382,7 +382,7 @@ function openPool(connectionString: string): pg.Pool {
   return pool;
 }
 
-it("migrates an embedded database in a folder, and reopens it", async () => {
+it.skipIf(inject("isServerOnly"))("migrates an embedded database in a folder, and reopens it", async () => {
   const { mkdtemp, rm } = await import("node:fs/promises");
   const folder = await mkdtemp("/tmp/training-index-");
   onTestFinished(() => rm(folder, { recursive: true }));

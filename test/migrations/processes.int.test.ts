@@ -1,15 +1,20 @@
 import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { once } from "node:events";
-import { fileURLToPath } from "node:url";
 import { migrationStatus, type MigrateResult } from "langchain-training-index/migrations";
-import { expect, it, onTestFinished } from "vitest";
+import { beforeAll, expect, it, onTestFinished } from "vitest";
+import { bundleProgram } from "../support/bundle.js";
 import { describeOnServer, requireConnectionSetup, uniqueName } from "../support/databases.js";
 import { newcomersEnvironment } from "../support/environment.js";
 import { dropAtEnd, migratedSchema, until } from "../support/index.js";
 
 const PROCESSES = 20;
+let program = "";
 
 describeOnServer("migrate, in many processes", (database) => {
+  beforeAll(async () => {
+    program = await bundleProgram(new URL("migrate-child.ts", import.meta.url));
+  });
+
   it("creates one schema if twenty start at the same time", { timeout: 180_000 }, async () => {
     const schema = uniqueName();
     dropAtEnd(database.owner, schema);
@@ -70,8 +75,7 @@ class MigratingProcess {
   #log = "";
 
   constructor(schema: string, vectorIndex?: string) {
-    const script = fileURLToPath(new URL("migrate-child.ts", import.meta.url));
-    this.#child = spawn(process.execPath, ["--import", "tsx", script, schema, vectorIndex ?? ""], {
+    this.#child = spawn(process.execPath, [program, schema, vectorIndex ?? ""], {
       env: newcomersEnvironment({ DATABASE_URL: requireConnectionSetup().ownerUrl }),
     });
     onTestFinished(() => {

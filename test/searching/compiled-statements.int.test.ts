@@ -57,6 +57,26 @@ describeOnServer("searches that look expensive to Postgres", (database) => {
   });
 });
 
+describeOnServer("a connection", (database) => {
+  it("gets no compiler, which takes longer to load than to open an index and search it", async () => {
+    const { schema, index: writer } = await openTestIndex(database, {}, { textSearch: "portuguese" });
+    await writer.upsertTraining({ id: "frete", content: "O frete custa doze reais." });
+    const pool = openServerPool({ max: 1, options: "-c jit=on" });
+    const loadsCompiler = async (): Promise<boolean> => {
+      const { rows } = await pool.query<{ maps: string }>(
+        "SELECT pg_read_file('/proc/self/maps', 0, 10000000) AS maps",
+      );
+      return rows[0]?.maps.includes("llvm") ?? false;
+    };
+    const index = await TrainingIndex.initialize(new CountingEmbeddings(), { pool, schema });
+    for (const mode of ["vector", "text", "hybrid"] as const)
+      expect(await index.similar("frete", { mode })).toHaveLength(1);
+    expect(await loadsCompiler()).toBe(false);
+    await pool.query("SELECT pg_jit_available()");
+    expect(await loadsCompiler()).toBe(true); // it can be seen
+  });
+});
+
 describeOnServer("a search with neighbors", (database) => {
   it("looks as cheap to Postgres as it is", async () => {
     const { pool, statements } = recordingPool(database.pool);

@@ -32,7 +32,7 @@ export interface SchemaState {
   pages: number;
   /** How many chunks Postgres expects in the table, or in an average shard; `undefined` before the first ANALYZE, when it cannot tell how many match a filter. */
   chunks: number | undefined;
-  /** The estimated cost from which Postgres compiles a statement (`jit_above_cost`); infinite if it compiles none. */
+  /** The estimated cost from which Postgres compiles a statement (`jit_above_cost`); infinite if `jit` is off. */
   compilesAboveCost: number;
   /** See {@link versionOf}. */
   version: string;
@@ -112,7 +112,7 @@ interface StateRow {
 }
 
 /**
- * $1 schema. Does not ask `pg_jit_available()` whether Postgres can compile at all: that loads the compiler into the connection, which takes 75 ms.
+ * $1 schema. Does not ask `pg_jit_available()` whether Postgres has a compiler: the answer loads it into the connection (docs/performance.md).
  */
 function readState(layout: Layout): string {
   // Citus cannot join pg_stats with a table of its nodes, and the coordinator has no statistics of it.

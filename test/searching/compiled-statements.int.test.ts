@@ -62,7 +62,7 @@ describeOnServer("a connection", (database) => {
     const { schema, index: writer } = await openTestIndex(database, {}, { textSearch: "portuguese" });
     await writer.upsertTraining({ id: "frete", content: "O frete custa doze reais." });
     const pool = openServerPool({ max: 1, options: "-c jit=on" });
-    const loadsCompiler = async (): Promise<boolean> => {
+    const hasCompiler = async (): Promise<boolean> => {
       const { rows } = await pool.query<{ maps: string }>(
         "SELECT pg_read_file('/proc/self/maps', 0, 10000000) AS maps",
       );
@@ -71,9 +71,9 @@ describeOnServer("a connection", (database) => {
     const index = await TrainingIndex.initialize(new CountingEmbeddings(), { pool, schema });
     for (const mode of ["vector", "text", "hybrid"] as const)
       expect(await index.similar("frete", { mode })).toHaveLength(1);
-    expect(await loadsCompiler()).toBe(false);
+    expect(await hasCompiler()).toBe(false);
     await pool.query("SELECT pg_jit_available()");
-    expect(await loadsCompiler()).toBe(true); // it can be seen
+    expect(await hasCompiler()).toBe(true); // it can be seen
   });
 });
 

@@ -7,6 +7,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { SCHEMA_VERSION } from "../src/schema/layout.js";
 import { describeOnServer, requireServerUrl } from "./support/databases.js";
 import { newcomersEnvironment, preparedEnvironment } from "./support/environment.js";
+import { allFound, flowersSet } from "./support/question-sets.js";
 import { startOllamaServer } from "./support/ollama-server.js";
 
 const run = promisify(execFile);
@@ -184,7 +185,7 @@ Aceitamos Pix, cartão de crédito`,
 
 describe("npm run eval", () => {
   it("prints how often the right passage was found", { timeout: MINUTE }, async () => {
-    const folder = await questionSet();
+    const folder = await flowersSet();
     const output = await npm(["run", "eval", "--", folder]);
     expect(output).toMatch(/questions +│ mode +│ R@1 +│ R@5 +│ R@10 +│ MRR@10 +│ ms a question/);
     for (const mode of ["vector", "text", "hybrid"]) expect(output).toMatch(allFound("clean", mode));
@@ -199,69 +200,6 @@ describe("npm run eval", () => {
     expect(stderr).toContain("package.json is not in the format of SQuAD");
     expect(stderr).toContain("https://github.com/liafacom/faquad");
     expect(stderr).toContain('{"id": "q1", "text": "How much is shipping?"');
-  });
-
-  it("says which model there is not", { timeout: MINUTE }, async () => {
-    const failure = await npm(["run", "eval", "--", await questionSet(), "--models", "gpt"]).catch(
-      (error: unknown) => error,
-    );
-    expect(failure).toMatchObject({ code: 2, stderr: expect.stringContaining("There is no model gpt") as unknown });
-  });
-});
-
-describeOnServer("npm run eval", () => {
-  it("runs on the server", { timeout: MINUTE }, async () => {
-    const output = await npm(["run", "eval", "--", await questionSet()], {
-      DATABASE_URL: requireServerUrl(),
-    });
-    expect(output).toMatch(allFound("clean", "hybrid"));
-  });
-
-  it("compares models, splitters, headers and forms of the questions", { timeout: MINUTE }, async () => {
-    const variants = ["--split", "auto,recursive:200:0", "--headers", "none,title", "--models", "hashing"];
-    const args = [await questionSet(), ...variants, "--modes", "vector,text", "--questions", "clean,phone"];
-    const output = await npm(["run", "eval", "--", ...args], { DATABASE_URL: requireServerUrl() });
-    expect(output).toMatch(/│ split +│ header +│ questions +│ mode +│ R@1/);
-    expect(output).toMatch(/│ recursive:200:0 +│ title +│ phone +│ text +│ [01]\.\d{3} \(/);
-    const compared = "vector: split recursive:200:0, header title against split auto, header none";
-    expect(output).toMatch(new RegExp(`│ phone +│ ${compared} +│ MRR@10 +│ .* │ noise +│`));
-  });
-
-  it("indexes passages unsplit", { timeout: MINUTE }, async () => {
-    const output = await npm(["run", "eval", "--", await questionSet(), "--split", "passages"], {
-      DATABASE_URL: requireServerUrl(),
-    });
-    for (const mode of ["vector", "text", "hybrid"]) expect(output).toMatch(allFound("clean", mode));
-    expect(output).toMatch(/│ 2 +│ 2 +│ 2 +│ 1 +│ \d+\.\d +│/);
-  });
-
-  it("accepts a file in the format of SQuAD", { timeout: MINUTE }, async () => {
-    const folder = await mkdtemp("/tmp/training-index-eval-");
-    onTestFinished(() => rm(folder, { recursive: true }));
-    const [first, second] = ["🌻 O girassol precisa de sol direto.", "🌻🌻 A orquídea prefere luz indireta."] as const;
-    const ask = (context: string, question: string, text: string): unknown => ({
-      id: question,
-      question,
-      // Offsets count code points, as in Python.
-      answers: [{ text, answer_start: Array.from(context.slice(0, context.indexOf(text))).length }],
-    });
-    const paragraphs = [
-      { context: first, qas: [ask(first, "Do que precisa o girassol?", "sol direto")] },
-      {
-        context: second,
-        qas: [
-          ask(second, "Que luz prefere a orquídea?", "luz indireta"),
-          { id: "x", question: "Por quê?", answers: [] },
-        ],
-      },
-    ];
-    const file = join(folder, "squad.json");
-    await writeFile(file, JSON.stringify({ version: "1.1", data: [{ title: "Flores", paragraphs }] }));
-    const env = { DATABASE_URL: requireServerUrl() };
-    const output = await npm(["run", "eval", "--", file, "--split", "passages"], env);
-    for (const mode of ["vector", "text", "hybrid"]) expect(output).toMatch(allFound("clean", mode));
-    expect(output).toContain("questions: 2;");
-    expect(await npm(["run", "eval", "--", file], env)).toMatch(allFound("clean", "hybrid"));
   });
 });
 
@@ -300,42 +238,3 @@ describeOnServer("npm run bench -- --index", () => {
     expect(await readFile(`${folder}/large-400.md`, "utf8")).toContain("VACUUM takes");
   });
 });
-
-/** The row of an evaluation in which the first hit of each question was right. */
-function allFound(form: string, mode: string): RegExp {
-  return new RegExp(`│ ${form} +│ ${mode} +(│ 1\\.000 \\(\\S+\\) ){4}│ \\d+\\.\\d +│`);
-}
-
-/** A question set. The second half of its first text answers one of the questions. */
-async function questionSet(): Promise<string> {
-  const folder = await mkdtemp("/tmp/training-index-eval-");
-  onTestFinished(() => rm(folder, { recursive: true }));
-  const long = `${"O girassol precisa de sol direto. ".repeat(25)}\n\n${"A orquídea prefere luz indireta. ".repeat(25)}`;
-  const documents = [
-    { id: "flores", lang: "pt", title: "Flores", text: long },
-    { id: "loja", lang: "pt", title: "Loja", text: "A loja abre às oito horas." },
-  ];
-  const answer = (docId: string, passageId: string, found: string, text: string): unknown => {
-    const start = (documents.find(({ id }) => id === docId)?.text ?? "").indexOf(found);
-    return {
-      id: text,
-      text,
-      doc_id: docId,
-      passage_id: passageId,
-      answers: [{ start, end: start + found.length, text: found }],
-    };
-  };
-  const queries = [
-    answer("flores", "orquidea", "luz indireta", "Que luz prefere a orquídea?"),
-    answer("loja", "abertura", "oito", "Quando abre a loja?"),
-  ];
-  const passages = [
-    { id: "orquidea", doc_id: "flores", text: "A orquídea prefere luz indireta." },
-    { id: "abertura", doc_id: "loja", text: "A loja abre às oito horas." },
-  ];
-  const lines = (rows: unknown[]): string => rows.map((row) => JSON.stringify(row)).join("\n");
-  await writeFile(join(folder, "docs.jsonl"), lines(documents));
-  await writeFile(join(folder, "passages.jsonl"), lines(passages));
-  await writeFile(join(folder, "queries.jsonl"), lines(queries));
-  return folder;
-}

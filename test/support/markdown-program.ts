@@ -2,11 +2,12 @@
 import { execFile } from "node:child_process";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
-import { format, promisify } from "node:util";
+import { promisify } from "node:util";
 import { expect, onTestFinished, vi } from "vitest";
 import { uniqueName } from "./databases.js";
 import { preparedEnvironment } from "./environment.js";
 import { startOllamaServer } from "./ollama-server.js";
+import { capturePrinted } from "./printed.js";
 
 const run = promisify(execFile);
 
@@ -60,22 +61,16 @@ export async function runPageHere(
   rewrite: (code: string) => string = asItIs,
 ): Promise<string> {
   return withProgram(page, databaseUrl, rewrite, async (file, variables) => {
-    const printed: string[] = [];
-    const log = vi.spyOn(console, "log").mockImplementation((...values) => {
-      printed.push(format(...values));
-    });
     for (const [name, value] of Object.entries(variables)) vi.stubEnv(name, value);
     const globalsBefore = new Set(Object.getOwnPropertyNames(globalThis));
     try {
-      await import(/* @vite-ignore */ pathToFileURL(file).href);
+      return (await capturePrinted(() => import(/* @vite-ignore */ pathToFileURL(file).href))).stdout;
     } finally {
-      log.mockRestore();
       vi.unstubAllEnvs();
       for (const name of Object.getOwnPropertyNames(globalThis)) {
         if (!globalsBefore.has(name)) Reflect.deleteProperty(globalThis, name);
       }
     }
-    return `${printed.join("\n")}\n`;
   });
 }
 

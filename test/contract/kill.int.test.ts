@@ -23,10 +23,8 @@ interface Killed {
   points: number;
 }
 
-let program: Promise<string> | undefined;
-
 async function runChild(call: KilledCall, schema: string, killAt: number): Promise<Killed> {
-  const child = await (program ??= bundleProgram(new URL("kill-child.ts", import.meta.url)));
+  const child = await bundleProgram(new URL("kill-child.ts", import.meta.url));
   const env = newcomersEnvironment({ DATABASE_URL: requireConnectionSetup().url });
   return new Promise((resolve, reject) => {
     const arguments_ = [child, call, schema, `${killAt}`];

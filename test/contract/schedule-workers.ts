@@ -46,8 +46,6 @@ export class WorkerCall {
   }
 }
 
-let program: Promise<string> | undefined;
-
 export class ScheduleWorkers {
   readonly #sends: ((command: Command) => void)[] = [];
   readonly #calls = new Map<number, WorkerCall>();
@@ -78,7 +76,7 @@ export class ScheduleWorkers {
   }
 
   async #startProcess(schema: string): Promise<void> {
-    const child = fork(await (program ??= bundleProgram(new URL("schedule-child.ts", import.meta.url))), [schema], {
+    const child = fork(await bundleProgram(new URL("schedule-child.ts", import.meta.url)), [schema], {
       execArgv: [],
       env: newcomersEnvironment({ DATABASE_URL: requireConnectionSetup().url }),
     });

@@ -8,7 +8,8 @@ import { promisify } from "node:util";
 import { DatabaseError } from "langchain-training-index";
 import { embeddedPool } from "langchain-training-index/embedded";
 import { expect, inject, it, onTestFinished } from "vitest";
-import { preparedEnvironment } from "../support/environment.js";
+import { bundleProgram } from "../support/bundle.js";
+import { newcomersEnvironment } from "../support/environment.js";
 
 async function folder(): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), "training-index-"));
@@ -17,6 +18,10 @@ async function folder(): Promise<string> {
     await rm(`${path}.lock`, { force: true });
   });
   return path;
+}
+
+function childProgram(): Promise<string> {
+  return bundleProgram(new URL("embedded-child.ts", import.meta.url));
 }
 
 it.skipIf(inject("isServerOnly"))(
@@ -51,21 +56,10 @@ it.skipIf(inject("isServerOnly"))(
   "refuses a folder that another process has open, and takes it over once that process is killed",
   async () => {
     const path = await folder();
-    const child = spawn(
-      process.execPath,
-      [
-        "--import",
-        "tsx",
-        "--input-type=module",
-        "-e",
-        `const { embeddedPool } = await import(${JSON.stringify(join(process.cwd(), "src/embedded/embedded-pool.ts"))});
-      const pool = embeddedPool(${JSON.stringify(path)});
-      await pool.query("CREATE TABLE note (text text)");
-      console.log("open");
-      setInterval(() => undefined, 1000);`,
-      ],
-      { env: preparedEnvironment(), stdio: ["ignore", "pipe", "inherit"] },
-    );
+    const child = spawn(process.execPath, [await childProgram(), "stay", path], {
+      env: newcomersEnvironment(),
+      stdio: ["ignore", "pipe", "inherit"],
+    });
     onTestFinished(() => void child.kill("SIGKILL"));
     await once(child.stdout, "data");
     const failure = (() => {
@@ -89,12 +83,10 @@ it.skipIf(inject("isServerOnly"))(
   "does not keep a process alive that leaves its pool open",
   async () => {
     const path = await folder();
-    const module = JSON.stringify(join(process.cwd(), "src/embedded/embedded-pool.ts"));
-    const code = `const { embeddedPool } = await import(${module}); await embeddedPool(${JSON.stringify(path)}).query("SELECT");`;
     // The second process opens a folder that was not closed. A process that stays is killed, and its run fails.
     for (let opened = 0; opened < 2; opened++) {
-      await promisify(execFile)(process.execPath, ["--import", "tsx", "--input-type=module", "-e", code], {
-        env: preparedEnvironment(),
+      await promisify(execFile)(process.execPath, [await childProgram(), "leave", path], {
+        env: newcomersEnvironment(),
         timeout: 60_000, // each may stay 10 s longer before Postgres writes its statistics
       });
     }

@@ -2,8 +2,10 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
+import { pathToFileURL } from "node:url";
 import pg from "pg";
 import { expect, it, onTestFinished } from "vitest";
+import { bundleProgram } from "../support/bundle.js";
 import { describeOnServer, requireServerUrl, uniqueName } from "../support/databases.js";
 import { newcomersEnvironment } from "../support/environment.js";
 
@@ -39,7 +41,7 @@ describeOnServer("an idle connection that is ended", () => {
     const file = `test/${uniqueName(".idle")}.ts`;
     onTestFinished(() => rm(file));
     await writeFile(file, `${await poolCode()}\n${BODY}`);
-    const child = spawn(process.execPath, ["--import", "tsx", file], {
+    const child = spawn(process.execPath, [await bundleProgram(pathToFileURL(file))], {
       env: newcomersEnvironment({ DATABASE_URL: requireServerUrl() }),
     });
     onTestFinished(() => void child.kill());

@@ -10,6 +10,7 @@ import { readDeadLetters } from "../../examples/bullmq/dead-letters.js";
 import { trainingEvents } from "../../examples/bullmq/producer.js";
 import { openQueues, type TrainingQueues } from "../../examples/bullmq/queues.js";
 import { describeOnServer, requireServerUrl, uniqueName } from "../support/databases.js";
+import { bundleProgram } from "../support/bundle.js";
 import { newcomersEnvironment } from "../support/environment.js";
 import { until } from "../support/index.js";
 import { startOllamaServer, type OllamaServer } from "../support/ollama-server.js";
@@ -30,8 +31,12 @@ interface Running {
   ended: Promise<number | NodeJS.Signals>;
 }
 
-function run(script: string[], env: Record<string, string>): Running {
-  const child = spawn(process.execPath, ["--import", "tsx", ...script], { env: newcomersEnvironment(env) });
+function exampleProgram(name: "main" | "worker-process"): Promise<string> {
+  return bundleProgram(new URL(`../../examples/bullmq/${name}.ts`, import.meta.url));
+}
+
+function run(program: string, env: Record<string, string>): Running {
+  const child = spawn(process.execPath, [program], { env: newcomersEnvironment(env) });
   onTestFinished(() => {
     child.kill("SIGKILL");
   });
@@ -85,7 +90,8 @@ async function openHost(): Promise<{
     QUEUE_PREFIX: prefix,
     JOB_LOCK_MS: `${LOCK_MS}`,
   };
-  const startProcess = (): Running => run(["examples/bullmq/worker-process.ts"], env);
+  const program = await exampleProgram("worker-process");
+  const startProcess = (): Running => run(program, env);
   return { index, queues, ollama, startProcess };
 }
 
@@ -127,7 +133,7 @@ describeOnServer("recipe bullmq, as processes", (database) => {
   });
 
   it("the example runs to its end and leaves nothing behind", { timeout: MINUTE }, async () => {
-    const { lines, ended } = run(["examples/run.ts", "bullmq"], {
+    const { lines, ended } = run(await exampleProgram("main"), {
       REDIS_URL: redis.url,
       DATABASE_URL: requireServerUrl(),
     });

@@ -11,7 +11,8 @@ import {
   type FaissRow,
 } from "../../examples/support/faiss-rows.js";
 import { describeOnServer } from "../support/databases.js";
-import { preparedEnvironment } from "../support/environment.js";
+import { bundleProgram } from "../support/bundle.js";
+import { newcomersEnvironment } from "../support/environment.js";
 import { FIVE_PARAGRAPHS, openTestIndex, type TestIndex } from "../support/index.js";
 
 const MINUTE = 60_000;
@@ -185,9 +186,9 @@ describeOnServer("recipe faiss-import", (database) => {
 
 describe("npm run example -- faiss-import", () => {
   const run = async (...args: string[]): Promise<string> => {
-    const script = ["--import", "tsx", "examples/run.ts", "faiss-import", ...args];
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, script, {
-      env: preparedEnvironment(),
+    const program = await bundleProgram(new URL("../../examples/faiss-import.ts", import.meta.url));
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, [program, ...args], {
+      env: newcomersEnvironment(),
     });
     return stdout + stderr;
   };

@@ -11,8 +11,9 @@ import { similarityHandler } from "langchain-training-index/http";
 import { HashingEmbeddings } from "langchain-training-index/testing";
 import { afterEach, describe, expect, it, onTestFinished } from "vitest";
 import { oraculoHandlers, PATHS, type OraculoHandlers } from "../../examples/http/handlers.js";
+import { bundleProgram } from "../support/bundle.js";
 import { describeOnServer } from "../support/databases.js";
-import { preparedEnvironment } from "../support/environment.js";
+import { newcomersEnvironment } from "../support/environment.js";
 import { answerTo, ask, beginRequest, FRAMEWORKS, serve } from "./http-server.js";
 import { DIMENSIONS, filledIndex, gateOf, until } from "../support/index.js";
 import { checkAgainstDescription } from "../support/openapi.js";
@@ -228,6 +229,8 @@ describeOnServer("the recipe http", (database) => {
 });
 
 describe("npm run example -- http", () => {
+  const program = (): Promise<string> => bundleProgram(new URL("../../examples/http/main.ts", import.meta.url));
+
   /** The code blocks of a page in a language that start with a word. */
   async function blocksOf(page: string, language: string, word = ""): Promise<string[]> {
     const text = await readFile(page, "utf8");
@@ -238,8 +241,8 @@ describe("npm run example -- http", () => {
   }
 
   it("stores, finds and deletes a training, and ends", { timeout: MINUTE }, async () => {
-    const { stdout } = await run("npm", ["run", "--silent", "example", "--", "http", "--in", "fastify"], {
-      env: preparedEnvironment({ ENV_FILE: "" }),
+    const { stdout } = await run(process.execPath, [await program(), "--in", "fastify"], {
+      env: newcomersEnvironment(),
     });
     expect(stdout).toMatch(/PUT \S+loja%2Fgarantia\n200 \{[^}]*"status": "indexed"/);
     expect(stdout).toMatch(/POST \S+similarity\n200 \{\s+"results": \[\s+\{\s+"treinamento_id": "loja\/garantia"/);
@@ -247,8 +250,8 @@ describe("npm run example -- http", () => {
   });
 
   it("answers the curl commands of its README, of docs/http.md and of its output", { timeout: MINUTE }, async () => {
-    const server = spawn(process.execPath, ["--import", "tsx", "examples/run.ts", "http", "--serve"], {
-      env: preparedEnvironment({ ENV_FILE: "", PORT: "0" }),
+    const server = spawn(process.execPath, [await program(), "--serve"], {
+      env: newcomersEnvironment({ PORT: "0" }),
       stdio: ["ignore", "pipe", "inherit"],
     });
     onTestFinished(() => void server.kill());

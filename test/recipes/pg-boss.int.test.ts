@@ -2,16 +2,17 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import pg from "pg";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { bundleProgram } from "../support/bundle.js";
 import { describeOnServer, requireServerUrl, uniqueName } from "../support/databases.js";
-import { preparedEnvironment } from "../support/environment.js";
+import { newcomersEnvironment } from "../support/environment.js";
 
 const TIMEOUT = { timeout: 60_000 };
 
 /** Runs the example as its reader does. Resolves when it has ended with exit code 0. */
 async function runExample(env: Record<string, string> = {}): Promise<string> {
-  const script = ["--import", "tsx", "examples/run.ts", "pg-boss"];
-  const { stdout, stderr } = await promisify(execFile)(process.execPath, script, {
-    env: preparedEnvironment({ NODE_NO_WARNINGS: "1", ...env }),
+  const program = await bundleProgram(new URL("../../examples/pg-boss.ts", import.meta.url));
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, [program], {
+    env: newcomersEnvironment({ NODE_NO_WARNINGS: "1", ...env }),
   });
   expect(stderr).toBe("");
   return stdout;

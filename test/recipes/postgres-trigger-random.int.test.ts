@@ -1,10 +1,10 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import type pg from "pg";
 import { expect, it, onTestFinished } from "vitest";
 import { describeOnServer } from "../support/databases.js";
+import { bundleProgram } from "../support/bundle.js";
 import { newcomersEnvironment } from "../support/environment.js";
 import { inHostTransaction, paragraph, until } from "../support/index.js";
 import { randomOf } from "../../tooling/random.js";
@@ -116,8 +116,8 @@ class Writer {
 
 /** Starts the recipe's worker as a process. Resolves once it works. */
 async function startChild(url: string): Promise<ChildProcess> {
-  const file = fileURLToPath(new URL("../../examples/postgres-trigger/worker.ts", import.meta.url));
-  const child = spawn(process.execPath, ["--import", "tsx", file], {
+  const program = await bundleProgram(new URL("../../examples/postgres-trigger/worker.ts", import.meta.url));
+  const child = spawn(process.execPath, [program], {
     env: newcomersEnvironment({ DATABASE_URL: url }),
     stdio: ["ignore", "pipe", "inherit"],
   });

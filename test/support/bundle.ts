@@ -1,20 +1,31 @@
-import { mkdir } from "node:fs/promises";
-import { basename, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
+import { mkdir, readFile } from "node:fs/promises";
+import { join, relative } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { build, type Plugin } from "esbuild";
 
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 /** Below `node_modules`, so that the bundle finds the packages that it imports. */
-const FOLDER = fileURLToPath(new URL("../../node_modules/.cache/test-programs/", import.meta.url));
+const FOLDER = join(ROOT, "node_modules/.cache/test-programs/");
+
+const bundles = new Map<string, Promise<string>>();
 
 /**
- * Bundles a program that tests start many times, with our sources and without the packages: its process starts in a third of
- * the time that `tsx` needs to transform them one by one.
+ * Bundles a program that tests start, with our sources and without the packages: its process starts in a third of the time that `tsx` needs
+ * to transform the sources one by one and to look at each file of the packages. An embedded database in it begins with prepared files. A
+ * second call for the same program returns the same bundle.
  *
  * @returns the path of a module that `node` runs
  */
-export async function bundleProgram(entry: URL): Promise<string> {
+export function bundleProgram(entry: URL): Promise<string> {
   const path = fileURLToPath(entry);
-  const outfile = join(FOLDER, `${basename(path, ".ts")}-${process.pid}.mjs`);
+  const bundle = bundles.get(path) ?? makeBundle(path);
+  bundles.set(path, bundle);
+  return bundle;
+}
+
+async function makeBundle(path: string): Promise<string> {
+  const name = relative(ROOT, path).replaceAll(/\W/g, "-");
+  const outfile = join(FOLDER, `${name}-${process.pid}.mjs`);
   await mkdir(FOLDER, { recursive: true });
   await build({
     entryPoints: [path],
@@ -24,9 +35,34 @@ export async function bundleProgram(entry: URL): Promise<string> {
     format: "esm",
     target: "node20",
     packages: "external",
+    plugins: [preparedDatabase, addresses],
     // `scripts/contract-mutations.ts` has its children run changed sources.
     tsconfig: process.env["CHILD_TSCONFIG"] ?? "tsconfig.json",
     logLevel: "error",
   });
   return outfile;
 }
+
+const preparedDatabase: Plugin = {
+  name: "prepared-database",
+  setup(bundler) {
+    bundler.onResolve({ filter: /^@electric-sql\/pglite$/ }, () => ({
+      path: join(ROOT, "test/support/prepared-pglite.ts"),
+    }));
+  },
+};
+
+/** What modules find by their own address they find as if they were not bundled: files beside them, and those of packages. */
+const addresses: Plugin = {
+  name: "addresses",
+  setup(bundler) {
+    bundler.onLoad({ filter: /\.ts$/ }, async ({ path }) => ({
+      loader: "ts",
+      contents: (await readFile(path, "utf8")).replaceAll("import.meta.url", JSON.stringify(pathToFileURL(path).href)),
+    }));
+    bundler.onResolve({ filter: /^\.{1,2}\/.*node_modules\/.*\.js$/ }, ({ path, resolveDir }) => ({
+      path: pathToFileURL(join(resolveDir, path)).href,
+      external: true,
+    }));
+  },
+};

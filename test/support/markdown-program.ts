@@ -4,8 +4,9 @@ import { readFile, rm, writeFile } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { expect, onTestFinished, vi } from "vitest";
+import { bundleProgram } from "./bundle.js";
 import { uniqueName } from "./databases.js";
-import { preparedEnvironment } from "./environment.js";
+import { newcomersEnvironment } from "./environment.js";
 import { startOllamaServer } from "./ollama-server.js";
 import { capturePrinted } from "./printed.js";
 
@@ -44,8 +45,8 @@ export function expectLines(output: string, promised: readonly string[]): void {
  */
 export async function runPage(page: string, databaseUrl: string): Promise<string> {
   return withProgram(page, databaseUrl, asItIs, async (file, variables) => {
-    const env = preparedEnvironment(variables);
-    return (await run(process.execPath, ["--import", "tsx", file], { env })).stdout;
+    const program = await bundleProgram(pathToFileURL(file));
+    return (await run(process.execPath, [program], { env: newcomersEnvironment(variables) })).stdout;
   });
 }
 

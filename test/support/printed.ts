@@ -11,16 +11,18 @@ export interface Printed<Result> {
 /** Runs a program in this process, without the seconds that it takes to start one and to load the packages. */
 export async function capturePrinted<Result>(program: () => Promise<Result>): Promise<Printed<Result>> {
   const printed = { stdout: "", stderr: "" };
-  const spies = (
-    [
-      ["log", "stdout"],
-      ["error", "stderr"],
-    ] as const
-  ).map(([method, stream]) =>
-    vi.spyOn(console, method).mockImplementation((...values) => {
-      printed[stream] += `${format(...values)}\n`;
+  const spies = [
+    vi.spyOn(console, "log").mockImplementation((...values) => {
+      printed.stdout += `${format(...values)}\n`;
     }),
-  );
+    vi.spyOn(console, "error").mockImplementation((...values) => {
+      printed.stderr += `${format(...values)}\n`;
+    }),
+    vi.spyOn(process.stdout, "write").mockImplementation((text) => {
+      printed.stdout += text.toString();
+      return true;
+    }),
+  ];
   try {
     const result = await program();
     return { result, ...printed };

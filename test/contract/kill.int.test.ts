@@ -24,7 +24,7 @@ interface Killed {
 }
 
 async function runChild(call: KilledCall, schema: string, killAt: number): Promise<Killed> {
-  const child = await bundleProgram(new URL("kill-child.ts", import.meta.url));
+  const child = await bundleProgram(new URL("kill-child.ts", import.meta.url), { withPackages: true });
   const env = newcomersEnvironment({ DATABASE_URL: requireConnectionSetup().url });
   return new Promise((resolve, reject) => {
     const arguments_ = [child, call, schema, `${killAt}`];

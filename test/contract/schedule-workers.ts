@@ -76,10 +76,14 @@ export class ScheduleWorkers {
   }
 
   async #startProcess(schema: string): Promise<void> {
-    const child = fork(await bundleProgram(new URL("schedule-child.ts", import.meta.url)), [schema], {
-      execArgv: [],
-      env: newcomersEnvironment({ DATABASE_URL: requireConnectionSetup().url }),
-    });
+    const child = fork(
+      await bundleProgram(new URL("schedule-child.ts", import.meta.url), { withPackages: true }),
+      [schema],
+      {
+        execArgv: [],
+        env: newcomersEnvironment({ DATABASE_URL: requireConnectionSetup().url }),
+      },
+    );
     onTestFinished(() => disconnect(child));
     await new Promise<void>((resolve, reject) => {
       child.once("message", () => {

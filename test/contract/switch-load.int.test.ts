@@ -70,7 +70,7 @@ describeOnServer("A switch of the model under load", (database) => {
       const { pool } = database;
       const schema = await migratedSchema(database, { dimensions: LOAD_DIMENSIONS, textSearch: "portuguese" });
       const { url, ownerUrl } = requireConnectionSetup();
-      const program = await bundleProgram(new URL("switch-child.ts", import.meta.url));
+      const program = await bundleProgram(new URL("switch-child.ts", import.meta.url), { withPackages: true });
       const index = await TrainingIndex.initialize(oldModel(), { pool, schema });
       const places = Array.from({ length: TRAININGS }, (_, place) => place);
       const first = places.map((place) => ({

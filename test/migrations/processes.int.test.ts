@@ -12,7 +12,7 @@ let program = "";
 
 describeOnServer("migrate, in many processes", (database) => {
   beforeAll(async () => {
-    program = await bundleProgram(new URL("migrate-child.ts", import.meta.url));
+    program = await bundleProgram(new URL("migrate-child.ts", import.meta.url), { withPackages: true });
   });
 
   it("creates one schema if twenty start at the same time", { timeout: 180_000 }, async () => {

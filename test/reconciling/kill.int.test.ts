@@ -7,7 +7,7 @@ import { openTestIndex } from "../support/index.js";
 import { DIMENSIONS, HOST_COUNT, hostTrainings, ORPHANS, trainingOf } from "./reconcile-content.js";
 
 async function killChild(schema: string, killAt: number): Promise<void> {
-  const child = await bundleProgram(new URL("reconcile-child.ts", import.meta.url));
+  const child = await bundleProgram(new URL("reconcile-child.ts", import.meta.url), { withPackages: true });
   const env = newcomersEnvironment({ DATABASE_URL: requireConnectionSetup().url });
   const signal = await new Promise((resolve) => {
     execFile(process.execPath, [child, schema, `${killAt}`], { env }, (error, _, stderr) => {

@@ -20,10 +20,10 @@ interface TestRun {
 
 /** Runs tests as `npm test` does, with only this environment. */
 function runTests(filter: string, env: Record<string, string>): Promise<TestRun> {
-  const arguments_ = ["vitest", "run", "--project", "integration", filter];
+  const arguments_ = ["node_modules/vitest/vitest.mjs", "run", "--project", "integration", filter];
   const options = { env: newcomersEnvironment({ NO_COLOR: "1", TESTCONTAINERS_RYUK_DISABLED: "true", ...env }) };
   return new Promise((resolve) => {
-    execFile("npx", arguments_, options, (error: ExecFileException | null, stdout, stderr) => {
+    execFile(process.execPath, arguments_, options, (error: ExecFileException | null, stdout, stderr) => {
       resolve({ exitCode: Number(error?.code ?? 0), output: stdout + stderr });
     });
   });

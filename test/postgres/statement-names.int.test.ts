@@ -20,6 +20,7 @@ describeOnServer("the name of a statement", (database) => {
     pool.on("connect", (client) => client.on("notice", ({ message = "" }) => plans.push(message)));
     const { rows } = await pool.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");
     await pool.query("LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET client_min_messages = log");
+    await pool.query("SET pg_stat_statements.track = 'all'"); // without the module a setting that nothing reads
     const index = await TrainingIndex.initialize(new CountingEmbeddings(), { pool, schema });
     await index.similar("frete");
 

@@ -125,8 +125,9 @@ const SETTINGS = [
   // fail. broken-index.int.test.ts tests how the library handles that.
   "autovacuum_vacuum_threshold=1000000",
   "autovacuum_vacuum_insert_threshold=-1",
-  // test/postgres/statement-names.int.test.ts reads what it keeps of statements.
+  // test/postgres/statement-names.int.test.ts reads what it keeps of its own statements.
   "shared_preload_libraries=pg_stat_statements",
+  "pg_stat_statements.track=none",
 ];
 
 async function findServer(variable: "TEST_DATABASE_URL" | "TEST_CITUS_URL"): Promise<Found> {

@@ -26,8 +26,8 @@ async function npm(...args: string[]): Promise<string> {
  */
 async function script(name: "start" | "bench", args: string[], env: Record<string, string>): Promise<string> {
   const { scripts } = JSON.parse(await readFile("package.json", "utf8")) as { scripts: Record<string, string> };
-  const [, path = ""] = /^tsx (\S+)$/.exec(scripts[name] ?? "") ?? [];
-  const program = await bundleProgram(pathToFileURL(path));
+  expect(scripts[name]).toMatch(/^tsx \S+$/);
+  const program = await bundleProgram(pathToFileURL(scripts[name]?.replace("tsx ", "") ?? ""));
   const { stdout } = await run(process.execPath, [program, ...args], {
     env: newcomersEnvironment({ ENV_FILE: "", ...env }),
     maxBuffer: 16 * 1024 ** 2,

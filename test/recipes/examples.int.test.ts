@@ -59,13 +59,22 @@ async function runExample(name: string): Promise<string> {
   return (await capturePrinted(() => import(/* @vite-ignore */ `../../${file}`))).stdout;
 }
 
-it("each example runs to its end", { timeout: 120_000 }, async () => {
+/** How many servers listen, and how many child processes run: either would keep a process of the example alive. */
+function leftRunning(): number {
+  return process.getActiveResourcesInfo().filter((name) => ["TCPServerWrap", "ProcessWrap"].includes(name)).length;
+}
+
+it("each example runs to its end, and leaves nothing running", { timeout: 120_000 }, async () => {
   vi.spyOn(process, "argv", "get").mockReturnValue([process.execPath, "examples/run.ts"]);
   for (const name of ["DATABASE_URL", "OLLAMA_BASE_URL", "EMBEDDINGS_MODEL", "PORT"]) vi.stubEnv(name, undefined);
   // The examples share the database of an open shop.
   const shop = await openShop();
+  const before = leftRunning();
   try {
-    for (const [name, expected] of PRINTED) expect(await runExample(name), name).toContain(expected);
+    for (const [name, expected] of PRINTED) {
+      expect(await runExample(name), name).toContain(expected);
+      await expect.poll(leftRunning, { message: name, timeout: 10_000 }).toBe(before);
+    }
   } finally {
     await shop.close();
     vi.restoreAllMocks();

@@ -1,7 +1,7 @@
 /**
  * A process that kills itself at one point of a call, for `kill.int.test.ts`:
  *
- *   tsx kill-child.ts upsert|overtaken|delete SCHEMA POINT
+ *   kill-child.ts upsert|overtaken|delete SCHEMA POINT
  *
  * Points are counted from 1: before and after each statement, and before and after each request to the embedder. If the
  * call has fewer points, the process prints their number and exits with 0.

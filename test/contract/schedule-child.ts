@@ -1,7 +1,7 @@
 /**
  * A process that runs the commands of schedules for `schedules-processes.int.test.ts` until its parent disconnects:
  *
- *   tsx schedule-child.ts SCHEMA
+ *   schedule-child.ts SCHEMA
  */
 import pg from "pg";
 import { ScheduleWorker, type Command } from "./schedule-worker.js";

@@ -1,7 +1,7 @@
 /**
  * A process that migrates, for `processes.int.test.ts`:
  *
- *   tsx migrate-child.ts SCHEMA [VECTOR_INDEX]
+ *   migrate-child.ts SCHEMA [VECTOR_INDEX]
  *
  * Prints `ready` once it has a connection, waits for a line, migrates, and prints the result.
  */

@@ -1,7 +1,13 @@
+import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { expect, it, vi } from "vitest";
-import { openShop } from "../../examples/support/shop.js";
-import { capturePrinted } from "../support/printed.js";
+import { rm, writeFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { promisify } from "node:util";
+import { expect, it, onTestFinished } from "vitest";
+import { bundleProgram } from "../support/bundle.js";
+import { uniqueName } from "../support/databases.js";
+import { newcomersEnvironment } from "../support/environment.js";
 
 /** What each example prints, among other lines. The recipes that are not here have tests of their own. */
 const PRINTED: [name: string, expected: string][] = [
@@ -53,31 +59,26 @@ Aceitamos Pix, cartão de crédito`,
   ["vector-store", "left: [ 'boleto', 'frete' ]"],
 ];
 
-/** Runs an example in this process as `npm run example` does without arguments. @returns what it prints */
-async function runExample(name: string): Promise<string> {
-  const [file = ""] = [`examples/${name}.ts`, `examples/${name}/main.ts`].filter((path) => existsSync(path));
-  return (await capturePrinted(() => import(/* @vite-ignore */ `../../${file}`))).stdout;
+/** A program that runs the examples one after the other on the database of one shop, as `examples/run.ts` does, and can be bundled. */
+function programOf(names: readonly string[]): string {
+  const moduleOf = (path: string): string => JSON.stringify(resolve("examples", path));
+  const fileOf = (name: string): string => (existsSync(`examples/${name}.ts`) ? `${name}.ts` : `${name}/main.ts`);
+  return [
+    `import { openShop } from ${moduleOf("support/shop.ts")};`,
+    "const shop = await openShop();",
+    ...names.map((name) => `console.log("\\n== ${name}");\nawait import(${moduleOf(fileOf(name))});`),
+    "await shop.close();",
+    "",
+  ].join("\n");
 }
 
-/** How many servers listen, and how many child processes run: either would keep a process of the example alive. */
-function leftRunning(): number {
-  return process.getActiveResourcesInfo().filter((name) => ["TCPServerWrap", "ProcessWrap"].includes(name)).length;
-}
-
-it("each example runs to its end, and leaves nothing running", { timeout: 120_000 }, async () => {
-  vi.spyOn(process, "argv", "get").mockReturnValue([process.execPath, "examples/run.ts"]);
-  for (const name of ["DATABASE_URL", "OLLAMA_BASE_URL", "EMBEDDINGS_MODEL", "PORT"]) vi.stubEnv(name, undefined);
-  // The examples share the database of an open shop.
-  const shop = await openShop();
-  const before = leftRunning();
-  try {
-    for (const [name, expected] of PRINTED) {
-      expect(await runExample(name), name).toContain(expected);
-      await expect.poll(leftRunning, { message: name, timeout: 10_000 }).toBe(before);
-    }
-  } finally {
-    await shop.close();
-    vi.restoreAllMocks();
-    vi.unstubAllEnvs();
-  }
+it("each example runs to its end, several in one process", { timeout: 120_000 }, async () => {
+  const file = `test/${uniqueName(".readme")}.ts`;
+  onTestFinished(() => rm(file));
+  await writeFile(file, programOf(PRINTED.map(([name]) => name)));
+  const program = await bundleProgram(pathToFileURL(file));
+  // Resolves once the process has ended: none of the examples may keep it alive.
+  const { stdout } = await promisify(execFile)(process.execPath, [program], { env: newcomersEnvironment() });
+  const printed = new Map(stdout.split(/^== /m).map((part) => [part.split("\n", 1)[0], part]));
+  for (const [name, expected] of PRINTED) expect(printed.get(name), name).toContain(expected);
 });

@@ -5,12 +5,10 @@ import { promisify } from "node:util";
 
 /** What the build is made of. A folder is as new as its last addition or removal. */
 const SOURCES = ["src", "package.json", "package-lock.json", "tsconfig.json", "tsup.config.ts"];
-const ENTRIES = ["index", "migrations", "ollama", "embedded", "testing", "http", "telemetry"];
+const ENTRIES = ["index", "migrations", "ollama", "embedded", "testing", "http", "telemetry", "cli"];
 /** What it makes, declarations last. */
 const RESULTS = [
   "console",
-  "cli.js",
-  "cli.cjs",
   ...ENTRIES.flatMap((entry) => ["js", "cjs", "d.ts", "d.cts"].map((ending) => `${entry}.${ending}`)),
 ];
 

@@ -1,4 +1,4 @@
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build, type BuildOptions, type Plugin } from "esbuild";
@@ -6,6 +6,8 @@ import { build, type BuildOptions, type Plugin } from "esbuild";
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 /** Below `node_modules`, so that the bundle finds the packages that it imports. */
 const FOLDER = join(ROOT, "node_modules/.cache/test-programs/");
+
+const DAY_MS = 86_400_000;
 
 const bundles = new Map<string, Promise<string>>();
 
@@ -29,6 +31,18 @@ export function bundleProgram(entry: URL, { withPackages = false }: BundleOption
   const bundle = bundles.get(path) ?? makeBundle(path, withPackages ? PACKAGES_TOO : PACKAGES_APART);
   bundles.set(path, bundle);
   return bundle;
+}
+
+/** Removes the bundles of earlier runs. Younger ones can be those of a run that goes on. */
+export async function removeOldBundles(): Promise<void> {
+  for (const name of await readdir(FOLDER).catch(() => [])) {
+    const path = join(FOLDER, name);
+    const changedAt = await stat(path).then(
+      ({ mtimeMs }) => mtimeMs,
+      () => Infinity, // another run has removed it
+    );
+    if (changedAt < Date.now() - DAY_MS) await rm(path, { force: true });
+  }
 }
 
 const PACKAGES_APART: BuildOptions = { packages: "external" };

@@ -13,6 +13,7 @@ import type { TestProject } from "vitest/node";
 import { oneLine } from "./containers.js";
 import { postgresContainer } from "../../tooling/postgres-container.js";
 import { prepareFiles } from "./pglite.js";
+import { removeOldBundles } from "./bundle.js";
 import { CONNECTION_SETUPS, hasPgBouncer, type ConnectionSetup } from "./connection-setups.js";
 
 declare module "vitest" {
@@ -39,7 +40,7 @@ const isCi = process.env["CI"] === "true";
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const { name, open } = CONNECTION_SETUPS[project.name as keyof typeof CONNECTION_SETUPS];
-  const preparing = project.name === "integration" ? prepareFiles() : undefined;
+  const preparing = project.name === "integration" ? Promise.all([prepareFiles(), removeOldBundles()]) : undefined;
   const lacksPgBouncer = project.name === "integration-pgbouncer" && !(await hasPgBouncer());
   const server: Found = lacksPgBouncer
     ? { missing: "no pgbouncer on this machine: apt-get install pgbouncer" }

@@ -16,7 +16,7 @@ const FILES = fileURLToPath(
   new URL(`../../node_modules/.cache/pglite-files/${packageJson.version}-checkpoint.tar`, import.meta.url),
 );
 
-/** The files are in memory, so that a large cache of them gains nothing. */
+/** The databases of tests are small, and most of them in memory: a large cache gains nothing. */
 const SMALL_CACHE = ["-c", "shared_buffers=16MB"];
 
 /** A file that gives out its bytes as they are. A `Blob` of Node copies them piece by piece, for .4 s of a core. */

@@ -18,10 +18,6 @@ export async function capturePrinted<Result>(program: () => Promise<Result>): Pr
     vi.spyOn(console, "error").mockImplementation((...values) => {
       printed.stderr += `${format(...values)}\n`;
     }),
-    vi.spyOn(process.stdout, "write").mockImplementation((text) => {
-      printed.stdout += text.toString();
-      return true;
-    }),
   ];
   try {
     const result = await program();

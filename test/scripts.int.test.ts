@@ -37,7 +37,7 @@ async function script(name: "start" | "bench", args: string[], env: Record<strin
 
 describe("npm start, with no configuration", () => {
   it("indexes, searches, edits and deletes on the embedded database", { timeout: MINUTE }, async () => {
-    const output = await npm("start");
+    const output = await script("start", [], {});
     expect(output).toContain("database: embedded (PGlite, in memory)");
     expect(output).toContain("embedder: built-in hashing (set OLLAMA_BASE_URL for a real model)");
     expect(output).toContain(`migrated to version ${SCHEMA_VERSION}, vector index built`);
@@ -126,10 +126,14 @@ describe("npm run example", () => {
     }
   });
 
-  it("runs several in one process", { timeout: MINUTE }, async () => {
-    const output = await npm("run", "example", "--", "retriever", "vector-store");
+  it("runs several in one process, and passes on to them what follows their names", { timeout: MINUTE }, async () => {
+    const folder = await mkdtemp("/tmp/training index-");
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const file = join(folder, "one row.json");
+    await writeFile(file, JSON.stringify([{ id: 31, tag: "horarios", grupo: "loja", documentos: "cortado" }]));
+    const output = await npm("run", "example", "--", "retriever", "faiss-import", file);
     expect(output).toMatch(/^== retriever\n[^=]*No Pix há cinco por cento de desconto \[1\]\.\n/m);
-    expect(output).toMatch(/^== vector-store\n[^=]*left: \[ 'boleto', 'frete' \]\n/m);
+    expect(output).toMatch(/^== faiss-import\n[^=]*NOT IMPORTED: row 31 \(horarios\): documentos is not a list/m);
   });
 
   it("lists the examples if the given one does not exist", { timeout: MINUTE }, async () => {

@@ -185,16 +185,16 @@ describeOnServer("recipe faiss-import", (database) => {
 });
 
 describe("npm run example -- faiss-import", () => {
-  const run = async (command: string, ...args: string[]): Promise<string> => {
-    const { stdout, stderr } = await promisify(execFile)(command, args, {
+  const run = async (...args: string[]): Promise<string> => {
+    const program = await bundleProgram(new URL("../../examples/faiss-import.ts", import.meta.url));
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, [program, ...args], {
       env: newcomersEnvironment({ ENV_FILE: "" }),
     });
     return stdout + stderr;
   };
 
   it("prints its results row by row", { timeout: MINUTE }, async () => {
-    const program = await bundleProgram(new URL("../../examples/faiss-import.ts", import.meta.url));
-    const output = await run(process.execPath, program);
+    const output = await run();
     const [first = "", again = ""] = output.split("A second import embeds nothing:");
     expect(first).toMatch(/│ 7 +│ indexed +│ 2 +│ 2 +│/);
     expect(first).toContain("NOT IMPORTED: row 7 (trocas), document 1: is not JSON; it may have been cut off");
@@ -208,8 +208,8 @@ describe("npm run example -- faiss-import", () => {
     onTestFinished(() => rm(folder, { recursive: true }));
     const file = join(folder, "trainings.json");
     await writeFile(file, JSON.stringify([rowOf(31, [dumped("Abrimos às oito.")]), rowOf(32, "cortado")]));
-    // Through npm: the runner of the examples passes on what follows a name.
-    const output = await run("npm", "--silent", "run", "example", "--", "faiss-import", file);
+    // test/scripts.int.test.ts sees that the runner of the examples passes on what follows the names.
+    const output = await run(file);
     expect(output).toMatch(/│ 31 +│ indexed +│ 1 +│ 1 +│/);
     expect(output).toContain("NOT IMPORTED: row 32 (horarios): documentos is not a list");
     expect(output).toContain("2/2 rows");

@@ -234,6 +234,46 @@ describeOnServer("the command line", (database) => {
     });
   });
 
+  it("explains bad input in one line, with an exit code", { timeout: MINUTE }, async () => {
+    const { schema, cwd } = await prepared(database, {
+      ...DOCS,
+      "column.csv": "codigo;resposta\n1;segredo\n",
+      "latin.txt": Buffer.from("preço", "latin1"),
+      "empty.csv": "",
+      "broken.jsonl": '{"id":"a","content":"b"}\n{"id":segredo',
+      "cut.jsonl": '{"format":"langchain-training-index","version":1,"profile":null,"trainings":2,"tombstones":0}\n',
+    });
+    const on = (...args: string[]): string[] => [...args, "--schema", schema];
+    const refused: [string[], number, string | RegExp][] = [
+      [["statsu"], 2, "did you mean status?"],
+      [on("list", "--fitler", "a=b"), 2, "did you mean --filter?"],
+      [["migrate", "--dimensions", "99999"], 2, "--dimensions must"],
+      [on("ingest", "docs", "--prune"), 2, "--prune needs --filter"],
+      [on("recall", "--ef-search", "x"), 2, "--ef-search must be numbers"],
+      [["status", "--schema", "nowhere"], 1, "has not been migrated"],
+      [on("get", "nada"), 1, 'there is no training "nada"'],
+      [on("search", "frete", "--ollama-url", "http://localhost:1"), 1, "http://localhost:1"],
+      [on("ingest", "latin.txt"), 1, "latin.txt is not UTF-8"],
+      [on("ingest", "empty.csv"), 1, "empty.csv is empty"],
+      [on("ingest", "broken.jsonl"), 1, /broken\.jsonl:2 is not JSON$/],
+      [on("verify", "column.csv"), 1, 'column.csv has no column "id"'],
+      [on("reconcile", "nowhere.md"), 1, "nowhere.md cannot be read"],
+      [on("eval", "docs"), 1, "docs/queries.jsonl cannot be read"],
+      [on("export", "nowhere/index.jsonl"), 1, "nowhere/index.jsonl cannot be written: ENOENT"],
+      [on("import", "column.csv"), 1, "column.csv:1 is not JSON"],
+      [on("import", "cut.jsonl"), 1, "cut.jsonl is cut off: it has 0 of 2 trainings"],
+    ];
+    for (const [args, code, message] of refused) {
+      const ended = await run(args, { cwd, env: { EMBEDDINGS_MODEL: "minha" } });
+      // Retries are told above the error.
+      const text = ended.stderr.trimEnd().split("\n").at(-1);
+      expect([args.join(" "), ended.code, text]).toEqual([args.join(" "), code, expect.stringMatching(message)]);
+      expect(ended.stderr).not.toMatch(/^ +at |segredo/m);
+    }
+    const unset = await run(["list"], { env: { DATABASE_URL: "" } });
+    expect(unset).toMatchObject({ code: 2, stderr: expect.stringContaining("DATABASE_URL is not set") as string });
+  });
+
   it("reads .env, and the environment overrides it", { timeout: MINUTE }, async () => {
     const { schema, cwd } = await prepared(database, {
       ".env": "HNSW_EF_SEARCH=many\n",

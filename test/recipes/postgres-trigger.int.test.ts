@@ -6,6 +6,7 @@ import type pg from "pg";
 import { expect, it, onTestFinished } from "vitest";
 import { djangoMigration, djangoSql } from "../../examples/postgres-trigger/django-sql.js";
 import { tableSql } from "../../examples/postgres-trigger/sql.js";
+import { bundleProgram } from "../support/bundle.js";
 import { describeOnServer, requireServerUrl, uniqueName } from "../support/databases.js";
 import { newcomersEnvironment } from "../support/environment.js";
 import { FIVE_PARAGRAPHS, inHostTransaction, until } from "../support/index.js";
@@ -199,7 +200,8 @@ describeOnServer("Recipe postgres-trigger: deployment", () => {
 
 describeOnServer("npm run example -- postgres-trigger", () => {
   it("runs to its end", async () => {
-    const { stdout } = await promisify(execFile)("npm", ["--silent", "run", "example", "--", "postgres-trigger"], {
+    const program = await bundleProgram(new URL("../../examples/postgres-trigger/main.ts", import.meta.url));
+    const { stdout } = await promisify(execFile)(process.execPath, [program], {
       env: newcomersEnvironment({ DATABASE_URL: requireServerUrl() }),
     });
     expect(stdout).toMatch(/│ 5 +│ clube +│ sim +│ não +│ 1 +│\n.*\n +waiting jobs: 1\n +COMMIT/);

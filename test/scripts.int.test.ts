@@ -37,7 +37,7 @@ async function script(name: "start" | "bench", args: string[], env: Record<strin
 
 describe("npm start, with no configuration", () => {
   it("indexes, searches, edits and deletes on the embedded database", { timeout: MINUTE }, async () => {
-    const output = await script("start", [], {});
+    const output = await npm("start"); // as newcomers do: nothing bundled, no prepared files
     expect(output).toContain("database: embedded (PGlite, in memory)");
     expect(output).toContain("embedder: built-in hashing (set OLLAMA_BASE_URL for a real model)");
     expect(output).toContain(`migrated to version ${SCHEMA_VERSION}, vector index built`);

@@ -10,8 +10,7 @@ import { newcomersEnvironment } from "./support/environment.js";
 const TIMEOUT = { timeout: 120_000 };
 /** Test files without tests on the embedded database, so that a run is short. */
 const SERVER_TESTS = "test/postgres/idle-connections";
-/** Tests on a server that they start, with few imports. */
-const CONTAINER_TESTS = "test/contract/restart";
+const REDIS_TESTS = "test/recipes/bullmq-shutdown";
 const SERVER_URL = inject("serverUrl");
 
 interface TestRun {
@@ -98,20 +97,14 @@ describe("a run of the tests", () => {
     expect(exitCode).toBe(1);
   });
 
-  it.skipIf(SERVER_URL === undefined)(
-    "skips tests on a server of their own if it cannot be started",
-    TIMEOUT,
-    async () => {
-      const env = { ...(await startEngine({ hasImages: false })), TEST_DATABASE_URL: SERVER_URL ?? "" };
-      const { exitCode, output } = await runTests(CONTAINER_TESTS, env);
-      expect(output).toMatch(
-        /server of this test: NONE \(.*no route to the registry.*\): the tests of this suite were left out/,
-      );
-      expect(output).toMatch(/Tests +1 skipped/);
-      expect(exitCode).toBe(0);
-      const inCi = await runTests(CONTAINER_TESTS, { ...env, CI: "true" });
-      expect(inCi.output).toMatch(/there is no server of this test for these tests: .*no route to the registry/);
-      expect(inCi.exitCode).toBe(1);
-    },
-  );
+  it.skipIf(SERVER_URL === undefined)("skips recipes on Redis if none can be started", TIMEOUT, async () => {
+    const env = { ...(await startEngine({ hasImages: false })), TEST_DATABASE_URL: SERVER_URL ?? "" };
+    const { exitCode, output } = await runTests(REDIS_TESTS, env);
+    expect(output).toMatch(/Redis: NONE \(.*no route to the registry.*\): the tests of this suite were left out/);
+    expect(output).toMatch(/Tests +3 skipped/);
+    expect(exitCode).toBe(0);
+    const inCi = await runTests(REDIS_TESTS, { ...env, CI: "true" });
+    expect(inCi.output).toMatch(/there is no Redis for these tests: .*no route to the registry/);
+    expect(inCi.exitCode).toBe(1);
+  });
 });

@@ -147,7 +147,7 @@ export function describePackedProgram(programOf: () => string): void {
       await expectRun(on("list"), 0, /^docs\/frete\.md\t(.|\n)*^pix\t/m);
     });
 
-    // test/cli/command-line.int.test.ts has all that it refuses.
+    // One of each exit code; program.test.ts and command-line.int.test.ts have the others, in the test's process.
     it("explains bad input in one line, with an exit code", { timeout: TIMEOUT }, async () => {
       await expectRun(["statsu"], 2, "did you mean status?");
       await expectRun(on("get", "nada"), 1, 'there is no training "nada"');

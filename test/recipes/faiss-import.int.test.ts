@@ -184,7 +184,7 @@ describeOnServer("recipe faiss-import", (database) => {
   });
 });
 
-describe("npm run example -- faiss-import", () => {
+describe("the example faiss-import", () => {
   const run = async (...args: string[]): Promise<string> => {
     const program = await bundleProgram(new URL("../../examples/faiss-import.ts", import.meta.url));
     const { stdout, stderr } = await promisify(execFile)(process.execPath, [program, ...args], {

@@ -198,7 +198,7 @@ describeOnServer("Recipe postgres-trigger: deployment", () => {
   });
 });
 
-describeOnServer("npm run example -- postgres-trigger", () => {
+describeOnServer("the example postgres-trigger", () => {
   it("runs to its end", async () => {
     const program = await bundleProgram(new URL("../../examples/postgres-trigger/main.ts", import.meta.url));
     const { stdout } = await promisify(execFile)(process.execPath, [program], {
